@@ -1,0 +1,82 @@
+/**
+ * What autotorrent asks of a torrent client, the same for each.
+ *
+ * Every call has a time limit of its own and throws `AutotorrentError('CLIENT')` when the client cannot be reached,
+ * refuses, or answers nonsense: replies are hostile input. "The client does not have it" is a return value.
+ */
+import type { Metainfo } from '../metainfo/metainfo.ts';
+
+export interface ClientDescription {
+  /** As the client names itself: `Transmission`. */
+  readonly name: string;
+  readonly version: string;
+}
+
+/** What a torrent does in its client, in one word for all clients. */
+export type TorrentActivity = 'checking' | 'downloading' | 'seeding' | 'stopped' | 'queued' | 'error';
+
+export interface TorrentState {
+  /** 40 hex digits, lower case. */
+  readonly infoHash: string;
+  readonly name: string;
+  readonly activity: TorrentActivity;
+  /** 0 to 1: share of the wanted bytes that the client has. While checking: how far the check is. */
+  readonly progress: number;
+  /** The client's own words where it reports an error or a warning. */
+  readonly message?: string;
+}
+
+/** What a client may be told of a file, so that it need not check it. */
+export interface FileResume {
+  /**
+   * `whole`: every piece of it was verified. `missing`: a gap, to be downloaded.
+   * `unchecked`: mapped but not verified; the client must check it.
+   */
+  readonly state: 'whole' | 'missing' | 'unchecked';
+  /** As stat shows it in the mount, milliseconds. */
+  readonly mtimeMs: number;
+}
+
+export interface AddRequest {
+  readonly metainfo: Metainfo;
+  /** The folder in which the client is to look for the torrent's name, as the client sees it. */
+  readonly directory: string;
+  /** Absent: the client checks everything by itself. One element a file, in the torrent's order. */
+  readonly resume?: {
+    readonly files: readonly FileResume[];
+    /** One bit a piece, most significant bit first. */
+    readonly verified: Buffer;
+  };
+}
+
+export type AddResult =
+  | {
+      readonly outcome: 'added';
+      /**
+       * The names under which the client will look the files up, by file index: components below `directory`, where
+       * they differ from the torrent's own; undefined where the client names them as the torrent does.
+       */
+      readonly names?: readonly (readonly string[])[];
+    }
+  | { readonly outcome: 'exists' };
+
+export interface TorrentClient {
+  /** Connects, and says what answered. */
+  describe(): Promise<ClientDescription>;
+  /** The torrents the client has, or those of `infoHashes` that it has. Constant number of calls. */
+  list(infoHashes?: readonly string[]): Promise<TorrentState[]>;
+  /**
+   * Adds a torrent stopped, labelled as configured, and tells the names it will look for.
+   * Nothing is left in the client when it throws.
+   */
+  add(request: AddRequest): Promise<AddResult>;
+  /** Starts a stopped torrent. False when the client does not have it. */
+  start(infoHash: string): Promise<boolean>;
+  stop(infoHash: string): Promise<boolean>;
+  /** Makes the client hash the torrent's data again. */
+  recheck(infoHash: string): Promise<boolean>;
+  /** Removes the torrent from the client and leaves its data. False when the client did not have it. */
+  remove(infoHash: string): Promise<boolean>;
+  /** Ends connections that were kept open. */
+  close(): Promise<void>;
+}

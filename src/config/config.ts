@@ -1,0 +1,45 @@
+/** `autotorrent.conf`, validated and frozen. All paths are absolute; `parse.ts` makes one. */
+
+export const SCAN_MODES = ['exact', 'unsplitable', 'normal'] as const;
+export type ScanMode = (typeof SCAN_MODES)[number];
+
+export type ClientConfig =
+  | { readonly client: 'rtorrent'; readonly url: string; readonly label?: string }
+  | {
+      readonly client: 'transmission';
+      readonly url: string;
+      readonly username?: string;
+      readonly password?: string;
+      readonly label?: string;
+    }
+  | { readonly client: 'none' };
+
+export interface Config {
+  /** The file it was read from. */
+  readonly file: string;
+  /** The collection index: a LevelDB folder. */
+  readonly db: string;
+  readonly storePath: string;
+  readonly statePath: string;
+  readonly ignoreFiles: readonly string[];
+  /** Bytes. */
+  readonly addLimitSize: number;
+  readonly addLimitPercent: number;
+  readonly scanModes: readonly ScanMode[];
+  readonly exactTarget: 'mount' | 'original';
+  readonly verify: 'none' | 'probe' | 'full';
+  /** Readers at once in the hash pool. */
+  readonly hashReaders: number;
+  readonly driver: 'auto' | 'fuse-native';
+  /** Undefined: decided at mount time. */
+  readonly allowOther: boolean | undefined;
+  /** Who the mount shows as owner; undefined: the server's user. */
+  readonly owner: { readonly uid: number; readonly gid: number } | undefined;
+  readonly umask: number;
+  readonly fastResume: 'never' | 'verified' | 'trust';
+  readonly disks: readonly string[];
+  /** Undefined where the file has no section for it: commands that need a client say so. */
+  readonly client: ClientConfig | undefined;
+  /** What to tell the user once: a key that means something else now, an unknown key with the nearest known name. */
+  readonly notices: readonly string[];
+}

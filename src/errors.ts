@@ -1,0 +1,79 @@
+/**
+ * The two kinds of error that autotorrent throws on purpose.
+ *
+ * `AutotorrentError` is for people: a stable `code`, one sentence that says what happened and why, and a `hint` that
+ * says what to do. `PosixError` is for the kernel: below the FUSE driver code throws the name of an errno, and the
+ * driver alone (`fuse/errno.ts`) turns it into a number. Anything else that is thrown is a bug.
+ *
+ * Expected outcomes ("the client does not have it", "no candidate") are typed return values, never errors.
+ */
+
+export type ErrorCode =
+  | 'USAGE' // the command line is wrong: exit 2
+  | 'CONFIG' // the configuration is missing or invalid: exit 2
+  | 'TORRENT' // not a valid .torrent
+  | 'INDEX' // the collection index is missing, locked, damaged or of another version
+  | 'STORE' // the store's state is locked, damaged or of another version
+  | 'MOUNT' // the mount point cannot be used, or FUSE is not available
+  | 'SERVER' // the server does not run, or did not answer as expected
+  | 'CLIENT' // the torrent client cannot be reached, refused, or answered nonsense
+  | 'NOT_FOUND' // no such entry
+  | 'CONFLICT' // what is asked for is there already, or is being changed by another command
+  | 'UNSUPPORTED'; // known, and not possible here
+
+export interface ErrorDetails {
+  /** What to do about it: one sentence, or a command to type. */
+  readonly hint?: string | undefined;
+  readonly cause?: unknown;
+}
+
+export class AutotorrentError extends Error {
+  readonly code: ErrorCode;
+  readonly hint: string | undefined;
+
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.name = 'AutotorrentError';
+    this.code = code;
+    this.hint = details.hint;
+  }
+}
+
+/** The errno names that the file system answers with. `fuse/errno.ts` has a number for each. */
+export type PosixCode =
+  | 'EACCES'
+  | 'EBADF'
+  | 'EEXIST'
+  | 'EINVAL'
+  | 'EIO'
+  | 'EISDIR'
+  | 'ENAMETOOLONG'
+  | 'ENOENT'
+  | 'ENOSYS'
+  | 'ENOTDIR'
+  | 'ENOTEMPTY'
+  | 'EOPNOTSUPP'
+  | 'EPERM'
+  | 'EROFS'
+  | 'ESTALE';
+
+export class PosixError extends Error {
+  readonly code: PosixCode;
+
+  constructor(code: PosixCode, message: string = code, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.name = 'PosixError';
+    this.code = code;
+  }
+}
+
+/** The errno name of an error that Node's own calls throw (`ENOENT`), or undefined for anything else. */
+export function errnoOf(error: unknown): string | undefined {
+  if (typeof error !== 'object' || error === null || !('code' in error)) return undefined;
+  return typeof error.code === 'string' ? error.code : undefined;
+}
+
+/** One line that says what went wrong, whatever was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,22 @@
+/** What speaks FUSE to the kernel. A driver translates, and decides nothing: `vfs/` does. */
+import type { Operations } from '../vfs/operations.ts';
+
+export interface MountOptions {
+  /** Absolute; a directory that exists, is empty, and is no mount point. */
+  readonly mountPoint: string;
+  readonly allowOther: boolean;
+  readonly readOnly: boolean;
+}
+
+export interface Mount {
+  /** Resolves when the mount has gone, whoever removed it. */
+  readonly ended: Promise<void>;
+  /** Unmounts; open files of other programs keep a mount alive for them only. Repeatable. */
+  unmount(): Promise<void>;
+}
+
+export interface Driver {
+  readonly name: 'fuse-native';
+  /** @throws AutotorrentError('MOUNT') with what is missing and how to get it */
+  mount(operations: Operations, options: MountOptions): Promise<Mount>;
+}

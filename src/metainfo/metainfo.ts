@@ -1,0 +1,62 @@
+/**
+ * A parsed, validated .torrent. Everything here has been checked: no path can leave its folder, every length is a safe
+ * integer, and the piece count fits. `parse.ts` makes one; nothing else does.
+ *
+ * Glossary: *info hash* is the SHA-1 of the bytes of the info dictionary as they stand in the file (BEP 3); a v2 info
+ * hash is the SHA-256 of the same bytes (BEP 52). A *pad file* (BEP 47) fills up to the next piece boundary with zeros.
+ */
+
+export interface TorrentFile {
+  /** Position in the torrent's own file list, pad files included: what clients call the file index. */
+  readonly index: number;
+  /** Safe components below the torrent's name, as shown in the mount; for a single-file torrent `[name]`. */
+  readonly path: readonly string[];
+  /** The same components as the bytes of the plain `path` key, which rTorrent uses as they are. */
+  readonly rawPath: readonly Buffer[];
+  /** Bytes. */
+  readonly length: number;
+  /** Where the file begins in the torrent's piece space (v1: files laid end to end), in bytes. */
+  readonly offset: number;
+  readonly pad: boolean;
+  readonly executable: boolean;
+  /** The target's components, for BEP 47 symlinks (length 0). */
+  readonly symlink?: readonly string[];
+  /** v2: the merkle root of the file's 16 KiB blocks; absent for empty files and pads, and in v1. */
+  readonly piecesRoot?: Buffer;
+}
+
+export interface Metainfo {
+  /** The whole .torrent, as read. */
+  readonly raw: Buffer;
+  readonly version: 'v1' | 'v2' | 'hybrid';
+  /** 40 hex digits: the v1 info hash; for v2-only torrents the first 20 bytes of the v2 one, as clients do. */
+  readonly infoHash: string;
+  /** 64 hex digits, for v2 and hybrid torrents. */
+  readonly infoHashV2?: string;
+  /** The torrent's name: one safe path component. */
+  readonly name: string;
+  readonly rawName: Buffer;
+  /** True where the files lie in a folder named `name`; false for a single file of that name. */
+  readonly multi: boolean;
+  readonly files: readonly TorrentFile[];
+  /** Sum of all lengths, pads included, in bytes. */
+  readonly totalLength: number;
+  readonly pieceLength: number;
+  readonly pieceCount: number;
+  /** v1 and hybrid: `pieceCount` SHA-1 digests, end to end; empty for v2. */
+  readonly pieces: Buffer;
+  /** v2 and hybrid: pieces root (hex) to its layer, SHA-256 digests end to end; files of one piece have none. */
+  readonly pieceLayers: ReadonlyMap<string, Buffer>;
+  readonly private: boolean;
+  readonly source?: string;
+  readonly comment?: string;
+  /** Tiers of tracker URLs (BEP 12); `announce` alone makes one tier of one. */
+  readonly announce: readonly (readonly string[])[];
+}
+
+/** A range of one torrent file that a piece covers; `offset` counts from the file's beginning. Never empty. */
+export interface PieceSpan {
+  readonly file: number;
+  readonly offset: number;
+  readonly length: number;
+}

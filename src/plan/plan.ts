@@ -1,0 +1,56 @@
+/**
+ * A plan: what an entry will be, decided once by the command that matched it, and taken over by the server as it is.
+ *
+ * Invariants: extents of a file cover it exactly (see `extent/extent.ts`); an extent's `source` is an index into
+ * `sources`; a bit of `verified` is set only for a piece whose SHA-1 was computed from these extents and agreed.
+ */
+import type { Extent } from '../extent/extent.ts';
+
+/** A collection file as it was when the plan was made. */
+export interface PlanSource {
+  /** Absolute, bytes. */
+  readonly path: Buffer;
+  readonly dev: number;
+  readonly ino: number;
+  readonly size: number;
+  /** As Node's `Stats.mtimeMs`. */
+  readonly mtimeMs: number;
+  /** Indices into `sources` of files that hold the same bytes, verified so. */
+  readonly spares: readonly number[];
+}
+
+export type FileStatus = 'mapped' | 'resized' | 'partial' | 'missing' | 'pad';
+
+export interface PlanFile {
+  /** Components below the entry's folder: the torrent's name first. */
+  readonly path: readonly string[];
+  readonly length: number;
+  readonly status: FileStatus;
+  /** The scan mode that supplied it, or `none`. */
+  readonly mode: string;
+  /** Shown in the mount; the source's, or the time of planning where there is none. Milliseconds. */
+  readonly mtimeMs: number;
+  readonly executable: boolean;
+  readonly extents: readonly Extent[];
+}
+
+export interface Plan {
+  /** The entry's wanted name: the .torrent's file name without its extension. */
+  readonly name: string;
+  /** 40 hex digits. */
+  readonly infoHash: string;
+  /** The raw .torrent. */
+  readonly metainfo: Buffer;
+  readonly pieceCount: number;
+  readonly pieceLength: number;
+  /** One bit a piece, most significant bit first, as BitTorrent's bitfield message has it. */
+  readonly verified: Buffer;
+  /** How much of it was hashed: says what an unset bit means. */
+  readonly verify: 'none' | 'probe' | 'full';
+  readonly totalLength: number;
+  /** Bytes that no source supplies. */
+  readonly missingBytes: number;
+  readonly sources: readonly PlanSource[];
+  /** In the torrent's own order, pads included: position is the client's file index. */
+  readonly files: readonly PlanFile[];
+}

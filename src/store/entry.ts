@@ -1,0 +1,41 @@
+/**
+ * Entries: one torrent's top directory in the store.
+ *
+ * States of an entry, all of them durable:
+ *
+ *     (nothing) ── create ──► building ──► adding ── markAdded ──► added
+ *                                │            │                     │
+ *                                └── crash ───┴────── remove ───────┴──► removing ──► (nothing)
+ *
+ * `building` and `removing` are never shown: opening the store finishes what a crash left in them by deleting it.
+ * `adding` is shown in the mount (the client must see it) but not believed: the next `add` takes it up.
+ */
+
+export type EntryState = 'adding' | 'added';
+
+/** `mount`: shown in the mount. `external`: the client was pointed at the original folder; listed only. */
+export type EntryKind = 'mount' | 'external';
+
+export interface Entry {
+  /** 40 hex digits; unique in a store. */
+  readonly infoHash: string;
+  /** The name of its directory below the mount point; unique in a store. */
+  readonly name: string;
+  readonly state: EntryState;
+  readonly kind: EntryKind;
+  /** Of `external`: the folder that the client was given. */
+  readonly directory?: string;
+  /** The torrent's name inside the directory. */
+  readonly torrentName: string;
+  /** Milliseconds since the epoch. */
+  readonly createdMs: number;
+  readonly totalLength: number;
+  /** Bytes nobody supplies. */
+  readonly missingBytes: number;
+  readonly fileCount: number;
+  readonly pieceCount: number;
+  readonly pieceLength: number;
+  /** How many bits of the piece map are set. */
+  readonly verifiedPieces: number;
+  readonly verify: 'none' | 'probe' | 'full';
+}

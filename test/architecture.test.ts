@@ -1,0 +1,154 @@
+/** Holds the table of ARCHITECTURE.md as an allow-list: which folder of src may import which. */
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative, resolve, sep } from 'node:path';
+import { describe, it } from 'node:test';
+
+const SRC = resolve('src');
+
+/** What a folder may import at run time. Types may be imported from anywhere. */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  extent: [],
+  posix: [],
+  metainfo: ['extent'],
+  collection: [],
+  hash: ['extent'],
+  match: ['metainfo', 'collection', 'hash', 'extent'],
+  plan: ['match', 'metainfo', 'extent'],
+  store: ['plan', 'extent'],
+  vfs: ['store', 'extent', 'posix'],
+  fuse: ['vfs', 'extent', 'posix'],
+  clients: ['metainfo'],
+  config: [],
+  app: [
+    'extent',
+    'posix',
+    'metainfo',
+    'collection',
+    'hash',
+    'match',
+    'plan',
+    'store',
+    'vfs',
+    'fuse',
+    'clients',
+    'config',
+  ],
+  cli: ['app', 'config'],
+  api: ['app', 'config'],
+  'main.ts': ['cli', 'api', 'app'],
+};
+const FOR_ALL: ReadonlySet<string> = new Set(['errors.ts', 'logger.ts']);
+
+/** Each third-party package has one owner. */
+const PACKAGE_OWNERS: Readonly<Record<string, string>> = {
+  'fuse-native': 'src/fuse/native',
+  'fuse-shared-library': 'src/fuse/native',
+  koffi: 'src/posix',
+  piscina: 'src/hash',
+  '@ctrl/transmission': 'src/clients',
+  xmlrpc: 'src/clients',
+  commander: 'src/cli',
+  bencode: 'src/metainfo',
+  picomatch: 'src/collection',
+  valibot: 'src/config',
+  level: 'src/app',
+};
+
+interface Import {
+  readonly file: string;
+  readonly specifier: string;
+  readonly typeOnly: boolean;
+}
+
+function sourceFiles(folder: string): string[] {
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) return sourceFiles(path);
+    return entry.name.endsWith('.ts') ? [path] : [];
+  });
+}
+
+/** Static and dynamic imports, re-exports, `require` and `import.meta.resolve` of one file's text. */
+export function importsOf(file: string, text: string): Import[] {
+  const code = text.replaceAll(/^\s*(?:\/\/|\*|\/\*).*$/gm, '');
+  const found: Import[] = [];
+  for (const m of code.matchAll(/^(?:import|export)\s+(type\s+)?([^;'"]*?from\s*)?['"]([^'"]+)['"]/gm)) {
+    const clause = (m[2] ?? '').replace(/from\s*$/, '').trim();
+    const named = /^\{([\s\S]*)\}$/.exec(clause)?.[1];
+    const allTypes = named?.split(',').every((name) => name.trim() === '' || name.trim().startsWith('type '));
+    found.push({ file, specifier: m[3] ?? '', typeOnly: m[1] !== undefined || allTypes === true });
+  }
+  for (const m of code.matchAll(/\b(?:import|require|resolve)\(\s*['"]([^'"]+)['"]\s*\)/g)) {
+    found.push({ file, specifier: m[1] ?? '', typeOnly: false });
+  }
+  return found;
+}
+
+const folderOf = (path: string): string => relative(SRC, path).split(sep)[0] ?? '';
+
+const files = sourceFiles(SRC);
+const imports = files.flatMap((file) => importsOf(file, readFileSync(file, 'utf8')));
+
+describe('the import table', () => {
+  it('finds every form of import', () => {
+    const text =
+      "import a from './a.ts';\nimport type { B } from './b.ts';\nimport { type C } from './c.ts';\n" +
+      "export { d } from './d.ts';\nimport './e.ts';\nconst f = await import('./f.ts');\nimport {\n  g,\n  type H,\n} from './g.ts';\n";
+    assert.deepEqual(
+      importsOf('x', text).map((i) => `${i.specifier}${i.typeOnly ? ' type' : ''}`),
+      ['./a.ts', './b.ts type', './c.ts type', './d.ts', './e.ts', './g.ts', './f.ts'],
+    );
+  });
+
+  it('has a row for every folder', () => {
+    const folders = new Set(files.map(folderOf).filter((name) => !FOR_ALL.has(name)));
+    assert.deepEqual(
+      [...folders].filter((name) => !(name in MAY_IMPORT)),
+      [],
+    );
+  });
+
+  it('is kept by every relative import', () => {
+    const broken: string[] = [];
+    for (const { file, specifier, typeOnly } of imports) {
+      if (!specifier.startsWith('.')) continue;
+      assert.match(specifier, /\.ts$/, `${relative(SRC, file)} imports ${specifier} without .ts`);
+      const from = folderOf(file);
+      const to = folderOf(resolve(dirname(file), specifier));
+      if (typeOnly || from === to || FOR_ALL.has(to) || MAY_IMPORT[from]?.includes(to) === true) continue;
+      broken.push(`${relative(SRC, file)} imports ${specifier}`);
+    }
+    assert.deepEqual(broken, []);
+  });
+
+  it('is kept by every package', () => {
+    const broken: string[] = [];
+    for (const { file, specifier, typeOnly } of imports) {
+      if (typeOnly || specifier.startsWith('.') || specifier.startsWith('node:')) continue;
+      const name = specifier.split('/', specifier.startsWith('@') ? 2 : 1).join('/');
+      const owner = PACKAGE_OWNERS[name];
+      if (owner === undefined) broken.push(`${name}, in ${relative(SRC, file)}, has no owner`);
+      else if (!resolve(file).startsWith(resolve(owner) + sep)) broken.push(`${relative(SRC, file)} imports ${name}`);
+    }
+    assert.deepEqual(broken, []);
+  });
+
+  it('has no cycle between files', () => {
+    const graph = new Map<string, string[]>();
+    for (const { file, specifier, typeOnly } of imports) {
+      if (typeOnly || !specifier.startsWith('.')) continue;
+      graph.set(file, [...(graph.get(file) ?? []), resolve(dirname(file), specifier)]);
+    }
+    const done = new Set<string>();
+    const visit = (file: string, trail: readonly string[]): void => {
+      if (trail.includes(file)) {
+        assert.fail(`cycle: ${[...trail.slice(trail.indexOf(file)), file].map((f) => relative(SRC, f)).join(' > ')}`);
+      }
+      if (done.has(file)) return;
+      for (const next of graph.get(file) ?? []) visit(next, [...trail, file]);
+      done.add(file);
+    };
+    for (const file of graph.keys()) visit(file, []);
+  });
+});
