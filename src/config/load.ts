@@ -1,0 +1,124 @@
+/** Finds the configuration file, reads it, and looks at the system where its values need that. */
+
+import { readFileSync, statSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { isAbsolute, join, resolve } from 'node:path';
+import { AutotorrentError, errnoOf, messageOf } from '../errors.ts';
+import type { Config } from './config.ts';
+import type { Accounts } from './owner.ts';
+import { type IndexLocation, parseConfig } from './parse.ts';
+
+export interface LoadOptions {
+  /** `-c FILE`, relative to `cwd`. */
+  readonly file?: string | undefined;
+  /** `-l NAME`. */
+  readonly client?: string | undefined;
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+const LARGEST_FILE = 1024 * 1024;
+
+/**
+ * The configuration of this call: `-c`, else `AUTOTORRENT_CONFIG`, else `./autotorrent.conf`, else
+ * `$XDG_CONFIG_HOME/autotorrent/autotorrent.conf` (`~/.config` where that is not set).
+ * A file that was named must be there; the next one is not tried.
+ * @throws AutotorrentError('CONFIG') where there is none, or where it is not valid.
+ */
+export async function loadConfig(options: LoadOptions): Promise<Config> {
+  const { cwd, env } = options;
+  const home = env['HOME'] === undefined || env['HOME'] === '' ? homedir() : env['HOME'];
+  const { file, bytes } = await findConfig(options, home);
+  return parseConfig(bytes, {
+    file,
+    client: options.client,
+    home: resolve(cwd, home),
+    accounts: localAccounts(),
+    indexFor: locateIndex,
+  });
+}
+
+async function findConfig(options: LoadOptions, home: string): Promise<{ file: string; bytes: Buffer }> {
+  const { cwd, env } = options;
+  const named: readonly (readonly [string, string | undefined])[] = [
+    ['-c', options.file],
+    ['AUTOTORRENT_CONFIG', env['AUTOTORRENT_CONFIG'] === '' ? undefined : env['AUTOTORRENT_CONFIG']],
+  ];
+  for (const [by, name] of named) {
+    if (name === undefined) continue;
+    const file = resolve(cwd, name);
+    const bytes = await readConfig(file);
+    if (bytes !== undefined) return { file, bytes };
+    throw new AutotorrentError('CONFIG', `there is no configuration ${file}, which ${by} names`, {
+      hint: `autotorrent --create_config ${quoteForShell(file)} writes a commented example there.`,
+    });
+  }
+  // The XDG specification has relative paths ignored.
+  const xdg = env['XDG_CONFIG_HOME'];
+  const folder = xdg !== undefined && isAbsolute(xdg) ? xdg : join(resolve(cwd, home), '.config');
+  const places = [join(cwd, 'autotorrent.conf'), join(folder, 'autotorrent', 'autotorrent.conf')];
+  for (const file of places) {
+    const bytes = await readConfig(file);
+    if (bytes !== undefined) return { file, bytes };
+  }
+  throw new AutotorrentError('CONFIG', `there is no configuration: neither ${places.join(' nor ')} is there`, {
+    hint: 'autotorrent --create_config writes a commented example; -c FILE names another file.',
+  });
+}
+
+/** The file's bytes; undefined where there is no such file. */
+async function readConfig(file: string): Promise<Buffer | undefined> {
+  let bytes: Buffer;
+  try {
+    bytes = await readFile(file);
+  } catch (error) {
+    const errno = errnoOf(error);
+    if (errno === 'ENOENT' || errno === 'ENOTDIR') return undefined;
+    const reason = errno === 'EISDIR' ? 'it is a folder' : messageOf(error);
+    throw new AutotorrentError('CONFIG', `the configuration ${file} cannot be read: ${reason}`, { cause: error });
+  }
+  if (bytes.length <= LARGEST_FILE) return bytes;
+  throw new AutotorrentError('CONFIG', `${file} is no configuration: it has ${bytes.length} bytes`);
+}
+
+function quoteForShell(text: string): string {
+  return /^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`;
+}
+
+function localAccounts(): Accounts {
+  return { passwd: readList('/etc/passwd'), group: readList('/etc/group') };
+}
+
+function readList(file: string): string {
+  try {
+    return readFileSync(file, 'latin1');
+  } catch {
+    return ''; // no such list (a bare container): then no name resolves, and the message says so
+  }
+}
+
+/** What Python's shelve makes of the name NAME: gdbm NAME itself, ndbm NAME.db or .dir and .pag, dumbdbm the rest. */
+const SHELVE_SUFFIXES = ['', '.db', '.dat', '.dir', '.bak', '.pag'];
+
+/**
+ * Where the index goes: `db`, or `<db>.level` where the original's shelve database has the name.
+ * An index that was begun at `<db>.level` stays there when the shelve is deleted later.
+ */
+function locateIndex(db: string): IndexLocation {
+  try {
+    if (kindOf(db) === 'folder') return { path: db };
+    const shelve = SHELVE_SUFFIXES.map((suffix) => db + suffix).find((path) => kindOf(path) === 'file');
+    const beside = `${db}.level`;
+    if (shelve !== undefined) return { path: beside, shelve };
+    return { path: kindOf(beside) === 'folder' ? beside : db };
+  } catch {
+    return { path: db }; // not ours to look at: opening it will say why
+  }
+}
+
+function kindOf(path: string): 'file' | 'folder' | undefined {
+  const stats = statSync(path, { throwIfNoEntry: false });
+  if (stats === undefined) return undefined;
+  return stats.isDirectory() ? 'folder' : 'file';
+}

@@ -1,0 +1,291 @@
+/**
+ * The text of `autotorrent.conf` → `Config`.
+ *
+ * Nothing is ignored: a key is used, or refused because this version does not have it yet, or, where nobody knows it,
+ * named in a notice with the nearest name there is. An error names file, line, section, key, the bad value (never one
+ * of a password) and what is accepted there.
+ */
+import { dirname } from 'node:path';
+import * as v from 'valibot';
+import { AutotorrentError } from '../errors.ts';
+import type { ClientConfig, Config } from './config.ts';
+import { type IniEntry, type IniSection, parseIni } from './ini.ts';
+import { nearest } from './nearest.ts';
+import { type Accounts, resolveOwner } from './owner.ts';
+import { defaultStatePath, isWithin, resolvePath } from './paths.ts';
+import {
+  CLIENT_NAMES,
+  type ClientName,
+  clients,
+  general,
+  LATER_CLIENTS,
+  LATER_GENERAL_KEYS,
+  notYet,
+  OLD_LINK_TYPES,
+} from './schema.ts';
+import { path as pathSchema } from './values.ts';
+
+export interface ParseOptions {
+  /** The file the text came from, absolute: relative paths in it start at its folder. */
+  readonly file: string;
+  /** `-l NAME`: takes `[client-NAME]` in place of `[client]`. */
+  readonly client?: string | undefined;
+  /** What `~` stands for; without it `~` is a name. */
+  readonly home?: string | undefined;
+  /** For names in `owner`; without it only `uid:gid` resolves. */
+  readonly accounts?: Accounts | undefined;
+  /** Where the index really goes when the original's own database lies at `db`; without it always at `db`. */
+  readonly indexFor?: ((db: string) => IndexLocation) | undefined;
+}
+
+export interface IndexLocation {
+  readonly path: string;
+  /** The original's database that was found there. */
+  readonly shelve?: string;
+}
+
+/** The notices gathered and the file they are about. */
+interface Context {
+  readonly file: string;
+  readonly notices: string[];
+}
+
+/**
+ * Reads and validates a configuration. Bytes are better than a string: they tell where the text is not UTF-8.
+ * @throws AutotorrentError('CONFIG')
+ */
+export function parseConfig(input: string | Uint8Array, options: ParseOptions): Config {
+  const { file } = options;
+  const sections = parseIni(input, file);
+  const context: Context = { file, notices: [] };
+  noticeUnknownSections(sections, context);
+
+  const section = sections.get('general');
+  if (section === undefined) {
+    throw new AutotorrentError('CONFIG', `${file} has no section [general], where store_path belongs`, {
+      hint: 'autotorrent --create_config writes a commented example.',
+    });
+  }
+  checkKeys(section, Object.keys(general.entries), LATER_GENERAL_KEYS, context);
+  const values = validate(general, section, context);
+
+  const absolute = (written: string): string => resolvePath(written, dirname(file), options.home);
+  const configuredDb = absolute(values.db);
+  const storePath = absolute(values.store_path);
+  const statePath = absolute(values.state_path ?? defaultStatePath(configuredDb, storePath));
+  const index = options.indexFor?.(configuredDb) ?? { path: configuredDb };
+  checkPlaces(section, { storePath, statePath, db: index.path }, context);
+  if (index.shelve !== undefined) {
+    context.notices.push(
+      `${index.shelve} is the original autotorrent's database: it stays untouched, and the index is ${index.path}`,
+    );
+  }
+  if (OLD_LINK_TYPES.includes(values.link_type)) {
+    context.notices.push(
+      `${place(section.entries.get('link_type'), file)}: link_type = ${values.link_type} now means virtual: ` +
+        'the mount at store_path replaces trees of links',
+    );
+  }
+  const config: Config = {
+    file,
+    db: index.path,
+    storePath,
+    statePath,
+    ignoreFiles: Object.freeze(values.ignore_files),
+    addLimitSize: values.add_limit_size,
+    addLimitPercent: values.add_limit_percent,
+    scanModes: Object.freeze(values.scan_mode),
+    exactTarget: values.exact_target,
+    verify: values.verify,
+    hashReaders: values.hash_readers,
+    driver: values.driver,
+    allowOther: values.allow_other.is,
+    owner: ownerOf(values.owner, section, options, context),
+    umask: values.umask,
+    fastResume: values.fast_resume,
+    disks: Object.freeze(readDisks(sections.get('disks'), absolute, context)),
+    client: readClient(sections, options.client, context),
+    notices: Object.freeze(context.notices),
+  };
+  return Object.freeze(config);
+}
+
+const place = (at: { readonly line: number } | undefined, file: string): string =>
+  at === undefined ? file : `${file}, line ${at.line}`;
+
+/** "FILE, line 3: [general] verify = "all" is not valid; accepted: …" */
+function valueError(entry: IniEntry, reason: string, context: Context): AutotorrentError {
+  // A password may stand in any key that was mistyped, and in a URL up to its last @.
+  const secret = /passw/.test(entry.key);
+  const shown = secret ? '(not shown)' : JSON.stringify(entry.value.replace(/(:\/\/).*@/s, '$1***@'));
+  const where = `${place(entry, context.file)}: [${entry.section}] ${entry.key} = ${shown} is not valid`;
+  const comment = !secret && /\s[#;]/.test(entry.value) ? '; a comment needs a line of its own' : '';
+  const goesOn = entry.value.includes('\n') ? '; an indented line goes on with the value above it' : '';
+  return new AutotorrentError('CONFIG', `${where}; ${reason}${comment}${goesOn}`);
+}
+
+/** The values of a section, checked and with defaults. The first problem in the file's order is thrown. */
+function validate<const Schema extends v.GenericSchema>(
+  schema: Schema,
+  section: IniSection,
+  context: Context,
+): v.InferOutput<Schema> {
+  const raw = Object.fromEntries([...section.entries].map(([key, entry]) => [key, entry.value]));
+  const result = v.safeParse(schema, raw);
+  if (result.success) return result.output;
+  const problems = result.issues
+    .map((issue) => {
+      const key = String(issue.path?.[0]?.key);
+      return { key, entry: section.entries.get(key), reason: issue.message };
+    })
+    .toSorted((a, b) => (a.entry?.line ?? 0) - (b.entry?.line ?? 0));
+  const first = problems.find(({ entry }) => entry !== undefined);
+  if (first?.entry !== undefined) throw valueError(first.entry, first.reason, context);
+  const key = problems[0]?.key ?? '';
+  throw new AutotorrentError('CONFIG', `${place(section, context.file)}: [${section.name}] has no ${key}`, {
+    hint: `Add a line "${key} = …" below [${section.name}].`,
+  });
+}
+
+/** Refuses keys of later versions and notices those that nobody knows. */
+function checkKeys(section: IniSection, known: readonly string[], later: readonly string[], context: Context): void {
+  for (const entry of section.own.values()) {
+    if (later.includes(entry.key)) throw valueError(entry, notYet(entry.key), context);
+    if (known.includes(entry.key)) continue;
+    const meant = nearest(entry.key, known);
+    const advice = meant === undefined ? `known are ${known.join(', ')}` : `did you mean ${meant}?`;
+    context.notices.push(
+      `${place(entry, context.file)}: [${section.name}] ${entry.key} is unknown and unused: ${advice}`,
+    );
+  }
+}
+
+function noticeUnknownSections(sections: ReadonlyMap<string, IniSection>, context: Context): void {
+  for (const { name, line } of sections.values()) {
+    if (['general', 'disks', 'client'].includes(name) || /^client-./.test(name)) continue;
+    const meant = nearest(name, ['general', 'disks', 'client']);
+    const advice = meant === undefined ? 'known are general, disks, client, client-NAME' : `did you mean [${meant}]?`;
+    context.notices.push(`${place({ line }, context.file)}: section [${name}] is unknown and unused: ${advice}`);
+  }
+}
+
+/** What lies under the mount point would be hidden by the mount, from the very server that needs it. */
+function checkPlaces(
+  section: IniSection,
+  places: { readonly storePath: string; readonly statePath: string; readonly db: string },
+  context: Context,
+): void {
+  const refuse = (key: string, reason: string): never => {
+    const entry = section.entries.get(key) ?? section.entries.get('store_path');
+    if (entry === undefined) throw new AutotorrentError('CONFIG', `${context.file}: ${reason}`);
+    throw valueError(entry, reason, context);
+  };
+  const { storePath, statePath, db } = places;
+  if (storePath === '/') refuse('store_path', 'accepted: any folder but /');
+  for (const [key, folder] of [['db', db] as const, ['state_path', statePath] as const]) {
+    if (isWithin(folder, storePath))
+      refuse(key, `${key} (${folder}) lies under store_path, where the mount would hide it`);
+    if (isWithin(storePath, folder)) refuse('store_path', `it lies in ${key} (${folder}), which belongs to a database`);
+  }
+  if (statePath === db) refuse('state_path', 'it is the same folder as db; accepted: a folder of its own');
+}
+
+function ownerOf(
+  written: string | undefined,
+  section: IniSection,
+  options: ParseOptions,
+  context: Context,
+): Config['owner'] {
+  if (written === undefined) return undefined;
+  const owner = resolveOwner(written, options.accounts ?? { passwd: '', group: '' });
+  if (typeof owner !== 'string') return Object.freeze(owner);
+  const entry = section.entries.get('owner');
+  throw entry === undefined ? new AutotorrentError('CONFIG', owner) : valueError(entry, owner, context);
+}
+
+/** `[disks]` takes any keys. What `[DEFAULT]` holds is no disk. */
+function readDisks(section: IniSection | undefined, absolute: (path: string) => string, context: Context): string[] {
+  const disks = new Set<string>();
+  for (const entry of section?.own.values() ?? []) {
+    const checked = v.safeParse(pathSchema, entry.value);
+    if (!checked.success) throw valueError(entry, checked.issues[0].message, context);
+    disks.add(absolute(checked.output));
+  }
+  return [...disks];
+}
+
+function readClient(
+  sections: ReadonlyMap<string, IniSection>,
+  wanted: string | undefined,
+  context: Context,
+): ClientConfig | undefined {
+  const section = findClient(sections, wanted, context);
+  if (section === undefined) return undefined;
+  const entry = section.entries.get('client');
+  if (entry === undefined) {
+    throw new AutotorrentError('CONFIG', `${place(section, context.file)}: [${section.name}] has no client`, {
+      hint: `Add a line "client = …" with one of ${CLIENT_NAMES.join(', ')}.`,
+    });
+  }
+  const written = entry.value.toLowerCase();
+  if (LATER_CLIENTS.has(written)) throw valueError(entry, `${notYet(written)}; ${acceptedClients()}`, context);
+  const client = CLIENT_NAMES.find((name) => name === written);
+  if (client === undefined) throw valueError(entry, acceptedClients(), context);
+  checkKeys(section, ['client', ...Object.keys(clients[client].entries)], [], context);
+  return Object.freeze(clientOf(client, section, context));
+}
+
+const acceptedClients = (): string => `accepted: ${CLIENT_NAMES.join(', ')}`;
+
+function findClient(
+  sections: ReadonlyMap<string, IniSection>,
+  wanted: string | undefined,
+  context: Context,
+): IniSection | undefined {
+  if (wanted === undefined) return sections.get('client');
+  const section = sections.get(`client-${wanted}`);
+  if (section !== undefined) return section;
+  // The original's `-l default` was `[client]`.
+  if (wanted === 'default' && sections.has('client')) return sections.get('client');
+  const named = [...sections.keys()].filter((name) => name.startsWith('client-')).map((name) => name.slice(7));
+  const there = named.length === 0 ? 'it names no client at all' : `it has ${named.join(', ')}`;
+  throw new AutotorrentError('CONFIG', `${context.file} has no section [client-${wanted}]: ${there}`, {
+    hint: sections.has('client') ? 'Without -l the section [client] is used.' : undefined,
+  });
+}
+
+function clientOf(client: ClientName, section: IniSection, context: Context): ClientConfig {
+  switch (client) {
+    case 'rtorrent': {
+      const { url, label } = validate(clients.rtorrent, section, context);
+      return { client, url, ...(label !== undefined && { label }) };
+    }
+    case 'transmission': {
+      const { url, username, password, label } = validate(clients.transmission, section, context);
+      const found = new URL(url);
+      // The original took them in the URL; fetch refuses such URLs, so that from here on they stand apart.
+      const user = username ?? decoded(found.username);
+      const pass = password ?? decoded(found.password);
+      [found.username, found.password] = ['', ''];
+      return {
+        client,
+        url: found.href,
+        ...(user !== undefined && { username: user }),
+        ...(pass !== undefined && { password: pass }),
+        ...(label !== undefined && { label }),
+      };
+    }
+    default:
+      return { client };
+  }
+}
+
+/** A part of a URL as it was meant; as it stands where its `%` are no escapes. */
+function decoded(part: string): string | undefined {
+  if (part === '') return undefined;
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}

@@ -1,0 +1,88 @@
+/** The keys of each section: what they take, what they are without a line in the file, and what is not there yet. */
+import { availableParallelism } from 'node:os';
+import * as v from 'valibot';
+import { SCAN_MODES } from './config.ts';
+import {
+  byteCount,
+  freeText,
+  listOf,
+  octalMask,
+  oneOf,
+  path,
+  patternList,
+  percentage,
+  url,
+  wholeNumber,
+  yesNoAuto,
+} from './values.ts';
+
+/** What later versions will take and this one refuses: ignoring it would do something else than was asked for. */
+const LATER_SCAN_MODES: ReadonlySet<string> = new Set(['hash_name', 'hash_size', 'hash_slow']);
+export const LATER_GENERAL_KEYS: readonly string[] = ['hash_size_varying', 'hash_limit', 'recover', 'path_map'];
+export const LATER_CLIENTS: ReadonlySet<string> = new Set(['deluge', 'qbittorrent']);
+
+export const notYet = (what: string): string => `this version does not have ${what} yet`;
+
+/** The link kinds of the original: its README says `reflink`, its code took `ref`. */
+export const OLD_LINK_TYPES: readonly string[] = ['soft', 'hard', 'ref', 'reflink'];
+
+const SCAN_MODES_ACCEPTED = `accepted: one or more of ${SCAN_MODES.join(', ')}, separated by commas`;
+
+const scanModes = v.pipe(
+  v.string(),
+  v.rawTransform<string, (typeof SCAN_MODES)[number][]>(({ dataset, addIssue, NEVER }) => {
+    const names = listOf(dataset.value.toLowerCase());
+    const later = names.find((name) => LATER_SCAN_MODES.has(name));
+    const unknown = names.find((name) => !(SCAN_MODES as readonly string[]).includes(name));
+    if (later !== undefined) addIssue({ message: `${notYet(`scan mode ${later}`)}; ${SCAN_MODES_ACCEPTED}` });
+    else if (unknown !== undefined) addIssue({ message: `there is no scan mode ${unknown}; ${SCAN_MODES_ACCEPTED}` });
+    else if (names.length === 0) addIssue({ message: SCAN_MODES_ACCEPTED });
+    else return SCAN_MODES.filter((mode) => names.includes(mode));
+    return NEVER;
+  }),
+);
+
+const driver = v.pipe(
+  v.string(),
+  v.check((value) => value.toLowerCase() !== 'kernel', `${notYet('driver kernel')}; accepted: auto, fuse-native`),
+  oneOf(['auto', 'fuse-native']),
+);
+
+/** Defaults are written as the file would have them. */
+export const general = v.object({
+  db: v.optional(path, 'autotorrent.db'),
+  store_path: path,
+  state_path: v.optional(path),
+  ignore_files: v.optional(patternList, ''),
+  add_limit_size: v.optional(byteCount, '64000000'),
+  add_limit_percent: v.optional(percentage, '1'),
+  scan_mode: v.optional(scanModes, 'unsplitable,normal'),
+  link_type: v.optional(oneOf(['virtual', ...OLD_LINK_TYPES]), 'virtual'),
+  exact_target: v.optional(oneOf(['mount', 'original']), 'mount'),
+  verify: v.optional(oneOf(['none', 'probe', 'full']), 'probe'),
+  // Two readers keep one disk busy; more than the cores there are only wait for each other.
+  hash_readers: v.optional(wholeNumber(1, 64), () => String(Math.min(4, availableParallelism()))),
+  driver: v.optional(driver, 'auto'),
+  allow_other: v.optional(yesNoAuto, 'auto'),
+  owner: v.optional(freeText),
+  umask: v.optional(octalMask, '022'),
+  fast_resume: v.optional(oneOf(['verified', 'never', 'trust']), 'verified'),
+});
+
+const rtorrentUrl = url('scgi://host:port, scgi:///path/to.socket or http(s)://host/RPC2', true);
+const transmissionUrl = url('http(s)://host:port/transmission/rpc', false);
+
+/** The keys of a client's section beside `client`. */
+export const clients = {
+  rtorrent: v.object({ url: rtorrentUrl, label: v.optional(freeText) }),
+  transmission: v.object({
+    url: transmissionUrl,
+    username: v.optional(freeText),
+    password: v.optional(freeText),
+    label: v.optional(freeText),
+  }),
+  none: v.object({}),
+} as const;
+
+export type ClientName = keyof typeof clients;
+export const CLIENT_NAMES: readonly ClientName[] = ['rtorrent', 'transmission', 'none'];

@@ -1,0 +1,137 @@
+/**
+ * The kinds of values that `autotorrent.conf` holds, as schemas from its text to what the program uses.
+ * Each schema's message is what is accepted there: the parser puts file, line, key and the bad value before it.
+ */
+import * as v from 'valibot';
+
+/** Text of one line, not empty. `accepted` also answers where the key has no value at all. */
+function text(accepted: string) {
+  return v.pipe(
+    v.string(accepted),
+    v.nonEmpty(accepted),
+    v.check((value) => !value.includes('\n'), accepted),
+  );
+}
+
+/** `parse` gives undefined for what it does not accept. */
+function parsed<T>(accepted: string, parse: (value: string) => T | undefined) {
+  return v.pipe(
+    text(accepted),
+    v.rawTransform<string, T>(({ dataset, addIssue, NEVER }) => {
+      const value = parse(dataset.value);
+      if (value !== undefined) return value;
+      addIssue({ message: accepted });
+      return NEVER;
+    }),
+  );
+}
+
+export function oneOf<const T extends string>(names: readonly T[]) {
+  const accepted = `accepted: ${names.join(', ')}`;
+  return parsed(accepted, (value) => names.find((name) => name === value.toLowerCase()));
+}
+
+/** Items between commas or lines, trimmed, without empty ones. */
+export function listOf(value: string): string[] {
+  return value
+    .split(/[,\n]/)
+    .map((item) => item.trim())
+    .filter((item) => item !== '');
+}
+
+export const patternList = v.pipe(v.string(), v.transform(listOf));
+
+/** Free text; empty means absent. */
+export const freeText = v.pipe(
+  v.string(),
+  v.check((value) => !value.includes('\n'), 'accepted: text on one line'),
+  v.transform((value) => (value === '' ? undefined : value)),
+);
+
+const UNITS: Readonly<Record<string, number>> = {
+  b: 1,
+  byte: 1,
+  bytes: 1,
+  kb: 1e3,
+  mb: 1e6,
+  gb: 1e9,
+  tb: 1e12,
+  kib: 2 ** 10,
+  mib: 2 ** 20,
+  gib: 2 ** 30,
+  tib: 2 ** 40,
+};
+
+export const byteCount = parsed('accepted: a number of bytes, as 64000000, 64 MB or 1 GiB', (value) => {
+  const parts = /^\+?(\d+(?:\.\d+)?)\s*([a-z]*)$/i.exec(value);
+  const unit = parts?.[2] === '' ? 1 : UNITS[parts?.[2]?.toLowerCase() ?? ''];
+  const bytes = unit === undefined ? Number.NaN : Math.floor(Number(parts?.[1]) * unit);
+  // 0.5 without a unit is a slip, not half a byte.
+  return Number.isSafeInteger(bytes) && (unit !== 1 || !value.includes('.')) ? bytes : undefined;
+});
+
+export const percentage = parsed('accepted: a percentage from 0, as 1 or 0.5', (value) => {
+  const digits = /^\+?(\d+(?:\.\d*)?|\.\d+)\s*%?$/.exec(value)?.[1];
+  return digits === undefined ? undefined : Number(digits);
+});
+
+export function wholeNumber(least: number, most: number) {
+  return parsed(`accepted: a whole number from ${least} to ${most}`, (value) => {
+    const number = /^\d{1,9}$/.test(value) ? Number(value) : Number.NaN;
+    return number >= least && number <= most ? number : undefined;
+  });
+}
+
+export const octalMask = parsed('accepted: an octal mask from 000 to 777, as 022', (value) =>
+  /^(?:0o)?[0-7]{1,3}$|^0[0-7]{3}$/i.test(value) ? Number.parseInt(value.replace(/^0o/i, ''), 8) : undefined,
+);
+
+const BOOLEANS: Readonly<Record<string, boolean>> = {
+  1: true,
+  yes: true,
+  true: true,
+  on: true,
+  0: false,
+  no: false,
+  false: false,
+  off: false,
+};
+
+/** As ConfigParser takes booleans, and `auto`. */
+export const yesNoAuto = parsed(
+  'accepted: auto, yes, no (also on, off, true, false, 1, 0)',
+  (value): { readonly is: boolean | undefined } | undefined => {
+    const name = value.toLowerCase();
+    if (name === 'auto') return { is: undefined };
+    return Object.hasOwn(BOOLEANS, name) ? { is: BOOLEANS[name] } : undefined;
+  },
+);
+
+/** A path as written; `paths.ts` makes it absolute. */
+export const path = v.pipe(
+  text('accepted: a path, absolute or relative to the folder of this file'),
+  v.check((value) => !value.includes('\0'), 'accepted: a path without NUL characters'),
+  v.check((value) => !/^(["']).*\1$/s.test(value), 'accepted: a path without quotes around it'),
+  v.check((value) => !/^~[^/]/.test(value), 'accepted: ~/… for your own home folder; others in full'),
+);
+
+/** An http or https URL with a host, or for rTorrent also `scgi://host:port` and `scgi:///path/to.socket`. */
+export function url(accepted: string, scgi: boolean) {
+  return parsed(`accepted: ${accepted}`, (value) => {
+    if (/\s/.test(value)) return undefined;
+    if (/^https?:\/\//i.test(value)) return isHttpUrl(value) ? value : undefined;
+    return scgi && isScgiUrl(value) ? value : undefined;
+  });
+}
+
+function isHttpUrl(value: string): boolean {
+  if (!URL.canParse(value)) return false;
+  const { hostname, hash } = new URL(value);
+  return hostname !== '' && hash === '';
+}
+
+function isScgiUrl(value: string): boolean {
+  if (/^scgi:\/\/\/./i.test(value)) return true;
+  const port = /^scgi:\/\/(?:\[[0-9a-f:.]+\]|[^\s/:@[\]]+):(\d{1,5})\/?$/i.exec(value)?.[1];
+  return port !== undefined && Number(port) >= 1 && Number(port) <= 65_535;
+}
