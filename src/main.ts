@@ -1,2 +1,23 @@
 #!/usr/bin/env node
-console.log('autotorrent');
+/** The composition root: hands the control server to `mount`, and runs the command line. */
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { runProgram } from './cli/program.ts';
+
+// A reader that goes away (`autotorrent list | head`) is no error of ours.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exitCode = 0;
+});
+
+const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
+
+process.exitCode = await runProgram(process.argv.slice(2), {
+  async startControlServer(...args) {
+    return (await import('./api/control-server.ts')).startControlServer(...args);
+  },
+  program: fileURLToPath(import.meta.url),
+  version: manifest.version,
+});

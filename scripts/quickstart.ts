@@ -1,0 +1,159 @@
+/**
+ * `npm run quickstart`: the main job on real components, shown step by step.
+ *
+ * Makes a small collection and torrents of what it was downloaded as, indexes it, mounts it, adds the torrents to a real
+ * Transmission, which seeds them from the mount, lets a real rTorrent download them all from it over 127.0.0.1, compares
+ * the SHA-1s, shows that the collection was not touched, and cleans up, also when it fails or is interrupted.
+ */
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
+import { createClient } from '../src/clients/create.ts';
+import { parseMetainfo } from '../src/metainfo/parse.ts';
+import { type Autotorrent, autotorrentIn } from '../test/harness/autotorrent.ts';
+import { waitUntil } from '../test/harness/daemon.ts';
+import { hashTree } from '../test/harness/hash-tree.ts';
+import { startRtorrent } from '../test/harness/rtorrent.ts';
+import { startTracker } from '../test/harness/tracker.ts';
+import { startTransmission } from '../test/harness/transmission.ts';
+import { type Demo, makeDemo } from './quickstart-collection.ts';
+
+const DOWNLOAD_LIMIT_MS = 180_000;
+
+/** What is to be undone, last first. */
+const undo: (() => Promise<unknown>)[] = [];
+
+function say(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+let step = 0;
+function heading(text: string): void {
+  step++;
+  say(`\n${step}. ${text}\n`);
+}
+
+/** Runs a command of ours, shown as a user would type it, with what it prints. */
+async function command(autotorrent: Autotorrent, ...args: readonly string[]): Promise<void> {
+  say(`   $ npx autotorrent ${args.join(' ')}`);
+  const { code, stdout, stderr } = await autotorrent.run(...args);
+  for (const line of `${stdout}${stderr}`.trimEnd().split('\n')) say(`   ${line}`);
+  if (code !== 0) throw new Error(`autotorrent ${args.join(' ')} ended with ${code}`);
+}
+
+async function main(): Promise<void> {
+  const started = Date.now();
+  const folder = await mkdtemp(join(tmpdir(), 'autotorrent-quickstart-'));
+  undo.push(() => rm(folder, { recursive: true, force: true }));
+  const tracker = await startTracker('127.0.0.1');
+  undo.push(() => tracker.stop());
+
+  heading('A collection, and three torrents of what is in it under other names and in other folders');
+  const demo = await makeDemo(folder, tracker.url);
+  const before = await hashTree(demo.collection);
+  for (const path of [...before.keys()].toSorted()) say(`   collection/${path}`);
+  for (const { torrent } of demo.torrents) say(`   ${relative(folder, torrent)}`);
+
+  heading('A real Transmission, and autotorrent.conf');
+  const seeder = await startTransmission({ address: '127.0.0.2' });
+  undo.push(() => seeder.stop());
+  const autotorrent = await autotorrentIn({
+    folder,
+    disks: [demo.collection],
+    client: ['client = transmission', `url = ${seeder.url}`, 'label = quickstart'],
+  });
+  for (const line of (await readFile(autotorrent.config, 'utf8')).trimEnd().split('\n')) say(`   ${line}`);
+  await command(autotorrent, 'test-connection');
+
+  heading('Index the collection, serve the mount, add the torrents');
+  await command(autotorrent, 'rebuild');
+  say('   $ npx autotorrent mount &');
+  const server = await autotorrent.mount();
+  undo.push(() => server.stop());
+  say(`   ${server.output().trim()}`);
+  await command(autotorrent, 'add', demo.folder);
+  await waitUntilSeeding(autotorrent, demo);
+  await command(autotorrent, 'list');
+  await command(autotorrent, 'show', demo.torrents[1]?.infoHash.slice(0, 8) ?? '');
+
+  heading('A real rTorrent downloads all of it from that Transmission, over 127.0.0.1');
+  const leecher = await startRtorrent({ address: '127.0.0.3' });
+  undo.push(() => leecher.stop());
+  await download(leecher, demo);
+
+  heading('What arrived, compared with what was released (SHA-1)');
+  const arrived = await hashTree(leecher.downloads);
+  let wrong = 0;
+  for (const [path, sha1] of demo.expected) {
+    const ok = arrived.get(path) === sha1;
+    if (!ok) wrong++;
+    say(`   ${ok ? 'same     ' : 'DIFFERENT'} ${sha1.slice(0, 12)}  ${path}`);
+  }
+  const after = await hashTree(demo.collection);
+  const touched = [...before].filter(([path, sha1]) => after.get(path) !== sha1).length + Math.abs(after.size - before.size);
+  say(`\n   ${demo.expected.size - wrong} of ${demo.expected.size} files are the same; ${touched} of ${before.size} files of the collection were changed`);
+  await command(autotorrent, 'status');
+  if (wrong > 0 || touched > 0) throw new Error('the quickstart found differences');
+
+  heading('Clean up');
+  await command(autotorrent, 'unmount');
+  say(`\nDone in ${Math.round((Date.now() - started) / 1000)} s. Everything was made under ${folder}, which is removed now.`);
+}
+
+async function waitUntilSeeding(autotorrent: Autotorrent, demo: Demo): Promise<void> {
+  await waitUntil(
+    'Transmission checks and seeds',
+    async () => {
+      const entries = (await autotorrent.json('list')) as { client_state: string }[];
+      return entries.filter((entry) => entry.client_state === 'seeding').length === demo.torrents.length;
+    },
+    { limitMs: DOWNLOAD_LIMIT_MS },
+  );
+}
+
+async function download(leecher: { readonly url: string; readonly downloads: string }, demo: Demo): Promise<void> {
+  const client = createClient({ client: 'rtorrent', url: leecher.url });
+  if (client === undefined) throw new Error('rTorrent is a client');
+  try {
+    for (const { raw, infoHash } of demo.torrents) {
+      await client.add({ metainfo: parseMetainfo(raw), directory: leecher.downloads });
+      await client.start(infoHash);
+    }
+    const began = Date.now();
+    await waitUntil(
+      'rTorrent downloads everything',
+      async () => {
+        const states = await client.list();
+        const share = states.reduce((sum, state) => sum + state.progress, 0) / demo.torrents.length;
+        if (process.stdout.isTTY) process.stdout.write(`\r   ${(share * 100).toFixed(0)}%`);
+        return states.length === demo.torrents.length && states.every((state) => state.activity === 'seeding');
+      },
+      { limitMs: DOWNLOAD_LIMIT_MS },
+    );
+    if (process.stdout.isTTY) process.stdout.write('\r');
+    say(`   ${(demo.bytes / 1e6).toFixed(1)} MB in ${Math.round((Date.now() - began) / 1000)} s`);
+  } finally {
+    await client.close();
+  }
+}
+
+async function cleanUp(): Promise<void> {
+  for (let last = undo.pop(); last !== undefined; last = undo.pop()) {
+    await last().catch((error: unknown) => say(`while cleaning up: ${String(error)}`));
+  }
+}
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    void cleanUp().then(() => process.exit(1));
+  });
+}
+
+try {
+  await main();
+} catch (error) {
+  process.exitCode = 1;
+  process.stderr.write(`\n${error instanceof Error ? error.message : String(error)}\n`);
+} finally {
+  await cleanUp();
+}

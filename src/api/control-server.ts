@@ -1,0 +1,220 @@
+/**
+ * The control server: HTTP with JSON on a unix socket (`app/control/messages.ts` has the routes).
+ *
+ * It is a thin call of what `mount` serves (`ServedStore`), and the process that runs it also serves the mount: nothing
+ * here may block. A connection that sends rubbish gets a 400 and hurts nobody else.
+ */
+import { mkdir, rm } from 'node:fs/promises';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { dirname } from 'node:path';
+import type { ErrorMessage, ExternalRequest, NamesRequest } from '../app/control/messages.ts';
+import type { StartControlServer } from '../app/mount.ts';
+import type { ServedStore } from '../app/served-store.ts';
+import { AutotorrentError, type ErrorCode, messageOf } from '../errors.ts';
+
+/** 64 MiB of metainfo, and what the extents of its files may take. */
+const BODY_LIMIT = 512 * 1024 * 1024;
+
+const STATUS: Readonly<Partial<Record<ErrorCode, number>>> = {
+  USAGE: 400,
+  TORRENT: 400,
+  NOT_FOUND: 404,
+  CONFLICT: 409,
+  UNSUPPORTED: 422,
+};
+
+interface Call {
+  readonly request: IncomingMessage;
+  readonly reply: ServerResponse;
+  /** The ID of the path, decoded; empty where the route has none. */
+  readonly id: string;
+}
+
+type Handler = (call: Call) => Promise<void>;
+
+/** Listens on `socketPath`, mode 0600. */
+export const startControlServer: StartControlServer = async (store, socketPath, logger) => {
+  const routes = routesOf(store);
+  const server = createServer((request, reply) => {
+    dispatch(routes, request, reply).catch((error: unknown) => {
+      logger.debug(`control: ${request.method ?? ''} ${request.url ?? ''}: ${messageOf(error)}`);
+      fail(reply, error);
+    });
+  });
+  await mkdir(dirname(socketPath), { recursive: true, mode: 0o700 });
+  // The store's lock is ours: whoever left this socket has ended.
+  await rm(socketPath, { force: true });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    // bind(2) happens inside listen: the mode is right from the first moment on.
+    const umask = process.umask(0o177);
+    server.listen(socketPath, resolve);
+    process.umask(umask);
+  });
+  return {
+    async close() {
+      const closed = new Promise<void>((resolve) => {
+        server.close(() => resolve());
+      });
+      server.closeAllConnections();
+      await closed;
+      await rm(socketPath, { force: true });
+    },
+  };
+};
+
+/** `METHOD path` to its handler, `ID` standing for one component of the path. */
+function routesOf(store: ServedStore): ReadonlyMap<string, Handler> {
+  return new Map<string, Handler>([
+    ['GET /v1/status', async ({ reply }) => send(reply, 200, await store.status())],
+    ['GET /v1/entries', async ({ reply }) => send(reply, 200, await store.entries())],
+    ['GET /v1/entries/ID', async ({ reply, id }) => send(reply, 200, await store.entry(id))],
+    ['GET /v1/entries/ID/files', async ({ reply, id }) => sendLines(reply, await store.files(id))],
+    ['GET /v1/entries/ID/metainfo', async ({ reply, id }) => sendBytes(reply, await store.metainfo(id))],
+    [
+      'POST /v1/entries',
+      async ({ request, reply }) => send(reply, 201, await store.create(await bodyOf(request))),
+    ],
+    [
+      'POST /v1/entries/external',
+      async ({ request, reply }) => send(reply, 201, await store.createExternal(externalRequest(await jsonOf(request)))),
+    ],
+    [
+      'PUT /v1/entries/ID/names',
+      async ({ request, reply, id }) => {
+        await store.addNames(id, namesRequest(await jsonOf(request)));
+        send(reply, 204);
+      },
+    ],
+    [
+      'POST /v1/entries/ID/added',
+      async ({ reply, id }) => {
+        await store.markAdded(id);
+        send(reply, 204);
+      },
+    ],
+    [
+      'DELETE /v1/entries/ID',
+      async ({ reply, id }) => {
+        await store.remove(id);
+        send(reply, 204);
+      },
+    ],
+    [
+      'POST /v1/shutdown',
+      async ({ reply }) => {
+        // The reply stays open until the server ends, so that whoever asked can wait for that.
+        reply.writeHead(202).flushHeaders();
+        store.shutdown();
+      },
+    ],
+  ]);
+}
+
+async function dispatch(
+  routes: ReadonlyMap<string, Handler>,
+  request: IncomingMessage,
+  reply: ServerResponse,
+): Promise<void> {
+  const path = (request.url ?? '/').split('?', 1)[0] ?? '/';
+  const direct = routes.get(`${request.method ?? ''} ${path}`);
+  if (direct !== undefined) return direct({ request, reply, id: '' });
+  const [, version, collection, id, ...rest] = path.split('/');
+  const pattern = ['', version, collection, 'ID', ...rest].join('/');
+  const handler = routes.get(`${request.method ?? ''} ${pattern}`);
+  if (handler === undefined || id === undefined || id === '') {
+    throw new AutotorrentError('NOT_FOUND', `there is no ${request.method ?? ''} ${path} here`);
+  }
+  return handler({ request, reply, id: decoded(id) });
+}
+
+function decoded(component: string): string {
+  try {
+    return decodeURIComponent(component);
+  } catch {
+    throw new AutotorrentError('USAGE', `not percent-encoded UTF-8: ${component}`);
+  }
+}
+
+async function bodyOf(request: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    length += chunk.length;
+    if (length > BODY_LIMIT) throw new AutotorrentError('USAGE', `a request of more than ${BODY_LIMIT} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+async function jsonOf(request: IncomingMessage): Promise<unknown> {
+  try {
+    return JSON.parse((await bodyOf(request)).toString('utf8'));
+  } catch (cause) {
+    if (cause instanceof AutotorrentError) throw cause;
+    throw new AutotorrentError('USAGE', `the request is not JSON: ${messageOf(cause)}`, { cause });
+  }
+}
+
+function externalRequest(value: unknown): ExternalRequest {
+  const fields = ['name', 'info_hash', 'directory', 'metainfo', 'verified', 'verify'] as const;
+  const given = typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+  const bad = fields.find((field) => typeof given[field] !== 'string');
+  if (bad !== undefined) throw new AutotorrentError('USAGE', `the request has no text for "${bad}"`);
+  if (!['none', 'probe', 'full'].includes(String(given['verify']))) {
+    throw new AutotorrentError('USAGE', '"verify" is none of none, probe, full');
+  }
+  return given as unknown as ExternalRequest;
+}
+
+function namesRequest(value: unknown): NamesRequest {
+  const names = typeof value === 'object' && value !== null && 'names' in value ? value.names : undefined;
+  const isPath = (path: unknown): boolean =>
+    path === null || (Array.isArray(path) && path.length > 0 && path.every((part) => typeof part === 'string'));
+  if (!Array.isArray(names) || !names.every(isPath)) {
+    throw new AutotorrentError('USAGE', '"names" is no array of paths (arrays of text) or null');
+  }
+  return { names: names as NamesRequest['names'] };
+}
+
+function send(reply: ServerResponse, status: number, value?: unknown): void {
+  if (value === undefined) {
+    reply.writeHead(status).end();
+    return;
+  }
+  reply.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value));
+}
+
+function sendBytes(reply: ServerResponse, bytes: Buffer): void {
+  reply.writeHead(200, { 'content-type': 'application/x-bittorrent' }).end(bytes);
+}
+
+async function sendLines(reply: ServerResponse, values: AsyncIterable<unknown>): Promise<void> {
+  reply.writeHead(200, { 'content-type': 'application/x-ndjson' });
+  for await (const value of values) {
+    if (reply.destroyed) return;
+    if (!reply.write(`${JSON.stringify(value)}\n`)) {
+      await new Promise<void>((resolve) => {
+        reply.once('drain', resolve).once('close', resolve);
+      });
+    }
+  }
+  reply.end();
+}
+
+function fail(reply: ServerResponse, error: unknown): void {
+  if (reply.headersSent) {
+    // The answer has begun: cutting it off is the only way left to say that it is not whole.
+    reply.destroy();
+    return;
+  }
+  const known = error instanceof AutotorrentError ? error : undefined;
+  const message: ErrorMessage = {
+    error: {
+      code: known?.code ?? 'INTERNAL',
+      message: messageOf(error),
+      ...(known?.hint === undefined ? {} : { hint: known.hint }),
+    },
+  };
+  send(reply, known === undefined ? 500 : (STATUS[known.code] ?? 500), message);
+}

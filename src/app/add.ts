@@ -1,0 +1,255 @@
+/**
+ * `autotorrent add`: matches torrents, shows each as an entry of the store, and adds it to the client.
+ *
+ * A torrent's way, each arrow with what undoes it:
+ *
+ *     read, parsed ─► not in the client, no entry ─► matched, planned, within the limits
+ *       ─► entry `adding` in the store         (undone: the entry is removed)
+ *       ─► in the client, stopped, named       (undone: removed from the client, then the entry)
+ *       ─► started ─► entry `added`
+ *
+ * A crash anywhere leaves at most an entry `adding`; the next `add` of the torrent takes it up: the client has it (then
+ * it is `added`), or it is undone and begun anew. So `add` is safe to repeat.
+ * Nothing that one torrent does stops the rest; a server that goes away does.
+ */
+import { rm } from 'node:fs/promises';
+import type { TorrentClient } from '../clients/client.ts';
+import type { Config } from '../config/config.ts';
+import { AutotorrentError, messageOf } from '../errors.ts';
+import type { Metainfo } from '../metainfo/metainfo.ts';
+import { encodePlan } from '../plan/codec.ts';
+import type { ControlClient } from './control/control-client.ts';
+import type { EntryMessage } from './control/messages.ts';
+import { openClient } from './open-client.ts';
+import { type Planned, type PlanningRequest, planTorrents } from './planning.ts';
+import { bytes } from './quantities.ts';
+import { resumeOf } from './resume.ts';
+import { requireServer } from './server-connection.ts';
+import { type ReadTorrent, readTorrent, type TorrentFile } from './torrent-files.ts';
+
+export type AddWord = 'OK' | 'Missing' | 'Seeded' | 'Exists' | 'Failed';
+
+export interface AddOutcome {
+  /** The .torrent's path. */
+  readonly torrent: string;
+  readonly name: string;
+  readonly status: AddWord;
+  /** One sentence. */
+  readonly reason: string;
+  readonly infoHash?: string;
+  /** Bytes, pads left out; absent where it was not matched. */
+  readonly totalBytes?: number;
+  readonly missingBytes?: number;
+}
+
+export interface AddRequest extends PlanningRequest {
+  readonly torrents: readonly TorrentFile[];
+  /** False: the store alone. */
+  readonly useClient: boolean;
+  readonly stopped: boolean;
+  /** Adds again to the client what the store has already. */
+  readonly force: boolean;
+  /** Deletes each .torrent whose torrent the client has. */
+  readonly deleteTorrents: boolean;
+}
+
+/** How many torrents are matched together: enough for the index to answer in batches, few enough to hold in memory. */
+export const BATCH = 100;
+
+export async function* addTorrents(config: Config, request: AddRequest): AsyncGenerator<AddOutcome> {
+  // Both are asked before anything is read: what is missing is said at once, with the command to run.
+  const server = await requireServer(config);
+  const client = request.useClient ? openClient(config) : undefined;
+  try {
+    const adder = new Adder(config, request, server, client);
+    for (let i = 0; i < request.torrents.length; i += BATCH) {
+      for await (const outcome of adder.addBatch(request.torrents.slice(i, i + BATCH))) {
+        yield outcome;
+        request.signal.throwIfAborted();
+      }
+    }
+  } finally {
+    await client?.close();
+  }
+}
+
+type Parsed = TorrentFile & { readonly metainfo: Metainfo };
+
+class Adder {
+  readonly #config: Config;
+  readonly #request: AddRequest;
+  readonly #server: ControlClient;
+  readonly #client: TorrentClient | undefined;
+
+  constructor(config: Config, request: AddRequest, server: ControlClient, client: TorrentClient | undefined) {
+    this.#config = config;
+    this.#request = request;
+    this.#server = server;
+    this.#client = client;
+  }
+
+  async *addBatch(torrents: readonly TorrentFile[]): AsyncGenerator<AddOutcome> {
+    const read: ReadTorrent[] = [];
+    for (const torrent of torrents) read.push(await readTorrent(torrent));
+    const parsed = read.filter((torrent): torrent is ReadTorrent & Parsed => torrent.error === undefined);
+    const hashes = [...new Set(parsed.map(({ metainfo }) => metainfo.infoHash))];
+    const inClient = new Set((await this.#client?.list(hashes))?.map((state) => state.infoHash));
+    const entries = new Map((await this.#server.entries()).map((entry) => [entry.info_hash, entry]));
+
+    const wanted = parsed.filter(({ metainfo: { infoHash } }) => {
+      const entry = entries.get(infoHash);
+      return !inClient.has(infoHash) && (entry === undefined || entry.state === 'adding');
+    });
+    const planned = await planTorrents(this.#config, wanted, this.#request);
+    const plans = new Map(planned.map((plan) => [plan.path, plan]));
+
+    for (const torrent of read) {
+      if (torrent.error !== undefined) {
+        yield outcomeOf(torrent, 'Failed', `Not a valid torrent: ${torrent.error.message}`);
+        continue;
+      }
+      const { infoHash } = torrent.metainfo;
+      const outcome = await this.#addOne(torrent, plans.get(torrent.path), entries.get(infoHash), inClient.has(infoHash));
+      // The same torrent may come a second time, under another file name.
+      if (outcome.status === 'OK') {
+        entries.set(infoHash, { ...(await this.#server.entry(infoHash)) } as EntryMessage);
+        if (this.#client !== undefined) inClient.add(infoHash);
+      }
+      yield await this.#tidied(outcome);
+    }
+  }
+
+  async #addOne(
+    torrent: Parsed,
+    planned: Planned | undefined,
+    entry: EntryMessage | undefined,
+    inClient: boolean,
+  ): Promise<AddOutcome> {
+    const { infoHash } = torrent.metainfo;
+    if (inClient) {
+      if (entry?.state === 'adding') await this.#server.markAdded(infoHash);
+      return outcomeOf(torrent, 'Seeded', 'Already seeded');
+    }
+    if (entry?.state === 'added') {
+      if (!this.#request.force || this.#client === undefined) {
+        const reason = this.#client === undefined ? 'The entry exists' : 'The entry exists, but the client does not have it (--force adds it again)';
+        return outcomeOf(torrent, 'Exists', reason);
+      }
+      return this.#reAdd(torrent, entry, this.#client);
+    }
+    if (planned === undefined) throw new Error(`no plan was made for ${torrent.path}`);
+    const { plan, verdict } = planned;
+    const amounts = { totalBytes: verdict.totalBytes, missingBytes: verdict.missingBytes };
+    if (!verdict.accepted) return { ...outcomeOf(torrent, 'Missing', verdict.reason), ...amounts };
+    if (entry !== undefined) await this.#server.remove(infoHash); // what a crash left `adding`
+    try {
+      return { ...(await this.#seed(torrent, planned)), ...amounts };
+    } catch (error) {
+      if (!(error instanceof AutotorrentError) || error.code === 'SERVER') throw error;
+      return { ...outcomeOf(torrent, 'Failed', error.message), ...amounts, missingBytes: plan.missingBytes };
+    }
+  }
+
+  /** Store, then client; on failure neither has it. */
+  async #seed(torrent: Parsed, { plan, originalDirectory }: Planned): Promise<AddOutcome> {
+    const { metainfo } = torrent;
+    const entry =
+      originalDirectory === undefined
+        ? await this.#server.create(encodePlan(plan))
+        : await this.#server.createExternal({
+            name: plan.name,
+            info_hash: plan.infoHash,
+            directory: originalDirectory,
+            metainfo: plan.metainfo.toString('base64'),
+            verified: plan.verified.toString('base64'),
+            verify: plan.verify,
+          });
+    try {
+      const missing = plan.missingBytes;
+      const stopped = this.#request.stopped || missing > 0;
+      const resume = resumeOf(metainfo, plan, this.#config.fastResume);
+      const exists = !(await this.#addToClient(torrent, entry, stopped, resume));
+      if (exists) {
+        await this.#server.remove(metainfo.infoHash);
+        return outcomeOf(torrent, 'Seeded', 'Already seeded');
+      }
+      await this.#server.markAdded(metainfo.infoHash);
+      const why =
+        missing > 0
+          ? `, stopped: ${bytes(missing)} missing, and this version's mount takes no downloads yet`
+          : this.#request.stopped
+            ? ', stopped'
+            : '';
+      return outcomeOf(torrent, 'OK', `Torrent added successfully${why}`);
+    } catch (error) {
+      await this.#server.remove(metainfo.infoHash);
+      throw error;
+    }
+  }
+
+  async #reAdd(torrent: Parsed, entry: EntryMessage, client: TorrentClient): Promise<AddOutcome> {
+    try {
+      const stopped = this.#request.stopped || entry.missing_bytes > 0;
+      const added = await this.#addToClient(torrent, entry, stopped, undefined, client);
+      return added
+        ? outcomeOf(torrent, 'OK', `Torrent added to the client again${stopped ? ', stopped' : ''}`)
+        : outcomeOf(torrent, 'Seeded', 'Already seeded');
+    } catch (error) {
+      if (!(error instanceof AutotorrentError) || error.code === 'SERVER') throw error;
+      return outcomeOf(torrent, 'Failed', error.message);
+    }
+  }
+
+  /** False where the client has it already. Nothing is left in the client when it throws. */
+  async #addToClient(
+    { metainfo }: Parsed,
+    entry: EntryMessage,
+    stopped: boolean,
+    resume: ReturnType<typeof resumeOf>,
+    client: TorrentClient | undefined = this.#client,
+  ): Promise<boolean> {
+    if (client === undefined) return true;
+    const result = await client.add({
+      metainfo,
+      directory: entry.directory,
+      ...(resume === undefined ? {} : { resume }),
+    });
+    if (result.outcome === 'exists') return false;
+    try {
+      if (result.names !== undefined && entry.kind === 'mount') {
+        await this.#server.addNames(metainfo.infoHash, { names: result.names });
+      }
+      if (!stopped && !(await client.start(metainfo.infoHash))) {
+        throw new AutotorrentError('CLIENT', 'the client lost the torrent right after it was added');
+      }
+      return true;
+    } catch (error) {
+      await client.remove(metainfo.infoHash).catch((failure: unknown) => {
+        this.#request.logger.warn(`${entry.name} could not be taken out of the client again: ${messageOf(failure)}`);
+      });
+      throw error;
+    }
+  }
+
+  /** Deletes the .torrent where that was asked for and the client has the torrent. */
+  async #tidied(outcome: AddOutcome): Promise<AddOutcome> {
+    const has = outcome.status === 'OK' || outcome.status === 'Seeded';
+    if (!this.#request.deleteTorrents || !has || this.#client === undefined) return outcome;
+    try {
+      await rm(outcome.torrent);
+    } catch (error) {
+      this.#request.logger.warn(`${outcome.torrent} could not be deleted: ${messageOf(error)}`);
+    }
+    return outcome;
+  }
+}
+
+function outcomeOf(torrent: ReadTorrent, status: AddWord, reason: string): AddOutcome {
+  return {
+    torrent: torrent.path,
+    name: torrent.name,
+    status,
+    reason,
+    ...(torrent.error === undefined ? { infoHash: torrent.metainfo.infoHash } : {}),
+  };
+}

@@ -1,0 +1,150 @@
+/**
+ * Talks to the server of one store over its control socket.
+ *
+ * "No server runs" is an outcome, not a failure: `ControlClient.connect` answers undefined.
+ */
+import { type IncomingMessage, request } from 'node:http';
+import { AutotorrentError, type ErrorCode, errnoOf, messageOf } from '../../errors.ts';
+import type { EntryMessage, ExternalRequest, FileMessage, NamesRequest, StatusMessage } from './messages.ts';
+
+/** A server that is silent for so long hangs: nothing it is asked takes a tenth of it. */
+const TIME_LIMIT_MS = 60_000;
+
+export class ControlClient {
+  readonly #socketPath: string;
+
+  private constructor(socketPath: string) {
+    this.#socketPath = socketPath;
+  }
+
+  /** @throws AutotorrentError('SERVER') where the socket is there and something else than our server answers */
+  static async connect(socketPath: string): Promise<ControlClient | undefined> {
+    const client = new ControlClient(socketPath);
+    try {
+      await client.status();
+      return client;
+    } catch (error) {
+      const errno = errnoOf(error instanceof AutotorrentError ? error.cause : error);
+      if (errno === 'ENOENT' || errno === 'ECONNREFUSED' || errno === 'ENOTDIR') return undefined;
+      throw error;
+    }
+  }
+
+  async status(): Promise<StatusMessage> {
+    return (await this.#json('GET', '/v1/status')) as StatusMessage;
+  }
+
+  async entries(): Promise<EntryMessage[]> {
+    return (await this.#json('GET', '/v1/entries')) as EntryMessage[];
+  }
+
+  /** Undefined where there is no such entry. `id`: an info hash, its first 8 digits or more, or a name. */
+  async entry(id: string): Promise<EntryMessage | undefined> {
+    try {
+      return (await this.#json('GET', entryPath(id))) as EntryMessage;
+    } catch (error) {
+      if (error instanceof AutotorrentError && error.code === 'NOT_FOUND') return undefined;
+      throw error;
+    }
+  }
+
+  /** The files of an entry, one after the other: an entry may have 200,000 of them. */
+  async *files(id: string): AsyncGenerator<FileMessage> {
+    const reply = await this.#request('GET', `${entryPath(id)}/files`);
+    let rest = '';
+    reply.setEncoding('utf8');
+    for await (const chunk of reply as AsyncIterable<string>) {
+      const lines = (rest + chunk).split('\n');
+      rest = lines.pop() ?? '';
+      for (const line of lines) yield JSON.parse(line) as FileMessage;
+    }
+    if (rest !== '') throw new AutotorrentError('SERVER', 'the server ended in the middle of its answer');
+  }
+
+  async metainfo(id: string): Promise<Buffer> {
+    return body(await this.#request('GET', `${entryPath(id)}/metainfo`));
+  }
+
+  /** Hands over an encoded plan; the entry is `adding` and visible in the mount when this resolves. */
+  async create(plan: Buffer): Promise<EntryMessage> {
+    return parse(await body(await this.#request('POST', '/v1/entries', plan))) as EntryMessage;
+  }
+
+  async createExternal(entry: ExternalRequest): Promise<EntryMessage> {
+    return (await this.#json('POST', '/v1/entries/external', entry)) as EntryMessage;
+  }
+
+  async addNames(id: string, names: NamesRequest): Promise<void> {
+    await this.#json('PUT', `${entryPath(id)}/names`, names);
+  }
+
+  async markAdded(id: string): Promise<void> {
+    await this.#json('POST', `${entryPath(id)}/added`);
+  }
+
+  async remove(id: string): Promise<void> {
+    await this.#json('DELETE', entryPath(id));
+  }
+
+  /** Resolves when the server has unmounted and closed its store. */
+  async shutdown(): Promise<void> {
+    const reply = await this.#request('POST', '/v1/shutdown');
+    // The server holds the reply open until it ends: a reset is then as good as an end.
+    await body(reply).catch(() => undefined);
+  }
+
+  async #json(method: string, path: string, content?: unknown): Promise<unknown> {
+    const payload = content === undefined ? undefined : Buffer.from(JSON.stringify(content));
+    const bytes = await body(await this.#request(method, path, payload, 'application/json'));
+    return bytes.length === 0 ? undefined : parse(bytes);
+  }
+
+  /** A reply with a status below 300; any other is thrown as the error that it carries. */
+  async #request(
+    method: string,
+    path: string,
+    payload?: Buffer,
+    type = 'application/octet-stream',
+  ): Promise<IncomingMessage> {
+    const reply = await new Promise<IncomingMessage>((resolve, reject) => {
+      const headers: Record<string, string | number> = { 'content-length': payload?.length ?? 0 };
+      if (payload !== undefined) headers['content-type'] = type;
+      const call = request({ socketPath: this.#socketPath, method, path, headers, timeout: TIME_LIMIT_MS }, resolve);
+      call.on('timeout', () => call.destroy(new Error(`no answer within ${TIME_LIMIT_MS / 1000} s`)));
+      call.on('error', (cause) => {
+        reject(
+          new AutotorrentError('SERVER', `the server at ${this.#socketPath} cannot be asked: ${messageOf(cause)}`, {
+            cause,
+            hint: 'see what it logged; `autotorrent unmount` stops it',
+          }),
+        );
+      });
+      call.end(payload);
+    });
+    if (reply.statusCode !== undefined && reply.statusCode < 300) return reply;
+    throw toError(await body(reply), reply.statusCode);
+  }
+}
+
+const entryPath = (id: string): string => `/v1/entries/${encodeURIComponent(id)}`;
+
+async function body(reply: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of reply as AsyncIterable<Buffer>) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
+
+function parse(bytes: Buffer): unknown {
+  try {
+    return JSON.parse(bytes.toString('utf8'));
+  } catch (cause) {
+    throw new AutotorrentError('SERVER', 'what answers on the control socket is not an autotorrent server', { cause });
+  }
+}
+
+function toError(bytes: Buffer, status: number | undefined): AutotorrentError {
+  const reply = parse(bytes) as { error?: { code?: string; message?: string; hint?: string } } | null;
+  const { code, message, hint } = reply?.error ?? {};
+  const known = code === undefined || code === 'INTERNAL' ? 'SERVER' : (code as ErrorCode);
+  return new AutotorrentError(known, message ?? `the server answered with status ${status}`, { hint });
+}

@@ -1,0 +1,103 @@
+/**
+ * What the control socket carries, and what `--json` prints: one shape for both, in snake_case.
+ *
+ *     GET    /v1/status                  StatusMessage
+ *     GET    /v1/entries                 EntryMessage[]
+ *     GET    /v1/entries/ID              EntryMessage
+ *     GET    /v1/entries/ID/files        FileMessage, one JSON document a line (application/x-ndjson)
+ *     GET    /v1/entries/ID/metainfo     the raw .torrent
+ *     POST   /v1/entries                 a plan in its binary codec; 201 and EntryMessage
+ *     POST   /v1/entries/external        ExternalRequest; 201 and EntryMessage
+ *     PUT    /v1/entries/ID/names        NamesRequest; 204
+ *     POST   /v1/entries/ID/added        204
+ *     DELETE /v1/entries/ID              204
+ *     POST   /v1/shutdown                202; the connection ends when the mount has gone
+ *
+ * ID is an info hash (40 hex digits), the first 8 or more of it, or an entry's name, percent-encoded.
+ * Every failure is `{"error": {"code", "message", "hint"?}}`; `code` is an `ErrorCode`.
+ */
+import type { ErrorCode } from '../../errors.ts';
+
+export interface ErrorMessage {
+  readonly error: { readonly code: ErrorCode | 'INTERNAL'; readonly message: string; readonly hint?: string };
+}
+
+export interface EntryMessage {
+  readonly name: string;
+  /** 40 hex digits. */
+  readonly info_hash: string;
+  readonly state: 'adding' | 'added';
+  /** `external`: seeded from the original folder, listed only. */
+  readonly kind: 'mount' | 'external';
+  /** The folder a client is given: it looks for `torrent_name` in it. */
+  readonly directory: string;
+  readonly torrent_name: string;
+  /** ISO 8601. */
+  readonly created: string;
+  /** Bytes. */
+  readonly size: number;
+  readonly mapped_bytes: number;
+  readonly missing_bytes: number;
+  readonly files: number;
+  readonly pieces: number;
+  readonly verified_pieces: number;
+  readonly verify: 'none' | 'probe' | 'full';
+  readonly health: 'ok' | 'broken';
+}
+
+export interface ExtentMessage {
+  readonly offset: number;
+  readonly length: number;
+  /** An absolute path; `null`: zeros (a pad file) or a gap, which `kind` tells apart. */
+  readonly source: string | null;
+  /** The path's bytes in base64, where it is not UTF-8. */
+  readonly source_bytes?: string;
+  readonly source_offset: number;
+  readonly kind: 'source' | 'zeros' | 'gap';
+}
+
+export interface FileMessage {
+  /** Below the entry's directory, `/` between components. */
+  readonly path: string;
+  /** Further names that a client looks it up under. */
+  readonly aliases?: readonly string[];
+  readonly length: number;
+  readonly status: 'mapped' | 'resized' | 'partial' | 'missing' | 'pad';
+  readonly extents: readonly ExtentMessage[];
+}
+
+export interface StatusMessage {
+  readonly version: string;
+  readonly pid: number;
+  readonly driver: string;
+  readonly mount_point: string;
+  /** Who can see the mount. */
+  readonly visible_to: 'everyone' | 'owner';
+  readonly uptime_seconds: number;
+  readonly entries: number;
+  /** Entries that no client confirmed yet. */
+  readonly adding: number;
+  readonly opens: number;
+  readonly open_handles: number;
+  readonly reads: number;
+  readonly bytes_read: number;
+  readonly read_errors: number;
+  readonly broken_sources: readonly { readonly path: string; readonly reason: string }[];
+  readonly broken_entries: readonly string[];
+}
+
+export interface ExternalRequest {
+  readonly name: string;
+  readonly info_hash: string;
+  readonly directory: string;
+  /** The raw .torrent, base64. */
+  readonly metainfo: string;
+  /** The piece map, base64. */
+  readonly verified: string;
+  readonly verify: 'none' | 'probe' | 'full';
+}
+
+export interface NamesRequest {
+  /** By file index: components below the entry's directory; null where the torrent's own name stays. */
+  readonly names: readonly (readonly string[] | null)[];
+}

@@ -1,0 +1,56 @@
+/** `autotorrent mount --daemon`: the same server in a process of its own, detached once it serves. */
+import { spawn } from 'node:child_process';
+import { mkdir, open, readFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type { Config } from '../config/config.ts';
+import { AutotorrentError } from '../errors.ts';
+import { statePaths } from './state-paths.ts';
+
+export interface Daemon {
+  readonly pid: number;
+  /** Where it logs. */
+  readonly log: string;
+}
+
+/**
+ * Starts `program` with `args`, which must end in a `runMount`; resolves when it says that it serves.
+ * @throws AutotorrentError('MOUNT') with what it logged, where it ends before
+ */
+export async function startDaemon(config: Config, program: string, args: readonly string[]): Promise<Daemon> {
+  const { log } = statePaths(config.statePath);
+  await mkdir(dirname(log), { recursive: true });
+  const file = await open(log, 'a', 0o600);
+  try {
+    const { size } = await file.stat();
+    const child = spawn(process.execPath, [program, ...args], {
+      detached: true,
+      stdio: ['ignore', file.fd, file.fd, 'ipc'],
+    });
+    await new Promise<void>((resolve, reject) => {
+      child.once('message', () => resolve());
+      child.once('error', reject);
+      child.once('exit', () => {
+        void readFile(log).then((text) => reject(endedEarly(text.subarray(size).toString('utf8'))), reject);
+      });
+    });
+    child.disconnect();
+    child.unref();
+    return { pid: child.pid ?? 0, log };
+  } finally {
+    await file.close();
+  }
+}
+
+/** Called by a server that serves: whoever started it as a daemon waits for this. */
+export function tellStarter(): void {
+  if (process.send === undefined) return;
+  process.send('serving', () => process.disconnect());
+}
+
+function endedEarly(logged: string): AutotorrentError {
+  const lines = logged.trim().split('\n');
+  const message = lines.find((line) => /(^|Z )error: /.test(line)) ?? lines.at(-1) ?? '';
+  return new AutotorrentError('MOUNT', message.replace(/^.*?error: /, '') || 'the server ended before it served', {
+    hint: lines.length > 1 ? lines.slice(-3).join('\n  ') : undefined,
+  });
+}

@@ -1,0 +1,59 @@
+/** `autotorrent list`: the entries of the store, with what the client says of each. */
+import type { TorrentState } from '../clients/client.ts';
+import type { Config } from '../config/config.ts';
+import { AutotorrentError, messageOf } from '../errors.ts';
+import type { Logger } from '../logger.ts';
+import type { EntryMessage } from './control/messages.ts';
+import { openClient } from './open-client.ts';
+import { requireServer } from './server-connection.ts';
+
+export interface ListedEntry extends EntryMessage {
+  /** `unknown`: the client was not asked or did not answer; `absent`: it does not have the torrent. */
+  readonly client_state: TorrentState['activity'] | 'absent' | 'unknown';
+  readonly client_progress?: number;
+  readonly client_message?: string;
+}
+
+export interface ListRequest {
+  readonly askClient: boolean;
+  readonly logger: Logger;
+}
+
+/** By name. A client that does not answer costs its column, not the list. */
+export async function listEntries(config: Config, request: ListRequest): Promise<ListedEntry[]> {
+  const server = await requireServer(config);
+  const entries = await server.entries();
+  const states = request.askClient ? await clientStates(config, entries, request.logger) : undefined;
+  return entries
+    .map((entry): ListedEntry => {
+      const state = states?.get(entry.info_hash);
+      if (state === undefined) return { ...entry, client_state: states === undefined ? 'unknown' : 'absent' };
+      return {
+        ...entry,
+        client_state: state.activity,
+        client_progress: state.progress,
+        ...(state.message === undefined ? {} : { client_message: state.message }),
+      };
+    })
+    .toSorted((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+async function clientStates(
+  config: Config,
+  entries: readonly EntryMessage[],
+  logger: Logger,
+): Promise<Map<string, TorrentState> | undefined> {
+  if (config.client === undefined || entries.length === 0) return undefined;
+  const client = openClient(config);
+  if (client === undefined) return undefined;
+  try {
+    const states = await client.list(entries.map((entry) => entry.info_hash));
+    return new Map(states.map((state) => [state.infoHash, state]));
+  } catch (error) {
+    if (!(error instanceof AutotorrentError)) throw error;
+    logger.warn(`the client was not asked: ${messageOf(error)}`);
+    return undefined;
+  } finally {
+    await client.close();
+  }
+}

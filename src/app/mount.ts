@@ -1,0 +1,144 @@
+/**
+ * `autotorrent mount`: the process that owns one store and serves it.
+ *
+ * States: opening the store (its lock is the server's lock) → mounted → control socket listening → serving → (asked to
+ * end, or the mount was removed from outside) → unmounted → socket closed → store closed. Each step that fails undoes
+ * those before it; the mount point is never left with a mount that nobody serves.
+ */
+import { readFile } from 'node:fs/promises';
+import type { Config } from '../config/config.ts';
+import { AutotorrentError } from '../errors.ts';
+import type { Mount } from '../fuse/driver.ts';
+import { createNativeDriver } from '../fuse/native/driver.ts';
+import type { Logger } from '../logger.ts';
+import { Store } from '../store/store.ts';
+import { Vfs } from '../vfs/vfs.ts';
+import { openLevel } from './open-level.ts';
+import { ServedStore } from './served-store.ts';
+import { statePaths } from './state-paths.ts';
+
+export interface ControlServer {
+  /** Ends every connection, and removes the socket. */
+  close(): Promise<void>;
+}
+
+export type StartControlServer = (store: ServedStore, socketPath: string, logger: Logger) => Promise<ControlServer>;
+
+export interface MountRequest {
+  readonly version: string;
+  readonly startControlServer: StartControlServer;
+  readonly driver: 'auto' | 'fuse-native';
+  /** Undefined: yes where it is possible. */
+  readonly allowOther: boolean | undefined;
+  readonly readOnly: boolean;
+  readonly logger: Logger;
+  /** Aborted: unmount, and end. */
+  readonly signal: AbortSignal;
+  readonly onServing: (facts: {
+    readonly mountPoint: string;
+    readonly driver: string;
+    readonly visibleTo: 'everyone' | 'owner';
+  }) => void;
+}
+
+/** A server that has just been stopped needs a moment to let go of its store. */
+const LOCK_WAIT_MS = 2000;
+
+/**
+ * Serves until it is asked to end; the mount has gone when it resolves.
+ * @throws AutotorrentError('STORE') where another server serves this store; ('MOUNT') where the mount cannot be made,
+ * or was removed from outside
+ */
+export async function runMount(config: Config, request: MountRequest): Promise<void> {
+  const { logger, signal } = request;
+  if (config.fastResume === 'trust') {
+    logger.warn('fast_resume = trust: clients are told that all mapped data is right, whether it was hashed or not');
+  }
+  const paths = statePaths(config.statePath);
+  const undo: (() => Promise<void>)[] = [];
+  try {
+    const db = await openStore(config, paths.store);
+    undo.push(async () => db.close());
+    const store = await Store.open(db, { logger });
+    undo.push(async () => store.close());
+    const vfs = new Vfs(store, {
+      stateFolder: config.statePath,
+      owner: config.owner ?? { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 },
+      umask: config.umask,
+      logger,
+    });
+    undo.push(async () => vfs.close());
+    const allowOther = request.allowOther ?? (await othersAllowed());
+    const driver = createNativeDriver({ logger });
+    const mount = await driver.mount(vfs, {
+      mountPoint: config.storePath,
+      allowOther,
+      readOnly: request.readOnly,
+    });
+    undo.push(async () => mount.unmount());
+
+    const asked = new AbortController();
+    const facts = { mountPoint: config.storePath, driver: driver.name, visibleTo: visibility(allowOther) };
+    const served = new ServedStore(
+      store,
+      vfs,
+      { ...facts, version: request.version, startedMs: Date.now() },
+      () => asked.abort(),
+    );
+    const control = await request.startControlServer(served, paths.socket, logger);
+    // Not part of `undo`: whoever asked for the shutdown waits on its connection until everything else has ended.
+    try {
+      request.onServing(facts);
+      await untilEnd(mount, config.storePath, AbortSignal.any([signal, asked.signal]));
+    } finally {
+      await unwind(undo, logger);
+      await control.close();
+    }
+  } finally {
+    await unwind(undo, logger);
+  }
+}
+
+const visibility = (allowOther: boolean): 'everyone' | 'owner' => (allowOther ? 'everyone' : 'owner');
+
+async function openStore(config: Config, location: string): ReturnType<typeof openLevel> {
+  try {
+    return await openLevel(location, { code: 'STORE', what: 'the store', create: true, waitMs: LOCK_WAIT_MS });
+  } catch (error) {
+    if (!(error instanceof AutotorrentError) || !error.message.includes('in use')) throw error;
+    throw new AutotorrentError('STORE', `${config.storePath} is served already: ${error.message}`, {
+      cause: error,
+      hint: 'autotorrent status asks that server; autotorrent unmount stops it',
+    });
+  }
+}
+
+async function untilEnd(mount: Mount, mountPoint: string, asked: AbortSignal): Promise<void> {
+  if (asked.aborted) return;
+  const stopped = new Promise<'asked'>((resolve) => {
+    asked.addEventListener('abort', () => resolve('asked'), { once: true });
+  });
+  const outcome = await Promise.race([stopped, mount.ended.then(() => 'gone' as const)]);
+  if (outcome === 'asked') return;
+  throw new AutotorrentError('MOUNT', `the mount at ${mountPoint} was removed from outside`, {
+    hint: 'clients see an empty folder now: start it again with autotorrent mount',
+  });
+}
+
+/** Runs what is left to undo, last first; a step that fails is told, and does not keep the others from running. */
+async function unwind(undo: (() => Promise<void>)[], logger: Logger): Promise<void> {
+  for (let step = undo.pop(); step !== undefined; step = undo.pop()) {
+    try {
+      await step();
+    } catch (error) {
+      logger.error(`while ending: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+}
+
+/** fuse.conf(5): only root may let others in, unless `user_allow_other` stands there. */
+async function othersAllowed(): Promise<boolean> {
+  if (process.getuid?.() === 0) return true;
+  const text = await readFile('/etc/fuse.conf', 'utf8').catch(() => '');
+  return /^\s*user_allow_other\s*$/m.test(text);
+}

@@ -1,0 +1,44 @@
+/** `autotorrent remove`: takes entries out of the store, and with `fromClient` out of the client first. */
+import type { Config } from '../config/config.ts';
+import { AutotorrentError } from '../errors.ts';
+import type { EntryMessage } from './control/messages.ts';
+import { openClient } from './open-client.ts';
+import { requireServer } from './server-connection.ts';
+
+export interface RemovedEntry {
+  readonly name: string;
+  readonly info_hash: string;
+  /** Whether the client had it and has it no more. */
+  readonly from_client: boolean;
+}
+
+/**
+ * All names are looked up before anything is removed: a typing error removes nothing.
+ * @throws AutotorrentError('NOT_FOUND') where an entry does not exist
+ */
+export async function* removeEntries(
+  config: Config,
+  ids: readonly string[],
+  fromClient: boolean,
+): AsyncGenerator<RemovedEntry> {
+  const server = await requireServer(config);
+  const entries = new Map<string, EntryMessage>();
+  for (const id of ids) {
+    const entry = await server.entry(id);
+    if (entry === undefined) {
+      throw new AutotorrentError('NOT_FOUND', `there is no entry ${id}`, { hint: 'autotorrent list shows them' });
+    }
+    entries.set(entry.info_hash, entry);
+  }
+  const client = fromClient ? openClient(config) : undefined;
+  try {
+    for (const entry of entries.values()) {
+      // The client first: it must not find the files of a torrent that it still has gone.
+      const wasThere = (await client?.remove(entry.info_hash)) ?? false;
+      await server.remove(entry.info_hash);
+      yield { name: entry.name, info_hash: entry.info_hash, from_client: wasThere };
+    }
+  } finally {
+    await client?.close();
+  }
+}

@@ -1,0 +1,53 @@
+/**
+ * What a client is told of an entry's files, so that it checks no more than it must.
+ *
+ * The rule is invariant 2's: a client is told that a piece is there only when it was hashed, and that it is missing
+ * only when some of its bytes are nowhere. A piece whose bytes are all mapped but that was not hashed makes the client
+ * check: called missing, it would be downloaded although it is there.
+ */
+import type { AddRequest, FileResume } from '../clients/client.ts';
+import type { Config } from '../config/config.ts';
+import { getBit, setBit } from '../extent/bitfield.ts';
+import { GAP } from '../extent/extent.ts';
+import type { Metainfo, TorrentFile } from '../metainfo/metainfo.ts';
+import type { Plan } from '../plan/plan.ts';
+
+/** Undefined: the client is told nothing and checks by itself. */
+export function resumeOf(metainfo: Metainfo, plan: Plan, fastResume: Config['fastResume']): AddRequest['resume'] {
+  if (fastResume === 'never' || metainfo.version === 'v2') return undefined;
+  const gaps = piecesWithGaps(metainfo, plan);
+  const verified = Buffer.from(plan.verified);
+  if (fastResume === 'trust') {
+    for (let piece = 0; piece < plan.pieceCount; piece++) if (!getBit(gaps, piece)) setBit(verified, piece);
+  }
+  const files = metainfo.files.map((file, index): FileResume => {
+    const planned = plan.files[index];
+    const mtimeMs = planned?.mtimeMs ?? 0;
+    if (planned?.status === 'missing' && file.length > 0) return { state: 'missing', mtimeMs };
+    for (const piece of piecesOfFile(metainfo, file)) {
+      if (!getBit(verified, piece) && !getBit(gaps, piece)) return { state: 'unchecked', mtimeMs };
+    }
+    return { state: 'whole', mtimeMs };
+  });
+  return { files, verified };
+}
+
+function piecesWithGaps(metainfo: Metainfo, plan: Plan): Buffer {
+  const gaps = Buffer.alloc(Math.ceil(plan.pieceCount / 8));
+  for (const file of metainfo.files) {
+    for (const extent of plan.files[file.index]?.extents ?? []) {
+      if (extent.source !== GAP || extent.length === 0) continue;
+      const first = Math.floor((file.offset + extent.offset) / metainfo.pieceLength);
+      const last = Math.floor((file.offset + extent.offset + extent.length - 1) / metainfo.pieceLength);
+      for (let piece = first; piece <= last; piece++) setBit(gaps, piece);
+    }
+  }
+  return gaps;
+}
+
+function* piecesOfFile(metainfo: Metainfo, file: TorrentFile): Generator<number> {
+  if (file.length === 0) return;
+  const first = Math.floor(file.offset / metainfo.pieceLength);
+  const last = Math.floor((file.offset + file.length - 1) / metainfo.pieceLength);
+  for (let piece = first; piece <= last; piece++) yield piece;
+}

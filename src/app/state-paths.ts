@@ -1,0 +1,27 @@
+/** Where a store's state lies, and its control socket. */
+import { createHash } from 'node:crypto';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+/** sockaddr_un's sun_path holds 108 bytes with its NUL (unix(7)). */
+const SOCKET_PATH_LIMIT = 107;
+
+export interface StatePaths {
+  /** The store's LevelDB; its lock is the store's lock. */
+  readonly store: string;
+  readonly socket: string;
+  /** What a server started with `--daemon` logs. */
+  readonly log: string;
+}
+
+/**
+ * The socket lies with the state; where that path is too long for a socket, in `$XDG_RUNTIME_DIR` (or a folder of the
+ * user's own under the system's temporary one) under a name derived from it.
+ */
+export function statePaths(statePath: string, env: NodeJS.ProcessEnv = process.env): StatePaths {
+  const beside = join(statePath, 'socket');
+  const runtime = env['XDG_RUNTIME_DIR'] ?? join(tmpdir(), `autotorrent-${process.getuid?.() ?? 0}`);
+  const digest = createHash('sha256').update(statePath).digest('hex').slice(0, 16);
+  const socket = Buffer.byteLength(beside) <= SOCKET_PATH_LIMIT ? beside : join(runtime, `autotorrent-${digest}.sock`);
+  return { store: join(statePath, 'store'), socket, log: join(statePath, 'server.log') };
+}

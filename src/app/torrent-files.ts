@@ -1,0 +1,69 @@
+/** The .torrent files that a command line names: found, read and parsed, each failure its own. */
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { basename, extname, join, resolve } from 'node:path';
+import { AutotorrentError, errnoOf, messageOf } from '../errors.ts';
+import type { Metainfo } from '../metainfo/metainfo.ts';
+import { METAINFO_SIZE_LIMIT, parseMetainfo } from '../metainfo/parse.ts';
+
+export interface TorrentFile {
+  /** Absolute. */
+  readonly path: string;
+  /** The file's name without `.torrent`: what the entry will be called. */
+  readonly name: string;
+}
+
+export type ReadTorrent = TorrentFile &
+  ({ readonly metainfo: Metainfo; readonly error?: undefined } | { readonly error: AutotorrentError });
+
+/**
+ * Absolute paths of the .torrent files named by `args`, in their order: a folder means all .torrent files in it, by
+ * name. A path that is not there stays in the list: reading it says so. Relative to `cwd`.
+ */
+export async function findTorrents(args: readonly string[], cwd: string): Promise<TorrentFile[]> {
+  const found: TorrentFile[] = [];
+  for (const arg of args) {
+    const path = resolve(cwd, arg);
+    const isFolder = await stat(path).then(
+      (s) => s.isDirectory(),
+      () => false,
+    );
+    const paths = isFolder ? await torrentsIn(path) : [path];
+    found.push(...paths.map((p) => ({ path: p, name: nameOf(p) })));
+  }
+  return found;
+}
+
+async function torrentsIn(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { withFileTypes: true });
+  return entries
+    .filter((entry) => !entry.isDirectory() && extname(entry.name).toLowerCase() === '.torrent')
+    .map((entry) => join(folder, entry.name))
+    .toSorted();
+}
+
+function nameOf(path: string): string {
+  const name = basename(path);
+  return extname(name).toLowerCase() === '.torrent' ? name.slice(0, -'.torrent'.length) || name : name;
+}
+
+export async function readTorrent(torrent: TorrentFile): Promise<ReadTorrent> {
+  try {
+    const { size } = await stat(torrent.path);
+    if (size > METAINFO_SIZE_LIMIT) {
+      throw new AutotorrentError('TORRENT', `it is ${size} bytes long; more than ${METAINFO_SIZE_LIMIT} is no torrent`);
+    }
+    return { ...torrent, metainfo: parseMetainfo(await readFile(torrent.path)) };
+  } catch (error) {
+    return { ...torrent, error: error instanceof AutotorrentError ? error : unreadable(error) };
+  }
+}
+
+function unreadable(error: unknown): AutotorrentError {
+  const reasons: Readonly<Record<string, string>> = {
+    ENOENT: 'there is no such file',
+    EACCES: 'it may not be read by this user',
+    EISDIR: 'it is a folder',
+  };
+  const reason = reasons[errnoOf(error) ?? ''] ?? messageOf(error);
+  return new AutotorrentError('TORRENT', reason, { cause: error });
+}

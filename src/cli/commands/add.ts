@@ -1,0 +1,115 @@
+/** `autotorrent add TORRENT…` */
+import { type AddOutcome, type AddWord, addTorrents } from '../../app/add.ts';
+import { type DryRunResult, dryRun } from '../../app/dry-run.ts';
+import { bytes, percent } from '../../app/quantities.ts';
+import { findTorrents } from '../../app/torrent-files.ts';
+import { AutotorrentError } from '../../errors.ts';
+import { printable } from '../../logger.ts';
+import type { CommandContext } from '../command.ts';
+import { EXIT, type ExitCode } from '../exit-codes.ts';
+import { quoted } from '../format.ts';
+import type { Colour } from '../terminal.ts';
+
+export interface AddFlags {
+  readonly dryRun?: string;
+  readonly deleteTorrents?: boolean;
+  readonly force?: boolean;
+  /** False with --no-client. */
+  readonly client: boolean;
+  readonly stopped?: boolean;
+  readonly verify?: 'none' | 'probe' | 'full';
+}
+
+const COLOURS: Readonly<Record<AddWord, Colour>> = {
+  OK: 'green',
+  Missing: 'red',
+  Seeded: 'blue',
+  Exists: 'yellow',
+  Failed: 'magenta',
+};
+
+export async function add(context: CommandContext, args: readonly string[], flags: AddFlags): Promise<ExitCode> {
+  const { terminal, signal } = context;
+  const format = flags.dryRun;
+  if (format !== undefined && format !== 'txt' && format !== 'json') {
+    throw new AutotorrentError('USAGE', `--dry-run takes txt or json, not ${format}`);
+  }
+  const config = await context.config();
+  const torrents = await findTorrents(args, context.cwd);
+  const asJson = terminal.json || format === 'json';
+  const found = `Found ${torrents.length} torrent(s)`;
+  if (asJson) terminal.note(found);
+  else terminal.print(found);
+  const request = {
+    torrents,
+    verify: flags.verify ?? config.verify,
+    logger: terminal.logger,
+    signal,
+    onProgress: (text: string) => terminal.progress(text),
+  };
+  let done = true;
+  const print = (outcome: AddOutcome): void => {
+    const word = `[${outcome.status}]`;
+    const cell = terminal.paint(COLOURS[outcome.status], word) + ' '.repeat(20 - word.length);
+    terminal.print(` ${cell} ${quoted(outcome.name)} ${printable(messageOf(outcome))}`);
+  };
+  const documents: unknown[] = [];
+  if (format !== undefined) {
+    for await (const result of dryRun(config, request)) {
+      done &&= result.status === 'OK';
+      if (asJson) documents.push(dryRunDocument(result));
+      else print(result);
+    }
+  } else {
+    const outcomes = addTorrents(config, {
+      ...request,
+      useClient: flags.client,
+      stopped: flags.stopped === true,
+      force: flags.force === true,
+      deleteTorrents: flags.deleteTorrents === true,
+    });
+    for await (const outcome of outcomes) {
+      done &&= outcome.status === 'OK' || outcome.status === 'Seeded';
+      if (asJson) documents.push(document(outcome));
+      else print(outcome);
+    }
+  }
+  if (asJson) terminal.printJson(documents);
+  return done ? EXIT.done : EXIT.incomplete;
+}
+
+/** The sentence behind the name: for `Missing` as the original says it. */
+function messageOf(outcome: AddOutcome): string {
+  if (outcome.status !== 'Missing' || outcome.missingBytes === undefined || outcome.totalBytes === undefined) {
+    return outcome.reason;
+  }
+  const found = percent(outcome.totalBytes - outcome.missingBytes, outcome.totalBytes);
+  return `Missing files, only ${found} found (${bytes(outcome.missingBytes)} missing)`;
+}
+
+function document(outcome: AddOutcome): object {
+  return {
+    torrent: outcome.torrent,
+    name: outcome.name,
+    status: outcome.status,
+    reason: messageOf(outcome),
+    ...(outcome.infoHash === undefined ? {} : { info_hash: outcome.infoHash }),
+  };
+}
+
+/** The original's fields first, ours after them. */
+function dryRunDocument(result: DryRunResult): object {
+  return {
+    torrent: result.torrent,
+    found_bytes: result.foundBytes ?? 0,
+    missing_bytes: result.missingBytes ?? 0,
+    would_add: result.status === 'OK',
+    local_files: result.localFiles ?? [],
+    info_hash: result.infoHash ?? null,
+    status: result.status,
+    reason: messageOf(result),
+    verified_pieces: result.verifiedPieces ?? 0,
+    total_pieces: result.totalPieces ?? 0,
+    files: result.files ?? [],
+  };
+}

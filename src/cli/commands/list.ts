@@ -1,0 +1,39 @@
+/** `autotorrent list` */
+import { type ListedEntry, listEntries } from '../../app/list.ts';
+import { bytes, percent } from '../../app/quantities.ts';
+import type { CommandContext } from '../command.ts';
+import { EXIT, type ExitCode } from '../exit-codes.ts';
+import { table } from '../format.ts';
+
+export interface ListFlags {
+  readonly client: boolean;
+}
+
+const HEADING = ['NAME', 'INFO HASH', 'SIZE', 'MAPPED', 'MISSING', 'CLIENT', 'HEALTH'] as const;
+
+export async function list(context: CommandContext, flags: ListFlags): Promise<ExitCode> {
+  const { terminal } = context;
+  const entries = await listEntries(await context.config(), { askClient: flags.client, logger: terminal.logger });
+  if (terminal.json) terminal.printJson(entries);
+  else if (entries.length === 0) terminal.note('No entries yet: autotorrent add TORRENT… makes them');
+  else terminal.print(table(HEADING, entries.map(row), new Set([2, 3, 4])));
+  return EXIT.done;
+}
+
+function row(entry: ListedEntry): string[] {
+  return [
+    entry.name,
+    entry.info_hash.slice(0, 8),
+    bytes(entry.size),
+    percent(entry.mapped_bytes, entry.size),
+    bytes(entry.missing_bytes),
+    clientColumn(entry),
+    entry.state === 'adding' ? 'adding' : entry.health,
+  ];
+}
+
+function clientColumn(entry: ListedEntry): string {
+  const { client_state: state, client_progress: progress, client_message: message } = entry;
+  const share = progress !== undefined && progress < 1 ? ` ${percent(progress, 1)}` : '';
+  return `${state}${share}${message === undefined ? '' : `: ${message}`}`;
+}

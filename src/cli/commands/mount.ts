@@ -1,0 +1,44 @@
+/** `autotorrent mount` */
+import { startDaemon, tellStarter } from '../../app/daemon.ts';
+import { runMount } from '../../app/mount.ts';
+import type { CommandContext } from '../command.ts';
+import { EXIT, type ExitCode } from '../exit-codes.ts';
+
+export interface MountFlags {
+  readonly driver?: 'auto' | 'fuse-native';
+  readonly daemon?: boolean;
+  readonly allowOther?: boolean;
+  readonly readOnly?: boolean;
+}
+
+export async function mount(context: CommandContext, flags: MountFlags): Promise<ExitCode> {
+  const { terminal, wiring } = context;
+  const config = await context.config();
+  if (flags.daemon === true) {
+    const rest = [
+      ...(flags.driver === undefined ? [] : ['--driver', flags.driver]),
+      ...(flags.allowOther === true ? ['--allow-other'] : []),
+      ...(flags.readOnly === true ? ['--read-only'] : []),
+    ];
+    const args = ['-c', config.file, ...context.clientArgs, 'mount', ...rest];
+    const { pid, log } = await startDaemon(config, wiring.program, args);
+    terminal.print(`Serving ${config.storePath} in process ${pid}, which logs to ${log}`);
+    return EXIT.done;
+  }
+  await runMount(config, {
+    version: wiring.version,
+    startControlServer: wiring.startControlServer,
+    driver: flags.driver ?? config.driver,
+    allowOther: flags.allowOther === true ? true : config.allowOther,
+    readOnly: flags.readOnly === true,
+    logger: terminal.logger,
+    signal: context.signal,
+    onServing({ mountPoint, driver, visibleTo }) {
+      const audience = visibleTo === 'everyone' ? 'all users see it' : 'only this user sees it';
+      terminal.note(`Serving ${mountPoint} (${driver}; ${audience}). Ctrl-C or \`autotorrent unmount\` ends it.`);
+      tellStarter();
+    },
+  });
+  terminal.note(`Unmounted ${config.storePath}`);
+  return EXIT.done;
+}

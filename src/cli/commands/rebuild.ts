@@ -1,0 +1,48 @@
+/** `autotorrent rebuild [PATH…]` */
+import { bytes, duration } from '../../app/quantities.ts';
+import { rebuildCollection } from '../../app/rebuild.ts';
+import type { CommandContext } from '../command.ts';
+import { EXIT, type ExitCode } from '../exit-codes.ts';
+
+export interface RebuildFlags {
+  readonly full?: boolean;
+}
+
+export async function rebuild(
+  context: CommandContext,
+  paths: readonly string[],
+  flags: RebuildFlags,
+): Promise<ExitCode> {
+  const { terminal } = context;
+  const started = performance.now();
+  const seconds = (): number => (performance.now() - started) / 1000;
+  const report = await rebuildCollection(await context.config(), {
+    paths,
+    cwd: context.cwd,
+    full: flags.full === true,
+    signal: context.signal,
+    logger: terminal.logger,
+    onProgress({ files, folders }) {
+      terminal.progress(`${files} files in ${folders} folders, ${Math.round(files / seconds())} files/s`);
+    },
+  });
+  if (terminal.json) {
+    terminal.printJson({
+      files: report.files,
+      folders: report.folders,
+      reused_folders: report.reusedFolders,
+      bytes: report.bytes,
+      releases: report.releases,
+      skipped: report.skipped.map(({ reason, count, example }) => ({ reason, count, example })),
+    });
+    return EXIT.done;
+  }
+  terminal.print(
+    `Indexed ${report.files} file(s) in ${report.folders} folder(s), ${bytes(report.bytes)}, ` +
+      `${report.releases} release(s), in ${duration(seconds())}`,
+  );
+  for (const { reason, count, example } of report.skipped) {
+    terminal.logger.warn(`skipped ${count} × ${reason}, ${example} for one`);
+  }
+  return EXIT.done;
+}

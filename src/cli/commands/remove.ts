@@ -1,0 +1,26 @@
+/** `autotorrent remove ENTRY…` */
+import { type RemovedEntry, removeEntries } from '../../app/remove.ts';
+import type { CommandContext } from '../command.ts';
+import { EXIT, type ExitCode } from '../exit-codes.ts';
+import { quoted } from '../format.ts';
+
+export interface RemoveFlags {
+  readonly fromClient?: boolean;
+}
+
+export async function remove(
+  context: CommandContext,
+  ids: readonly string[],
+  flags: RemoveFlags,
+): Promise<ExitCode> {
+  const { terminal } = context;
+  const removed: RemovedEntry[] = [];
+  for await (const entry of removeEntries(await context.config(), ids, flags.fromClient === true)) {
+    removed.push(entry);
+    if (terminal.json) continue;
+    const client = flags.fromClient !== true ? '' : entry.from_client ? ' and the client' : '; the client did not have it';
+    terminal.print(`Removed ${quoted(entry.name)} from the store${client}`);
+  }
+  if (terminal.json) terminal.printJson(removed);
+  return EXIT.done;
+}

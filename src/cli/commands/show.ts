@@ -1,0 +1,51 @@
+/** `autotorrent show ENTRY` */
+import type { EntryMessage, ExtentMessage, FileMessage } from '../../app/control/messages.ts';
+import { bytes } from '../../app/quantities.ts';
+import { showEntry } from '../../app/show.ts';
+import { printable } from '../../logger.ts';
+import type { CommandContext } from '../command.ts';
+import { EXIT, type ExitCode } from '../exit-codes.ts';
+
+export async function show(context: CommandContext, id: string): Promise<ExitCode> {
+  const { terminal } = context;
+  const { entry, files } = await showEntry(await context.config(), id);
+  if (terminal.json) {
+    const all: FileMessage[] = [];
+    for await (const file of files) all.push(file);
+    terminal.printJson({ ...entry, file_list: all });
+    return EXIT.done;
+  }
+  for (const line of heading(entry)) terminal.print(line);
+  for await (const file of files) for (const line of fileLines(file)) terminal.print(printable(line));
+  return EXIT.done;
+}
+
+function heading(entry: EntryMessage): string[] {
+  const unverified = entry.pieces - entry.verified_pieces;
+  const how = {
+    none: 'nothing was hashed: names and sizes were believed',
+    probe: 'a few pieces of each file were hashed',
+    full: 'every piece was hashed',
+  }[entry.verify];
+  return [
+    printable(`${entry.name}`),
+    `  info hash  ${entry.info_hash}`,
+    printable(`  directory  ${entry.directory}${entry.kind === 'external' ? ' (the original folder, unprotected)' : ''}`),
+    `  size       ${bytes(entry.size)} in ${entry.files} file(s), ${bytes(entry.missing_bytes)} missing`,
+    `  pieces     ${entry.verified_pieces} verified, ${unverified} not (${how})`,
+    `  state      ${entry.state}, ${entry.health}, since ${entry.created}`,
+    '',
+  ];
+}
+
+function fileLines(file: FileMessage): string[] {
+  const aliases = (file.aliases ?? []).map((alias) => `    also named ${alias}`);
+  return [`  ${file.path}  (${bytes(file.length)}, ${file.status})`, ...aliases, ...file.extents.map(extentLine)];
+}
+
+function extentLine(extent: ExtentMessage): string {
+  const range = `${extent.offset}–${extent.offset + extent.length}`;
+  if (extent.kind === 'zeros') return `    ${range} ← zeros`;
+  if (extent.kind === 'gap') return `    ${range} ← nothing: missing, reads as zeros`;
+  return `    ${range} ← ${extent.source ?? ''}${extent.source_offset === 0 ? '' : ` at ${extent.source_offset}`}`;
+}

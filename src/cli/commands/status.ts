@@ -1,0 +1,28 @@
+/** `autotorrent status` */
+import type { StatusMessage } from '../../app/control/messages.ts';
+import { bytes, duration } from '../../app/quantities.ts';
+import { requireServer } from '../../app/server-connection.ts';
+import type { CommandContext } from '../command.ts';
+import { EXIT, type ExitCode } from '../exit-codes.ts';
+
+export async function status(context: CommandContext): Promise<ExitCode> {
+  const { terminal } = context;
+  const server = await requireServer(await context.config());
+  const message = await server.status();
+  if (terminal.json) terminal.printJson(message);
+  else for (const line of lines(message)) terminal.print(line);
+  return EXIT.done;
+}
+
+function lines(status: StatusMessage): string[] {
+  const audience = status.visible_to === 'everyone' ? 'all users' : 'its owner only';
+  return [
+    `mount    ${status.mount_point}, for ${audience}`,
+    `server   autotorrent ${status.version}, process ${status.pid}, driver ${status.driver}, up ${duration(status.uptime_seconds)}`,
+    `entries  ${status.entries}${status.adding === 0 ? '' : `, ${status.adding} of them not confirmed by a client`}`,
+    `reads    ${status.reads} of ${bytes(status.bytes_read)}, ${status.read_errors} failed; ` +
+      `${status.opens} opens, ${status.open_handles} open now`,
+    ...status.broken_entries.map((name) => `broken   ${name}`),
+    ...status.broken_sources.map(({ path, reason }) => `broken   ${path}: ${reason}`),
+  ];
+}

@@ -1,0 +1,17 @@
+/** `autotorrent unmount` */
+import { unmountStore } from '../../app/unmount.ts';
+import type { CommandContext } from '../command.ts';
+import { EXIT, type ExitCode } from '../exit-codes.ts';
+
+export async function unmount(context: CommandContext): Promise<ExitCode> {
+  const config = await context.config();
+  const outcome = await unmountStore(config);
+  const said = {
+    stopped: `Unmounted ${config.storePath}: its server has ended`,
+    stale: `Removed the mount at ${config.storePath} that a killed server had left`,
+    nothing: `Nothing is mounted at ${config.storePath}`,
+  }[outcome];
+  if (context.terminal.json) context.terminal.printJson({ mount_point: config.storePath, outcome });
+  else context.terminal.print(said);
+  return EXIT.done;
+}

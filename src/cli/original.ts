@@ -1,0 +1,53 @@
+/**
+ * The original's flags. As there, they combine in one call, done in the order test, rebuild, add; and the exit code
+ * says that they were done, whatever became of each torrent.
+ */
+import { resolve } from 'node:path';
+import { createConfig } from '../config/create.ts';
+import type { CommandContext } from './command.ts';
+import { add } from './commands/add.ts';
+import { EXIT, type ExitCode } from './exit-codes.ts';
+import { usageError } from './program.ts';
+
+export interface OriginalFlags {
+  readonly create_config?: string | true;
+  readonly testConnection?: boolean;
+  readonly test_connection?: boolean;
+  readonly rebuild?: string[] | true;
+  readonly addfile?: string[];
+  readonly deleteTorrents?: boolean;
+  readonly delete_torrents?: boolean;
+  readonly dryRun?: 'txt' | 'json';
+}
+
+export async function runOriginal(
+  context: CommandContext,
+  flags: OriginalFlags,
+  configFile: string | undefined,
+): Promise<ExitCode> {
+  if (flags.create_config !== undefined) {
+    const named = flags.create_config === true ? (configFile ?? 'autotorrent.conf') : flags.create_config;
+    const file = resolve(context.cwd, named);
+    await createConfig(file);
+    context.terminal.print(`Wrote ${file}: edit it, then run autotorrent rebuild`);
+    return EXIT.done;
+  }
+  const test = flags.testConnection === true || flags.test_connection === true;
+  if (!test && flags.rebuild === undefined && flags.addfile === undefined) {
+    throw usageError('nothing to do: give a command, or one of -t, -r, -a, --create_config');
+  }
+  if (test) await (await import('./commands/test-connection.ts')).testConnection(context);
+  if (flags.rebuild !== undefined) {
+    const { rebuild } = await import('./commands/rebuild.ts');
+    // Bare -r of the original emptied its index first; an incremental scan of all disks ends in the same state.
+    await rebuild(context, flags.rebuild === true ? [] : flags.rebuild, {});
+  }
+  if (flags.addfile !== undefined) {
+    await add(context, flags.addfile, {
+      client: true,
+      deleteTorrents: flags.deleteTorrents === true || flags.delete_torrents === true,
+      ...(flags.dryRun === undefined ? {} : { dryRun: flags.dryRun }),
+    });
+  }
+  return EXIT.done;
+}

@@ -1,0 +1,25 @@
+/** Ctrl-C, SIGTERM, a closed terminal: the first asks the command to end in good order, the second ends the process. */
+
+export interface Signals {
+  readonly signal: AbortSignal;
+  /** Gives the signals back. */
+  release(): void;
+}
+
+export function stopOnSignals(): Signals {
+  const controller = new AbortController();
+  const names = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+  const onSignal = (name: NodeJS.Signals): void => {
+    if (!controller.signal.aborted) {
+      controller.abort(new Error(`stopped by ${name}`));
+      return;
+    }
+    release();
+    process.kill(process.pid, name);
+  };
+  const release = (): void => {
+    for (const name of names) process.off(name, onSignal);
+  };
+  for (const name of names) process.on(name, onSignal);
+  return { signal: controller.signal, release };
+}

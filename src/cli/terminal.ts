@@ -1,0 +1,82 @@
+/**
+ * Where output goes: standard output carries results, standard error everything else.
+ * A program that reads us may go away at any time (`| head`): that ends us quietly, as it does every Unix tool.
+ */
+import { AutotorrentError, messageOf } from '../errors.ts';
+import { createLogger, type Logger, printable } from '../logger.ts';
+
+export type Colour = 'green' | 'red' | 'blue' | 'yellow' | 'magenta' | 'dim';
+
+const SGR: Readonly<Record<Colour, number>> = { green: 92, red: 91, blue: 94, yellow: 93, magenta: 95, dim: 2 };
+
+export interface TerminalOptions {
+  readonly json: boolean;
+  readonly colour: boolean;
+  readonly verbose: boolean;
+}
+
+export class Terminal {
+  readonly json: boolean;
+  readonly logger: Logger;
+  readonly #colour: boolean;
+  #progressShown = false;
+
+  constructor(options: TerminalOptions, env: NodeJS.ProcessEnv = process.env) {
+    this.json = options.json;
+    this.#colour = options.colour && (env['NO_COLOR'] ?? '') === '' && process.stdout.isTTY;
+    const write = (line: string): void => {
+      this.clearProgress();
+      process.stderr.write(line);
+    };
+    // A detached server's lines are read later: they carry the time.
+    this.logger = createLogger(options.verbose ? 'debug' : 'info', write, process.send !== undefined);
+  }
+
+  /** A line of a result. */
+  print(text: string): void {
+    this.clearProgress();
+    process.stdout.write(`${text}\n`);
+  }
+
+  /** The one JSON document of a command with `--json`. */
+  printJson(value: unknown): void {
+    this.print(JSON.stringify(value, null, 2));
+  }
+
+  /** A line for people, beside the results. */
+  note(text: string): void {
+    this.logger.info(text);
+  }
+
+  paint(colour: Colour, text: string): string {
+    return this.#colour ? `\x1b[${SGR[colour]}m${text}\x1b[0m` : text;
+  }
+
+  /** Replaces the progress line; shows nothing where standard error is no terminal. */
+  progress(text: string): void {
+    if (!process.stderr.isTTY) return;
+    const width = (process.stderr.columns || 80) - 1;
+    process.stderr.write(`\r\x1b[K${printable(text).slice(0, width)}`);
+    this.#progressShown = true;
+  }
+
+  clearProgress(): void {
+    if (!this.#progressShown) return;
+    process.stderr.write('\r\x1b[K');
+    this.#progressShown = false;
+  }
+
+  /** Says what went wrong, and what to do: as text, or as the one JSON document. */
+  fail(error: unknown): void {
+    const known = error instanceof AutotorrentError;
+    if (this.json) {
+      const { code, hint } = known ? error : { code: 'INTERNAL', hint: undefined };
+      this.printJson({ error: { code, message: messageOf(error), ...(hint === undefined ? {} : { hint }) } });
+      return;
+    }
+    this.logger.error(messageOf(error));
+    if (known && error.hint !== undefined) this.note(`  ${error.hint}`);
+    if (known) this.logger.debug(String(error.cause ?? ''));
+    else if (error instanceof Error) this.note(error.stack ?? '');
+  }
+}

@@ -1,0 +1,78 @@
+/** The built program as a user runs it: commands, and a server in a process of its own. */
+import { execFile } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { type Daemon, startDaemon, waitUntil } from './daemon.ts';
+
+const PROGRAM = resolve('dist/src/main.js');
+
+export interface Result {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface Autotorrent {
+  readonly config: string;
+  readonly storePath: string;
+  readonly statePath: string;
+  /** Runs one command line. */
+  run(...args: readonly string[]): Promise<Result>;
+  /** Runs one command line with `--json`; throws where it failed. */
+  json(...args: readonly string[]): Promise<unknown>;
+  /** Starts the server and waits until it answers. */
+  mount(...args: readonly string[]): Promise<Daemon>;
+}
+
+export interface AutotorrentOptions {
+  /** A folder for the configuration, the index, the state and the mount point. */
+  readonly folder: string;
+  readonly disks: readonly string[];
+  /** Lines of the [client] section. */
+  readonly client?: readonly string[];
+  /** Further lines of the [general] section. */
+  readonly general?: readonly string[];
+}
+
+export async function autotorrentIn(options: AutotorrentOptions): Promise<Autotorrent> {
+  const { folder, disks, client = ['client = none'], general = [] } = options;
+  const config = join(folder, 'autotorrent.conf');
+  const lines = [
+    '[general]',
+    'db = index',
+    'store_path = store',
+    'state_path = state',
+    ...general,
+    '[disks]',
+    ...disks.map((disk, i) => `disk${i + 1} = ${disk}`),
+    '[client]',
+    ...client,
+    '',
+  ];
+  await writeFile(config, lines.join('\n'));
+  const run = (...args: readonly string[]): Promise<Result> =>
+    new Promise((done) => {
+      const child = execFile(
+        process.execPath,
+        [PROGRAM, '-c', config, ...args],
+        { cwd: folder, maxBuffer: 256 * 1024 * 1024 },
+        (_, stdout, stderr) => done({ code: child.exitCode ?? 128, stdout, stderr }),
+      );
+    });
+  return {
+    config,
+    storePath: join(folder, 'store'),
+    statePath: join(folder, 'state'),
+    run,
+    async json(...args) {
+      const { code, stdout, stderr } = await run('--json', ...args);
+      if (code !== 0) throw new Error(`${args.join(' ')} ended with ${code}: ${stdout}${stderr}`);
+      return JSON.parse(stdout) as unknown;
+    },
+    async mount(...args) {
+      const daemon = await startDaemon(process.execPath, [PROGRAM, '-c', config, 'mount', ...args], { cwd: folder });
+      await waitUntil('the server', async () => (await run('status')).code === 0, { daemon });
+      return daemon;
+    },
+  };
+}
