@@ -49,7 +49,13 @@ function releases(): Release[] {
   return [
     {
       name: film,
-      files: [{ path: film, bytes: randomBytes(24 * MB + 77), kept: 'films/2019/the long winter 2019 1080p bluray x264-demo.mkv' }],
+      files: [
+        {
+          path: film,
+          bytes: randomBytes(24 * MB + 77),
+          kept: 'films/2019/the long winter 2019 1080p bluray x264-demo.mkv',
+        },
+      ],
     },
     {
       name: scene,

@@ -90,14 +90,19 @@ async function main(): Promise<void> {
     say(`   ${ok ? 'same     ' : 'DIFFERENT'} ${sha1.slice(0, 12)}  ${path}`);
   }
   const after = await hashTree(demo.collection);
-  const touched = [...before].filter(([path, sha1]) => after.get(path) !== sha1).length + Math.abs(after.size - before.size);
-  say(`\n   ${demo.expected.size - wrong} of ${demo.expected.size} files are the same; ${touched} of ${before.size} files of the collection were changed`);
+  const touched =
+    [...before].filter(([path, sha1]) => after.get(path) !== sha1).length + Math.abs(after.size - before.size);
+  say(
+    `\n   ${demo.expected.size - wrong} of ${demo.expected.size} files are the same; ${touched} of ${before.size} files of the collection were changed`,
+  );
   await command(autotorrent, 'status');
   if (wrong > 0 || touched > 0) throw new Error('the quickstart found differences');
 
   heading('Clean up');
   await command(autotorrent, 'unmount');
-  say(`\nDone in ${Math.round((Date.now() - started) / 1000)} s. Everything was made under ${folder}, which is removed now.`);
+  say(
+    `\nDone in ${Math.round((Date.now() - started) / 1000)} s. Everything was made under ${folder}, which is removed now.`,
+  );
 }
 
 async function waitUntilSeeding(autotorrent: Autotorrent, demo: Demo): Promise<void> {

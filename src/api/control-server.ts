@@ -71,13 +71,11 @@ function routesOf(store: ServedStore): ReadonlyMap<string, Handler> {
     ['GET /v1/entries/ID', async ({ reply, id }) => send(reply, 200, await store.entry(id))],
     ['GET /v1/entries/ID/files', async ({ reply, id }) => sendLines(reply, await store.files(id))],
     ['GET /v1/entries/ID/metainfo', async ({ reply, id }) => sendBytes(reply, await store.metainfo(id))],
-    [
-      'POST /v1/entries',
-      async ({ request, reply }) => send(reply, 201, await store.create(await bodyOf(request))),
-    ],
+    ['POST /v1/entries', async ({ request, reply }) => send(reply, 201, await store.create(await bodyOf(request)))],
     [
       'POST /v1/entries/external',
-      async ({ request, reply }) => send(reply, 201, await store.createExternal(externalRequest(await jsonOf(request)))),
+      async ({ request, reply }) =>
+        send(reply, 201, await store.createExternal(externalRequest(await jsonOf(request)))),
     ],
     [
       'PUT /v1/entries/ID/names',

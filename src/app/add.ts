@@ -109,7 +109,12 @@ class Adder {
         continue;
       }
       const { infoHash } = torrent.metainfo;
-      const outcome = await this.#addOne(torrent, plans.get(torrent.path), entries.get(infoHash), inClient.has(infoHash));
+      const outcome = await this.#addOne(
+        torrent,
+        plans.get(torrent.path),
+        entries.get(infoHash),
+        inClient.has(infoHash),
+      );
       // The same torrent may come a second time, under another file name.
       if (outcome.status === 'OK') {
         entries.set(infoHash, { ...(await this.#server.entry(infoHash)) } as EntryMessage);
@@ -132,7 +137,10 @@ class Adder {
     }
     if (entry?.state === 'added') {
       if (!this.#request.force || this.#client === undefined) {
-        const reason = this.#client === undefined ? 'The entry exists' : 'The entry exists, but the client does not have it (--force adds it again)';
+        const reason =
+          this.#client === undefined
+            ? 'The entry exists'
+            : 'The entry exists, but the client does not have it (--force adds it again)';
         return outcomeOf(torrent, 'Exists', reason);
       }
       return this.#reAdd(torrent, entry, this.#client);

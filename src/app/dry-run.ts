@@ -1,7 +1,7 @@
 /** `autotorrent add --dry-run`: what `add` would do. Changes nothing, needs no server and no client. */
 import type { Config } from '../config/config.ts';
-import { GAP, ZEROS } from '../extent/extent.ts';
 import { countBits } from '../extent/bitfield.ts';
+import { GAP, ZEROS } from '../extent/extent.ts';
 import type { AddOutcome } from './add.ts';
 import { BATCH } from './add.ts';
 import { type Planned, type PlanningRequest, planTorrents } from './planning.ts';

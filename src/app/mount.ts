@@ -79,11 +79,8 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
 
     const asked = new AbortController();
     const facts = { mountPoint: config.storePath, driver: driver.name, visibleTo: visibility(allowOther) };
-    const served = new ServedStore(
-      store,
-      vfs,
-      { ...facts, version: request.version, startedMs: Date.now() },
-      () => asked.abort(),
+    const served = new ServedStore(store, vfs, { ...facts, version: request.version, startedMs: Date.now() }, () =>
+      asked.abort(),
     );
     const control = await request.startControlServer(served, paths.socket, logger);
     // Not part of `undo`: whoever asked for the shutdown waits on its connection until everything else has ended.

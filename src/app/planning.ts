@@ -9,7 +9,7 @@ import { createHashPool } from '../hash/pool.ts';
 import type { Logger } from '../logger.ts';
 import { matchTorrents } from '../match/match.ts';
 import type { Metainfo } from '../metainfo/metainfo.ts';
-import { type LimitVerdict, checkLimits } from '../plan/limits.ts';
+import { checkLimits, type LimitVerdict } from '../plan/limits.ts';
 import { makePlan } from '../plan/make-plan.ts';
 import type { Plan } from '../plan/plan.ts';
 import { openLevel } from './open-level.ts';

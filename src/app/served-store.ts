@@ -11,7 +11,7 @@ import { readPlan } from '../plan/codec.ts';
 import type { Entry } from '../store/entry.ts';
 import type { Store } from '../store/store.ts';
 import type { Vfs } from '../vfs/vfs.ts';
-import type { EntryMessage, ExternalRequest, ExtentMessage, FileMessage, StatusMessage } from './control/messages.ts';
+import type { EntryMessage, ExtentMessage, ExternalRequest, FileMessage, StatusMessage } from './control/messages.ts';
 import { shownPath } from './shown-path.ts';
 
 export interface ServerFacts {

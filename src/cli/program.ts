@@ -150,9 +150,7 @@ function modernProgram(version: string, choose: (globals: GlobalOptions, run: Ru
 
   command('show <entry>', "an entry's files, where their bytes come from, and its piece map")
     .addHelpText('after', helpEnding({ examples: ['autotorrent show Some.Release', 'autotorrent show 0123abcd'] }))
-    .action((entry: string) =>
-      action(async (context) => (await import('./commands/show.ts')).show(context, entry)),
-    );
+    .action((entry: string) => action(async (context) => (await import('./commands/show.ts')).show(context, entry)));
 
   command('remove <entry...>', 'take entries out of the store; their sources stay')
     .option('--from-client', 'remove the torrents from the client, too (their data stays)')
@@ -167,9 +165,7 @@ function modernProgram(version: string, choose: (globals: GlobalOptions, run: Ru
 
   command('test-connection', 'connect to the client and print what it says')
     .addHelpText('after', helpEnding({ examples: ['autotorrent -l deluge test-connection'] }))
-    .action(() =>
-      action(async (context) => (await import('./commands/test-connection.ts')).testConnection(context)),
-    );
+    .action(() => action(async (context) => (await import('./commands/test-connection.ts')).testConnection(context)));
 
   program.addHelpText(
     'after',

@@ -46,7 +46,17 @@ describe('names on a line', () => {
 
 describe('a table', () => {
   it('aligns by columns of the terminal', () => {
-    assert.equal(table(['A', 'N'], [['東京', '1'], ['x', '10']], new Set([1])), 'A      N\n東京   1\nx     10');
+    assert.equal(
+      table(
+        ['A', 'N'],
+        [
+          ['東京', '1'],
+          ['x', '10'],
+        ],
+        new Set([1]),
+      ),
+      'A      N\n東京   1\nx     10',
+    );
   });
   it('counts wide and combining characters', () => {
     assert.equal(columns('ab'), 2);

@@ -8,17 +8,14 @@ export interface RemoveFlags {
   readonly fromClient?: boolean;
 }
 
-export async function remove(
-  context: CommandContext,
-  ids: readonly string[],
-  flags: RemoveFlags,
-): Promise<ExitCode> {
+export async function remove(context: CommandContext, ids: readonly string[], flags: RemoveFlags): Promise<ExitCode> {
   const { terminal } = context;
   const removed: RemovedEntry[] = [];
   for await (const entry of removeEntries(await context.config(), ids, flags.fromClient === true)) {
     removed.push(entry);
     if (terminal.json) continue;
-    const client = flags.fromClient !== true ? '' : entry.from_client ? ' and the client' : '; the client did not have it';
+    const client =
+      flags.fromClient !== true ? '' : entry.from_client ? ' and the client' : '; the client did not have it';
     terminal.print(`Removed ${quoted(entry.name)} from the store${client}`);
   }
   if (terminal.json) terminal.printJson(removed);

@@ -30,7 +30,9 @@ function heading(entry: EntryMessage): string[] {
   return [
     printable(`${entry.name}`),
     `  info hash  ${entry.info_hash}`,
-    printable(`  directory  ${entry.directory}${entry.kind === 'external' ? ' (the original folder, unprotected)' : ''}`),
+    printable(
+      `  directory  ${entry.directory}${entry.kind === 'external' ? ' (the original folder, unprotected)' : ''}`,
+    ),
     `  size       ${bytes(entry.size)} in ${entry.files} file(s), ${bytes(entry.missing_bytes)} missing`,
     `  pieces     ${entry.verified_pieces} verified, ${unverified} not (${how})`,
     `  state      ${entry.state}, ${entry.health}, since ${entry.created}`,
