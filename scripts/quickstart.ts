@@ -16,7 +16,7 @@ import { hashTree } from '../test/harness/hash-tree.ts';
 import { startRtorrent } from '../test/harness/rtorrent.ts';
 import { startTracker } from '../test/harness/tracker.ts';
 import { startTransmission } from '../test/harness/transmission.ts';
-import { type Demo, makeDemo } from './quickstart-collection.ts';
+import { type Demo, makeDemo } from '../test/harness/demo.ts';
 
 const DOWNLOAD_LIMIT_MS = 180_000;
 

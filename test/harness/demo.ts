@@ -5,7 +5,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { makeTorrent } from '../test/harness/make-torrent.ts';
+import { makeTorrent } from './make-torrent.ts';
 
 const MB = 1_000_000;
 
@@ -87,7 +87,7 @@ const LOOKALIKES: readonly { readonly of: string; readonly at: string }[] = [
   { of: 'cover.jpg', at: 'music/Somebody Else/1999/cover.jpg' },
 ];
 
-/** Writes everything below `root`; the torrents announce to `tracker`. */
+/** Writes everything below `root` (32 MB and lookalikes); the torrents announce to `tracker`. */
 export async function makeDemo(root: string, tracker: string): Promise<Demo> {
   const collection = join(root, 'collection');
   const torrents = join(root, 'torrents');
