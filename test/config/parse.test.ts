@@ -1,0 +1,401 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { Config } from '../../src/config/config.ts';
+import { type ParseOptions, parseConfig } from '../../src/config/parse.ts';
+import { AutotorrentError } from '../../src/errors.ts';
+
+const FILE = '/home/u/at/autotorrent.conf';
+const ACCOUNTS = {
+  passwd: 'root:x:0:0:root:/root:/bin/sh\nrtorrent:x:1001:1002::/home/r:/bin/sh\nbroken\n+::::::\n',
+  group: 'root:x:0:\nmedia:x:2000:rtorrent\n',
+};
+
+/** The template that the original's --create_config wrote. */
+const ORIGINAL = `[general]
+db=_autotorrent.db
+ignore_files=
+store_path=/home/rtorrent/myseeds/
+add_limit_size=64000000
+add_limit_percent=1
+link_type=soft
+scan_mode=unsplitable,normal
+
+[disks]
+disk1=/mnt/sd1/anime/
+disk2=/mnt/sd1/tv/
+
+[client]
+client=rtorrent
+url=http://user:pass@127.0.0.1/RPC2
+label=seeded`;
+
+const parse = (text: string, options: Partial<ParseOptions> = {}): Config =>
+  parseConfig(text, { file: FILE, home: '/home/u', accounts: ACCOUNTS, ...options });
+
+/** A [general] with these lines after a valid store_path; they begin at line 3. */
+const general = (lines: string): string => `[general]\nstore_path = /store\n${lines}\n`;
+
+const stateOf = (path: string): string => parse(`[general]\nstore_path = ${path}\n`).statePath;
+const withDisks = (lines: string): string => `${general('')}[disks]\n${lines}\n`;
+const withClient = (lines: string): string => `[general]\nstore_path=/s\n[client]\n${lines}\n`;
+
+function errorOf(text: string, options: Partial<ParseOptions> = {}): AutotorrentError {
+  try {
+    parse(text, options);
+  } catch (error) {
+    assert.ok(error instanceof AutotorrentError, String(error));
+    assert.equal(error.code, 'CONFIG');
+    return error;
+  }
+  return assert.fail('it was accepted');
+}
+
+describe('parseConfig', () => {
+  it("reads the original's template unchanged", () => {
+    assert.deepEqual(parse(ORIGINAL), {
+      file: FILE,
+      db: '/home/u/at/_autotorrent.db',
+      storePath: '/home/rtorrent/myseeds',
+      statePath: '/home/u/at/_autotorrent.db.state/myseeds-b7e1f67b',
+      ignoreFiles: [],
+      addLimitSize: 64_000_000,
+      addLimitPercent: 1,
+      scanModes: ['unsplitable', 'normal'],
+      exactTarget: 'mount',
+      verify: 'probe',
+      hashReaders: parse(general('')).hashReaders,
+      driver: 'auto',
+      allowOther: undefined,
+      owner: undefined,
+      umask: 0o022,
+      fastResume: 'verified',
+      disks: ['/mnt/sd1/anime', '/mnt/sd1/tv'],
+      client: { client: 'rtorrent', url: 'http://user:pass@127.0.0.1/RPC2', label: 'seeded' },
+      notices: [`${FILE}, line 7: link_type = soft now means virtual: the mount at store_path replaces trees of links`],
+    });
+  });
+
+  it('needs no more than store_path', () => {
+    const config = parse(general(''));
+    assert.equal(config.db, '/home/u/at/autotorrent.db');
+    assert.match(config.statePath, /^\/home\/u\/at\/autotorrent\.db\.state\/store-[0-9a-f]{8}$/);
+    assert.equal(config.addLimitSize, 64_000_000);
+    assert.ok(config.hashReaders >= 1 && config.hashReaders <= 4);
+    assert.deepEqual([config.disks, config.client, config.notices], [[], undefined, []]);
+  });
+
+  it('gives what nobody can change', () => {
+    const config = parse(`${ORIGINAL}\n`);
+    assert.throws(() => Object.assign(config, { db: '/x' }), TypeError);
+    assert.throws(() => Object.assign(config.disks, { 0: '/x' }), TypeError);
+    assert.throws(() => Object.assign(config.scanModes, { 0: 'x' }), TypeError);
+    assert.throws(() => Object.assign(config.notices, { 0: 'x' }), TypeError);
+    assert.throws(() => Object.assign(config.client ?? {}, { url: 'x' }), TypeError);
+  });
+
+  const accepted: readonly (readonly [string, keyof Config, unknown])[] = [
+    ['add_limit_size = 64 MB', 'addLimitSize', 64_000_000],
+    ['add_limit_size = 1GiB', 'addLimitSize', 2 ** 30],
+    ['add_limit_size = 1.5 kb', 'addLimitSize', 1500],
+    ['add_limit_size = 2 tib', 'addLimitSize', 2 ** 41],
+    ['add_limit_size = 7 bytes', 'addLimitSize', 7],
+    ['add_limit_size = 0', 'addLimitSize', 0],
+    ['add_limit_percent = 0.5', 'addLimitPercent', 0.5],
+    ['add_limit_percent = 2 %%', 'addLimitPercent', 2],
+    ['add_limit_percent = 200', 'addLimitPercent', 200],
+    ['scan_mode = normal , Exact', 'scanModes', ['exact', 'normal']],
+    ['scan_mode = normal,normal', 'scanModes', ['normal']],
+    ['scan_mode =\n  exact\n  normal', 'scanModes', ['exact', 'normal']],
+    ['ignore_files = *.nfo, , a b ,c', 'ignoreFiles', ['*.nfo', 'a b', 'c']],
+    ['ignore_files = *.nfo,\n  *.sfv', 'ignoreFiles', ['*.nfo', '*.sfv']],
+    ['verify = FULL', 'verify', 'full'],
+    ['exact_target = original', 'exactTarget', 'original'],
+    ['fast_resume: never', 'fastResume', 'never'],
+    ['driver = fuse-native', 'driver', 'fuse-native'],
+    ['hash_readers = 12', 'hashReaders', 12],
+    ['allow_other = On', 'allowOther', true],
+    ['allow_other = 0', 'allowOther', false],
+    ['allow_other = auto', 'allowOther', undefined],
+    ['umask = 077', 'umask', 0o77],
+    ['umask = 0022', 'umask', 0o22],
+    ['umask = 0', 'umask', 0],
+    ['owner = rtorrent', 'owner', { uid: 1001, gid: 1002 }],
+    ['owner = 1001', 'owner', { uid: 1001, gid: 1002 }],
+    ['owner = rtorrent:media', 'owner', { uid: 1001, gid: 2000 }],
+    ['owner = 5000:6000', 'owner', { uid: 5000, gid: 6000 }],
+    ['db = /var/lib/at/', 'db', '/var/lib/at'],
+    ['db = ~/at.db', 'db', '/home/u/at.db'],
+    ['state_path = ../state', 'statePath', '/home/u/state'],
+    ['DB = upper.db', 'db', '/home/u/at/upper.db'],
+    ['link_type = virtual', 'notices', []],
+  ];
+  for (const [line, key, expected] of accepted) {
+    it(`takes ${JSON.stringify(line)}`, () => assert.deepEqual(parse(general(line))[key], expected));
+  }
+
+  for (const type of ['soft', 'hard', 'ref', 'reflink']) {
+    it(`takes link_type = ${type} with one notice`, () => {
+      assert.deepEqual(parse(general(`link_type = ${type}`)).notices, [
+        `${FILE}, line 3: link_type = ${type} now means virtual: the mount at store_path replaces trees of links`,
+      ]);
+    });
+  }
+
+  const BYTES = 'accepted: a number of bytes, as 64000000, 64 MB or 1 GiB';
+  const MODES = 'accepted: one or more of exact, unsplitable, normal, separated by commas';
+  const MASK = 'accepted: an octal mask from 000 to 777, as 022';
+  const OWNER = 'accepted: user or user:group, names or numbers';
+  const PATH = 'accepted: a path, absolute or relative to the folder of this file';
+  const COMMENT = '; a comment needs a line of its own';
+  const GOES_ON = '; an indented line goes on with the value above it';
+  // The line, the value as shown, and why. Each stands on line 3.
+  const refused: readonly (readonly [string, string, string])[] = [
+    ['add_limit_size = 64 apples', '"64 apples"', BYTES],
+    ['add_limit_size = -1', '"-1"', BYTES],
+    ['add_limit_size = 0.5', '"0.5"', BYTES],
+    ['add_limit_size = 1e99', '"1e99"', BYTES],
+    ['add_limit_size = 99999999 TiB', '"99999999 TiB"', BYTES],
+    ['add_limit_size = 1 constructor', '"1 constructor"', BYTES],
+    ['add_limit_size =', '""', BYTES],
+    ['add_limit_size = 64 MB ; most', '"64 MB ; most"', BYTES + COMMENT],
+    ['add_limit_percent = many', '"many"', 'accepted: a percentage from 0, as 1 or 0.5'],
+    ['add_limit_percent = -1', '"-1"', 'accepted: a percentage from 0, as 1 or 0.5'],
+    ['scan_mode = normal, unsplittable', '"normal, unsplittable"', `there is no scan mode unsplittable; ${MODES}`],
+    ['scan_mode = ,', '","', MODES],
+    [
+      'scan_mode = hash_name,normal',
+      '"hash_name,normal"',
+      `this version does not have scan mode hash_name yet; ${MODES}`,
+    ],
+    ['scan_mode = hash_size', '"hash_size"', `this version does not have scan mode hash_size yet; ${MODES}`],
+    [
+      'scan_mode = normal,hash_slow',
+      '"normal,hash_slow"',
+      `this version does not have scan mode hash_slow yet; ${MODES}`,
+    ],
+    ['hash_size_varying = 10', '"10"', 'this version does not have hash_size_varying yet'],
+    ['hash_limit = 10', '"10"', 'this version does not have hash_limit yet'],
+    ['recover = on', '"on"', 'this version does not have recover yet'],
+    ['path_map = /a = /b', '"/a = /b"', 'this version does not have path_map yet'],
+    ['driver = kernel', '"kernel"', 'this version does not have driver kernel yet; accepted: auto, fuse-native'],
+    ['driver = ntfs', '"ntfs"', 'accepted: auto, fuse-native'],
+    ['link_type = sym', '"sym"', 'accepted: virtual, soft, hard, ref, reflink'],
+    ['exact_target = both', '"both"', 'accepted: mount, original'],
+    ['verify = all', '"all"', 'accepted: none, probe, full'],
+    ['verify = all\n  none', String.raw`"all\nnone"`, `accepted: none, probe, full${GOES_ON}`],
+    ['fast_resume = yes', '"yes"', 'accepted: verified, never, trust'],
+    ['hash_readers = 0', '"0"', 'accepted: a whole number from 1 to 64'],
+    ['hash_readers = two', '"two"', 'accepted: a whole number from 1 to 64'],
+    ['allow_other = maybe', '"maybe"', 'accepted: auto, yes, no (also on, off, true, false, 1, 0)'],
+    ['umask = 9', '"9"', MASK],
+    ['umask = 1777', '"1777"', MASK],
+    ['owner = nobody', '"nobody"', `there is no user nobody in /etc/passwd; ${OWNER}`],
+    [
+      'owner = rtorrent:films',
+      '"rtorrent:films"',
+      'there is no group films in /etc/group; accepted: user:group, names or numbers',
+    ],
+    ['owner = 5000', '"5000"', 'user 5000 has no group in /etc/passwd; accepted: 5000:GROUP'],
+    ['owner = a:b:c', '"a:b:c"', OWNER],
+    ['owner = 4294967295:0', '"4294967295:0"', `there is no user 4294967295 in /etc/passwd; ${OWNER}`],
+    ['db =', '""', PATH],
+    ['db = a\n  b', String.raw`"a\nb"`, PATH + GOES_ON],
+    ['db = "a b"', String.raw`"\"a b\""`, 'accepted: a path without quotes around it'],
+    ['db = ~bob/db', '"~bob/db"', 'accepted: ~/… for your own home folder; others in full'],
+    ['db = a\0b', String.raw`"a\u0000b"`, 'accepted: a path without NUL characters'],
+    ['db = /store/db', '"/store/db"', 'db (/store/db) lies under store_path, where the mount would hide it'],
+    ['state_path = /store', '"/store"', 'state_path (/store) lies under store_path, where the mount would hide it'],
+    ['state_path = autotorrent.db', '"autotorrent.db"', 'it is the same folder as db; accepted: a folder of its own'],
+  ];
+  for (const [line, value, reason] of refused) {
+    it(`refuses ${JSON.stringify(line)}`, () => {
+      const key = /^\w+/.exec(line)?.[0] ?? '';
+      assert.equal(
+        errorOf(general(line)).message,
+        `${FILE}, line 3: [general] ${key} = ${value} is not valid; ${reason}`,
+      );
+    });
+  }
+
+  it('names the first problem of several', () => {
+    assert.match(errorOf(general('verify = x\numask = x')).message, /line 3: \[general\] verify/);
+    assert.match(errorOf(general('umask = x\nverify = x')).message, /line 3: \[general\] umask/);
+  });
+
+  it('wants a store_path, and a good one', () => {
+    const missing = errorOf('\n[general]\ndb = x\n');
+    assert.equal(missing.message, `${FILE}, line 2: [general] has no store_path`);
+    assert.equal(missing.hint, 'Add a line "store_path = …" below [general].');
+    const at = (path: string): string => errorOf(`[general]\nstore_path = ${path}\n`).message;
+    const start = (path: string): string => `${FILE}, line 2: [general] store_path = "${path}" is not valid; `;
+    assert.equal(at('/'), `${start('/')}accepted: any folder but /`);
+    assert.equal(
+      at('.'),
+      `${start('.')}db (/home/u/at/autotorrent.db) lies under store_path, where the mount would hide it`,
+    );
+    assert.equal(
+      at('autotorrent.db/x'),
+      `${start('autotorrent.db/x')}it lies in db (/home/u/at/autotorrent.db), which belongs to a database`,
+    );
+    // A name that only begins alike is another folder.
+    assert.equal(parse('[general]\nstore_path = autotorrent.db2\n').storePath, '/home/u/at/autotorrent.db2');
+  });
+
+  it('wants [general]', () => {
+    assert.equal(errorOf('[disks]\na=/b\n').message, `${FILE} has no section [general], where store_path belongs`);
+  });
+
+  it('gives each store_path a state of its own', () => {
+    assert.equal(stateOf('/seeds/X'), stateOf('/seeds/X/'));
+    assert.notEqual(stateOf('/seeds/X'), stateOf('/other/X'));
+    assert.ok(
+      Buffer.byteLength(
+        stateOf(`/${'ü'.repeat(127)}`)
+          .split('/')
+          .at(-1) ?? '',
+      ) <= 255,
+    );
+  });
+
+  it("moves aside for the original's database, but never the state", () => {
+    const config = parse(general(''), { indexFor: (db) => ({ path: `${db}.level`, shelve: `${db}.dat` }) });
+    assert.equal(config.db, '/home/u/at/autotorrent.db.level');
+    assert.equal(config.statePath, parse(general('')).statePath);
+    assert.deepEqual(config.notices, [
+      "/home/u/at/autotorrent.db.dat is the original autotorrent's database: it stays untouched, and the index is /home/u/at/autotorrent.db.level",
+    ]);
+  });
+
+  it('notices what nobody knows, with the nearest name', () => {
+    const text =
+      '[General]\nx=1\n[general]\nstore_path=/s\nstorepath=/t\nscene_mode=true\nzzz=1\n[other]\n[client]\nclient=none\nurl=x\n';
+    assert.deepEqual(parse(text).notices, [
+      `${FILE}, line 1: section [General] is unknown and unused: did you mean [general]?`,
+      `${FILE}, line 8: section [other] is unknown and unused: known are general, disks, client, client-NAME`,
+      `${FILE}, line 5: [general] storepath is unknown and unused: did you mean store_path?`,
+      `${FILE}, line 6: [general] scene_mode is unknown and unused: did you mean scan_mode?`,
+      `${FILE}, line 7: [general] zzz is unknown and unused: known are db, store_path, state_path, ignore_files, add_limit_size, add_limit_percent, scan_mode, link_type, exact_target, verify, hash_readers, driver, allow_other, owner, umask, fast_resume`,
+      `${FILE}, line 11: [client] url is unknown and unused: known are client`,
+    ]);
+  });
+
+  describe('[disks]', () => {
+    it('takes any keys, in order, each folder once', () => {
+      assert.deepEqual(parse(withDisks('b = /b/\nfilms: films\n1 = ~/x\nc = /b\nstore = /store')).disks, [
+        '/b',
+        '/home/u/at/films',
+        '/home/u/x',
+        '/store',
+      ]);
+    });
+    it('does not take defaults for disks, but lets disks use them', () => {
+      assert.deepEqual(parse(`[DEFAULT]\nbase=/mnt\n${withDisks('a=%(base)s/tv')}`).disks, ['/mnt/tv']);
+    });
+    it('refuses what is no path', () => {
+      assert.equal(errorOf(withDisks('a =')).message, `${FILE}, line 5: [disks] a = "" is not valid; ${PATH}`);
+    });
+  });
+
+  describe('[client]', () => {
+    const clients: readonly (readonly [string, Config['client']])[] = [
+      ['client = none', { client: 'none' }],
+      ['client = rTorrent\nurl = scgi://127.0.0.1:5000', { client: 'rtorrent', url: 'scgi://127.0.0.1:5000' }],
+      ['client = rtorrent\nurl = scgi://[::1]:5000/', { client: 'rtorrent', url: 'scgi://[::1]:5000/' }],
+      [
+        'client = rtorrent\nurl = scgi:///run/rt.sock\nlabel = a ; b',
+        { client: 'rtorrent', url: 'scgi:///run/rt.sock', label: 'a ; b' },
+      ],
+      ['client = rtorrent\nurl = https://h/RPC2\nlabel =', { client: 'rtorrent', url: 'https://h/RPC2' }],
+      [
+        'client = transmission\nurl = http://127.0.0.1:9091/transmission/rpc',
+        { client: 'transmission', url: 'http://127.0.0.1:9091/transmission/rpc' },
+      ],
+      [
+        'client = transmission\nurl = http://me:p%40s%%25@h:9091/transmission/rpc',
+        { client: 'transmission', url: 'http://h:9091/transmission/rpc', username: 'me', password: 'p@s%' },
+      ],
+      [
+        'client = transmission\nurl = http://me:old@h/t\nusername = you\npassword = p#;%x\nlabel = l',
+        { client: 'transmission', url: 'http://h/t', username: 'you', password: 'p#;%x', label: 'l' },
+      ],
+    ];
+    for (const [lines, expected] of clients) {
+      it(`takes ${JSON.stringify(lines)}`, () => assert.deepEqual(parse(withClient(lines)).client, expected));
+    }
+
+    const RTORRENT = 'accepted: scgi://host:port, scgi:///path/to.socket or http(s)://host/RPC2';
+    const TRANSMISSION = 'accepted: http(s)://host:port/transmission/rpc';
+    const bad: readonly (readonly [string, string, string])[] = [
+      ['client = rtorrent', 'scgi://127.0.0.1', RTORRENT],
+      ['client = rtorrent', 'scgi://h:0', RTORRENT],
+      ['client = rtorrent', 'scgi://h:70000', RTORRENT],
+      ['client = rtorrent', 'scgi:///', RTORRENT],
+      ['client = rtorrent', '127.0.0.1:5000', RTORRENT],
+      ['client = rtorrent', 'ftp://h/', RTORRENT],
+      ['client = rtorrent', 'http://', RTORRENT],
+      ['client = transmission', 'scgi://h:1', TRANSMISSION],
+      ['client = transmission', 'http://h:port/', TRANSMISSION],
+      ['client = transmission', '', TRANSMISSION],
+    ];
+    for (const [name, url, accepted] of bad) {
+      it(`refuses ${name}, url = ${url}`, () => {
+        assert.equal(
+          errorOf(withClient(`${name}\nurl = ${url}`)).message,
+          `${FILE}, line 5: [client] url = "${url}" is not valid; ${accepted}`,
+        );
+      });
+    }
+
+    it('never shows a password', () => {
+      for (const url of [
+        'http://me:se#cret@h/x',
+        'http://me:sec/ret@h:y/',
+        'ftp://me:se@cret@h',
+        'http://me:secret@h x/',
+      ]) {
+        const { message } = errorOf(withClient(`client = transmission\nurl = ${url}`));
+        assert.doesNotMatch(message, /se|cret|ret@/);
+        assert.match(message, /line 5: \[client\] url = "\w+:\/\/\*\*\*@h/);
+      }
+      const { message } = errorOf(withClient('client = transmission\nurl = http://h/\npassword = secret\n  more'));
+      assert.equal(
+        message,
+        `${FILE}, line 6: [client] password = (not shown) is not valid; accepted: text on one line; an indented line goes on with the value above it`,
+      );
+    });
+
+    for (const name of ['deluge', 'qBittorrent']) {
+      it(`refuses ${name} as of a later version`, () => {
+        assert.equal(
+          errorOf(withClient(`client = ${name}`)).message,
+          `${FILE}, line 4: [client] client = "${name}" is not valid; this version does not have ${name.toLowerCase()} yet; accepted: rtorrent, transmission, none`,
+        );
+      });
+    }
+
+    it('refuses others, and no client at all', () => {
+      assert.equal(
+        errorOf(withClient('client = vuze')).message,
+        `${FILE}, line 4: [client] client = "vuze" is not valid; accepted: rtorrent, transmission, none`,
+      );
+      assert.equal(errorOf(withClient('url = x')).message, `${FILE}, line 3: [client] has no client`);
+      assert.equal(errorOf(withClient('client = rtorrent')).message, `${FILE}, line 3: [client] has no url`);
+    });
+
+    const several = `${withClient('client = none')}[client-a]\nclient = rtorrent\nurl = scgi:///a\n[client-b]\nclient = deluge\n`;
+    it('takes [client] without a name, and the named one with it', () => {
+      assert.deepEqual(parse(several).client, { client: 'none' });
+      assert.deepEqual(parse(several, { client: 'default' }).client, { client: 'none' });
+      assert.deepEqual(parse(several, { client: 'a' }).client, { client: 'rtorrent', url: 'scgi:///a' });
+    });
+    it('says which there are where a name is unknown', () => {
+      const error = errorOf(several, { client: 'c' });
+      assert.equal(error.message, `${FILE} has no section [client-c]: it has a, b`);
+      assert.equal(error.hint, 'Without -l the section [client] is used.');
+      assert.equal(
+        errorOf(general(''), { client: 'default' }).message,
+        `${FILE} has no section [client-default]: it names no client at all`,
+      );
+    });
+  });
+});
