@@ -68,33 +68,29 @@ class PiscinaPool implements HashPool {
     const timer = onProgress === undefined ? undefined : setInterval(report, PROGRESS_MS);
     this.#active.add(control);
     const runs = new Set<() => Promise<void>>();
-    let resolve: () => void = () => {};
-    let reject: (reason: unknown) => void = () => {};
-    const finished = new Promise<void>((onResolve, onReject) => {
-      resolve = onResolve;
-      reject = onReject;
+    const done = new AbortController(); // takes the listener off the caller's signal
+    const aborted = new Promise<never>((_, reject) => {
+      signal?.addEventListener('abort', () => reject(signal.reason), { once: true, signal: done.signal });
     });
-    finished.catch(() => {}); // it may reject while the threads are still being started, before it is awaited
-    const abort = (): void => reject(signal?.reason);
-    signal?.addEventListener('abort', abort, { once: true });
+    aborted.catch(() => {}); // it may come while the threads are still being started, before it is awaited
     try {
       const piscina = await this.#start();
-      let left = groups.length;
-      for (const { first, end } of groups) {
+      const tasks = groups.map(({ first, end }) => {
         const slice = jobs.slice(first, end);
-        const run = async (): Promise<void> => {
-          try {
-            place(results, first, slice.length, await piscina.run(encodeTask(slice, control)));
-            left--;
-            if (left === 0) resolve();
-          } catch (error) {
-            reject(error);
-          }
-        };
-        runs.add(run);
-        this.#queue.add(disksOf(slice), run);
-      }
-      await finished;
+        return new Promise<void>((resolve, reject) => {
+          const run = async (): Promise<void> => {
+            try {
+              place(results, first, slice.length, await piscina.run(encodeTask(slice, control)));
+              resolve();
+            } catch (error) {
+              reject(error);
+            }
+          };
+          runs.add(run);
+          this.#queue.add(disksOf(slice), run);
+        });
+      });
+      await Promise.race([Promise.all(tasks), aborted]);
       if (Atomics.load(control.flags, CANCELLED) !== 0) throw new Error('the hash pool was closed while it hashed');
       report();
       return results;
@@ -104,7 +100,7 @@ class PiscinaPool implements HashPool {
       this.#queue.drop(runs);
       this.#active.delete(control);
       clearInterval(timer);
-      signal?.removeEventListener('abort', abort);
+      done.abort();
     }
   }
 

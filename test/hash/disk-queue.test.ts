@@ -35,15 +35,15 @@ describe('disk queue', () => {
 
   it('forgets what has not started', async () => {
     const queue = new DiskQueue(1, 1);
-    let end = (): void => {};
+    const ends: (() => void)[] = [];
     let ran = false;
     const later = async (): Promise<void> => {
       ran = true;
     };
-    queue.add([1], () => new Promise((resolve) => (end = resolve)));
+    queue.add([1], () => new Promise((resolve) => ends.push(resolve)));
     queue.add([1], later);
     queue.drop(new Set([later]));
-    end();
+    ends[0]?.();
     await new Promise(setImmediate);
     assert.equal(ran, false);
   });
