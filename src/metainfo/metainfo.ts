@@ -7,7 +7,10 @@
  */
 
 export interface TorrentFile {
-  /** Position in the torrent's own file list, pad files included: what clients call the file index. */
+  /**
+   * Position in the torrent's own file list, pad files included: what clients call the file index. (For v2-only
+   * torrents libtorrent 2.0 counts pad files of its own making as well, which stand in no list.)
+   */
   readonly index: number;
   /** Safe components below the torrent's name, as shown in the mount; for a single-file torrent `[name]`. */
   readonly path: readonly string[];
@@ -15,11 +18,15 @@ export interface TorrentFile {
   readonly rawPath: readonly Buffer[];
   /** Bytes. */
   readonly length: number;
-  /** Where the file begins in the torrent's piece space (v1: files laid end to end), in bytes. */
+  /**
+   * Where the file begins in the torrent's piece space, in bytes. v1 and hybrid: files laid end to end; v2: each at the
+   * next piece boundary, so that offsets may exceed `totalLength`.
+   */
   readonly offset: number;
+  /** All zeros. Pad files of one length may have the same path; no other two files do. */
   readonly pad: boolean;
   readonly executable: boolean;
-  /** The target's components, for BEP 47 symlinks (length 0). */
+  /** The target's components, safe, from the torrent's folder on; for BEP 47 symlinks (length 0). It may not exist. */
   readonly symlink?: readonly string[];
   /** v2: the merkle root of the file's 16 KiB blocks; absent for empty files and pads, and in v1. */
   readonly piecesRoot?: Buffer;
@@ -33,7 +40,7 @@ export interface Metainfo {
   readonly infoHash: string;
   /** 64 hex digits, for v2 and hybrid torrents. */
   readonly infoHashV2?: string;
-  /** The torrent's name: one safe path component. */
+  /** The torrent's name: one safe path component. Of a v2-only single file, the name in its file tree. */
   readonly name: string;
   readonly rawName: Buffer;
   /** True where the files lie in a folder named `name`; false for a single file of that name. */

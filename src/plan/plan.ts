@@ -32,6 +32,8 @@ export interface PlanFile {
   readonly mtimeMs: number;
   readonly executable: boolean;
   readonly extents: readonly Extent[];
+  /** BEP 47: the target's components below the torrent's own folder. Such a file has no bytes. */
+  readonly symlink?: readonly string[];
 }
 
 export interface Plan {

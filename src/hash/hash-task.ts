@@ -1,0 +1,77 @@
+/**
+ * What travels between the pool and a worker: many jobs in one message, as a table of files and arrays of numbers.
+ * A message a job would cost more than hashing a small piece does.
+ */
+import type { FileIdentity, HashJob } from './hash-pool.ts';
+
+/** SHA-1. */
+export const DIGEST_BYTES = 20;
+
+/** `file` of a segment that is zeros. */
+export const ZEROS_FILE = -1;
+
+/** Index into `control.flags`: not 0 when the worker is to stop. */
+export const CANCELLED = 0;
+/** Index into `control.doneBytes`. */
+export const DONE_BYTES = 0;
+
+/** Memory that the pool and all workers of one `hash` call share. */
+export interface HashControl {
+  readonly flags: Int32Array;
+  readonly doneBytes: BigInt64Array;
+}
+
+export interface HashTask {
+  readonly control: HashControl;
+  readonly files: readonly { readonly path: Uint8Array; readonly identity: FileIdentity }[];
+  /** How many segments each job has. */
+  readonly counts: Uint32Array;
+  /** Three numbers a segment: index into `files` or `ZEROS_FILE`, offset, length. */
+  readonly segments: Float64Array;
+}
+
+export interface HashTaskResult {
+  /** 20 bytes a job, in order; of no meaning for a job that failed. */
+  readonly digests: Uint8Array;
+  readonly failures: readonly {
+    readonly job: number;
+    readonly failed: 'changed' | 'unreadable';
+    readonly message: string;
+  }[];
+}
+
+/** Bytes that hashing `job` reads or makes up. */
+export function jobBytes(job: HashJob): number {
+  let bytes = 0;
+  for (const segment of job) bytes += 'zeros' in segment ? segment.zeros : segment.length;
+  return bytes;
+}
+
+export function encodeTask(jobs: readonly HashJob[], control: HashControl): HashTask {
+  const files: HashTask['files'][number][] = [];
+  // By identity object first: the pieces of one file usually share it, and comparing paths costs more.
+  const known = new Map<FileIdentity, number>();
+  const counts = new Uint32Array(jobs.length);
+  const segments: number[] = [];
+  for (const [i, job] of jobs.entries()) {
+    counts[i] = job.length;
+    for (const segment of job) {
+      if ('zeros' in segment) {
+        segments.push(ZEROS_FILE, 0, segment.zeros);
+        continue;
+      }
+      let file = known.get(segment.identity);
+      if (file === undefined || !sameBytes(files[file]?.path, segment.path)) {
+        // A copy: a slice of Node's shared slab would take the whole slab through the message.
+        file = files.push({ path: Uint8Array.from(segment.path), identity: segment.identity }) - 1;
+        known.set(segment.identity, file);
+      }
+      segments.push(file, segment.offset, segment.length);
+    }
+  }
+  return { control, files, counts, segments: Float64Array.from(segments) };
+}
+
+function sameBytes(a: Uint8Array | undefined, b: Buffer): boolean {
+  return a !== undefined && b.equals(a);
+}

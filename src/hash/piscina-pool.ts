@@ -1,0 +1,159 @@
+/**
+ * The hash pool on piscina's worker threads.
+ *
+ * Jobs are grouped into tasks, in their order, so that a file is read from front to back by one thread, and a message
+ * to a worker is worth its cost. Nothing is loaded or started before the first job.
+ */
+import { availableParallelism } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import type { Piscina } from 'piscina';
+import { DiskQueue } from './disk-queue.ts';
+import type { HashJob, HashOptions, HashPool, HashResult } from './hash-pool.ts';
+import {
+  CANCELLED,
+  DIGEST_BYTES,
+  DONE_BYTES,
+  encodeTask,
+  type HashControl,
+  type HashTask,
+  type HashTaskResult,
+  jobBytes,
+} from './hash-task.ts';
+
+export interface HashPoolOptions {
+  /** Worker threads; default: one a processor, at most 4. */
+  readonly threads?: number;
+  /** Readers at once on one disk (device number); default: as many as threads. A disk that seeks wants 1. */
+  readonly readersPerDisk?: number;
+}
+
+/** A task below this is not worth splitting; above `MAX_TASK_BYTES` the last thread to end would keep all waiting. */
+const MIN_TASK_BYTES = 4 * 1024 * 1024;
+const MAX_TASK_BYTES = 64 * 1024 * 1024;
+const MAX_TASK_JOBS = 4096;
+const PROGRESS_MS = 100;
+
+export function createHashPool(options: HashPoolOptions = {}): HashPool {
+  const threads = Math.max(1, options.threads ?? Math.min(4, availableParallelism()));
+  return new PiscinaPool(threads, Math.max(1, options.readersPerDisk ?? threads));
+}
+
+class PiscinaPool implements HashPool {
+  readonly #threads: number;
+  readonly #queue: DiskQueue;
+  readonly #active = new Set<HashControl>();
+  #piscina: Promise<Piscina<HashTask, HashTaskResult>> | undefined;
+  #closed = false;
+
+  constructor(threads: number, perDisk: number) {
+    this.#threads = threads;
+    this.#queue = new DiskQueue(threads, perDisk);
+  }
+
+  async hash(jobs: readonly HashJob[], options: HashOptions = {}): Promise<HashResult[]> {
+    const { signal, onProgress } = options;
+    signal?.throwIfAborted();
+    if (this.#closed) throw new Error('the hash pool is closed');
+    if (jobs.length === 0) return [];
+
+    const totalBytes = jobs.reduce((sum, job) => sum + jobBytes(job), 0);
+    const groups = groupJobs(jobs, totalBytes / (this.#threads * 4));
+    const control: HashControl = {
+      flags: new Int32Array(new SharedArrayBuffer(4)),
+      doneBytes: new BigInt64Array(new SharedArrayBuffer(8)),
+    };
+    const results: HashResult[] = Array.from({ length: jobs.length });
+    const report = (): void =>
+      onProgress?.({ doneBytes: Number(Atomics.load(control.doneBytes, DONE_BYTES)), totalBytes });
+    const timer = onProgress === undefined ? undefined : setInterval(report, PROGRESS_MS);
+    this.#active.add(control);
+    const runs = new Set<() => Promise<void>>();
+    const done = new AbortController(); // takes the listener off the caller's signal
+    const aborted = new Promise<never>((_, reject) => {
+      signal?.addEventListener('abort', () => reject(signal.reason), { once: true, signal: done.signal });
+    });
+    aborted.catch(() => {}); // it may come while the threads are still being started, before it is awaited
+    try {
+      const piscina = await this.#start();
+      const tasks = groups.map(({ first, end }) => {
+        const slice = jobs.slice(first, end);
+        return new Promise<void>((resolve, reject) => {
+          const run = async (): Promise<void> => {
+            try {
+              place(results, first, slice.length, await piscina.run(encodeTask(slice, control)));
+              resolve();
+            } catch (error) {
+              reject(error);
+            }
+          };
+          runs.add(run);
+          this.#queue.add(disksOf(slice), run);
+        });
+      });
+      await Promise.race([Promise.all(tasks), aborted]);
+      if (Atomics.load(control.flags, CANCELLED) !== 0) throw new Error('the hash pool was closed while it hashed');
+      report();
+      return results;
+    } finally {
+      // After an abort or a failure: tells running workers to stop at their next read, and forgets the rest.
+      Atomics.store(control.flags, CANCELLED, 1);
+      this.#queue.drop(runs);
+      this.#active.delete(control);
+      clearInterval(timer);
+      done.abort();
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const control of this.#active) Atomics.store(control.flags, CANCELLED, 1);
+    const piscina = await this.#piscina;
+    this.#piscina = undefined;
+    await piscina?.destroy();
+  }
+
+  #start(): Promise<Piscina<HashTask, HashTaskResult>> {
+    // Loaded here and not at the top: a run that hashes nothing must not pay for it.
+    this.#piscina ??= import('piscina').then(
+      ({ Piscina: Pool }) =>
+        new Pool<HashTask, HashTaskResult>({
+          filename: fileURLToPath(new URL('./worker.js', import.meta.url)),
+          minThreads: 0,
+          maxThreads: this.#threads,
+          idleTimeout: 30_000,
+          // A task a worker at a time: the queue above decides what runs beside what.
+          concurrentTasksPerWorker: 1,
+        }),
+    );
+    return this.#piscina;
+  }
+}
+
+function groupJobs(jobs: readonly HashJob[], wantedBytes: number): { first: number; end: number }[] {
+  const limit = Math.min(MAX_TASK_BYTES, Math.max(MIN_TASK_BYTES, wantedBytes));
+  const groups: { first: number; end: number }[] = [];
+  let first = 0;
+  let bytes = 0;
+  for (const [i, job] of jobs.entries()) {
+    bytes += jobBytes(job);
+    if (bytes < limit && i + 1 - first < MAX_TASK_JOBS && i + 1 < jobs.length) continue;
+    groups.push({ first, end: i + 1 });
+    first = i + 1;
+    bytes = 0;
+  }
+  return groups;
+}
+
+function disksOf(jobs: readonly HashJob[]): number[] {
+  const disks = new Set<number>();
+  for (const job of jobs) for (const segment of job) if ('path' in segment) disks.add(segment.identity.dev);
+  return [...disks];
+}
+
+function place(results: HashResult[], first: number, count: number, done: HashTaskResult): void {
+  const digests = Buffer.from(done.digests.buffer, done.digests.byteOffset, done.digests.byteLength);
+  for (let i = 0; i < count; i++) {
+    results[first + i] = { digest: digests.subarray(i * DIGEST_BYTES, (i + 1) * DIGEST_BYTES) };
+  }
+  for (const { job, failed, message } of done.failures) results[first + job] = { failed, message };
+}

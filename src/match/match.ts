@@ -1,0 +1,74 @@
+/**
+ * Matching: which files of the collection supply which files of a torrent, and how much of that is proven.
+ *
+ * Glossary. A *candidate* is a collection file that might supply a torrent file. A *mode* is a way of finding
+ * candidates (`exact`, `unsplitable`, `normal`), tried in that order; a file ends with the first that supplies it.
+ * *Likeness* orders the candidates of one file: how far their folders resemble the torrent's path. A piece of which
+ * one file alone (with pads) holds all bytes is the file's *own*; a piece with bytes of several is *shared*.
+ * To *look* at a candidate is to lstat it now: the index only knows what was there at the last rebuild.
+ *
+ * Invariants:
+ * - Everything mapped was looked at: a regular file of the wanted size, not on one of our own mounts.
+ * - A bit of `verified` is set only for a piece whose SHA-1 was computed from the match's own extents and agreed.
+ * - Nothing that was hashed and failed is mapped, unless another file is to blame for it (see `blame.ts`).
+ * - Two files of a torrent share a source only where no other candidate was left.
+ */
+import type { Extent } from '../extent/extent.ts';
+import type { Metainfo } from '../metainfo/metainfo.ts';
+import type { FileStatus, PlanSource } from '../plan/plan.ts';
+
+/** In the order in which they are tried. */
+export const MATCH_MODES = ['exact', 'unsplitable', 'normal'] as const;
+export type MatchMode = (typeof MATCH_MODES)[number];
+
+/**
+ * How much is hashed before a candidate is believed. `none`: nothing. `probe`: the first, the last and a few own
+ * pieces between, and the shared pieces of files that have no own piece. `full`: every piece.
+ */
+export type VerifyLevel = 'none' | 'probe' | 'full';
+
+/** Why a file ended as it did. Scripts may compare these; `reason` is for people. */
+export type DecisionCode =
+  | 'verified' // every piece of it was hashed and agreed
+  | 'probed' // those of its pieces that were hashed agreed
+  | 'believed' // name and size only: nothing of it was hashed, or could be
+  | 'empty' // no bytes: needs no source
+  | 'symlink' // BEP 47: needs no source
+  | 'pad' // BEP 47: zeros
+  | 'pieces-failed' // partial: what failed became gaps
+  | 'no-candidate' // nothing of its name and size
+  | 'not-in-release' // the torrent's folder is a release, and no folder of the collection is that release
+  | 'changed' // the index knew a candidate, but it is no longer so
+  | 'hash-mismatch'; // candidates were hashed, and none held the file's bytes
+
+export interface FileMatch {
+  readonly status: FileStatus;
+  /** The mode that supplied it. */
+  readonly mode: MatchMode | 'none';
+  readonly code: DecisionCode;
+  /** One sentence. */
+  readonly reason: string;
+  /** Cover the file from 0 to its length; `source` is an index into the match's `sources`. */
+  readonly extents: readonly Extent[];
+}
+
+export interface TorrentMatch {
+  /** As given: the .torrent's file name without its extension. */
+  readonly name: string;
+  readonly metainfo: Metainfo;
+  readonly verify: VerifyLevel;
+  readonly sources: readonly PlanSource[];
+  /** In the torrent's own order, pads included. */
+  readonly files: readonly FileMatch[];
+  /** One bit a piece, most significant bit first. */
+  readonly verified: Buffer;
+  readonly verifiedPieces: number;
+  /** Bytes of all files but pads. */
+  readonly wantedBytes: number;
+  /** Of these, bytes that no source supplies. */
+  readonly missingBytes: number;
+  /** One sentence over the whole torrent. */
+  readonly reason: string;
+  /** Where the whole torrent lies as it is, by the `exact` mode: the folder in which its name is found. */
+  readonly original?: Buffer;
+}

@@ -1,0 +1,210 @@
+/** Bytes of a .torrent → Metainfo. The contract is in `metainfo.ts`. */
+
+import { isUtf8 } from 'node:buffer';
+import { createHash } from 'node:crypto';
+import { entriesAt, integerIn, kindAt, stringIn, stringListsIn } from './bencoded.ts';
+import type { Entries, ListedFile } from './listed-file.ts';
+import { BLOCK_BYTES } from './merkle.ts';
+import type { Metainfo, TorrentFile } from './metainfo.ts';
+import { checkComponent, checkTree, decodeComponent, decodeText, quote } from './paths.ts';
+import { readPieceLayers } from './piece-layers.ts';
+import { refuse } from './refuse.ts';
+import { scan } from './scan.ts';
+import { readV1Files, type V1Files } from './v1-files.ts';
+import { readV2Files } from './v2-tree.ts';
+
+/** Larger than any real one: 64 MiB are 3.3 million pieces. */
+export const MAX_METAINFO_BYTES = 64 * 1024 * 1024;
+/** libtorrent 2.0 takes just under 512 MiB, rTorrent 0.9.8 128 MiB. */
+const MAX_PIECE_LENGTH = 512 * 1024 * 1024;
+const MAX_PIECES = 4_194_304;
+/** The package that decodes it takes some 300 bytes a string. */
+const MAX_ANNOUNCE_LIST_BYTES = 1024 * 1024;
+const SHA1_BYTES = 20;
+
+/** Throws AutotorrentError('TORRENT'), whatever the bytes. The result's buffers are views into `raw`. */
+export function parseMetainfo(raw: Buffer): Metainfo {
+  if (raw.length === 0) refuse('the file is empty');
+  if (raw.length > MAX_METAINFO_BYTES) refuse('it is over 64 MiB long');
+  scan(raw);
+  if (kindAt(raw, 0) !== 'dictionary') refuse('it is not a dictionary');
+  const top = entriesAt(raw, 0);
+  const infoSpan = top.get('info');
+  if (infoSpan === undefined)
+    refuse('it has no info dictionary', 'A client that has the torrent can export the .torrent.');
+  if (kindAt(raw, infoSpan.start) !== 'dictionary') refuse('its info is not a dictionary');
+  const info = entriesAt(raw, infoSpan.start);
+
+  const version = readVersion(raw, info);
+  const pieceLength = readPieceLength(raw, info, version !== 'v1');
+  const layout = readLayout(raw, info, version);
+  checkTree(layout.files);
+  const place = version === 'v2' ? placeAligned(layout.files, pieceLength) : placeEndToEnd(layout.files, pieceLength);
+  if (version === 'hybrid') checkAligned(place.files, pieceLength);
+
+  const infoBytes = raw.subarray(infoSpan.start, infoSpan.end);
+  const sha256 = version === 'v1' ? undefined : createHash('sha256').update(infoBytes).digest('hex');
+  const source = stringIn(raw, info.get('source'));
+  const comment = stringIn(raw, top.get('comment.utf-8')) ?? stringIn(raw, top.get('comment'));
+  return {
+    raw,
+    version,
+    infoHash: version === 'v2' ? sha256!.slice(0, 2 * SHA1_BYTES) : createHash('sha1').update(infoBytes).digest('hex'),
+    ...(sha256 === undefined ? {} : { infoHashV2: sha256 }),
+    name: layout.name,
+    rawName: layout.rawName,
+    multi: layout.multi,
+    ...place,
+    pieceLength,
+    pieces: version === 'v2' ? Buffer.alloc(0) : readPieces(raw, info, place.pieceCount),
+    pieceLayers: readPieceLayers(raw, top.get('piece layers'), layout.files, pieceLength),
+    private: (integerIn(raw, info.get('private')) ?? 0) !== 0,
+    ...(source === undefined ? {} : { source: decodeText(source) }),
+    ...(comment === undefined ? {} : { comment: decodeText(comment) }),
+    announce: readAnnounce(raw, top),
+  };
+}
+
+function readVersion(raw: Buffer, info: Entries): Metainfo['version'] {
+  const metaVersion = integerIn(raw, info.get('meta version')) ?? 1;
+  if (metaVersion > 2) refuse(`it is of version ${metaVersion}, which is not known`);
+  if (metaVersion < 2) {
+    if (info.has('file tree')) refuse('it has a v2 file tree, but does not say that it is a v2 torrent');
+    return 'v1';
+  }
+  if (!info.has('file tree')) refuse('it says that it is a v2 torrent, but has no file tree');
+  return info.has('files') || info.has('length') ? 'hybrid' : 'v2';
+}
+
+function readPieceLength(raw: Buffer, info: Entries, v2: boolean): number {
+  const length = integerIn(raw, info.get('piece length'));
+  if (length === undefined) refuse('its piece length is missing, or not a number');
+  if (length <= 0) refuse(`its piece length is ${length}`);
+  if (length > MAX_PIECE_LENGTH) refuse(`its piece length, ${length}, is over 512 MiB`);
+  if (v2 && (length < BLOCK_BYTES || (length & (length - 1)) !== 0)) {
+    refuse(`its piece length, ${length}, is no power of two from 16 KiB on, as v2 torrents need`);
+  }
+  return length;
+}
+
+interface Layout extends V1Files {
+  readonly name: string;
+  readonly rawName: Buffer;
+}
+
+function readLayout(raw: Buffer, info: Entries, version: Metainfo['version']): Layout {
+  const { name, rawName } = readName(raw, info);
+  if (version === 'v1') return { name, rawName, ...readV1Files(raw, info, name, rawName) };
+  const tree = readV2Files(raw, info.get('file tree')!, name);
+  if (version === 'hybrid') {
+    const v1 = readV1Files(raw, info, name, rawName);
+    return { name, rawName, multi: v1.multi, files: joinHybrid(v1.files, tree) };
+  }
+  const only = tree.length === 1 ? tree[0]! : undefined;
+  if (only?.path.length !== 1) return { name, rawName, multi: true, files: tree };
+  // The name is "purely advisory" (BEP 52): what a client looks for is the name in the tree.
+  return { name: only.path[0]!, rawName: only.rawPath[0]!, multi: false, files: tree };
+}
+
+function readName(raw: Buffer, info: Entries): { name: string; rawName: Buffer } {
+  const utf8 = stringIn(raw, info.get('name.utf-8'));
+  const plain = stringIn(raw, info.get('name'));
+  const rawName = plain !== undefined && plain.length > 0 ? plain : utf8;
+  if (rawName === undefined || rawName.length === 0) refuse('it has no name');
+  checkComponent(rawName);
+  return { name: decodeComponent(utf8 !== undefined && utf8.length > 0 && isUtf8(utf8) ? utf8 : rawName), rawName };
+}
+
+/** Both lists must tell of the same files in the same order; pad files stand in the first only. */
+function joinHybrid(v1: readonly ListedFile[], v2: readonly ListedFile[]): ListedFile[] {
+  let next = 0;
+  const joined = v1.map((file) => {
+    if (file.pad) return file;
+    const twin = v2[next++];
+    if (twin?.length !== file.length || twin.path.length !== file.path.length) return disagree(file);
+    if (file.path.some((component, i) => twin.path[i] !== component)) return disagree(file);
+    return twin.piecesRoot === undefined ? file : { ...file, piecesRoot: twin.piecesRoot };
+  });
+  if (next < v2.length) disagree(v2[next]!);
+  return joined;
+}
+
+function disagree(file: ListedFile): never {
+  refuse(
+    `its v1 and v2 lists of files disagree on ${quote(file.path.join('/'))}`,
+    'Two clients would see two different torrents in it.',
+  );
+}
+
+interface Place {
+  readonly files: readonly TorrentFile[];
+  readonly totalLength: number;
+  readonly pieceCount: number;
+}
+
+function placeEndToEnd(listed: readonly ListedFile[], pieceLength: number): Place {
+  let offset = 0;
+  const files = listed.map((file, index): TorrentFile => {
+    const placed = { index, offset, ...file };
+    offset = addLength(offset, file.length);
+    return placed;
+  });
+  return { files, totalLength: offset, pieceCount: countPieces(offset, pieceLength) };
+}
+
+/** v2: every file begins at a piece of its own. */
+function placeAligned(listed: readonly ListedFile[], pieceLength: number): Place {
+  let offset = 0;
+  let totalLength = 0;
+  const files = listed.map((file, index): TorrentFile => {
+    const placed = { index, offset, ...file };
+    offset = addLength(offset, Math.ceil(file.length / pieceLength) * pieceLength);
+    totalLength += file.length;
+    return placed;
+  });
+  return { files, totalLength, pieceCount: countPieces(offset, pieceLength) };
+}
+
+function addLength(sum: number, length: number): number {
+  if (!Number.isSafeInteger(sum + length)) refuse('its files are too large together');
+  return sum + length;
+}
+
+function countPieces(length: number, pieceLength: number): number {
+  if (length === 0) refuse('all its files are empty');
+  const count = Math.ceil(length / pieceLength);
+  if (count > MAX_PIECES) refuse(`it has ${count} pieces; more than ${MAX_PIECES} are not supported`);
+  return count;
+}
+
+function checkAligned(files: readonly TorrentFile[], pieceLength: number): void {
+  const stray = files.find((file) => !file.pad && file.length > 0 && file.offset % pieceLength !== 0);
+  if (stray !== undefined) {
+    refuse(`${quote(stray.path.join('/'))} does not begin at a piece boundary, as files of hybrid torrents must`);
+  }
+}
+
+function readPieces(raw: Buffer, info: Entries, pieceCount: number): Buffer {
+  const pieces = stringIn(raw, info.get('pieces'));
+  if (pieces === undefined) refuse('its piece hashes are missing');
+  if (pieces.length !== pieceCount * SHA1_BYTES) {
+    refuse(`it has ${pieces.length / SHA1_BYTES} piece hashes for ${pieceCount} pieces`);
+  }
+  return pieces;
+}
+
+/** BEP 12: where `announce-list` tells of a tracker, `announce` is not looked at. Trackers are no reason to refuse. */
+function readAnnounce(raw: Buffer, top: Entries): string[][] {
+  const list = top.get('announce-list');
+  if (list !== undefined && list.end - list.start > MAX_ANNOUNCE_LIST_BYTES)
+    refuse('its list of trackers is over 1 MiB long');
+  const single = stringIn(raw, top.get('announce'));
+  const lists = [...(list === undefined ? [] : stringListsIn(raw, list))];
+  const tiers = lists.map(urlsOf).filter((urls) => urls.length > 0);
+  if (tiers.length > 0 || single === undefined) return tiers;
+  return [urlsOf([single])].filter((urls) => urls.length > 0);
+}
+
+function urlsOf(strings: readonly Buffer[]): string[] {
+  return strings.map((bytes) => decodeText(bytes).trim()).filter((url) => url !== '');
+}

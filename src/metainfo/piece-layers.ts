@@ -1,0 +1,36 @@
+/** `piece layers` of a v2 or hybrid torrent (BEP 52), checked against each file's pieces root. */
+import { entriesAt, kindAt, type Span, stringIn } from './bencoded.ts';
+import type { ListedFile } from './listed-file.ts';
+import { DIGEST_BYTES, rootOfLayer } from './merkle.ts';
+import { quote } from './paths.ts';
+import { refuse } from './refuse.ts';
+
+/** By pieces root in hex. Files of one piece need none: their root is the piece's. */
+export function readPieceLayers(
+  raw: Buffer,
+  value: Span | undefined,
+  files: readonly ListedFile[],
+  pieceLength: number,
+): Map<string, Buffer> {
+  const layers = new Map<string, Buffer>();
+  const needed = files.filter((file) => file.piecesRoot !== undefined && file.length > pieceLength);
+  if (needed.length === 0) return layers;
+  if (value === undefined || kindAt(raw, value.start) !== 'dictionary') {
+    refuse('its piece layers are missing', 'Its pieces cannot be checked without them. Download the .torrent again.');
+  }
+  const entries = entriesAt(raw, value.start);
+  for (const { piecesRoot, length, path } of needed) {
+    const told = quote(path.join('/'));
+    const layer = stringIn(raw, entries.get(piecesRoot!.toString('latin1')));
+    if (layer === undefined) refuse(`the piece layer of ${told} is missing`);
+    if (layer.length !== Math.ceil(length / pieceLength) * DIGEST_BYTES) {
+      refuse(`the piece layer of ${told} does not fit its length`);
+    }
+    const key = piecesRoot!.toString('hex');
+    if (layers.has(key)) continue;
+    if (!rootOfLayer(layer, pieceLength).equals(piecesRoot!))
+      refuse(`the piece layer of ${told} does not match its root`);
+    layers.set(key, layer);
+  }
+  return layers;
+}

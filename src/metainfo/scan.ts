@@ -1,0 +1,237 @@
+/**
+ * A strict check that bytes are one bencoded value (BEP 3), before anything else looks at them. What passes has no key
+ * twice, one spelling for each number, and bounded depth; the rest of this folder relies on that (`bencoded.ts` walks
+ * without looking left or right).
+ *
+ * Accepted: keys out of order (hashes are taken over the bytes as they stand), and white space after the end.
+ * Neither recursive nor more than linear in the number of bytes, whatever the input.
+ */
+import { refuse } from './refuse.ts';
+
+/** Of lists and dictionaries in each other. A path in a v2 file tree takes a level a component. */
+export const MAX_DEPTH = 256;
+/** In one dictionary. A folder of a v2 file tree has a key a file. */
+const MAX_KEYS = 1_000_000;
+/** The longest spelling of a 64-bit integer, without its sign. */
+const MAX_DIGITS = 19;
+/** Below this, comparing each with each is cheaper than a Set. */
+const FEW_KEYS = 16;
+
+export const I = 0x69;
+export const L = 0x6c;
+export const D = 0x64;
+export const E = 0x65;
+export const COLON = 0x3a;
+const MINUS = 0x2d;
+const ZERO = 0x30;
+const NINE = 0x39;
+
+/** An open list or dictionary. */
+interface Level {
+  dictionary: boolean;
+  /** Of a dictionary: what stood last was a key, its value comes next. */
+  afterKey: boolean;
+  /** Of a dictionary: no key was smaller than the one before it. */
+  sorted: boolean;
+  /** Of a dictionary: where its keys begin in the scanner's list of keys. */
+  firstKey: number;
+}
+
+/** Throws AutotorrentError('TORRENT') unless `raw` is one sound bencoded value. */
+export function scan(raw: Buffer): void {
+  new Scanner(raw).run();
+}
+
+class Scanner {
+  readonly #raw: Buffer;
+  #at = 0;
+  /** Reused from value to value; only the first `#depth` are open. */
+  readonly #levels: Level[] = [];
+  #depth = 0;
+  /** Beginning and end of each key of each open dictionary, innermost last. */
+  #keys = new Uint32Array(1024);
+  #keyCount = 0;
+  /** Where the content of the string read last begins. */
+  #contentStart = 0;
+
+  constructor(raw: Buffer) {
+    this.#raw = raw;
+  }
+
+  run(): void {
+    do {
+      this.#step();
+    } while (this.#depth > 0);
+    for (let i = this.#at; i < this.#raw.length; i++) {
+      if (!isSpace(this.#raw[i]!))
+        refuse(`${this.#raw.length - this.#at} bytes follow after its end (byte ${this.#at})`);
+    }
+  }
+
+  /** Reads one key, one value without parts, or the beginning or end of a list or dictionary. */
+  #step(): void {
+    const level = this.#depth > 0 ? this.#levels[this.#depth - 1] : undefined;
+    const byte = this.#raw[this.#at];
+    if (byte === undefined) refuse('it is cut off: it ends in the middle', 'Download the .torrent again.');
+    if (level !== undefined && byte === E) return this.#close(level);
+    if (level?.dictionary === true) {
+      if (!level.afterKey) {
+        level.afterKey = true;
+        return this.#key(level);
+      }
+      level.afterKey = false;
+    }
+    if (byte === D || byte === L) this.#open(byte === D);
+    else if (byte === I) this.#integer();
+    else this.#string();
+  }
+
+  #open(dictionary: boolean): void {
+    if (this.#depth === MAX_DEPTH) refuse(`byte ${this.#at}: lists and dictionaries are nested over ${MAX_DEPTH} deep`);
+    this.#levels[this.#depth] ??= { dictionary, afterKey: false, sorted: true, firstKey: 0 };
+    const level = this.#levels[this.#depth]!;
+    level.dictionary = dictionary;
+    level.afterKey = false;
+    level.sorted = true;
+    level.firstKey = this.#keyCount;
+    this.#depth++;
+    this.#at++;
+  }
+
+  #close(level: Level): void {
+    if (level.afterKey) refuse(`byte ${this.#at}: a key has no value`);
+    if (level.dictionary) {
+      if (!level.sorted) this.#checkDistinct(level.firstKey);
+      this.#keyCount = level.firstKey;
+    }
+    this.#depth--;
+    this.#at++;
+  }
+
+  #key(level: Level): void {
+    const position = this.#at;
+    this.#string();
+    const end = this.#at;
+    const start = this.#contentStart;
+    if (this.#keyCount - level.firstKey === MAX_KEYS)
+      refuse(`byte ${position}: a dictionary has over ${MAX_KEYS} keys`);
+    if (this.#keyCount > level.firstKey) {
+      const order = this.#compareToLast(start, end);
+      if (order === 0) this.#refuseTwice(start, end);
+      if (order > 0) level.sorted = false;
+    }
+    if (this.#keyCount * 2 === this.#keys.length) {
+      const grown = new Uint32Array(this.#keys.length * 2);
+      grown.set(this.#keys);
+      this.#keys = grown;
+    }
+    this.#keys[this.#keyCount * 2] = start;
+    this.#keys[this.#keyCount * 2 + 1] = end;
+    this.#keyCount++;
+  }
+
+  #string(): void {
+    const raw = this.#raw;
+    const begin = this.#at;
+    let length = 0;
+    let at = begin;
+    for (; isDigit(raw[at]); at++) {
+      length = length * 10 + (raw[at]! - ZERO);
+      if (length > raw.length)
+        refuse(`byte ${begin}: a string is longer than the file`, 'Download the .torrent again.');
+    }
+    if (at === begin) refuseByte(raw, begin);
+    if (raw[begin] === ZERO && at > begin + 1) refuse(`byte ${begin}: the length of a string begins with 0`);
+    if (raw[at] !== COLON) refuse(`byte ${at}: no colon after the length of a string`);
+    this.#contentStart = at + 1;
+    this.#at = at + 1 + length;
+    if (this.#at > raw.length)
+      refuse('it is cut off: it ends in the middle of a string', 'Download the .torrent again.');
+  }
+
+  #integer(): void {
+    const raw = this.#raw;
+    const begin = this.#at;
+    const negative = raw[begin + 1] === MINUS;
+    const first = begin + (negative ? 2 : 1);
+    let at = first;
+    while (isDigit(raw[at]) && at - first <= MAX_DIGITS) at++;
+    if (at - first > MAX_DIGITS) refuse(`byte ${begin}: a number is too large`);
+    if (at === first || raw[at] !== E) refuse(`byte ${begin}: a number is malformed`);
+    if (raw[first] === ZERO && (at > first + 1 || negative))
+      refuse(`byte ${begin}: a number is written with a needless 0`);
+    if (at - first === MAX_DIGITS && !fits64(raw.toString('latin1', first, at), negative)) {
+      refuse(`byte ${begin}: a number is too large`);
+    }
+    this.#at = at + 1;
+  }
+
+  /** The key read last against a new one: negative in order, 0 the same, positive out of order. */
+  #compareToLast(start: number, end: number): number {
+    const raw = this.#raw;
+    const lastStart = this.#keys[this.#keyCount * 2 - 2]!;
+    const lastLength = this.#keys[this.#keyCount * 2 - 1]! - lastStart;
+    const length = Math.min(lastLength, end - start);
+    for (let i = 0; i < length; i++) {
+      const difference = raw[lastStart + i]! - raw[start + i]!;
+      if (difference !== 0) return difference;
+    }
+    return lastLength - (end - start);
+  }
+
+  /** Of a dictionary whose keys are out of order; in order, each was compared with the one before it. */
+  #checkDistinct(firstKey: number): void {
+    const few = this.#keyCount - firstKey <= FEW_KEYS;
+    const seen = new Set<string>();
+    for (let i = firstKey; i < this.#keyCount; i++) {
+      const start = this.#keys[i * 2]!;
+      const end = this.#keys[i * 2 + 1]!;
+      if (few) {
+        for (let j = firstKey; j < i; j++) if (this.#isKey(j, start, end)) this.#refuseTwice(start, end);
+      } else {
+        const key = this.#raw.toString('latin1', start, end);
+        if (seen.has(key)) this.#refuseTwice(start, end);
+        seen.add(key);
+      }
+    }
+  }
+
+  #isKey(index: number, start: number, end: number): boolean {
+    const otherStart = this.#keys[index * 2]!;
+    const otherEnd = this.#keys[index * 2 + 1]!;
+    return (
+      otherEnd - otherStart === end - start && this.#raw.compare(this.#raw, start, end, otherStart, otherEnd) === 0
+    );
+  }
+
+  #refuseTwice(start: number, end: number): never {
+    refuse(
+      `byte ${start}: the key ${JSON.stringify(this.#raw.toString('utf8', start, Math.min(end, start + 64)))} stands twice`,
+    );
+  }
+}
+
+function isDigit(byte: number | undefined): boolean {
+  return byte !== undefined && byte >= ZERO && byte <= NINE;
+}
+
+function isSpace(byte: number): boolean {
+  return byte === 0x20 || (byte >= 0x09 && byte <= 0x0d);
+}
+
+function fits64(digits: string, negative: boolean): boolean {
+  return BigInt(digits) <= (negative ? 2n ** 63n : 2n ** 63n - 1n);
+}
+
+/** People hand over other things than a .torrent; say so where it shows. */
+function refuseByte(raw: Buffer, at: number): never {
+  const begin = at === 0 ? raw.toString('latin1', 0, 256).trimStart().toLowerCase() : '';
+  if (begin.startsWith('<')) {
+    refuse('this is a web page', 'Trackers send a page instead of the .torrent to who is logged out or over a limit.');
+  }
+  if (begin.startsWith('magnet:')) {
+    refuse('this is a magnet link', 'Let a client fetch the torrent that it names, and export the .torrent.');
+  }
+  if (at === 0 && raw[0] === 0x1f && raw[1] === 0x8b) refuse('this is compressed', 'Unpack it with gunzip first.');
+  refuse(`byte ${at} begins no bencoded value`);
+}

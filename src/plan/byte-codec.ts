@@ -1,0 +1,119 @@
+/** The few shapes that the plan's codec is made of: growing writes, and reads that trust nothing. */
+
+export class ByteWriter {
+  #buffer = Buffer.allocUnsafe(64 * 1024);
+  #length = 0;
+
+  /** A safe integer, 0 or more, as LEB128: 7 bits a byte, lowest first. */
+  integer(value: number): void {
+    if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`not a safe integer of 0 or more: ${value}`);
+    this.#grow(8);
+    let rest = value;
+    while (rest > 0x7f) {
+      this.#buffer[this.#length++] = (rest % 0x80) | 0x80;
+      rest = Math.floor(rest / 0x80);
+    }
+    this.#buffer[this.#length++] = rest;
+  }
+
+  double(value: number): void {
+    this.#grow(8);
+    this.#length = this.#buffer.writeDoubleLE(value, this.#length);
+  }
+
+  /** The bytes alone: the reader knows how many. */
+  raw(bytes: Uint8Array): void {
+    this.#grow(bytes.length);
+    this.#buffer.set(bytes, this.#length);
+    this.#length += bytes.length;
+  }
+
+  bytes(bytes: Uint8Array): void {
+    this.integer(bytes.length);
+    this.raw(bytes);
+  }
+
+  text(text: string): void {
+    this.bytes(Buffer.from(text));
+  }
+
+  finish(): Buffer {
+    return this.#buffer.subarray(0, this.#length);
+  }
+
+  #grow(room: number): void {
+    if (this.#length + room <= this.#buffer.length) return;
+    const larger = Buffer.allocUnsafe(Math.max(this.#buffer.length * 2, this.#length + room));
+    larger.set(this.#buffer.subarray(0, this.#length));
+    this.#buffer = larger;
+  }
+}
+
+/** What a reader throws: the caller says of what the bytes are no sound form. */
+export class MalformedBytes extends Error {}
+
+const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+export class ByteReader {
+  readonly #buffer: Buffer;
+  #position = 0;
+
+  constructor(buffer: Buffer) {
+    this.#buffer = buffer;
+  }
+
+  get left(): number {
+    return this.#buffer.length - this.#position;
+  }
+
+  /** At most `max`. */
+  integer(what: string, max: number = Number.MAX_SAFE_INTEGER): number {
+    let value = 0;
+    for (let scale = 1; ; scale *= 0x80) {
+      const byte = this.#byte(what);
+      value += (byte & 0x7f) * scale;
+      if (value > max || scale > 2 ** 49) throw new MalformedBytes(`${what} is too large`);
+      if (byte < 0x80) return value;
+    }
+  }
+
+  /** A count of things that take at least `each` bytes: more than are left cannot be meant. */
+  count(what: string, each: number): number {
+    const count = this.integer(what);
+    if (count * each > this.left) throw new MalformedBytes(`${what} is more than there are bytes`);
+    return count;
+  }
+
+  double(what: string): number {
+    const value = this.raw(what, 8).readDoubleLE(0);
+    if (!Number.isFinite(value)) throw new MalformedBytes(`${what} is not finite`);
+    return value;
+  }
+
+  /** A view, not a copy. */
+  raw(what: string, length: number): Buffer {
+    if (length > this.left) throw new MalformedBytes(`${what} is cut off`);
+    this.#position += length;
+    return this.#buffer.subarray(this.#position - length, this.#position);
+  }
+
+  bytes(what: string): Buffer {
+    return this.raw(what, this.integer(what));
+  }
+
+  text(what: string): string {
+    try {
+      return UTF8.decode(this.bytes(what));
+    } catch (error) {
+      if (error instanceof MalformedBytes) throw error;
+      throw new MalformedBytes(`${what} is not UTF-8`);
+    }
+  }
+
+  #byte(what: string): number {
+    const byte = this.#buffer[this.#position];
+    if (byte === undefined) throw new MalformedBytes(`${what} is cut off`);
+    this.#position++;
+    return byte;
+  }
+}

@@ -1,0 +1,36 @@
+/** From a match to the plan that the server takes over. */
+import type { TorrentMatch } from '../match/match.ts';
+import type { Plan, PlanFile } from './plan.ts';
+
+/** `nowMs` is shown as the mtime of what has no source. */
+export function makePlan(match: TorrentMatch, nowMs: number): Plan {
+  const { metainfo } = match;
+  const files = metainfo.files.map((file, i): PlanFile => {
+    const found = match.files[i];
+    if (found === undefined) throw new Error(`the match of ${match.name} lacks file ${i}`);
+    const source = found.extents.find((extent) => extent.source >= 0)?.source;
+    return {
+      path: metainfo.multi ? [metainfo.name, ...file.path] : file.path,
+      length: file.length,
+      status: found.status,
+      mode: found.mode,
+      mtimeMs: (source === undefined ? undefined : match.sources[source]?.mtimeMs) ?? nowMs,
+      executable: file.executable,
+      extents: found.extents,
+      ...(file.symlink === undefined ? {} : { symlink: file.symlink }),
+    };
+  });
+  return {
+    name: match.name,
+    infoHash: metainfo.infoHash,
+    metainfo: metainfo.raw,
+    pieceCount: metainfo.pieceCount,
+    pieceLength: metainfo.pieceLength,
+    verified: match.verified,
+    verify: match.verify,
+    totalLength: metainfo.totalLength,
+    missingBytes: match.missingBytes,
+    sources: match.sources,
+    files,
+  };
+}

@@ -1,0 +1,98 @@
+/**
+ * The system calls that Node does not offer, through koffi. Nothing here is needed to be right, only to be fast or
+ * clean: each ability is an optional method, probed once by `loadLibc`, and its absence is one log line.
+ *
+ * Native code is called with memory addresses: lengths are checked here, before the call.
+ */
+import type { Logger } from '../logger.ts';
+import { messageOf } from '../errors.ts';
+import { createRequire } from 'node:module';
+import { closeSync, openSync } from 'node:fs';
+
+/** preadv2(2): answer from the page cache, or not at all. Linux 4.14, for reads of ordinary files. */
+const RWF_NOWAIT = 8;
+/** umount2(2). */
+const MNT_DETACH = 2;
+const UMOUNT_NOFOLLOW = 8;
+
+export interface Libc {
+  /**
+   * Reads up to `length` bytes at `position` into `buffer` from `offset` on, from the page cache only: it never waits
+   * for a disk. The bytes read, 0 at the end of the file, -1 where it would have to wait or cannot tell (the caller
+   * then reads the ordinary way, which reports errors).
+   */
+  readonly preadCached?: (fd: number, buffer: Buffer, offset: number, length: number, position: number) => number;
+  /** umount2(2), away from the event loop, since it may have to wait for the server that calls it. */
+  readonly unmount?: (path: string, lazy: boolean) => Promise<boolean>;
+  /** dlopen(3) for all that is loaded afterwards (RTLD_GLOBAL). Throws where the library cannot be loaded. */
+  readonly loadGlobally?: (library: string) => void;
+}
+
+type Koffi = typeof import('koffi');
+
+export function loadLibc(logger: Logger): Libc {
+  let koffi: Koffi;
+  try {
+    // Not an import: where no prebuilt binary exists, loading it throws, and everything but speed works without it.
+    koffi = createRequire(import.meta.url)('koffi') as Koffi;
+  } catch (error) {
+    logger.warn(`koffi cannot be loaded, reads through the mount will be slower: ${messageOf(error)}`);
+    return {};
+  }
+  try {
+    return {
+      ...cachedRead(koffi, logger),
+      unmount: unmounter(koffi),
+      loadGlobally: (library) => void koffi.load(library, { global: true }),
+    };
+  } catch (error) {
+    logger.warn(`the C library lacks a function that is asked of it: ${messageOf(error)}`);
+    return {};
+  }
+}
+
+function cachedRead(koffi: Koffi, logger: Logger): Pick<Libc, 'preadCached'> {
+  const libc = koffi.load(null);
+  const preadv2 = libc.func('int64_t preadv2(int fd, const void *iov, int count, int64_t offset, int flags)');
+  // struct iovec { void *base; size_t length }, of 64 bits each on every platform that is supported.
+  const iovec = new BigUint64Array(2);
+  const iovecBytes = Buffer.from(iovec.buffer);
+  const preadCached = (fd: number, buffer: Buffer, offset: number, length: number, position: number): number => {
+    if (offset < 0 || length < 0 || offset + length > buffer.length) throw new RangeError('read outside of the buffer');
+    iovec[0] = koffi.address(buffer) + BigInt(offset);
+    iovec[1] = BigInt(length);
+    return Number(preadv2(fd, iovecBytes, 1, position, RWF_NOWAIT));
+  };
+  if (is64Bit() && canReadCached(preadCached)) return { preadCached };
+  logger.info('the kernel cannot read from the page cache alone (RWF_NOWAIT): every read takes a thread');
+  return {};
+}
+
+function is64Bit(): boolean {
+  return ['x64', 'arm64', 'riscv64', 'ppc64', 's390x', 'loong64'].includes(process.arch);
+}
+
+/** A file that was just read is in the page cache, unless its file system keeps none or the kernel is too old. */
+function canReadCached(preadCached: NonNullable<Libc['preadCached']>): boolean {
+  const fd = openSync(process.execPath, 'r');
+  try {
+    const buffer = Buffer.alloc(16);
+    return preadCached(fd, buffer, 4, 8, 0) === 8 && buffer[4] !== 0 && buffer[3] === 0 && buffer[12] === 0;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function unmounter(koffi: Koffi): NonNullable<Libc['unmount']> {
+  const umount2 = koffi.load(null).func('int umount2(const char *target, int flags)');
+  return async (path, lazy) => {
+    const flags = UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0);
+    const result = await new Promise<unknown>((resolve, reject) => {
+      umount2.async(path, flags, (error: Error | null, value: unknown) => {
+        if (error === null) resolve(value);
+        else reject(error);
+      });
+    });
+    return result === 0;
+  };
+}

@@ -1,0 +1,56 @@
+/**
+ * /proc/self/mountinfo (proc_pid_mountinfo(5)): what is mounted where, without touching any mount. To stat a mount that
+ * one serves oneself, or one whose server hangs, is to hang.
+ */
+import { readFile } from 'node:fs/promises';
+
+/** What `mount` and `findmnt` show for our mounts, and what scans and sources are not to enter. */
+export const OUR_TYPE = 'fuse.autotorrent';
+
+export interface MountedAt {
+  readonly path: Buffer;
+  readonly type: string;
+  /** As `Stats.dev` has it. */
+  readonly dev: number;
+  readonly source: string;
+}
+
+/** In the order of mounting: of two with one path the later one hides the earlier one. */
+export async function readMounts(): Promise<MountedAt[]> {
+  return parseMounts(await readFile('/proc/self/mountinfo'));
+}
+
+export function parseMounts(text: Buffer): MountedAt[] {
+  // As latin1 each byte is one character: paths are bytes.
+  return text
+    .toString('latin1')
+    .split('\n')
+    .flatMap((line) => parseLine(line) ?? []);
+}
+
+function parseLine(line: string): MountedAt | undefined {
+  const [before, after] = line.split(' - ', 2);
+  const [, , device, , path] = before?.split(' ') ?? [];
+  const [type, source] = after?.split(' ') ?? [];
+  if (device === undefined || path === undefined || type === undefined) return undefined;
+  return { path: unescape(path), type, dev: deviceNumber(device), source: unescape(source ?? '').toString() };
+}
+
+/** Space, tab, line feed and backslash stand as `\040` and so on. */
+function unescape(text: string): Buffer {
+  const plain = text.replaceAll(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
+  return Buffer.from(plain, 'latin1');
+}
+
+/** `major:minor` as the C library's makedev(3) joins them. */
+function deviceNumber(device: string): number {
+  const [major = Number.NaN, minor = Number.NaN] = device.split(':', 2).map(Number);
+  return (minor & 0xff) + (major & 0xfff) * 2 ** 8 + Math.floor(minor / 256) * 2 ** 20 + Math.floor(major / 4096) * 2 ** 44;
+}
+
+/** Whether `path` is `folder` or lies below it. Both absolute, without a slash at the end. */
+export function isAtOrBelow(path: Buffer, folder: Buffer): boolean {
+  if (path.length < folder.length || !path.subarray(0, folder.length).equals(folder)) return false;
+  const next = path[folder.length];
+  return next === undefined || next === 0x2f || folder.at(-1) === 0x2f;
+}

@@ -1,0 +1,95 @@
+/**
+ * The store's LevelDB: reads answer at once (getSync, from the block cache or the page cache), writes are batches that
+ * are on the disk when their promise resolves, and one writer works at a time.
+ */
+import type { Level } from 'level';
+import { AutotorrentError } from '../errors.ts';
+import { COUNTERS_KEY, type KeyRange } from './key.ts';
+import { Reader, Writer } from './record.ts';
+
+/** Opened and closed by the caller, with both encodings `buffer`. */
+export type StoreLevel = Level<Buffer, Buffer>;
+
+export type Write =
+  | { readonly type: 'put'; readonly key: Buffer; readonly value: Buffer }
+  | { readonly type: 'del'; readonly key: Buffer };
+
+export const put = (key: Buffer, value: Buffer): Write => ({ type: 'put', key, value });
+export const del = (key: Buffer): Write => ({ type: 'del', key });
+
+export const NOTHING = Buffer.alloc(0);
+
+/** Rows that an iterator fetches at once: a few milliseconds of work between two turns of the event loop. */
+const PAGE = 500;
+
+/** Numbers that are given once and never again, not even after a crash: they are written with what they name. */
+export type Counter = 'ino' | 'source' | 'entry';
+
+export class Database {
+  readonly #level: StoreLevel;
+  readonly #next: Record<Counter, number>;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(level: StoreLevel, rootIno: number) {
+    this.#level = level;
+    const counters = this.get(COUNTERS_KEY);
+    const from = counters === undefined ? undefined : new Reader(counters);
+    this.#next = {
+      ino: from?.integer() ?? rootIno + 1,
+      source: from?.integer() ?? 0,
+      entry: from?.integer() ?? 1,
+    };
+  }
+
+  get(key: Buffer): Buffer | undefined {
+    return this.#level.getSync(key);
+  }
+
+  /** Only inside `exclusive`, and the batch that uses the number must be committed before the next one. */
+  take(counter: Counter): number {
+    return this.#next[counter]++;
+  }
+
+  /** All or nothing, and on the disk when it resolves: kill -9 and power loss find it there. */
+  async commit(writes: readonly Write[]): Promise<void> {
+    const { ino, source, entry } = this.#next;
+    const counters = put(COUNTERS_KEY, new Writer().integer(ino).integer(source).integer(entry).finish());
+    try {
+      await this.#level.batch([...writes, counters], { sync: true });
+    } catch (error) {
+      throw new AutotorrentError('STORE', 'the store could not be written', {
+        cause: error,
+        hint: 'Look at the free space and the health of the disk that holds state_path.',
+      });
+    }
+  }
+
+  /** Runs one writer after another, so that what it read is still so when it commits. */
+  async exclusive<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(work);
+    this.#last = result.catch(() => {});
+    return await result;
+  }
+
+  async *pages(range: KeyRange, size: number = PAGE): AsyncGenerator<[Buffer, Buffer][], void, undefined> {
+    const iterator = this.#level.iterator(range);
+    try {
+      for (;;) {
+        const page = await iterator.nextv(size);
+        if (page.length === 0) return;
+        yield page;
+      }
+    } finally {
+      await iterator.close();
+    }
+  }
+
+  /** The first `limit` rows of a range. */
+  async first(range: KeyRange, limit: number): Promise<[Buffer, Buffer][]> {
+    return await this.#level.iterator({ ...range, limit }).all();
+  }
+
+  async isEmpty(): Promise<boolean> {
+    return (await this.#level.keys({ limit: 1 }).all()).length === 0;
+  }
+}

@@ -1,0 +1,82 @@
+/**
+ * The store's keys: a letter for the type, then its fields, all of fixed width but the last, so that neighbours in the
+ * database are neighbours in the tree. Numbers are 48 bits, big-endian: they sort as they count.
+ *
+ *     V                       the format of the store
+ *     C                       counters: next inode number, next source id, next entry id
+ *     D parent name           dirent: an inode number and its type
+ *     I ino                   inode
+ *     X ino                   its extents (files)
+ *     L ino                   its target (symlinks)
+ *     S id                    source
+ *     H sha1(identity)        source id of that identity: equal sources are one
+ *     R source entry          the entry uses the source; the last one to go takes the source with it
+ *     U entry source          the same, from the entry's side
+ *     E info-hash             entry
+ *     N name                  info hash of the entry of that name
+ *     M info-hash             raw metainfo
+ *     P info-hash             piece map
+ *     F entry index           file of an entry, by the torrent's file index
+ *     B entry                 intent: what has to be deleted should the server die now
+ */
+export const VERSION_KEY = Buffer.from('V');
+export const COUNTERS_KEY = Buffer.from('C');
+
+const NUMBER_BYTES = 6;
+
+function withNumbers(letter: string, ...numbers: readonly number[]): Buffer {
+  const key = Buffer.allocUnsafe(1 + NUMBER_BYTES * numbers.length);
+  key.write(letter, 'latin1');
+  let at = 1;
+  for (const number of numbers) at = key.writeUIntBE(number, at, NUMBER_BYTES);
+  return key;
+}
+
+export const direntKey = (parent: number, name: string): Buffer => {
+  const key = Buffer.allocUnsafe(1 + NUMBER_BYTES + Buffer.byteLength(name));
+  key.write('D', 'latin1');
+  key.write(name, key.writeUIntBE(parent, 1, NUMBER_BYTES));
+  return key;
+};
+export const nameOfDirentKey = (key: Buffer): string => key.toString('utf8', 1 + NUMBER_BYTES);
+export const inodeKey = (ino: number): Buffer => withNumbers('I', ino);
+export const extentsKey = (ino: number): Buffer => withNumbers('X', ino);
+export const linkKey = (ino: number): Buffer => withNumbers('L', ino);
+export const sourceKey = (id: number): Buffer => withNumbers('S', id);
+export const identityKey = (sha1: Buffer): Buffer => Buffer.concat([Buffer.from('H'), sha1]);
+export const userKey = (source: number, entry: number): Buffer => withNumbers('R', source, entry);
+export const useKey = (entry: number, source: number): Buffer => withNumbers('U', entry, source);
+export const entryKey = (infoHash: string): Buffer => Buffer.concat([Buffer.from('E'), Buffer.from(infoHash, 'hex')]);
+export const nameKey = (name: string): Buffer => Buffer.from(`N${name}`);
+export const metainfoKey = (infoHash: string): Buffer =>
+  Buffer.concat([Buffer.from('M'), Buffer.from(infoHash, 'hex')]);
+export const pieceMapKey = (infoHash: string): Buffer =>
+  Buffer.concat([Buffer.from('P'), Buffer.from(infoHash, 'hex')]);
+export const fileKey = (entry: number, index: number): Buffer => withNumbers('F', entry, index);
+export const intentKey = (entry: number): Buffer => withNumbers('B', entry);
+
+/** The last number in a key that ends with one. */
+export const lastNumber = (key: Buffer): number => key.readUIntBE(key.length - NUMBER_BYTES, NUMBER_BYTES);
+
+export interface KeyRange {
+  readonly gte: Buffer;
+  readonly lt: Buffer;
+}
+
+/** Every key that begins with `prefix`. */
+function beginningWith(prefix: Buffer): KeyRange {
+  const lt = Buffer.from(prefix);
+  for (let i = lt.length - 1; i >= 0; i--) {
+    const byte = lt[i] ?? 0;
+    lt[i] = (byte + 1) & 0xff;
+    if (byte !== 0xff) break;
+  }
+  return { gte: prefix, lt };
+}
+
+export const direntsOf = (parent: number): KeyRange => beginningWith(withNumbers('D', parent));
+export const usersOf = (source: number): KeyRange => beginningWith(withNumbers('R', source));
+export const usesOf = (entry: number): KeyRange => beginningWith(withNumbers('U', entry));
+export const filesOf = (entry: number): KeyRange => beginningWith(withNumbers('F', entry));
+export const ENTRIES = beginningWith(Buffer.from('E'));
+export const INTENTS = beginningWith(Buffer.from('B'));

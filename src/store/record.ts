@@ -1,0 +1,252 @@
+/**
+ * The store's records as bytes. `FORMAT` names the whole of keys and records: a change to either raises it.
+ *
+ * Integers are unsigned LEB128 or of fixed width, texts UTF-8. Records are our own, yet a disk can damage them: what
+ * does not decode throws AutotorrentError('STORE').
+ */
+import { AutotorrentError } from '../errors.ts';
+import type { Extent } from '../extent/extent.ts';
+import type { FileStatus } from '../plan/plan.ts';
+
+export const FORMAT = 1;
+
+export type InodeType = 'file' | 'directory' | 'symlink';
+const TYPES: readonly InodeType[] = ['file', 'directory', 'symlink'];
+const STATUSES: readonly FileStatus[] = ['mapped', 'resized', 'partial', 'missing', 'pad'];
+
+/** What stat shows, but for the owner. Times in milliseconds since the epoch, with a fraction. */
+export interface Inode {
+  readonly type: InodeType;
+  /** Permission bits before the mount's umask. */
+  readonly mode: number;
+  readonly nlink: number;
+  /** Bytes. */
+  readonly size: number;
+  readonly atimeMs: number;
+  readonly mtimeMs: number;
+  readonly ctimeMs: number;
+  /** The id of the entry it belongs to; 0 for the root. */
+  readonly entry: number;
+}
+
+/** A collection file as it was when it was planned. */
+export interface SourceRecord {
+  /** Absolute, bytes. */
+  readonly path: Buffer;
+  readonly dev: number;
+  readonly ino: number;
+  readonly size: number;
+  /** As Node's `Stats.mtimeMs`. */
+  readonly mtimeMs: number;
+  /** Ids of sources that hold the same bytes, verified so. */
+  readonly spares: readonly number[];
+}
+
+/** A file of an entry as the torrent lists it: its place is the client's file index. */
+export interface FileRecord {
+  readonly ino: number;
+  readonly status: FileStatus;
+  readonly mode: string;
+  readonly path: readonly string[];
+}
+
+export interface DirentRecord {
+  readonly ino: number;
+  readonly type: InodeType;
+}
+
+export class Writer {
+  #buffer = Buffer.allocUnsafe(64);
+  #at = 0;
+
+  #room(bytes: number): void {
+    if (this.#at + bytes <= this.#buffer.length) return;
+    const larger = Buffer.allocUnsafe(Math.max(this.#buffer.length * 2, this.#at + bytes));
+    this.#buffer.copy(larger, 0, 0, this.#at);
+    this.#buffer = larger;
+  }
+
+  integer(value: number): this {
+    this.#room(8);
+    let rest = value;
+    while (rest >= 0x80) {
+      this.#buffer[this.#at++] = (rest % 0x80) | 0x80;
+      rest = Math.floor(rest / 0x80);
+    }
+    this.#buffer[this.#at++] = rest;
+    return this;
+  }
+
+  double(value: number): this {
+    this.#room(8);
+    this.#at = this.#buffer.writeDoubleLE(value, this.#at);
+    return this;
+  }
+
+  bytes(value: Buffer): this {
+    this.integer(value.length);
+    this.#room(value.length);
+    this.#at += value.copy(this.#buffer, this.#at);
+    return this;
+  }
+
+  text(value: string): this {
+    return this.bytes(Buffer.from(value));
+  }
+
+  finish(): Buffer {
+    return Buffer.from(this.#buffer.subarray(0, this.#at));
+  }
+}
+
+export class Reader {
+  readonly #buffer: Buffer;
+  #at = 0;
+
+  constructor(buffer: Buffer) {
+    this.#buffer = buffer;
+  }
+
+  #need(bytes: number): number {
+    const from = this.#at;
+    if (bytes > this.#buffer.length - from) throw damaged('a record ends too early');
+    this.#at += bytes;
+    return from;
+  }
+
+  integer(): number {
+    let value = 0;
+    for (let scale = 1; ; scale *= 0x80) {
+      const byte = this.#buffer[this.#need(1)] ?? 0;
+      value += (byte & 0x7f) * scale;
+      if (!Number.isSafeInteger(value)) throw damaged('a number in a record is too large');
+      if (byte < 0x80) return value;
+      if (scale > 2 ** 49) throw damaged('a number in a record does not end');
+    }
+  }
+
+  double(): number {
+    return this.#buffer.readDoubleLE(this.#need(8));
+  }
+
+  bytes(): Buffer {
+    const length = this.integer();
+    const from = this.#need(length);
+    return Buffer.from(this.#buffer.subarray(from, from + length));
+  }
+
+  text(): string {
+    return this.bytes().toString();
+  }
+
+  get done(): boolean {
+    return this.#at === this.#buffer.length;
+  }
+}
+
+export function damaged(what: string, cause?: unknown): AutotorrentError {
+  return new AutotorrentError('STORE', `the store is damaged: ${what}`, {
+    cause,
+    hint: 'Restore state_path from a backup, or move it away and add the torrents again; no source file is affected.',
+  });
+}
+
+function oneOf<T>(list: readonly T[], index: number): T {
+  const found = list[index];
+  if (found === undefined) throw damaged(`there is no kind ${index}`);
+  return found;
+}
+
+export function encodeInode(inode: Inode): Buffer {
+  return new Writer()
+    .integer(TYPES.indexOf(inode.type))
+    .integer(inode.mode)
+    .integer(inode.nlink)
+    .integer(inode.size)
+    .integer(inode.entry)
+    .double(inode.atimeMs)
+    .double(inode.mtimeMs)
+    .double(inode.ctimeMs)
+    .finish();
+}
+
+export function decodeInode(bytes: Buffer): Inode {
+  const from = new Reader(bytes);
+  return {
+    type: oneOf(TYPES, from.integer()),
+    mode: from.integer(),
+    nlink: from.integer(),
+    size: from.integer(),
+    entry: from.integer(),
+    atimeMs: from.double(),
+    mtimeMs: from.double(),
+    ctimeMs: from.double(),
+  };
+}
+
+export function encodeDirent(dirent: DirentRecord): Buffer {
+  return new Writer().integer(TYPES.indexOf(dirent.type)).integer(dirent.ino).finish();
+}
+
+export function decodeDirent(bytes: Buffer): DirentRecord {
+  const from = new Reader(bytes);
+  return { type: oneOf(TYPES, from.integer()), ino: from.integer() };
+}
+
+/** `ZEROS` and `GAP` are -1 and -2. */
+const SOURCE_SHIFT = 2;
+
+/** An extent's offset is where the one before it ends, and is not written. */
+export function encodeExtents(extents: Iterable<Extent>): Buffer {
+  const out = new Writer();
+  for (const extent of extents) {
+    out.integer(extent.length).integer(extent.source + SOURCE_SHIFT);
+    if (extent.source >= 0) out.integer(extent.sourceOffset);
+  }
+  return out.finish();
+}
+
+export function* decodeExtents(bytes: Buffer): Generator<Extent, void, undefined> {
+  const from = new Reader(bytes);
+  for (let offset = 0; !from.done; ) {
+    const length = from.integer();
+    const source = from.integer() - SOURCE_SHIFT;
+    yield { offset, length, source, sourceOffset: source < 0 ? 0 : from.integer() };
+    offset += length;
+  }
+}
+
+export function encodeSource(source: SourceRecord): Buffer {
+  const out = new Writer().bytes(source.path).double(source.dev).double(source.ino);
+  out.integer(source.size).double(source.mtimeMs);
+  for (const spare of source.spares) out.integer(spare);
+  return out.finish();
+}
+
+export function decodeSource(bytes: Buffer): SourceRecord {
+  const from = new Reader(bytes);
+  const path = from.bytes();
+  const dev = from.double();
+  const ino = from.double();
+  const size = from.integer();
+  const mtimeMs = from.double();
+  const spares: number[] = [];
+  while (!from.done) spares.push(from.integer());
+  return { path, dev, ino, size, mtimeMs, spares };
+}
+
+export function encodeFile(file: FileRecord): Buffer {
+  const out = new Writer().integer(file.ino).integer(STATUSES.indexOf(file.status)).text(file.mode);
+  for (const component of file.path) out.text(component);
+  return out.finish();
+}
+
+export function decodeFile(bytes: Buffer): FileRecord {
+  const from = new Reader(bytes);
+  const ino = from.integer();
+  const status = oneOf(STATUSES, from.integer());
+  const mode = from.text();
+  const path: string[] = [];
+  while (!from.done) path.push(from.text());
+  return { ino, status, mode, path };
+}

@@ -1,0 +1,103 @@
+/**
+ * Sources: one record for each collection file that extents name, shared by all entries that use it.
+ *
+ * Equal identity (path, device, inode, size, mtime) means one record. Each (source, entry) pair is a record of its own,
+ * so that counting cannot go wrong in a crash: a source without pairs is deleted with the last of them.
+ */
+import { createHash } from 'node:crypto';
+import type { PlanSource } from '../plan/plan.ts';
+import { type Database, del, NOTHING, put, type Write } from './database.ts';
+import { identityKey, lastNumber, sourceKey, useKey, userKey, usersOf } from './key.ts';
+import { Lru } from './lru.ts';
+import { decodeSource, encodeSource, Reader, type SourceRecord, Writer } from './record.ts';
+
+const CACHED_SOURCES = 4096;
+
+export class Sources {
+  readonly #db: Database;
+  readonly #cache = new Lru<number, SourceRecord>(CACHED_SOURCES);
+
+  constructor(db: Database) {
+    this.#db = db;
+  }
+
+  get(id: number): SourceRecord | undefined {
+    const cached = this.#cache.get(id);
+    if (cached !== undefined) return cached;
+    const bytes = this.#db.get(sourceKey(id));
+    if (bytes === undefined) return undefined;
+    const source = decodeSource(bytes);
+    this.#cache.set(id, source);
+    return source;
+  }
+
+  /** Ids for a slice of a plan's sources, used by `entry` from now on. Spares come later: they may name later ones. */
+  async add(slice: readonly PlanSource[], entry: number): Promise<number[]> {
+    return await this.#db.exclusive(async () => {
+      const writes: Write[] = [];
+      const fresh = new Map<string, number>();
+      const ids = slice.map((source) => {
+        const identity = identityOf(source);
+        const key = identityKey(identity);
+        const known = this.#db.get(key);
+        let id = known === undefined ? fresh.get(identity.toString('hex')) : new Reader(known).integer();
+        if (id === undefined) {
+          id = this.#db.take('source');
+          fresh.set(identity.toString('hex'), id);
+          writes.push(put(key, new Writer().integer(id).finish()));
+          writes.push(put(sourceKey(id), encodeSource({ ...source, spares: [] })));
+        }
+        writes.push(put(userKey(id, entry), NOTHING), put(useKey(entry, id), NOTHING));
+        return id;
+      });
+      await this.#db.commit(writes);
+      return ids;
+    });
+  }
+
+  /** Adds `spares` to those that a source has. */
+  async addSpares(slice: ReadonlyMap<number, readonly number[]>): Promise<void> {
+    await this.#db.exclusive(async () => {
+      const writes: Write[] = [];
+      for (const [id, more] of slice) {
+        const source = this.get(id);
+        if (source === undefined) continue;
+        const spares = [...new Set([...source.spares, ...more])].filter((spare) => spare !== id);
+        writes.push(put(sourceKey(id), encodeSource({ ...source, spares })));
+      }
+      await this.#db.commit(writes);
+      for (const id of slice.keys()) this.#cache.delete(id);
+    });
+  }
+
+  /** Ends the use of `ids` by `entry`. */
+  async release(ids: readonly number[], entry: number): Promise<void> {
+    await this.#db.exclusive(async () => {
+      const writes: Write[] = [];
+      const gone: number[] = [];
+      for (const id of ids) {
+        writes.push(del(userKey(id, entry)), del(useKey(entry, id)));
+        const users = (await this.#db.first(usersOf(id), 2)).map(([key]) => lastNumber(key));
+        if (users.some((user) => user !== entry)) continue;
+        const source = this.get(id);
+        if (source === undefined) continue;
+        writes.push(del(sourceKey(id)), del(identityKey(identityOf(source))));
+        gone.push(id);
+      }
+      await this.#db.commit(writes);
+      for (const id of gone) this.#cache.delete(id);
+    });
+  }
+
+  /** Ids of the entries that use a source. */
+  async users(id: number): Promise<number[]> {
+    const users: number[] = [];
+    for await (const page of this.#db.pages(usersOf(id))) users.push(...page.map(([key]) => lastNumber(key)));
+    return users;
+  }
+}
+
+function identityOf(source: Omit<PlanSource, 'spares'>): Buffer {
+  const { path, dev, ino, size, mtimeMs } = source;
+  return createHash('sha1').update(`${dev} ${ino} ${size} ${mtimeMs} `).update(path).digest();
+}

@@ -1,0 +1,88 @@
+/** Inodes and dirents: reads, with a bounded cache, and the writes that change them. */
+import { ExtentMap } from '../extent/extent-map.ts';
+import { type Database, del, put, type Write } from './database.ts';
+import { direntKey, direntsOf, extentsKey, inodeKey, linkKey, nameOfDirentKey } from './key.ts';
+import { Lru } from './lru.ts';
+import {
+  damaged,
+  decodeDirent,
+  decodeExtents,
+  decodeInode,
+  type DirentRecord,
+  encodeDirent,
+  encodeInode,
+  type Inode,
+} from './record.ts';
+
+export const ROOT = 1;
+
+export interface NamedDirent extends DirentRecord {
+  readonly name: string;
+}
+
+/** About 4 MB. */
+const CACHED_INODES = 16_384;
+
+export class Tree {
+  readonly #db: Database;
+  readonly #inodes = new Lru<number, Inode>(CACHED_INODES);
+
+  constructor(db: Database) {
+    this.#db = db;
+  }
+
+  lookup(parent: number, name: string): DirentRecord | undefined {
+    const bytes = this.#db.get(direntKey(parent, name));
+    return bytes === undefined ? undefined : decodeDirent(bytes);
+  }
+
+  inode(ino: number): Inode | undefined {
+    const cached = this.#inodes.get(ino);
+    if (cached !== undefined) return cached;
+    const bytes = this.#db.get(inodeKey(ino));
+    if (bytes === undefined) return undefined;
+    const inode = decodeInode(bytes);
+    this.#inodes.set(ino, inode);
+    return inode;
+  }
+
+  extents(ino: number): ExtentMap {
+    const bytes = this.#db.get(extentsKey(ino));
+    const size = this.inode(ino)?.size;
+    if (bytes === undefined || size === undefined) throw damaged(`inode ${ino} has no extents`);
+    try {
+      return ExtentMap.from(decodeExtents(bytes), size);
+    } catch (error) {
+      throw damaged(`the extents of inode ${ino} do not fit its size`, error);
+    }
+  }
+
+  target(ino: number): string | undefined {
+    return this.#db.get(linkKey(ino))?.toString();
+  }
+
+  async *readdir(ino: number): AsyncGenerator<NamedDirent[], void, undefined> {
+    for await (const page of this.#db.pages(direntsOf(ino))) {
+      yield page.map(([key, value]) => ({ name: nameOfDirentKey(key), ...decodeDirent(value) }));
+    }
+  }
+
+  /** After a commit that changed them. */
+  forget(inodes: Iterable<number>): void {
+    for (const ino of inodes) this.#inodes.delete(ino);
+  }
+
+  linking(parent: number, name: string, dirent: DirentRecord): Write {
+    return put(direntKey(parent, name), encodeDirent(dirent));
+  }
+
+  writing(ino: number, inode: Inode): Write {
+    return put(inodeKey(ino), encodeInode(inode));
+  }
+
+  deleting(ino: number, inode: Inode): Write[] {
+    const attributes = del(inodeKey(ino));
+    if (inode.type === 'file') return [attributes, del(extentsKey(ino))];
+    return inode.type === 'symlink' ? [attributes, del(linkKey(ino))] : [attributes];
+  }
+}

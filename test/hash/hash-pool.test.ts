@@ -1,0 +1,174 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
+import {
+  appendFileSync,
+  lstatSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import type { HashJob, HashPool, HashResult, HashSegment } from '../../src/hash/hash-pool.ts';
+import { createHashPool } from '../../src/hash/piscina-pool.ts';
+
+const sha1 = (...parts: Buffer[]): string => {
+  const hash = createHash('sha1');
+  for (const part of parts) hash.update(part);
+  return hash.digest('hex');
+};
+const shown = (result: HashResult | undefined): string =>
+  result === undefined ? 'none' : 'digest' in result ? result.digest.toString('hex') : result.failed;
+
+describe('hash pool', () => {
+  let dir = '';
+  let pool: HashPool;
+  before(() => {
+    dir = mkdtempSync(join(tmpdir(), 'autotorrent-hash-'));
+    pool = createHashPool({ threads: 2 });
+  });
+  after(async () => {
+    await pool.close();
+    rmSync(dir, { recursive: true, force: true });
+  });
+
+  function file(name: string | Buffer, content: Buffer): (offset: number, length: number) => HashSegment {
+    const path = Buffer.concat([Buffer.from(`${dir}/`), Buffer.from(name)]);
+    writeFileSync(path, content);
+    const { dev, ino, size, mtimeMs } = lstatSync(path);
+    return (offset, length) => ({ path, offset, length, identity: { dev, ino, size, mtimeMs } });
+  }
+
+  it('hashes ranges, spans and zeros, in the order of the jobs', async () => {
+    const a = randomBytes(1_000_003);
+    const b = randomBytes(17);
+    const inA = file('a', a);
+    const inB = file(Buffer.from([0x62, 0xff, 0xe9]), b); // not UTF-8
+    const jobs: HashJob[] = [
+      [inA(0, a.length)],
+      [inA(999_000, 1003), inB(0, 17), { zeros: 300_000 }],
+      [inB(3, 4)],
+      [{ zeros: 0 }],
+      [],
+    ];
+    const results = await pool.hash(jobs);
+    assert.deepEqual(results.map(shown), [
+      sha1(a),
+      sha1(a.subarray(999_000), b, Buffer.alloc(300_000)),
+      sha1(b.subarray(3, 7)),
+      sha1(),
+      sha1(),
+    ]);
+  });
+
+  it('splits many jobs over tasks and keeps their order', async () => {
+    const a = randomBytes(12 * 1024 * 1024);
+    const inA = file('many', a);
+    const pieces = Array.from({ length: 12 * 1024 }, (_, i) => i * 1024);
+    const progress: number[] = [];
+    const results = await pool.hash(
+      pieces.map((offset) => [inA(offset, 1024)]),
+      { onProgress: ({ doneBytes, totalBytes }) => progress.push(doneBytes / totalBytes) },
+    );
+    assert.deepEqual(
+      results.map(shown),
+      pieces.map((offset) => sha1(a.subarray(offset, offset + 1024))),
+    );
+    assert.equal(progress.at(-1), 1);
+  });
+
+  it('opens more files than it keeps open', async () => {
+    const parts = Array.from({ length: 60 }, () => randomBytes(100));
+    const segments = parts.map((part, i) => file(`part-${i}`, part)(0, 100));
+    const results = await pool.hash([segments, segments]);
+    assert.deepEqual(results.map(shown), [sha1(...parts), sha1(...parts)]);
+  });
+
+  it('says what changed and what cannot be read, and still answers the other jobs', async () => {
+    const content = randomBytes(5000);
+    const good = file('good', content);
+    const grown = file('grown', content)(0, 5000);
+    appendFileSync(join(dir, 'grown'), 'x');
+    const touched = file('touched', content)(0, 5000);
+    utimesSync(join(dir, 'touched'), 1, 1);
+    const replaced = file('replaced', content)(0, 5000);
+    const { atimeMs, mtimeMs } = lstatSync(join(dir, 'replaced'));
+    writeFileSync(join(dir, 'other'), content);
+    utimesSync(join(dir, 'other'), atimeMs / 1000, mtimeMs / 1000);
+    renameSync(join(dir, 'other'), join(dir, 'replaced'));
+    const gone = file('gone', content)(0, 5000);
+    rmSync(join(dir, 'gone'));
+    const fifo = file('fifo', content)(0, 5000);
+    rmSync(join(dir, 'fifo'));
+    execFileSync('mkfifo', [join(dir, 'fifo')]);
+    const beyond = good(4000, 5000);
+
+    const results = await pool.hash([
+      [good(0, 100)],
+      [grown],
+      [touched],
+      [replaced],
+      [gone],
+      [fifo],
+      [beyond],
+      [good(100, 100)],
+    ]);
+    assert.deepEqual(results.map(shown), [
+      sha1(content.subarray(0, 100)),
+      'changed',
+      'changed',
+      'changed',
+      'changed',
+      'changed',
+      'unreadable',
+      sha1(content.subarray(100, 200)),
+    ]);
+    const messages = results.map((result) => ('failed' in result ? result.message : ''));
+    assert.match(messages[1] ?? '', /grown changed: it has 5001 bytes, not 5000/);
+    assert.match(messages[6] ?? '', /good ends at 5000, before 9000/);
+  });
+
+  it('looks at a file again after reading it', async () => {
+    const segment = file('shrinks', randomBytes(5000));
+    const path = join(dir, 'shrinks');
+    // The file is read, kept open, changed while zeros are hashed (far longer than a report takes), and read again.
+    const results = await pool.hash([[segment(0, 100), { zeros: 1e9 }, segment(0, 100)]], {
+      onProgress: () => truncateSync(path, 200),
+    });
+    assert.deepEqual(results.map(shown), ['changed']);
+  });
+
+  it('stops promptly when aborted, and serves the next call', async () => {
+    const abort = new AbortController();
+    const reason = new Error('enough');
+    const jobs: HashJob[] = Array.from({ length: 50 }, () => [{ zeros: 1e12 }]);
+    const hashing = pool.hash(jobs, { signal: abort.signal });
+    setTimeout(() => abort.abort(reason), 20);
+    await assert.rejects(hashing, reason);
+    assert.equal(shown((await pool.hash([[{ zeros: 3 }]]))[0]), sha1(Buffer.alloc(3)));
+    await assert.rejects(pool.hash(jobs, { signal: AbortSignal.abort(reason) }), reason);
+  });
+
+  it('answers several calls at once', async () => {
+    const results = await Promise.all([1, 2, 3, 4, 5].map((n) => pool.hash([[{ zeros: n }]])));
+    assert.deepEqual(
+      results.map(([result]) => shown(result)),
+      [1, 2, 3, 4, 5].map((n) => sha1(Buffer.alloc(n))),
+    );
+  });
+
+  it('ends while it hashes when closed, and refuses afterwards', async () => {
+    const other = createHashPool({ threads: 1 });
+    const hashing = other.hash([[{ zeros: 1e12 }], [{ zeros: 1e12 }]]);
+    const rejected = assert.rejects(hashing);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    await other.close();
+    await rejected;
+    await assert.rejects(other.hash([[]]), /closed/);
+  });
+});
