@@ -25,6 +25,7 @@ import { changedNames, pathComponents } from './client-names.ts';
 import { type ClientOptions, failure, quoted } from './exchange.ts';
 import { libtorrentResume } from './rtorrent-resume.ts';
 import { connectRtorrent, integer, listOf, type RtorrentRpc, text } from './rtorrent-rpc.ts';
+import { asParam, isSpellingOf } from './rtorrent-spelling.ts';
 
 const STATE_FIELDS = [
   'd.hash',
@@ -102,7 +103,9 @@ class RtorrentClient implements TorrentClient {
         throw failure(
           this.#rpc.endpoint,
           'did not take the torrent, and does not say why',
-          "See rTorrent's own log: it may find the torrent invalid.",
+          metainfo.announce.length === 0
+            ? 'The torrent names no tracker: rTorrent takes such a one only while its DHT is on.'
+            : "See rTorrent's own log: it may find the torrent invalid.",
         );
       }
       // Someone else added it between the question and the loading: it is theirs.
@@ -190,7 +193,7 @@ class RtorrentClient implements TorrentClient {
     const [row] = await this.#rpc.perTorrent(
       [hash],
       [
-        { method: 'd.directory.set', params: [directory] },
+        { method: 'd.directory.set', params: [asParam(directory)] },
         ...(label === undefined ? [] : [{ method: 'd.custom1.set', params: [label] }]),
         { method: 'f.multicall', params: ['', 'f.path=', 'f.size_bytes='] },
         { method: 'd.custom1' },
@@ -203,18 +206,20 @@ class RtorrentClient implements TorrentClient {
     const [files, tag, multi, base] = row.slice(-4);
     const folder = directory.replace(/\/+$/, '');
     const root = text(this.#rpc, base).replace(/\/+$/, '');
-    const top = integer(this.#rpc, multi) === 0 ? undefined : root.slice(folder.length + 1);
-    if (top === undefined ? root !== folder : !root.startsWith(`${folder}/`) || top === '' || top.includes('/')) {
+    // For several files the folder is that of the torrent's name: the raw one, and `name.utf-8` if a version uses it.
+    const tops = integer(this.#rpc, multi) === 0 ? [''] : [`${metainfo.rawName.toString()}/`, `${metainfo.name}/`];
+    const top = tops.find((name) => isSpellingOf(root, `${folder}/${name}`.slice(0, -1)));
+    if (top === undefined) {
       throw failure(endpoint, `put the torrent into ${quoted(root)}, not into ${quoted(folder)}`);
     }
     if (label !== undefined && text(this.#rpc, tag) !== label) throw failure(endpoint, 'did not take the label');
 
-    const names = listOf(this.#rpc, files).map((file) => {
+    const names = listOf(this.#rpc, files).map((file, i) => {
       const [path, size] = listOf(this.#rpc, file);
-      return {
-        path: pathComponents(endpoint, `${top === undefined ? '' : `${top}/`}${text(this.#rpc, path)}`),
-        length: integer(this.#rpc, size),
-      };
+      const reply = text(this.#rpc, path);
+      const { rawPath = [], path: shown = [] } = metainfo.files[i] ?? {};
+      const own = [rawPath.join('/'), shown.join('/')].find((name) => isSpellingOf(reply, name));
+      return { path: pathComponents(endpoint, `${top}${own ?? reply}`), length: integer(this.#rpc, size) };
     });
     const changed = changedNames(endpoint, metainfo, names);
     // Last: what fails before this is found, and taken back, by the mark.

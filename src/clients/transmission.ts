@@ -3,7 +3,8 @@
  *
  * What shapes this file:
  * - It changes names (`:?*"<>|\` and control characters become `_`, ends are trimmed), so its own file list is read.
- * - There is no way to skip its check: it verifies by itself when a torrent is started. Fast resume is not used.
+ * - There is no way to skip its check: it begins as soon as a torrent is added, also one that is added stopped (which
+ *   shows as `checking`). Fast resume is not used.
  * - Labels in torrent-add are ignored: `torrent-set` sets them (since 3.00).
  */
 import type { ClientConfig } from '../config/config.ts';
@@ -19,6 +20,7 @@ import type {
 import { changedNames, pathComponents } from './client-names.ts';
 import { type ClientOptions, failure, quoted } from './exchange.ts';
 import { argumentsOf, connectTransmission, isRecord, type TransmissionRpc } from './transmission-rpc.ts';
+import { restored, spelling } from './transmission-spelling.ts';
 
 const STATE_FIELDS = ['hashString', 'name', 'status', 'error', 'errorString', 'percentDone', 'recheckProgress'];
 
@@ -45,6 +47,8 @@ export function createTransmissionClient(
 class TransmissionClient implements TorrentClient {
   readonly #rpc: TransmissionRpc;
   readonly #label: string | undefined;
+  /** Added by this object, under names that were not there when Transmission checked it. */
+  readonly #renamed = new Set<string>();
 
   constructor(rpc: TransmissionRpc, label: string | undefined) {
     this.#rpc = rpc;
@@ -82,6 +86,7 @@ class TransmissionClient implements TorrentClient {
         throw failure(endpoint, `computes another info hash for this torrent: ${quoted(hash)}`);
       }
       const names = await this.#settle(request);
+      if (names !== undefined) this.#renamed.add(hash);
       return names === undefined ? { outcome: 'added' } : { outcome: 'added', names };
     } catch (error) {
       await this.#discard(hash);
@@ -89,8 +94,18 @@ class TransmissionClient implements TorrentClient {
     }
   }
 
-  start(infoHash: string): Promise<boolean> {
-    return this.#ifThere(infoHash, () => this.#rpc.resumeTorrent(infoHash));
+  /**
+   * Makes it check first what it may have looked for in vain: files that were not there when it was added, under names
+   * of its own, or while the mount was away. It would download them otherwise.
+   */
+  async start(infoHash: string): Promise<boolean> {
+    const [torrent] = await this.#get(['status', 'leftUntilDone'], [infoHash]);
+    if (torrent === undefined) return false;
+    const stale = this.#renamed.has(infoHash) || (torrent['status'] === 0 && torrent['leftUntilDone'] !== 0);
+    if (stale) argumentsOf(this.#rpc.endpoint, await this.#rpc.verifyTorrent(infoHash));
+    argumentsOf(this.#rpc.endpoint, await this.#rpc.resumeTorrent(infoHash));
+    this.#renamed.delete(infoHash);
+    return true;
   }
 
   stop(infoHash: string): Promise<boolean> {
@@ -167,19 +182,23 @@ class TransmissionClient implements TorrentClient {
     if (torrent === undefined) throw failure(endpoint, 'lost the torrent while it was added');
     const { downloadDir, labels, files } = torrent;
     const folder = directory.replace(/\/+$/, '');
-    if (typeof downloadDir !== 'string' || downloadDir.replace(/\/+$/, '') !== folder) {
-      throw failure(endpoint, `put the torrent into ${quoted(String(downloadDir))}, not into ${quoted(folder)}`);
+    const put = typeof downloadDir === 'string' ? downloadDir.replace(/\/+$/, '') : '';
+    if (put !== folder && put !== spelling(folder)) {
+      throw failure(endpoint, `put the torrent into ${quoted(put)}, not into ${quoted(folder)}`);
     }
     // Before 3.00 (RPC 16) there were no labels, and nothing is said of one that is set.
-    if (this.#label !== undefined && Array.isArray(labels) && !labels.includes(this.#label)) {
+    const label = this.#label;
+    if (label !== undefined && Array.isArray(labels) && ![label, spelling(label)].some((l) => labels.includes(l))) {
       throw failure(endpoint, 'did not take the label');
     }
     if (!Array.isArray(files)) throw failure(endpoint, 'answered without a list of files');
-    const named = files.map((file: unknown) => {
+    const named = files.map((file: unknown, i) => {
       if (!isRecord(file) || typeof file['name'] !== 'string' || typeof file['length'] !== 'number') {
         throw failure(endpoint, 'answered with a file that makes no sense');
       }
-      return { path: pathComponents(endpoint, file['name']), length: file['length'] };
+      const own = [...(metainfo.multi ? [metainfo.name] : []), ...(metainfo.files[i]?.path ?? [])];
+      const path = pathComponents(endpoint, file['name']).map((name, depth) => restored(name, own[depth] ?? ''));
+      return { path, length: file['length'] };
     });
     return changedNames(endpoint, metainfo, named);
   }
