@@ -1,0 +1,21 @@
+/** The one place that knows which adapter a configuration means. */
+import type { ClientConfig } from '../config/config.ts';
+import type { TorrentClient } from './client.ts';
+import type { ClientOptions } from './exchange.ts';
+import { createRtorrentClient } from './rtorrent.ts';
+import { createTransmissionClient } from './transmission.ts';
+
+/**
+ * The client that `config` names, not connected yet; undefined for `client = none`.
+ * Throws `AutotorrentError('CONFIG')` where its `url` cannot be used.
+ */
+export function createClient(config: ClientConfig, options: ClientOptions = {}): TorrentClient | undefined {
+  switch (config.client) {
+    case 'rtorrent':
+      return createRtorrentClient(config, options);
+    case 'transmission':
+      return createTransmissionClient(config, options);
+    default:
+      return undefined;
+  }
+}

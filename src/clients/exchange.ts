@@ -1,0 +1,161 @@
+/**
+ * One request and one reply, whatever carries them: the limits that hold for each, and the words for what goes wrong.
+ *
+ * Glossary: an *endpoint* is where a client is reached, as shown to people: never with a password. A *reply* is the
+ * whole answer, at most `maxReplyBytes` of it, within `timeoutMs` of the call: both hold for every call, since what
+ * answers may be anything (a proxy, another program, a client that hangs).
+ */
+import { AutotorrentError, errnoOf } from '../errors.ts';
+import { printable } from '../logger.ts';
+
+export interface ClientOptions {
+  /** Milliseconds that one call may take, from connecting to the reply's last byte. Default: 30 seconds. */
+  readonly timeoutMs?: number;
+  /** The longest reply that is read, in bytes. Default: 64 MiB (rTorrent's file list of 200,000 files takes 35 MiB). */
+  readonly maxReplyBytes?: number;
+}
+
+export interface Endpoint {
+  /** What should answer: `rTorrent`. */
+  readonly client: string;
+  /** The URL without user name and password. */
+  readonly shown: string;
+  readonly timeoutMs: number;
+  readonly maxReplyBytes: number;
+}
+
+export interface Reply {
+  /** HTTP's, or that of SCGI's `Status` header. */
+  readonly status: number;
+  /** Names in lower case. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Buffer;
+}
+
+/** Sends a body, gives the whole reply; throws `AutotorrentError('CLIENT')`. */
+export type Exchange = (body: Buffer, headers?: Readonly<Record<string, string>>) => Promise<Reply>;
+
+export function endpointOf(client: string, shown: string, options: ClientOptions): Endpoint {
+  return {
+    client,
+    shown,
+    timeoutMs: options.timeoutMs ?? 30_000,
+    maxReplyBytes: options.maxReplyBytes ?? 64 * 1024 * 1024,
+  };
+}
+
+/** What a client said, fit for a message: one line without control characters, at most 200 characters. */
+export function quoted(text: string): string {
+  const line = printable(text.replaceAll(/\s+/g, ' ').trim());
+  return line.length > 200 ? `${line.slice(0, 200)}…` : line;
+}
+
+export function failure(endpoint: Endpoint, what: string, hint?: string, cause?: unknown): AutotorrentError {
+  return new AutotorrentError('CLIENT', `${endpoint.client} at ${endpoint.shown} ${what}`, { hint, cause });
+}
+
+export function timedOut(endpoint: Endpoint, cause?: unknown): AutotorrentError {
+  return failure(
+    endpoint,
+    `did not answer within ${endpoint.timeoutMs / 1000} s`,
+    'See whether the client hangs or its disk is busy, and whether a firewall drops the connection.',
+    cause,
+  );
+}
+
+export function tooLong(endpoint: Endpoint): AutotorrentError {
+  return failure(endpoint, `answered with more than ${endpoint.maxReplyBytes} bytes`);
+}
+
+export function cutOff(endpoint: Endpoint, cause?: unknown): AutotorrentError {
+  return failure(
+    endpoint,
+    'closed the connection before its answer was complete',
+    'See whether the client crashed, or whether a proxy before it has a limit.',
+    cause,
+  );
+}
+
+const CHECK_URL = 'See whether the client runs, and correct `url` in the [client] section.';
+
+/** The sentence for an error of a socket, of DNS or of TLS. */
+export function connectionFailure(endpoint: Endpoint, error: unknown): AutotorrentError {
+  if (error instanceof AutotorrentError) return error;
+  const code = errnoOf(error) ?? '';
+  const fail = (what: string, hint?: string): AutotorrentError => failure(endpoint, what, hint, error);
+  switch (code) {
+    case 'ECONNREFUSED':
+      return fail('refused the connection: nothing listens there', CHECK_URL);
+    case 'ENOENT':
+      return fail('has no socket there', CHECK_URL);
+    case 'ENOTSOCK':
+    case 'EPROTOTYPE':
+      return fail('is not a socket that can be connected to', CHECK_URL);
+    case 'EACCES':
+    case 'EPERM':
+      return fail('may not be connected to by this user', 'Give this user access to the socket.');
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return fail('cannot be reached: its host name is not known', 'Correct `url` in the [client] section.');
+    case 'EHOSTUNREACH':
+    case 'ENETUNREACH':
+    case 'ETIMEDOUT':
+    case 'EADDRNOTAVAIL':
+      return fail(`cannot be reached (${code})`, CHECK_URL);
+    case 'ABORT_ERR':
+    case 'TimeoutError':
+      return timedOut(endpoint, error);
+    case 'ECONNRESET':
+    case 'EPIPE':
+      return cutOff(endpoint, error);
+    case 'EPROTO':
+      return fail('does not speak TLS', 'Use http:// in `url` of the [client] section.');
+    default:
+  }
+  if (code.startsWith('HPE_')) return fail('answered something that is not HTTP', CHECK_URL);
+  if (code.startsWith('ERR_TLS') || code.includes('CERT') || code.startsWith('UNABLE_TO')) {
+    return fail(
+      `shows a certificate that is not trusted (${code})`,
+      'Make it known with NODE_EXTRA_CA_CERTS=/path/to/ca.pem.',
+    );
+  }
+  return fail(`cannot be reached: ${quoted(error instanceof Error ? error.message : String(error))}`);
+}
+
+/** The sentence for a status that is not 200. */
+export function statusFailure(endpoint: Endpoint, reply: Reply): AutotorrentError {
+  const { status } = reply;
+  if (status === 401 || status === 407) {
+    return failure(endpoint, `refused the user name and password (${status})`, 'Correct them in the [client] section.');
+  }
+  if (status === 403) return failure(endpoint, 'forbids the access (403)', 'See its list of allowed addresses.');
+  if (status >= 300 && status < 400) {
+    const target = quoted(withoutCredentials(reply.headers['location'] ?? 'an unnamed place'));
+    return failure(
+      endpoint,
+      `redirects to ${target} (${status}), which is not followed`,
+      'Write the final address as `url` in the [client] section.',
+    );
+  }
+  if (status === 404) return failure(endpoint, 'has nothing under this path (404)', CHECK_URL);
+  if (status >= 500) {
+    return failure(endpoint, `failed inside (${status})`, 'See its log, and that of a proxy before it.');
+  }
+  return failure(endpoint, `answered with the unexpected status ${status}`, CHECK_URL);
+}
+
+/** The sentence for a body that is not what the protocol asks for. */
+export function wrongFormat(endpoint: Endpoint, body: Buffer, expected: string): AutotorrentError {
+  const start = body.subarray(0, 512).toString('latin1').trimStart().toLowerCase();
+  const found =
+    start === ''
+      ? 'with nothing'
+      : start.startsWith('<!doctype html') || start.startsWith('<html')
+        ? 'with a web page'
+        : 'with something else';
+  return failure(endpoint, `answered ${found} instead of ${expected}`, CHECK_URL);
+}
+
+export function withoutCredentials(url: string): string {
+  return url.replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/?#]*@/i, '$1');
+}

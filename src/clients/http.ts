@@ -1,0 +1,79 @@
+/**
+ * A POST over HTTP or HTTPS, one connection a call. Redirects are not followed: a client's API never redirects, and
+ * following one would hand its password to whoever answers.
+ */
+import { request as httpRequest, type IncomingMessage } from 'node:http';
+import { request as httpsRequest } from 'node:https';
+import { connectionFailure, cutOff, type Endpoint, type Exchange, type Reply, timedOut, tooLong } from './exchange.ts';
+
+export interface Credentials {
+  readonly username: string;
+  readonly password: string;
+}
+
+/** The user name and password of a URL, percent-decoded; undefined where it has none. */
+export function credentialsOf(url: URL): Credentials | undefined {
+  if (url.username === '' && url.password === '') return undefined;
+  return { username: decoded(url.username), password: decoded(url.password) };
+}
+
+/** `text` percent-decoded, or itself where that is impossible (`50%off`). */
+export function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+export function httpExchange(url: URL, credentials: Credentials | undefined, endpoint: Endpoint): Exchange {
+  const send = url.protocol === 'https:' ? httpsRequest : httpRequest;
+  const authorization =
+    credentials === undefined
+      ? {}
+      : {
+          authorization: `Basic ${Buffer.from(`${credentials.username}:${credentials.password}`).toString('base64')}`,
+        };
+  return async (body, headers = {}) => {
+    const signal = AbortSignal.timeout(endpoint.timeoutMs);
+    try {
+      const response = await new Promise<IncomingMessage>((resolve, reject) => {
+        const request = send({
+          host: url.hostname.replace(/^\[(.*)\]$/, '$1'),
+          port: url.port,
+          path: `${url.pathname}${url.search}`,
+          method: 'POST',
+          agent: false,
+          signal,
+          headers: { ...authorization, ...headers, 'content-length': body.length, connection: 'close' },
+        });
+        request.on('response', resolve);
+        // After the response came, its own stream tells whether it is whole: an answer may come before the request was read.
+        request.on('error', reject);
+        request.end(body);
+      });
+      return await replyOf(response, endpoint);
+    } catch (error) {
+      throw signal.aborted ? timedOut(endpoint, error) : connectionFailure(endpoint, error);
+    }
+  };
+}
+
+async function replyOf(response: IncomingMessage, endpoint: Endpoint): Promise<Reply> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > endpoint.maxReplyBytes) {
+      response.destroy();
+      throw tooLong(endpoint);
+    }
+    chunks.push(chunk);
+  }
+  if (!response.complete) throw cutOff(endpoint);
+  const headers: Record<string, string> = {};
+  for (const [name, value] of Object.entries(response.headers)) {
+    if (typeof value === 'string') headers[name] = value;
+  }
+  return { status: response.statusCode ?? 0, headers, body: Buffer.concat(chunks) };
+}

@@ -1,0 +1,87 @@
+/**
+ * `libtorrent_resume`: what rTorrent is told of a torrent, so that it need not hash it.
+ *
+ * It never makes rTorrent believe what was not verified, nor download what is there. As libtorrent reads it
+ * (rakshasa/libtorrent, `src/torrent/utils/resume.cc`; seen so with 0.13.8): the bitfield is taken first, then each
+ * file's `mtime` decides over the pieces it touches:
+ *
+ * - the mtime that stat shows, in seconds: the bits stay as they are. A cleared bit then means "download it";
+ * - another mtime, or a size that differs: the bits are cleared and the pieces hashed;
+ * - -1, to be created: the bits are cleared; where there is a file after all, its pieces are hashed;
+ * - -3: the bits are cleared and the pieces hashed, and the file is not created.
+ */
+import type { Metainfo, TorrentFile } from '../metainfo/metainfo.ts';
+import type { AddRequest, FileResume } from './client.ts';
+
+const TO_CREATE = -1;
+const TO_CHECK = -3;
+
+export interface LibtorrentResume {
+  /** The piece count where all are there, else one bit a piece. */
+  readonly bitfield: number | Buffer;
+  readonly files: readonly { readonly completed: number; readonly mtime: number; readonly priority: 1 }[];
+}
+
+/** Undefined where nothing may be believed, or where `resume` does not fit the torrent: rTorrent then checks it all. */
+export function libtorrentResume(
+  metainfo: Metainfo,
+  resume: NonNullable<AddRequest['resume']>,
+): LibtorrentResume | undefined {
+  const { files, pieceCount, pieceLength } = metainfo;
+  if (resume.files.length !== files.length || resume.verified.length !== Math.ceil(pieceCount / 8)) return undefined;
+
+  const spans = files.map((file) => piecesOf(file, pieceLength));
+  const states: FileResume['state'][] = resume.files.map(({ state, mtimeMs }) =>
+    // 0 is what a file has that was never written, and what rTorrent takes for "no time".
+    state === 'whole' && !(mtimeMs >= 1000) ? 'unchecked' : state,
+  );
+  const bits = Buffer.from(resume.verified);
+  const distrusted = new Uint8Array(pieceCount);
+  const distrust = ([first, end]: PieceRange): void => {
+    distrusted.fill(1, first, end);
+    for (let piece = first; piece < end; piece++) bits[piece >> 3] = (bits[piece >> 3] ?? 0) & ~(0x80 >> (piece & 7));
+  };
+  for (const [i, span] of spans.entries()) if (states[i] !== 'whole') distrust(span);
+  // "Whole" with a piece that nobody verified would be downloaded again rather than checked.
+  const doubtful = spans.map(([first, end], i) => {
+    if (states[i] !== 'whole') return false;
+    for (let piece = first; piece < end; piece++) if (!isSet(bits, piece) && distrusted[piece] === 0) return true;
+    return false;
+  });
+  for (const [i, span] of spans.entries()) {
+    if (doubtful[i] !== true) continue;
+    states[i] = 'unchecked';
+    distrust(span);
+  }
+  if (!states.includes('whole')) return undefined;
+
+  let total = 0;
+  for (let piece = 0; piece < pieceCount; piece++) if (isSet(bits, piece)) total++;
+  return {
+    bitfield: total === pieceCount ? pieceCount : bits,
+    files: spans.map(([first, end], i) => {
+      let completed = 0;
+      for (let piece = first; piece < end; piece++) if (isSet(bits, piece)) completed++;
+      const state = states[i];
+      const mtime =
+        state === 'whole'
+          ? Math.floor((resume.files[i]?.mtimeMs ?? 0) / 1000)
+          : state === 'missing'
+            ? TO_CREATE
+            : TO_CHECK;
+      return { completed, mtime, priority: 1 };
+    }),
+  };
+}
+
+/** Half-open. */
+type PieceRange = readonly [first: number, end: number];
+
+function piecesOf(file: TorrentFile, pieceLength: number): PieceRange {
+  const first = Math.floor(file.offset / pieceLength);
+  return [first, file.length === 0 ? first : Math.ceil((file.offset + file.length) / pieceLength)];
+}
+
+function isSet(bits: Buffer, piece: number): boolean {
+  return ((bits[piece >> 3] ?? 0) & (0x80 >> (piece & 7))) !== 0;
+}

@@ -1,0 +1,110 @@
+/**
+ * A request over SCGI (https://python.ca/scgi/protocol.txt), one connection a call: headers as one netstring,
+ * `CONTENT_LENGTH` first, then the body. The reply is CGI's: headers, an empty line, a body.
+ */
+import { connect, type NetConnectOpts } from 'node:net';
+import { AutotorrentError } from '../errors.ts';
+import {
+  connectionFailure,
+  cutOff,
+  type Endpoint,
+  type Exchange,
+  failure,
+  type Reply,
+  timedOut,
+  tooLong,
+} from './exchange.ts';
+import { decoded } from './http.ts';
+
+/** No client needs more; without a bound an endless header would be searched again at each chunk. */
+const MAX_HEADER = 64 * 1024;
+
+/** `scgi://host:port` or `scgi:///path/to.socket`; throws `AutotorrentError('CONFIG')`. */
+export function scgiTarget(url: string): NetConnectOpts {
+  const rest = url.replace(/^scgi:\/\//i, '');
+  if (rest.startsWith('/')) return { path: decoded(rest) };
+  const match = /^(?:\[([0-9a-f:.]+)\]|([^/:@[\]]+)):(\d{1,5})\/?$/i.exec(rest);
+  const port = Number(match?.[3]);
+  if (match === null || port === 0 || port > 65_535) {
+    throw new AutotorrentError('CONFIG', `client: url: ${url} is not scgi://host:port or scgi:///path/to.socket`);
+  }
+  return { host: match[1] ?? match[2] ?? '', port };
+}
+
+export function scgiExchange(target: NetConnectOpts, endpoint: Endpoint): Exchange {
+  const answer = (body: Buffer, headers: Readonly<Record<string, string>>): Promise<Buffer> =>
+    new Promise((resolve, reject) => {
+      const socket = connect(target);
+      const chunks: Buffer[] = [];
+      let size = 0;
+      let header: { end: number; length: number | undefined } | undefined;
+      const timer = setTimeout(() => finish(timedOut(endpoint)), endpoint.timeoutMs);
+      let finished = false;
+
+      function finish(error?: Error): void {
+        if (finished) return;
+        finished = true;
+        clearTimeout(timer);
+        socket.destroy();
+        if (error === undefined) resolve(Buffer.concat(chunks));
+        else reject(error);
+      }
+
+      socket.on('connect', () => {
+        socket.write(scgiRequest(body, headers));
+      });
+      socket.on('data', (chunk: Buffer) => {
+        chunks.push(chunk);
+        size += chunk.length;
+        if (size > endpoint.maxReplyBytes + MAX_HEADER) return finish(tooLong(endpoint));
+        if (header === undefined && size - chunk.length < MAX_HEADER) header = headerOf(Buffer.concat(chunks));
+        if (header?.length !== undefined && header.length > endpoint.maxReplyBytes) return finish(tooLong(endpoint));
+        // rTorrent closes the connection after its reply, a proxy may keep it open.
+        if (header?.length !== undefined && size >= header.end + header.length) finish();
+      });
+      // Neither end nor error comes without close; after an error it finds the promise settled.
+      socket.on('error', (error) => finish(connectionFailure(endpoint, error)));
+      socket.on('end', () => finish());
+      socket.on('close', () => finish());
+    });
+  return async (body, headers = {}) => parsed(await answer(body, headers), endpoint);
+}
+
+function scgiRequest(body: Buffer, headers: Readonly<Record<string, string>>): Buffer {
+  const fields = {
+    CONTENT_LENGTH: String(body.length),
+    SCGI: '1',
+    REQUEST_METHOD: 'POST',
+    REQUEST_URI: '/RPC2',
+    ...(headers['content-type'] === undefined ? {} : { CONTENT_TYPE: headers['content-type'] }),
+  };
+  const block = Object.entries(fields)
+    .map(([name, value]) => `${name}\0${value}\0`)
+    .join('');
+  return Buffer.concat([Buffer.from(`${Buffer.byteLength(block)}:${block},`), body]);
+}
+
+function headerOf(data: Buffer): { end: number; length: number | undefined } | undefined {
+  const at = data.indexOf('\r\n\r\n');
+  if (at === -1) return undefined;
+  const length = /^content-length:[ \t]*(\d{1,15})[ \t]*$/im.exec(data.toString('latin1', 0, at))?.[1];
+  return { end: at + 4, length: length === undefined ? undefined : Number(length) };
+}
+
+function parsed(data: Buffer, endpoint: Endpoint): Reply {
+  if (data.length === 0) throw cutOff(endpoint);
+  const found = headerOf(data.subarray(0, MAX_HEADER));
+  if (found === undefined) {
+    if (/^[A-Za-z][A-Za-z0-9-]*:/.test(data.toString('latin1', 0, 100))) throw cutOff(endpoint);
+    throw failure(endpoint, 'answered something that is not SCGI', 'See which program listens there.');
+  }
+  const { end, length = data.length - end } = found;
+  if (data.length - end < length) throw cutOff(endpoint);
+  const headers: Record<string, string> = {};
+  for (const line of data.toString('latin1', 0, end).split('\r\n')) {
+    const colon = line.indexOf(':');
+    if (colon > 0) headers[line.slice(0, colon).toLowerCase()] = line.slice(colon + 1).trim();
+  }
+  const status = Number(/^\d{3}/.exec(headers['status'] ?? '200')?.[0] ?? '0');
+  return { status, headers, body: data.subarray(end, end + length) };
+}

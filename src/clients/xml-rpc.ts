@@ -1,0 +1,70 @@
+/**
+ * XML-RPC calls as bytes, through the `xmlrpc` package's own serializer and deserializer: its client speaks no SCGI
+ * and knows no limits, so the transports are ours.
+ */
+import { createRequire } from 'node:module';
+
+export type XmlRpcParam = string | number | Buffer | readonly XmlRpcParam[] | { readonly [name: string]: XmlRpcParam };
+
+/** What the other side answered instead of a value. */
+export class XmlRpcFault extends Error {
+  readonly faultCode: unknown;
+  readonly faultString: string;
+
+  constructor(code: unknown, text: string) {
+    super(text);
+    this.name = 'XmlRpcFault';
+    this.faultCode = code;
+    this.faultString = text;
+  }
+}
+
+interface Source {
+  setEncoding(): void;
+  on(): void;
+  pipe(parser: { write(text: string): void; end(): void }): void;
+}
+interface Deserializer {
+  deserializeMethodResponse(source: Source, done: (error: unknown, value?: unknown) => void): void;
+}
+
+// The package's `lib` has no types.
+const load = createRequire(import.meta.url);
+const serializer: { serializeMethodCall(method: string, params: readonly XmlRpcParam[]): string } =
+  load('xmlrpc/lib/serializer');
+const DeserializerOf: new () => Deserializer = load('xmlrpc/lib/deserializer');
+
+export function encodeCall(method: string, params: readonly XmlRpcParam[]): Buffer {
+  return Buffer.from(serializer.serializeMethodCall(method, params));
+}
+
+/**
+ * The value of a reply: `<i8>` comes as a string, `<int>` as a number (both from the package), a struct as an object.
+ * Throws `XmlRpcFault` for a fault and `Error` for what is no XML-RPC reply.
+ */
+export function decodeReply(body: Buffer): unknown {
+  let outcome: { error: unknown; value?: unknown } | undefined;
+  // Fed at once rather than piped: the package throws from inside its parser's events on hostile input (a fault
+  // without a value), which would end the process if it came from a stream.
+  const source: Source = {
+    setEncoding() {},
+    on() {},
+    pipe(parser) {
+      parser.write(body.toString('utf8'));
+      parser.end();
+    },
+  };
+  new DeserializerOf().deserializeMethodResponse(source, (error, value) => {
+    outcome ??= { error, value };
+  });
+  if (outcome === undefined) throw new Error('the reply has no value');
+  if (outcome.error === null || outcome.error === undefined) return outcome.value;
+  throw faultOf(outcome.error) ?? outcome.error;
+}
+
+/** The fault in an error of the package, or in a struct of `system.multicall`'s answer. */
+export function faultOf(value: unknown): XmlRpcFault | undefined {
+  if (typeof value !== 'object' || value === null || !('faultCode' in value)) return undefined;
+  const text = 'faultString' in value && typeof value.faultString === 'string' ? value.faultString : 'no reason given';
+  return new XmlRpcFault(value.faultCode, text);
+}

@@ -1,0 +1,85 @@
+/** A real rTorrent on a loopback address, in a temporary folder of its own. */
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { freePort, startDaemon, waitUntil } from './daemon.ts';
+
+export interface RtorrentOptions {
+  /** What it binds to and listens on for peers. Two clients in one swarm need two addresses. Default: 127.0.0.1. */
+  readonly address?: string;
+  /** Where its RPC is. Default: tcp. */
+  readonly scgi?: 'tcp' | 'unix';
+  /** More lines for its rtorrent.rc. */
+  readonly rc?: readonly string[];
+}
+
+export interface ClientDaemon {
+  /** For `url` of the [client] section. */
+  readonly url: string;
+  /** Holds everything of it; removed by `stop`. */
+  readonly folder: string;
+  /** Where it puts what is added without a directory. */
+  readonly downloads: string;
+  readonly peerPort: number;
+  readonly pid: number;
+  output(): string;
+  /** Ends it, waits, and removes its folder. */
+  stop(): Promise<void>;
+}
+
+export async function startRtorrent(options: RtorrentOptions = {}): Promise<ClientDaemon> {
+  const { address = '127.0.0.1', scgi = 'tcp', rc = [] } = options;
+  const folder = await mkdtemp(join(tmpdir(), 'rtorrent-'));
+  const downloads = join(folder, 'downloads');
+  const session = join(folder, 'session');
+  await mkdir(downloads);
+  await mkdir(session);
+  const peerPort = await freePort(address);
+  const rpcPort = await freePort('127.0.0.1');
+  const socket = join(folder, 'rpc.socket');
+  const file = join(folder, 'rtorrent.rc');
+  await writeFile(
+    file,
+    [
+      'system.daemon.set = true',
+      `session.path.set = ${session}`,
+      `directory.default.set = ${downloads}`,
+      `network.bind_address.set = ${address}`,
+      `network.local_address.set = ${address}`,
+      `network.port_range.set = ${peerPort}-${peerPort}`,
+      'network.port_random.set = no',
+      'dht.mode.set = disable',
+      'protocol.pex.set = no',
+      'trackers.use_udp.set = no',
+      scgi === 'tcp' ? `network.scgi.open_port = 127.0.0.1:${rpcPort}` : `network.scgi.open_local = ${socket}`,
+      ...rc,
+      '',
+    ].join('\n'),
+  );
+  const daemon = await startDaemon('rtorrent', ['-n', '-o', `import=${file}`], { cwd: folder });
+  const stop = async (): Promise<void> => {
+    await daemon.stop('SIGINT');
+    await rm(folder, { recursive: true, force: true });
+  };
+  try {
+    const target = scgi === 'tcp' ? { host: '127.0.0.1', port: rpcPort } : { path: socket };
+    await waitUntil('rTorrent', () => connects(target), { daemon });
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  const url = scgi === 'tcp' ? `scgi://127.0.0.1:${rpcPort}` : `scgi://${socket}`;
+  return { url, folder, downloads, peerPort, pid: daemon.pid, output: () => daemon.output(), stop };
+}
+
+function connects(target: { host: string; port: number } | { path: string }): Promise<boolean> {
+  return new Promise((resolve) => {
+    const connection = connect(target);
+    connection.once('connect', () => {
+      connection.destroy();
+      resolve(true);
+    });
+    connection.once('error', () => resolve(false));
+  });
+}

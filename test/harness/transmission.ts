@@ -1,0 +1,61 @@
+/** A real transmission-daemon on a loopback address, in a temporary folder of its own. */
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { freePort, startDaemon, waitUntil } from './daemon.ts';
+import type { ClientDaemon } from './rtorrent.ts';
+
+export interface TransmissionOptions {
+  /** What it listens on for peers. Two clients in one swarm need two addresses. Default: 127.0.0.1. */
+  readonly address?: string;
+  readonly username?: string;
+  readonly password?: string;
+  /** More of settings.json. */
+  readonly settings?: Readonly<Record<string, unknown>>;
+}
+
+export async function startTransmission(options: TransmissionOptions = {}): Promise<ClientDaemon> {
+  const { address = '127.0.0.1', username, password = '', settings = {} } = options;
+  const folder = await mkdtemp(join(tmpdir(), 'transmission-'));
+  const downloads = join(folder, 'downloads');
+  await mkdir(downloads);
+  const peerPort = await freePort(address);
+  const rpcPort = await freePort('127.0.0.1');
+  await writeFile(
+    join(folder, 'settings.json'),
+    JSON.stringify({
+      'bind-address-ipv4': address,
+      'bind-address-ipv6': '::1',
+      'dht-enabled': false,
+      'download-dir': downloads,
+      'incomplete-dir-enabled': false,
+      'lpd-enabled': false,
+      'peer-port': peerPort,
+      'peer-port-random-on-start': false,
+      'pex-enabled': false,
+      'port-forwarding-enabled': false,
+      'rpc-authentication-required': username !== undefined,
+      'rpc-bind-address': '127.0.0.1',
+      'rpc-password': password,
+      'rpc-port': rpcPort,
+      'rpc-username': username ?? '',
+      'rpc-whitelist': '127.0.0.1',
+      'rpc-whitelist-enabled': true,
+      'utp-enabled': false,
+      ...settings,
+    }),
+  );
+  const daemon = await startDaemon('transmission-daemon', ['-f', '-g', folder], { cwd: folder });
+  const stop = async (): Promise<void> => {
+    await daemon.stop();
+    await rm(folder, { recursive: true, force: true });
+  };
+  const url = `http://127.0.0.1:${rpcPort}/transmission/rpc`;
+  try {
+    await waitUntil('Transmission', async () => (await fetch(url)).status > 0, { daemon });
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return { url, folder, downloads, peerPort, pid: daemon.pid, output: () => daemon.output(), stop };
+}
