@@ -7,7 +7,7 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { dirname } from 'node:path';
-import type { ErrorMessage, ExternalRequest, NamesRequest } from '../app/control/messages.ts';
+import type { ErrorMessage, NamesRequest } from '../app/control/messages.ts';
 import type { StartControlServer } from '../app/mount.ts';
 import type { ServedStore } from '../app/served-store.ts';
 import { AutotorrentError, type ErrorCode, messageOf } from '../errors.ts';
@@ -28,6 +28,7 @@ interface Call {
   readonly reply: ServerResponse;
   /** The ID of the path, decoded; empty where the route has none. */
   readonly id: string;
+  readonly query: URLSearchParams;
 }
 
 type Handler = (call: Call) => Promise<void>;
@@ -71,11 +72,11 @@ function routesOf(store: ServedStore): ReadonlyMap<string, Handler> {
     ['GET /v1/entries/ID', async ({ reply, id }) => send(reply, 200, await store.entry(id))],
     ['GET /v1/entries/ID/files', async ({ reply, id }) => sendLines(reply, await store.files(id))],
     ['GET /v1/entries/ID/metainfo', async ({ reply, id }) => sendBytes(reply, await store.metainfo(id))],
-    ['POST /v1/entries', async ({ request, reply }) => send(reply, 201, await store.create(await bodyOf(request)))],
     [
-      'POST /v1/entries/external',
-      async ({ request, reply }) =>
-        send(reply, 201, await store.createExternal(externalRequest(await jsonOf(request)))),
+      'POST /v1/entries',
+      async ({ request, reply, query }) => {
+        send(reply, 201, await store.create(await bodyOf(request), query.get('directory') ?? undefined));
+      },
     ],
     [
       'PUT /v1/entries/ID/names',
@@ -114,16 +115,17 @@ async function dispatch(
   request: IncomingMessage,
   reply: ServerResponse,
 ): Promise<void> {
-  const path = (request.url ?? '/').split('?', 1)[0] ?? '/';
+  const [path = '/', search = ''] = (request.url ?? '/').split('?', 2);
+  const query = new URLSearchParams(search);
   const direct = routes.get(`${request.method ?? ''} ${path}`);
-  if (direct !== undefined) return direct({ request, reply, id: '' });
+  if (direct !== undefined) return direct({ request, reply, query, id: '' });
   const [, version, collection, id, ...rest] = path.split('/');
   const pattern = ['', version, collection, 'ID', ...rest].join('/');
   const handler = routes.get(`${request.method ?? ''} ${pattern}`);
   if (handler === undefined || id === undefined || id === '') {
     throw new AutotorrentError('NOT_FOUND', `there is no ${request.method ?? ''} ${path} here`);
   }
-  return handler({ request, reply, id: decoded(id) });
+  return handler({ request, reply, query, id: decoded(id) });
 }
 
 function decoded(component: string): string {
@@ -152,17 +154,6 @@ async function jsonOf(request: IncomingMessage): Promise<unknown> {
     if (cause instanceof AutotorrentError) throw cause;
     throw new AutotorrentError('USAGE', `the request is not JSON: ${messageOf(cause)}`, { cause });
   }
-}
-
-function externalRequest(value: unknown): ExternalRequest {
-  const fields = ['name', 'info_hash', 'directory', 'metainfo', 'verified', 'verify'] as const;
-  const given = typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
-  const bad = fields.find((field) => typeof given[field] !== 'string');
-  if (bad !== undefined) throw new AutotorrentError('USAGE', `the request has no text for "${bad}"`);
-  if (!['none', 'probe', 'full'].includes(String(given['verify']))) {
-    throw new AutotorrentError('USAGE', '"verify" is none of none, probe, full');
-  }
-  return given as unknown as ExternalRequest;
 }
 
 function namesRequest(value: unknown): NamesRequest {

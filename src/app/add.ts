@@ -38,7 +38,7 @@ export interface AddOutcome {
   readonly reason: string;
   readonly infoHash?: string;
   /** Bytes, pads left out; absent where it was not matched. */
-  readonly totalBytes?: number;
+  readonly foundBytes?: number;
   readonly missingBytes?: number;
 }
 
@@ -117,7 +117,8 @@ class Adder {
       );
       // The same torrent may come a second time, under another file name.
       if (outcome.status === 'OK') {
-        entries.set(infoHash, { ...(await this.#server.entry(infoHash)) } as EntryMessage);
+        const entry = await this.#server.entry(infoHash);
+        if (entry !== undefined) entries.set(infoHash, entry);
         if (this.#client !== undefined) inClient.add(infoHash);
       }
       yield await this.#tidied(outcome);
@@ -147,8 +148,8 @@ class Adder {
     }
     if (planned === undefined) throw new Error(`no plan was made for ${torrent.path}`);
     const { plan, verdict } = planned;
-    const amounts = { totalBytes: verdict.totalBytes, missingBytes: verdict.missingBytes };
-    if (!verdict.accepted) return { ...outcomeOf(torrent, 'Missing', verdict.reason), ...amounts };
+    const amounts = { foundBytes: verdict.foundBytes, missingBytes: verdict.missingBytes };
+    if (!verdict.accepted) return { ...outcomeOf(torrent, 'Missing', planned.reason), ...amounts };
     if (entry !== undefined) await this.#server.remove(infoHash); // what a crash left `adding`
     try {
       return { ...(await this.#seed(torrent, planned)), ...amounts };
@@ -161,17 +162,7 @@ class Adder {
   /** Store, then client; on failure neither has it. */
   async #seed(torrent: Parsed, { plan, originalDirectory }: Planned): Promise<AddOutcome> {
     const { metainfo } = torrent;
-    const entry =
-      originalDirectory === undefined
-        ? await this.#server.create(encodePlan(plan))
-        : await this.#server.createExternal({
-            name: plan.name,
-            info_hash: plan.infoHash,
-            directory: originalDirectory,
-            metainfo: plan.metainfo.toString('base64'),
-            verified: plan.verified.toString('base64'),
-            verify: plan.verify,
-          });
+    const entry = await this.#server.create(encodePlan(plan), originalDirectory);
     try {
       const missing = plan.missingBytes;
       const stopped = this.#request.stopped || missing > 0;

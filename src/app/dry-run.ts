@@ -17,7 +17,6 @@ export interface DryRunFile {
 }
 
 export interface DryRunResult extends AddOutcome {
-  readonly foundBytes?: number;
   /** The collection files that would be used. */
   readonly localFiles?: readonly string[];
   readonly verifiedPieces?: number;
@@ -54,11 +53,10 @@ function resultOf(planned: Planned): DryRunResult {
     torrent: planned.path,
     name: planned.name,
     status: verdict.accepted ? 'OK' : 'Missing',
-    reason: verdict.reason,
+    reason: planned.reason,
     infoHash: plan.infoHash,
-    totalBytes: verdict.totalBytes,
+    foundBytes: verdict.foundBytes,
     missingBytes: verdict.missingBytes,
-    foundBytes: verdict.totalBytes - verdict.missingBytes,
     localFiles: plan.sources.map((source) => shownPath(source.path).source),
     verifiedPieces: countBits(plan.verified),
     totalPieces: plan.pieceCount,

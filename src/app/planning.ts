@@ -2,15 +2,88 @@
  * From torrents to plans: opens the collection index for as long as it is needed, matches a batch, hashes what
  * `verify` asks for, and lets go of the index again, since other commands and configurations share it.
  */
-import { openIndex } from '../collection/index.ts';
+import { openIndex } from '../collection/level-index.ts';
 import type { Config } from '../config/config.ts';
-import type { HashPool, HashProgress } from '../hash/hash-pool.ts';
-import { createHashPool } from '../hash/pool.ts';
+import type { HashProgress } from '../hash/hash-pool.ts';
+import { createHashPool } from '../hash/piscina-pool.ts';
 import type { Logger } from '../logger.ts';
-import { matchTorrents } from '../match/match.ts';
+import { matchTorrents } from '../match/match-torrents.ts';
 import type { Metainfo } from '../metainfo/metainfo.ts';
 import { checkLimits, type LimitVerdict } from '../plan/limits.ts';
 import { makePlan } from '../plan/make-plan.ts';
 import type { Plan } from '../plan/plan.ts';
+import { OUR_TYPE, readMounts } from '../posix/mountinfo.ts';
 import { openLevel } from './open-level.ts';
 import type { TorrentFile } from './torrent-files.ts';
+
+/** Another command that uses the index is waited for so long. */
+const INDEX_WAIT_MS = 60_000;
+
+export interface PlanningRequest {
+  readonly verify: 'none' | 'probe' | 'full';
+  readonly logger: Logger;
+  readonly signal: AbortSignal;
+  readonly onHashing: (progress: HashProgress) => void;
+}
+
+export interface Planned extends TorrentFile {
+  readonly metainfo: Metainfo;
+  readonly plan: Plan;
+  readonly verdict: LimitVerdict;
+  /** One sentence over the whole torrent. */
+  readonly reason: string;
+  /** With `exact_target = original` and an exact match: the folder in which the torrent's name lies. */
+  readonly originalDirectory?: string;
+}
+
+/** One plan a torrent, in their order. Nothing is opened for an empty list. */
+export async function planTorrents(
+  config: Config,
+  torrents: readonly (TorrentFile & { readonly metainfo: Metainfo })[],
+  request: PlanningRequest,
+): Promise<Planned[]> {
+  if (torrents.length === 0) return [];
+  const { logger, signal, verify } = request;
+  const ours = new Set((await readMounts()).filter((mount) => mount.type === OUR_TYPE).map((mount) => mount.dev));
+  const db = await openLevel(config.db, {
+    code: 'INDEX',
+    what: 'the collection index',
+    create: false,
+    waitMs: INDEX_WAIT_MS,
+    signal,
+    onWait: (holder) => logger.info(`waiting for the collection index, which ${holder} uses`),
+  });
+  try {
+    const index = await openIndex(db);
+    const pool = verify === 'none' ? undefined : createHashPool({ readersPerDisk: config.hashReaders });
+    try {
+      const matches = await matchTorrents(torrents, {
+        index,
+        options: { scanModes: config.scanModes, verify },
+        logger,
+        signal,
+        refuseDevice: (dev) => ours.has(dev),
+        onProgress: request.onHashing,
+        ...(pool === undefined ? {} : { pool }),
+      });
+      const now = Date.now();
+      return torrents.map((torrent, i) => {
+        const match = matches[i];
+        if (match === undefined) throw new Error(`${torrent.path} was not matched`);
+        const original = config.exactTarget === 'original' ? match.original?.toString('utf8') : undefined;
+        return {
+          ...torrent,
+          plan: makePlan(match, now),
+          verdict: checkLimits(match, config),
+          reason: match.reason,
+          ...(original === undefined ? {} : { originalDirectory: original }),
+        };
+      });
+    } finally {
+      await pool?.close();
+      await index.close();
+    }
+  } finally {
+    await db.close();
+  }
+}

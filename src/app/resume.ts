@@ -7,9 +7,10 @@
  */
 import type { AddRequest, FileResume } from '../clients/client.ts';
 import type { Config } from '../config/config.ts';
-import { getBit, setBit } from '../extent/bitfield.ts';
+import { hasBit, setBit } from '../extent/bitfield.ts';
 import { GAP } from '../extent/extent.ts';
-import type { Metainfo, TorrentFile } from '../metainfo/metainfo.ts';
+import type { Metainfo } from '../metainfo/metainfo.ts';
+import { touchedPieces } from '../metainfo/piece-layout.ts';
 import type { Plan } from '../plan/plan.ts';
 
 /** Undefined: the client is told nothing and checks by itself. */
@@ -18,14 +19,15 @@ export function resumeOf(metainfo: Metainfo, plan: Plan, fastResume: Config['fas
   const gaps = piecesWithGaps(metainfo, plan);
   const verified = Buffer.from(plan.verified);
   if (fastResume === 'trust') {
-    for (let piece = 0; piece < plan.pieceCount; piece++) if (!getBit(gaps, piece)) setBit(verified, piece);
+    for (let piece = 0; piece < plan.pieceCount; piece++) if (!hasBit(gaps, piece)) setBit(verified, piece);
   }
   const files = metainfo.files.map((file, index): FileResume => {
     const planned = plan.files[index];
     const mtimeMs = planned?.mtimeMs ?? 0;
     if (planned?.status === 'missing' && file.length > 0) return { state: 'missing', mtimeMs };
-    for (const piece of piecesOfFile(metainfo, file)) {
-      if (!getBit(verified, piece) && !getBit(gaps, piece)) return { state: 'unchecked', mtimeMs };
+    const { first, count } = touchedPieces(metainfo, index);
+    for (let piece = first; piece < first + count; piece++) {
+      if (!hasBit(verified, piece) && !hasBit(gaps, piece)) return { state: 'unchecked', mtimeMs };
     }
     return { state: 'whole', mtimeMs };
   });
@@ -43,11 +45,4 @@ function piecesWithGaps(metainfo: Metainfo, plan: Plan): Buffer {
     }
   }
   return gaps;
-}
-
-function* piecesOfFile(metainfo: Metainfo, file: TorrentFile): Generator<number> {
-  if (file.length === 0) return;
-  const first = Math.floor(file.offset / metainfo.pieceLength);
-  const last = Math.floor((file.offset + file.length - 1) / metainfo.pieceLength);
-  for (let piece = first; piece <= last; piece++) yield piece;
 }

@@ -6,12 +6,12 @@
  */
 import { join } from 'node:path';
 import { AutotorrentError } from '../errors.ts';
-import { GAP, ZEROS } from '../extent/extent.ts';
-import { readPlan } from '../plan/codec.ts';
+import { type Extent, GAP, ZEROS } from '../extent/extent.ts';
+import { PlanReader } from '../plan/codec.ts';
 import type { Entry } from '../store/entry.ts';
-import type { Store } from '../store/store.ts';
+import type { Store, StoredFile } from '../store/store.ts';
 import type { Vfs } from '../vfs/vfs.ts';
-import type { EntryMessage, ExtentMessage, ExternalRequest, FileMessage, StatusMessage } from './control/messages.ts';
+import type { EntryMessage, ExtentMessage, FileMessage, NamesRequest, StatusMessage } from './control/messages.ts';
 import { shownPath } from './shown-path.ts';
 
 export interface ServerFacts {
@@ -22,16 +22,165 @@ export interface ServerFacts {
   readonly startedMs: number;
 }
 
+/** The shortest beginning of an info hash that names an entry. */
+const SHORTEST_PREFIX = 8;
+
 export class ServedStore {
   readonly #store: Store;
   readonly #vfs: Vfs;
   readonly #facts: ServerFacts;
-  readonly #shutdown: () => void;
+  /** Begins the server's end. */
+  readonly shutdown: () => void;
 
   constructor(store: Store, vfs: Vfs, facts: ServerFacts, shutdown: () => void) {
     this.#store = store;
     this.#vfs = vfs;
     this.#facts = facts;
-    this.#shutdown = shutdown;
+    this.shutdown = shutdown;
   }
+
+  async status(): Promise<StatusMessage> {
+    let entries = 0;
+    let adding = 0;
+    for await (const entry of this.#store.entries()) {
+      entries++;
+      if (entry.state === 'adding') adding++;
+    }
+    const { version, driver, mountPoint, visibleTo, startedMs } = this.#facts;
+    const counters = this.#vfs.status();
+    return {
+      version,
+      pid: process.pid,
+      driver,
+      mount_point: mountPoint,
+      visible_to: visibleTo,
+      uptime_seconds: Math.round((Date.now() - startedMs) / 1000),
+      entries,
+      adding,
+    };
+  }
+
+  async entries(): Promise<EntryMessage[]> {
+    const broken = await this.#brokenEntries();
+    const messages: EntryMessage[] = [];
+    for await (const entry of this.#store.entries()) messages.push(this.#message(entry, broken));
+    return messages;
+  }
+
+  /** @throws AutotorrentError('NOT_FOUND'), or ('CONFLICT') where the beginning of an info hash fits several */
+  async entry(id: string): Promise<EntryMessage> {
+    return this.#message(await this.#find(id), await this.#brokenEntries());
+  }
+
+  async files(id: string): Promise<AsyncIterable<FileMessage>> {
+    const { infoHash } = await this.#find(id);
+    return this.#fileMessages(infoHash);
+  }
+
+  async metainfo(id: string): Promise<Buffer> {
+    const { infoHash, name } = await this.#find(id);
+    const metainfo = this.#store.metainfo(infoHash);
+    if (metainfo === undefined) throw new AutotorrentError('STORE', `the metainfo of ${name} is lost`);
+    return metainfo;
+  }
+
+  /** With `directory` the entry is external. @throws AutotorrentError('CONFLICT') where it exists already */
+  async create(encodedPlan: Buffer, directory?: string): Promise<EntryMessage> {
+    const reader = new PlanReader(encodedPlan);
+    const { header } = reader;
+    const entry =
+      directory === undefined
+        ? await this.#store.createEntry({ ...header, sources: reader.sources(), files: reader.files() })
+        : await this.#store.createExternal({ ...header, directory, torrentName: torrentNameOf(reader) });
+    return this.#message(entry, new Set());
+  }
+
+  async addNames(id: string, { names }: NamesRequest): Promise<void> {
+    const { infoHash } = await this.#find(id);
+    await this.#store.addNames(
+      infoHash,
+      names.map((path) => path ?? undefined),
+    );
+  }
+
+  async markAdded(id: string): Promise<void> {
+    await this.#store.markAdded((await this.#find(id)).infoHash);
+  }
+
+  async remove(id: string): Promise<void> {
+    await this.#store.removeEntry((await this.#find(id)).infoHash);
+  }
+
+  async #find(id: string): Promise<Entry> {
+    const entry = this.#store.entry(id) ?? (await this.#byPrefix(id));
+    if (entry === undefined) throw new AutotorrentError('NOT_FOUND', `there is no entry ${id}`);
+    return entry;
+  }
+
+  async #byPrefix(prefix: string): Promise<Entry | undefined> {
+    if (prefix.length < SHORTEST_PREFIX || !/^[0-9a-f]+$/i.test(prefix)) return undefined;
+    const found: Entry[] = [];
+    for await (const entry of this.#store.entries()) {
+      if (entry.infoHash.startsWith(prefix.toLowerCase())) found.push(entry);
+    }
+    if (found.length > 1) {
+      throw new AutotorrentError('CONFLICT', `${prefix} is the beginning of ${found.length} info hashes`, {
+        hint: 'give more digits',
+      });
+    }
+    return found[0];
+  }
+
+  async #brokenEntries(): Promise<ReadonlySet<string>> {
+    return new Set();
+  }
+
+  #message(entry: Entry, broken: ReadonlySet<string>): EntryMessage {
+    const missing = entry.missingBytes;
+    return {
+      name: entry.name,
+      info_hash: entry.infoHash,
+      state: entry.state,
+      kind: entry.kind,
+      directory: entry.directory ?? join(this.#facts.mountPoint, entry.name),
+      torrent_name: entry.torrentName,
+      created: new Date(entry.createdMs).toISOString(),
+      size: entry.totalLength,
+      mapped_bytes: entry.totalLength - missing,
+      missing_bytes: missing,
+      files: entry.fileCount,
+      pieces: entry.pieceCount,
+      verified_pieces: entry.verifiedPieces,
+      verify: entry.verify,
+      health: broken.has(entry.name) ? 'broken' : 'ok',
+    };
+  }
+
+  async *#fileMessages(infoHash: string): AsyncGenerator<FileMessage> {
+    for await (const file of this.#store.files(infoHash)) yield this.#fileMessage(file);
+  }
+
+  #fileMessage(file: StoredFile): FileMessage {
+    return {
+      path: file.path.join('/'),
+      length: file.length,
+      status: file.status,
+      mode: file.mode,
+      extents: file.extents.map((extent) => this.#extentMessage(extent)),
+    };
+  }
+
+  #extentMessage({ offset, length, source, sourceOffset }: Extent): ExtentMessage {
+    const range = { offset, length, source_offset: sourceOffset };
+    if (source === ZEROS) return { ...range, source: null, kind: 'zeros' };
+    if (source === GAP) return { ...range, source: null, kind: 'gap' };
+    const record = this.#store.source(source);
+    return { ...range, ...shownPath(record?.path ?? Buffer.from('(lost)')), kind: 'source' };
+  }
+}
+
+function torrentNameOf(reader: PlanReader): string {
+  for (const _ of reader.sources());
+  for (const file of reader.files()) return file.path[0] ?? '';
+  return '';
 }

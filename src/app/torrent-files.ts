@@ -3,7 +3,7 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, extname, join, resolve } from 'node:path';
 import { AutotorrentError, errnoOf, messageOf } from '../errors.ts';
 import type { Metainfo } from '../metainfo/metainfo.ts';
-import { METAINFO_SIZE_LIMIT, parseMetainfo } from '../metainfo/parse.ts';
+import { MAX_METAINFO_BYTES, parseMetainfo } from '../metainfo/parse.ts';
 
 export interface TorrentFile {
   /** Absolute. */
@@ -49,8 +49,8 @@ function nameOf(path: string): string {
 export async function readTorrent(torrent: TorrentFile): Promise<ReadTorrent> {
   try {
     const { size } = await stat(torrent.path);
-    if (size > METAINFO_SIZE_LIMIT) {
-      throw new AutotorrentError('TORRENT', `it is ${size} bytes long; more than ${METAINFO_SIZE_LIMIT} is no torrent`);
+    if (size > MAX_METAINFO_BYTES) {
+      throw new AutotorrentError('TORRENT', `it is ${size} bytes long; more than ${MAX_METAINFO_BYTES} is no torrent`);
     }
     return { ...torrent, metainfo: parseMetainfo(await readFile(torrent.path)) };
   } catch (error) {

@@ -5,7 +5,7 @@
  */
 import { type IncomingMessage, request } from 'node:http';
 import { AutotorrentError, type ErrorCode, errnoOf, messageOf } from '../../errors.ts';
-import type { EntryMessage, ExternalRequest, FileMessage, NamesRequest, StatusMessage } from './messages.ts';
+import type { EntryMessage, FileMessage, NamesRequest, StatusMessage } from './messages.ts';
 
 /** A server that is silent for so long hangs: nothing it is asked takes a tenth of it. */
 const TIME_LIMIT_MS = 60_000;
@@ -65,13 +65,13 @@ export class ControlClient {
     return body(await this.#request('GET', `${entryPath(id)}/metainfo`));
   }
 
-  /** Hands over an encoded plan; the entry is `adding` and visible in the mount when this resolves. */
-  async create(plan: Buffer): Promise<EntryMessage> {
-    return parse(await body(await this.#request('POST', '/v1/entries', plan))) as EntryMessage;
-  }
-
-  async createExternal(entry: ExternalRequest): Promise<EntryMessage> {
-    return (await this.#json('POST', '/v1/entries/external', entry)) as EntryMessage;
+  /**
+   * Hands over an encoded plan; the entry is `adding` and visible in the mount when this resolves.
+   * With `directory` it is external: listed only, the client works in that folder.
+   */
+  async create(plan: Buffer, directory?: string): Promise<EntryMessage> {
+    const query = directory === undefined ? '' : `?directory=${encodeURIComponent(directory)}`;
+    return parse(await body(await this.#request('POST', `/v1/entries${query}`, plan))) as EntryMessage;
   }
 
   async addNames(id: string, names: NamesRequest): Promise<void> {

@@ -6,8 +6,8 @@
  *     GET    /v1/entries/ID              EntryMessage
  *     GET    /v1/entries/ID/files        FileMessage, one JSON document a line (application/x-ndjson)
  *     GET    /v1/entries/ID/metainfo     the raw .torrent
- *     POST   /v1/entries                 a plan in its binary codec; 201 and EntryMessage
- *     POST   /v1/entries/external        ExternalRequest; 201 and EntryMessage
+ *     POST   /v1/entries[?directory=DIR] a plan in its binary codec; 201 and EntryMessage. With DIR (percent-encoded)
+ *                                        the entry is external: listed only, the client works in DIR
  *     PUT    /v1/entries/ID/names        NamesRequest; 204
  *     POST   /v1/entries/ID/added        204
  *     DELETE /v1/entries/ID              204
@@ -59,10 +59,10 @@ export interface ExtentMessage {
 export interface FileMessage {
   /** Below the entry's directory, `/` between components. */
   readonly path: string;
-  /** Further names that a client looks it up under. */
-  readonly aliases?: readonly string[];
   readonly length: number;
   readonly status: 'mapped' | 'resized' | 'partial' | 'missing' | 'pad';
+  /** The scan mode that supplied it. */
+  readonly mode: string;
   readonly extents: readonly ExtentMessage[];
 }
 
@@ -84,17 +84,6 @@ export interface StatusMessage {
   readonly read_errors: number;
   readonly broken_sources: readonly { readonly path: string; readonly reason: string }[];
   readonly broken_entries: readonly string[];
-}
-
-export interface ExternalRequest {
-  readonly name: string;
-  readonly info_hash: string;
-  readonly directory: string;
-  /** The raw .torrent, base64. */
-  readonly metainfo: string;
-  /** The piece map, base64. */
-  readonly verified: string;
-  readonly verify: 'none' | 'probe' | 'full';
 }
 
 export interface NamesRequest {

@@ -1,14 +1,15 @@
 /** `autotorrent add TORRENT…` */
 import { type AddOutcome, type AddWord, addTorrents } from '../../app/add.ts';
 import { type DryRunResult, dryRun } from '../../app/dry-run.ts';
-import { bytes, percent } from '../../app/quantities.ts';
+import { bytes, duration, percent } from '../../app/quantities.ts';
 import { findTorrents } from '../../app/torrent-files.ts';
 import { AutotorrentError } from '../../errors.ts';
+import type { HashProgress } from '../../hash/hash-pool.ts';
 import { printable } from '../../logger.ts';
 import type { CommandContext } from '../command.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { quoted } from '../format.ts';
-import type { Colour } from '../terminal.ts';
+import type { Colour, Terminal } from '../terminal.ts';
 
 export interface AddFlags {
   readonly dryRun?: string;
@@ -45,7 +46,7 @@ export async function add(context: CommandContext, args: readonly string[], flag
     verify: flags.verify ?? config.verify,
     logger: terminal.logger,
     signal,
-    onProgress: (text: string) => terminal.progress(text),
+    onHashing: hashingProgress(terminal),
   };
   let done = true;
   const print = (outcome: AddOutcome): void => {
@@ -78,13 +79,22 @@ export async function add(context: CommandContext, args: readonly string[], flag
   return done ? EXIT.done : EXIT.incomplete;
 }
 
+/** What is done, the rate, and the time left. */
+function hashingProgress(terminal: Terminal): (progress: HashProgress) => void {
+  const began = performance.now();
+  return ({ doneBytes, totalBytes }) => {
+    const rate = doneBytes / Math.max((performance.now() - began) / 1000, 0.001);
+    const left = duration((totalBytes - doneBytes) / Math.max(rate, 1));
+    terminal.progress(`hashing: ${bytes(doneBytes)} of ${bytes(totalBytes)}, ${bytes(Math.round(rate))}/s, ${left} left`);
+  };
+}
+
 /** The sentence behind the name: for `Missing` as the original says it. */
 function messageOf(outcome: AddOutcome): string {
-  if (outcome.status !== 'Missing' || outcome.missingBytes === undefined || outcome.totalBytes === undefined) {
-    return outcome.reason;
-  }
-  const found = percent(outcome.totalBytes - outcome.missingBytes, outcome.totalBytes);
-  return `Missing files, only ${found} found (${bytes(outcome.missingBytes)} missing)`;
+  const { status, foundBytes, missingBytes } = outcome;
+  if (status !== 'Missing' || foundBytes === undefined || missingBytes === undefined) return outcome.reason;
+  const share = percent(foundBytes, foundBytes + missingBytes);
+  return `Missing files, only ${share} found (${bytes(missingBytes)} missing)`;
 }
 
 function document(outcome: AddOutcome): object {

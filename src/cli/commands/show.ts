@@ -41,8 +41,8 @@ function heading(entry: EntryMessage): string[] {
 }
 
 function fileLines(file: FileMessage): string[] {
-  const aliases = (file.aliases ?? []).map((alias) => `    also named ${alias}`);
-  return [`  ${file.path}  (${bytes(file.length)}, ${file.status})`, ...aliases, ...file.extents.map(extentLine)];
+  const how = file.mode === 'none' ? file.status : `${file.status} by ${file.mode}`;
+  return [`  ${file.path}  (${bytes(file.length)}, ${how})`, ...file.extents.map(extentLine)];
 }
 
 function extentLine(extent: ExtentMessage): string {
