@@ -94,7 +94,7 @@ check_device() {
   # its own: a shell ends when exec fails.
   if ! (exec 3<>"$FUSE_DEVICE") 2>/dev/null; then
     complain "$FUSE_DEVICE is there but cannot be opened for reading and writing by $(id -un 2>/dev/null || id -u)."
-    complain "  On a machine of your own: chmod 666 $FUSE_DEVICE (udev does so where fuse3 is installed)."
+    complain "  On a machine of your own: chmod 666 $FUSE_DEVICE (udev does so at the next start)."
     complain '  In a container: start it with --device /dev/fuse --cap-add SYS_ADMIN (native-notes/fusermount.md).'
     return 1
   fi
