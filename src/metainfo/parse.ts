@@ -1,5 +1,4 @@
 /** Bytes of a .torrent → Metainfo. The contract is in `metainfo.ts`. */
-
 import { isUtf8 } from 'node:buffer';
 import { createHash } from 'node:crypto';
 import { type Entries, entriesAt, integerIn, kindAt, stringIn, stringListsIn } from './bencoded.ts';
@@ -30,8 +29,9 @@ export function parseMetainfo(raw: Buffer): Metainfo {
   if (kindAt(raw, 0) !== 'dictionary') refuse('it is not a dictionary');
   const top = entriesAt(raw, 0);
   const infoSpan = top.get('info');
-  if (infoSpan === undefined)
+  if (infoSpan === undefined) {
     refuse('it has no info dictionary', 'A client that has the torrent can export the .torrent.');
+  }
   if (kindAt(raw, infoSpan.start) !== 'dictionary') refuse('its info is not a dictionary');
   const info = entriesAt(raw, infoSpan.start);
 
@@ -165,10 +165,11 @@ function readPieces(raw: Buffer, info: Entries, pieceCount: number): Buffer {
 /** BEP 12: where `announce-list` tells of a tracker, `announce` is not looked at. Trackers are no reason to refuse. */
 function readAnnounce(raw: Buffer, top: Entries): string[][] {
   const list = top.get('announce-list');
-  if (list !== undefined && list.end - list.start > MAX_ANNOUNCE_LIST_BYTES)
+  if (list !== undefined && list.end - list.start > MAX_ANNOUNCE_LIST_BYTES) {
     refuse('its list of trackers is over 1 MiB long');
+  }
   const single = stringIn(raw, top.get('announce'));
-  const lists = [...(list === undefined ? [] : stringListsIn(raw, list))];
+  const lists = list === undefined ? [] : stringListsIn(raw, list);
   const tiers = lists.map(urlsOf).filter((urls) => urls.length > 0);
   if (tiers.length > 0 || single === undefined) return tiers;
   return [urlsOf([single])].filter((urls) => urls.length > 0);

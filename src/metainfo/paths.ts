@@ -92,8 +92,7 @@ interface Component {
 export class PathReader {
   readonly #raw: Buffer;
   readonly #limits: PathLimits;
-  readonly #shown: Component[] = [];
-  readonly #plain: Component[] = [];
+  readonly #last: Component[] = [];
 
   constructor(raw: Buffer, name: string) {
     this.#raw = raw;
@@ -105,18 +104,14 @@ export class PathReader {
     // Arrays of the right size at once: growing ones would keep room for 17 names in each of 200,000 files.
     let bytes = 0;
     const path = shown.map((span, depth) => {
-      const component = this.#component(this.#shown, depth, span);
+      const component = this.#component(depth, span);
       bytes += component.textBytes;
       return component.text;
     });
-    if (plain === shown) {
-      this.#limits.check(path, bytes);
-      return { path, rawPath: plain.map((_, depth) => this.#shown[depth]!.bytes) };
-    }
     let rawBytes = 0;
     const rawPath = plain.map((span, depth) => {
       rawBytes += span.end - span.start;
-      return this.#component(this.#plain, depth, span).bytes;
+      return plain === shown ? this.#last[depth]!.bytes : this.#plain(span);
     });
     this.#limits.check(path, Math.max(bytes, rawBytes));
     return { path, rawPath };
@@ -128,14 +123,21 @@ export class PathReader {
     return { path, rawPath: path.map((component) => Buffer.from(component)) };
   }
 
-  #component(known: Component[], depth: number, span: Span): Component {
-    const last = known[depth];
+  #component(depth: number, span: Span): Component {
+    const last = this.#last[depth];
     if (last !== undefined && this.#same(last.span, span)) return last;
     const bytes = this.#raw.subarray(span.start, span.end);
     const text = decodeComponent(bytes);
     const component = { span, text, textBytes: Buffer.byteLength(text), bytes };
-    known[depth] = component;
+    this.#last[depth] = component;
     return component;
+  }
+
+  /** Never shown, so that it may have any encoding: Shift JIS would be too long as Latin-1. */
+  #plain(span: Span): Buffer {
+    const bytes = this.#raw.subarray(span.start, span.end);
+    checkComponent(bytes);
+    return bytes;
   }
 
   #same(a: Span, b: Span): boolean {
@@ -159,23 +161,23 @@ interface PlacedFile {
  */
 export function checkTree(files: readonly PlacedFile[]): void {
   // NUL is in no name and smaller than anything, so that what lies below a path follows right after it.
-  const sorted = files.map((file) => ({ key: file.path.join('\0'), file })).toSorted(byKey);
-  for (let i = 1; i < sorted.length; i++) {
-    const upper = sorted[i - 1]!;
-    const lower = sorted[i]!;
-    if (!lower.key.startsWith(upper.key)) continue;
-    if (lower.key.length === upper.key.length) {
-      if (upper.file.pad && lower.file.pad && upper.file.length === lower.file.length) continue;
-      refuse(`two files have the same path: ${quote(lower.file.path.join('/'))}`);
-    }
-    if (lower.key[upper.key.length] === '\0') {
-      refuse(`${quote(upper.file.path.join('/'))} is both a file and a folder`);
-    }
+  const keys = files.map((file) => (file.path.length === 1 ? file.path[0]! : file.path.join('\0')));
+  const order = keys.map((_, index) => index).toSorted((a, b) => compare(keys[a]!, keys[b]!));
+  for (let i = 1; i < order.length; i++) {
+    const upper = keys[order[i - 1]!]!;
+    const lower = keys[order[i]!]!;
+    if (!lower.startsWith(upper)) continue;
+    if (lower[upper.length] === '\0') refuse(`${quote(upper.replaceAll('\0', '/'))} is both a file and a folder`);
+    if (lower.length > upper.length) continue;
+    const one = files[order[i - 1]!]!;
+    const other = files[order[i]!]!;
+    if (one.pad && other.pad && one.length === other.length) continue;
+    refuse(`two files have the same path: ${quote(one.path.join('/'))}`);
   }
 }
 
-function byKey(a: { readonly key: string }, b: { readonly key: string }): number {
-  return a.key < b.key ? -1 : a.key > b.key ? 1 : 0;
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
 }
 
 function refuseLong(bytes: Buffer): never {
