@@ -67,13 +67,18 @@ export async function reaches(
   client: TorrentClient,
   infoHash: string,
   activity: TorrentActivity,
+  limitMs = 20_000,
 ): Promise<TorrentState> {
   let last: TorrentState | undefined;
   try {
-    await waitUntil(activity, async () => {
-      last = await stateOf(client, infoHash);
-      return last.activity === activity;
-    });
+    await waitUntil(
+      activity,
+      async () => {
+        last = await stateOf(client, infoHash);
+        return last.activity === activity;
+      },
+      { limitMs },
+    );
   } catch (cause) {
     throw new Error(`wanted ${activity}, is ${JSON.stringify(last)}`, { cause });
   }
