@@ -94,7 +94,7 @@ check_device() {
   # its own: a shell ends when exec fails.
   if ! (exec 3<>"$FUSE_DEVICE") 2>/dev/null; then
     complain "$FUSE_DEVICE is there but cannot be opened for reading and writing by $(id -un 2>/dev/null || id -u)."
-    complain "  On a machine of your own: chmod 666 $FUSE_DEVICE (udev does so where fuse3 is installed)."
+    complain "  On a machine of your own: chmod 666 $FUSE_DEVICE (udev does so at the next start)."
     complain '  In a container: start it with --device /dev/fuse --cap-add SYS_ADMIN (native-notes/fusermount.md).'
     return 1
   fi
@@ -211,8 +211,7 @@ install_with_apt() {
 # asked for that.
 leave_disabled() {
   case " $1 " in *' transmission-daemon '*) ;; *) return 0 ;; esac
-  # The first does for systemd, also where systemd itself is not installed yet; the second for the others.
-  if has_command deb-systemd-helper; then deb-systemd-helper disable transmission-daemon.service >/dev/null 2>&1 || :; fi
+  # Debian's one command for every init system: systemd's links, also where systemd itself is not installed yet.
   if has_command update-rc.d; then update-rc.d transmission-daemon disable >/dev/null 2>&1 || :; fi
 }
 
@@ -280,7 +279,7 @@ if [ -n "$missing" ]; then
   if [ "$(id -u)" != 0 ]; then
     if has_command sudo && { sudo -n true 2>/dev/null || { [ -t 0 ] && [ -z "${CI:-}" ]; }; }; then
       say 'going on through sudo'
-      exec sudo AUTOTORRENT_SETUP_ROOT="$ROOT" sh "$0" "$purpose"
+      exec sudo sh "$0" "$purpose"
     fi
     complain 'only root can install packages.'
     # shellcheck disable=SC2086

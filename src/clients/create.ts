@@ -9,6 +9,8 @@ import { createTransmissionClient } from './transmission.ts';
  * The client that `config` names, not connected yet; undefined for `client = none`.
  * Throws `AutotorrentError('CONFIG')` where its `url` cannot be used.
  */
+export function createClient(config: Exclude<ClientConfig, { client: 'none' }>, options?: ClientOptions): TorrentClient;
+export function createClient(config: ClientConfig, options?: ClientOptions): TorrentClient | undefined;
 export function createClient(config: ClientConfig, options: ClientOptions = {}): TorrentClient | undefined {
   switch (config.client) {
     case 'rtorrent':

@@ -100,6 +100,10 @@ class RtorrentClient implements TorrentClient {
       await this.#load(raw, nonce);
       const loaded = await this.#loaded(hash, nonce);
       if (loaded === 'absent') {
+        const [strange] = await this.#marked(nonce);
+        if (strange !== undefined) {
+          throw failure(this.#rpc.endpoint, `computes another info hash for this torrent: ${strange.toLowerCase()}`);
+        }
         throw failure(
           this.#rpc.endpoint,
           'did not take the torrent, and does not say why',
@@ -113,7 +117,7 @@ class RtorrentClient implements TorrentClient {
       const names = await this.#settle(hash, request);
       return names === undefined ? { outcome: 'added' } : { outcome: 'added', names };
     } catch (error) {
-      await this.#discard(hash, nonce);
+      await this.#discard(nonce);
       throw error;
     }
   }
@@ -172,7 +176,7 @@ class RtorrentClient implements TorrentClient {
 
   /** Waits until what `load.raw` was given is there: it loads after it answered, before or after the next request. */
   async #loaded(hash: string, nonce: string): Promise<'ours' | 'other' | 'absent'> {
-    for (let wait = 5; wait < 1000; wait *= 1.5) {
+    for (let wait = 5; wait < 500; wait *= 1.5) {
       const mark = await this.#mark(hash);
       if (mark !== undefined) return mark === nonce ? 'ours' : 'other';
       await sleep(wait);
@@ -227,9 +231,18 @@ class RtorrentClient implements TorrentClient {
     return changed;
   }
 
-  async #discard(hash: string, nonce: string): Promise<void> {
+  /** The info hashes of what was loaded with this nonce, whatever rTorrent computed them to be. */
+  async #marked(nonce: string): Promise<string[]> {
+    const rows = listOf(this.#rpc, await this.#rpc.call('d.multicall2', ['', 'main', 'd.hash=', `d.custom=${MARK}`]));
+    return rows
+      .map((row) => listOf(this.#rpc, row))
+      .filter(([, mark]) => mark === nonce)
+      .map(([hash]) => text(this.#rpc, hash));
+  }
+
+  async #discard(nonce: string): Promise<void> {
     try {
-      if ((await this.#mark(hash)) === nonce) await this.remove(hash);
+      for (const ours of await this.#marked(nonce)) await this.remove(ours);
     } catch {
       // It could not be reached a second time: the first error says more.
     }

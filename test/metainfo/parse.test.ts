@@ -120,6 +120,17 @@ describe('a v1 torrent', () => {
     assert.deepEqual(pathsOf(both), ['ÖÐ¹ú']);
   });
 
+  it('takes plain names that would be too long as Latin-1, where they are not shown', () => {
+    const plain = Buffer.alloc(200, 0x83);
+    const meta = parseMetainfo(
+      multi([{ length: 5, path: [plain], 'path.utf-8': ['a'] }], { name: plain, 'name.utf-8': 'n' }),
+    );
+    assert.deepEqual(
+      [meta.name, meta.rawName, meta.files[0]?.path, meta.files[0]?.rawPath],
+      ['n', plain, ['a'], [plain]],
+    );
+  });
+
   it('does with the utf-8 keys alone', () => {
     const meta = parseMetainfo(multi([{ length: 5, 'path.utf-8': ['é'] }], { name: undefined, 'name.utf-8': 'n' }));
     assert.deepEqual([meta.name, meta.rawName, meta.files[0]?.rawPath], ['n', latin1('n'), [Buffer.from('é')]]);
@@ -433,7 +444,7 @@ describe('a v2 torrent', () => {
       /does not match/,
     ],
     [
-      '65 folders in each other twice over',
+      'a tree of 120 folders in each other',
       v2(new Raw(`${'d1:a'.repeat(120)}${bencoded(leaf(5, ROOT)).toString('latin1')}${'e'.repeat(120)}`)),
       /folders deep/,
     ],

@@ -43,7 +43,7 @@ for name in "$@"; do
 done`,
   );
   await stub('apt-cache', '[ -e "$T/unknown" ] && [ ! -e "$T/updated" ] && exit 0; echo "  Candidate: 1.0"');
-  await stub('deb-systemd-helper', 'echo "deb-systemd-helper $*" >>"$T/calls"');
+  await stub('update-rc.d', 'echo "update-rc.d $*" >>"$T/calls"');
   await stub('system-python', '[ -e "$T/bin/python3-libtorrent" ]');
 });
 after(() => rm(root, { recursive: true, force: true }));
@@ -83,6 +83,17 @@ function setup(...args: string[]): Run {
   return { status, out: stdout, err: stderr };
 }
 
+/** Runs it on a terminal, where somebody types `text`. */
+function answer(text: string): Run {
+  const { status, stdout, stderr } = spawnSync('/usr/bin/script', ['-qec', `sh ${SCRIPT} mount`, '/dev/null'], {
+    env: { ...environment(), SHELL: '/bin/sh' },
+    input: text,
+    encoding: 'utf8',
+    timeout: 30_000,
+  });
+  return { status, out: stdout.replaceAll('\r', ''), err: stderr };
+}
+
 async function calls(): Promise<string[]> {
   const text = await readFile(join(folder, 'calls'), 'utf8').catch(() => '');
   return text.split('\n').filter((line) => line !== '');
@@ -112,7 +123,7 @@ describe('scripts/setup.sh', () => {
     assert.match(out, /all that test needs is there\n$/);
     assert.deepEqual(await calls(), [
       `${INSTALL} fuse3 transmission-daemon mktorrent python3-libtorrent`,
-      'deb-systemd-helper disable transmission-daemon.service',
+      'update-rc.d transmission-daemon disable',
     ]);
   });
 
@@ -222,6 +233,22 @@ describe('scripts/setup.sh', () => {
     });
   });
 
+  describe('on a terminal', () => {
+    it('asks, and takes Enter for yes', async () => {
+      const { status, out } = answer('\n');
+      assert.match(out, /setup: install them now with apt-get\? \[Y\/n\]/);
+      assert.equal(status, 0, out);
+      assert.deepEqual(await calls(), [`${INSTALL} fuse3`]);
+    });
+
+    it('installs nothing after a no, and says how to', async () => {
+      const { status, out } = answer('n\n');
+      assert.equal(status, 1);
+      assert.match(out, /as root: apt-get install --no-install-recommends fuse3\n/);
+      assert.deepEqual(await calls(), []);
+    });
+  });
+
   describe('where it cannot install', () => {
     const systems: readonly (readonly [string, string, RegExp])[] = [
       ['Fedora', 'ID=fedora\n', /as root: dnf install fuse fuse3 rtorrent transmission-daemon\n/],
@@ -253,7 +280,7 @@ describe('scripts/setup.sh', () => {
 
     it('goes through sudo where that asks for no password', async () => {
       await stub('id', 'case $1 in -u) [ -n "$AS_ROOT" ] && echo 0 || echo 1000 ;; *) echo tester ;; esac');
-      await stub('sudo', 'case $1 in -n) exit 0 ;; esac\nAS_ROOT=1; export AS_ROOT; shift; exec "$@"');
+      await stub('sudo', 'case $1 in -n) exit 0 ;; esac\nAS_ROOT=1; export AS_ROOT; exec "$@"');
       assert.equal(setup('mount').status, 0);
       assert.deepEqual(await calls(), [`${INSTALL} fuse3`]);
     });

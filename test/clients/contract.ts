@@ -1,0 +1,372 @@
+/** What every client adapter must do, tried against the real client. An adapter's own test is a few lines. */
+import assert from 'node:assert/strict';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { createServer, type RequestListener, type Server } from 'node:http';
+import { dirname, join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import type { TorrentActivity, TorrentClient, TorrentState } from '../../src/clients/client.ts';
+import type { ClientOptions } from '../../src/clients/exchange.ts';
+import type { Metainfo } from '../../src/metainfo/metainfo.ts';
+import { freePort, waitUntil } from '../harness/daemon.ts';
+import { bencoded, type TorrentContent, type TorrentOptions } from '../harness/make-torrent.ts';
+import type { ClientDaemon } from '../harness/rtorrent.ts';
+import { torrentFor } from './torrent-for.ts';
+
+export interface Subject {
+  readonly name: string;
+  start(): Promise<ClientDaemon>;
+  connect(url: string, options?: ClientOptions): TorrentClient;
+  /** The same, with a label for what is added. */
+  connectLabelled(url: string, label: string): TorrentClient;
+  /** The label as the client itself holds it, undone what the adapter does to it. */
+  labelOf(url: string, infoHash: string): Promise<string>;
+  /** Names that a torrent may have, with what this client makes of each; no name: as it is. */
+  readonly unusualNames: readonly (readonly [own: string, used?: string])[];
+}
+
+/** Nothing listens on port 9; a torrent without a tracker is refused by some clients. */
+export const ANNOUNCE = 'http://127.0.0.1:9/announce';
+
+export function sample(options: Omit<TorrentOptions, 'announce'>): Metainfo {
+  return torrentFor({ announce: ANNOUNCE, ...options });
+}
+
+/** Bytes that repeat nowhere within the file, the same for the same seed. */
+export function bytes(length: number, seed: number): Buffer {
+  const data = Buffer.alloc(length);
+  let state = seed * 2_654_435_761 + 1;
+  for (let i = 0; i < length; i++) {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    data[i] = state >>> 24;
+  }
+  return data;
+}
+
+/** Writes the files of a torrent below `directory`, under `names` where the client uses its own. */
+export async function lay(
+  directory: string,
+  options: TorrentOptions,
+  names?: readonly (readonly string[])[],
+): Promise<void> {
+  const { name, content } = options;
+  const files = Buffer.isBuffer(content) ? [{ path: [], data: content }] : content;
+  for (const [i, file] of files.entries()) {
+    const path = join(directory, ...(names?.[i] ?? [name, ...file.path].map(String)));
+    await mkdir(dirname(path), { recursive: true });
+    await writeFile(path, file.data);
+  }
+}
+
+export async function stateOf(client: TorrentClient, infoHash: string): Promise<TorrentState> {
+  const [state] = await client.list([infoHash]);
+  assert.ok(state, 'the client has the torrent');
+  return state;
+}
+
+export async function reaches(
+  client: TorrentClient,
+  infoHash: string,
+  activity: TorrentActivity,
+  limitMs = 20_000,
+): Promise<TorrentState> {
+  let last: TorrentState | undefined;
+  try {
+    await waitUntil(
+      activity,
+      async () => {
+        last = await stateOf(client, infoHash);
+        return last.activity === activity;
+      },
+      { limitMs },
+    );
+  } catch (cause) {
+    throw new Error(`wanted ${activity}, is ${JSON.stringify(last)}`, { cause });
+  }
+  assert.ok(last);
+  return last;
+}
+
+export function clientContract(subject: Subject): void {
+  describe(`${subject.name} as a torrent client`, () => {
+    let daemon: ClientDaemon;
+    let client: TorrentClient;
+    let folders = 0;
+    /** A new folder for one test's data. */
+    const place = async (): Promise<string> => {
+      const folder = join(daemon.folder, 'data', `${++folders} 50% ü`);
+      await mkdir(folder, { recursive: true });
+      return folder;
+    };
+
+    before(async () => {
+      daemon = await subject.start();
+      client = subject.connect(daemon.url);
+    });
+    after(async () => {
+      await client?.close();
+      await daemon?.stop();
+    });
+
+    it('says what it is', async () => {
+      const description = await client.describe();
+      assert.equal(description.name, subject.name);
+      assert.match(description.version, /^\d+\.\d+/);
+    });
+
+    it('adds a folder of files stopped, starts it, and stops it', async () => {
+      const directory = await place();
+      const options: TorrentOptions = {
+        name: 'some folder',
+        content: [
+          { path: ['a.bin'], data: bytes(40_000, 1) },
+          { path: ['sub', 'deep', 'b.bin'], data: bytes(50_000, 2) },
+          { path: ['empty'], data: Buffer.alloc(0) },
+        ],
+      };
+      const metainfo = sample(options);
+      await lay(directory, options);
+      assert.deepEqual(await client.add({ metainfo, directory }), { outcome: 'added' });
+      const stopped = await reaches(client, metainfo.infoHash, 'stopped');
+      assert.equal(stopped.name, 'some folder');
+      assert.equal(stopped.infoHash, metainfo.infoHash);
+      assert.equal(stopped.message, undefined);
+      assert.equal(await client.start(metainfo.infoHash), true);
+      assert.equal((await reaches(client, metainfo.infoHash, 'seeding')).progress, 1);
+      assert.equal(await client.stop(metainfo.infoHash), true);
+      assert.equal((await reaches(client, metainfo.infoHash, 'stopped')).progress, 1);
+      assert.equal(await client.start(metainfo.infoHash), true);
+      await reaches(client, metainfo.infoHash, 'seeding');
+    });
+
+    it('adds a single file, with names of every script, into a directory of such a name', async () => {
+      const directory = join(await place(), 'путь 路径 😀', 'quo\'te "double" $x, y; \\ z');
+      const options: TorrentOptions = { name: 'é ü 日本語 кот.bin', content: bytes(30_000, 3) };
+      const metainfo = sample(options);
+      await lay(directory, options);
+      assert.deepEqual(await client.add({ metainfo, directory }), { outcome: 'added' });
+      await client.start(metainfo.infoHash);
+      await reaches(client, metainfo.infoHash, 'seeding');
+    });
+
+    it('adds 2,000 files', async () => {
+      const directory = await place();
+      const content: TorrentContent[] = Array.from({ length: 2000 }, (_, i) => ({
+        path: [`folder ${i % 20}`, `file ${i}`],
+        data: bytes(20, i),
+      }));
+      const metainfo = sample({ name: 'many', content });
+      await lay(directory, { name: 'many', content });
+      assert.deepEqual(await client.add({ metainfo, directory }), { outcome: 'added' });
+      await client.start(metainfo.infoHash);
+      await reaches(client, metainfo.infoHash, 'seeding');
+    });
+
+    it('tells the names it will look for, and looks for them', async () => {
+      const directory = await place();
+      const content = subject.unusualNames.map(([own], i) => ({ path: [own], data: bytes(20_000, i) }));
+      const options: TorrentOptions = { name: 'unusual', content };
+      const metainfo = sample(options);
+      const result = await client.add({ metainfo, directory });
+      const used = subject.unusualNames.map(([own, used = own]) => ['unusual', used]);
+      const changed = subject.unusualNames.some(([, used]) => used !== undefined);
+      assert.deepEqual(result, changed ? { outcome: 'added', names: used } : { outcome: 'added' });
+      // Its own check found nothing by now; under these names it must find everything.
+      await reaches(client, metainfo.infoHash, 'stopped');
+      await lay(directory, options, used);
+      await client.start(metainfo.infoHash);
+      await reaches(client, metainfo.infoHash, 'seeding');
+    });
+
+    it('labels what it adds', async () => {
+      for (const label of ['plain', 'with space / slash & 100% <ü> "日本" 😀']) {
+        const labelled = subject.connectLabelled(daemon.url, label);
+        const metainfo = sample({ name: `labelled ${label.length}`, content: bytes(100, label.length) });
+        assert.deepEqual(await labelled.add({ metainfo, directory: await place() }), { outcome: 'added' });
+        assert.equal(await subject.labelOf(daemon.url, metainfo.infoHash), label);
+      }
+    });
+
+    it('says of a torrent that it is there already, and leaves it as it is', async () => {
+      const directory = await place();
+      const options: TorrentOptions = { name: 'twice', content: bytes(20_000, 4) };
+      const metainfo = sample(options);
+      await lay(directory, options);
+      await client.add({ metainfo, directory });
+      await client.start(metainfo.infoHash);
+      await reaches(client, metainfo.infoHash, 'seeding');
+      const again = subject.connectLabelled(daemon.url, 'another');
+      assert.deepEqual(await again.add({ metainfo, directory: await place() }), { outcome: 'exists' });
+      assert.equal((await stateOf(client, metainfo.infoHash)).activity, 'seeding');
+      assert.notEqual(await subject.labelOf(daemon.url, metainfo.infoHash), 'another');
+    });
+
+    it('removes a torrent and leaves its data', async () => {
+      const directory = await place();
+      const options: TorrentOptions = { name: 'to remove', content: bytes(20_000, 5) };
+      const metainfo = sample(options);
+      await lay(directory, options);
+      await client.add({ metainfo, directory });
+      await client.start(metainfo.infoHash);
+      await reaches(client, metainfo.infoHash, 'seeding');
+      assert.equal(await client.remove(metainfo.infoHash), true);
+      assert.deepEqual(await client.list([metainfo.infoHash]), []);
+      assert.deepEqual(await readFile(join(directory, 'to remove')), options.content);
+      assert.deepEqual(await client.add({ metainfo, directory }), { outcome: 'added' }, 'can be added again');
+    });
+
+    it('checks again when told to', async () => {
+      const directory = await place();
+      const options: TorrentOptions = { name: 'to check', content: bytes(64_000, 6) };
+      const metainfo = sample(options);
+      await lay(directory, options);
+      await client.add({ metainfo, directory });
+      await client.start(metainfo.infoHash);
+      await reaches(client, metainfo.infoHash, 'seeding');
+      await client.stop(metainfo.infoHash);
+      await reaches(client, metainfo.infoHash, 'stopped');
+      await writeFile(join(directory, 'to check'), bytes(64_000, 7));
+      assert.equal(await client.recheck(metainfo.infoHash), true);
+      await waitUntil('the damage is found', async () => (await stateOf(client, metainfo.infoHash)).progress === 0);
+    });
+
+    it('says false of a torrent it does not have', async () => {
+      const absent = 'ab'.repeat(20);
+      assert.equal(await client.start(absent), false);
+      assert.equal(await client.stop(absent), false);
+      assert.equal(await client.recheck(absent), false);
+      assert.equal(await client.remove(absent), false);
+      assert.deepEqual(await client.list([absent]), []);
+      assert.deepEqual(await client.list([]), []);
+    });
+
+    it('lists hundreds at once, or those asked for', async () => {
+      const directory = await place();
+      const all = Array.from({ length: 300 }, (_, i) => sample({ name: `listed ${i}`, content: bytes(10, i) }));
+      const queue = [...all];
+      await Promise.all(
+        Array.from({ length: 8 }, async () => {
+          for (let metainfo = queue.pop(); metainfo !== undefined; metainfo = queue.pop()) {
+            assert.deepEqual(await client.add({ metainfo, directory }), { outcome: 'added' });
+          }
+        }),
+      );
+      const listed = new Map((await client.list()).map((state) => [state.infoHash, state]));
+      for (const { infoHash, name } of all) assert.equal(listed.get(infoHash)?.name, name);
+      for (const count of [3, 200]) {
+        const asked = all.slice(0, count).map(({ infoHash }) => infoHash);
+        const found = await client.list([...asked, 'cd'.repeat(20)]);
+        assert.deepEqual(found.map(({ infoHash }) => infoHash).toSorted(), asked.toSorted());
+      }
+    });
+
+    it('leaves nothing behind of what it refuses', async () => {
+      const before = (await client.list()).length;
+      const good = sample({ name: 'refused', content: bytes(20_000, 8) });
+      // A file of a negative length; an info dictionary that is cut off.
+      const negative = bencoded({
+        announce: ANNOUNCE,
+        info: { name: 'refused', 'piece length': 16_384, length: -5, pieces: Buffer.alloc(20) },
+      });
+      for (const raw of [Buffer.from('garbage'), Buffer.from('de'), negative, good.raw.subarray(0, -30)]) {
+        await assert.rejects(
+          client.add({ metainfo: { ...good, raw }, directory: daemon.downloads }),
+          (error: Error & { code?: unknown }) => error.code === 'CLIENT',
+        );
+      }
+      assert.equal((await client.list()).length, before);
+    });
+
+    it('says that it cannot take a v2 torrent', async () => {
+      const raw = bencoded({
+        announce: ANNOUNCE,
+        info: {
+          'file tree': { f: { '': { length: 5, 'pieces root': Buffer.alloc(32, 1) } } },
+          'meta version': 2,
+          name: 'f',
+          'piece length': 16_384,
+        },
+      });
+      const metainfo: Metainfo = { ...sample({ name: 'f', content: bytes(5, 1) }), raw, version: 'v2' };
+      await assert.rejects(client.add({ metainfo, directory: daemon.downloads }), {
+        code: 'UNSUPPORTED',
+        message: /v2/,
+      });
+    });
+
+    it('says what is wrong with a connection', async () => {
+      const port = await freePort();
+      const closed = daemon.url.replace(/:\d+/, `:${port}`);
+      await assert.rejects(subject.connect(closed).describe(), { code: 'CLIENT', message: /refused the connection/ });
+      const unknown = daemon.url.replace('127.0.0.1', 'no-such-host.invalid');
+      await assert.rejects(subject.connect(unknown).describe(), { code: 'CLIENT', message: /host name is not known/ });
+    });
+  });
+
+  describe(`${subject.name} behind something else that answers`, () => {
+    const servers: Server[] = [];
+    after(() => {
+      for (const server of servers) {
+        server.closeAllConnections();
+        server.close();
+      }
+    });
+    const answers = async (listener: RequestListener, options: ClientOptions = {}): Promise<TorrentClient> => {
+      const server = createServer(listener);
+      servers.push(server);
+      await new Promise<void>((resolve) => {
+        server.listen(0, '127.0.0.1', resolve);
+      });
+      const address = server.address();
+      assert.ok(typeof address === 'object' && address !== null);
+      return subject.connect(`http://user:hunter2@127.0.0.1:${address.port}/some/path`, options);
+    };
+    const cases: readonly (readonly [string, RegExp, RequestListener, ClientOptions?])[] = [
+      ['a web page', /answered with a web page instead of/, (_, res) => res.end('<!DOCTYPE html><html></html>')],
+      ['nothing', /answered with nothing instead of/, (_, res) => res.end()],
+      ['other text', /answered with something else instead of/, (_, res) => res.end('hello')],
+      [
+        'a redirect',
+        /redirects to https:\/\/elsewhere\.example\/ \(302\), which is not followed/,
+        (_, res) => res.writeHead(302, { location: 'https://me:secret@elsewhere.example/' }).end(),
+      ],
+      ['401', /refused the user name and password \(401\)/, (_, res) => res.writeHead(401).end('<html>')],
+      ['403', /forbids the access/, (_, res) => res.writeHead(403).end()],
+      ['404', /has nothing under this path \(404\)/, (_, res) => res.writeHead(404).end()],
+      ['500', /failed inside \(500\)/, (_, res) => res.writeHead(500).end('<html>')],
+      ['418', /unexpected status 418/, (_, res) => res.writeHead(418).end()],
+      [
+        'an answer that is cut off',
+        /closed the connection before its answer was complete/,
+        (_, res) => {
+          res.writeHead(200, { 'content-length': '1000' });
+          res.write('<?xml version="1.0"?>');
+          setImmediate(() => res.destroy());
+        },
+      ],
+      ['no answer', /did not answer within 0\.2 s/, () => {}, { timeoutMs: 200 }],
+      [
+        'an answer that never ends',
+        /did not answer within 0\.2 s/,
+        (_, res) => void res.write('{'),
+        { timeoutMs: 200 },
+      ],
+      [
+        'a flood',
+        /answered with more than 100000 bytes/,
+        (_, res) => res.end(Buffer.alloc(1_000_000, 0x20)),
+        { maxReplyBytes: 100_000 },
+      ],
+    ];
+    for (const [name, message, listener, options] of cases) {
+      it(`says so: ${name}`, async () => {
+        const client = await answers(listener, options);
+        await assert.rejects(client.describe(), (error: Error & { code?: unknown }) => {
+          assert.equal(error.code, 'CLIENT');
+          assert.match(error.message, message);
+          assert.doesNotMatch(error.message, /hunter2|secret/, 'no password in a message');
+          return true;
+        });
+      });
+    }
+  });
+}

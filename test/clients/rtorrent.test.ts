@@ -1,0 +1,296 @@
+import assert from 'node:assert/strict';
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { createServer as createHttpServer, type Server } from 'node:http';
+import { dirname, join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
+import { after, before, describe, it } from 'node:test';
+import type { FileResume, TorrentActivity, TorrentClient } from '../../src/clients/client.ts';
+import { createClient } from '../../src/clients/create.ts';
+import { connectRtorrent } from '../../src/clients/rtorrent-rpc.ts';
+import { scgiExchange, scgiTarget } from '../../src/clients/scgi.ts';
+import type { Metainfo } from '../../src/metainfo/metainfo.ts';
+import { waitUntil } from '../harness/daemon.ts';
+import type { TorrentOptions } from '../harness/make-torrent.ts';
+import { type ClientDaemon, startRtorrent } from '../harness/rtorrent.ts';
+import { ANNOUNCE, bytes, clientContract, lay, reaches, sample, stateOf } from './contract.ts';
+import { torrentFor } from './torrent-for.ts';
+
+clientContract({
+  name: 'rTorrent',
+  start: startRtorrent,
+  connect: (url, options) => createClient({ client: 'rtorrent', url }, options),
+  connectLabelled: (url, label) => createClient({ client: 'rtorrent', url, label }),
+  async labelOf(url, infoHash) {
+    const custom = await connectRtorrent(url, {}).call('d.custom1', [infoHash.toUpperCase()]);
+    return decodeURIComponent(String(custom));
+  },
+  unusualNames: [
+    ['plain'],
+    ['a:b?c*"<>|d'],
+    ['back\\slash'],
+    [' leading space'],
+    ['trailing space '],
+    ['trailing dots..'],
+    ['-dash'],
+    ['&amp;<b>]]>'],
+    ['émoji 😀 é'],
+    ['control \u0001 \t \r \n \u007f'],
+    ['e\u0301 decomposed'],
+    ['n'.repeat(255)],
+  ],
+});
+
+describe('rTorrent over every transport', () => {
+  let tcp: ClientDaemon;
+  let unix: ClientDaemon;
+  let web: Server;
+  before(async () => {
+    tcp = await startRtorrent();
+    unix = await startRtorrent({ scgi: 'unix' });
+    // A web server before it, as nginx's `scgi_pass` is one.
+    web = createHttpServer((request, response) => {
+      void (async () => {
+        const authorized = request.headers.authorization === `Basic ${Buffer.from('me:p@ss:wörd').toString('base64')}`;
+        if (!authorized) return response.writeHead(401).end();
+        if (request.url !== '/RPC2') return response.writeHead(404).end();
+        const endpoint = { client: 'rTorrent', shown: '', timeoutMs: 10_000, maxReplyBytes: 1e8 };
+        const body = await buffer(request);
+        const reply = await scgiExchange(scgiTarget(tcp.url), endpoint)(body, { 'content-type': 'text/xml' });
+        return response.writeHead(reply.status, { 'content-type': 'text/xml' }).end(reply.body);
+      })();
+    });
+    await new Promise<void>((resolve) => {
+      web.listen(0, '127.0.0.1', resolve);
+    });
+  });
+  after(async () => {
+    web?.closeAllConnections();
+    web?.close();
+    await Promise.all([tcp?.stop(), unix?.stop()]);
+  });
+  const webUrl = (user: string): string => {
+    const address = web.address();
+    assert.ok(typeof address === 'object' && address !== null);
+    return `http://${user}@127.0.0.1:${address.port}`;
+  };
+
+  it('answers on a unix socket, on tcp, and through a web server with a password', async () => {
+    for (const url of [tcp.url, unix.url, `${webUrl('me:p%40ss%3Aw%C3%B6rd')}/RPC2`, webUrl('me:p%40ss%3Aw%C3%B6rd')]) {
+      const client = createClient({ client: 'rtorrent', url });
+      assert.deepEqual(await client.describe(), { name: 'rTorrent', version: '0.9.8' }, url);
+      assert.deepEqual(await client.list(), []);
+    }
+  });
+
+  it('takes a torrent beyond its own limit of 512 KiB, on each', async () => {
+    for (const [i, url] of [tcp.url, unix.url, webUrl('me:p%40ss%3Aw%C3%B6rd')].entries()) {
+      const content = Array.from({ length: 9000 }, (_, n) => ({
+        path: [`a rather long name of a file, number ${n}, of torrent ${i}, ${'x'.repeat(30)}`],
+        data: Buffer.from('1'),
+      }));
+      const metainfo = sample({ name: `large ${i}`, content });
+      assert.ok(metainfo.raw.length > 800_000);
+      const client = createClient({ client: 'rtorrent', url });
+      assert.deepEqual(await client.add({ metainfo, directory: tcp.downloads }), { outcome: 'added' });
+    }
+  });
+
+  it('says that a torrent is too large for it', async () => {
+    const metainfo = sample({ name: 'too large', content: bytes(10, 1), info: { filler: Buffer.alloc(13_000_000) } });
+    await assert.rejects(createClient({ client: 'rtorrent', url: tcp.url }).add({ metainfo, directory: '/tmp' }), {
+      code: 'UNSUPPORTED',
+      message: /up to 16 MiB/,
+    });
+  });
+
+  it('says what is wrong with a socket, a password, an address', async () => {
+    const cases: readonly (readonly [string, RegExp])[] = [
+      [`scgi://${unix.folder}/none.socket`, /has no socket there/],
+      [`scgi://${unix.folder}/rtorrent.rc`, /refused the connection|not a socket/],
+      [webUrl('me:wrong'), /refused the user name and password \(401\)/],
+      [`${webUrl('me:p%40ss%3Aw%C3%B6rd')}/elsewhere`, /has nothing under this path/],
+      [tcp.url.replace('scgi:', 'http:'), /not HTTP|closed the connection|did not answer/],
+      [tcp.url.replace('scgi:', 'https:'), /closed the connection|does not speak TLS|did not answer/],
+    ];
+    for (const [url, message] of cases) {
+      const client = createClient({ client: 'rtorrent', url }, { timeoutMs: 1000 });
+      await assert.rejects(client.describe(), { code: 'CLIENT', message });
+    }
+    for (const url of ['', 'rtorrent', 'scgi://', 'scgi://host', 'scgi://host:0', 'scgi://host:99999', 'ftp://x/']) {
+      assert.throws(() => createClient({ client: 'rtorrent', url }), { code: 'CONFIG' }, url);
+    }
+  });
+
+  it('stops what the user’s own configuration starts, and erases no .torrent that a torrent is tied to', async () => {
+    const rpc = connectRtorrent(unix.url, {});
+    const client = createClient({ client: 'rtorrent', url: unix.url });
+    await rpc.call('method.set_key', ['', 'event.download.inserted_new', 'auto', 'd.start=']);
+    const started = sample({ name: 'started', content: bytes(100, 1) });
+    assert.deepEqual(await client.add({ metainfo: started, directory: unix.downloads }), { outcome: 'added' });
+    assert.equal((await stateOf(client, started.infoHash)).activity, 'stopped');
+    const tied = sample({ name: 'tied', content: bytes(100, 2) });
+    const file = join(unix.folder, 'tied.torrent');
+    await writeFile(file, tied.raw);
+    await rpc.call('load.normal', ['', file]);
+    await waitUntil('loaded', async () => (await client.list([tied.infoHash])).length === 1);
+    assert.deepEqual(await client.add({ metainfo: tied, directory: unix.downloads }), { outcome: 'exists' });
+    assert.equal(await client.remove(tied.infoHash), true);
+    assert.deepEqual(await readFile(file), tied.raw);
+  });
+
+  it('refuses names that are no UTF-8, which the mount cannot show', async () => {
+    const client = createClient({ client: 'rtorrent', url: tcp.url });
+    const latin = sample({ name: 'latin', content: [{ path: [Buffer.from('caf\xe9', 'latin1')], data: bytes(5, 1) }] });
+    await assert.rejects(client.add({ metainfo: latin, directory: tcp.downloads }), {
+      code: 'UNSUPPORTED',
+      message: /"café" under bytes that are not UTF-8/,
+    });
+    assert.deepEqual(await client.list([latin.infoHash]), []);
+  });
+
+  it('tells the plain names where a torrent has `path.utf-8`, too', async () => {
+    const client = createClient({ client: 'rtorrent', url: tcp.url });
+    const options: TorrentOptions = {
+      name: 'plain',
+      content: [{ path: ['cafe'], data: bytes(20_000, 1), extra: { 'path.utf-8': ['café'] } }],
+      info: { 'name.utf-8': 'plàin' },
+    };
+    const metainfo = torrentFor({ announce: ANNOUNCE, ...options }, { name: 'plàin', paths: [['café']] });
+    const result = await client.add({ metainfo, directory: tcp.downloads });
+    assert.deepEqual(result, { outcome: 'added', names: [['plain', 'cafe']] });
+    await lay(tcp.downloads, options, [['plain', 'cafe']]);
+    await client.start(metainfo.infoHash);
+    await reaches(client, metainfo.infoHash, 'seeding');
+  });
+
+  it('says why a torrent without a tracker may not be taken', async () => {
+    const metainfo = torrentFor({ name: 'no tracker', content: bytes(5, 1) });
+    await assert.rejects(
+      createClient({ client: 'rtorrent', url: tcp.url }).add({ metainfo, directory: tcp.downloads }),
+      { code: 'CLIENT', hint: /no tracker/ },
+    );
+  });
+});
+
+describe('rTorrent’s fast resume', () => {
+  let daemon: ClientDaemon;
+  let client: TorrentClient;
+  let count = 0;
+  before(async () => {
+    daemon = await startRtorrent();
+    client = createClient({ client: 'rtorrent', url: daemon.url });
+  });
+  after(() => daemon?.stop());
+
+  const PIECE = 16_384;
+  type Layout = readonly {
+    readonly state: FileResume['state'];
+    readonly length: number;
+    /** What lies on the disk: the right bytes, others of that length, or nothing. */
+    readonly disk: 'right' | 'wrong' | 'none';
+    /** What the client is told, where it is not the truth. */
+    readonly mtimeMs?: number;
+  }[];
+
+  /**
+   * Adds and starts a torrent of these files. What lies there wrongly and is called whole shows whether the client
+   * looked: if it did, it would miss these pieces.
+   */
+  async function run(layout: Layout, unverified: readonly number[] = []): Promise<Metainfo> {
+    const directory = join(daemon.folder, 'data', String(++count));
+    const content = layout.map(({ length }, i) => ({ path: [`file ${i}`], data: bytes(length, count * 10 + i) }));
+    const metainfo = sample({ name: `resume ${count}`, content });
+    const disk = layout.map(({ disk, length }, i) => (disk === 'right' ? content[i]?.data : bytes(length, 999)));
+    const resume: FileResume[] = [];
+    for (const [i, { state, disk: what, mtimeMs }] of layout.entries()) {
+      const path = join(directory, metainfo.name, `file ${i}`);
+      await mkdir(dirname(path), { recursive: true });
+      if (what !== 'none') await writeFile(path, disk[i] ?? '');
+      const shown = what === 'none' ? 0 : (await stat(path)).mtimeMs;
+      resume.push({ state, mtimeMs: mtimeMs ?? shown });
+    }
+    const verified = Buffer.alloc(Math.ceil(metainfo.pieceCount / 8));
+    for (const [i, file] of metainfo.files.entries()) {
+      if (resume[i]?.state !== 'whole') continue;
+      const end = Math.ceil((file.offset + file.length) / PIECE);
+      for (let p = Math.floor(file.offset / PIECE); p < end; p++) verified[p >> 3]! |= 0x80 >> (p & 7);
+    }
+    for (const p of unverified) verified[p >> 3]! &= ~(0x80 >> (p & 7));
+    assert.deepEqual(await client.add({ metainfo, directory, resume: { files: resume, verified } }), {
+      outcome: 'added',
+    });
+    await client.start(metainfo.infoHash);
+    return metainfo;
+  }
+  const share = async ({ infoHash }: Metainfo, activity: TorrentActivity): Promise<number> =>
+    (await reaches(client, infoHash, activity)).progress;
+
+  it('whole: active without a look at the data', async () => {
+    const metainfo = await run([
+      { state: 'whole', length: 4 * PIECE, disk: 'wrong' },
+      { state: 'whole', length: 100, disk: 'wrong' },
+      { state: 'whole', length: 0, disk: 'right' },
+    ]);
+    assert.equal(await share(metainfo, 'seeding'), 1);
+  });
+
+  it('a gap: downloads that alone', async () => {
+    const metainfo = await run([
+      { state: 'whole', length: 4 * PIECE, disk: 'wrong' },
+      { state: 'missing', length: 4 * PIECE, disk: 'none' },
+    ]);
+    assert.equal(await share(metainfo, 'downloading'), 0.5);
+  });
+
+  it('a gap that the mount shows as zeros: downloads that alone', async () => {
+    const metainfo = await run([
+      { state: 'whole', length: 4 * PIECE, disk: 'wrong' },
+      { state: 'missing', length: 4 * PIECE, disk: 'wrong' },
+    ]);
+    assert.equal(await share(metainfo, 'downloading'), 0.5);
+  });
+
+  it('a piece across a whole file and a gap: is not believed', async () => {
+    const metainfo = await run([
+      { state: 'whole', length: 3.5 * PIECE, disk: 'wrong' },
+      { state: 'missing', length: 4.5 * PIECE, disk: 'none' },
+    ]);
+    assert.equal(await share(metainfo, 'downloading'), 3 / 8);
+  });
+
+  it('unchecked beside whole: checks that alone, and does not download what is there', async () => {
+    const right = await run([
+      { state: 'whole', length: 4 * PIECE, disk: 'wrong' },
+      { state: 'unchecked', length: 4 * PIECE, disk: 'right' },
+    ]);
+    assert.equal(await share(right, 'seeding'), 1);
+    const wrong = await run([
+      { state: 'unchecked', length: 4 * PIECE, disk: 'wrong' },
+      { state: 'whole', length: 4 * PIECE, disk: 'wrong' },
+    ]);
+    assert.equal(await share(wrong, 'downloading'), 0.5);
+  });
+
+  it('all unchecked: checks everything', async () => {
+    const metainfo = await run([
+      { state: 'unchecked', length: 4 * PIECE, disk: 'wrong' },
+      { state: 'unchecked', length: 4 * PIECE, disk: 'right' },
+    ]);
+    assert.equal(await share(metainfo, 'downloading'), 0.5);
+  });
+
+  it('called whole with a piece that was not verified: checks the file', async () => {
+    const metainfo = await run([{ state: 'whole', length: 8 * PIECE, disk: 'right' }], [3]);
+    assert.equal(await share(metainfo, 'seeding'), 1);
+    const damaged = await run([{ state: 'whole', length: 8 * PIECE, disk: 'wrong' }], [3]);
+    assert.equal(await share(damaged, 'downloading'), 0);
+  });
+
+  it('changed since, by its time or its size: checks', async () => {
+    const metainfo = await run([
+      { state: 'whole', length: 4 * PIECE, disk: 'right', mtimeMs: 1_000_000_000_000 },
+      { state: 'whole', length: 4 * PIECE, disk: 'wrong', mtimeMs: 1_000_000_000_000 },
+    ]);
+    assert.equal(await share(metainfo, 'downloading'), 0.5);
+  });
+});

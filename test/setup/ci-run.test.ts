@@ -1,0 +1,95 @@
+/** `.ci/run` with npm replaced: what it runs, what it prints last, what it fails for. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'autotorrent-ci-'));
+  await mkdir(join(folder, '.ci'));
+  await mkdir(join(folder, 'bin'));
+  await copyFile('.ci/run', join(folder, '.ci/run'));
+  await writeFile(join(folder, 'mounts'), 'other /mnt fuse.sshfs rw 0 0\n');
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+const CLOSING = 'ℹ tests 3\nℹ suites 1\nℹ pass 3\nℹ fail 0\nℹ cancelled 0\nℹ skipped 0\nℹ todo 0\nℹ duration_ms 12.5\n';
+
+/** Runs it with an npm that does `body`, to which `$*` are npm's arguments. */
+async function run(body: string, seconds = '60'): Promise<{ status: number | null; out: string; calls: string[] }> {
+  const npm = join(folder, 'bin/npm');
+  await writeFile(npm, `#!/bin/sh\necho "$*" >>"${folder}/calls"\n${body}\n`);
+  await chmod(npm, 0o755);
+  const { status, stdout } = spawnSync(join(folder, '.ci/run'), {
+    cwd: tmpdir(),
+    env: {
+      PATH: `${join(folder, 'bin')}:/usr/bin:/bin`,
+      AUTOTORRENT_CI_MOUNTS: join(folder, 'mounts'),
+      AUTOTORRENT_CI_SECONDS: seconds,
+      AUTOTORRENT_CI_PATIENCE: '2',
+    },
+    encoding: 'utf8',
+    timeout: 60_000,
+  });
+  const calls = await readFile(join(folder, 'calls'), 'utf8');
+  return { status, out: stdout, calls: calls.trim().split('\n') };
+}
+
+const TEST = `[ "$1" = test ] && printf '${CLOSING.replaceAll('\n', '\\n')}'`;
+
+describe('.ci/run', () => {
+  it('installs, checks, tests, and ends with the closing lines of the tests', async () => {
+    const { status, out, calls } = await run(`${TEST}\nexit 0`);
+    assert.equal(status, 0, out);
+    assert.deepEqual(calls, ['ci', 'run check', 'test']);
+    assert.ok(out.endsWith(`=== result: passed\n${CLOSING}`), out);
+  });
+
+  it('tests also where the check fails, and fails', async () => {
+    const { status, out, calls } = await run(`${TEST}\n[ "$1 $2" != "run check" ]`);
+    assert.equal(status, 1);
+    assert.deepEqual(calls, ['ci', 'run check', 'test']);
+    assert.ok(out.endsWith(`=== result: failed: check\n${CLOSING}`), out);
+  });
+
+  it('fails where a test fails, whose output it passes on', async () => {
+    const { status, out } = await run(`${TEST}\n[ "$1" != test ]`);
+    assert.equal(status, 1);
+    assert.ok(out.endsWith(`=== result: failed: test\n${CLOSING}`), out);
+  });
+
+  it('stops where the install fails', async () => {
+    const { status, out, calls } = await run('exit 7');
+    assert.equal(status, 1);
+    assert.deepEqual(calls, ['ci']);
+    assert.ok(out.endsWith('=== result: failed: install\n'), out);
+  });
+
+  it('fails for a process that was left behind, names it, and ends it', async () => {
+    const { status, out } = await run(
+      `[ "$1" = test ] && { setsid sleep 300 >/dev/null 2>&1 & echo $! >"${folder}/pid"; }\nexit 0`,
+    );
+    const pid = (await readFile(join(folder, 'pid'), 'utf8')).trim();
+    assert.equal(status, 1, out);
+    assert.match(out, new RegExp(`processes that the run left behind:\\n${pid} sleep 300 \\n`));
+    assert.match(out, /=== result: failed: processes left behind\n$/);
+    const state = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => ') X');
+    assert.match(state, /\) [ZX]/);
+  });
+
+  it('fails for a mount that was left behind', async () => {
+    const { status, out } = await run(
+      `[ "$1" = test ] && echo 'autotorrent /tmp/store fuse.autotorrent rw 0 0' >>"${folder}/mounts"\nexit 0`,
+    );
+    assert.equal(status, 1);
+    assert.match(out, /mounts that the run left behind:\nfuse\.autotorrent \/tmp\/store\n/);
+  });
+
+  it('ends when its time is over', async () => {
+    const { status } = await run('sleep 300', '1');
+    assert.equal(status, 124);
+  });
+});
