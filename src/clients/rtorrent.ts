@@ -12,7 +12,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ClientConfig } from '../config/config.ts';
 import { AutotorrentError } from '../errors.ts';
 import type { Metainfo } from '../metainfo/metainfo.ts';
-import { withTopLevelKey } from '../metainfo/resume.ts';
+import { withTopLevelKey } from '../metainfo/top-level-key.ts';
 import type {
   AddRequest,
   AddResult,

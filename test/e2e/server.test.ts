@@ -1,0 +1,222 @@
+/** The server under what happens to servers: signals, crashes, second starts, hostile requests, sources that change. */
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { request } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import { promisify } from 'node:util';
+import { ControlClient } from '../../src/app/control/control-client.ts';
+import type { EntryMessage, StatusMessage } from '../../src/app/control/messages.ts';
+import { type Autotorrent, autotorrentIn } from '../harness/autotorrent.ts';
+import { waitUntil } from '../harness/daemon.ts';
+import { makeTorrent } from '../harness/make-torrent.ts';
+
+const exec = promisify(execFile);
+
+describe('the server', () => {
+  let folder: string;
+  let autotorrent: Autotorrent;
+  const undo: (() => Promise<unknown>)[] = [];
+
+  const put = async (path: string, data: Buffer): Promise<void> => {
+    await mkdir(join(folder, 'disk', path, '..'), { recursive: true });
+    await writeFile(join(folder, 'disk', path), data);
+  };
+  const torrent = async (name: string, data: Buffer): Promise<string> => {
+    const path = join(folder, `${name}.torrent`);
+    await writeFile(path, makeTorrent({ name: `${name}.bin`, content: data }).raw);
+    return path;
+  };
+  /** An entry `film` of 100 kB whose only source is disk/there/film.bin. */
+  const film = async (): Promise<Buffer> => {
+    const data = Buffer.alloc(100_000, 'film ');
+    await put('there/film.bin', data);
+    assert.equal((await autotorrent.run('rebuild')).code, 0);
+    const added = await autotorrent.run('add', await torrent('film', data));
+    assert.equal(added.code, 0, added.stdout + added.stderr);
+    return data;
+  };
+  const control = async (): Promise<ControlClient> => {
+    const client = await ControlClient.connect(join(autotorrent.statePath, 'socket'));
+    assert.ok(client);
+    return client;
+  };
+
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'autotorrent-server-'));
+    undo.push(() => rm(folder, { recursive: true, force: true }));
+    await mkdir(join(folder, 'disk'));
+    autotorrent = await autotorrentIn({ folder, disks: [join(folder, 'disk')] });
+  });
+  afterEach(async () => {
+    for (let step = undo.pop(); step !== undefined; step = undo.pop()) await step();
+  });
+  const mount = async (...args: string[]): ReturnType<Autotorrent['mount']> => {
+    const server = await autotorrent.mount(...args);
+    undo.push(() => server.stop());
+    return server;
+  };
+
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    it(`unmounts at ${signal} and ends well`, async () => {
+      const server = await mount();
+      await server.stop(signal);
+      assert.match(server.exited() ?? '', /ended with 0$/);
+      assert.doesNotMatch(await readFile('/proc/mounts', 'utf8'), new RegExp(autotorrent.storePath));
+    });
+  }
+
+  it('refuses a second server of the same store, and names the first', async () => {
+    const server = await mount();
+    const { code, stderr } = await autotorrent.run('mount');
+    assert.equal(code, 1);
+    assert.match(stderr, new RegExp(`is served already: .* in use by process ${server.pid}`));
+  });
+
+  it('keeps entries over kill -9, replaces the stale mount, and unmount removes one', async () => {
+    const first = await mount();
+    const data = await film();
+    const before = await stat(join(autotorrent.storePath, 'film', 'film.bin'));
+    await first.stop('SIGKILL');
+    await mount();
+    const path = join(autotorrent.storePath, 'film', 'film.bin');
+    assert.deepEqual(await readFile(path), data);
+    const after = await stat(path);
+    assert.deepEqual([after.ino, after.mtimeMs, after.size], [before.ino, before.mtimeMs, before.size]);
+  });
+
+  it('unmount removes the mount that a killed server left', async () => {
+    const server = await mount();
+    await server.stop('SIGKILL');
+    const { code, stdout } = await autotorrent.run('unmount');
+    assert.equal(code, 0);
+    assert.match(stdout, /killed server/);
+    assert.deepEqual(await readdir(autotorrent.storePath), []);
+  });
+
+  it('ends when its mount is removed from outside', async () => {
+    const server = await mount();
+    await exec('umount', [autotorrent.storePath]);
+    await waitUntil('the server ends', async () => server.exited() !== undefined);
+    assert.match(server.output(), /removed from outside/);
+    assert.match(server.exited() ?? '', /ended with 1$/);
+  });
+
+  it('refuses a mount point that is not empty, and leaves it alone', async () => {
+    await mkdir(join(folder, 'store', 'Old.Release'), { recursive: true });
+    const { code, stderr } = await autotorrent.run('mount');
+    assert.equal(code, 1);
+    assert.match(stderr, /not empty/);
+    assert.deepEqual(await readdir(join(folder, 'store')), ['Old.Release']);
+  });
+
+  it('detaches with --daemon, and says what went wrong where it cannot', async () => {
+    const { code, stdout, stderr } = await autotorrent.run('mount', '--daemon');
+    assert.equal(code, 0, stderr);
+    const pid = Number(/in process (\d+)/.exec(stdout)?.[1]);
+    undo.push(() => autotorrent.run('unmount'));
+    assert.equal(((await autotorrent.json('status')) as StatusMessage).pid, pid);
+    const second = await autotorrent.run('mount', '--daemon');
+    assert.equal(second.code, 1);
+    assert.match(second.stderr, /is served already/);
+    assert.equal((await autotorrent.run('unmount')).code, 0);
+    await waitUntil('it ends', async () => (await stat(`/proc/${pid}`).catch(() => undefined)) === undefined);
+  });
+
+  it('takes up what a crash left adding', async () => {
+    await mount();
+    const data = await film();
+    const server = await control();
+    const [entry] = (await autotorrent.json('list')) as EntryMessage[];
+    assert.equal(entry?.state, 'added');
+    await server.remove('film');
+    // The state right after the plan was handed over, as when `add` is killed there.
+    const { encodePlan } = await import('../../src/plan/codec.ts');
+    const raw = await readFile(join(folder, 'film.torrent'));
+    await server.create(
+      encodePlan({
+        name: 'film',
+        infoHash: entry?.info_hash ?? '',
+        metainfo: raw,
+        pieceCount: 7,
+        pieceLength: 16_384,
+        verified: Buffer.alloc(1),
+        verify: 'none',
+        totalLength: data.length,
+        missingBytes: data.length,
+        sources: [],
+        files: [
+          {
+            path: ['film.bin'],
+            length: data.length,
+            status: 'missing',
+            mode: 'none',
+            mtimeMs: 0,
+            executable: false,
+            extents: [{ offset: 0, length: data.length, source: -2, sourceOffset: 0 }],
+          },
+        ],
+      }),
+    );
+    assert.equal((await server.entry('film'))?.state, 'adding');
+    const again = await autotorrent.run('add', join(folder, 'film.torrent'));
+    assert.match(again.stdout, /\[OK\]/, again.stderr);
+    assert.equal((await server.entry('film'))?.state, 'added');
+    assert.deepEqual(await readFile(join(autotorrent.storePath, 'film', 'film.bin')), data);
+  });
+
+  it('serves no byte of a source that changed, names it, and serves it again when it is back', async () => {
+    await mount();
+    const data = await film();
+    const source = join(folder, 'disk', 'there', 'film.bin');
+    const shown = join(autotorrent.storePath, 'film', 'film.bin');
+    const { atime, mtime } = await stat(source);
+    await rename(source, `${source}.away`);
+    await writeFile(source, Buffer.alloc(data.length, 'other'));
+    await assert.rejects(readFile(shown), { code: 'EIO' });
+    const status = (await autotorrent.json('status')) as StatusMessage;
+    assert.deepEqual(status.broken_entries, ['film']);
+    assert.equal(status.broken_sources[0]?.path, source);
+    assert.equal(((await autotorrent.json('list')) as EntryMessage[])[0]?.health, 'broken');
+    await rename(`${source}.away`, source);
+    await utimes(source, atime, mtime);
+    assert.deepEqual(await readFile(shown), data);
+    assert.deepEqual(((await autotorrent.json('status')) as StatusMessage).broken_entries, []);
+  });
+
+  it('answers hostile requests with a clear error and goes on', async () => {
+    await mount();
+    const socketPath = join(autotorrent.statePath, 'socket');
+    assert.equal((await stat(socketPath)).mode & 0o777, 0o600);
+    const ask = (method: string, path: string, body: string): Promise<[number, string]> =>
+      new Promise((resolve, reject) => {
+        const call = request({ socketPath, method, path }, (reply) => {
+          let text = '';
+          reply.on('data', (chunk: Buffer) => {
+            text += chunk.toString();
+          });
+          reply.on('end', () => resolve([reply.statusCode ?? 0, text]));
+        });
+        call.on('error', reject);
+        call.end(body);
+      });
+    const cases: readonly [string, string, string, number][] = [
+      ['POST', '/v1/entries', 'no plan', 500],
+      ['POST', '/v1/entries', `ATPLAN${'\xff'.repeat(1000)}`, 500],
+      ['GET', '/v1/entries/nothing', '', 404],
+      ['GET', '/v1/entries/%ff', '', 400],
+      ['GET', '/', '', 404],
+      ['DELETE', '/v1/status', '', 404],
+      ['PUT', '/v1/entries/nothing/names', '{"names": "x"}', 400],
+      ['PUT', '/v1/entries/nothing/names', 'no json', 400],
+    ];
+    for (const [method, path, body, expected] of cases) {
+      const [status, text] = await ask(method, path, body);
+      assert.equal(status, expected, `${method} ${path}: ${text}`);
+      assert.equal(typeof (JSON.parse(text) as { error: { message: string } }).error.message, 'string');
+    }
+    assert.equal(((await autotorrent.json('status')) as StatusMessage).entries, 0);
+  });
+});
