@@ -2,7 +2,7 @@
 import type { Operations } from '../vfs/operations.ts';
 
 export interface MountOptions {
-  /** Absolute; a directory that exists, is empty, and is no mount point. */
+  /** Absolute. A directory, made if absent; refused where something lies in it or is mounted on it. */
   readonly mountPoint: string;
   readonly allowOther: boolean;
   readonly readOnly: boolean;

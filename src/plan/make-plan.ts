@@ -17,7 +17,8 @@ export function makePlan(match: TorrentMatch, nowMs: number): Plan {
       mtimeMs: (source === undefined ? undefined : match.sources[source]?.mtimeMs) ?? nowMs,
       executable: file.executable,
       extents: found.extents,
-      ...(file.symlink === undefined ? {} : { symlink: file.symlink }),
+      // A link to nowhere is shown as an empty file.
+      ...(file.symlink === undefined || file.symlink.length === 0 ? {} : { symlink: file.symlink }),
     };
   });
   return {

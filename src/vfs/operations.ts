@@ -49,12 +49,14 @@ export interface FileSystemStats {
 }
 
 export interface Operations {
+  /** Rises when a directory has gone or moved: a path that was resolved before may lead elsewhere now. */
+  readonly treeVersion: number;
   /** @throws ENOENT, ENOTDIR, EIO */
   lookup(parent: number, name: string): MaybePromise<number>;
   /** @throws ENOENT, EIO */
   getattr(ino: number): MaybePromise<Attributes>;
   /** In pages, so that a directory of 100,000 names never stands whole in memory by our doing. @throws ENOTDIR, ENOENT */
-  readdir(ino: number): MaybePromise<Iterable<Dentry>>;
+  readdir(ino: number): AsyncIterable<readonly Dentry[]>;
   /** @throws ENOENT, EINVAL */
   readlink(ino: number): MaybePromise<string>;
   /** `flags` as open(2) has them. A handle. @throws EROFS for writing, EISDIR, ENOENT, EIO where a source changed */

@@ -1,0 +1,110 @@
+/** The folders of one generation: records, paths and table rows, with small caches. */
+import { AutotorrentError } from '../errors.ts';
+import { FolderRecord } from './folder-record.ts';
+import { type FolderRow, FolderTable, NONE } from './folder-table.ts';
+import { aligned, damaged, type IndexDatabase, KIND } from './index-database.ts';
+
+/** Bytes of records, and number of paths, that are kept. */
+const CACHED_BYTES = 32 << 20;
+const CACHED_PATHS = 50_000;
+/** Records that are read at once. */
+export const RECORDS_AT_ONCE = 256;
+
+export class FolderStore {
+  readonly #db: IndexDatabase;
+  readonly #generation: number;
+  readonly #table: FolderTable;
+  readonly #records = new Map<number, FolderRecord>();
+  readonly #paths = new Map<number, Buffer>();
+  #cachedBytes = 0;
+
+  constructor(db: IndexDatabase, generation: number, ids: number) {
+    this.#db = db;
+    this.#generation = generation;
+    this.#table = new FolderTable(db, generation, ids);
+  }
+
+  /** Undefined where there is no such folder. */
+  row(folder: number): Promise<FolderRow | undefined> {
+    return this.#table.row(folder);
+  }
+
+  /** The row of a folder that must be there, as something else in the index names it. */
+  async knownRow(folder: number): Promise<FolderRow> {
+    const row = await this.#table.row(folder);
+    if (row === undefined) throw damaged('a folder is missing');
+    return row;
+  }
+
+  /** The records of folders that must be there; at most `RECORDS_AT_ONCE` of them. */
+  async records(folders: readonly number[]): Promise<FolderRecord[]> {
+    const missing = [...new Set(folders)].filter((folder) => !this.#records.has(folder));
+    const fresh = new Map<number, FolderRecord>();
+    if (missing.length > 0) {
+      const values = await this.#db.read(this.#generation, KIND.folder, missing);
+      for (const [i, value] of values.entries()) {
+        if (value === undefined) throw damaged('a folder is missing');
+        fresh.set(missing[i] ?? 0, new FolderRecord(aligned(value)));
+      }
+    }
+    const records = folders.map((folder) => {
+      const record = fresh.get(folder) ?? this.#records.get(folder);
+      if (record === undefined) throw new AutotorrentError('INDEX', 'a folder was asked for and not read');
+      return record;
+    });
+    for (const [folder, record] of fresh) this.#keep(folder, record);
+    return records;
+  }
+
+  /** The absolute paths of folders that must be there. */
+  async paths(folders: readonly number[]): Promise<Buffer[]> {
+    if (this.#paths.size > CACHED_PATHS) this.#paths.clear();
+    const needed = new Map<number, number>();
+    for (const folder of folders) {
+      for (let at = folder; at !== NONE && !needed.has(at) && !this.#paths.has(at); ) {
+        const { parent } = await this.knownRow(at);
+        needed.set(at, parent);
+        at = parent;
+      }
+    }
+    // A parent's id is smaller than its children's: its path is there when theirs are made.
+    const order = [...needed.keys()].toSorted((a, b) => a - b);
+    for (let from = 0; from < order.length; from += RECORDS_AT_ONCE) {
+      const chunk = order.slice(from, from + RECORDS_AT_ONCE);
+      const records = await this.records(chunk);
+      for (const [i, folder] of chunk.entries()) {
+        const name = records[i]?.ownName() ?? Buffer.alloc(0);
+        const parent = this.#paths.get(needed.get(folder) ?? NONE);
+        this.#paths.set(folder, parent === undefined ? Buffer.from(name) : joinPath(parent, name));
+      }
+    }
+    return folders.map((folder) => {
+      const path = this.#paths.get(folder);
+      if (path === undefined) throw damaged('a folder has no path');
+      return path;
+    });
+  }
+
+  #keep(folder: number, record: FolderRecord): void {
+    this.#records.set(folder, record);
+    this.#cachedBytes += record.buffer.byteLength;
+    for (const [oldest, old] of this.#records) {
+      if (this.#cachedBytes <= CACHED_BYTES) break;
+      this.#records.delete(oldest);
+      this.#cachedBytes -= old.buffer.byteLength;
+    }
+  }
+}
+
+const SLASH = Buffer.from('/');
+
+export function joinPath(folder: Buffer, name: Buffer): Buffer {
+  return folder.length === 1 && folder[0] === 0x2f
+    ? Buffer.concat([folder, name])
+    : Buffer.concat([folder, SLASH, name]);
+}
+
+/** The last component; of `/` itself nothing. */
+export function baseName(path: Buffer): Buffer {
+  return path.subarray(path.lastIndexOf(0x2f) + 1);
+}

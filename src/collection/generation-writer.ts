@@ -1,0 +1,169 @@
+/** Writes a new generation of the index: folders as they come, in the background, and the rest when all are there. */
+import type { FolderRecord } from './folder-record.ts';
+import { ABSENT, tablePuts } from './folder-table.ts';
+import { float64Column, uint32Column } from './growing-column.ts';
+import { type IndexDatabase, KIND, keyOf, type PostingKind, type Put } from './index-database.ts';
+import { hashName, hashText } from './names.ts';
+import { type PostingColumns, postingPuts, sortedRows } from './postings.ts';
+import { isReleasePart, releaseRoots } from './release.ts';
+
+const BATCH_BYTES = 1 << 20;
+const BATCHES_AT_ONCE = 3;
+
+const PART = 1;
+const MARKED = 2;
+const DISK = 4;
+
+export class GenerationWriter {
+  files = 0;
+  folders = 0;
+  bytes = 0;
+  readonly #db: IndexDatabase;
+  readonly #generation: number;
+
+  readonly #parents = uint32Column();
+  readonly #firstSubfolders = uint32Column();
+  readonly #flags = uint32Column();
+  readonly #nameHashes = uint32Column();
+  readonly #byteHashes = uint32Column();
+
+  readonly #sizes = float64Column();
+  readonly #inodes = float64Column();
+  readonly #devs = float64Column();
+  readonly #hashes = uint32Column();
+  readonly #folderOf = uint32Column();
+  readonly #fileOf = uint32Column();
+  readonly #ignored = uint32Column();
+
+  #batch: Put[] = [];
+  #batchBytes = 0;
+  readonly #writing = new Set<Promise<void>>();
+
+  constructor(db: IndexDatabase, generation: number) {
+    this.#db = db;
+    this.#generation = generation;
+  }
+
+  get ids(): number {
+    return this.#parents.length;
+  }
+
+  /** Ids for `count` folders in a row, of which nothing is known yet; returns the first. */
+  reserve(count: number): number {
+    const first = this.ids;
+    this.#parents.extend(count, () => ABSENT);
+    for (const column of [this.#firstSubfolders, this.#flags, this.#nameHashes, this.#byteHashes]) {
+      column.extend(count, () => 0);
+    }
+    return first;
+  }
+
+  /** Adds a folder whose id was reserved, and reserves ids for its subfolders: the first of these is returned. */
+  add(id: number, parent: number, record: FolderRecord, disk: boolean): number {
+    const path = record.ownName().toString('latin1');
+    const name = path.slice(path.lastIndexOf('/') + 1);
+    this.#parents.set(id, parent);
+    this.#flags.set(id, (isReleasePart(name) ? PART : 0) | (record.marked ? MARKED : 0) | (disk ? DISK : 0));
+    this.#nameHashes.set(id, hashName(name));
+    this.#byteHashes.set(id, hashText(name));
+
+    const { files, sizes } = record;
+    this.#sizes.append(sizes);
+    this.#inodes.append(record.inodes);
+    this.#devs.extend(files, () => record.fileDev);
+    this.#hashes.append(record.hashes);
+    this.#folderOf.extend(files, () => id);
+    this.#fileOf.extend(files, (i) => i);
+    this.#ignored.extend(files, (i) => record.ignored[i] ?? 0);
+    this.folders++;
+    this.files += files;
+    for (let i = 0; i < files; i++) this.bytes += sizes[i] ?? 0;
+
+    const key = keyOf(this.#generation, KIND.folder, id);
+    this.#put({ type: 'put', key, value: new Uint8Array(record.buffer) });
+    const first = this.reserve(record.subfolders);
+    this.#firstSubfolders.set(id, first);
+    return first;
+  }
+
+  /** Resolves when the disk has caught up; the scan waits for it, so that memory stays bounded. */
+  async caughtUp(): Promise<void> {
+    while (this.#writing.size >= BATCHES_AT_ONCE) await Promise.race(this.#writing);
+  }
+
+  /** Writes what needs the whole tree to be known. Returns the number of releases. */
+  async finish(): Promise<number> {
+    const parents = this.#parents.view;
+    const flags = this.#flags.view;
+    const has = (folder: number, flag: number): boolean => ((flags[folder] ?? 0) & flag) !== 0;
+    const releases = releaseRoots({
+      count: this.ids,
+      parent: (folder) => ((parents[folder] ?? ABSENT) >= ABSENT ? -1 : (parents[folder] ?? -1)),
+      marked: (folder) => has(folder, MARKED),
+      part: (folder) => has(folder, PART),
+      disk: (folder) => has(folder, DISK),
+    });
+    await this.#putAll(tablePuts(this.#generation, this.ids, parents, releases, this.#firstSubfolders.view));
+
+    const sizes = this.#sizes.view;
+    const hashes = this.#hashes.view;
+    const folder = this.#folderOf.view;
+    const file = this.#fileOf.view;
+    const ignored = this.#ignored.view;
+    // What is ignored is found by nothing but its inode, or as part of a folder; in a release nothing is ignored.
+    const shown = (row: number): boolean => ignored[row] === 0 || (releases[folder[row] ?? 0] ?? -1) >= 0;
+    await this.#putPostings(KIND.bySize, { k1: sizes, k2: hashes, folder, file }, shown);
+    await this.#putPostings(KIND.byName, { k1: hashes, k2: sizes, folder, file }, shown);
+    const inodes = this.#inodes.view;
+    await this.#putPostings(
+      KIND.byInode,
+      { k1: inodes, k2: this.#devs.view, folder, file },
+      (row) => inodes[row] !== 0,
+    );
+
+    const ids = Uint32Array.from({ length: this.ids }, (_, id) => id);
+    const zero = new Uint32Array(this.ids);
+    const ofFolders = (k1: Uint32Array): PostingColumns => ({ k1, k2: zero, folder: ids, file: zero });
+    await this.#putPostings(KIND.releases, ofFolders(this.#nameHashes.view), (id) => releases[id] === id);
+    await this.#putPostings(KIND.folderNames, ofFolders(this.#byteHashes.view), (id) => parents[id] !== ABSENT);
+    this.#flush();
+    await Promise.all(this.#writing);
+    return releases.reduce((count, root, id) => (root === id ? count + 1 : count), 0);
+  }
+
+  /** Waits for what is being written, whatever becomes of it. */
+  async abandon(): Promise<void> {
+    this.#batch = [];
+    await Promise.allSettled(this.#writing);
+  }
+
+  async #putPostings(kind: PostingKind, columns: PostingColumns, holds: (row: number) => boolean): Promise<void> {
+    const rows = sortedRows(columns, columns.k1.length).filter(holds);
+    await this.#putAll(postingPuts(this.#generation, kind, columns, rows));
+  }
+
+  async #putAll(puts: Iterable<Put>): Promise<void> {
+    for (const put of puts) {
+      this.#put(put);
+      if (this.#writing.size >= BATCHES_AT_ONCE) await this.caughtUp();
+    }
+  }
+
+  #put(put: Put): void {
+    this.#batch.push(put);
+    this.#batchBytes += put.value.byteLength + 32;
+    if (this.#batchBytes >= BATCH_BYTES) this.#flush();
+  }
+
+  #flush(): void {
+    const write = this.#db.write(this.#batch);
+    this.#batch = [];
+    this.#batchBytes = 0;
+    this.#writing.add(write);
+    // A failed write stays in the set: whoever waits next is told.
+    write.then(
+      () => this.#writing.delete(write),
+      () => {},
+    );
+  }
+}

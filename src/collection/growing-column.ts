@@ -1,0 +1,43 @@
+/** A typed array that grows: for 5 million files, an array of objects is out of the question. */
+export class GrowingColumn<T extends Float64Array | Uint32Array> {
+  length = 0;
+  #array: T;
+  readonly #make: (length: number) => T;
+
+  constructor(make: (length: number) => T) {
+    this.#make = make;
+    this.#array = make(1024);
+  }
+
+  /** What was added, without a copy; stale after the next addition. */
+  get view(): T {
+    return this.#array.subarray(0, this.length) as T;
+  }
+
+  append(values: T): void {
+    this.#reserve(values.length);
+    this.#array.set(values, this.length);
+    this.length += values.length;
+  }
+
+  /** Adds `count` times the value that `of` gives for 0, 1, … */
+  extend(count: number, of: (index: number) => number): void {
+    this.#reserve(count);
+    for (let i = 0; i < count; i++) this.#array[this.length + i] = of(i);
+    this.length += count;
+  }
+
+  set(index: number, value: number): void {
+    this.#array[index] = value;
+  }
+
+  #reserve(count: number): void {
+    if (this.length + count <= this.#array.length) return;
+    const larger = this.#make(Math.max(this.length + count, this.#array.length + (this.#array.length >> 1)));
+    larger.set(this.view);
+    this.#array = larger;
+  }
+}
+
+export const float64Column = (): GrowingColumn<Float64Array> => new GrowingColumn((n) => new Float64Array(n));
+export const uint32Column = (): GrowingColumn<Uint32Array> => new GrowingColumn((n) => new Uint32Array(n));

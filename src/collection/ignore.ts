@@ -1,0 +1,29 @@
+/** `ignore_files`: which files the scan mode `normal` does not see. Files of releases stay, as in the original. */
+import picomatch from 'picomatch';
+import { decodeName } from './names.ts';
+
+/** Both are byte strings: the file's name, and the absolute path of its folder. */
+export type IgnoreTest = (name: string, folder: string) => boolean;
+
+const decode = (bytes: string): string => decodeName(Buffer.from(bytes, 'latin1'));
+
+/**
+ * A pattern without `/` is matched with the file's name, one with `/` with its path: from the root where it begins with
+ * `/`, else from any folder. Case does not count; a leading dot is nothing special. Undefined where there is no pattern.
+ */
+export function createIgnoreTest(patterns: readonly string[]): IgnoreTest | undefined {
+  const compile = (pattern: string): ((text: string) => boolean) =>
+    picomatch(pattern, { nocase: true, dot: true, windows: false });
+  const byName = patterns.filter((p) => p !== '' && !p.includes('/')).map(compile);
+  const byPath = patterns
+    .filter((p) => p.includes('/'))
+    .map((p) => compile(p.startsWith('/') || p.startsWith('**/') ? p : `**/${p}`));
+  if (byName.length + byPath.length === 0) return undefined;
+  return (name, folder) => {
+    const text = decode(name);
+    if (byName.some((matches) => matches(text))) return true;
+    if (byPath.length === 0) return false;
+    const path = `${folder === '/' ? '' : decode(folder)}/${text}`;
+    return byPath.some((matches) => matches(path));
+  };
+}

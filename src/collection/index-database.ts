@@ -1,0 +1,185 @@
+/**
+ * The index's LevelDB: its keys, and the one record that says which generation counts.
+ *
+ * Every key is 10 bytes: `c`, the generation (u32, big-endian), a kind, a number (u32, big-endian). A rebuild writes a
+ * new generation beside the old one; the `STATE` record of generation 0, written last and synced, makes it count. So
+ * whatever a killed rebuild left is of a generation that nothing refers to, and the next rebuild deletes it.
+ */
+import { endianness } from 'node:os';
+import type { Level } from 'level';
+import { AutotorrentError, messageOf } from '../errors.ts';
+
+/** Opened and closed by the caller, with any encodings. */
+export type LevelDatabase = Level<string, string>;
+
+export const KIND = {
+  state: 0,
+  /** A `FolderRecord`; the number is the folder's id. */
+  folder: 1,
+  /** Blocks of `FolderTable`. */
+  table: 2,
+  /** Postings (see `postings.ts`) by (size, hash of the normalised name). */
+  bySize: 16,
+  /** By (hash of the normalised name, size). */
+  byName: 17,
+  /** By (inode, device). */
+  byInode: 18,
+  /** Release roots, by the hash of their normalised name. */
+  releases: 19,
+  /** Folders, by the hash of their name's bytes. */
+  folderNames: 20,
+} as const;
+
+export type PostingKind = 16 | 17 | 18 | 19 | 20;
+
+/** Version of everything in the database: keys, records, hashes, the rules for names and releases. */
+const FORMAT = `1-${endianness()}`;
+const PREFIX = 0x63;
+const VIEWS = { keyEncoding: 'view', valueEncoding: 'view' } as const;
+
+export interface IndexRoot {
+  /** As the user wrote it, and with symbolic links resolved: byte strings. */
+  readonly path: string;
+  readonly real: string;
+  /** One of `[disks]`, not a path that `rebuild PATH` added. */
+  readonly disk: boolean;
+}
+
+export interface IndexState {
+  readonly generation: number;
+  /** Folder n is root n. */
+  readonly roots: readonly IndexRoot[];
+  /** Folder ids given out: some may have no folder. */
+  readonly ids: number;
+  readonly folders: number;
+  readonly files: number;
+  readonly bytes: number;
+  readonly releases: number;
+  readonly ignoreFiles: readonly string[];
+  /** When the rebuild ended, milliseconds since 1970. */
+  readonly builtMs: number;
+}
+
+export interface Put {
+  readonly type: 'put';
+  readonly key: Uint8Array;
+  readonly value: Uint8Array;
+}
+
+const REBUILD_FULL = 'run `autotorrent rebuild --full`';
+
+export function damaged(what: string, cause?: unknown): AutotorrentError {
+  return new AutotorrentError('INDEX', `the collection index is damaged: ${what}`, { hint: REBUILD_FULL, cause });
+}
+
+export function keyOf(generation: number, kind: number, number: number): Uint8Array {
+  const key = new Uint8Array(10);
+  const view = new DataView(key.buffer);
+  key[0] = PREFIX;
+  view.setUint32(1, generation);
+  key[5] = kind;
+  view.setUint32(6, number);
+  return key;
+}
+
+export class IndexDatabase {
+  readonly #db: LevelDatabase;
+
+  constructor(db: LevelDatabase) {
+    this.#db = db;
+  }
+
+  /** Undefined where there is no index yet. */
+  async readState(): Promise<IndexState | undefined> {
+    const [value] = await this.#getMany([keyOf(0, KIND.state, 0)]);
+    if (value === undefined) return undefined;
+    let state: IndexState & { readonly format: string };
+    try {
+      state = JSON.parse(Buffer.from(value).toString('utf8'));
+    } catch (error) {
+      throw damaged('its state cannot be read', error);
+    }
+    if (state.format !== FORMAT) {
+      const format = String(state.format);
+      throw new AutotorrentError('INDEX', `the collection index is of another version (${format}, not ${FORMAT})`, {
+        hint: REBUILD_FULL,
+      });
+    }
+    return state;
+  }
+
+  /** What makes a generation count: in one synced write. */
+  async writeState(state: IndexState): Promise<void> {
+    const value = Buffer.from(JSON.stringify({ format: FORMAT, ...state }));
+    await this.#db.batch<Uint8Array, Uint8Array>([{ type: 'put', key: keyOf(0, KIND.state, 0), value }], {
+      ...VIEWS,
+      sync: true,
+    } as object);
+  }
+
+  /** In the order of `numbers`; undefined where there is no such record. */
+  read(generation: number, kind: number, numbers: readonly number[]): Promise<(Uint8Array | undefined)[]> {
+    return this.#getMany(numbers.map((number) => keyOf(generation, kind, number)));
+  }
+
+  async write(puts: Put[]): Promise<void> {
+    if (puts.length > 0) await this.#db.batch<Uint8Array, Uint8Array>(puts, VIEWS);
+  }
+
+  /**
+   * Deletes every generation but `kept` (0: all, the state included), and gives the space back.
+   * Throws `AutotorrentError('INDEX')` where the database holds something that is not ours.
+   */
+  async deleteOthers(kept: number): Promise<void> {
+    const ends: readonly (readonly [Uint8Array, Uint8Array])[] =
+      kept === 0
+        ? [[keyOf(0, 0, 0), keyOf(0xffffffff, 0xff, 0xffffffff)]]
+        : [
+            [keyOf(1, 0, 0), keyOf(kept, 0, 0)],
+            [keyOf(kept + 1, 0, 0), keyOf(0xffffffff, 0xff, 0xffffffff)],
+          ];
+    for (const [from, to] of ends) {
+      const first = await this.#db.keys<Uint8Array>({ keyEncoding: 'view', gte: from, lt: to, limit: 1 }).all();
+      if (first.length === 0) continue;
+      await this.#db.clear<Uint8Array>({ keyEncoding: 'view', gte: from, lt: to });
+      await this.#compact(from, to);
+    }
+  }
+
+  /** Throws `AutotorrentError('INDEX')` where the database was made by something else. */
+  async refuseForeign(): Promise<void> {
+    const options = { keyEncoding: 'view', limit: 1 } as const;
+    const [first] = await this.#db.keys<Uint8Array>(options).all();
+    const [last] = await this.#db.keys<Uint8Array>({ ...options, reverse: true }).all();
+    for (const key of [first, last]) {
+      if (key !== undefined && (key.length !== 10 || key[0] !== PREFIX)) {
+        throw new AutotorrentError('INDEX', 'the database holds something else than a collection index', {
+          hint: 'give `db` another path in the configuration',
+        });
+      }
+    }
+  }
+
+  async #getMany(keys: Uint8Array[]): Promise<(Uint8Array | undefined)[]> {
+    try {
+      return await this.#db.getMany<Uint8Array, Uint8Array>(keys, VIEWS);
+    } catch (error) {
+      throw damaged(messageOf(error), error);
+    }
+  }
+
+  async #compact(from: Uint8Array, to: Uint8Array): Promise<void> {
+    // `Level` is a ClassicLevel wherever there is a disk, but its type does not say so.
+    const db = this.#db as LevelDatabase & {
+      compactRange?: (from: Uint8Array, to: Uint8Array, options: { keyEncoding: 'view' }) => Promise<void>;
+    };
+    await db.compactRange?.(from, to, { keyEncoding: 'view' });
+  }
+}
+
+/** A copy that typed arrays can be laid over: what LevelDB hands out may begin at any address. */
+export function aligned(value: Uint8Array): ArrayBuffer {
+  const copy = new ArrayBuffer(value.byteLength);
+  new Uint8Array(copy).set(value);
+  return copy;
+}

@@ -1,0 +1,281 @@
+/** The index as it answers. What it says is what the last rebuild saw. */
+
+import { AutotorrentError } from '../errors.ts';
+import type { CollectionFile, CollectionIndex, FolderRef, FolderTree } from './collection.ts';
+import type { FolderRecord } from './folder-record.ts';
+import { baseName, FolderStore, joinPath, RECORDS_AT_ONCE } from './folder-store.ts';
+import { NONE } from './folder-table.ts';
+import {
+  damaged,
+  IndexDatabase,
+  type IndexState,
+  KIND,
+  type LevelDatabase,
+  type PostingKind,
+} from './index-database.ts';
+import { hashText, normaliseName } from './names.ts';
+import { type PostingRow, Postings } from './postings.ts';
+
+export interface IndexInfo {
+  readonly files: number;
+  readonly folders: number;
+  readonly bytes: number;
+  readonly releases: number;
+  /** When the last rebuild ended, milliseconds since 1970. */
+  readonly builtMs: number;
+  /** What was scanned: `[disks]`, and paths that `rebuild PATH` added. */
+  readonly roots: readonly Buffer[];
+}
+
+/** A row that may answer a question; what `accepts` refuses was a hash's coincidence. */
+interface Hit {
+  readonly question: number;
+  readonly rank: number;
+  readonly folder: number;
+  readonly file: number;
+  readonly accepts: (record: FolderRecord) => boolean;
+}
+
+/**
+ * Opens the index in `db`, which stays the caller's. After a rebuild of the same database, open it anew.
+ * Throws `AutotorrentError('INDEX')` where there is none, or one of another version.
+ */
+export async function openIndex(db: LevelDatabase): Promise<CollectionIndex & { info(): IndexInfo }> {
+  const database = new IndexDatabase(db);
+  const state = await database.readState();
+  if (state === undefined) {
+    await database.refuseForeign();
+    throw new AutotorrentError('INDEX', 'there is no collection index yet', { hint: 'run `autotorrent rebuild`' });
+  }
+  return new LevelIndex(database, state);
+}
+
+class LevelIndex implements CollectionIndex {
+  readonly #db: IndexDatabase;
+  readonly #state: IndexState;
+  readonly #folders: FolderStore;
+  readonly #postings = new Map<PostingKind, Promise<Postings>>();
+
+  constructor(db: IndexDatabase, state: IndexState) {
+    this.#db = db;
+    this.#state = state;
+    this.#folders = new FolderStore(db, state.generation, state.ids);
+  }
+
+  info(): IndexInfo {
+    const { files, folders, bytes, releases, builtMs, roots } = this.#state;
+    return { files, folders, bytes, releases, builtMs, roots: roots.map((root) => Buffer.from(root.path, 'latin1')) };
+  }
+
+  byNameAndSize(questions: readonly { readonly name: string; readonly size: number }[]): Promise<CollectionFile[][]> {
+    return this.byName(questions.map(({ name, size }) => ({ name, min: size, max: size })));
+  }
+
+  async byName(
+    questions: readonly { readonly name: string; readonly min: number; readonly max: number }[],
+  ): Promise<CollectionFile[][]> {
+    const wanted = questions.map(({ name, min, max }) => {
+      const normal = normaliseName(name);
+      return { normal, k1: hashText(normal), low: min, high: max };
+    });
+    return this.#answer(KIND.byName, wanted, (record, row, { normal, low, high }) => {
+      const size = record.sizes[row.file] ?? -1;
+      return size >= low && size <= high && normaliseName(record.fileName(row.file)) === normal;
+    });
+  }
+
+  byInode(questions: readonly { readonly dev: number; readonly ino: number }[]): Promise<CollectionFile[][]> {
+    const wanted = questions.map(({ dev, ino }) => ({ k1: ino, low: dev, high: dev }));
+    return this.#answer(KIND.byInode, wanted, (record, row, { k1 }) => record.inodes[row.file] === k1);
+  }
+
+  async bySize(
+    questions: readonly {
+      readonly min: number;
+      readonly max: number;
+      readonly near: number;
+      readonly limit: number;
+    }[],
+  ): Promise<CollectionFile[][]> {
+    const postings = await this.#open(KIND.bySize);
+    const order = questions.map((_, i) => i).toSorted((a, b) => (questions[a]?.near ?? 0) - (questions[b]?.near ?? 0));
+    const hits: Hit[] = [];
+    for (const [i, question] of order.entries()) {
+      const asked = questions[question];
+      if (asked === undefined || asked.max < asked.min) continue;
+      const start = Math.min(Math.max(asked.near, asked.min), asked.max);
+      if (i % RECORDS_AT_ONCE === 0) {
+        const next = order.slice(i, i + RECORDS_AT_ONCE);
+        await postings.prefetch(next.map((q): [number, number] => [questions[q]?.near ?? 0, 0]));
+      }
+      let up = await postings.lowerBound(start, 0);
+      let down = up - 1;
+      const distance = async (number: number): Promise<number> => {
+        if (number < 0 || number >= postings.rows) return Number.POSITIVE_INFINITY;
+        const { k1 } = await postings.row(number);
+        return k1 < asked.min || k1 > asked.max ? Number.POSITIVE_INFINITY : Math.abs(k1 - asked.near);
+      };
+      let above = await distance(up);
+      let below = await distance(down);
+      for (let rank = 0; rank < asked.limit && Math.min(above, below) < Number.POSITIVE_INFINITY; rank++) {
+        const number = above <= below ? up++ : down--;
+        if (above <= below) above = await distance(up);
+        else below = await distance(down);
+        const row = await postings.row(number);
+        const accepts = (record: FolderRecord): boolean => record.sizes[row.file] === row.k1;
+        hits.push({ question, rank, folder: row.folder, file: row.file, accepts });
+      }
+    }
+    return this.#files(hits, questions.length);
+  }
+
+  async releases(names: readonly string[]): Promise<FolderRef[][]> {
+    const wanted = names.map((name) => normaliseName(name));
+    const named = wanted.map((name) => hashText(name));
+    return this.#folderRefs(KIND.releases, named, (name, question) => normaliseName(name) === wanted[question]);
+  }
+
+  async folders(names: readonly Buffer[]): Promise<FolderRef[][]> {
+    const named = names.map((name) => hashText(name.toString('latin1')));
+    return this.#folderRefs(KIND.folderNames, named, (name, question) => names[question]?.equals(name) === true);
+  }
+
+  async trees(folders: readonly number[]): Promise<FolderTree[]> {
+    const trees: FolderTree[] = [];
+    for (const folder of folders) trees.push(await this.#tree(folder));
+    return trees;
+  }
+
+  async close(): Promise<void> {
+    this.#postings.clear(); // the database is its opener's to close
+  }
+
+  #open(kind: PostingKind): Promise<Postings> {
+    let opened = this.#postings.get(kind);
+    if (opened === undefined) {
+      opened = Postings.open(this.#db, this.#state.generation, kind);
+      this.#postings.set(kind, opened);
+    }
+    return opened;
+  }
+
+  async #answer<Q extends { readonly k1: number; readonly low: number; readonly high: number }>(
+    kind: PostingKind,
+    wanted: readonly Q[],
+    accepts: (record: FolderRecord, row: PostingRow, question: Q) => boolean,
+  ): Promise<CollectionFile[][]> {
+    const hits: Hit[] = [];
+    for (const [question, asked, rows] of await this.#ranges(kind, wanted)) {
+      for (const [rank, row] of rows.entries()) {
+        const { folder, file } = row;
+        hits.push({ question, rank, folder, file, accepts: (record) => accepts(record, row, asked) });
+      }
+    }
+    return this.#files(hits, wanted.length);
+  }
+
+  /** Sorted before they are asked, so that each block is read once. */
+  async #ranges<Q extends { readonly k1: number; readonly low: number; readonly high: number }>(
+    kind: PostingKind,
+    wanted: readonly Q[],
+  ): Promise<[number, Q, PostingRow[]][]> {
+    const postings = await this.#open(kind);
+    const order = [...wanted.entries()].toSorted(([, a], [, b]) => a.k1 - b.k1 || a.low - b.low);
+    const found: [number, Q, PostingRow[]][] = [];
+    for (const [i, [question, asked]] of order.entries()) {
+      if (i % RECORDS_AT_ONCE === 0) {
+        await postings.prefetch(order.slice(i, i + RECORDS_AT_ONCE).map(([, q]): [number, number] => [q.k1, q.low]));
+      }
+      found.push([question, asked, await postings.range(asked.k1, asked.low, asked.high)]);
+    }
+    return found;
+  }
+
+  /** The files of these rows, in their folders' order off the disk, and handed back in the questions' order. */
+  async #files(hits: readonly Hit[], questions: number): Promise<CollectionFile[][]> {
+    const found: { readonly hit: Hit; readonly file: CollectionFile }[] = [];
+    const order = hits.toSorted((a, b) => a.folder - b.folder);
+    for (let from = 0; from < order.length; from += RECORDS_AT_ONCE) {
+      const chunk = order.slice(from, from + RECORDS_AT_ONCE);
+      const folders = chunk.map((hit) => hit.folder);
+      const records = await this.#folders.records(folders);
+      const paths = await this.#folders.paths(folders);
+      for (const [i, hit] of chunk.entries()) {
+        const record = records[i];
+        const path = paths[i];
+        if (record === undefined || path === undefined || hit.file >= record.files) throw damaged('a file is missing');
+        if (!hit.accepts(record)) continue;
+        found.push({ hit, file: await this.#file(hit.folder, path, record, hit.file) });
+      }
+    }
+    const answers: CollectionFile[][] = Array.from({ length: questions }, () => []);
+    for (const { hit, file } of found.toSorted((a, b) => a.hit.rank - b.hit.rank)) answers[hit.question]?.push(file);
+    return answers;
+  }
+
+  async #file(folder: number, folderPath: Buffer, record: FolderRecord, file: number): Promise<CollectionFile> {
+    const { release } = await this.#folders.knownRow(folder);
+    const name = Buffer.from(record.fileName(file));
+    return {
+      folder,
+      path: joinPath(folderPath, name),
+      name,
+      size: record.sizes[file] ?? 0,
+      release: release === NONE ? null : release,
+    };
+  }
+
+  async #folderRefs(
+    kind: PostingKind,
+    hashes: readonly number[],
+    accepts: (name: Buffer, question: number) => boolean,
+  ): Promise<FolderRef[][]> {
+    const answers: FolderRef[][] = hashes.map(() => []);
+    const wanted = hashes.map((k1) => ({ k1, low: 0, high: 0 }));
+    for (const [question, , rows] of await this.#ranges(kind, wanted)) {
+      const ids = rows.map((row) => row.folder);
+      const paths = await this.#folders.paths(ids);
+      answers[question] = ids.flatMap((id, i) => {
+        const path = paths[i];
+        return path !== undefined && accepts(baseName(path), question) ? [{ id, path }] : [];
+      });
+    }
+    return answers;
+  }
+
+  async #tree(folder: number): Promise<FolderTree> {
+    if ((await this.#folders.row(folder)) === undefined) {
+      const nothing = Buffer.alloc(0);
+      return { root: { id: folder, path: nothing }, name: nothing, files: [] };
+    }
+    const [path = Buffer.alloc(0)] = await this.#folders.paths([folder]);
+    const files: { readonly file: CollectionFile; readonly relative: readonly Buffer[] }[] = [];
+    let level: { readonly id: number; readonly path: Buffer; readonly relative: readonly Buffer[] }[] = [
+      { id: folder, path, relative: [] },
+    ];
+    while (level.length > 0) {
+      const below: typeof level = [];
+      for (let from = 0; from < level.length; from += RECORDS_AT_ONCE) {
+        const chunk = level.slice(from, from + RECORDS_AT_ONCE);
+        const records = await this.#folders.records(chunk.map((at) => at.id));
+        for (const [i, record] of records.entries()) {
+          const at = chunk[i];
+          if (at === undefined) continue;
+          for (let index = 0; index < record.files; index++) {
+            const file = await this.#file(at.id, at.path, record, index);
+            files.push({ file, relative: [...at.relative, file.name] });
+          }
+          const { firstSubfolder } = await this.#folders.knownRow(at.id);
+          for (let sub = 0; sub < record.subfolders; sub++) {
+            const id = firstSubfolder + sub;
+            if ((await this.#folders.row(id)) === undefined) continue; // the scan skipped it
+            const name = Buffer.from(record.subfolderName(sub), 'latin1');
+            below.push({ id, path: joinPath(at.path, name), relative: [...at.relative, name] });
+          }
+        }
+      }
+      level = below;
+    }
+    return { root: { id: folder, path }, name: Buffer.from(baseName(path)), files };
+  }
+}

@@ -1,0 +1,338 @@
+/** Builds the index: walks the disks in worker threads, and writes a new generation meanwhile. */
+import { availableParallelism } from 'node:os';
+import { AutotorrentError } from '../errors.ts';
+import type { Logger } from '../logger.ts';
+import { FolderRecord, unreadFolder } from './folder-record.ts';
+import { FolderStore } from './folder-store.ts';
+import { NONE } from './folder-table.ts';
+import { GenerationWriter } from './generation-writer.ts';
+import { damaged, IndexDatabase, type IndexState, type LevelDatabase } from './index-database.ts';
+import { currentMountPoints, isInside } from './mounts.ts';
+import type { FolderReading } from './read-folder.ts';
+import { rebase, type ScanRoot, scanRoots } from './scan-roots.ts';
+import { WalkPool } from './walk-pool.ts';
+
+export interface RebuildOptions {
+  /** Absolute. */
+  readonly disks: readonly (Buffer | string)[];
+  /** Only these are read, and merged into the index; absolute. */
+  readonly paths?: readonly (Buffer | string)[] | undefined;
+  /** Folders are read even where they seem unchanged; a damaged index, or one of another version, is replaced. */
+  readonly full?: boolean;
+  /** See `ignore.ts`. */
+  readonly ignoreFiles?: readonly string[];
+  /** Mounts of these types are not touched: `fuse.autotorrent`, where nothing else is said. */
+  readonly skipMountTypes?: readonly string[];
+  readonly onProgress?: (progress: RebuildProgress) => void;
+  /** Aborted: the index stays as it was, and the signal's reason is thrown. */
+  readonly signal?: AbortSignal | undefined;
+  readonly logger?: Logger;
+  /** Worker threads. */
+  readonly threads?: number;
+  /**
+   * A folder that changed less than this before it was read is read again next time: within the grain of its times
+   * (2 s on FAT) it may have changed once more.
+   */
+  readonly racyMs?: number;
+}
+
+export interface RebuildProgress {
+  readonly folders: number;
+  readonly files: number;
+  readonly bytes: number;
+}
+
+/** Of the whole index, except `reused`. */
+export interface RebuildResult extends RebuildProgress {
+  readonly releases: number;
+  /** Folders that were not read again, as they had not changed or were not asked for. */
+  readonly reused: number;
+  /** What was left out: the reason, how often, and one of them. */
+  readonly skipped: ReadonlyMap<string, { readonly count: number; readonly example: Buffer }>;
+}
+
+/** A folder that the scan has yet to come to. Paths are byte strings. */
+interface Pending {
+  readonly id: number;
+  readonly parent: number;
+  readonly path: string;
+  readonly root: ScanRoot | undefined;
+  /** Its id in the index as it is; NONE where that has no such folder, or is not to be believed. */
+  readonly oldId: number;
+  /** Taken over from the index but for these paths; undefined: read. */
+  readonly targets: readonly string[] | undefined;
+}
+
+const TASKS_AT_ONCE = 64;
+
+/**
+ * Incremental unless `full`: a folder whose device, inode and times are as the index has them is not read again; its
+ * subfolders are looked at all the same. (A file that grew in place does not change its folder: see the contract.)
+ *
+ * Throws `AutotorrentError('INDEX')` where the index is damaged or of another version, and not replaced by `full`.
+ */
+export async function rebuild(db: LevelDatabase, options: RebuildOptions): Promise<RebuildResult> {
+  const database = new IndexDatabase(db);
+  await database.refuseForeign();
+  const old = await oldState(database, options);
+  await database.deleteOthers(old?.generation ?? 0);
+  const scan = new Scan(database, old, options);
+  const result = await scan.run();
+  await database.deleteOthers(scan.generation);
+  return result;
+}
+
+async function oldState(database: IndexDatabase, options: RebuildOptions): Promise<IndexState | undefined> {
+  try {
+    return await database.readState();
+  } catch (error) {
+    const replaced = options.full === true && options.paths === undefined;
+    if (replaced && error instanceof AutotorrentError && error.code === 'INDEX') return undefined;
+    throw error;
+  }
+}
+
+class Scan {
+  readonly generation: number;
+  readonly #database: IndexDatabase;
+  readonly #options: RebuildOptions;
+  readonly #old: IndexState | undefined;
+  readonly #oldFolders: FolderStore | undefined;
+  readonly #incremental: boolean;
+  readonly #writer: GenerationWriter;
+  readonly #skipped = new Map<string, { count: number; readonly example: Buffer }>();
+  /** Folders seen, by device, inode and ctime: one that is mounted twice is indexed once. */
+  readonly #seen = new Map<number, Map<number, number>>();
+  readonly #pending: Pending[] = [];
+  #reused = 0;
+  #reportedMs = 0;
+
+  constructor(database: IndexDatabase, old: IndexState | undefined, options: RebuildOptions) {
+    this.#database = database;
+    this.#options = options;
+    this.#old = old;
+    this.#oldFolders = old === undefined ? undefined : new FolderStore(database, old.generation, old.ids);
+    this.generation = (old?.generation ?? 0) + 1;
+    // Which files are ignored is kept with their folder.
+    const sameIgnored = JSON.stringify(old?.ignoreFiles) === JSON.stringify(options.ignoreFiles ?? []);
+    this.#incremental = options.full !== true && sameIgnored;
+    this.#writer = new GenerationWriter(database, this.generation);
+  }
+
+  async run(): Promise<RebuildResult> {
+    const options = this.#options;
+    const mounts = currentMountPoints(options.skipMountTypes ?? ['fuse.autotorrent']);
+    const roots = scanRoots({
+      disks: options.disks.map(byteString),
+      paths: options.paths?.map(byteString),
+      old: this.#old?.roots ?? [],
+      avoid: mounts,
+      skip: (reason, path) => this.#skip(reason, 1, path),
+    });
+    const pool = new WalkPool(options.threads ?? Math.min(4, Math.max(2, availableParallelism())), {
+      ignoreFiles: options.ignoreFiles ?? [],
+      // A root is walked under the name that the user gave it.
+      avoid: roots.flatMap((root) =>
+        mounts.filter((mount) => isInside(mount, root.real)).map((mount) => rebase(mount, root.real, root.path)),
+      ),
+      racyMs: options.racyMs ?? 2000,
+    });
+    try {
+      this.#begin(roots);
+      await this.#walk(pool);
+      const releases = await this.#writer.finish();
+      options.signal?.throwIfAborted();
+      const { folders, files, bytes, ids } = this.#writer;
+      await this.#database.writeState({
+        generation: this.generation,
+        roots: roots.map(({ path, real, disk }) => ({ path, real, disk })),
+        ids,
+        folders,
+        files,
+        bytes,
+        releases,
+        ignoreFiles: options.ignoreFiles ?? [],
+        builtMs: Date.now(),
+      });
+      this.#report(true);
+      for (const [reason, { count, example }] of this.#skipped) {
+        options.logger?.debug(`skipped ${count}: ${reason}, for example ${example.toString()}`);
+      }
+      return { folders, files, bytes, releases, reused: this.#reused, skipped: this.#skipped };
+    } catch (error) {
+      await this.#writer.abandon();
+      throw error;
+    } finally {
+      await pool.close();
+    }
+  }
+
+  #begin(roots: readonly ScanRoot[]): void {
+    this.#writer.reserve(roots.length);
+    for (const [id, root] of roots.entries()) {
+      const oldId = this.#old?.roots.findIndex(({ path, real }) => path === root.path && real === root.real) ?? -1;
+      this.#pending.push({
+        id,
+        parent: NONE,
+        path: root.path,
+        root,
+        oldId: oldId < 0 ? NONE : oldId,
+        targets: root.targets?.includes(root.path) === true ? undefined : root.targets,
+      });
+    }
+  }
+
+  /** The last found first, so that what waits stays short; two batches a worker, so that none waits for us. */
+  async #walk(pool: WalkPool): Promise<void> {
+    const threads = this.#options.threads ?? Math.min(4, Math.max(2, availableParallelism()));
+    const running = new Set<Promise<void>>();
+    while (this.#pending.length > 0 || running.size > 0) {
+      this.#options.signal?.throwIfAborted();
+      while (this.#pending.length > 0 && running.size < threads * 2) {
+        const count = Math.min(TASKS_AT_ONCE, Math.ceil(this.#pending.length / (threads * 2)));
+        const batch = this.#visit(pool, this.#pending.splice(-count));
+        running.add(batch);
+        batch.then(
+          () => running.delete(batch),
+          () => {},
+        );
+      }
+      await Promise.race(running);
+      await this.#writer.caughtUp();
+      this.#report(false);
+    }
+  }
+
+  async #visit(pool: WalkPool, batch: readonly Pending[]): Promise<void> {
+    const old = await this.#oldRecords(batch);
+    const read: number[] = [];
+    for (const [i, folder] of batch.entries()) {
+      if (folder.targets === undefined) read.push(i);
+      else await this.#takeOver(folder, old[i]);
+    }
+    if (read.length === 0) return;
+    const answer = await pool.read(
+      read.map((i) => {
+        const folder = batch[i] as Pending;
+        const known = this.#incremental ? old[i] : undefined;
+        return {
+          path: folder.path,
+          root: folder.root !== undefined,
+          known:
+            known === undefined ? null : { dev: known.dev, ino: known.ino, mtime: known.mtime, ctime: known.ctime },
+        };
+      }),
+    );
+    for (const [reason, count, path] of answer.skips) this.#skip(reason, count, path);
+    for (const [at, reading] of answer.readings.entries()) {
+      const i = read[at] ?? 0;
+      await this.#adopt(batch[i] as Pending, reading, old[i]);
+    }
+  }
+
+  async #oldRecords(batch: readonly Pending[]): Promise<(FolderRecord | undefined)[]> {
+    const store = this.#oldFolders;
+    if (store === undefined) return batch.map(() => undefined);
+    const ids: number[] = [];
+    for (const { oldId } of batch) if (oldId !== NONE && (await store.row(oldId)) !== undefined) ids.push(oldId);
+    const records = await store.records(ids);
+    const byId = new Map(ids.map((id, i) => [id, records[i]]));
+    return batch.map(({ oldId }) => byId.get(oldId));
+  }
+
+  /** A folder that is not to be read: as the index has it, with the way to each target. */
+  async #takeOver(folder: Pending, old: FolderRecord | undefined): Promise<void> {
+    const targets = folder.targets ?? [];
+    const name = folder.root === undefined ? folder.path.slice(folder.path.lastIndexOf('/') + 1) : folder.path;
+    const known = old ?? unreadFolder(name);
+    const base = folder.path === '/' ? '/' : `${folder.path}/`;
+    const towards = new Set(targets.map((target) => target.slice(base.length).split('/', 1)[0] ?? ''));
+    for (let i = 0; i < known.subfolders; i++) towards.delete(known.subfolderName(i));
+    const record = towards.size === 0 ? known : known.withSubfolders([...towards]);
+    if (old !== undefined) this.#reused++;
+    await this.#add(folder, record, old, (path) => {
+      if (targets.includes(path)) return undefined;
+      return targets.filter((target) => target.startsWith(`${path}/`));
+    });
+  }
+
+  async #adopt(folder: Pending, reading: FolderReading, old: FolderRecord | undefined): Promise<void> {
+    if (reading === 'skipped') return;
+    if (reading === 'same' && old === undefined) throw damaged('a folder is missing');
+    const record = reading === 'same' ? (old as FolderRecord) : new FolderRecord(reading as ArrayBuffer);
+    if (this.#seenBefore(record)) {
+      this.#skip('seen elsewhere already', 1, folder.path);
+      return;
+    }
+    if (reading === 'same') this.#reused++;
+    await this.#add(folder, record, old, () => undefined);
+  }
+
+  async #add(
+    folder: Pending,
+    record: FolderRecord,
+    old: FolderRecord | undefined,
+    targetsOf: (path: string) => readonly string[] | undefined,
+  ): Promise<void> {
+    const oldIds = await this.#oldSubfolders(folder, record, old);
+    const first = this.#writer.add(folder.id, folder.parent, record, folder.root?.disk ?? false);
+    const base = folder.path === '/' ? '/' : `${folder.path}/`;
+    for (let i = 0; i < record.subfolders; i++) {
+      const name = record.subfolderName(i);
+      const path = base + name;
+      const oldId = oldIds?.(name, i) ?? NONE;
+      const targets = targetsOf(path);
+      // Neither in the index nor asked for: the scan that made the index skipped it.
+      if (oldId === NONE && targets?.length === 0) continue;
+      this.#pending.push({ id: first + i, parent: folder.id, path, root: undefined, oldId, targets });
+    }
+  }
+
+  /** The ids that a folder's subfolders have in the index as it is. */
+  async #oldSubfolders(
+    folder: Pending,
+    record: FolderRecord,
+    old: FolderRecord | undefined,
+  ): Promise<((name: string, index: number) => number) | undefined> {
+    if (old === undefined || old.subfolders === 0) return undefined;
+    const store = this.#oldFolders;
+    const row = await store?.row(folder.oldId);
+    if (store === undefined || row === undefined) return undefined;
+    const first = row.firstSubfolder;
+    const there = new Set<number>();
+    for (let i = 0; i < old.subfolders; i++) if ((await store.row(first + i)) !== undefined) there.add(first + i);
+    const idOf = (index: number): number => (there.has(first + index) ? first + index : NONE);
+    if (record === old) return (_, index) => idOf(index);
+    const byName = new Map(Array.from({ length: old.subfolders }, (_, i) => [old.subfolderName(i), idOf(i)]));
+    return (name) => byName.get(name) ?? NONE;
+  }
+
+  /** Compared with its ctime, as some file systems give different folders the same number. */
+  #seenBefore({ dev, ino, ctime }: FolderRecord): boolean {
+    if (ino === 0) return false;
+    let inodes = this.#seen.get(dev);
+    if (inodes === undefined) this.#seen.set(dev, (inodes = new Map()));
+    const known = inodes.get(ino);
+    inodes.set(ino, ctime);
+    return known !== undefined && Object.is(known, ctime);
+  }
+
+  #skip(reason: string, count: number, path: string): void {
+    const known = this.#skipped.get(reason);
+    if (known === undefined) this.#skipped.set(reason, { count, example: Buffer.from(path, 'latin1') });
+    else known.count += count;
+  }
+
+  #report(now: boolean): void {
+    const ms = performance.now();
+    if (!now && ms - this.#reportedMs < 100) return;
+    this.#reportedMs = ms;
+    const { folders, files, bytes } = this.#writer;
+    this.#options.onProgress?.({ folders, files, bytes });
+  }
+}
+
+/** One character a byte: see `names.ts`. */
+function byteString(path: Buffer | string): string {
+  return (typeof path === 'string' ? Buffer.from(path) : path).toString('latin1');
+}

@@ -1,0 +1,106 @@
+/** Where a rebuild begins: which folders are roots of the index, and what below them is read. Byte strings throughout. */
+import { statSync } from 'node:fs';
+import type { IndexRoot } from './index-database.ts';
+import { isInside, realPath } from './mounts.ts';
+
+export interface ScanRoot extends IndexRoot {
+  /** Taken over as the index has it, but for these paths below (or at) it; undefined: all of it is read. */
+  readonly targets: readonly string[] | undefined;
+}
+
+export interface RootRequest {
+  readonly disks: readonly string[];
+  readonly paths: readonly string[] | undefined;
+  /** The index's own, when only paths are read. */
+  readonly old: readonly IndexRoot[];
+  readonly avoid: readonly string[];
+  readonly skip: (reason: string, path: string) => void;
+}
+
+/** Roots never lie in one another: what is inside another root is read there, once. */
+export function scanRoots(request: RootRequest): ScanRoot[] {
+  const disks = existing(request.disks, request, 'disk is missing').map((root) => ({ ...root, disk: true }));
+  if (request.paths === undefined) {
+    return outermost(disks, request.skip).map((root) => ({ ...root, targets: undefined }));
+  }
+  const targets: string[] = [];
+  const roots: IndexRoot[] = [...request.old];
+  for (const path of resolved(request.paths, request)) {
+    const within = [...roots, ...disks].find((root) => isInside(path.real, root.real));
+    const known = within !== undefined && roots.includes(within);
+    // A path that is gone is still read where the index has it: that takes it out.
+    if (!known && !isFolder(path.real)) {
+      request.skip(exists(path.real) ? 'not a folder' : 'path is missing', path.path);
+      continue;
+    }
+    if (known && exists(path.real) && !isFolder(path.real)) {
+      request.skip('not a folder', path.path);
+      continue;
+    }
+    targets.push(path.real);
+    if (!known) roots.push(within ?? { ...path, disk: false });
+  }
+  const kept = outermost(roots, () => {});
+  // An old root that a new one swallows is read again there.
+  for (const root of roots) if (!kept.includes(root)) targets.push(root.real);
+  return kept.map((root) => ({
+    ...root,
+    targets: targets
+      .filter((target) => isInside(target, root.real))
+      .filter((target, i, all) => !all.some((other, j) => isInside(target, other) && (other !== target || j < i)))
+      .map((target) => rebase(target, root.real, root.path)),
+  }));
+}
+
+/** `path`, which lies in `from`, as it is called below `to`. */
+export function rebase(path: string, from: string, to: string): string {
+  const below = path.slice(from === '/' ? 1 : from.length + 1);
+  if (below === '') return to;
+  return to === '/' ? `/${below}` : `${to}/${below}`;
+}
+
+interface Resolved {
+  readonly path: string;
+  readonly real: string;
+}
+
+function resolved(paths: readonly string[], { avoid, skip }: RootRequest): Resolved[] {
+  return paths.flatMap((written) => {
+    const path = written.length > 1 ? written.replace(/\/+$/, '') || '/' : written;
+    const real = realPath(path, avoid);
+    if (real === undefined) skip('autotorrent mount', path);
+    return real === undefined ? [] : [{ path, real }];
+  });
+}
+
+function existing(paths: readonly string[], request: RootRequest, reason: string): Resolved[] {
+  return resolved(paths, request).filter(({ path, real }) => {
+    const there = isFolder(real);
+    if (!there) request.skip(exists(real) ? 'not a folder' : reason, path);
+    return there;
+  });
+}
+
+function outermost(roots: readonly IndexRoot[], skip: (reason: string, path: string) => void): IndexRoot[] {
+  return roots.filter((root, i) => {
+    const inner = roots.some((other, j) => isInside(root.real, other.real) && (other.real !== root.real || j < i));
+    if (inner) skip('inside another disk', root.path);
+    return !inner;
+  });
+}
+
+function exists(path: string): boolean {
+  try {
+    return statSync(Buffer.from(path, 'latin1'), { throwIfNoEntry: false }) !== undefined;
+  } catch {
+    return true; // not for us to see, but there
+  }
+}
+
+function isFolder(path: string): boolean {
+  try {
+    return statSync(Buffer.from(path, 'latin1'), { throwIfNoEntry: false })?.isDirectory() === true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,150 @@
+/**
+ * The directory a mount goes on: what may be there, and what is made of it.
+ *
+ * It is refused rather than hidden when something lies in it. While nothing is mounted it is not writable (invariant 4),
+ * so that a client that starts first fails instead of downloading everything again.
+ */
+import { constants } from 'node:fs';
+import { type FileHandle, lstat, mkdir, open, readdir, readlink, realpath, stat } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { AutotorrentError, errnoOf, messageOf } from '../errors.ts';
+import type { Logger } from '../logger.ts';
+import { type MountedAt, OUR_TYPE, readMounts } from '../posix/mountinfo.ts';
+
+const WRITABLE = 0o755;
+const NOT_WRITABLE = 0o555;
+/** How long the owner of an existing mount may take to show that it is alive. */
+const PROBE_MS = 3000;
+
+/** A symlink of more hops leads in a circle. */
+const MAX_HOPS = 40;
+
+/** What is mounted at exactly this path (`realMountPoint`), the topmost last. */
+export async function mountsAt(mountPoint: string): Promise<MountedAt[]> {
+  const path = Buffer.from(mountPoint);
+  return (await readMounts()).filter((mount) => mount.path.equals(path));
+}
+
+/**
+ * The path as the mount table has it, without symlinks, found without touching what may be mounted there. The folders
+ * above it are made where they are missing. Throws AutotorrentError('MOUNT').
+ */
+export async function realMountPoint(mountPoint: string): Promise<string> {
+  let path = resolve(mountPoint);
+  for (let hop = 0; hop < MAX_HOPS; hop++) {
+    let folder: string;
+    try {
+      await mkdir(dirname(path), { recursive: true });
+      folder = await realpath(dirname(path));
+    } catch (error) {
+      throw cannotMake(dirname(path), error);
+    }
+    const here = join(folder, basename(path));
+    if ((await mountsAt(here)).length > 0) return here;
+    try {
+      path = resolve(folder, await readlink(here));
+    } catch {
+      return here;
+    }
+  }
+  throw new AutotorrentError('MOUNT', `${mountPoint} is a symlink that leads in a circle`);
+}
+
+/**
+ * Makes sure that `mountPoint` is an empty directory with nothing mounted on it, and gives a handle of it that outlives
+ * being mounted over. A mount that a killed server left is removed with `detach`. Throws AutotorrentError('MOUNT').
+ */
+export async function prepareMountPoint(
+  mountPoint: string,
+  detach: (mountPoint: string) => Promise<void>,
+  logger: Logger,
+): Promise<FileHandle> {
+  // Before anything touches the path: to look at a mount whose server hangs is to hang.
+  for (;;) {
+    const mounted = (await mountsAt(mountPoint)).at(-1);
+    if (mounted === undefined) break;
+    await refuseUnlessStale(mountPoint, mounted);
+    logger.info(`${mountPoint} still holds the mount of a server that was killed; it is replaced`);
+    await detach(mountPoint);
+  }
+  await makeDirectory(mountPoint);
+  // Not by its name, which might be a symlink by now: what is checked is what is mounted on.
+  const directory = await open(mountPoint, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    const [own, parent] = [await directory.stat(), await stat(dirname(mountPoint))];
+    if (own.dev !== parent.dev) {
+      throw new AutotorrentError('MOUNT', `${mountPoint} is a file system of its own (a volume, dataset or subvolume)`, {
+        hint: `The FUSE library cannot mount on one: set store_path to a folder below it, such as ${mountPoint}/mount.`,
+      });
+    }
+    if ((await readdir(mountPoint)).length > 0) {
+      throw new AutotorrentError('MOUNT', `${mountPoint} is not empty, and mounting would hide what is in it`, {
+        hint: 'If this is an old link tree: move it away, or set store_path to another folder. Nothing was changed.',
+      });
+    }
+    return directory;
+  } catch (error) {
+    await directory.close();
+    throw error;
+  }
+}
+
+async function makeDirectory(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true });
+    if ((await lstat(path)).isDirectory()) return;
+  } catch (error) {
+    if (errnoOf(error) !== 'EEXIST' && errnoOf(error) !== 'ENOTDIR') {
+      throw cannotMake(path, error);
+    }
+  }
+  throw new AutotorrentError('MOUNT', `${path} is not a directory`, { hint: 'Set store_path to a folder.' });
+}
+
+function cannotMake(path: string, error: unknown): AutotorrentError {
+  return new AutotorrentError('MOUNT', `${path} cannot be made: ${messageOf(error)}`, {
+    hint: 'Make it as root, and give it to the user who runs the server (chown).',
+    cause: error,
+  });
+}
+
+async function refuseUnlessStale(mountPoint: string, mounted: MountedAt): Promise<void> {
+  if (mounted.type !== OUR_TYPE) {
+    throw new AutotorrentError('MOUNT', `something else (${mounted.type}) is mounted on ${mountPoint}`, {
+      hint: 'Unmount it, or set store_path to another folder.',
+    });
+  }
+  if (await isStale(mountPoint)) return;
+  throw new AutotorrentError('MOUNT', `another server of autotorrent serves ${mountPoint} already`, {
+    hint: 'autotorrent status shows it, autotorrent unmount stops it.',
+  });
+}
+
+/** A mount of another process, so a thread of ours may wait for it. */
+async function isStale(mountPoint: string): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), PROBE_MS);
+  });
+  const answered = stat(mountPoint).then(
+    () => false,
+    (error: unknown) => errnoOf(error) === 'ENOTCONN',
+  );
+  return await Promise.race([answered, late]).finally(() => clearTimeout(timer));
+}
+
+/** fusermount wants the mount point writable for its caller. */
+export async function makeWritable(directory: FileHandle): Promise<void> {
+  await directory.chmod(WRITABLE).catch(refuseMode);
+}
+
+export async function makeNotWritable(directory: FileHandle): Promise<void> {
+  await directory.chmod(NOT_WRITABLE).catch(refuseMode);
+}
+
+function refuseMode(error: unknown): never {
+  throw new AutotorrentError('MOUNT', `the mode of the mount point cannot be changed: ${messageOf(error)}`, {
+    hint: 'The mount point must belong to the user who runs the server.',
+    cause: error,
+  });
+}

@@ -1,0 +1,142 @@
+/**
+ * The driver `fuse-native`: libfuse 2 through an npm package, with prebuilt binaries for linux-x64.
+ *
+ * Its traps, and what is done about each (fuse-native 2.2.6, libfuse 2.9.9):
+ * - Operations that take 15 s answer ETIMEDOUT, and their late buffers write into memory in use: `timeout: false`.
+ * - There is no option for use_ino (without it st_ino is not the store's), big_writes (writes of 4 KiB) and ro: options
+ *   are joined to one string, so the name of the file system brings them in.
+ * - `kernelCache` and `autoCache` stay off: see the invariants of `vfs/file-system.ts`.
+ * - Its unmount runs a shell with the path in it: ours is put in its place.
+ * - It goes on after somebody else has unmounted: the mount table is watched.
+ */
+import { accessSync, constants, openSync, closeSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import type Fuse from 'fuse-native';
+import { AutotorrentError, errnoOf, messageOf } from '../../errors.ts';
+import type { Logger } from '../../logger.ts';
+import type { Libc } from '../../posix/libc.ts';
+import { OUR_TYPE } from '../../posix/mountinfo.ts';
+import type { Driver, Mount, MountOptions } from '../driver.ts';
+import { makeNotWritable, makeWritable, mountsAt, prepareMountPoint, realMountPoint } from '../mount-point.ts';
+import { unmount } from '../unmount.ts';
+import { createHandlers } from './handlers.ts';
+import { loadFuseNative } from './library.ts';
+
+const FUSE_DEVICE = '/dev/fuse';
+/** Seconds for which the kernel may believe names and attributes. It cannot be told of a change by this driver. */
+const KERNEL_TIMEOUT = '1';
+const WATCH_MS = 1000;
+
+export function createFuseNativeDriver(options: { readonly libc: Libc; readonly logger: Logger }): Driver {
+  const { libc, logger } = options;
+  return {
+    name: 'fuse-native',
+    async mount(operations, mountOptions: MountOptions): Promise<Mount> {
+      const { allowOther, readOnly } = mountOptions;
+      checkSystem();
+      const Fuse = loadFuseNative(libc);
+      // Called by an instance when it closes: by then the mount has gone, and only its threads are left to end.
+      Fuse.unmount = (_mountPoint, done) => done(null);
+      const mountPoint = await realMountPoint(mountOptions.mountPoint);
+      const directory = await prepareMountPoint(mountPoint, async (path) => await unmount(path, libc), logger);
+      try {
+        await makeWritable(directory);
+        const fuse = new Fuse(mountPoint, createHandlers(operations, logger), {
+          timeout: false,
+          fsname: ['autotorrent', 'use_ino', 'big_writes', ...(readOnly ? ['ro'] : [])].join(','),
+          subtype: 'autotorrent',
+          allowOther,
+          defaultPermissions: true,
+          entryTimeout: KERNEL_TIMEOUT,
+          attrTimeout: KERNEL_TIMEOUT,
+        });
+        await start(fuse, mountPoint, allowOther);
+        return await watch(fuse, mountPoint, libc, logger);
+      } finally {
+        await makeNotWritable(directory).finally(() => directory.close());
+      }
+    },
+  };
+}
+
+async function start(fuse: Fuse, mountPoint: string, allowOther: boolean): Promise<void> {
+  try {
+    await new Promise<void>((resolve, reject) => fuse.mount((error) => (error === null ? resolve() : reject(error))));
+  } catch (error) {
+    const hint = allowOther
+      ? 'The lines above are of the FUSE library. allow_other needs user_allow_other in /etc/fuse.conf, but for root.'
+      : 'The lines above are of the FUSE library.';
+    throw new AutotorrentError('MOUNT', `${mountPoint} cannot be mounted: ${messageOf(error)}`, { hint, cause: error });
+  }
+}
+
+/** Nothing announces the end of a mount to the process that serves it; the mount table is looked at each second. */
+async function watch(fuse: Fuse, mountPoint: string, libc: Libc, logger: Logger): Promise<Mount> {
+  const mounted = (await mountsAt(mountPoint)).at(-1);
+  if (mounted?.type !== OUR_TYPE) {
+    throw new AutotorrentError('MOUNT', `${mountPoint} was mounted, and is not in the mount table`);
+  }
+  let end = (): void => {};
+  const ended = new Promise<void>((resolve) => {
+    end = resolve;
+  });
+  let looking = false;
+  const look = async (): Promise<void> => {
+    if (looking) return;
+    looking = true;
+    try {
+      if ((await mountsAt(mountPoint)).some((mount) => mount.dev === mounted.dev)) return;
+      clearInterval(timer);
+      await new Promise<void>((resolve) => fuse.unmount(() => resolve()));
+      end();
+    } catch (error) {
+      logger.warn(`the mount table cannot be read: ${messageOf(error)}`);
+    } finally {
+      looking = false;
+    }
+  };
+  const timer = setInterval(() => void look(), WATCH_MS);
+  let unmounting: Promise<void> | undefined;
+  return {
+    ended,
+    async unmount() {
+      unmounting ??= unmount(mountPoint, libc).finally(() => {
+        unmounting = undefined;
+      });
+      await unmounting;
+      while (looking) await new Promise(setImmediate);
+      await look();
+      await ended;
+    },
+  };
+}
+
+/** Throws AutotorrentError('MOUNT') where FUSE cannot work here, with what to do. */
+function checkSystem(): void {
+  try {
+    closeSync(openSync(FUSE_DEVICE, 'r+'));
+  } catch (error) {
+    const missing = errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENODEV' || errnoOf(error) === 'ENXIO';
+    throw new AutotorrentError('MOUNT', missing ? `${FUSE_DEVICE} is missing` : `${FUSE_DEVICE}: ${messageOf(error)}`, {
+      hint: missing
+        ? 'As root: modprobe fuse. In a container: --device /dev/fuse --cap-add SYS_ADMIN.'
+        : 'The user needs read and write access to it (chmod 666 /dev/fuse is the default of most systems).',
+      cause: error,
+    });
+  }
+  if (process.getuid?.() === 0 || isInPath('fusermount')) return;
+  throw new AutotorrentError('MOUNT', 'fusermount is missing, which mounts for users other than root', {
+    hint: 'Debian, Ubuntu: apt install fuse3. Fedora: dnf install fuse.',
+  });
+}
+
+function isInPath(program: string): boolean {
+  return (process.env.PATH ?? '').split(delimiter).some((folder) => {
+    try {
+      accessSync(join(folder, program), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}

@@ -1,0 +1,197 @@
+/**
+ * Likeness: which of several files of one name and size a torrent file most likely is.
+ *
+ * In this order: the more of the torrent's folders stand above the candidate, counted from the file upwards; the more
+ * bytes of this torrent lie in the same place; the more words its folders share with the torrent's name; the same
+ * bytes in its name; the path, so that equal runs decide equally.
+ */
+import type { CollectionFile } from '../collection/collection.ts';
+import { normaliseName } from '../collection/names.ts';
+import type { FileTask } from './torrent-task.ts';
+
+/** A file has no use for more: each may cost hashing. */
+const MAX_RANKED = 32;
+/** Candidates so common say nothing about where a torrent lies. */
+const MAX_TELLING = 64;
+
+/** Files of one torrent that have the same name and size, and what has that name and size in the collection. */
+export interface Rivals {
+  readonly files: readonly FileTask[];
+  readonly candidates: readonly CollectionFile[];
+}
+
+/** Folders of candidates, normalised, the nearest first. One for a whole run: many candidates share a folder. */
+export class FolderNames {
+  readonly #byFolder = new Map<number, readonly string[]>();
+
+  of(file: CollectionFile): readonly string[] {
+    let names = this.#byFolder.get(file.folder);
+    if (names === undefined) {
+      names = components(file.path).slice(0, -1).map(normaliseName).toReversed();
+      this.#byFolder.set(file.folder, names);
+    }
+    return names;
+  }
+}
+
+/** The components of an absolute path, as bytes. */
+export function components(path: Buffer): Buffer[] {
+  const parts: Buffer[] = [];
+  for (let from = 1; from <= path.length; ) {
+    const slash = path.indexOf(0x2f, from);
+    const to = slash === -1 ? path.length : slash;
+    if (to > from) parts.push(path.subarray(from, to));
+    from = to + 1;
+  }
+  return parts;
+}
+
+/**
+ * For each file of one torrent its candidates, the likeliest first. The first is one that no other file of the torrent
+ * has for its first, as long as there are enough: the file that resembles a candidate most gets it.
+ */
+export function rank(groups: readonly Rivals[], folders: FolderNames): Map<FileTask, CollectionFile[]> {
+  const ranked = new Map<FileTask, CollectionFile[]>();
+  const places = new Map<string, number>();
+  const telling = new Set<number>();
+  for (const { files, candidates } of groups) {
+    if (candidates.length > MAX_TELLING) continue;
+    for (const { folder } of candidates) telling.add(folder);
+    for (const file of files) {
+      for (const place of new Set(candidates.map((candidate) => placeOf(file, candidate, folders)))) {
+        places.set(place, (places.get(place) ?? 0) + file.file.length);
+      }
+    }
+  }
+  for (const { files, candidates } of groups) {
+    if (candidates.length < 2) {
+      for (const file of files) ranked.set(file, [...candidates]);
+      continue;
+    }
+    // Thousands have the name and size of every `poster.jpg`: where the torrent's other files lie, one will be, too.
+    const beside = candidates.length > MAX_TELLING ? candidates.filter(({ folder }) => telling.has(folder)) : [];
+    rankRivals({ files, candidates: beside.length >= files.length ? beside : candidates }, places, folders, ranked);
+  }
+  return ranked;
+}
+
+/** Where the torrent would lie if `candidate` were `file`: the path above the folders that agree. */
+function placeOf(file: FileTask, candidate: CollectionFile, folders: FolderNames): string {
+  const above = folders.of(candidate);
+  const depth = file.torrent.metainfo.multi ? file.folders.length - 1 : file.folders.length;
+  const agree = Math.min(agreeing(file.folders, above), depth);
+  return above.slice(agree).join('/');
+}
+
+function agreeing(wanted: readonly string[], above: readonly string[]): number {
+  let depth = 0;
+  while (depth < wanted.length && wanted[depth] === above[depth]) depth++;
+  return depth;
+}
+
+function rankRivals(
+  { files, candidates }: Rivals,
+  places: ReadonlyMap<string, number>,
+  folders: FolderNames,
+  ranked: Map<FileTask, CollectionFile[]>,
+): void {
+  const [first] = files;
+  if (first === undefined) return;
+  const inOrder = byPlaceAndWords(first, candidates, places, folders);
+
+  // By the chain of folder names above them: files with many rivals find theirs without being compared with each.
+  const chains = new Map<string, CollectionFile[]>();
+  const depths = Math.max(...files.map((file) => file.folders.length));
+  for (const candidate of inOrder) {
+    const above = folders.of(candidate);
+    for (let depth = Math.min(depths, above.length); depth >= 0; depth--) {
+      const chain = chainOf(above, depth);
+      const same = chains.get(chain);
+      if (same === undefined) chains.set(chain, [candidate]);
+      else same.push(candidate);
+    }
+  }
+
+  const best = new Map<FileTask, CollectionFile>();
+  const free = new Set(candidates);
+  for (let depth = depths; depth >= 0; depth--) {
+    for (const file of files) {
+      if (best.has(file) || depth > file.folders.length) continue;
+      const found = takeFree(chains.get(chainOf(file.folders, depth)) ?? [], free);
+      if (found === undefined) continue;
+      best.set(file, found);
+      free.delete(found);
+    }
+  }
+  for (const file of files) {
+    const list = new Set<CollectionFile>();
+    const mine = best.get(file);
+    if (mine !== undefined) list.add(mine);
+    ranked.set(file, listFor(file, list, inOrder, folders));
+  }
+}
+
+/** What is not free now will not be later either: taking it off the list keeps many rivals linear. */
+function takeFree(list: CollectionFile[], free: ReadonlySet<CollectionFile>): CollectionFile | undefined {
+  let taken = 0;
+  while (taken < list.length && !free.has(list[taken]!)) taken++;
+  list.splice(0, taken);
+  return list[0];
+}
+
+/** The rest of a file's candidates behind its best, by agreeing folders. */
+function listFor(
+  file: FileTask,
+  list: Set<CollectionFile>,
+  inOrder: readonly CollectionFile[],
+  folders: FolderNames,
+): CollectionFile[] {
+  const few = inOrder.length > MAX_RANKED * 8 ? inOrder.slice(0, MAX_RANKED) : inOrder;
+  const rest = few
+    .map((candidate, order) => ({ candidate, order, depth: agreeing(file.folders, folders.of(candidate)) }))
+    .toSorted((a, b) => b.depth - a.depth || a.order - b.order);
+  for (const { candidate } of rest) {
+    if (list.size >= MAX_RANKED) break;
+    list.add(candidate);
+  }
+  return [...list];
+}
+
+function byPlaceAndWords(
+  file: FileTask,
+  candidates: readonly CollectionFile[],
+  places: ReadonlyMap<string, number>,
+  folders: FolderNames,
+): CollectionFile[] {
+  const words = new Set(normaliseName(file.torrent.metainfo.name).split(WORD_END));
+  const wanted = file.file.rawPath.at(-1);
+  const scored = candidates.map((candidate) => ({
+    candidate,
+    bytes: places.get(placeOf(file, candidate, folders)) ?? 0,
+    words: countWords(folders.of(candidate), words),
+    exact: wanted !== undefined && candidate.name.equals(wanted) ? 1 : 0,
+  }));
+  return scored
+    .toSorted(
+      (a, b) =>
+        b.bytes - a.bytes ||
+        b.words - a.words ||
+        b.exact - a.exact ||
+        Buffer.compare(a.candidate.path, b.candidate.path),
+    )
+    .map(({ candidate }) => candidate);
+}
+
+const WORD_END = /[^\p{L}\p{N}]+/u;
+
+/** How many words of the torrent's name its two nearest folders hold. */
+function countWords(above: readonly string[], words: ReadonlySet<string>): number {
+  let count = 0;
+  const seen = new Set(above.slice(0, 2).flatMap((name) => name.split(WORD_END)));
+  for (const word of seen) if (words.has(word)) count++;
+  return count;
+}
+
+function chainOf(names: readonly string[], depth: number): string {
+  return names.slice(0, depth).join('/');
+}

@@ -1,0 +1,153 @@
+/** Matches torrents with a collection: glossary and invariants in `match.ts`. */
+import type { CollectionIndex } from '../collection/collection.ts';
+import type { HashPool, HashProgress } from '../hash/hash-pool.ts';
+import type { Logger } from '../logger.ts';
+import type { Metainfo } from '../metainfo/metainfo.ts';
+import { proposeExact } from './exact.ts';
+import { FolderNames } from './likeness.ts';
+import { Looker, type Source } from './look.ts';
+import { MATCH_MODES, type MatchMode, type TorrentMatch, type VerifyLevel } from './match.ts';
+import { proposeNormal } from './normal.ts';
+import { outcomeOf } from './outcome.ts';
+import { PieceHasher } from './piece-hashing.ts';
+import { findSpares } from './spares.ts';
+import { type FileTask, TorrentTask } from './torrent-task.ts';
+import { proposeUnsplitable } from './unsplitable.ts';
+import { settlePartial, verifyOwn } from './verify-own.ts';
+import { verifyShared } from './verify-shared.ts';
+
+export interface MatchOptions {
+  /** Tried in the order of `MATCH_MODES`, whatever their order here. */
+  readonly scanModes: readonly MatchMode[];
+  readonly verify: VerifyLevel;
+}
+
+export interface MatchDependencies {
+  readonly index: CollectionIndex;
+  /** Needed unless `verify` is `none`. */
+  readonly pool?: HashPool;
+  readonly options: MatchOptions;
+  readonly logger: Logger;
+  /** True for the device numbers of autotorrent's own mounts: nothing on them may be a source. */
+  readonly refuseDevice: (dev: number) => boolean;
+  readonly signal?: AbortSignal;
+  /** Of hashing; `totalBytes` grows when more candidates have to be tried. */
+  readonly onProgress?: (progress: HashProgress) => void;
+}
+
+/** A .torrent to match: `name` is its file name without extension. */
+export interface MatchRequest {
+  readonly name: string;
+  readonly metainfo: Metainfo;
+}
+
+/**
+ * One match a torrent, in their order. The index is asked in a few batches over all of them.
+ * Rejects with the signal's reason when aborted, and with what the index or the pool throws.
+ */
+export async function matchTorrents(
+  requests: readonly MatchRequest[],
+  dependencies: MatchDependencies,
+): Promise<TorrentMatch[]> {
+  return new Matching(requests, dependencies).run();
+}
+
+class Matching {
+  readonly #torrents: readonly TorrentTask[];
+  readonly #deps: MatchDependencies;
+  readonly #modes: readonly MatchMode[];
+  readonly #looker: Looker;
+  readonly #folders = new FolderNames();
+  readonly #hasher: PieceHasher | undefined;
+  /** Files of releases: no mode after `unsplitable` may match them. */
+  #kept: ReadonlySet<FileTask> = new Set();
+  readonly #wentThrough = new Map<MatchMode, Set<FileTask>>();
+
+  constructor(requests: readonly MatchRequest[], deps: MatchDependencies) {
+    const { verify, scanModes } = deps.options;
+    if (verify !== 'none' && deps.pool === undefined) throw new Error(`verify ${verify} needs a hash pool`);
+    this.#deps = deps;
+    this.#torrents = requests.map(({ name, metainfo }) => new TorrentTask(name, metainfo));
+    this.#modes = MATCH_MODES.filter((mode) => scanModes.includes(mode));
+    this.#looker = new Looker(deps.refuseDevice);
+    if (verify !== 'none' && deps.pool !== undefined) {
+      this.#hasher = new PieceHasher(deps.pool, deps.signal, deps.onProgress);
+    }
+  }
+
+  async run(): Promise<TorrentMatch[]> {
+    const { verify } = this.#deps.options;
+    const files = this.#torrents.flatMap((torrent) => torrent.files);
+    for (const mode of this.#modes) {
+      await this.#propose(
+        mode,
+        files.filter((file) => !file.judged),
+      );
+      await this.#settle(files.filter((file) => !file.judged));
+    }
+    for (const file of files) settlePartial(file);
+
+    let spares: ReadonlyMap<FileTask, Source> = new Map();
+    if (verify !== 'none' && this.#hasher !== undefined) {
+      const hashable = this.#torrents.filter((torrent) => torrent.hashable);
+      await verifyShared(hashable, verify, this.#hasher, this.#looker, (suspects) => this.#proposeRest(suspects));
+      if (verify === 'full') spares = await findSpares(hashable, this.#hasher, this.#looker);
+    }
+    const matches = this.#torrents.map((torrent) => outcomeOf(torrent, verify, spares));
+    for (const { name, reason } of matches) this.#deps.logger.debug(`${name}: ${reason}`);
+    return matches;
+  }
+
+  async #propose(mode: MatchMode, files: readonly FileTask[]): Promise<void> {
+    this.#deps.signal?.throwIfAborted();
+    const { index } = this.#deps;
+    const asked = this.#wentThrough.get(mode) ?? new Set();
+    this.#wentThrough.set(mode, asked);
+    for (const file of files) asked.add(file);
+    const torrents = new Set(files.map((file) => file.torrent));
+    if (mode === 'exact') await proposeExact([...torrents], index);
+    else if (mode === 'unsplitable') {
+      const wanted = new Set(files);
+      const kept = await proposeUnsplitable(this.#torrents, (file) => wanted.has(file), index);
+      if (this.#kept.size === 0) this.#kept = kept;
+    } else {
+      await proposeNormal(
+        files.filter((file) => !this.#kept.has(file)),
+        index,
+        this.#folders,
+        this.#modes.includes('unsplitable'),
+      );
+    }
+  }
+
+  /** Gives each file a candidate, and verifies as far as the file can be verified alone. */
+  async #settle(files: readonly FileTask[]): Promise<void> {
+    const { verify } = this.#deps.options;
+    const toVerify: FileTask[] = [];
+    let looked = 0;
+    for (const file of files) {
+      if (++looked % 1024 === 0) await this.#breathe();
+      if (!file.advance(this.#looker)) continue;
+      const alone = file.own.count > 0 && file.torrent.hashable && verify !== 'none';
+      if (alone) toVerify.push(file);
+      else file.judged = true;
+    }
+    if (verify !== 'none' && this.#hasher !== undefined) {
+      await verifyOwn(toVerify, verify, this.#hasher, this.#looker);
+    }
+  }
+
+  /** For files whose candidates failed in shared pieces: what the modes they were spared would have proposed. */
+  async #proposeRest(suspects: readonly FileTask[]): Promise<void> {
+    for (const mode of this.#modes) {
+      const rest = suspects.filter((file) => this.#wentThrough.get(mode)?.has(file) !== true);
+      if (rest.length > 0) await this.#propose(mode, rest);
+    }
+  }
+
+  /** Looking is synchronous: a signal's listener gets its turn here. */
+  async #breathe(): Promise<void> {
+    await new Promise(setImmediate);
+    this.#deps.signal?.throwIfAborted();
+  }
+}

@@ -1,0 +1,51 @@
+/** The `normal` mode: name and size; of several candidates the likeliest first. */
+import type { CollectionFile, CollectionIndex } from '../collection/collection.ts';
+import { type FolderNames, type Rivals, rank } from './likeness.ts';
+import type { FileTask, TorrentTask } from './torrent-task.ts';
+
+/**
+ * Proposes candidates for `files`, of any torrents, with one batch of questions.
+ * `keepReleases`: files of releases stay where they are (see `unsplitable.ts`).
+ */
+export async function proposeNormal(
+  files: readonly FileTask[],
+  index: CollectionIndex,
+  folders: FolderNames,
+  keepReleases: boolean,
+): Promise<void> {
+  const answers = await askByNameAndSize(files, index);
+  const byTorrent = new Map<TorrentTask, Map<string, FileTask[]>>();
+  for (const file of files) {
+    const groups = byTorrent.get(file.torrent) ?? new Map<string, FileTask[]>();
+    byTorrent.set(file.torrent, groups);
+    const key = questionKey(file);
+    groups.set(key, [...(groups.get(key) ?? []), file]);
+  }
+  for (const groups of byTorrent.values()) {
+    const rivals: Rivals[] = [];
+    for (const [key, group] of groups) {
+      const candidates = (answers.get(key) ?? []).filter((found) => !keepReleases || found.release === null);
+      rivals.push({ files: group, candidates });
+    }
+    for (const [file, found] of rank(rivals, folders)) {
+      file.queue.push(...found.map((candidate) => ({ file: candidate, mode: 'normal' as const })));
+      if (found.length === 0) file.failure ??= { code: 'no-candidate', reason: 'No file has its name and size.' };
+    }
+  }
+}
+
+/** Equal questions are asked once: `poster.jpg` of one size may be in every torrent. */
+export async function askByNameAndSize(
+  files: readonly FileTask[],
+  index: CollectionIndex,
+): Promise<ReadonlyMap<string, readonly CollectionFile[]>> {
+  const questions = new Map<string, { name: string; size: number }>();
+  for (const file of files) questions.set(questionKey(file), { name: file.name, size: file.file.length });
+  if (questions.size === 0) return new Map();
+  const answers = await index.byNameAndSize([...questions.values()]);
+  return new Map([...questions.keys()].map((key, i) => [key, answers[i] ?? []]));
+}
+
+export function questionKey(file: FileTask): string {
+  return `${file.file.length}/${file.name}`;
+}

@@ -1,0 +1,159 @@
+/** How a torrent ended: from the state of its files to the match that is handed on. */
+import { countBits, hasBit } from '../extent/bitfield.ts';
+import { type Extent, GAP, ZEROS } from '../extent/extent.ts';
+import { coalesce } from '../extent/extent-map.ts';
+import type { TorrentFile } from '../metainfo/metainfo.ts';
+import { touchedPieces } from '../metainfo/piece-layout.ts';
+import type { PlanSource } from '../plan/plan.ts';
+import type { Source } from './look.ts';
+import type { DecisionCode, FileMatch, TorrentMatch, VerifyLevel } from './match.ts';
+import type { FileTask, TorrentTask } from './torrent-task.ts';
+
+export function outcomeOf(
+  torrent: TorrentTask,
+  verify: VerifyLevel,
+  spares: ReadonlyMap<FileTask, Source>,
+): TorrentMatch {
+  const { metainfo, verified } = torrent;
+  const sources = new Sources();
+  const files = metainfo.files.map((file): FileMatch => {
+    const task = torrent.byIndex.get(file.index);
+    return task === undefined ? withoutSource(file) : outcomeOfFile(task, verify, sources);
+  });
+  for (const [task, spare] of spares) {
+    if (task.torrent === torrent && task.current !== undefined) sources.addSpare(task.current, spare);
+  }
+  let wantedBytes = 0;
+  let missingBytes = 0;
+  for (const [i, file] of metainfo.files.entries()) {
+    if (file.pad) continue;
+    wantedBytes += file.length;
+    for (const extent of files[i]?.extents ?? []) if (extent.source === GAP) missingBytes += extent.length;
+  }
+  const { exact } = torrent;
+  const original =
+    exact !== undefined &&
+    missingBytes === 0 &&
+    torrent.files.every(({ current }) => current !== undefined && exact.paths.has(current.path.toString('latin1')))
+      ? exact.directory
+      : undefined;
+  const verifiedPieces = countBits(verified);
+  return {
+    name: torrent.name,
+    metainfo,
+    verify,
+    sources: sources.list,
+    files,
+    verified,
+    verifiedPieces,
+    wantedBytes,
+    missingBytes,
+    reason: sentence(torrent, files, verifiedPieces),
+    ...(original === undefined ? {} : { original }),
+  };
+}
+
+/** Sources in the order in which they are first used; one an inode. */
+class Sources {
+  readonly list: (PlanSource & { readonly spares: number[] })[] = [];
+  readonly #byInode = new Map<string, number>();
+
+  indexOf({ path, identity, inode }: Source): number {
+    let index = this.#byInode.get(inode);
+    if (index === undefined) {
+      index = this.list.push({ path, ...identity, spares: [] }) - 1;
+      this.#byInode.set(inode, index);
+    }
+    return index;
+  }
+
+  addSpare(source: Source, spare: Source): void {
+    const spares = this.list[this.indexOf(source)]?.spares;
+    const index = this.indexOf(spare);
+    if (spares?.includes(index) === false) spares.push(index);
+  }
+}
+
+function withoutSource(file: TorrentFile): FileMatch {
+  if (file.pad) {
+    const extents = whole(file.length, ZEROS);
+    return { status: 'pad', mode: 'none', code: 'pad', reason: 'A pad file: zeros.', extents };
+  }
+  if (file.symlink !== undefined) {
+    return { status: 'mapped', mode: 'none', code: 'symlink', reason: 'A symlink.', extents: whole(file.length, GAP) };
+  }
+  return { status: 'mapped', mode: 'none', code: 'empty', reason: 'It has no bytes.', extents: [] };
+}
+
+function outcomeOfFile(task: FileTask, verify: VerifyLevel, sources: Sources): FileMatch {
+  const { file, current } = task;
+  if (current === undefined) {
+    const { code, reason } = task.failure ?? { code: 'no-candidate', reason: 'No file has its name and size.' };
+    return { status: 'missing', mode: 'none', code, reason, extents: whole(file.length, GAP) };
+  }
+  const extents = extentsOf(task, current, sources);
+  const { mode } = current;
+  const gaps = extents.filter(({ source }) => source === GAP);
+  if (gaps.length > 0) {
+    const bytes = gaps.reduce((sum, { length }) => sum + length, 0);
+    const status = bytes === file.length ? 'missing' : 'partial';
+    const reason = `${bytes} of its ${file.length} bytes are in pieces that failed${status === 'partial' ? ': gaps' : ''}.`;
+    return { status, mode: status === 'missing' ? 'none' : mode, code: 'pieces-failed', reason, extents };
+  }
+  return { status: 'mapped', mode, ...grounds(task, verify), extents };
+}
+
+function grounds(task: FileTask, verify: VerifyLevel): { code: DecisionCode; reason: string } {
+  const { torrent } = task;
+  const touched = touchedPieces(torrent.metainfo, task.file.index);
+  let agreed = 0;
+  for (let i = 0; i < touched.count; i++) if (hasBit(torrent.verified, touched.first + i)) agreed++;
+  if (torrent.hashable && agreed === touched.count) return { code: 'verified', reason: 'All its pieces agree.' };
+  if (agreed > 0) return { code: 'probed', reason: `${agreed} of its ${touched.count} pieces were hashed and agree.` };
+  const why = !torrent.hashable
+    ? 'a v2 torrent has no SHA-1 pieces'
+    : verify === 'none'
+      ? 'nothing was hashed'
+      : 'its pieces hold bytes of files that are missing, too';
+  return { code: 'believed', reason: `Name and size agree; ${why}.` };
+}
+
+function extentsOf(task: FileTask, current: Source, sources: Sources): Extent[] {
+  const { file, own, owners, gapPieces } = task;
+  const split = gapPieces.size > 0 || owners?.some((owner) => owner !== owners[0]) === true;
+  if (!split) return whole(file.length, sources.indexOf(owners?.[0] ?? current));
+  const { metainfo, verified } = task.torrent;
+  const touched = touchedPieces(metainfo, file.index);
+  const parts: Extent[] = [];
+  for (let piece = touched.first; piece < touched.first + touched.count; piece++) {
+    const from = Math.max(piece * metainfo.pieceLength - file.offset, 0);
+    const to = Math.min((piece + 1) * metainfo.pieceLength - file.offset, file.length);
+    // A shared piece that could not be asked about goes with the own piece beside it.
+    const at = Math.min(Math.max(piece - own.first, 0), own.count - 1);
+    const proven = hasBit(verified, piece) || owners === undefined || owners[at] !== undefined;
+    const source = !proven || gapPieces.has(piece) ? undefined : task.sourceOf(piece);
+    parts.push({
+      offset: from,
+      length: to - from,
+      source: source === undefined ? GAP : sources.indexOf(source),
+      sourceOffset: source === undefined ? 0 : from,
+    });
+  }
+  return coalesce(parts);
+}
+
+function whole(length: number, source: number): Extent[] {
+  return length === 0 ? [] : [{ offset: 0, length, source, sourceOffset: 0 }];
+}
+
+function sentence({ metainfo, files }: TorrentTask, matches: readonly FileMatch[], verifiedPieces: number): string {
+  const bad = files.filter(({ file }) => {
+    const status = matches[file.index]?.status;
+    return status === 'missing' || status === 'partial';
+  });
+  const [first] = bad;
+  const pieces = `${verifiedPieces} of ${metainfo.pieceCount} pieces verified`;
+  if (first === undefined) return `All files were found; ${pieces}.`;
+  const why = matches[first.file.index]?.reason ?? '';
+  return `${bad.length} of ${files.length} files are not complete; ${pieces}. The first, ${first.shown}: ${why}`;
+}

@@ -1,0 +1,52 @@
+/**
+ * Spares: a second file with the same bytes, known when the first one goes. Only after every piece of the first was
+ * verified, and every one of these pieces was hashed again with the spare in its place.
+ */
+import { hasBit } from '../extent/bitfield.ts';
+import { touchedPieces } from '../metainfo/piece-layout.ts';
+import type { Looker, Source } from './look.ts';
+import type { PieceHasher } from './piece-hashing.ts';
+import type { FileTask, TorrentTask } from './torrent-task.ts';
+
+/** At most one a file: hashing a duplicate costs as much as hashing the file. */
+export async function findSpares(
+  torrents: readonly TorrentTask[],
+  hasher: PieceHasher,
+  looker: Looker,
+): Promise<ReadonlyMap<FileTask, Source>> {
+  const wanted: { readonly task: FileTask; readonly spare: Source }[] = [];
+  for (const { files } of torrents) {
+    for (const task of files) {
+      if (!isVerified(task)) continue;
+      const [spare] = task.alternatives(looker, 1);
+      if (spare !== undefined) wanted.push({ task, spare });
+    }
+  }
+  const questions = wanted.flatMap(({ task, spare }) =>
+    piecesOf(task).map((piece) => ({
+      torrent: task.torrent,
+      piece,
+      sourceOf: (other: FileTask) => (other === task ? spare : other.sourceOf(piece)),
+    })),
+  );
+  const answers = await hasher.ask(questions);
+  const spares = new Map<FileTask, Source>();
+  let next = 0;
+  for (const { task, spare } of wanted) {
+    const { count } = touchedPieces(task.torrent.metainfo, task.file.index);
+    if (answers.slice(next, next + count).every((answer) => answer?.agrees === true)) spares.set(task, spare);
+    next += count;
+  }
+  return spares;
+}
+
+function piecesOf({ torrent, file }: FileTask): number[] {
+  const { first, count } = touchedPieces(torrent.metainfo, file.index);
+  return Array.from({ length: count }, (_, i) => first + i);
+}
+
+function isVerified(task: FileTask): boolean {
+  const { current, owners } = task;
+  if (current === undefined || owners?.some((owner) => owner !== current) === true) return false;
+  return piecesOf(task).every((piece) => hasBit(task.torrent.verified, piece));
+}

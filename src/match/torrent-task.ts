@@ -1,0 +1,189 @@
+/** A torrent while it is being matched: what each file has found, what it may still try, and what is proven. */
+import type { CollectionFile } from '../collection/collection.ts';
+import { normaliseName } from '../collection/names.ts';
+import { emptyBitfield } from '../extent/bitfield.ts';
+import type { Metainfo, TorrentFile } from '../metainfo/metainfo.ts';
+import type { PieceRange } from '../metainfo/piece-layout.ts';
+import type { Looker, Source } from './look.ts';
+import type { MatchMode } from './match.ts';
+import { type PieceShares, sharePieces } from './own-pieces.ts';
+
+/** A candidate before it is looked at. */
+export interface Proposal {
+  readonly file: CollectionFile;
+  readonly mode: MatchMode;
+}
+
+/** A proposal that was looked at and is what the index said. */
+export interface Chosen extends Source {
+  readonly mode: MatchMode;
+}
+
+export interface Failure {
+  readonly code: 'no-candidate' | 'not-in-release' | 'changed' | 'hash-mismatch';
+  readonly reason: string;
+}
+
+/** Candidates tried for one file: each may cost reading pieces. */
+const MAX_TRIED = 32;
+
+export class FileTask {
+  readonly torrent: TorrentTask;
+  readonly file: TorrentFile;
+  readonly own: PieceRange;
+  /** Normalised. */
+  readonly name: string;
+  /** Normalised names of its folders, the nearest first; the torrent's own name last. */
+  readonly folders: readonly string[];
+  /** Still to try, the best first. */
+  queue: Proposal[] = [];
+  current: Chosen | undefined;
+  /** Own pieces were hashed as far as the verify level asks for, or there are none. */
+  judged = false;
+  /** `full`: who holds each own piece, proven. Absent until something is. */
+  owners: (Chosen | undefined)[] | undefined;
+  /** Pieces with bytes of it that agreed. */
+  provenPieces = 0;
+  /** Pieces with bytes of it that were hashed and did not agree, with what is mapped now. */
+  failedPieces = 0;
+  /** Shared pieces of which its bytes are not believed. */
+  readonly gapPieces = new Set<number>();
+  failure: Failure | undefined;
+  readonly #tried = new Set<string>();
+
+  constructor(torrent: TorrentTask, file: TorrentFile, own: PieceRange) {
+    this.torrent = torrent;
+    this.file = file;
+    this.own = own;
+    const { metainfo } = torrent;
+    const last = file.path.length - 1;
+    this.name = normaliseName(file.path[last] ?? '');
+    const folders = file.path.slice(0, last).map(normaliseName).toReversed();
+    this.folders = metainfo.multi ? [...folders, normaliseName(metainfo.name)] : folders;
+  }
+
+  get shown(): string {
+    return this.file.path.join('/');
+  }
+
+  /**
+   * Takes the next candidate that is what the index said: one that no other file of the torrent has, if there is
+   * any. False when none is left; `failure` then says why.
+   */
+  advance(looker: Looker): boolean {
+    this.#release();
+    let shared: { proposal: Proposal; chosen: Chosen } | undefined;
+    const later: Proposal[] = [];
+    const queue = this.queue;
+    for (const [i, proposal] of queue.entries()) {
+      const chosen = this.#look(proposal, looker);
+      if (chosen === undefined) continue;
+      if (!this.torrent.taken.has(chosen.inode)) {
+        if (shared !== undefined) later.unshift(shared.proposal);
+        this.queue = [...later, ...queue.slice(i + 1)];
+        this.#take(chosen);
+        return true;
+      }
+      if (shared === undefined) shared = { proposal, chosen };
+      else later.push(proposal);
+    }
+    this.queue = later;
+    if (shared !== undefined) this.#take(shared.chosen);
+    return shared !== undefined;
+  }
+
+  /** The next candidates, looked at, without taking any. */
+  alternatives(looker: Looker, most: number): Chosen[] {
+    const found: Chosen[] = [];
+    const inodes = new Set<string>();
+    for (const proposal of this.queue) {
+      if (found.length >= most) break;
+      const chosen = this.#look(proposal, looker);
+      if (chosen === undefined || chosen.inode === this.current?.inode || inodes.has(chosen.inode)) continue;
+      inodes.add(chosen.inode);
+      found.push(chosen);
+    }
+    return found;
+  }
+
+  adopt(chosen: Chosen): void {
+    this.#release();
+    this.#take(chosen);
+  }
+
+  drop(failure: Failure): void {
+    this.#release();
+    this.failure = failure;
+  }
+
+  /** The current candidate's bytes were hashed and are not the file's. */
+  reject(reason: string): void {
+    this.failure = { code: 'hash-mismatch', reason };
+  }
+
+  /** Who supplies the bytes at `offset` of the file, as far as it is decided. */
+  sourceOf(piece: number): Chosen | undefined {
+    if (this.owners === undefined || this.own.count === 0) return this.current;
+    const at = Math.min(Math.max(piece - this.own.first, 0), this.own.count - 1);
+    return this.owners[at] ?? this.current;
+  }
+
+  #look(proposal: Proposal, looker: Looker): Chosen | undefined {
+    const source = looker.look(proposal.file);
+    if ('refused' in source) {
+      this.failure ??= { code: 'changed', reason: `${proposal.file.path.toString()} ${source.refused}.` };
+      return undefined;
+    }
+    if (this.#tried.has(source.inode)) return undefined;
+    return { ...source, mode: proposal.mode };
+  }
+
+  #take(chosen: Chosen): void {
+    this.current = chosen;
+    this.#tried.add(chosen.inode);
+    if (this.#tried.size >= MAX_TRIED) this.queue = [];
+    const { taken } = this.torrent;
+    taken.set(chosen.inode, (taken.get(chosen.inode) ?? 0) + 1);
+  }
+
+  #release(): void {
+    const { current } = this;
+    if (current === undefined) return;
+    this.current = undefined;
+    const { taken } = this.torrent;
+    const users = (taken.get(current.inode) ?? 1) - 1;
+    if (users > 0) taken.set(current.inode, users);
+    else taken.delete(current.inode);
+  }
+}
+
+export class TorrentTask {
+  readonly name: string;
+  readonly metainfo: Metainfo;
+  readonly shares: PieceShares;
+  /** Files that want bytes: no pads, no symlinks, nothing empty. */
+  readonly files: readonly FileTask[];
+  /** By file index. */
+  readonly byIndex: ReadonlyMap<number, FileTask>;
+  readonly verified: Buffer;
+  /** Inodes that supply files of this torrent, and how many files each. */
+  readonly taken = new Map<string, number>();
+  /** The folder in which the torrent's name lies, by the exact mode: its first proposal. */
+  exact: { readonly directory: Buffer; readonly paths: ReadonlySet<string> } | undefined;
+
+  constructor(name: string, metainfo: Metainfo) {
+    this.name = name;
+    this.metainfo = metainfo;
+    this.shares = sharePieces(metainfo);
+    this.verified = emptyBitfield(metainfo.pieceCount);
+    this.files = metainfo.files
+      .filter((file) => !file.pad && file.symlink === undefined && file.length > 0)
+      .map((file) => new FileTask(this, file, this.shares.own[file.index] ?? { first: 0, count: 0 }));
+    this.byIndex = new Map(this.files.map((task) => [task.file.index, task]));
+  }
+
+  /** SHA-1 proves something here: a v2-only torrent has merkle trees instead. */
+  get hashable(): boolean {
+    return this.metainfo.version !== 'v2';
+  }
+}

@@ -1,0 +1,128 @@
+/**
+ * Pieces with bytes of several files: what proves files too small for a piece of their own.
+ *
+ * Such a piece can only be asked about when all its files have a source. When it does not agree:
+ *
+ * 1. A file is *proven* when any piece with bytes of it agreed. The piece's files that are not proven are suspects.
+ * 2. Other candidates of the suspects are tried, in each combination up to a limit: the first that agrees is taken.
+ * 3. If none agrees, the suspects are to blame, all of them: not one of their bytes is proven. They become missing.
+ *    The proven files keep their bytes there, unverified.
+ * 4. Where there is no suspect, it cannot be told whose bytes are wrong: all bytes of the piece become gaps.
+ */
+import { setBit } from '../extent/bitfield.ts';
+import type { Looker } from './look.ts';
+import { filesOfPiece, type PieceHasher } from './piece-hashing.ts';
+import type { Chosen, FileTask, TorrentTask } from './torrent-task.ts';
+
+/** Combinations of candidates hashed for one piece. */
+const MAX_VARIANTS = 64;
+const MAX_ALTERNATIVES = 8;
+
+export async function verifyShared(
+  torrents: readonly TorrentTask[],
+  level: 'probe' | 'full',
+  hasher: PieceHasher,
+  looker: Looker,
+  /** Adds candidates of modes that these files have not been through. */
+  proposeMore: (suspects: readonly FileTask[]) => Promise<void>,
+): Promise<void> {
+  const questions = torrents.flatMap((torrent) =>
+    torrent.shares.shared
+      .filter((piece) => level === 'full' || filesOfPiece(torrent, piece).some(({ own }) => own.count === 0))
+      .map((piece) => ({ torrent, piece, sourceOf: (task: FileTask) => task.sourceOf(piece) })),
+  );
+  const answers = await hasher.ask(questions);
+  const failing = new Map<TorrentTask, number[]>();
+  for (const [i, { torrent, piece }] of questions.entries()) {
+    const answer = answers[i];
+    if (answer?.agrees === true) prove(torrent, piece);
+    else if (answer !== undefined) failing.set(torrent, [...(failing.get(torrent) ?? []), piece]);
+  }
+  if (failing.size === 0) return;
+  const suspects = [...failing].flatMap(([torrent, pieces]) => pieces.flatMap((piece) => suspectsOf(torrent, piece)));
+  await proposeMore([...new Set(suspects)]);
+  for (const [torrent, pieces] of failing) {
+    blame(torrent, await solve(torrent, pieces, hasher, looker));
+  }
+}
+
+/** The pieces that no combination of candidates makes agree. */
+async function solve(
+  torrent: TorrentTask,
+  failing: readonly number[],
+  hasher: PieceHasher,
+  looker: Looker,
+): Promise<readonly number[]> {
+  let left = failing;
+  for (let changed = true; changed && left.length > 0; ) {
+    changed = false;
+    const still: number[] = [];
+    for (const piece of left) {
+      if (await solvePiece(torrent, piece, hasher, looker)) changed = true;
+      else still.push(piece);
+    }
+    left = still;
+  }
+  return left;
+}
+
+async function solvePiece(torrent: TorrentTask, piece: number, hasher: PieceHasher, looker: Looker): Promise<boolean> {
+  const suspects = suspectsOf(torrent, piece);
+  // Also with the candidates as they are: another piece may have changed one of them since.
+  const choices = suspects.map((task) => [
+    ...(task.current === undefined ? [] : [task.current]),
+    ...task.alternatives(looker, MAX_ALTERNATIVES),
+  ]);
+  const variants = combinations(choices, MAX_VARIANTS).map(
+    (variant) => new Map(variant.map((chosen, i) => [suspects[i], chosen])),
+  );
+  const answers = await hasher.ask(
+    variants.map((variant) => ({
+      torrent,
+      piece,
+      sourceOf: (task: FileTask) => variant.get(task) ?? task.sourceOf(piece),
+    })),
+  );
+  const found = variants[answers.findIndex((answer) => answer?.agrees === true)];
+  if (found === undefined) return false;
+  for (const [task, chosen] of found) if (task !== undefined && task.current !== chosen) task.adopt(chosen);
+  prove(torrent, piece);
+  return true;
+}
+
+function prove(torrent: TorrentTask, piece: number): void {
+  setBit(torrent.verified, piece);
+  for (const task of filesOfPiece(torrent, piece)) task.provenPieces++;
+}
+
+function suspectsOf(torrent: TorrentTask, piece: number): FileTask[] {
+  return filesOfPiece(torrent, piece).filter(({ provenPieces }) => provenPieces === 0);
+}
+
+function blame(torrent: TorrentTask, failed: readonly number[]): void {
+  const guilty = new Map<FileTask, number>();
+  for (const piece of failed) {
+    const suspects = suspectsOf(torrent, piece);
+    for (const task of suspects) guilty.set(task, piece);
+    if (suspects.length > 0) continue;
+    for (const task of filesOfPiece(torrent, piece)) task.gapPieces.add(piece);
+  }
+  for (const [task, piece] of guilty) {
+    task.drop({
+      code: 'hash-mismatch',
+      reason: `Piece ${piece}, which it shares with its neighbours, has other bytes with every candidate tried.`,
+    });
+  }
+}
+
+/** At most `most` ways to take one of each list, those with the fewest steps from the firsts first. */
+export function combinations(choices: readonly (readonly Chosen[])[], most: number): Chosen[][] {
+  let found: { picked: Chosen[]; steps: number }[] = [{ picked: [], steps: 0 }];
+  for (const list of choices) {
+    found = found
+      .flatMap(({ picked, steps }) => list.map((chosen, i) => ({ picked: [...picked, chosen], steps: steps + i })))
+      .toSorted((a, b) => a.steps - b.steps)
+      .slice(0, most);
+  }
+  return found.map(({ picked }) => picked);
+}

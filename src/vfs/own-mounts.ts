@@ -1,0 +1,53 @@
+/**
+ * Mounts of autotorrent, ours and other servers': no source lies on one. A server that read its own mount would wait
+ * for itself, two that read each other's for each other, beyond SIGKILL.
+ */
+import { AutotorrentError } from '../errors.ts';
+import type { PlanSource } from '../plan/plan.ts';
+import { isAtOrBelow, type MountedAt, OUR_TYPE, readMounts } from '../posix/mountinfo.ts';
+
+/** How long a look at the mounts is believed. */
+const FRESH_MS = 1000;
+
+export class OwnMounts {
+  #mounts: readonly MountedAt[] = [];
+  #lookedAt = Number.NEGATIVE_INFINITY;
+  #looking: Promise<void> | undefined;
+
+  /** Looks again where the last look is older than a second. */
+  async refresh(): Promise<void> {
+    if (performance.now() - this.#lookedAt < FRESH_MS) return;
+    this.#looking ??= this.#look().finally(() => {
+      this.#looking = undefined;
+    });
+    await this.#looking;
+  }
+
+  async #look(): Promise<void> {
+    this.#mounts = (await readMounts()).filter((mount) => mount.type === OUR_TYPE);
+    this.#lookedAt = performance.now();
+  }
+
+  /** By its path, before it is opened. */
+  holdsPath(path: Buffer): boolean {
+    return this.#mounts.some((mount) => isAtOrBelow(path, mount.path));
+  }
+
+  /** By `Stats.dev`: finds what a symlink hides from `holdsPath`. */
+  holdsDevice(dev: number): boolean {
+    return this.#mounts.some((mount) => mount.dev === dev);
+  }
+
+  /** Hands a plan's sources on; throws AutotorrentError('UNSUPPORTED') at the first that lies on such a mount. */
+  async *refuse(sources: Iterable<PlanSource> | AsyncIterable<PlanSource>): AsyncGenerator<PlanSource, void, undefined> {
+    await this.refresh();
+    for await (const source of sources) {
+      if (this.holdsPath(source.path) || this.holdsDevice(source.dev)) {
+        throw new AutotorrentError('UNSUPPORTED', `${source.path.toString()} lies on a mount of autotorrent itself`, {
+          hint: 'Take the folder of the mount out of [disks], and run autotorrent rebuild.',
+        });
+      }
+      yield source;
+    }
+  }
+}

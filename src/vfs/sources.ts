@@ -1,0 +1,209 @@
+/**
+ * The sources that open files read from: opened once each, looked at again at most once a second, replaced by a spare
+ * when they are not what was recorded.
+ *
+ * The order when a source is not as recorded: it is opened again by its path, three times within 300 ms (a disk that
+ * wakes, a file that is just being moved back); then its spares; then EIO. A source that was found broken is tried once
+ * at each further open, without waiting, and at most once a second while a file is open.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { messageOf, PosixError } from '../errors.ts';
+import type { Logger } from '../logger.ts';
+import type { SourceRecord } from '../store/record.ts';
+import type { OwnMounts } from './own-mounts.ts';
+import { SourceFile } from './source-file.ts';
+
+/** How long a look at a source is believed: the window of invariant 2. */
+export const FRESH_MS = 1000;
+const TRIES = 3;
+const PAUSE_MS = 150;
+/** Descriptors held open. A file whose descriptor had to go is opened again by its path at the next read. */
+const OPEN_LIMIT = 512;
+
+/** A source that is not what was recorded. */
+export interface BrokenSource {
+  readonly id: number;
+  readonly path: Buffer;
+  readonly reason: string;
+  readonly sinceMs: number;
+  /** The copy that is served instead; absent where reads fail. */
+  readonly spare?: Buffer;
+}
+
+interface Trouble extends BrokenSource {
+  readonly triedAt: number;
+  /** It opens as recorded, and reading fails: a disk that is dying. Only a read that succeeds ends this. */
+  readonly unreadable: boolean;
+}
+
+export class SourceFiles {
+  readonly #record: (id: number) => SourceRecord | undefined;
+  readonly #ownMounts: OwnMounts;
+  readonly #logger: Logger;
+  /** In the order of use, the longest unused first. */
+  readonly #open = new Map<number, SourceFile>();
+  readonly #resolving = new Map<number, Promise<SourceFile>>();
+  readonly #broken = new Map<number, Trouble>();
+
+  constructor(record: (id: number) => SourceRecord | undefined, ownMounts: OwnMounts, logger: Logger) {
+    this.#record = record;
+    this.#ownMounts = ownMounts;
+    this.#logger = logger;
+  }
+
+  get openCount(): number {
+    return this.#open.size;
+  }
+
+  get broken(): readonly BrokenSource[] {
+    return [...this.#broken.values()].map(({ triedAt: _, unreadable: __, ...broken }) => broken);
+  }
+
+  /**
+   * A file that holds the bytes of source `id`, looked at within the last second, or now where `look` says so. It may
+   * have been closed again by the time a caller goes on: look at `closed`. Throws PosixError('EIO').
+   */
+  async serve(id: number, look = false): Promise<SourceFile> {
+    const running = this.#resolving.get(id);
+    if (running !== undefined) return await running;
+    const resolving = this.#resolve(id, look).finally(() => this.#resolving.delete(id));
+    this.#resolving.set(id, resolving);
+    return await resolving;
+  }
+
+  /** A read of it failed or ended too early: it is opened anew before it is used again. */
+  distrust(file: SourceFile): void {
+    this.#drop(file);
+  }
+
+  /** It opens, and cannot be read: a spare from now on. Throws PosixError('EIO') where there is none. */
+  async replace(id: number, failed: SourceFile, reason: string): Promise<SourceFile> {
+    const record = this.#record(id);
+    if (record === undefined) throw new PosixError('EIO', reason);
+    const spare = await this.#firstSpare(record, failed.id);
+    this.#failed(id, record, reason, spare, true);
+    if (spare === undefined) throw new PosixError('EIO', reason);
+    return spare;
+  }
+
+  /** A read of source `id` itself succeeded. */
+  confirm(id: number): void {
+    if (this.#broken.size > 0) this.#healed(id);
+  }
+
+  retain(file: SourceFile): void {
+    file.users++;
+  }
+
+  release(file: SourceFile): void {
+    file.users--;
+    if (file.users <= 0) this.#drop(file);
+  }
+
+  close(): void {
+    for (const file of this.#open.values()) file.close();
+    this.#open.clear();
+  }
+
+  async #resolve(id: number, look: boolean): Promise<SourceFile> {
+    const trouble = this.#broken.get(id);
+    const known = this.#open.get(id);
+    if (known !== undefined) {
+      const fresh = !look && performance.now() - known.checkedAt < FRESH_MS;
+      if (fresh || (await known.check())) return this.#used(known);
+      this.#drop(known);
+    } else if (trouble !== undefined && trouble.spare === undefined && performance.now() - trouble.triedAt < FRESH_MS) {
+      throw new PosixError('EIO', trouble.reason);
+    }
+    const record = this.#record(id);
+    if (record === undefined) throw new PosixError('EIO', `source ${id} is not in the store`);
+    let reason = '';
+    const tries = trouble === undefined ? TRIES : 1;
+    for (let i = 0; i < tries; i++) {
+      if (i > 0) await sleep(PAUSE_MS);
+      try {
+        const file = await this.#openOne(id, record);
+        if (trouble?.unreadable !== true) this.#healed(id);
+        return file;
+      } catch (error) {
+        reason = messageOf(error);
+      }
+    }
+    const spare = await this.#firstSpare(record);
+    this.#failed(id, record, reason, spare, false);
+    if (spare === undefined) throw new PosixError('EIO', reason);
+    return spare;
+  }
+
+  async #firstSpare(record: SourceRecord, except?: number): Promise<SourceFile | undefined> {
+    for (const id of record.spares) {
+      if (id === except) continue;
+      const known = this.#open.get(id);
+      if (known !== undefined && (await known.check())) return this.#used(known);
+      const spare = this.#record(id);
+      if (spare === undefined) continue;
+      try {
+        return await this.#openOne(id, spare);
+      } catch (error) {
+        this.#logger.debug(`${spare.path.toString()} cannot stand in: ${messageOf(error)}`);
+      }
+    }
+    return undefined;
+  }
+
+  async #openOne(id: number, record: SourceRecord): Promise<SourceFile> {
+    const file = await SourceFile.open(id, record, this.#ownMounts);
+    const other = this.#open.get(id);
+    if (other !== undefined && !other.closed) {
+      // As a spare and by itself at the same time.
+      file.close();
+      return this.#used(other);
+    }
+    this.#open.set(id, file);
+    this.#makeRoom();
+    return file;
+  }
+
+  #used(file: SourceFile): SourceFile {
+    this.#open.delete(file.id);
+    this.#open.set(file.id, file);
+    return file;
+  }
+
+  #makeRoom(): void {
+    if (this.#open.size <= OPEN_LIMIT) return;
+    for (const file of this.#open.values()) {
+      if (file.busy > 0) continue;
+      this.#drop(file);
+      return;
+    }
+  }
+
+  #drop(file: SourceFile): void {
+    if (this.#open.get(file.id) === file) this.#open.delete(file.id);
+    file.close();
+  }
+
+  #healed(id: number): void {
+    const trouble = this.#broken.get(id);
+    if (trouble === undefined) return;
+    this.#broken.delete(id);
+    this.#logger.info(`${trouble.path.toString()} is as it was recorded again, and is served`);
+  }
+
+  #failed(id: number, record: SourceRecord, reason: string, spare: SourceFile | undefined, unreadable: boolean): void {
+    const before = this.#broken.get(id);
+    this.#broken.set(id, {
+      id,
+      path: record.path,
+      reason,
+      sinceMs: before?.sinceMs ?? Date.now(),
+      triedAt: performance.now(),
+      unreadable,
+      ...(spare === undefined ? {} : { spare: spare.record.path }),
+    });
+    if (before !== undefined && (before.spare === undefined) === (spare === undefined)) return;
+    const instead = spare === undefined ? 'reads of it fail' : `${spare.record.path.toString()} is served instead`;
+    this.#logger.warn(`${record.path.toString()} is not served: ${reason}; ${instead}`);
+  }
+}

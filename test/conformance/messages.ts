@@ -1,0 +1,19 @@
+/** What the suite says to the process that serves the mount, and what that answers. */
+import type { FileSystemStatus } from '../../src/vfs/file-system.ts';
+import type { Plan } from '../../src/plan/plan.ts';
+
+export interface ServeOptions {
+  readonly mountPoint: string;
+  readonly statePath: string;
+  readonly readOnly?: boolean;
+}
+
+export type Request =
+  | { readonly do: 'create'; readonly plan: Plan }
+  | { readonly do: 'addNames'; readonly infoHash: string; readonly names: readonly (readonly string[] | undefined)[] }
+  | { readonly do: 'remove'; readonly infoHash: string }
+  | { readonly do: 'status' }
+  | { readonly do: 'unmount' };
+
+/** In the order of the requests; the first one tells how mounting went. */
+export type Reply = { readonly ok: true; readonly status?: FileSystemStatus } | { readonly failed: string };

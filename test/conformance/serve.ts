@@ -1,0 +1,75 @@
+/**
+ * Serves a store on a mount, in a process of its own: nothing may touch a mount from the process that serves it.
+ * The first message is `ServeOptions`. It ends when the mount ends, and on SIGTERM.
+ */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Level } from 'level';
+import { messageOf } from '../../src/errors.ts';
+import { createFuseNativeDriver } from '../../src/fuse/native/driver.ts';
+import { createLogger } from '../../src/logger.ts';
+import { loadLibc } from '../../src/posix/libc.ts';
+import { Store } from '../../src/store/store.ts';
+import { FileSystem } from '../../src/vfs/file-system.ts';
+import { OwnMounts } from '../../src/vfs/own-mounts.ts';
+import type { Reply, Request, ServeOptions } from './messages.ts';
+
+const logger = createLogger('info');
+const reply = (message: Reply): void => void process.send?.(message);
+
+async function serve({ mountPoint, statePath, readOnly = false }: ServeOptions): Promise<void> {
+  await mkdir(statePath, { recursive: true });
+  const level = new Level<Buffer, Buffer>(join(statePath, 'store'), { keyEncoding: 'buffer', valueEncoding: 'buffer' });
+  await level.open();
+  const libc = loadLibc(logger);
+  const store = await Store.open(level, { logger });
+  const ownMounts = new OwnMounts();
+  const fileSystem = new FileSystem({
+    ...{ store, libc, logger, ownMounts, statePath, umask: 0o022 },
+    owner: { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 },
+  });
+  const driver = createFuseNativeDriver({ libc, logger });
+  const mount = await driver.mount(fileSystem, { mountPoint, readOnly, allowOther: process.getuid?.() === 0 });
+  process.on('SIGTERM', () => void mount.unmount());
+  process.on('message', (message) => void answer(message as Request).then(reply));
+  reply({ ok: true });
+  await mount.ended;
+  fileSystem.close();
+  await store.close();
+  await level.close();
+  process.disconnect?.();
+
+  async function answer(request: Request): Promise<Reply> {
+    try {
+      switch (request.do) {
+        case 'create': {
+          const { plan } = request;
+          await store.createEntry({ ...plan, sources: ownMounts.refuse(plan.sources) });
+          await store.markAdded(plan.infoHash);
+          return { ok: true };
+        }
+        case 'addNames':
+          await store.addNames(request.infoHash, request.names);
+          return { ok: true };
+        case 'remove':
+          await store.removeEntry(request.infoHash);
+          return { ok: true };
+        case 'status':
+          return { ok: true, status: await fileSystem.status() };
+        case 'unmount':
+          await mount.unmount();
+          return { ok: true };
+      }
+    } catch (error) {
+      return { failed: messageOf(error) };
+    }
+  }
+}
+
+process.once('message', (options) => {
+  serve(options as ServeOptions).catch((error: unknown) => {
+    reply({ failed: messageOf(error) });
+    process.exitCode = 1;
+    process.disconnect?.();
+  });
+});

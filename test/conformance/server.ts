@@ -1,0 +1,96 @@
+/** The test's side of `serve.ts`. */
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import type { Plan } from '../../src/plan/plan.ts';
+import type { FileSystemStatus } from '../../src/vfs/file-system.ts';
+import type { Reply, Request, ServeOptions } from './messages.ts';
+
+export class Server {
+  readonly #child: ChildProcess;
+  readonly #waiting: ((reply: Reply) => void)[] = [];
+  readonly #ended: Promise<unknown>;
+  /** What it wrote to standard error. */
+  log = '';
+
+  private constructor(child: ChildProcess) {
+    this.#child = child;
+    this.#ended = once(child, 'exit');
+    child.on('message', (reply) => this.#waiting.shift()?.(reply as Reply));
+    child.on('exit', () => {
+      for (const waiting of this.#waiting) waiting({ failed: 'the server has ended' });
+    });
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      this.log += text;
+    });
+  }
+
+  /** Rejects with the server's words where it cannot mount. */
+  static async start(options: ServeOptions): Promise<Server> {
+    const child = fork(fileURLToPath(new URL('serve.js', import.meta.url)), {
+      serialization: 'advanced',
+      stdio: ['ignore', 'inherit', 'pipe', 'ipc'],
+    });
+    const server = new Server(child);
+    try {
+      await server.#send(options);
+    } catch (error) {
+      await server.#ended;
+      throw error;
+    }
+    return server;
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? -1;
+  }
+
+  async #send(message: Request | ServeOptions): Promise<FileSystemStatus | undefined> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) throw new Error('the server has ended');
+    const reply = await new Promise<Reply>((resolve) => {
+      this.#waiting.push(resolve);
+      this.#child.send(message);
+    });
+    if ('failed' in reply) throw new Error(reply.failed);
+    return reply.status;
+  }
+
+  async create(plan: Plan): Promise<void> {
+    await this.#send({ do: 'create', plan });
+  }
+
+  async addNames(infoHash: string, names: readonly (readonly string[] | undefined)[]): Promise<void> {
+    await this.#send({ do: 'addNames', infoHash, names });
+  }
+
+  async remove(infoHash: string): Promise<void> {
+    await this.#send({ do: 'remove', infoHash });
+  }
+
+  async status(): Promise<FileSystemStatus> {
+    const status = await this.#send({ do: 'status' });
+    if (status === undefined) throw new Error('the server answered without a status');
+    return status;
+  }
+
+  /** The exit code, or the signal that ended it. */
+  async ended(): Promise<number | string | null> {
+    await this.#ended;
+    return this.#child.exitCode ?? this.#child.signalCode;
+  }
+
+  async unmount(): Promise<number | string | null> {
+    await this.#send({ do: 'unmount' });
+    return await this.ended();
+  }
+
+  async signal(signal: 'SIGTERM' | 'SIGKILL'): Promise<number | string | null> {
+    this.#child.kill(signal);
+    return await this.ended();
+  }
+
+  /** For an after hook: whatever state it is in, it ends. */
+  async stop(): Promise<void> {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) await this.signal('SIGTERM');
+  }
+}

@@ -1,0 +1,105 @@
+/** Runs a match over real files, and checks on each what must hold for all. */
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { closeSync, mkdtempSync, openSync, readSync } from 'node:fs';
+import { join } from 'node:path';
+import { after } from 'node:test';
+import { hasBit } from '../../src/extent/bitfield.ts';
+import { createHashPool } from '../../src/hash/piscina-pool.ts';
+import { silentLogger } from '../../src/logger.ts';
+import type { MatchMode, TorrentMatch, VerifyLevel } from '../../src/match/match.ts';
+import { type MatchDependencies, matchTorrents } from '../../src/match/match-torrents.ts';
+import type { Metainfo } from '../../src/metainfo/metainfo.ts';
+import { pieceSpans } from '../../src/metainfo/piece-layout.ts';
+import { decodePlan, encodePlan } from '../../src/plan/codec.ts';
+import { makePlan } from '../../src/plan/make-plan.ts';
+import { type Files, temporaryFolder, writeFiles } from './fixtures.ts';
+import { NaiveIndex } from './naive-index.ts';
+
+export interface Setting extends Partial<Pick<MatchDependencies, 'refuseDevice' | 'signal' | 'onProgress'>> {
+  readonly scanModes?: readonly MatchMode[];
+  readonly verify?: VerifyLevel;
+  /** Done after the index was built. */
+  readonly later?: (disk: string) => void;
+}
+
+export const ALL_MODES: readonly MatchMode[] = ['exact', 'unsplitable', 'normal'];
+
+export type Found = TorrentMatch & {
+  readonly disk: string;
+  /** By file: the first source, below the disk. */
+  readonly from: readonly (string | undefined)[];
+};
+
+export interface Bench {
+  /** An empty folder. */
+  disk(): string;
+  /** Matches with what lies in `disk`. */
+  run(disk: string, metainfos: readonly Metainfo[], setting?: Setting): Promise<{ found: Found[]; calls: string[] }>;
+  /** Matches one torrent with `files` on a disk of its own. */
+  match(files: Files, metainfo: Metainfo, setting?: Setting): Promise<Found>;
+}
+
+/** To be called once in a suite. */
+export function matchBench(): Bench {
+  const base = temporaryFolder();
+  const pool = createHashPool({ threads: 2 });
+  after(() => pool.close());
+  const disk = (): string => mkdtempSync(join(base, 'disk-'));
+  const run: Bench['run'] = async (disk, metainfos, setting = {}) => {
+    const { scanModes = ['unsplitable', 'normal'], verify = 'none', later, ...rest } = setting;
+    const index = new NaiveIndex(disk);
+    later?.(disk);
+    const matches = await matchTorrents(
+      metainfos.map((metainfo, i) => ({ name: `t${i}`, metainfo })),
+      { index, pool, options: { scanModes, verify }, logger: silentLogger, refuseDevice: () => false, ...rest },
+    );
+    for (const match of matches) checkInvariants(match);
+    const found = matches.map((match): Found => {
+      const from = match.files.map(({ extents }) => {
+        const source = extents.find((extent) => extent.source >= 0)?.source;
+        return source === undefined ? undefined : match.sources[source]?.path.toString().slice(disk.length + 1);
+      });
+      return Object.assign(match, { disk, from });
+    });
+    return { found, calls: index.calls };
+  };
+  const match: Bench['match'] = async (files, metainfo, setting) => {
+    const { found } = await run(writeFiles(disk(), files), [metainfo], setting);
+    assert.ok(found[0] !== undefined);
+    return found[0];
+  };
+  return { disk, run, match };
+}
+
+/** Every match makes a sound plan, and what is called verified is right when read and hashed in another way. */
+function checkInvariants(match: TorrentMatch): void {
+  const plan = makePlan(match, 1);
+  assert.deepEqual(decodePlan(encodePlan(plan)).files, plan.files);
+  const { metainfo } = match;
+  for (let piece = 0; piece < metainfo.pieceCount; piece++) {
+    if (!hasBit(match.verified, piece)) continue;
+    const hash = createHash('sha1');
+    for (const span of pieceSpans(metainfo, piece)) {
+      hash.update(readMatched(match, span.file).subarray(span.offset, span.offset + span.length));
+    }
+    assert.deepEqual(hash.digest(), metainfo.pieces.subarray(piece * 20, piece * 20 + 20), `piece ${piece}`);
+  }
+}
+
+/** A file's bytes as the match maps them. */
+export function readMatched(match: TorrentMatch, file: number): Buffer {
+  const out = Buffer.alloc(match.metainfo.files[file]?.length ?? 0);
+  for (const { offset, length, source, sourceOffset } of match.files[file]?.extents ?? []) {
+    const path = match.sources[source]?.path;
+    if (path === undefined) continue;
+    const fd = openSync(path, 'r');
+    readSync(fd, out, offset, length, sourceOffset);
+    closeSync(fd);
+  }
+  return out;
+}
+
+export const statuses = ({ files }: TorrentMatch): string[] => files.map(({ status }) => status);
+export const codes = ({ files }: TorrentMatch): string[] => files.map(({ code }) => code);
+export const modes = ({ files }: TorrentMatch): string[] => files.map(({ mode }) => mode);

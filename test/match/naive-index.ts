@@ -1,0 +1,91 @@
+/** The collection index's contract over a real folder, with plain loops: what the real one must agree with. */
+import { lstatSync, readdirSync } from 'node:fs';
+import type { CollectionFile, CollectionIndex, FolderRef, FolderTree } from '../../src/collection/collection.ts';
+import { normaliseName } from '../../src/collection/names.ts';
+import { isReleaseFolder, isReleasePart } from '../../src/collection/release.ts';
+
+interface Folder extends FolderRef {
+  readonly name: Buffer;
+  readonly parent: Folder | undefined;
+  release: number | null;
+}
+
+const unasked = (): Promise<never> => Promise.reject(new Error('no mode asks this'));
+
+export class NaiveIndex implements CollectionIndex {
+  /** Batches asked, by method: matching must not ask a file at a time. */
+  readonly calls: string[] = [];
+  readonly byName = unasked;
+  readonly bySize = unasked;
+  readonly byInode = unasked;
+  readonly #folders: Folder[] = [];
+  readonly #files: CollectionFile[] = [];
+  readonly #byNameAndSize = new Map<string, CollectionFile[]>();
+
+  constructor(disk: string) {
+    this.#scan(Buffer.from(disk), Buffer.from(''), undefined);
+    const names = new Map<number, string[]>();
+    for (const file of this.#files) names.set(file.folder, [...(names.get(file.folder) ?? []), file.name.toString()]);
+    for (const folder of this.#folders) {
+      if (!isReleaseFolder(names.get(folder.id) ?? [])) continue;
+      let root = folder;
+      while (isReleasePart(root.name.toString()) && root.parent !== undefined) root = root.parent;
+      if (root.parent !== undefined) root.release = root.id;
+    }
+    for (const [i, file] of this.#files.entries()) {
+      let release: number | null = null;
+      for (let at = this.#folders[file.folder]; at !== undefined; at = at.parent) release ??= at.release;
+      const found = { ...file, release };
+      this.#files[i] = found;
+      const key = `${file.size}/${normaliseName(file.name)}`;
+      this.#byNameAndSize.set(key, [...(this.#byNameAndSize.get(key) ?? []), found]);
+    }
+  }
+
+  async byNameAndSize(questions: readonly { name: string; size: number }[]): Promise<CollectionFile[][]> {
+    this.calls.push('byNameAndSize');
+    return questions.map(({ name, size }) => this.#byNameAndSize.get(`${size}/${name}`) ?? []);
+  }
+
+  async releases(names: readonly string[]): Promise<FolderRef[][]> {
+    this.calls.push('releases');
+    return names.map((name) => this.#folders.filter((f) => f.release === f.id && normaliseName(f.name) === name));
+  }
+
+  async folders(names: readonly Buffer[]): Promise<FolderRef[][]> {
+    this.calls.push('folders');
+    return names.map((name) => this.#folders.filter((folder) => folder.name.equals(name)));
+  }
+
+  async trees(ids: readonly number[]): Promise<FolderTree[]> {
+    this.calls.push('trees');
+    return ids.flatMap((id) => {
+      const root = this.#folders[id];
+      if (root === undefined) return [];
+      const files = this.#files.flatMap((file) => {
+        const relative = [file.name];
+        let at = this.#folders[file.folder];
+        for (; at !== undefined && at !== root; at = at.parent) relative.unshift(at.name);
+        return at === root ? [{ file, relative }] : [];
+      });
+      return [{ root, name: root.name, files }];
+    });
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  #scan(path: Buffer, name: Buffer, parent: Folder | undefined): void {
+    const folder: Folder = { id: this.#folders.length, path, name, parent, release: null };
+    this.#folders.push(folder);
+    for (const entry of readdirSync(path, { withFileTypes: true, encoding: 'buffer' })) {
+      const child = Buffer.concat([path, Buffer.from('/'), entry.name]);
+      if (entry.isDirectory()) this.#scan(child, entry.name, folder);
+      else if (entry.isFile()) {
+        const { size } = lstatSync(child);
+        this.#files.push({ folder: folder.id, path: child, name: entry.name, size, release: null });
+      }
+    }
+  }
+}
