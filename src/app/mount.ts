@@ -9,10 +9,12 @@ import { readFile } from 'node:fs/promises';
 import type { Config } from '../config/config.ts';
 import { AutotorrentError } from '../errors.ts';
 import type { Mount } from '../fuse/driver.ts';
-import { createNativeDriver } from '../fuse/native/driver.ts';
+import { createFuseNativeDriver } from '../fuse/native/driver.ts';
 import type { Logger } from '../logger.ts';
+import { loadLibc } from '../posix/libc.ts';
 import { Store } from '../store/store.ts';
-import { Vfs } from '../vfs/vfs.ts';
+import { FileSystem } from '../vfs/file-system.ts';
+import { OwnMounts } from '../vfs/own-mounts.ts';
 import { openLevel } from './open-level.ts';
 import { ServedStore } from './served-store.ts';
 import { statePaths } from './state-paths.ts';
@@ -61,16 +63,21 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
     undo.push(async () => db.close());
     const store = await Store.open(db, { logger });
     undo.push(async () => store.close());
-    const vfs = new Vfs(store, {
-      stateFolder: config.statePath,
+    const libc = loadLibc(logger);
+    const ownMounts = new OwnMounts();
+    const fileSystem = new FileSystem({
+      store,
+      libc,
+      ownMounts,
+      statePath: config.statePath,
       owner: config.owner ?? { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 },
       umask: config.umask,
       logger,
     });
-    undo.push(async () => vfs.close());
+    undo.push(async () => fileSystem.close());
     const allowOther = request.allowOther ?? (await othersAllowed());
-    const driver = createNativeDriver({ logger });
-    const mount = await driver.mount(vfs, {
+    const driver = createFuseNativeDriver({ libc, logger });
+    const mount = await driver.mount(fileSystem, {
       mountPoint: config.storePath,
       allowOther,
       readOnly: request.readOnly,
@@ -79,9 +86,13 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
 
     const asked = new AbortController();
     const facts = { mountPoint: config.storePath, driver: driver.name, visibleTo: visibility(allowOther) };
-    const served = new ServedStore(store, vfs, { ...facts, version: request.version, startedMs: Date.now() }, () =>
-      asked.abort(),
-    );
+    const served = new ServedStore({
+      store,
+      fileSystem,
+      ownMounts,
+      facts: { ...facts, version: request.version, startedMs: Date.now() },
+      shutdown: () => asked.abort(),
+    });
     const control = await request.startControlServer(served, paths.socket, logger);
     // Not part of `undo`: whoever asked for the shutdown waits on its connection until everything else has ended.
     try {

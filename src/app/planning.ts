@@ -2,7 +2,7 @@
  * From torrents to plans: opens the collection index for as long as it is needed, matches a batch, hashes what
  * `verify` asks for, and lets go of the index again, since other commands and configurations share it.
  */
-import { openIndex } from '../collection/level-index.ts';
+import { openIndex } from '../collection/open-index.ts';
 import type { Config } from '../config/config.ts';
 import type { HashProgress } from '../hash/hash-pool.ts';
 import { createHashPool } from '../hash/piscina-pool.ts';

@@ -10,7 +10,8 @@ import { type Extent, GAP, ZEROS } from '../extent/extent.ts';
 import { PlanReader } from '../plan/codec.ts';
 import type { Entry } from '../store/entry.ts';
 import type { Store, StoredFile } from '../store/store.ts';
-import type { Vfs } from '../vfs/vfs.ts';
+import type { FileSystem } from '../vfs/file-system.ts';
+import type { OwnMounts } from '../vfs/own-mounts.ts';
 import type { EntryMessage, ExtentMessage, FileMessage, NamesRequest, StatusMessage } from './control/messages.ts';
 import { shownPath } from './shown-path.ts';
 
@@ -25,18 +26,29 @@ export interface ServerFacts {
 /** The shortest beginning of an info hash that names an entry. */
 const SHORTEST_PREFIX = 8;
 
+export interface ServedStoreParts {
+  readonly store: Store;
+  readonly fileSystem: FileSystem;
+  readonly ownMounts: OwnMounts;
+  readonly facts: ServerFacts;
+  /** Begins the server's end. */
+  readonly shutdown: () => void;
+}
+
 export class ServedStore {
   readonly #store: Store;
-  readonly #vfs: Vfs;
+  readonly #fileSystem: FileSystem;
+  readonly #ownMounts: OwnMounts;
   readonly #facts: ServerFacts;
   /** Begins the server's end. */
   readonly shutdown: () => void;
 
-  constructor(store: Store, vfs: Vfs, facts: ServerFacts, shutdown: () => void) {
-    this.#store = store;
-    this.#vfs = vfs;
-    this.#facts = facts;
-    this.shutdown = shutdown;
+  constructor(parts: ServedStoreParts) {
+    this.#store = parts.store;
+    this.#fileSystem = parts.fileSystem;
+    this.#ownMounts = parts.ownMounts;
+    this.#facts = parts.facts;
+    this.shutdown = parts.shutdown;
   }
 
   async status(): Promise<StatusMessage> {
@@ -47,7 +59,7 @@ export class ServedStore {
       if (entry.state === 'adding') adding++;
     }
     const { version, driver, mountPoint, visibleTo, startedMs } = this.#facts;
-    const counters = this.#vfs.status();
+    const { broken, ...counters } = await this.#fileSystem.status();
     return {
       version,
       pid: process.pid,
@@ -57,6 +69,17 @@ export class ServedStore {
       uptime_seconds: Math.round((Date.now() - startedMs) / 1000),
       entries,
       adding,
+      opens: counters.opens,
+      open_handles: counters.openFiles,
+      reads: counters.reads,
+      bytes_read: counters.bytesRead,
+      read_errors: counters.errors,
+      broken_sources: broken.map(({ path, reason, spare }) => ({
+        path: path.toString('utf8'),
+        reason,
+        ...(spare === undefined ? {} : { served_from: spare.toString('utf8') }),
+      })),
+      broken_entries: [...(await this.#brokenEntries())].toSorted(),
     };
   }
 
@@ -90,7 +113,11 @@ export class ServedStore {
     const { header } = reader;
     const entry =
       directory === undefined
-        ? await this.#store.createEntry({ ...header, sources: reader.sources(), files: reader.files() })
+        ? await this.#store.createEntry({
+            ...header,
+            sources: this.#ownMounts.refuse(reader.sources()),
+            files: reader.files(),
+          })
         : await this.#store.createExternal({ ...header, directory, torrentName: torrentNameOf(reader) });
     return this.#message(entry, new Set());
   }
@@ -131,8 +158,10 @@ export class ServedStore {
     return found[0];
   }
 
+  /** By name: those with bytes that cannot be served. What a spare supplies is served. */
   async #brokenEntries(): Promise<ReadonlySet<string>> {
-    return new Set();
+    const { broken } = await this.#fileSystem.status();
+    return new Set(broken.filter(({ spare }) => spare === undefined).flatMap(({ entries }) => entries));
   }
 
   #message(entry: Entry, broken: ReadonlySet<string>): EntryMessage {

@@ -1,16 +1,24 @@
 /** `autotorrent unmount`: stops the server of a configuration, or removes what a killed one has left. */
 import type { Config } from '../config/config.ts';
-import { removeStaleMount } from '../fuse/native/stale-mount.ts';
+import { mountsAt, realMountPoint } from '../fuse/mount-point.ts';
+import { unmount } from '../fuse/unmount.ts';
+import type { Logger } from '../logger.ts';
+import { loadLibc } from '../posix/libc.ts';
+import { OUR_TYPE } from '../posix/mountinfo.ts';
 import { findServer } from './server-connection.ts';
 
 /** `stopped`: a server ended and its mount with it. `stale`: a mount without a server was removed. */
 export type UnmountOutcome = 'stopped' | 'stale' | 'nothing';
 
-export async function unmountStore(config: Config): Promise<UnmountOutcome> {
+/** Anything else that is mounted at `store_path` is left alone. @throws AutotorrentError('MOUNT') */
+export async function unmountStore(config: Config, logger: Logger): Promise<UnmountOutcome> {
   const server = await findServer(config);
   if (server !== undefined) {
     await server.shutdown();
     return 'stopped';
   }
-  return (await removeStaleMount(config.storePath)) ? 'stale' : 'nothing';
+  const mounts = await mountsAt(await realMountPoint(config.storePath));
+  if (mounts.at(-1)?.type !== OUR_TYPE) return 'nothing';
+  await unmount(config.storePath, loadLibc(logger));
+  return 'stale';
 }

@@ -2,7 +2,7 @@
  * The original's flags. As there, they combine in one call, done in the order test, rebuild, add; and the exit code
  * says that they were done, whatever became of each torrent.
  */
-import { resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { createConfig } from '../config/create.ts';
 import type { CommandContext } from './command.ts';
 import { add } from './commands/add.ts';
@@ -40,7 +40,10 @@ export async function runOriginal(
   if (flags.rebuild !== undefined) {
     const { rebuild } = await import('./commands/rebuild.ts');
     // Bare -r of the original emptied its index first; an incremental scan of all disks ends in the same state.
-    await rebuild(context, flags.rebuild === true ? [] : flags.rebuild, {});
+    // Its paths were relative to the configuration's folder, unlike those of `rebuild`.
+    const folder = dirname((await context.config()).file);
+    const paths = flags.rebuild === true ? [] : flags.rebuild.map((path) => resolve(folder, path));
+    await rebuild(context, paths, {});
   }
   if (flags.addfile !== undefined) {
     await add(context, flags.addfile, {

@@ -16,11 +16,11 @@ import type { AddRequest, FileResume } from './client.ts';
 const TO_CREATE = -1;
 const TO_CHECK = -3;
 
-export interface LibtorrentResume {
+export type LibtorrentResume = {
   /** The piece count where all are there, else one bit a piece. */
   readonly bitfield: number | Buffer;
   readonly files: readonly { readonly completed: number; readonly mtime: number; readonly priority: 1 }[];
-}
+};
 
 /** Undefined where nothing may be believed, or where `resume` does not fit the torrent: rTorrent then checks it all. */
 export function libtorrentResume(

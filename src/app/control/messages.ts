@@ -82,7 +82,12 @@ export interface StatusMessage {
   readonly reads: number;
   readonly bytes_read: number;
   readonly read_errors: number;
-  readonly broken_sources: readonly { readonly path: string; readonly reason: string }[];
+  /** Sources that are not what they were when they were matched; `served_from`: the copy that is served instead. */
+  readonly broken_sources: readonly {
+    readonly path: string;
+    readonly reason: string;
+    readonly served_from?: string;
+  }[];
   readonly broken_entries: readonly string[];
 }
 

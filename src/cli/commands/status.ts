@@ -2,6 +2,7 @@
 import type { StatusMessage } from '../../app/control/messages.ts';
 import { bytes, duration } from '../../app/quantities.ts';
 import { requireServer } from '../../app/server-connection.ts';
+import { printable } from '../../logger.ts';
 import type { CommandContext } from '../command.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 
@@ -10,7 +11,7 @@ export async function status(context: CommandContext): Promise<ExitCode> {
   const server = await requireServer(await context.config());
   const message = await server.status();
   if (terminal.json) terminal.printJson(message);
-  else for (const line of lines(message)) terminal.print(line);
+  else for (const line of lines(message)) terminal.print(printable(line));
   return EXIT.done;
 }
 
@@ -23,6 +24,9 @@ function lines(status: StatusMessage): string[] {
     `reads    ${status.reads} of ${bytes(status.bytes_read)}, ${status.read_errors} failed; ` +
       `${status.opens} opens, ${status.open_handles} open now`,
     ...status.broken_entries.map((name) => `broken   ${name}`),
-    ...status.broken_sources.map(({ path, reason }) => `broken   ${path}: ${reason}`),
+    ...status.broken_sources.map(
+      ({ path, reason, served_from: spare }) =>
+        `source   ${path}: ${reason}${spare === undefined ? '' : `; ${spare} is served instead`}`,
+    ),
   ];
 }

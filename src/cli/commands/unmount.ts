@@ -5,7 +5,7 @@ import { EXIT, type ExitCode } from '../exit-codes.ts';
 
 export async function unmount(context: CommandContext): Promise<ExitCode> {
   const config = await context.config();
-  const outcome = await unmountStore(config);
+  const outcome = await unmountStore(config, context.terminal.logger);
   const said = {
     stopped: `Unmounted ${config.storePath}: its server has ended`,
     stale: `Removed the mount at ${config.storePath} that a killed server had left`,
