@@ -160,24 +160,29 @@ interface PlacedFile {
  * those of real torrents do (`.pad/16384`): one run of zeros is as good as another.
  */
 export function checkTree(files: readonly PlacedFile[]): void {
-  // NUL is in no name and smaller than anything, so that what lies below a path follows right after it.
-  const keys = files.map((file) => (file.path.length === 1 ? file.path[0]! : file.path.join('\0')));
-  const order = keys.map((_, index) => index).toSorted((a, b) => compare(keys[a]!, keys[b]!));
+  // In this order what lies below a path follows right after it, so that neighbours are all there is to compare.
+  const order = files.toSorted((a, b) => comparePaths(a.path, b.path));
   for (let i = 1; i < order.length; i++) {
-    const upper = keys[order[i - 1]!]!;
-    const lower = keys[order[i]!]!;
-    if (!lower.startsWith(upper)) continue;
-    if (lower[upper.length] === '\0') refuse(`${quote(upper.replaceAll('\0', '/'))} is both a file and a folder`);
-    if (lower.length > upper.length) continue;
-    const one = files[order[i - 1]!]!;
-    const other = files[order[i]!]!;
+    const one = order[i - 1]!;
+    const other = order[i]!;
+    if (!beginsWith(other.path, one.path)) continue;
+    if (other.path.length > one.path.length) refuse(`${quote(one.path.join('/'))} is both a file and a folder`);
     if (one.pad && other.pad && one.length === other.length) continue;
     refuse(`two files have the same path: ${quote(one.path.join('/'))}`);
   }
 }
 
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
+function comparePaths(a: readonly string[], b: readonly string[]): number {
+  const length = Math.min(a.length, b.length);
+  for (let i = 0; i < length; i++) if (a[i] !== b[i]) return a[i]! < b[i]! ? -1 : 1;
+  return a.length - b.length;
+}
+
+function beginsWith(path: readonly string[], upper: readonly string[]): boolean {
+  if (path.length < upper.length) return false;
+  // From the end: neighbours mostly differ in their last part.
+  for (let i = upper.length - 1; i >= 0; i--) if (path[i] !== upper[i]) return false;
+  return true;
 }
 
 function refuseLong(bytes: Buffer): never {
