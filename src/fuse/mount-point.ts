@@ -5,7 +5,7 @@
  * so that a client that starts first fails instead of downloading everything again.
  */
 import { constants } from 'node:fs';
-import { type FileHandle, lstat, mkdir, open, readdir, readlink, realpath, stat } from 'node:fs/promises';
+import { type FileHandle, lstat, mkdir, open, readdir, readlink, realpath, stat, statfs } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { AutotorrentError, errnoOf, messageOf } from '../errors.ts';
 import type { Logger } from '../logger.ts';
@@ -120,13 +120,16 @@ async function refuseUnlessStale(mountPoint: string, mounted: MountedAt): Promis
   });
 }
 
-/** A mount of another process, so a thread of ours may wait for it. */
+/**
+ * A mount of another process, so a thread of ours may wait for it. statfs, because the kernel asks the server each
+ * time; stat is answered from its cache for a second after the server's death.
+ */
 async function isStale(mountPoint: string): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<boolean>((resolve) => {
     timer = setTimeout(() => resolve(false), PROBE_MS);
   });
-  const answered = stat(mountPoint).then(
+  const answered = statfs(mountPoint).then(
     () => false,
     (error: unknown) => errnoOf(error) === 'ENOTCONN',
   );

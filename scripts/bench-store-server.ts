@@ -1,0 +1,28 @@
+/** Our mount for `bench-mount.ts`: `node bench-store-server.js STATE MOUNTPOINT`; says `ready`, ends with SIGTERM. */
+import { join } from 'node:path';
+import { Level } from 'level';
+import { createFuseNativeDriver } from '../src/fuse/native/driver.ts';
+import { createLogger } from '../src/logger.ts';
+import { loadLibc } from '../src/posix/libc.ts';
+import { Store } from '../src/store/store.ts';
+import { FileSystem } from '../src/vfs/file-system.ts';
+import { OwnMounts } from '../src/vfs/own-mounts.ts';
+
+const [statePath = '', mountPoint = ''] = process.argv.slice(2);
+const logger = createLogger('warn');
+const level = new Level<Buffer, Buffer>(join(statePath, 'store'), { keyEncoding: 'buffer', valueEncoding: 'buffer' });
+await level.open();
+const libc = loadLibc(logger);
+const store = await Store.open(level, { logger });
+const fileSystem = new FileSystem({
+  ...{ store, libc, logger, statePath, ownMounts: new OwnMounts(), owner: { uid: 0, gid: 0 }, umask: 0o022 },
+});
+const driver = createFuseNativeDriver({ libc, logger });
+const mount = await driver.mount(fileSystem, { mountPoint, allowOther: false, readOnly: false });
+process.on('SIGTERM', () => void mount.unmount());
+process.send?.('ready');
+await mount.ended;
+fileSystem.close();
+await store.close();
+await level.close();
+process.exit(0);
