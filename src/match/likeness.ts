@@ -165,17 +165,23 @@ function byPlaceAndWords(
 ): CollectionFile[] {
   const words = new Set(normaliseName(file.torrent.metainfo.name).split(WORD_END));
   const wanted = file.file.rawPath.at(-1);
-  const scored = candidates.map((candidate) => ({
-    candidate,
-    bytes: places.get(placeOf(file, candidate, folders)) ?? 0,
-    words: countWords(folders.of(candidate), words),
-    exact: wanted !== undefined && candidate.name.equals(wanted) ? 1 : 0,
-  }));
-  return scored
+  // Counting words is dear, and few candidates lie in equally good places.
+  const counts = new Map<CollectionFile, number>();
+  const wordsOf = (candidate: CollectionFile): number => {
+    const count = counts.get(candidate) ?? countWords(folders.of(candidate), words);
+    counts.set(candidate, count);
+    return count;
+  };
+  return candidates
+    .map((candidate) => ({
+      candidate,
+      bytes: places.get(placeOf(file, candidate, folders)) ?? 0,
+      exact: wanted !== undefined && candidate.name.equals(wanted) ? 1 : 0,
+    }))
     .toSorted(
       (a, b) =>
         b.bytes - a.bytes ||
-        b.words - a.words ||
+        wordsOf(b.candidate) - wordsOf(a.candidate) ||
         b.exact - a.exact ||
         Buffer.compare(a.candidate.path, b.candidate.path),
     )
