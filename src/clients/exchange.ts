@@ -157,5 +157,7 @@ export function wrongFormat(endpoint: Endpoint, body: Buffer, expected: string):
 }
 
 export function withoutCredentials(url: string): string {
+  // With a `/` in the password it is no URL, and the password does not end where it should.
+  if (/^https?:/i.test(url) && !URL.canParse(url)) return url.replace(/^(https?:\/\/).*@/i, '$1');
   return url.replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/?#]*@/i, '$1');
 }

@@ -2,7 +2,8 @@
  * XML-RPC calls as bytes, through the `xmlrpc` package's own serializer and deserializer: its client speaks no SCGI
  * and knows no limits, so the transports are ours.
  */
-import { createRequire } from 'node:module';
+import Deserializer, { type Source } from 'xmlrpc/lib/deserializer.js';
+import serializer from 'xmlrpc/lib/serializer.js';
 
 export type XmlRpcParam = string | number | Buffer | readonly XmlRpcParam[] | { readonly [name: string]: XmlRpcParam };
 
@@ -18,21 +19,6 @@ export class XmlRpcFault extends Error {
     this.faultString = text;
   }
 }
-
-interface Source {
-  setEncoding(): void;
-  on(): void;
-  pipe(parser: { write(text: string): void; end(): void }): void;
-}
-interface Deserializer {
-  deserializeMethodResponse(source: Source, done: (error: unknown, value?: unknown) => void): void;
-}
-
-// The package's `lib` has no types.
-const load = createRequire(import.meta.url);
-const serializer: { serializeMethodCall(method: string, params: readonly XmlRpcParam[]): string } =
-  load('xmlrpc/lib/serializer');
-const DeserializerOf: new () => Deserializer = load('xmlrpc/lib/deserializer');
 
 export function encodeCall(method: string, params: readonly XmlRpcParam[]): Buffer {
   return Buffer.from(serializer.serializeMethodCall(method, params));
@@ -54,7 +40,7 @@ export function decodeReply(body: Buffer): unknown {
       parser.end();
     },
   };
-  new DeserializerOf().deserializeMethodResponse(source, (error, value) => {
+  new Deserializer().deserializeMethodResponse(source, (error, value) => {
     outcome ??= { error, value };
   });
   if (outcome === undefined) throw new Error('the reply has no value');

@@ -84,6 +84,10 @@ describe('Transmission with a password', () => {
     for (const url of ['', 'localhost:9091', 'scgi://x', 'http://']) {
       assert.throws(() => createClient({ client: 'transmission', url }), { code: 'CONFIG' }, url);
     }
+    assert.throws(
+      () => createClient({ client: 'transmission', url: 'http://me:hunter/2@host' }),
+      (error: Error) => !error.message.includes('hunter') && error.message.includes('http://host'),
+    );
   });
 });
 
@@ -204,6 +208,18 @@ describe('Transmission and names that only it changes', () => {
     await assert.rejects(client.add({ metainfo, directory: daemon.downloads }), {
       code: 'CLIENT',
       message: /two files of the torrent under one name/,
+    });
+    assert.deepEqual(await client.list([metainfo.infoHash]), []);
+  });
+
+  it('says that it takes no hybrid torrent', async () => {
+    const client = createClient({ client: 'transmission', url: daemon.url });
+    const content = bytes(5, 1);
+    const info = { 'meta version': 2, 'file tree': { h: { '': { length: 5, 'pieces root': Buffer.alloc(32, 1) } } } };
+    const metainfo = torrentFor({ name: 'h', announce: ANNOUNCE, content, info }, { version: 'hybrid' });
+    await assert.rejects(client.add({ metainfo, directory: daemon.downloads }), {
+      code: 'UNSUPPORTED',
+      message: /hybrid/,
     });
     assert.deepEqual(await client.list([metainfo.infoHash]), []);
   });
