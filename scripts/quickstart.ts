@@ -8,6 +8,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createClient } from '../src/clients/create.ts';
 import { parseMetainfo } from '../src/metainfo/parse.ts';
 import { type Autotorrent, autotorrentIn } from '../test/harness/autotorrent.ts';
@@ -73,6 +74,8 @@ async function main(): Promise<void> {
   say(`   ${server.output().trim()}`);
   await command(autotorrent, 'add', demo.folder);
   await waitUntilSeeding(autotorrent, demo);
+  // rTorrent asks a tracker once: by then it must know the seeder.
+  for (const { infoHash } of demo.torrents) await tracker.seeded(infoHash);
   await command(autotorrent, 'list');
   await command(autotorrent, 'show', demo.torrents[1]?.infoHash.slice(0, 8) ?? '');
 
@@ -123,6 +126,8 @@ async function download(leecher: { readonly url: string; readonly downloads: str
     for (const { raw, infoHash } of demo.torrents) {
       await client.add({ metainfo: parseMetainfo(raw), directory: leecher.downloads });
       await client.start(infoHash);
+      // Transmission refuses a handshake while another from the same address is going on.
+      await sleep(1500);
     }
     const began = Date.now();
     await waitUntil(

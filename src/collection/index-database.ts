@@ -10,7 +10,7 @@ import type { Level } from 'level';
 import { AutotorrentError, messageOf } from '../errors.ts';
 
 /** Opened and closed by the caller, with any encodings. */
-export type LevelDatabase = Level<string, string>;
+export type LevelDatabase = Level<Buffer, Buffer>;
 
 export const KIND = {
   state: 0,
