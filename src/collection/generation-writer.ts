@@ -138,7 +138,10 @@ export class GenerationWriter {
   }
 
   async #putPostings(kind: PostingKind, columns: PostingColumns, holds: (row: number) => boolean): Promise<void> {
-    const rows = sortedRows(columns, columns.k1.length).filter(holds);
+    const all = new Uint32Array(columns.k1.length);
+    let count = 0;
+    for (let row = 0; row < all.length; row++) if (holds(row)) all[count++] = row;
+    const rows = sortedRows(columns, all.subarray(0, count));
     await this.#putAll(postingPuts(this.#generation, kind, columns, rows));
   }
 

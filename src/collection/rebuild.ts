@@ -111,11 +111,12 @@ class Scan {
     this.#database = database;
     this.#options = options;
     this.#old = old;
-    this.#oldFolders = old === undefined ? undefined : new FolderStore(database, old.generation, old.ids);
     this.generation = (old?.generation ?? 0) + 1;
     // Which files are ignored is kept with their folder.
     const sameIgnored = JSON.stringify(old?.ignoreFiles) === JSON.stringify(options.ignoreFiles ?? []);
     this.#incremental = options.full !== true && sameIgnored;
+    const useful = old !== undefined && (this.#incremental || options.paths !== undefined);
+    this.#oldFolders = useful ? new FolderStore(database, old.generation, old.ids) : undefined;
     this.#writer = new GenerationWriter(database, this.generation);
   }
 
