@@ -77,7 +77,10 @@ describe('rebuild', () => {
     assert.equal((await index.rebuild({ ignoreFiles: ['*.NFO'] })).reused, 0);
     const open = await openIndex(index.db);
     const [names = []] = await open.byName([{ name: 'x.nfo', min: 0, max: 9 }]);
-    assert.deepEqual(names.map((file) => index.below(file)), ['r/x.nfo']);
+    assert.deepEqual(
+      names.map((file) => index.below(file)),
+      ['r/x.nfo'],
+    );
     assert.deepEqual(await open.byNameAndSize([{ name: 'one.nfo', size: 1 }]), [[]]);
     const [a] = (await open.folders([Buffer.from('a')]))[0] ?? [];
     const [tree] = await open.trees([a?.id ?? -1]);
@@ -210,7 +213,11 @@ describe('rebuild', () => {
     const state = JSON.parse((await index.db.get(key as never, { keyEncoding: 'view' } as never)) as string);
     for (const value of [JSON.stringify({ ...state, format: '0' }), '{"format":']) {
       await index.db.put(key as never, value, { keyEncoding: 'view' } as never);
-      for (const attempt of [openIndex(index.db), index.rebuild(), index.rebuild({ full: true, paths: [index.disk] })]) {
+      for (const attempt of [
+        openIndex(index.db),
+        index.rebuild(),
+        index.rebuild({ full: true, paths: [index.disk] }),
+      ]) {
         await assert.rejects(attempt, { code: 'INDEX', hint: 'run `autotorrent rebuild --full`' });
       }
       await index.rebuild({ full: true });

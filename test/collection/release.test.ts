@@ -36,7 +36,19 @@ describe('releases', () => {
   }
 
   it('knows the names of mere parts', () => {
-    for (const name of ['CD1', 'sample', 'Samples', 'Proof', 'vobsubs', 'Subtitles', 'sub', 'BDMV', 'BACKUP', 'Disc12', 'VIDEO_TS']) {
+    for (const name of [
+      'CD1',
+      'sample',
+      'Samples',
+      'Proof',
+      'vobsubs',
+      'Subtitles',
+      'sub',
+      'BDMV',
+      'BACKUP',
+      'Disc12',
+      'VIDEO_TS',
+    ]) {
       assert.ok(isReleasePart(name), name);
     }
     for (const name of ['CD0', 'CD10', 'Discovery.Channel.X', 'disc', 'Subway', 'samplesx', '']) {
