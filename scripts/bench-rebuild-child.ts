@@ -3,7 +3,7 @@ import { Level } from 'level';
 import { rebuild } from '../src/collection/rebuild.ts';
 
 const [location = '', disk = '', full] = process.argv.slice(2);
-const db = new Level<string, string>(location);
+const db = new Level(location);
 await db.open();
 const { files } = await rebuild(db, { disks: [disk], full: full === 'full' });
 await db.close();

@@ -42,9 +42,6 @@ export async function benchRebuild(): Promise<BenchRow[]> {
     };
     const small = measure(generate(100_000, 1), join(top, 'db-small'));
     const large = measure(generate(300_000, 2), join(top, 'db-large'));
-    const row = (name: string, value: number, reference: string, ratio: number, target: string): BenchRow => {
-      return { name, value, unit: 's', reference, ratio, target };
-    };
     return [
       row('rebuild --full, 100,000 files', small.full, 'find', small.full / small.find, '<= 4'),
       row('rebuild, 100,000 files, nothing changed', small.incremental, 'find', small.incremental / small.find, '-'),
@@ -63,6 +60,10 @@ export async function benchRebuild(): Promise<BenchRow[]> {
   }
 }
 
+function row(name: string, value: number, reference: string, ratio: number, target: string): BenchRow {
+  return { name, value, unit: 's', reference, ratio, target };
+}
+
 /** Medians in seconds; the commands take turns, so that what else the machine does hits them alike. */
 function measure(disk: string, db: string): Measured {
   const find: number[] = [];
@@ -75,7 +76,8 @@ function measure(disk: string, db: string): Measured {
     find.push(run('find', [disk, '-printf', '%s %p\n']).seconds);
     const built = run(process.execPath, [CHILD, db, disk, 'full']);
     full.push(built.seconds);
-    rss.push((JSON.parse(built.output) as { maxRssMiB: number }).maxRssMiB);
+    const { maxRssMiB }: { maxRssMiB: number } = JSON.parse(built.output);
+    rss.push(maxRssMiB);
     incremental.push(run(process.execPath, [CHILD, db, disk]).seconds);
   }
   return { find: median(find), full: median(full), incremental: median(incremental), maxRssMiB: median(rss) };

@@ -10,7 +10,7 @@ import type { Level } from 'level';
 import { AutotorrentError, messageOf } from '../errors.ts';
 
 /** Opened and closed by the caller, with any encodings. */
-export type LevelDatabase = Level<string, string>;
+export type LevelDatabase = Level;
 
 export const KIND = {
   state: 0,
@@ -100,7 +100,7 @@ export class IndexDatabase {
       throw damaged('its state cannot be read', error);
     }
     if (state.format !== FORMAT) {
-      const format = String(state.format);
+      const format = state.format;
       throw new AutotorrentError('INDEX', `the collection index is of another version (${format}, not ${FORMAT})`, {
         hint: REBUILD_FULL,
       });

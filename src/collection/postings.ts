@@ -54,20 +54,20 @@ function sortByDigit(
   const { length } = from;
   let digit = 0;
   for (let i = 0; i < length; i++) {
-    digit = ((words[(from[i] as number) * stride + word] as number) >>> shift) & mask;
-    starts[digit] = (starts[digit] as number) + 1;
+    digit = ((words[(from[i] ?? 0) * stride + word] ?? 0) >>> shift) & mask;
+    starts[digit] = (starts[digit] ?? 0) + 1;
   }
   if (starts[digit] === length) return false;
   let start = 0;
   for (let at = 0; at < DIGITS; at++) {
-    const n = starts[at] as number;
+    const n = starts[at] ?? 0;
     starts[at] = start;
     start += n;
   }
   for (let i = 0; i < length; i++) {
-    const row = from[i] as number;
-    digit = ((words[row * stride + word] as number) >>> shift) & mask;
-    const at = starts[digit] as number;
+    const row = from[i] ?? 0;
+    digit = ((words[row * stride + word] ?? 0) >>> shift) & mask;
+    const at = starts[digit] ?? 0;
     to[at] = row;
     starts[digit] = at + 1;
   }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { hashText, normaliseName } from '../../src/collection/names.ts';
 import { openIndex } from '../../src/collection/open-index.ts';
 import { isReleaseFolder } from '../../src/collection/release.ts';
@@ -15,6 +15,9 @@ interface Made {
 
 const nameOf = (path: string): string => path.slice(path.lastIndexOf('/') + 1);
 const folderOf = (path: string): string => path.slice(0, Math.max(0, path.lastIndexOf('/')));
+const same = (a: string, b: string): boolean => normaliseName(a) === normaliseName(b);
+/** Where a marked folder of the trees below has its root. */
+const rootOf = (f: string): string => (/^(?:a|rel)\/(?:CD1|Sample)$/.test(f) ? folderOf(f) : f);
 
 describe('the open index', () => {
   let index: TempIndex;
@@ -55,7 +58,6 @@ describe('the open index', () => {
         .filter(holds)
         .map((file) => file.path)
         .toSorted();
-    const same = (a: string, b: string): boolean => normaliseName(a) === normaliseName(b);
 
     const exact = files.map(({ path, size }) => ({ name: normaliseName(nameOf(path)), size }));
     for (const [i, found] of (await open.byNameAndSize(exact)).entries()) {
@@ -111,7 +113,6 @@ describe('the open index', () => {
       }
     }
     // The folders here that can be marked, with the roots that the rule gives them.
-    const rootOf = (f: string): string => (/^(?:a|rel)\/(?:CD1|Sample)$/.test(f) ? folderOf(f) : f);
     const marked = [...folders].filter((f) =>
       isReleaseFolder(files.filter((file) => folderOf(file.path) === f).map((file) => nameOf(file.path))),
     );

@@ -7,6 +7,10 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import { openIndex } from '../../src/collection/open-index.ts';
 import { TempIndex } from './temp-index.ts';
 
+const skips = (skipped: ReadonlyMap<string, { count: number }>): Record<string, number> =>
+  Object.fromEntries([...skipped].map(([reason, { count }]) => [reason, count]));
+const bytes = (text: string): Buffer => Buffer.from(text, 'latin1');
+
 describe('rebuild', () => {
   let index: TempIndex;
   beforeEach(() => {
@@ -22,8 +26,6 @@ describe('rebuild', () => {
     assert.equal(files.length, open.info().files);
     return files.map((file) => index.below(file)).toSorted();
   };
-  const skips = (skipped: ReadonlyMap<string, { count: number }>): Record<string, number> =>
-    Object.fromEntries([...skipped].map(([reason, { count }]) => [reason, count]));
 
   it('counts what it found', async () => {
     index.put({ 'a/one.mkv': 10, 'a/b/two.mkv': 0, 'three.mkv': 5_000_000_000, 'r/x.rar': 1, 'r/x.sfv': 2 });
@@ -153,7 +155,6 @@ describe('rebuild', () => {
   });
 
   it('keeps names that are not UTF-8', async () => {
-    const bytes = (text: string): Buffer => Buffer.from(text, 'latin1');
     const path = bytes(`${index.disk}/d\u00e9j\u00e0/caf\u00e9.bin`);
     index.putFile(path, 3);
     index.putFile(Buffer.from(`${index.disk}/東京/東.bin`), 4);
@@ -209,10 +210,11 @@ describe('rebuild', () => {
   it('refuses an index of another version, until told to replace it', async () => {
     index.put({ 'a/one': 1 });
     await index.rebuild();
-    const [key] = await index.db.keys({ keyEncoding: 'view' }).all();
-    const state = JSON.parse((await index.db.get(key as never, { keyEncoding: 'view' } as never)) as string);
+    const [key = new Uint8Array()] = await index.db.keys<Uint8Array>({ keyEncoding: 'view' }).all();
+    const stored = await index.db.get<Uint8Array, string>(key, { keyEncoding: 'view' });
+    const state: object = JSON.parse(stored);
     for (const value of [JSON.stringify({ ...state, format: '0' }), '{"format":']) {
-      await index.db.put(key as never, value, { keyEncoding: 'view' } as never);
+      await index.db.put<Uint8Array, string>(key, value, { keyEncoding: 'view' });
       for (const attempt of [
         openIndex(index.db),
         index.rebuild(),
