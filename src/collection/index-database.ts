@@ -14,7 +14,7 @@ export type LevelDatabase = Level;
 
 export const KIND = {
   state: 0,
-  /** A `FolderRecord`; the number is the folder's id. */
+  /** A page of `FolderRecord`s, each at a multiple of 8 bytes; `FolderTable` says where. */
   folder: 1,
   /** Blocks of `FolderTable`. */
   table: 2,
