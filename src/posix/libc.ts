@@ -4,10 +4,11 @@
  *
  * Native code is called with memory addresses: lengths are checked here, before the call.
  */
-import type { Logger } from '../logger.ts';
-import { messageOf } from '../errors.ts';
-import { createRequire } from 'node:module';
+
 import { closeSync, openSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { messageOf } from '../errors.ts';
+import type { Logger } from '../logger.ts';
 
 /** preadv2(2): answer from the page cache, or not at all. Linux 4.14, for reads of ordinary files. */
 const RWF_NOWAIT = 8;

@@ -4,11 +4,11 @@ import { type Database, del, put, type Write } from './database.ts';
 import { direntKey, direntsOf, extentsKey, inodeKey, linkKey, nameOfDirentKey } from './key.ts';
 import { Lru } from './lru.ts';
 import {
+  type DirentRecord,
   damaged,
   decodeDirent,
   decodeExtents,
   decodeInode,
-  type DirentRecord,
   encodeDirent,
   encodeInode,
   type Inode,

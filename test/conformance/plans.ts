@@ -35,6 +35,11 @@ export function planOf(name: string, sources: readonly PlanSource[], files: read
   return {
     ...{ name, sources, files, totalLength, missingBytes, verify: 'none' },
     infoHash: createHash('sha1').update(name).digest('hex'),
-    ...{ metainfo: Buffer.from(`metainfo of ${name}`), pieceCount: 10, pieceLength: 16384, verified: Buffer.from([0xff, 0x80]) },
+    ...{
+      metainfo: Buffer.from(`metainfo of ${name}`),
+      pieceCount: 10,
+      pieceLength: 16384,
+      verified: Buffer.from([0xff, 0x80]),
+    },
   };
 }

@@ -9,7 +9,7 @@
  * - Its unmount runs a shell with the path in it: ours is put in its place.
  * - It goes on after somebody else has unmounted: the mount table is watched.
  */
-import { accessSync, constants, openSync, closeSync } from 'node:fs';
+import { accessSync, closeSync, constants, openSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import type Fuse from 'fuse-native';
 import { AutotorrentError, errnoOf, messageOf } from '../../errors.ts';
