@@ -158,9 +158,17 @@ async function fillStore(
     const { dev, ino, size, mtimeMs } = await stat(source);
     const sources: PlanSource[] = [{ path: Buffer.from(source), dev, ino, size, mtimeMs, spares: [] }];
     await store.createEntry({
-      ...{ name, sources, files: planFiles(files, size, mtimeMs), totalLength: size + files, missingBytes: 0 },
-      ...{ infoHash: i.toString(16).padStart(40, '0'), metainfo: Buffer.from('de'), verify: 'none' },
-      ...{ pieceCount: 1, pieceLength: MIB, verified: Buffer.alloc(1) },
+      name,
+      sources,
+      files: planFiles(files, size, mtimeMs),
+      totalLength: size + files,
+      missingBytes: 0,
+      infoHash: i.toString(16).padStart(40, '0'),
+      metainfo: Buffer.from('de'),
+      verify: 'none',
+      pieceCount: 1,
+      pieceLength: MIB,
+      verified: Buffer.alloc(1),
     });
   }
   await store.close();
@@ -169,7 +177,12 @@ async function fillStore(
 
 function* planFiles(count: number, size: number, mtimeMs: number): Generator<PlanFile, void, undefined> {
   const file = (path: readonly string[], length: number, sourceOffset: number): PlanFile => ({
-    ...{ path, length, status: 'mapped', mode: 'normal', mtimeMs, executable: false },
+    path,
+    length,
+    status: 'mapped',
+    mode: 'normal',
+    mtimeMs,
+    executable: false,
     extents: [{ offset: 0, length, source: 0, sourceOffset }],
   });
   yield file(['large'], size, 0);

@@ -7,6 +7,7 @@
 
 import { closeSync, openSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import type * as KoffiModule from 'koffi';
 import { messageOf } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 
@@ -29,7 +30,7 @@ export interface Libc {
   readonly loadGlobally?: (library: string) => void;
 }
 
-type Koffi = typeof import('koffi');
+type Koffi = typeof KoffiModule;
 
 export function loadLibc(logger: Logger): Libc {
   let koffi: Koffi;

@@ -329,8 +329,16 @@ export class Store {
       if (name === undefined) throw new AutotorrentError('CONFLICT', 'every name for this entry is taken');
       const { infoHash, totalLength, missingBytes, pieceCount, pieceLength, verify } = plan;
       const entry: StoredEntry = {
-        ...{ ...built, infoHash, name, state: 'adding', createdMs: now },
-        ...{ totalLength, missingBytes, pieceCount, pieceLength, verify },
+        ...built,
+        infoHash,
+        name,
+        state: 'adding',
+        createdMs: now,
+        totalLength,
+        missingBytes,
+        pieceCount,
+        pieceLength,
+        verify,
       };
       const writes = [
         put(entryKey(infoHash), formatEntry(entry)),

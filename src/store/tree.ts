@@ -63,7 +63,7 @@ export class Tree {
 
   async *readdir(ino: number): AsyncGenerator<NamedDirent[], void, undefined> {
     for await (const page of this.#db.pages(direntsOf(ino))) {
-      yield page.map(([key, value]) => ({ name: nameOfDirentKey(key), ...decodeDirent(value) }));
+      yield page.map(([key, value]) => Object.assign(decodeDirent(value), { name: nameOfDirentKey(key) }));
     }
   }
 

@@ -8,13 +8,14 @@ import { silentLogger } from '../../src/logger.ts';
 import { loadLibc } from '../../src/posix/libc.ts';
 import { temporaryFolder } from '../store/fixture.ts';
 
+const never = async (): Promise<void> => await Promise.reject(new Error('nothing is to be detached'));
+
 describe('the mount point', () => {
   let folder: { path: string; remove: () => Promise<void> };
   before(async () => {
     folder = await temporaryFolder();
   });
   after(async () => await folder.remove());
-  const never = async (): Promise<void> => await Promise.reject(new Error('nothing is to be detached'));
 
   it('is made where it is missing, with the folders above it', async () => {
     const path = join(folder.path, 'a', 'b');

@@ -3,6 +3,8 @@ import { stat } from 'node:fs/promises';
 import { describe, it } from 'node:test';
 import { isAtOrBelow, parseMounts, readMounts } from '../../src/posix/mountinfo.ts';
 
+const below = (path: string, folder: string): boolean => isAtOrBelow(Buffer.from(path), Buffer.from(folder));
+
 describe('the mount table', () => {
   it('is parsed, with escapes, bytes and optional fields', () => {
     const text = Buffer.from(
@@ -22,7 +24,6 @@ describe('the mount table', () => {
   });
 
   it('knows what lies below a folder', () => {
-    const below = (path: string, folder: string): boolean => isAtOrBelow(Buffer.from(path), Buffer.from(folder));
     assert.ok(below('/a/b', '/a'));
     assert.ok(below('/a', '/a'));
     assert.ok(below('/a', '/'));

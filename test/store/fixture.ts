@@ -43,7 +43,11 @@ export function source(name: string, spares: readonly number[] = []): PlanSource
 export function file(path: string, from = 0, more: Partial<PlanFile> = {}): PlanFile {
   return {
     path: path.split('/'),
-    ...{ length: 10, status: 'mapped', mode: 'normal', mtimeMs: 1234.5, executable: false },
+    length: 10,
+    status: 'mapped',
+    mode: 'normal',
+    mtimeMs: 1234.5,
+    executable: false,
     extents: [{ offset: 0, length: 10, source: from, sourceOffset: 7 }],
     ...more,
   };
@@ -56,9 +60,17 @@ export function plan(
   infoHash?: string,
 ): Plan {
   return {
-    ...{ name, files, sources, infoHash: infoHash ?? hashOf(name), metainfo: Buffer.from(`raw ${name}`) },
-    ...{ pieceCount: 3, pieceLength: 16384, verified: Buffer.from([0b1010_0000]), verify: 'probe' },
-    ...{ totalLength: files.length * 10, missingBytes: 0 },
+    name,
+    files,
+    sources,
+    infoHash: infoHash ?? hashOf(name),
+    metainfo: Buffer.from(`raw ${name}`),
+    pieceCount: 3,
+    pieceLength: 16384,
+    verified: Buffer.from([0b1010_0000]),
+    verify: 'probe',
+    totalLength: files.length * 10,
+    missingBytes: 0,
   };
 }
 

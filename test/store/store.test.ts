@@ -6,6 +6,17 @@ import { Store } from '../../src/store/store.ts';
 import { ROOT } from '../../src/store/tree.ts';
 import { file, hashOf, inoOf, letters, openLevel, plan, source, temporaryFolder, tree, withStore } from './fixture.ts';
 
+const hash = (digit: string): string => digit.repeat(40);
+
+/** The inode number of a file in an entry that is made and removed again. */
+const createAndRemove = async (folder: string): Promise<number> =>
+  await withStore(folder, async (store) => {
+    await store.createEntry(plan('A', [file('t')], [source('x')]));
+    const ino = inoOf(store, 'A/t');
+    await store.removeEntry(hashOf('A'));
+    return ino;
+  });
+
 describe('the store', () => {
   let folder: { path: string; remove: () => Promise<void> };
   before(async () => {
@@ -76,7 +87,6 @@ describe('the store', () => {
     await withStore(folder.path, async (store) => {
       const name = async (wanted: string, infoHash: string): Promise<string> =>
         (await store.createEntry(plan(wanted, [file('t')], [source('x')], infoHash))).name;
-      const hash = (digit: string): string => digit.repeat(40);
       assert.equal(await name(long, hash('1')), '日'.repeat(85));
       assert.equal(await name(long, hash('2')), `${'日'.repeat(81)} [22222222]`);
       assert.equal(await name('..', hash('3')), hash('3'));
@@ -113,15 +123,8 @@ describe('the store', () => {
   });
 
   it('never uses a number twice', async () => {
-    const create = async (): Promise<number> =>
-      await withStore(folder.path, async (store) => {
-        await store.createEntry(plan('A', [file('t')], [source('x')]));
-        const ino = inoOf(store, 'A/t');
-        await store.removeEntry(hashOf('A'));
-        return ino;
-      });
-    const first = await create();
-    assert.ok((await create()) > first);
+    const first = await createAndRemove(folder.path);
+    assert.ok((await createAndRemove(folder.path)) > first);
   });
 
   it('shares equal sources, adds up their spares, and tells who uses them', async () => {

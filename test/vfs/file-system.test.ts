@@ -13,6 +13,9 @@ import { OwnMounts } from '../../src/vfs/own-mounts.ts';
 import { fileOf, planOf, sourceOf } from '../conformance/plans.ts';
 import { openLevel, temporaryFolder } from '../store/fixture.ts';
 
+const ino = (files: FileSystem, ...path: readonly string[]): number =>
+  path.reduce((parent, name) => files.lookup(parent, name), 1);
+
 describe('the file system', () => {
   const data = Buffer.from(Array.from({ length: 5000 }, (_, i) => i % 251));
   const log: string[] = [];
@@ -23,11 +26,14 @@ describe('the file system', () => {
 
   const make = (libc: Libc): FileSystem =>
     new FileSystem({
-      ...{ store, libc, logger, ownMounts: new OwnMounts(), statePath: folder.path },
-      ...{ owner: { uid: 12, gid: 34 }, umask: 0o027 },
+      store,
+      libc,
+      logger,
+      ownMounts: new OwnMounts(),
+      statePath: folder.path,
+      owner: { uid: 12, gid: 34 },
+      umask: 0o027,
     });
-  const ino = (files: FileSystem, ...path: readonly string[]): number =>
-    path.reduce((parent, name) => files.lookup(parent, name), 1);
   const path = (name: string): string => join(folder.path, name);
 
   before(async () => {
