@@ -68,7 +68,8 @@ async function benchReads(base: string, servers: ChildProcess[]): Promise<BenchR
   const quarters = range(4).map((i) => all.slice((i * all.length) / 4, ((i + 1) * all.length) / 4));
   const random = shuffled(FILE_BYTES / 16384).slice(0, RANDOM_READS);
   const jobs: Record<string, (place: string) => Promise<number>> = {
-    'sequential read, 1 MiB': async (place) => await read([{ path: join(place, 'large'), positions: all, length: MIB }]),
+    'sequential read, 1 MiB': async (place) =>
+      await read([{ path: join(place, 'large'), positions: all, length: MIB }]),
     'sequential read, 4 readers': async (place) =>
       await read(quarters.map((positions) => ({ path: join(place, 'large'), positions, length: MIB }))),
     'random read, 16 KiB': async (place) =>
@@ -85,7 +86,9 @@ async function benchReads(base: string, servers: ChildProcess[]): Promise<BenchR
       const order = round % 2 === 0 ? (['ours', 'bare', 'disk'] as const) : (['bare', 'ours', 'disk'] as const);
       for (const place of order) times[place].push(await job(places[place]));
     }
-    const work = name.startsWith('find') ? SMALL_FILES : (name.startsWith('random') ? RANDOM_READS * 16384 : FILE_BYTES) / 1e6;
+    const work = name.startsWith('find')
+      ? SMALL_FILES
+      : (name.startsWith('random') ? RANDOM_READS * 16384 : FILE_BYTES) / 1e6;
     const unit = name.startsWith('find') ? 'files/s' : 'MB/s';
     const [value, reference, native] = [times.ours, times.bare, times.disk].map((list) => work / median(list));
     rows.push({ name: `${name}, to a bare pass-through`, ...against(value ?? 0, reference ?? 0), unit, target: 0.9 });
@@ -155,9 +158,17 @@ async function fillStore(
     const { dev, ino, size, mtimeMs } = await stat(source);
     const sources: PlanSource[] = [{ path: Buffer.from(source), dev, ino, size, mtimeMs, spares: [] }];
     await store.createEntry({
-      ...{ name, sources, files: planFiles(files, size, mtimeMs), totalLength: size + files, missingBytes: 0 },
-      ...{ infoHash: i.toString(16).padStart(40, '0'), metainfo: Buffer.from('de'), verify: 'none' },
-      ...{ pieceCount: 1, pieceLength: MIB, verified: Buffer.alloc(1) },
+      name,
+      sources,
+      files: planFiles(files, size, mtimeMs),
+      totalLength: size + files,
+      missingBytes: 0,
+      infoHash: i.toString(16).padStart(40, '0'),
+      metainfo: Buffer.from('de'),
+      verify: 'none',
+      pieceCount: 1,
+      pieceLength: MIB,
+      verified: Buffer.alloc(1),
     });
   }
   await store.close();
@@ -166,7 +177,12 @@ async function fillStore(
 
 function* planFiles(count: number, size: number, mtimeMs: number): Generator<PlanFile, void, undefined> {
   const file = (path: readonly string[], length: number, sourceOffset: number): PlanFile => ({
-    ...{ path, length, status: 'mapped', mode: 'normal', mtimeMs, executable: false },
+    path,
+    length,
+    status: 'mapped',
+    mode: 'normal',
+    mtimeMs,
+    executable: false,
     extents: [{ offset: 0, length, source: 0, sourceOffset }],
   });
   yield file(['large'], size, 0);
@@ -176,7 +192,9 @@ function* planFiles(count: number, size: number, mtimeMs: number): Generator<Pla
 }
 
 async function start(script: string, ...args: readonly string[]): Promise<ChildProcess> {
-  const server = fork(fileURLToPath(new URL(script, import.meta.url)), args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  const server = fork(fileURLToPath(new URL(script, import.meta.url)), args, {
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  });
   await new Promise<void>((resolve, reject) => {
     server.once('message', () => resolve());
     server.once('exit', () => reject(new Error(`${script} could not mount`)));

@@ -20,8 +20,17 @@ const errno = (error: unknown): number =>
   -((constants.errno as Readonly<Record<string, number>>)[errnoOf(error) ?? ''] ?? constants.errno.EIO);
 
 const toStat = (s: fs.Stats): FuseStat => ({
-  ...{ mode: s.mode, uid: s.uid, gid: s.gid, size: s.size, nlink: s.nlink, ino: s.ino, blocks: s.blocks, blksize: 4096 },
-  ...{ atime: Math.floor(s.atimeMs), mtime: Math.floor(s.mtimeMs), ctime: Math.floor(s.ctimeMs) },
+  mode: s.mode,
+  uid: s.uid,
+  gid: s.gid,
+  size: s.size,
+  nlink: s.nlink,
+  ino: s.ino,
+  blocks: s.blocks,
+  blksize: 4096,
+  atime: Math.floor(s.atimeMs),
+  mtime: Math.floor(s.mtimeMs),
+  ctime: Math.floor(s.ctimeMs),
 });
 
 const fuse = new Fuse(

@@ -15,7 +15,13 @@ await level.open();
 const libc = loadLibc(logger);
 const store = await Store.open(level, { logger });
 const fileSystem = new FileSystem({
-  ...{ store, libc, logger, statePath, ownMounts: new OwnMounts(), owner: { uid: 0, gid: 0 }, umask: 0o022 },
+  store,
+  libc,
+  logger,
+  statePath,
+  ownMounts: new OwnMounts(),
+  owner: { uid: 0, gid: 0 },
+  umask: 0o022,
 });
 const driver = createFuseNativeDriver({ libc, logger });
 const mount = await driver.mount(fileSystem, { mountPoint, allowOther: false, readOnly: false });

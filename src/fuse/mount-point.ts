@@ -73,9 +73,13 @@ export async function prepareMountPoint(
   try {
     const [own, parent] = [await directory.stat(), await stat(dirname(mountPoint))];
     if (own.dev !== parent.dev) {
-      throw new AutotorrentError('MOUNT', `${mountPoint} is a file system of its own (a volume, dataset or subvolume)`, {
-        hint: `The FUSE library cannot mount on one: set store_path to a folder below it, such as ${mountPoint}/mount.`,
-      });
+      throw new AutotorrentError(
+        'MOUNT',
+        `${mountPoint} is a file system of its own (a volume, dataset or subvolume)`,
+        {
+          hint: `The FUSE library cannot mount on one: set store_path to a folder below it, such as ${mountPoint}/mount.`,
+        },
+      );
     }
     if ((await readdir(mountPoint)).length > 0) {
       throw new AutotorrentError('MOUNT', `${mountPoint} is not empty, and mounting would hide what is in it`, {

@@ -4,10 +4,12 @@
  *
  * Native code is called with memory addresses: lengths are checked here, before the call.
  */
-import type { Logger } from '../logger.ts';
-import { messageOf } from '../errors.ts';
-import { createRequire } from 'node:module';
+
 import { closeSync, openSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import type * as KoffiModule from 'koffi';
+import { messageOf } from '../errors.ts';
+import type { Logger } from '../logger.ts';
 
 /** preadv2(2): answer from the page cache, or not at all. Linux 4.14, for reads of ordinary files. */
 const RWF_NOWAIT = 8;
@@ -28,7 +30,7 @@ export interface Libc {
   readonly loadGlobally?: (library: string) => void;
 }
 
-type Koffi = typeof import('koffi');
+type Koffi = typeof KoffiModule;
 
 export function loadLibc(logger: Logger): Libc {
   let koffi: Koffi;

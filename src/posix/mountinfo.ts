@@ -45,7 +45,9 @@ function unescape(text: string): Buffer {
 /** `major:minor` as the C library's makedev(3) joins them. */
 function deviceNumber(device: string): number {
   const [major = Number.NaN, minor = Number.NaN] = device.split(':', 2).map(Number);
-  return (minor & 0xff) + (major & 0xfff) * 2 ** 8 + Math.floor(minor / 256) * 2 ** 20 + Math.floor(major / 4096) * 2 ** 44;
+  return (
+    (minor & 0xff) + (major & 0xfff) * 2 ** 8 + Math.floor(minor / 256) * 2 ** 20 + Math.floor(major / 4096) * 2 ** 44
+  );
 }
 
 /** Whether `path` is `folder` or lies below it. Both absolute, without a slash at the end. */

@@ -84,7 +84,8 @@ export class Creation {
 
   #sourceId(index: number): number {
     const id = this.#sourceIds[index];
-    if (id === undefined) throw new AutotorrentError('TORRENT', `the plan names source ${index}, which it does not list`);
+    if (id === undefined)
+      throw new AutotorrentError('TORRENT', `the plan names source ${index}, which it does not list`);
     return id;
   }
 
@@ -147,9 +148,13 @@ export class Creation {
     try {
       return ExtentMap.from(withIds, file.length);
     } catch (error) {
-      throw new AutotorrentError('TORRENT', `the plan of ${JSON.stringify(file.path.join('/'))} does not fit together`, {
-        cause: error,
-      });
+      throw new AutotorrentError(
+        'TORRENT',
+        `the plan of ${JSON.stringify(file.path.join('/'))} does not fit together`,
+        {
+          cause: error,
+        },
+      );
     }
   }
 

@@ -41,5 +41,6 @@ export function faultOfComponent(component: string): string | undefined {
 /** Throws AutotorrentError(`code`) for a path that could leave its folder or that no file system takes. */
 export function checkPath(path: readonly string[], code: 'CLIENT' | 'TORRENT'): void {
   const fault = path.length === 0 ? 'a path is empty' : path.map(faultOfComponent).find((f) => f !== undefined);
-  if (fault !== undefined) throw new AutotorrentError(code, `${JSON.stringify(path.join('/'))} cannot be shown: ${fault}`);
+  if (fault !== undefined)
+    throw new AutotorrentError(code, `${JSON.stringify(path.join('/'))} cannot be shown: ${fault}`);
 }

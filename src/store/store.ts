@@ -18,7 +18,7 @@ import type { Extent } from '../extent/extent.ts';
 import type { ExtentMap } from '../extent/extent-map.ts';
 import type { Logger } from '../logger.ts';
 import type { FileStatus, Plan } from '../plan/plan.ts';
-import { addAliases, type Alias } from './aliases.ts';
+import { type Alias, addAliases } from './aliases.ts';
 import { Creation, type EntryPlan, newFolder } from './creation.ts';
 import { Database, del, put, type StoreLevel, type Write } from './database.ts';
 import type { Entry } from './entry.ts';
@@ -37,7 +37,16 @@ import {
   VERSION_KEY,
 } from './key.ts';
 import { entryNames } from './name.ts';
-import { damaged, decodeFile, type DirentRecord, FORMAT, type Inode, Reader, type SourceRecord, Writer } from './record.ts';
+import {
+  type DirentRecord,
+  damaged,
+  decodeFile,
+  FORMAT,
+  type Inode,
+  Reader,
+  type SourceRecord,
+  Writer,
+} from './record.ts';
 import { Removal } from './removal.ts';
 import { Sources } from './sources.ts';
 import { type NamedDirent, ROOT, Tree } from './tree.ts';
@@ -320,8 +329,16 @@ export class Store {
       if (name === undefined) throw new AutotorrentError('CONFLICT', 'every name for this entry is taken');
       const { infoHash, totalLength, missingBytes, pieceCount, pieceLength, verify } = plan;
       const entry: StoredEntry = {
-        ...{ ...built, infoHash, name, state: 'adding', createdMs: now },
-        ...{ totalLength, missingBytes, pieceCount, pieceLength, verify },
+        ...built,
+        infoHash,
+        name,
+        state: 'adding',
+        createdMs: now,
+        totalLength,
+        missingBytes,
+        pieceCount,
+        pieceLength,
+        verify,
       };
       const writes = [
         put(entryKey(infoHash), formatEntry(entry)),

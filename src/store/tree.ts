@@ -4,11 +4,11 @@ import { type Database, del, put, type Write } from './database.ts';
 import { direntKey, direntsOf, extentsKey, inodeKey, linkKey, nameOfDirentKey } from './key.ts';
 import { Lru } from './lru.ts';
 import {
+  type DirentRecord,
   damaged,
   decodeDirent,
   decodeExtents,
   decodeInode,
-  type DirentRecord,
   encodeDirent,
   encodeInode,
   type Inode,
@@ -63,7 +63,7 @@ export class Tree {
 
   async *readdir(ino: number): AsyncGenerator<NamedDirent[], void, undefined> {
     for await (const page of this.#db.pages(direntsOf(ino))) {
-      yield page.map(([key, value]) => ({ name: nameOfDirentKey(key), ...decodeDirent(value) }));
+      yield page.map(([key, value]) => Object.assign(decodeDirent(value), { name: nameOfDirentKey(key) }));
     }
   }
 

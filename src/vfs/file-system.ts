@@ -220,7 +220,8 @@ export class FileSystem implements Operations {
 
   async #bind(file: Handle, id: number, look = false): Promise<SourceFile> {
     const before = file.bound.get(id);
-    if (!look && before !== undefined && !before.closed && performance.now() - before.checkedAt < FRESH_MS) return before;
+    if (!look && before !== undefined && !before.closed && performance.now() - before.checkedAt < FRESH_MS)
+      return before;
     const source = await this.#sources.serve(id, look);
     this.#rebind(file, id, source);
     return source;

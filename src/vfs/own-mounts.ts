@@ -39,7 +39,9 @@ export class OwnMounts {
   }
 
   /** Hands a plan's sources on; throws AutotorrentError('UNSUPPORTED') at the first that lies on such a mount. */
-  async *refuse(sources: Iterable<PlanSource> | AsyncIterable<PlanSource>): AsyncGenerator<PlanSource, void, undefined> {
+  async *refuse(
+    sources: Iterable<PlanSource> | AsyncIterable<PlanSource>,
+  ): AsyncGenerator<PlanSource, void, undefined> {
     await this.refresh();
     for await (const source of sources) {
       if (this.holdsPath(source.path) || this.holdsDevice(source.dev)) {

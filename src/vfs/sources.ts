@@ -30,7 +30,8 @@ export interface BrokenSource {
   readonly spare?: Buffer;
 }
 
-interface Trouble extends BrokenSource {
+interface Trouble {
+  readonly broken: BrokenSource;
   readonly triedAt: number;
   /** It opens as recorded, and reading fails: a disk that is dying. Only a read that succeeds ends this. */
   readonly unreadable: boolean;
@@ -56,7 +57,7 @@ export class SourceFiles {
   }
 
   get broken(): readonly BrokenSource[] {
-    return [...this.#broken.values()].map(({ triedAt: _, unreadable: __, ...broken }) => broken);
+    return [...this.#broken.values()].map(({ broken }) => broken);
   }
 
   /**
@@ -112,8 +113,12 @@ export class SourceFiles {
       const fresh = !look && performance.now() - known.checkedAt < FRESH_MS;
       if (fresh || (await known.check())) return this.#used(known);
       this.#drop(known);
-    } else if (trouble !== undefined && trouble.spare === undefined && performance.now() - trouble.triedAt < FRESH_MS) {
-      throw new PosixError('EIO', trouble.reason);
+    } else if (
+      trouble !== undefined &&
+      trouble.broken.spare === undefined &&
+      performance.now() - trouble.triedAt < FRESH_MS
+    ) {
+      throw new PosixError('EIO', trouble.broken.reason);
     }
     const record = this.#record(id);
     if (record === undefined) throw new PosixError('EIO', `source ${id} is not in the store`);
@@ -188,21 +193,20 @@ export class SourceFiles {
     const trouble = this.#broken.get(id);
     if (trouble === undefined) return;
     this.#broken.delete(id);
-    this.#logger.info(`${trouble.path.toString()} is as it was recorded again, and is served`);
+    this.#logger.info(`${trouble.broken.path.toString()} is as it was recorded again, and is served`);
   }
 
   #failed(id: number, record: SourceRecord, reason: string, spare: SourceFile | undefined, unreadable: boolean): void {
     const before = this.#broken.get(id);
-    this.#broken.set(id, {
+    const broken: BrokenSource = {
       id,
       path: record.path,
       reason,
-      sinceMs: before?.sinceMs ?? Date.now(),
-      triedAt: performance.now(),
-      unreadable,
+      sinceMs: before?.broken.sinceMs ?? Date.now(),
       ...(spare === undefined ? {} : { spare: spare.record.path }),
-    });
-    if (before !== undefined && (before.spare === undefined) === (spare === undefined)) return;
+    };
+    this.#broken.set(id, { broken, triedAt: performance.now(), unreadable });
+    if (before !== undefined && (before.broken.spare === undefined) === (spare === undefined)) return;
     const instead = spare === undefined ? 'reads of it fail' : `${spare.record.path.toString()} is served instead`;
     this.#logger.warn(`${record.path.toString()} is not served: ${reason}; ${instead}`);
   }

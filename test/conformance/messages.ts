@@ -1,6 +1,7 @@
 /** What the suite says to the process that serves the mount, and what that answers. */
-import type { FileSystemStatus } from '../../src/vfs/file-system.ts';
+
 import type { Plan } from '../../src/plan/plan.ts';
+import type { FileSystemStatus } from '../../src/vfs/file-system.ts';
 
 export interface ServeOptions {
   readonly mountPoint: string;

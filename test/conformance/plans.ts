@@ -21,8 +21,13 @@ export function fileOf(
     return at;
   });
   return {
-    ...{ path, length: offset, extents: placed, status: 'mapped', mode: 'normal' },
-    ...{ mtimeMs: 1_600_000_000_123, executable: false },
+    path,
+    length: offset,
+    extents: placed,
+    status: 'mapped',
+    mode: 'normal',
+    mtimeMs: 1_600_000_000_123,
+    executable: false,
     ...more,
   };
 }
@@ -33,8 +38,16 @@ export function planOf(name: string, sources: readonly PlanSource[], files: read
     .flatMap((file) => file.extents)
     .reduce((sum, extent) => sum + (extent.source === GAP ? extent.length : 0), 0);
   return {
-    ...{ name, sources, files, totalLength, missingBytes, verify: 'none' },
+    name,
+    sources,
+    files,
+    totalLength,
+    missingBytes,
+    verify: 'none',
     infoHash: createHash('sha1').update(name).digest('hex'),
-    ...{ metainfo: Buffer.from(`metainfo of ${name}`), pieceCount: 10, pieceLength: 16384, verified: Buffer.from([0xff, 0x80]) },
+    metainfo: Buffer.from(`metainfo of ${name}`),
+    pieceCount: 10,
+    pieceLength: 16384,
+    verified: Buffer.from([0xff, 0x80]),
   };
 }

@@ -25,7 +25,12 @@ async function serve({ mountPoint, statePath, readOnly = false }: ServeOptions):
   const store = await Store.open(level, { logger });
   const ownMounts = new OwnMounts();
   const fileSystem = new FileSystem({
-    ...{ store, libc, logger, ownMounts, statePath, umask: 0o022 },
+    store,
+    libc,
+    logger,
+    ownMounts,
+    statePath,
+    umask: 0o022,
     owner: { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 },
   });
   const driver = createFuseNativeDriver({ libc, logger });

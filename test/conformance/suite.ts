@@ -54,6 +54,23 @@ async function until(holds: () => Promise<boolean>): Promise<void> {
   assert.fail('waited 10 s in vain');
 }
 
+/** Reads at places that look random and are the same in every run. */
+async function readAtRandom(path: string, expected: Buffer, seed: number): Promise<void> {
+  const file = await fs.open(path);
+  try {
+    let state = seed;
+    for (let i = 0; i < 200; i++) {
+      state = (state * 1_103_515_245 + 12_345) % 2 ** 31;
+      const position = state % expected.length;
+      const length = 1 + (state % 200_000);
+      const { bytesRead, buffer } = await file.read(Buffer.alloc(length), 0, length, position);
+      assert.ok(buffer.subarray(0, bytesRead).equals(expected.subarray(position, position + length)));
+    }
+  } finally {
+    await file.close();
+  }
+}
+
 export function runConformance(driver: string): void {
   describe(`the mount, driver ${driver}`, () => {
     let base: string;
@@ -68,7 +85,12 @@ export function runConformance(driver: string): void {
     let hashBefore: string;
 
     /** Three extents, unaligned, two sources, a pad and a gap. */
-    const mixed = Buffer.concat([bytes.subarray(17, 1_000_020), Buffer.alloc(77), bytes.subarray(2_000_000, 2_600_001), Buffer.alloc(5000)]);
+    const mixed = Buffer.concat([
+      bytes.subarray(17, 1_000_020),
+      Buffer.alloc(77),
+      bytes.subarray(2_000_000, 2_600_001),
+      Buffer.alloc(5000),
+    ]);
 
     before(async () => {
       base = await fs.mkdtemp(join(tmpdir(), 'autotorrent-conformance-'));
@@ -94,12 +116,15 @@ export function runConformance(driver: string): void {
           ],
           [
             fileOf(['T', 'data.bin'], [{ length: bytes.length, source: 0, sourceOffset: 0 }]),
-            fileOf(['T', 'mixed.bin'], [
-              { length: 1_000_003, source: 0, sourceOffset: 17 },
-              { length: 77, source: ZEROS, sourceOffset: 0 },
-              { length: 600_001, source: 1, sourceOffset: 2_000_000 },
-              { length: 5000, source: GAP, sourceOffset: 0 },
-            ]),
+            fileOf(
+              ['T', 'mixed.bin'],
+              [
+                { length: 1_000_003, source: 0, sourceOffset: 17 },
+                { length: 77, source: ZEROS, sourceOffset: 0 },
+                { length: 600_001, source: 1, sourceOffset: 2_000_000 },
+                { length: 5000, source: GAP, sourceOffset: 0 },
+              ],
+            ),
             fileOf(['T', 'big.bin'], [{ length: big, source: 2, sourceOffset: 0 }]),
             fileOf(['T', 'empty.bin'], []),
             fileOf(['T', 'run.sh'], [{ length: 12, source: 3, sourceOffset: 0 }], { executable: true }),
@@ -159,22 +184,12 @@ export function runConformance(driver: string): void {
     });
 
     it('reads at random from several readers at once', async () => {
-      const reader = async (name: string, expected: Buffer, seed: number): Promise<void> => {
-        const file = await fs.open(at('T', name));
-        try {
-          let state = seed;
-          for (let i = 0; i < 200; i++) {
-            state = (state * 1_103_515_245 + 12_345) % 2 ** 31;
-            const position = state % expected.length;
-            const length = 1 + (state % 200_000);
-            const { bytesRead, buffer } = await file.read(Buffer.alloc(length), 0, length, position);
-            assert.ok(buffer.subarray(0, bytesRead).equals(expected.subarray(position, position + length)));
-          }
-        } finally {
-          await file.close();
-        }
-      };
-      await Promise.all([1, 2, 3, 4].flatMap((seed) => [reader('mixed.bin', mixed, seed), reader('data.bin', bytes, seed)]));
+      await Promise.all(
+        [1, 2, 3, 4].flatMap((seed) => [
+          readAtRandom(at('T', 'mixed.bin'), mixed, seed),
+          readAtRandom(at('T', 'data.bin'), bytes, seed),
+        ]),
+      );
     });
 
     it('reads beyond 4 GiB, and nothing beyond the end', async () => {
@@ -293,7 +308,9 @@ export function runConformance(driver: string): void {
     it('goes on when a source vanishes, and serves it again when it is back', async () => {
       const path = join(sources, 'vanishing');
       await fs.writeFile(path, 'here');
-      await server.create(planOf('Vanishing', [sourceOf(path)], [fileOf(['v'], [{ length: 4, source: 0, sourceOffset: 0 }])]));
+      await server.create(
+        planOf('Vanishing', [sourceOf(path)], [fileOf(['v'], [{ length: 4, source: 0, sourceOffset: 0 }])]),
+      );
       const shown = join(mnt, 'Vanishing', 'v');
       const open = await fs.open(shown);
       try {
@@ -329,7 +346,9 @@ export function runConformance(driver: string): void {
     it('notices a source that is cut short while it is read', async () => {
       const path = join(sources, 'cut');
       await fs.writeFile(path, Buffer.alloc(300_000, 1));
-      await server.create(planOf('Cut', [sourceOf(path)], [fileOf(['c'], [{ length: 300_000, source: 0, sourceOffset: 0 }])]));
+      await server.create(
+        planOf('Cut', [sourceOf(path)], [fileOf(['c'], [{ length: 300_000, source: 0, sourceOffset: 0 }])]),
+      );
       const open = await fs.open(join(mnt, 'Cut', 'c'));
       try {
         truncateSync(path, 10);
@@ -410,7 +429,10 @@ export function runConformance(driver: string): void {
       await fs.mkdir(other);
       await run('mount', ['-t', 'tmpfs', 'tmpfs', other]);
       try {
-        await assert.rejects(Server.start({ mountPoint: other, statePath: join(base, 'state3') }), /something else \(tmpfs\)/);
+        await assert.rejects(
+          Server.start({ mountPoint: other, statePath: join(base, 'state3') }),
+          /something else \(tmpfs\)/,
+        );
       } finally {
         await run('umount', [other]);
       }

@@ -9,8 +9,9 @@
  * - Its unmount runs a shell with the path in it: ours is put in its place.
  * - It goes on after somebody else has unmounted: the mount table is watched.
  */
-import { accessSync, constants, openSync, closeSync } from 'node:fs';
+import { accessSync, closeSync, constants, openSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type Fuse from 'fuse-native';
 import { AutotorrentError, errnoOf, messageOf } from '../../errors.ts';
 import type { Logger } from '../../logger.ts';
@@ -51,7 +52,7 @@ export function createFuseNativeDriver(options: { readonly libc: Libc; readonly 
           attrTimeout: KERNEL_TIMEOUT,
         });
         await start(fuse, mountPoint, allowOther);
-        return await watch(fuse, mountPoint, libc, logger);
+        return await watch(fuse, mountPoint, libc);
       } finally {
         await makeNotWritable(directory).finally(() => directory.close());
       }
@@ -71,31 +72,22 @@ async function start(fuse: Fuse, mountPoint: string, allowOther: boolean): Promi
 }
 
 /** Nothing announces the end of a mount to the process that serves it; the mount table is looked at each second. */
-async function watch(fuse: Fuse, mountPoint: string, libc: Libc, logger: Logger): Promise<Mount> {
+async function watch(fuse: Fuse, mountPoint: string, libc: Libc): Promise<Mount> {
   const mounted = (await mountsAt(mountPoint)).at(-1);
   if (mounted?.type !== OUR_TYPE) {
     throw new AutotorrentError('MOUNT', `${mountPoint} was mounted, and is not in the mount table`);
   }
-  let end = (): void => {};
-  const ended = new Promise<void>((resolve) => {
-    end = resolve;
-  });
-  let looking = false;
-  const look = async (): Promise<void> => {
-    if (looking) return;
-    looking = true;
-    try {
-      if ((await mountsAt(mountPoint)).some((mount) => mount.dev === mounted.dev)) return;
-      clearInterval(timer);
-      await new Promise<void>((resolve) => fuse.unmount(() => resolve()));
-      end();
-    } catch (error) {
-      logger.warn(`the mount table cannot be read: ${messageOf(error)}`);
-    } finally {
-      looking = false;
+  const gone = async (): Promise<boolean> => !(await mountsAt(mountPoint)).some((mount) => mount.dev === mounted.dev);
+  const stopped = new AbortController();
+  const wait = async (): Promise<void> => {
+    while (!(await gone().catch(() => false))) {
+      // Woken by `unmount`, so that a planned end does not take until the next look.
+      const waiting = stopped.signal.aborted ? sleep(10) : sleep(WATCH_MS, undefined, { signal: stopped.signal });
+      await waiting.catch(() => {});
     }
+    await new Promise<void>((resolve) => fuse.unmount(() => resolve()));
   };
-  const timer = setInterval(() => void look(), WATCH_MS);
+  const ended = wait();
   let unmounting: Promise<void> | undefined;
   return {
     ended,
@@ -104,8 +96,7 @@ async function watch(fuse: Fuse, mountPoint: string, libc: Libc, logger: Logger)
         unmounting = undefined;
       });
       await unmounting;
-      while (looking) await new Promise(setImmediate);
-      await look();
+      stopped.abort();
       await ended;
     },
   };

@@ -107,8 +107,16 @@ function toStat(attributes: Attributes): FuseStat {
   const { type, mode, nlink, uid, gid, size, ino, blocks, atimeMs, mtimeMs, ctimeMs } = attributes;
   return {
     mode: TYPE_BITS[type] | mode,
-    ...{ nlink, uid, gid, size, ino, blocks, blksize: 4096 },
-    ...{ atime: Math.floor(atimeMs), mtime: Math.floor(mtimeMs), ctime: Math.floor(ctimeMs) },
+    nlink,
+    uid,
+    gid,
+    size,
+    ino,
+    blocks,
+    blksize: 4096,
+    atime: Math.floor(atimeMs),
+    mtime: Math.floor(mtimeMs),
+    ctime: Math.floor(ctimeMs),
   };
 }
 
@@ -119,9 +127,15 @@ const NAME_MAX = 255;
 function toStatfs(stats: FileSystemStats): FuseStatfs {
   const scaled = (blocks: number): number => fit(Math.floor((blocks * stats.bsize) / STATFS_BLOCK));
   return {
-    ...{ bsize: STATFS_BLOCK, frsize: STATFS_BLOCK, namemax: NAME_MAX },
-    ...{ blocks: scaled(stats.blocks), bfree: scaled(stats.bfree), bavail: scaled(stats.bavail) },
-    ...{ files: fit(stats.files), ffree: fit(stats.ffree), favail: fit(stats.ffree) },
+    bsize: STATFS_BLOCK,
+    frsize: STATFS_BLOCK,
+    namemax: NAME_MAX,
+    blocks: scaled(stats.blocks),
+    bfree: scaled(stats.bfree),
+    bavail: scaled(stats.bavail),
+    files: fit(stats.files),
+    ffree: fit(stats.ffree),
+    favail: fit(stats.ffree),
   };
 }
 

@@ -1,0 +1,61 @@
+import assert from 'node:assert/strict';
+import fs from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { prepareMountPoint, realMountPoint } from '../../src/fuse/mount-point.ts';
+import { unmount } from '../../src/fuse/unmount.ts';
+import { silentLogger } from '../../src/logger.ts';
+import { loadLibc } from '../../src/posix/libc.ts';
+import { temporaryFolder } from '../store/fixture.ts';
+
+const never = async (): Promise<void> => await Promise.reject(new Error('nothing is to be detached'));
+
+describe('the mount point', () => {
+  let folder: { path: string; remove: () => Promise<void> };
+  before(async () => {
+    folder = await temporaryFolder();
+  });
+  after(async () => await folder.remove());
+
+  it('is made where it is missing, with the folders above it', async () => {
+    const path = join(folder.path, 'a', 'b');
+    await (await prepareMountPoint(await realMountPoint(path), never, silentLogger)).close();
+    assert.deepEqual(await fs.readdir(path), []);
+  });
+
+  it('is found behind symlinks, which may not lead in a circle', async () => {
+    const real = join(await fs.realpath(folder.path), 'real');
+    await fs.mkdir(real);
+    await fs.symlink('real', join(folder.path, 'link'));
+    await fs.symlink('link', join(folder.path, 'link2'));
+    assert.equal(await realMountPoint(join(folder.path, 'link2')), real);
+    assert.equal(await realMountPoint(join(folder.path, 'link2', 'below')), join(real, 'below'));
+    await fs.symlink('circle', join(folder.path, 'circle'));
+    await assert.rejects(realMountPoint(join(folder.path, 'circle')), { code: 'MOUNT', message: /circle/ });
+  });
+
+  it('is refused where it holds something or is no folder', async () => {
+    await fs.mkdir(join(folder.path, 'full'));
+    await fs.writeFile(join(folder.path, 'full', 'x'), '');
+    const refused = async (name: string, message: RegExp): Promise<void> =>
+      await assert.rejects(prepareMountPoint(join(folder.path, name), never, silentLogger), { code: 'MOUNT', message });
+    await refused('full', /not empty/);
+    await refused(join('full', 'x'), /not a directory/);
+    await assert.rejects(realMountPoint(join(folder.path, 'full', 'x', 'y')), {
+      code: 'MOUNT',
+      message: /cannot be made/,
+    });
+  });
+
+  it('is left alone where another file system begins', async () => {
+    await assert.rejects(prepareMountPoint('/proc', never, silentLogger), {
+      code: 'MOUNT',
+      message: /something else \(proc\)/,
+    });
+  });
+
+  it('may be unmounted where nothing is mounted', async () => {
+    await unmount(join(folder.path, 'full'), loadLibc(silentLogger));
+    assert.deepEqual(await fs.readdir(join(folder.path, 'full')), ['x']);
+  });
+});

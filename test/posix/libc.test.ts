@@ -1,0 +1,48 @@
+import assert from 'node:assert/strict';
+import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { silentLogger } from '../../src/logger.ts';
+import { loadLibc } from '../../src/posix/libc.ts';
+
+describe('preadCached', () => {
+  const { preadCached } = loadLibc(silentLogger);
+  let folder: string;
+  let fd: number;
+  before(() => {
+    folder = mkdtempSync(join(tmpdir(), 'autotorrent-libc-'));
+    writeFileSync(join(folder, 'f'), 'abcdefghij');
+    fd = openSync(join(folder, 'f'), 'r');
+  });
+  after(() => {
+    closeSync(fd);
+    rmSync(folder, { recursive: true });
+  });
+
+  it('reads what is cached into the middle of a buffer, and nothing beside it', (t) => {
+    if (preadCached === undefined) return t.skip('not on this kernel');
+    const buffer = Buffer.alloc(8, '.');
+    assert.equal(preadCached(fd, buffer.subarray(1), 1, 4, 3), 4);
+    assert.equal(buffer.toString(), '..defg..');
+    assert.equal(preadCached(fd, buffer, 0, 8, 8), 2);
+    assert.equal(preadCached(fd, buffer, 0, 8, 10), 0);
+  });
+
+  it('tells failures apart from data', (t) => {
+    if (preadCached === undefined) return t.skip('not on this kernel');
+    assert.equal(preadCached(-1, Buffer.alloc(4), 0, 4, 0), -1);
+  });
+
+  it('never writes outside of the buffer', (t) => {
+    if (preadCached === undefined) return t.skip('not on this kernel');
+    for (const [offset, length] of [
+      [0, 5],
+      [4, 1],
+      [-1, 2],
+      [0, -1],
+    ] as const) {
+      assert.throws(() => preadCached(fd, Buffer.alloc(4), offset, length, 0), RangeError);
+    }
+  });
+});

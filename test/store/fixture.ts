@@ -1,0 +1,98 @@
+/** Stores in temporary folders, and plans without files behind them. */
+import { createHash } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Level } from 'level';
+import { silentLogger } from '../../src/logger.ts';
+import type { Plan, PlanFile, PlanSource } from '../../src/plan/plan.ts';
+import type { StoreLevel } from '../../src/store/database.ts';
+import { Store } from '../../src/store/store.ts';
+import { ROOT } from '../../src/store/tree.ts';
+
+export const hashOf = (name: string): string => createHash('sha1').update(name).digest('hex');
+
+export async function temporaryFolder(): Promise<{ path: string; remove: () => Promise<void> }> {
+  const path = await mkdtemp(join(tmpdir(), 'autotorrent-store-'));
+  return { path, remove: async () => await rm(path, { recursive: true, force: true }) };
+}
+
+export async function openLevel(folder: string): Promise<StoreLevel> {
+  const level = new Level<Buffer, Buffer>(join(folder, 'level'), { keyEncoding: 'buffer', valueEncoding: 'buffer' });
+  await level.open();
+  return level;
+}
+
+/** Runs `work` on the store in `folder`, and closes it. */
+export async function withStore<T>(folder: string, work: (store: Store, level: StoreLevel) => Promise<T>): Promise<T> {
+  const level = await openLevel(folder);
+  try {
+    const store = await Store.open(level, { logger: silentLogger });
+    const result = await work(store, level);
+    await store.close();
+    return result;
+  } finally {
+    await level.close();
+  }
+}
+
+export function source(name: string, spares: readonly number[] = []): PlanSource {
+  return { path: Buffer.from(`/disk/${name}`), dev: 1, ino: name.length, size: 100, mtimeMs: 1.5, spares };
+}
+
+export function file(path: string, from = 0, more: Partial<PlanFile> = {}): PlanFile {
+  return {
+    path: path.split('/'),
+    length: 10,
+    status: 'mapped',
+    mode: 'normal',
+    mtimeMs: 1234.5,
+    executable: false,
+    extents: [{ offset: 0, length: 10, source: from, sourceOffset: 7 }],
+    ...more,
+  };
+}
+
+export function plan(
+  name: string,
+  files: readonly PlanFile[],
+  sources: readonly PlanSource[],
+  infoHash?: string,
+): Plan {
+  return {
+    name,
+    files,
+    sources,
+    infoHash: infoHash ?? hashOf(name),
+    metainfo: Buffer.from(`raw ${name}`),
+    pieceCount: 3,
+    pieceLength: 16384,
+    verified: Buffer.from([0b1010_0000]),
+    verify: 'probe',
+    totalLength: files.length * 10,
+    missingBytes: 0,
+  };
+}
+
+/** Every path below `ino`, with inode numbers. */
+export async function tree(store: Store, ino = ROOT, prefix = ''): Promise<string[]> {
+  const paths: string[] = [];
+  for await (const page of store.readdir(ino)) {
+    for (const dirent of page) {
+      paths.push(`${prefix}${dirent.name}`);
+      if (dirent.type === 'directory') paths.push(...(await tree(store, dirent.ino, `${prefix}${dirent.name}/`)));
+    }
+  }
+  return paths;
+}
+
+/** Resolves a path below the root. */
+export function inoOf(store: Store, path: string): number {
+  let ino = ROOT;
+  for (const name of path.split('/')) ino = store.lookup(ino, name)?.ino ?? -1;
+  return ino;
+}
+
+export async function letters(level: StoreLevel): Promise<string> {
+  return (await level.keys().all()).map((key) => key.toString('latin1', 0, 1)).join('');
+}

@@ -1,0 +1,248 @@
+import assert from 'node:assert/strict';
+import { after, before, beforeEach, describe, it } from 'node:test';
+import { GAP } from '../../src/extent/extent.ts';
+import { silentLogger } from '../../src/logger.ts';
+import { Store } from '../../src/store/store.ts';
+import { ROOT } from '../../src/store/tree.ts';
+import { file, hashOf, inoOf, letters, openLevel, plan, source, temporaryFolder, tree, withStore } from './fixture.ts';
+
+const hash = (digit: string): string => digit.repeat(40);
+
+/** The inode number of a file in an entry that is made and removed again. */
+const createAndRemove = async (folder: string): Promise<number> =>
+  await withStore(folder, async (store) => {
+    await store.createEntry(plan('A', [file('t')], [source('x')]));
+    const ino = inoOf(store, 'A/t');
+    await store.removeEntry(hashOf('A'));
+    return ino;
+  });
+
+describe('the store', () => {
+  let folder: { path: string; remove: () => Promise<void> };
+  before(async () => {
+    folder = await temporaryFolder();
+  });
+  after(async () => await folder.remove());
+  beforeEach(async () => {
+    await folder.remove();
+  });
+
+  it('shows an entry as planned, also after it was opened again', async () => {
+    const files = [
+      file('T/a'),
+      file('T/sub/deep/b', 1, { executable: true }),
+      file('T/sub/c', GAP, { status: 'missing', extents: [{ offset: 0, length: 10, source: GAP, sourceOffset: 0 }] }),
+      file('T/sub/link', 0, { symlink: ['a'], length: 0, extents: [] }),
+    ];
+    const numbers = await withStore(folder.path, async (store) => {
+      const entry = await store.createEntry(plan('One', files, [source('x'), source('yy')]));
+      assert.equal(entry.state, 'adding');
+      assert.equal(entry.torrentName, 'T');
+      assert.equal(entry.verifiedPieces, 2);
+      await store.markAdded(entry.infoHash);
+      return ['One', 'One/T/a', 'One/T/sub/deep/b'].map((path) => inoOf(store, path));
+    });
+    await withStore(folder.path, async (store) => {
+      assert.deepEqual(
+        numbers,
+        ['One', 'One/T/a', 'One/T/sub/deep/b'].map((path) => inoOf(store, path)),
+      );
+      assert.deepEqual(await tree(store), [
+        'One',
+        'One/T',
+        'One/T/a',
+        'One/T/sub',
+        'One/T/sub/c',
+        'One/T/sub/deep',
+        'One/T/sub/deep/b',
+        'One/T/sub/link',
+      ]);
+      const b = store.inode(inoOf(store, 'One/T/sub/deep/b'));
+      assert.deepEqual([b?.type, b?.mode, b?.nlink, b?.size, b?.mtimeMs], ['file', 0o755, 1, 10, 1234.5]);
+      assert.equal(store.inode(inoOf(store, 'One/T/sub'))?.nlink, 3);
+      assert.equal(store.inode(ROOT)?.nlink, 3);
+      assert.equal(store.target(inoOf(store, 'One/T/sub/link')), '../a');
+      const [extent] = [...store.extents(inoOf(store, 'One/T/sub/deep/b'))];
+      assert.equal(extent?.sourceOffset, 7);
+      assert.equal(store.source(extent?.source ?? -1)?.path.toString(), '/disk/yy');
+      assert.equal(store.entry('One')?.state, 'added');
+      assert.equal(store.entry(hashOf('One'))?.name, 'One');
+      assert.equal(store.metainfo(hashOf('One'))?.toString(), 'raw One');
+      assert.deepEqual(store.pieceMap(hashOf('One')), Buffer.from([0b1010_0000]));
+      const listed = [];
+      for await (const { index, path, status, length } of store.files(hashOf('One'))) {
+        listed.push([index, path.join('/'), status, length]);
+      }
+      assert.deepEqual(listed, [
+        [0, 'T/a', 'mapped', 10],
+        [1, 'T/sub/deep/b', 'mapped', 10],
+        [2, 'T/sub/c', 'missing', 10],
+        [3, 'T/sub/link', 'mapped', 0],
+      ]);
+    });
+  });
+
+  it('gives each entry a name of its own', async () => {
+    const long = '日'.repeat(100);
+    await withStore(folder.path, async (store) => {
+      const name = async (wanted: string, infoHash: string): Promise<string> =>
+        (await store.createEntry(plan(wanted, [file('t')], [source('x')], infoHash))).name;
+      assert.equal(await name(long, hash('1')), '日'.repeat(85));
+      assert.equal(await name(long, hash('2')), `${'日'.repeat(81)} [22222222]`);
+      assert.equal(await name('..', hash('3')), hash('3'));
+      assert.equal(await name('a/b\0c', hash('4')), 'a_b_c');
+      assert.equal(await name('a', hash('5')), 'a');
+      assert.equal(await name('a', `${'6'.repeat(8)}${'7'.repeat(32)}`), 'a [66666666]');
+      assert.equal(await name('a', `${'6'.repeat(8)}${'8'.repeat(32)}`), `${'6'.repeat(8)}${'8'.repeat(32)}`);
+      await assert.rejects(name('again', hash('5')), { code: 'CONFLICT' });
+    });
+  });
+
+  it('leaves nothing of an entry that was removed, and keeps what others use', async () => {
+    await withStore(folder.path, async (store, level) => {
+      const empty = await letters(level);
+      const keep = await store.createEntry(plan('Keep', [file('t')], [source('shared')]));
+      const before = await letters(level);
+      const gone = await store.createEntry(
+        plan('Gone', [file('T/a/b/c', 0), file('T/d', 1)], [source('shared', [1]), source('own')]),
+      );
+      await store.addNames(gone.infoHash, [
+        ['T_', 'x'],
+        ['T_', 'a', 'y'],
+      ]);
+      await store.removeEntry(gone.infoHash);
+      assert.equal(await letters(level), before);
+      assert.deepEqual(await tree(store), ['Keep', 'Keep/t']);
+      const [extent] = [...store.extents(inoOf(store, 'Keep/t'))];
+      assert.equal(store.source(extent?.source ?? -1)?.path.toString(), '/disk/shared');
+      await store.removeEntry(keep.infoHash);
+      assert.equal(await letters(level), empty);
+      await assert.rejects(store.removeEntry(keep.infoHash), { code: 'NOT_FOUND' });
+      assert.equal(store.inode(ROOT)?.nlink, 2);
+    });
+  });
+
+  it('never uses a number twice', async () => {
+    const first = await createAndRemove(folder.path);
+    assert.ok((await createAndRemove(folder.path)) > first);
+  });
+
+  it('shares equal sources, adds up their spares, and tells who uses them', async () => {
+    await withStore(folder.path, async (store) => {
+      await store.createEntry(plan('A', [file('t')], [source('x', [1]), source('y1')]));
+      await store.createEntry(plan('B', [file('t')], [source('x', [1]), source('y22')]));
+      const ids = ['A/t', 'B/t'].map((path) => [...store.extents(inoOf(store, path))][0]?.source ?? -1);
+      assert.equal(ids[0], ids[1]);
+      const spares = store.source(ids[0] ?? -1)?.spares.map((id) => store.source(id)?.path.toString());
+      assert.deepEqual(spares, ['/disk/y1', '/disk/y22']);
+      assert.deepEqual(
+        await store.entriesUsing(ids[0] ?? -1),
+        ['A', 'B'].toSorted((a, b) => (hashOf(a) < hashOf(b) ? -1 : 1)),
+      );
+    });
+  });
+
+  it('refuses plans that do not fit together, and leaves nothing of them', async () => {
+    await withStore(folder.path, async (store, level) => {
+      const before = await letters(level);
+      const bad = [
+        [file('T/a'), file('T/a')],
+        [file('T/a'), file('T/a/b')],
+        [file('T/a/b'), file('T/a')],
+        [file('T/../a')],
+        [file(`T/${'x'.repeat(256)}`)],
+        [file('T/a', 5)],
+        [file('T/a', 0, { length: 11 })],
+        [],
+      ];
+      for (const files of bad) {
+        await assert.rejects(store.createEntry(plan('Bad', files, [source('x')])), { code: 'TORRENT' });
+      }
+      assert.equal(await letters(level), before);
+      assert.deepEqual(await tree(store), []);
+    });
+  });
+
+  it('refuses names of clients that collide, and changes nothing then', async () => {
+    await withStore(folder.path, async (store) => {
+      const { infoHash } = await store.createEntry(plan('A', [file('T/a'), file('T/b')], [source('x')]));
+      const before = await tree(store);
+      const refused = [
+        [['T', 'b'], undefined],
+        [
+          ['S', 'c'],
+          ['S', 'c'],
+        ],
+        [
+          ['S', 'c'],
+          ['S', 'c', 'd'],
+        ],
+        [
+          ['S', 'c', 'd'],
+          ['S', 'c'],
+        ],
+        [['T'], undefined],
+        [['T', 'a', 'x'], undefined],
+      ];
+      for (const names of refused) await assert.rejects(store.addNames(infoHash, names), { code: 'CONFLICT' });
+      for (const bad of ['', '.', '..', 'a/b', 'a\0', '\ud800', 'x'.repeat(256)]) {
+        await assert.rejects(store.addNames(infoHash, [['S', bad]]), { code: 'CLIENT' });
+      }
+      await assert.rejects(store.addNames(infoHash, [undefined, undefined, ['S']]), { code: 'CLIENT' });
+      assert.deepEqual(await tree(store), before);
+      await store.addNames(infoHash, [
+        ['T', 'a'],
+        ['S', 'b'],
+      ]);
+      await store.addNames(infoHash, [
+        ['T', 'a'],
+        ['S', 'b'],
+      ]);
+      assert.equal(store.inode(inoOf(store, 'A/S/b'))?.nlink, 2);
+      assert.equal(store.inode(inoOf(store, 'A'))?.nlink, 4);
+    });
+  });
+
+  it('lists external entries and does not mount them', async () => {
+    await withStore(folder.path, async (store, level) => {
+      const before = await letters(level);
+      const { files: _files, sources: _sources, ...header } = plan('Ext', [], []);
+      await store.createExternal({ ...header, directory: '/disk/x', torrentName: 'T', fileCount: 3 });
+      const listed = [];
+      for await (const entry of store.entries()) listed.push([entry.name, entry.kind, entry.directory]);
+      assert.deepEqual(listed, [['Ext', 'external', '/disk/x']]);
+      assert.deepEqual(await tree(store), []);
+      await store.removeEntry(hashOf('Ext'));
+      assert.equal(await letters(level), before);
+    });
+  });
+
+  it('lists large folders in pages, in slices of the plan', async () => {
+    await withStore(folder.path, async (store) => {
+      const files = Array.from({ length: 2500 }, (_, i) => file(`T/f${String(i).padStart(5, '0')}`));
+      async function* slowly() {
+        for (const one of files) yield await Promise.resolve(one);
+      }
+      await store.createEntry({ ...plan('Many', [], [source('x')]), files: slowly() });
+      const pages = [];
+      for await (const page of store.readdir(inoOf(store, 'Many/T'))) pages.push(page.map((dirent) => dirent.name));
+      assert.ok(pages.length > 1);
+      assert.deepEqual(
+        pages.flat(),
+        files.map((one) => one.path[1]),
+      );
+    });
+  });
+
+  it('refuses a store of another version, and a database that is none', async () => {
+    await withStore(folder.path, async (_store, level) => {
+      await level.put(Buffer.from('V'), Buffer.from([99]));
+    });
+    const level = await openLevel(folder.path);
+    await assert.rejects(Store.open(level, { logger: silentLogger }), { code: 'STORE', message: /format 99/ });
+    await level.clear();
+    await level.put(Buffer.from('something'), Buffer.from('else'));
+    await assert.rejects(Store.open(level, { logger: silentLogger }), { code: 'STORE', message: /no store/ });
+    await level.close();
+  });
+});
