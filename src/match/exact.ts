@@ -29,7 +29,7 @@ async function proposeFolders(torrents: readonly TorrentTask[], index: Collectio
   const trees = new Map((await index.trees(ids)).map((tree) => [tree.root.id, tree]));
   const relative = new Map<FolderTree, ReadonlyMap<string, CollectionFile>>();
   for (const [i, { torrent }] of names.entries()) {
-    for (const { id } of folders[i] ?? []) {
+    for (const { id } of inOrder(folders[i] ?? [])) {
       const tree = trees.get(id);
       if (tree === undefined) continue;
       const files = relative.get(tree) ?? new Map(tree.files.map((f) => [pathKey(f.relative), f.file]));
@@ -49,7 +49,7 @@ async function proposeSingleFiles(torrents: readonly TorrentTask[], index: Colle
     const [task] = torrent.files;
     if (task === undefined) continue;
     const names = spellings(torrent);
-    for (const file of answers.get(questionKey(task)) ?? []) {
+    for (const file of inOrder(answers.get(questionKey(task)) ?? [])) {
       if (names.some((name) => name.equals(file.name))) propose(torrent, [file], parentOf(file.path));
     }
   }
@@ -57,8 +57,13 @@ async function proposeSingleFiles(torrents: readonly TorrentTask[], index: Colle
 
 function propose(torrent: TorrentTask, found: readonly CollectionFile[], directory: Buffer): void {
   if (found.length === 0) return;
-  torrent.exact ??= { directory, paths: new Set(found.map((file) => file.path.toString('latin1'))) };
+  torrent.exact.push({ directory, paths: new Set(found.map((file) => file.path.toString('latin1'))) });
   for (const [i, file] of found.entries()) torrent.files[i]?.queue.push({ file, mode: 'exact' });
+}
+
+/** The index has no order: of several copies the first by path, so that equal runs decide equally. */
+function inOrder<T extends { readonly path: Buffer }>(found: readonly T[]): T[] {
+  return found.toSorted((a, b) => Buffer.compare(a.path, b.path));
 }
 
 function inTree(task: FileTask, files: ReadonlyMap<string, CollectionFile>): CollectionFile | undefined {

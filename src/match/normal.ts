@@ -19,7 +19,9 @@ export async function proposeNormal(
     const groups = byTorrent.get(file.torrent) ?? new Map<string, FileTask[]>();
     byTorrent.set(file.torrent, groups);
     const key = questionKey(file);
-    groups.set(key, [...(groups.get(key) ?? []), file]);
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [file]);
+    else group.push(file);
   }
   for (const groups of byTorrent.values()) {
     const rivals: Rivals[] = [];

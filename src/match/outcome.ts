@@ -30,13 +30,7 @@ export function outcomeOf(
     wantedBytes += file.length;
     for (const extent of files[i]?.extents ?? []) if (extent.source === GAP) missingBytes += extent.length;
   }
-  const { exact } = torrent;
-  const original =
-    exact !== undefined &&
-    missingBytes === 0 &&
-    torrent.files.every(({ current }) => current !== undefined && exact.paths.has(current.path.toString('latin1')))
-      ? exact.directory
-      : undefined;
+  const original = missingBytes === 0 ? originalOf(torrent) : undefined;
   const verifiedPieces = countBits(verified);
   return {
     name: torrent.name,
@@ -51,6 +45,12 @@ export function outcomeOf(
     reason: sentence(torrent, files, verifiedPieces),
     ...(original === undefined ? {} : { original }),
   };
+}
+
+/** The exact copy that all files were taken from, if it was one. */
+function originalOf({ exact, files }: TorrentTask): Buffer | undefined {
+  const used = files.map(({ current }) => current?.path.toString('latin1') ?? '');
+  return exact.find(({ paths }) => used.every((path) => paths.has(path)))?.directory;
 }
 
 /** Sources in the order in which they are first used; one an inode. */

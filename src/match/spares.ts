@@ -8,7 +8,10 @@ import type { Looker, Source } from './look.ts';
 import type { PieceHasher } from './piece-hashing.ts';
 import type { FileTask, TorrentTask } from './torrent-task.ts';
 
-/** At most one a file: hashing a duplicate costs as much as hashing the file. */
+/**
+ * At most one a file: hashing a duplicate costs as much as hashing the file. None for files without a piece of their
+ * own: each would cost the pieces of all its neighbours.
+ */
 export async function findSpares(
   torrents: readonly TorrentTask[],
   hasher: PieceHasher,
@@ -17,7 +20,7 @@ export async function findSpares(
   const wanted: { readonly task: FileTask; readonly spare: Source }[] = [];
   for (const { files } of torrents) {
     for (const task of files) {
-      if (!isVerified(task)) continue;
+      if (task.own.count === 0 || !isVerified(task)) continue;
       const [spare] = task.alternatives(looker, 1);
       if (spare !== undefined) wanted.push({ task, spare });
     }

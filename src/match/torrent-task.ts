@@ -168,8 +168,8 @@ export class TorrentTask {
   readonly verified: Buffer;
   /** Inodes that supply files of this torrent, and how many files each. */
   readonly taken = new Map<string, number>();
-  /** The folder in which the torrent's name lies, by the exact mode: its first proposal. */
-  exact: { readonly directory: Buffer; readonly paths: ReadonlySet<string> } | undefined;
+  /** Copies that the exact mode found: the folder in which the torrent's name lies, and the files' paths as latin1. */
+  readonly exact: { readonly directory: Buffer; readonly paths: ReadonlySet<string> }[] = [];
 
   constructor(name: string, metainfo: Metainfo) {
     this.name = name;

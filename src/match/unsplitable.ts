@@ -17,6 +17,7 @@ const ANCHORS = 2;
 const MAX_FOLDERS = 64;
 
 interface Copy {
+  readonly root: Buffer;
   readonly sameName: boolean;
   readonly files: ReadonlyMap<ReleaseMember, CollectionFile>;
   readonly foundBytes: number;
@@ -62,7 +63,9 @@ export async function proposeUnsplitable(
       if (tree === undefined) continue;
       const files = contents.get(tree) ?? contentsOf(tree);
       contents.set(tree, files);
-      copies.push(copyIn(release, normaliseName(tree.name) === release.name, (key) => files.get(key) ?? []));
+      copies.push(
+        copyIn(tree.root.path, release, normaliseName(tree.name) === release.name, (key) => files.get(key) ?? []),
+      );
     }
     if (propose(copies)) continue;
     const found = (anchors[i] ?? []).flatMap((anchor) =>
@@ -102,7 +105,11 @@ async function proposeUnmarked(
         files.set(key, [...(files.get(key) ?? []), file]);
       }
     }
-    propose([...byRoot.values()].map((files) => copyIn(release, false, (key) => files.get(key) ?? [])));
+    propose(
+      [...byRoot].map(([root, files]) =>
+        copyIn(Buffer.from(root, 'latin1'), release, false, (key) => files.get(key) ?? []),
+      ),
+    );
   }
 }
 
@@ -111,7 +118,10 @@ function propose(copies: readonly Copy[]): boolean {
     .filter(({ whole, sameName, foundBytes }) => whole || (sameName && foundBytes > 0))
     .toSorted(
       (a, b) =>
-        Number(b.whole) - Number(a.whole) || b.foundBytes - a.foundBytes || Number(b.sameName) - Number(a.sameName),
+        Number(b.whole) - Number(a.whole) ||
+        b.foundBytes - a.foundBytes ||
+        Number(b.sameName) - Number(a.sameName) ||
+        Buffer.compare(a.root, b.root),
     );
   for (const { files } of good) {
     for (const [{ task }, file] of files) task.queue.push({ file, mode: 'unsplitable' });
@@ -119,7 +129,12 @@ function propose(copies: readonly Copy[]): boolean {
   return good.length > 0;
 }
 
-function copyIn(release: TorrentRelease, sameName: boolean, filesAt: (key: string) => readonly CollectionFile[]): Copy {
+function copyIn(
+  root: Buffer,
+  release: TorrentRelease,
+  sameName: boolean,
+  filesAt: (key: string) => readonly CollectionFile[],
+): Copy {
   const files = new Map<ReleaseMember, CollectionFile>();
   let foundBytes = 0;
   let whole = true;
@@ -135,7 +150,13 @@ function copyIn(release: TorrentRelease, sameName: boolean, filesAt: (key: strin
     }
   }
   // A copy of nothing but nfo and sample is no copy.
-  return { sameName, files, foundBytes, whole: whole && [...files.keys()].some(({ dispensable }) => !dispensable) };
+  return {
+    root,
+    sameName,
+    files,
+    foundBytes,
+    whole: whole && [...files.keys()].some(({ dispensable }) => !dispensable),
+  };
 }
 
 /** By size and normalised path below the root. */

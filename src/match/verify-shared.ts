@@ -14,8 +14,9 @@ import type { Looker } from './look.ts';
 import { filesOfPiece, type PieceHasher } from './piece-hashing.ts';
 import type { Chosen, FileTask, TorrentTask } from './torrent-task.ts';
 
-/** Combinations of candidates hashed for one piece. */
+/** Combinations of candidates hashed for one piece; and files read for them: with many suspects, luck is not enough. */
 const MAX_VARIANTS = 64;
+const MAX_SUSPECTS_READ = 512;
 const MAX_ALTERNATIVES = 8;
 
 export async function verifyShared(
@@ -36,7 +37,10 @@ export async function verifyShared(
   for (const [i, { torrent, piece }] of questions.entries()) {
     const answer = answers[i];
     if (answer?.agrees === true) prove(torrent, piece);
-    else if (answer !== undefined) failing.set(torrent, [...(failing.get(torrent) ?? []), piece]);
+    if (answer?.agrees !== false) continue;
+    const pieces = failing.get(torrent);
+    if (pieces === undefined) failing.set(torrent, [piece]);
+    else pieces.push(piece);
   }
   if (failing.size === 0) return;
   const suspects = [...failing].flatMap(([torrent, pieces]) => pieces.flatMap((piece) => suspectsOf(torrent, piece)));
@@ -54,11 +58,12 @@ async function solve(
   looker: Looker,
 ): Promise<readonly number[]> {
   let left = failing;
+  const adopted = new Set<FileTask>();
   for (let changed = true; changed && left.length > 0; ) {
     changed = false;
     const still: number[] = [];
     for (const piece of left) {
-      if (await solvePiece(torrent, piece, hasher, looker)) changed = true;
+      if (await solvePiece(torrent, piece, adopted, hasher, looker)) changed = true;
       else still.push(piece);
     }
     left = still;
@@ -66,16 +71,24 @@ async function solve(
   return left;
 }
 
-async function solvePiece(torrent: TorrentTask, piece: number, hasher: PieceHasher, looker: Looker): Promise<boolean> {
+async function solvePiece(
+  torrent: TorrentTask,
+  piece: number,
+  adopted: Set<FileTask>,
+  hasher: PieceHasher,
+  looker: Looker,
+): Promise<boolean> {
   const suspects = suspectsOf(torrent, piece);
-  // Also with the candidates as they are: another piece may have changed one of them since.
   const choices = suspects.map((task) => [
     ...(task.current === undefined ? [] : [task.current]),
     ...task.alternatives(looker, MAX_ALTERNATIVES),
   ]);
-  const variants = combinations(choices, MAX_VARIANTS).map(
-    (variant) => new Map(variant.map((chosen, i) => [suspects[i], chosen])),
-  );
+  // The first combination is the candidates as they are: they have failed, unless another piece changed one since.
+  const asked = filesOfPiece(torrent, piece).some((task) => adopted.has(task)) ? 0 : 1;
+  const most = Math.min(MAX_VARIANTS, Math.ceil(MAX_SUSPECTS_READ / Math.max(1, suspects.length)));
+  const variants = combinations(choices, most)
+    .slice(asked)
+    .map((variant) => new Map(variant.map((chosen, i) => [suspects[i], chosen])));
   const answers = await hasher.ask(
     variants.map((variant) => ({
       torrent,
@@ -85,7 +98,11 @@ async function solvePiece(torrent: TorrentTask, piece: number, hasher: PieceHash
   );
   const found = variants[answers.findIndex((answer) => answer?.agrees === true)];
   if (found === undefined) return false;
-  for (const [task, chosen] of found) if (task !== undefined && task.current !== chosen) task.adopt(chosen);
+  for (const [task, chosen] of found) {
+    if (task === undefined || task.current === chosen) continue;
+    task.adopt(chosen);
+    adopted.add(task);
+  }
   prove(torrent, piece);
   return true;
 }

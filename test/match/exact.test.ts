@@ -56,8 +56,9 @@ describe('exact mode', () => {
 
   it('takes another copy of the whole where one fails', async () => {
     const files = { 'a/T/cd/a.bin': content('wrong', A.length), 'a/T/b.nfo': NFO, 'b/T/cd/a.bin': A, 'b/T/b.nfo': NFO };
-    const found = await match(files, T, { scanModes: ALL_MODES, verify: 'full' });
-    assert.equal(found.from[0], 'b/T/cd/a.bin');
+    const found = await match(files, T, { scanModes: ALL_MODES, verify: 'full', bothIndices: true });
+    assert.deepEqual(found.from, ['b/T/cd/a.bin', 'a/T/b.nfo']);
+    assert.equal(found.original, undefined);
     assert.equal(found.missingBytes, 0);
   });
 

@@ -4,6 +4,9 @@ import { createHash } from 'node:crypto';
 import { closeSync, mkdtempSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { after } from 'node:test';
+import { Level } from 'level';
+import { openIndex } from '../../src/collection/open-index.ts';
+import { rebuild } from '../../src/collection/rebuild.ts';
 import { hasBit } from '../../src/extent/bitfield.ts';
 import { createHashPool } from '../../src/hash/piscina-pool.ts';
 import { silentLogger } from '../../src/logger.ts';
@@ -19,6 +22,8 @@ import { NaiveIndex } from './naive-index.ts';
 export interface Setting extends Partial<Pick<MatchDependencies, 'refuseDevice' | 'signal' | 'onProgress'>> {
   readonly scanModes?: readonly MatchMode[];
   readonly verify?: VerifyLevel;
+  /** Matches with the real index, too, and compares. Where nothing is hashed, if nothing else is said. */
+  readonly bothIndices?: boolean;
   /** Done after the index was built. */
   readonly later?: (disk: string) => void;
 }
@@ -33,11 +38,15 @@ export type Found = TorrentMatch & {
 
 export interface Bench {
   /** An empty folder. */
-  disk(): string;
+  readonly disk: () => string;
   /** Matches with what lies in `disk`. */
-  run(disk: string, metainfos: readonly Metainfo[], setting?: Setting): Promise<{ found: Found[]; calls: string[] }>;
+  readonly run: (
+    disk: string,
+    metainfos: readonly Metainfo[],
+    setting?: Setting,
+  ) => Promise<{ found: Found[]; calls: string[] }>;
   /** Matches one torrent with `files` on a disk of its own. */
-  match(files: Files, metainfo: Metainfo, setting?: Setting): Promise<Found>;
+  readonly match: (files: Files, metainfo: Metainfo, setting?: Setting) => Promise<Found>;
 }
 
 /** To be called once in a suite. */
@@ -47,14 +56,22 @@ export function matchBench(): Bench {
   after(() => pool.close());
   const disk = (): string => mkdtempSync(join(base, 'disk-'));
   const run: Bench['run'] = async (disk, metainfos, setting = {}) => {
-    const { scanModes = ['unsplitable', 'normal'], verify = 'none', later, ...rest } = setting;
+    const { scanModes = ['unsplitable', 'normal'], verify = 'none', later, ...others } = setting;
+    const { bothIndices = verify === 'none', ...rest } = others;
     const index = new NaiveIndex(disk);
+    const db = bothIndices ? await rebuilt(disk, mkdtempSync(join(base, 'db-'))) : undefined;
     later?.(disk);
-    const matches = await matchTorrents(
-      metainfos.map((metainfo, i) => ({ name: `t${i}`, metainfo })),
-      { index, pool, options: { scanModes, verify }, logger: silentLogger, refuseDevice: () => false, ...rest },
-    );
+    const requests = metainfos.map((metainfo, i) => ({ name: `t${i}`, metainfo }));
+    const options = { scanModes, verify };
+    const shared = { pool, options, logger: silentLogger, refuseDevice: () => false, ...rest };
+    const matches = await matchTorrents(requests, { index, ...shared });
     for (const match of matches) checkInvariants(match);
+    if (db !== undefined) {
+      const real = await openIndex(db);
+      assert.deepEqual(await matchTorrents(requests, { index: real, ...shared }), matches);
+      await real.close();
+      await db.close();
+    }
     const found = matches.map((match): Found => {
       const from = match.files.map(({ extents }) => {
         const source = extents.find((extent) => extent.source >= 0)?.source;
@@ -70,6 +87,12 @@ export function matchBench(): Bench {
     return found[0];
   };
   return { disk, run, match };
+}
+
+async function rebuilt(disk: string, folder: string): Promise<Level> {
+  const db = new Level(folder);
+  await rebuild(db, { disks: [disk], threads: 1 });
+  return db;
 }
 
 /** Every match makes a sound plan, and what is called verified is right when read and hashed in another way. */

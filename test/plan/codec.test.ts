@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { AutotorrentError } from '../../src/errors.ts';
 import { type Extent, GAP, ZEROS } from '../../src/extent/extent.ts';
 import { decodePlan, encodePlan, PlanReader } from '../../src/plan/codec.ts';
@@ -43,12 +43,12 @@ function file(sourceCount: number): fc.Arbitrary<PlanFile> {
       executable: fc.boolean(),
       symlink: fc.array(component, { minLength: 1, maxLength: 3 }),
     })
-    .map(({ path, parts, mode, mtimeMs, executable, symlink }): PlanFile => {
+    .map(({ parts, symlink, ...rest }): PlanFile => {
       let length = 0;
       const extents = parts.map((p): Extent => {
-        const extent = { ...p, offset: length, sourceOffset: p.source < 0 ? 0 : p.sourceOffset };
         length += p.length;
-        return extent;
+        const sourceOffset = p.source < 0 ? 0 : p.sourceOffset;
+        return { offset: length - p.length, length: p.length, source: p.source, sourceOffset };
       });
       const only = (wanted: number): boolean => extents.length > 0 && extents.every((e) => e.source === wanted);
       const status = extents.every((e) => e.source >= 0)
@@ -58,10 +58,12 @@ function file(sourceCount: number): fc.Arbitrary<PlanFile> {
           : only(ZEROS)
             ? 'pad'
             : 'partial';
-      const plain = { path, length, status, mode, mtimeMs, executable, extents } as const;
-      return length === 0 ? { ...plain, symlink } : plain;
+      const linked = length === 0 ? { symlink } : {};
+      return Object.assign(rest, { length, status, extents } as const, linked);
     });
 }
+
+const sum = (lengths: readonly number[]): number => lengths.reduce((a, b) => a + b, 0);
 
 const plan: fc.Arbitrary<Plan> = fc.integer({ min: 0, max: 5 }).chain((sourceCount) =>
   fc
@@ -78,9 +80,9 @@ const plan: fc.Arbitrary<Plan> = fc.integer({ min: 0, max: 5 }).chain((sourceCou
     .map(({ files, ...rest }): Plan => {
       const verified = Buffer.alloc(Math.ceil(rest.pieceCount / 8));
       for (let i = 0; i < rest.pieceCount; i += 3) verified[i >> 3] = (verified[i >> 3] ?? 0) | (0x80 >> (i & 7));
-      const sum = (lengths: number[]): number => lengths.reduce((a, b) => a + b, 0);
       const gaps = files.flatMap((f) => f.extents.filter((e) => e.source === GAP).map((e) => e.length));
-      return { ...rest, verified, files, totalLength: sum(files.map((f) => f.length)), missingBytes: sum(gaps) };
+      const totalLength = sum(files.map((f) => f.length));
+      return Object.assign(rest, { verified, files, totalLength, missingBytes: sum(gaps) });
     }),
 );
 
@@ -130,6 +132,12 @@ const refused = (bytes: Buffer, message: RegExp): void =>
     (error) => error instanceof AutotorrentError && error.code === 'SERVER' && message.test(error.message),
   );
 
+const extent = (e: Partial<Extent>): PlanFile[] => [
+  { ...MAPPED, extents: [{ offset: 0, length: 39900, source: 0, sourceOffset: 0, ...e }] },
+  MISSING,
+];
+const first = (change: Partial<PlanFile>): PlanFile[] => [{ ...MAPPED, ...change }, MISSING];
+
 describe('plan codec', () => {
   it('gives back what was encoded', () => {
     fc.assert(fc.property(plan, (p) => assert.deepEqual(decodePlan(encodePlan(p)), p)));
@@ -166,11 +174,6 @@ describe('plan codec', () => {
     refused(Buffer.concat([bytes, Buffer.from([0])]), /something follows/);
   });
 
-  const extent = (e: Partial<Extent>): PlanFile[] => [
-    { ...MAPPED, extents: [{ offset: 0, length: 39900, source: 0, sourceOffset: 0, ...e }] },
-    MISSING,
-  ];
-  const first = (change: Partial<PlanFile>): PlanFile[] => [{ ...MAPPED, ...change }, MISSING];
   const cases: [string, Partial<Plan>, RegExp][] = [
     ['a source that is not there', { files: extent({ source: 1 }) }, /extent’s source is too large/],
     ['an extent past its source', { files: extent({ sourceOffset: 101 }) }, /passes the end of its source/],
