@@ -25,7 +25,13 @@ export async function benchRebuild(): Promise<BenchRow[]> {
     return [
       row('rebuild --full, 100,000 files', small.full, find, small.full / small.find, '≤ 4'),
       row('rebuild, 100,000 files, nothing changed', small.incremental, find, small.incremental / small.find, ''),
-      row('rebuild --full, 300,000 files', large.full, 'rebuild --full, 100,000 files', large.full / small.full, '≤ 3.5'),
+      row(
+        'rebuild --full, 300,000 files',
+        large.full,
+        'rebuild --full, 100,000 files',
+        large.full / small.full,
+        '≤ 3.5',
+      ),
       {
         name: 'rebuild --full, 100,000 files: memory',
         value: small.maxRssMiB,

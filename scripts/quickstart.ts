@@ -13,11 +13,11 @@ import { createClient } from '../src/clients/create.ts';
 import { parseMetainfo } from '../src/metainfo/parse.ts';
 import { type Autotorrent, autotorrentIn } from '../test/harness/autotorrent.ts';
 import { waitUntil } from '../test/harness/daemon.ts';
+import { type Demo, makeDemo } from '../test/harness/demo.ts';
 import { hashTree } from '../test/harness/hash-tree.ts';
 import { startRtorrent } from '../test/harness/rtorrent.ts';
 import { startTracker } from '../test/harness/tracker.ts';
 import { startTransmission } from '../test/harness/transmission.ts';
-import { type Demo, makeDemo } from '../test/harness/demo.ts';
 
 const DOWNLOAD_LIMIT_MS = 180_000;
 

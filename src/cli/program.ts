@@ -7,7 +7,9 @@ import { loadConfig } from '../config/load.ts';
 import { AutotorrentError } from '../errors.ts';
 import { expandPrefixes, hasCommand, settleDryRun } from './arguments.ts';
 import { type CommandContext, helpEnding, type Wiring } from './command.ts';
+import type { AddFlags } from './commands/add.ts';
 import { EXIT, type ExitCode, exitCodeOf } from './exit-codes.ts';
+import type { OriginalFlags } from './original.ts';
 import { stopOnSignals } from './signals.ts';
 import { Terminal } from './terminal.ts';
 
@@ -137,7 +139,7 @@ function modernProgram(version: string, choose: (globals: GlobalOptions, run: Ru
         exits: ['3  at least one torrent ended Missing, Exists or Failed'],
       }),
     )
-    .action((torrents: string[], flags: import('./commands/add.ts').AddFlags) =>
+    .action((torrents: string[], flags: AddFlags) =>
       action(async (context) => (await import('./commands/add.ts')).add(context, torrents, flags)),
     );
 
@@ -192,7 +194,7 @@ function originalProgram(version: string, choose: (globals: GlobalOptions, run: 
     .addOption(new Option('--delete-torrents').hideHelp())
     .option('--dry-run [format]', 'only say what would be done, as txt or json')
     .allowExcessArguments(false)
-    .action((flags: import('./original.ts').OriginalFlags) =>
+    .action((flags: OriginalFlags) =>
       choose(program.opts<GlobalOptions>(), async (context) => {
         const { runOriginal } = await import('./original.ts');
         return runOriginal(context, flags, program.opts<GlobalOptions>().config);

@@ -76,7 +76,7 @@ export class Terminal {
     }
     this.logger.error(messageOf(error));
     if (known && error.hint !== undefined) this.note(`  ${error.hint}`);
-    if (known) this.logger.debug(String(error.cause ?? ''));
+    if (known && error.cause !== undefined) this.logger.debug(messageOf(error.cause));
     else if (error instanceof Error) this.note(error.stack ?? '');
   }
 }

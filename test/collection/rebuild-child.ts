@@ -3,7 +3,7 @@ import { Level } from 'level';
 import { rebuild } from '../../src/collection/rebuild.ts';
 
 const [location = '', disk = ''] = process.argv.slice(2);
-const db = new Level(location);
+const db = new Level<Buffer, Buffer>(location);
 await db.open();
 process.stdout.write('go\n');
 for (;;) await rebuild(db, { disks: [disk], full: true });

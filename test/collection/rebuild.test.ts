@@ -243,9 +243,9 @@ describe('rebuild', () => {
     ]) {
       await assert.rejects(question, { code: 'INDEX', hint: 'run `autotorrent rebuild --full`' });
     }
-    await index.db.put('hello', 'world');
+    await index.db.put(Buffer.from('hello'), Buffer.from('world'));
     await assert.rejects(index.rebuild({ full: true }), { code: 'INDEX' });
-    assert.equal(await index.db.get('hello'), 'world');
+    assert.deepEqual(await index.db.get(Buffer.from('hello')), Buffer.from('world'));
   });
 
   it('survives folders that come and go while it reads', async () => {

@@ -9,7 +9,7 @@ import { type RebuildOptions, type RebuildResult, rebuild } from '../../src/coll
 export class TempIndex {
   readonly top = mkdtempSync(join(tmpdir(), 'autotorrent-collection-'));
   readonly disk = join(this.top, 'disk');
-  readonly db = new Level(join(this.top, 'db'));
+  readonly db = new Level<Buffer, Buffer>(join(this.top, 'db'));
 
   constructor() {
     mkdirSync(this.disk);

@@ -89,8 +89,8 @@ export function matchBench(): Bench {
   return { disk, run, match };
 }
 
-async function rebuilt(disk: string, folder: string): Promise<Level> {
-  const db = new Level(folder);
+async function rebuilt(disk: string, folder: string): Promise<Level<Buffer, Buffer>> {
+  const db = new Level<Buffer, Buffer>(folder);
   await rebuild(db, { disks: [disk], threads: 1 });
   return db;
 }

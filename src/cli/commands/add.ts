@@ -85,7 +85,9 @@ function hashingProgress(terminal: Terminal): (progress: HashProgress) => void {
   return ({ doneBytes, totalBytes }) => {
     const rate = doneBytes / Math.max((performance.now() - began) / 1000, 0.001);
     const left = duration((totalBytes - doneBytes) / Math.max(rate, 1));
-    terminal.progress(`hashing: ${bytes(doneBytes)} of ${bytes(totalBytes)}, ${bytes(Math.round(rate))}/s, ${left} left`);
+    terminal.progress(
+      `hashing: ${bytes(doneBytes)} of ${bytes(totalBytes)}, ${bytes(Math.round(rate))}/s, ${left} left`,
+    );
   };
 }
 

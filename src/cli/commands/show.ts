@@ -28,7 +28,7 @@ function heading(entry: EntryMessage): string[] {
     full: 'every piece was hashed',
   }[entry.verify];
   return [
-    printable(`${entry.name}`),
+    printable(entry.name),
     `  info hash  ${entry.info_hash}`,
     printable(
       `  directory  ${entry.directory}${entry.kind === 'external' ? ' (the original folder, unprotected)' : ''}`,
