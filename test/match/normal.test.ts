@@ -135,7 +135,7 @@ describe('normal mode', () => {
     const found = await match(files, torrent('t', { 'm/a.bin': NFO, 'n/a.bin': NFO }), {
       later: (disk) => rmSync(join(disk, 'p/a.bin')),
     });
-    assert.deepEqual(found.from.toSorted(), ['q/a.bin', 'r/a.bin']);
+    assert.deepEqual(new Set(found.from), new Set(['q/a.bin', 'r/a.bin']));
   });
 
   it('refuses what lies on a mount of its own', async () => {
