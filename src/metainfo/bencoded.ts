@@ -33,7 +33,8 @@ export function endOf(raw: Buffer, at: number): number {
       depth++;
       position++;
     } else if (byte === I) {
-      position = raw.indexOf(E, position) + 1;
+      while (raw[position] !== E) position++;
+      position++;
     } else {
       position = stringSpan(raw, position).end;
     }
@@ -49,7 +50,12 @@ export function stringSpan(raw: Buffer, at: number): Span {
   return { start: position + 1, end: position + 1 + length };
 }
 
-/** The values of the dictionary that begins at `at`, by key; a key's bytes are its characters (latin1). */
+/** The values of a dictionary by key. */
+export interface Entries {
+  get(key: string): Span | undefined;
+}
+
+/** The values of the dictionary that begins at `at`; a key's bytes are its characters (latin1). */
 export function entriesAt(raw: Buffer, at: number): Map<string, Span> {
   const entries = new Map<string, Span>();
   let position = at + 1;
@@ -60,6 +66,46 @@ export function entriesAt(raw: Buffer, at: number): Map<string, Span> {
     position = end;
   }
   return entries;
+}
+
+/**
+ * The same, of some keys (ASCII) only, and reused from dictionary to dictionary: a Map and its strings for each of
+ * 200,000 files take half of the time.
+ */
+export class EntryReader {
+  readonly #raw: Buffer;
+  readonly #keys: readonly string[];
+  readonly #spans: (Span | undefined)[];
+
+  constructor(raw: Buffer, keys: readonly string[]) {
+    this.#raw = raw;
+    this.#keys = keys;
+    this.#spans = keys.map(() => undefined);
+  }
+
+  /** Reads the dictionary that begins at `at`, and returns where it ends. */
+  read(at: number): number {
+    const raw = this.#raw;
+    this.#spans.fill(undefined);
+    let position = at + 1;
+    while (raw[position] !== E) {
+      const { start, end: valueAt } = stringSpan(raw, position);
+      position = endOf(raw, valueAt);
+      const index = this.#keys.findIndex((key) => key.length === valueAt - start && isAscii(raw, start, key));
+      if (index >= 0) this.#spans[index] = { start: valueAt, end: position };
+    }
+    return position + 1;
+  }
+
+  /** Of the dictionary read last. */
+  get(key: string): Span | undefined {
+    return this.#spans[this.#keys.indexOf(key)];
+  }
+}
+
+function isAscii(raw: Buffer, start: number, text: string): boolean {
+  for (let i = 0; i < text.length; i++) if (raw[start + i] !== text.charCodeAt(i)) return false;
+  return true;
 }
 
 /** The beginnings of the values in the list that begins at `at`. */
@@ -78,10 +124,13 @@ export function stringIn(raw: Buffer, value: Span | undefined): Buffer | undefin
   return raw.subarray(start, end);
 }
 
-/** A number, not always a safe integer; undefined for any other value, and for none. */
+/** A number, rounded where it is no safe integer; undefined for any other value, and for none. */
 export function integerIn(raw: Buffer, value: Span | undefined): number | undefined {
   if (value === undefined || kindAt(raw, value.start) !== 'integer') return undefined;
-  return Number(raw.toString('latin1', value.start + 1, value.end - 1));
+  const negative = raw[value.start + 1] === 0x2d;
+  let number = 0;
+  for (let at = value.start + (negative ? 2 : 1); at < value.end - 1; at++) number = number * 10 + (raw[at]! - 0x30);
+  return negative ? -number : number;
 }
 
 /**

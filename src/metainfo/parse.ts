@@ -1,11 +1,10 @@
 /** Bytes of a .torrent → Metainfo. The contract is in `metainfo.ts`. */
-
 import { isUtf8 } from 'node:buffer';
 import { createHash } from 'node:crypto';
-import { entriesAt, integerIn, kindAt, stringIn, stringListsIn } from './bencoded.ts';
-import type { Entries, ListedFile } from './listed-file.ts';
+import { type Entries, entriesAt, integerIn, kindAt, stringIn, stringListsIn } from './bencoded.ts';
+import type { FileList, ListedFile } from './listed-file.ts';
 import { BLOCK_BYTES } from './merkle.ts';
-import type { Metainfo, TorrentFile } from './metainfo.ts';
+import type { Metainfo } from './metainfo.ts';
 import { checkComponent, checkTree, decodeComponent, decodeText, quote } from './paths.ts';
 import { readPieceLayers } from './piece-layers.ts';
 import { refuse } from './refuse.ts';
@@ -30,17 +29,19 @@ export function parseMetainfo(raw: Buffer): Metainfo {
   if (kindAt(raw, 0) !== 'dictionary') refuse('it is not a dictionary');
   const top = entriesAt(raw, 0);
   const infoSpan = top.get('info');
-  if (infoSpan === undefined)
+  if (infoSpan === undefined) {
     refuse('it has no info dictionary', 'A client that has the torrent can export the .torrent.');
+  }
   if (kindAt(raw, infoSpan.start) !== 'dictionary') refuse('its info is not a dictionary');
   const info = entriesAt(raw, infoSpan.start);
 
   const version = readVersion(raw, info);
   const pieceLength = readPieceLength(raw, info, version !== 'v1');
-  const layout = readLayout(raw, info, version);
-  checkTree(layout.files);
-  const place = version === 'v2' ? placeAligned(layout.files, pieceLength) : placeEndToEnd(layout.files, pieceLength);
-  if (version === 'hybrid') checkAligned(place.files, pieceLength);
+  const { name, rawName, multi, list } = readLayout(raw, info, version, pieceLength);
+  const { files } = list;
+  checkTree(files);
+  if (version === 'hybrid') checkAligned(files, pieceLength);
+  const pieceCount = countPieces(list.end, pieceLength);
 
   const infoBytes = raw.subarray(infoSpan.start, infoSpan.end);
   const sha256 = version === 'v1' ? undefined : createHash('sha256').update(infoBytes).digest('hex');
@@ -51,13 +52,15 @@ export function parseMetainfo(raw: Buffer): Metainfo {
     version,
     infoHash: version === 'v2' ? sha256!.slice(0, 2 * SHA1_BYTES) : createHash('sha1').update(infoBytes).digest('hex'),
     ...(sha256 === undefined ? {} : { infoHashV2: sha256 }),
-    name: layout.name,
-    rawName: layout.rawName,
-    multi: layout.multi,
-    ...place,
+    name,
+    rawName,
+    multi,
+    files,
+    totalLength: list.totalLength,
     pieceLength,
-    pieces: version === 'v2' ? Buffer.alloc(0) : readPieces(raw, info, place.pieceCount),
-    pieceLayers: readPieceLayers(raw, top.get('piece layers'), layout.files, pieceLength),
+    pieceCount,
+    pieces: version === 'v2' ? Buffer.alloc(0) : readPieces(raw, info, pieceCount),
+    pieceLayers: version === 'v1' ? new Map() : readPieceLayers(raw, top.get('piece layers'), files, pieceLength),
     private: (integerIn(raw, info.get('private')) ?? 0) !== 0,
     ...(source === undefined ? {} : { source: decodeText(source) }),
     ...(comment === undefined ? {} : { comment: decodeText(comment) }),
@@ -69,11 +72,11 @@ function readVersion(raw: Buffer, info: Entries): Metainfo['version'] {
   const metaVersion = integerIn(raw, info.get('meta version')) ?? 1;
   if (metaVersion > 2) refuse(`it is of version ${metaVersion}, which is not known`);
   if (metaVersion < 2) {
-    if (info.has('file tree')) refuse('it has a v2 file tree, but does not say that it is a v2 torrent');
+    if (info.get('file tree') !== undefined) refuse('it has a v2 file tree, but does not say that it is a v2 torrent');
     return 'v1';
   }
-  if (!info.has('file tree')) refuse('it says that it is a v2 torrent, but has no file tree');
-  return info.has('files') || info.has('length') ? 'hybrid' : 'v2';
+  if (info.get('file tree') === undefined) refuse('it says that it is a v2 torrent, but has no file tree');
+  return info.get('files') !== undefined || info.get('length') !== undefined ? 'hybrid' : 'v2';
 }
 
 function readPieceLength(raw: Buffer, info: Entries, v2: boolean): number {
@@ -92,18 +95,19 @@ interface Layout extends V1Files {
   readonly rawName: Buffer;
 }
 
-function readLayout(raw: Buffer, info: Entries, version: Metainfo['version']): Layout {
+function readLayout(raw: Buffer, info: Entries, version: Metainfo['version'], pieceLength: number): Layout {
   const { name, rawName } = readName(raw, info);
   if (version === 'v1') return { name, rawName, ...readV1Files(raw, info, name, rawName) };
-  const tree = readV2Files(raw, info.get('file tree')!, name);
+  const tree = readV2Files(raw, info.get('file tree')!, name, pieceLength);
   if (version === 'hybrid') {
     const v1 = readV1Files(raw, info, name, rawName);
-    return { name, rawName, multi: v1.multi, files: joinHybrid(v1.files, tree) };
+    joinHybrid(v1.list, tree);
+    return { name, rawName, ...v1 };
   }
-  const only = tree.length === 1 ? tree[0]! : undefined;
-  if (only?.path.length !== 1) return { name, rawName, multi: true, files: tree };
+  const only = tree.files.length === 1 ? tree.files[0]! : undefined;
+  if (only?.path.length !== 1) return { name, rawName, multi: true, list: tree };
   // The name is "purely advisory" (BEP 52): what a client looks for is the name in the tree.
-  return { name: only.path[0]!, rawName: only.rawPath[0]!, multi: false, files: tree };
+  return { name: only.path[0]!, rawName: only.rawPath[0]!, multi: false, list: tree };
 }
 
 function readName(raw: Buffer, info: Entries): { name: string; rawName: Buffer } {
@@ -115,18 +119,17 @@ function readName(raw: Buffer, info: Entries): { name: string; rawName: Buffer }
   return { name: decodeComponent(utf8 !== undefined && utf8.length > 0 && isUtf8(utf8) ? utf8 : rawName), rawName };
 }
 
-/** Both lists must tell of the same files in the same order; pad files stand in the first only. */
-function joinHybrid(v1: readonly ListedFile[], v2: readonly ListedFile[]): ListedFile[] {
+/** Both lists must tell of the same files in the same order (pad files stand in the first only), which gets the roots. */
+function joinHybrid(v1: FileList, v2: FileList): void {
   let next = 0;
-  const joined = v1.map((file) => {
-    if (file.pad) return file;
-    const twin = v2[next++];
-    if (twin?.length !== file.length || twin.path.length !== file.path.length) return disagree(file);
-    if (file.path.some((component, i) => twin.path[i] !== component)) return disagree(file);
-    return twin.piecesRoot === undefined ? file : { ...file, piecesRoot: twin.piecesRoot };
-  });
-  if (next < v2.length) disagree(v2[next]!);
-  return joined;
+  for (const file of v1.files) {
+    if (file.pad) continue;
+    const twin = v2.files[next++];
+    if (twin?.length !== file.length || twin.path.length !== file.path.length) disagree(file);
+    if (file.path.some((component, i) => twin.path[i] !== component)) disagree(file);
+    if (twin.piecesRoot !== undefined) file.piecesRoot = twin.piecesRoot;
+  }
+  if (next < v2.files.length) disagree(v2.files[next]!);
 }
 
 function disagree(file: ListedFile): never {
@@ -136,40 +139,6 @@ function disagree(file: ListedFile): never {
   );
 }
 
-interface Place {
-  readonly files: readonly TorrentFile[];
-  readonly totalLength: number;
-  readonly pieceCount: number;
-}
-
-function placeEndToEnd(listed: readonly ListedFile[], pieceLength: number): Place {
-  let offset = 0;
-  const files = listed.map((file, index): TorrentFile => {
-    const placed = { index, offset, ...file };
-    offset = addLength(offset, file.length);
-    return placed;
-  });
-  return { files, totalLength: offset, pieceCount: countPieces(offset, pieceLength) };
-}
-
-/** v2: every file begins at a piece of its own. */
-function placeAligned(listed: readonly ListedFile[], pieceLength: number): Place {
-  let offset = 0;
-  let totalLength = 0;
-  const files = listed.map((file, index): TorrentFile => {
-    const placed = { index, offset, ...file };
-    offset = addLength(offset, Math.ceil(file.length / pieceLength) * pieceLength);
-    totalLength += file.length;
-    return placed;
-  });
-  return { files, totalLength, pieceCount: countPieces(offset, pieceLength) };
-}
-
-function addLength(sum: number, length: number): number {
-  if (!Number.isSafeInteger(sum + length)) refuse('its files are too large together');
-  return sum + length;
-}
-
 function countPieces(length: number, pieceLength: number): number {
   if (length === 0) refuse('all its files are empty');
   const count = Math.ceil(length / pieceLength);
@@ -177,7 +146,7 @@ function countPieces(length: number, pieceLength: number): number {
   return count;
 }
 
-function checkAligned(files: readonly TorrentFile[], pieceLength: number): void {
+function checkAligned(files: readonly ListedFile[], pieceLength: number): void {
   const stray = files.find((file) => !file.pad && file.length > 0 && file.offset % pieceLength !== 0);
   if (stray !== undefined) {
     refuse(`${quote(stray.path.join('/'))} does not begin at a piece boundary, as files of hybrid torrents must`);
@@ -196,10 +165,11 @@ function readPieces(raw: Buffer, info: Entries, pieceCount: number): Buffer {
 /** BEP 12: where `announce-list` tells of a tracker, `announce` is not looked at. Trackers are no reason to refuse. */
 function readAnnounce(raw: Buffer, top: Entries): string[][] {
   const list = top.get('announce-list');
-  if (list !== undefined && list.end - list.start > MAX_ANNOUNCE_LIST_BYTES)
+  if (list !== undefined && list.end - list.start > MAX_ANNOUNCE_LIST_BYTES) {
     refuse('its list of trackers is over 1 MiB long');
+  }
   const single = stringIn(raw, top.get('announce'));
-  const lists = [...(list === undefined ? [] : stringListsIn(raw, list))];
+  const lists = list === undefined ? [] : stringListsIn(raw, list);
   const tiers = lists.map(urlsOf).filter((urls) => urls.length > 0);
   if (tiers.length > 0 || single === undefined) return tiers;
   return [urlsOf([single])].filter((urls) => urls.length > 0);

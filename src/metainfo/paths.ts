@@ -6,6 +6,7 @@
  * files may have them, and a client looks for exactly these bytes.
  */
 import { isUtf8 } from 'node:buffer';
+import type { Span } from './bencoded.ts';
 import { refuse } from './refuse.ts';
 
 /** NAME_MAX of Linux, in bytes. */
@@ -30,20 +31,25 @@ export function decodeText(bytes: Buffer): string {
 
 /** `bytes` as one component of a path. Throws where no file can, or must, have this name. Not for empty ones. */
 export function decodeComponent(bytes: Buffer): string {
-  checkComponent(bytes);
+  if (checkComponent(bytes)) return bytes.toString('latin1');
   const text = decodeText(bytes);
   if (Buffer.byteLength(text) > MAX_NAME_BYTES) refuseLong(bytes);
   return text;
 }
 
-/** For names that are used as bytes. */
-export function checkComponent(bytes: Buffer): void {
+/** For names that are used as bytes. True where they are ASCII. */
+export function checkComponent(bytes: Buffer): boolean {
   if (bytes.length > MAX_NAME_BYTES) refuseLong(bytes);
-  if (bytes.includes(0)) refuse(`the name ${quote(decodeText(bytes))} has a NUL byte in it`);
-  if (bytes.includes(0x2f)) refuse(`the name ${quote(decodeText(bytes))} has a slash in it`);
+  let ascii = true;
+  for (const byte of bytes) {
+    if (byte === 0) refuse(`the name ${quote(decodeText(bytes))} has a NUL byte in it`);
+    if (byte === 0x2f) refuse(`the name ${quote(decodeText(bytes))} has a slash in it`);
+    if (byte >= 0x80) ascii = false;
+  }
   if (bytes[0] === 0x2e && (bytes.length === 1 || (bytes.length === 2 && bytes[1] === 0x2e))) {
     refuse(`a file or folder is named ${quote(decodeText(bytes))}, which would lead out of the torrent's folder`);
   }
+  return ascii;
 }
 
 /** A name or path for a message: one line, no control characters, not too long. */
@@ -51,60 +57,95 @@ export function quote(text: string): string {
   return JSON.stringify(text.length > 120 ? `${text.slice(0, 120)}…` : text);
 }
 
-/**
- * Makes paths of components, and keeps count of them. Neighbours in a torrent share their folders, so a component that
- * stands where it stood in the path before is the same object again: a torrent of 200,000 files has a few thousand.
- */
-export class PathReader {
-  readonly #text: string[] = [];
-  readonly #bytes: Buffer[] = [];
-  readonly #raw: Buffer[] = [];
+/** Keeps the paths of one torrent within what can be opened, and held in memory. */
+export class PathLimits {
+  /** The torrent's name, in front of each path. */
   readonly #nameBytes: number;
   #allBytes = 0;
 
-  /** `name` is the torrent's, in front of each path; empty where the path is all there is. */
   constructor(name: string) {
     this.#nameBytes = Buffer.byteLength(name);
   }
 
-  /** `shown` is what users see, `raw` the bytes of the plain `path` key; neither has empty components. */
-  read(shown: readonly Buffer[], raw: readonly Buffer[]): TorrentPath {
-    const path = shown.map((bytes, depth) => this.#component(bytes, depth));
-    const rawPath =
-      raw === shown ? this.#bytes.slice(0, path.length) : raw.map((bytes, depth) => this.#rawComponent(bytes, depth));
-    this.checkLength(path, rawPath);
+  /** `bytes` are those of the path's components, the larger of both spellings. */
+  check(path: readonly string[], bytes: number): void {
+    if (path.length > MAX_PATH_DEPTH) refuse(`${quote(path.join('/'))} lies over ${MAX_PATH_DEPTH} folders deep`);
+    const length = this.#nameBytes + path.length + bytes;
+    if (length > MAX_PATH_BYTES) refuse(`the path ${quote(path.join('/'))} is longer than ${MAX_PATH_BYTES} bytes`);
+    this.#allBytes += length;
+    if (this.#allBytes > MAX_ALL_PATHS_BYTES) refuse('its paths are over 256 MiB long together');
+  }
+}
+
+/** A component as it stood last at some depth. */
+interface Component {
+  readonly span: Span;
+  readonly text: string;
+  readonly textBytes: number;
+  readonly bytes: Buffer;
+}
+
+/**
+ * Makes paths of spans of the .torrent. Neighbours in it share their folders, so a component that stands where it stood
+ * in the path before is the same object again: 200,000 files have a few thousand folders.
+ */
+export class PathReader {
+  readonly #raw: Buffer;
+  readonly #limits: PathLimits;
+  readonly #last: Component[] = [];
+
+  constructor(raw: Buffer, name: string) {
+    this.#raw = raw;
+    this.#limits = new PathLimits(name);
+  }
+
+  /** `shown` is what users see, `plain` the plain `path` key's; neither is empty, nor has empty components. */
+  read(shown: readonly Span[], plain: readonly Span[]): TorrentPath {
+    // Arrays of the right size at once: growing ones would keep room for 17 names in each of 200,000 files.
+    let bytes = 0;
+    const path = shown.map((span, depth) => {
+      const component = this.#component(depth, span);
+      bytes += component.textBytes;
+      return component.text;
+    });
+    let rawBytes = 0;
+    const rawPath = plain.map((span, depth) => {
+      rawBytes += span.end - span.start;
+      return plain === shown ? this.#last[depth]!.bytes : this.#plain(span);
+    });
+    this.#limits.check(path, Math.max(bytes, rawBytes));
     return { path, rawPath };
   }
 
-  /** For paths made of components that were checked elsewhere. */
-  checkLength(path: readonly string[], rawPath: readonly Buffer[]): void {
-    if (path.length > MAX_PATH_DEPTH) refuse(`${quote(path.join('/'))} lies over ${MAX_PATH_DEPTH} folders deep`);
-    let bytes = this.#nameBytes;
-    for (const component of path) bytes += Buffer.byteLength(component) + 1;
-    let rawBytes = this.#nameBytes;
-    for (const component of rawPath) rawBytes += component.length + 1;
-    if (bytes > MAX_PATH_BYTES || rawBytes > MAX_PATH_BYTES) {
-      refuse(`the path ${quote(path.join('/'))} is longer than ${MAX_PATH_BYTES} bytes`);
-    }
-    this.#allBytes += bytes;
-    if (this.#allBytes > MAX_ALL_PATHS_BYTES) refuse('its paths are over 256 MiB long together');
+  /** For pad files without a path: the name that libtorrent gives them. */
+  pad(length: number): TorrentPath {
+    const path = ['.pad', String(length)];
+    return { path, rawPath: path.map((component) => Buffer.from(component)) };
   }
 
-  #component(bytes: Buffer, depth: number): string {
-    const known = this.#bytes[depth];
-    if (known?.equals(bytes) === true) return this.#text[depth]!;
+  #component(depth: number, span: Span): Component {
+    const last = this.#last[depth];
+    if (last !== undefined && this.#same(last.span, span)) return last;
+    const bytes = this.#raw.subarray(span.start, span.end);
     const text = decodeComponent(bytes);
-    this.#bytes[depth] = bytes;
-    this.#text[depth] = text;
-    return text;
+    const component = { span, text, textBytes: Buffer.byteLength(text), bytes };
+    this.#last[depth] = component;
+    return component;
   }
 
-  #rawComponent(bytes: Buffer, depth: number): Buffer {
-    const known = this.#raw[depth];
-    if (known?.equals(bytes) === true) return known;
+  /** Never shown, so that it may have any encoding: Shift JIS would be too long as Latin-1. */
+  #plain(span: Span): Buffer {
+    const bytes = this.#raw.subarray(span.start, span.end);
     checkComponent(bytes);
-    this.#raw[depth] = bytes;
     return bytes;
+  }
+
+  #same(a: Span, b: Span): boolean {
+    const length = a.end - a.start;
+    if (length !== b.end - b.start) return false;
+    // From the end: names in one folder begin alike.
+    for (let i = length - 1; i >= 0; i--) if (this.#raw[a.start + i] !== this.#raw[b.start + i]) return false;
+    return true;
   }
 }
 
@@ -119,24 +160,29 @@ interface PlacedFile {
  * those of real torrents do (`.pad/16384`): one run of zeros is as good as another.
  */
 export function checkTree(files: readonly PlacedFile[]): void {
-  // NUL is in no name and smaller than anything, so that what lies below a path follows right after it.
-  const sorted = files.map((file) => ({ key: file.path.join('\0'), file })).toSorted(byKey);
-  for (let i = 1; i < sorted.length; i++) {
-    const upper = sorted[i - 1]!;
-    const lower = sorted[i]!;
-    if (!lower.key.startsWith(upper.key)) continue;
-    if (lower.key.length === upper.key.length) {
-      if (upper.file.pad && lower.file.pad && upper.file.length === lower.file.length) continue;
-      refuse(`two files have the same path: ${quote(lower.file.path.join('/'))}`);
-    }
-    if (lower.key[upper.key.length] === '\0') {
-      refuse(`${quote(upper.file.path.join('/'))} is both a file and a folder`);
-    }
+  // In this order what lies below a path follows right after it, so that neighbours are all there is to compare.
+  const order = files.toSorted((a, b) => comparePaths(a.path, b.path));
+  for (let i = 1; i < order.length; i++) {
+    const one = order[i - 1]!;
+    const other = order[i]!;
+    if (!beginsWith(other.path, one.path)) continue;
+    if (other.path.length > one.path.length) refuse(`${quote(one.path.join('/'))} is both a file and a folder`);
+    if (one.pad && other.pad && one.length === other.length) continue;
+    refuse(`two files have the same path: ${quote(one.path.join('/'))}`);
   }
 }
 
-function byKey(a: { readonly key: string }, b: { readonly key: string }): number {
-  return a.key < b.key ? -1 : a.key > b.key ? 1 : 0;
+function comparePaths(a: readonly string[], b: readonly string[]): number {
+  const length = Math.min(a.length, b.length);
+  for (let i = 0; i < length; i++) if (a[i] !== b[i]) return a[i]! < b[i]! ? -1 : 1;
+  return a.length - b.length;
+}
+
+function beginsWith(path: readonly string[], upper: readonly string[]): boolean {
+  if (path.length < upper.length) return false;
+  // From the end: neighbours mostly differ in their last part.
+  for (let i = upper.length - 1; i >= 0; i--) if (path[i] !== upper[i]) return false;
+  return true;
 }
 
 function refuseLong(bytes: Buffer): never {
