@@ -4,6 +4,12 @@
  * Invariants:
  * - Paths on disk are bytes. `path` and `name` are Buffers from readdir to open and are never re-encoded.
  * - What the index says was true at the last rebuild. A candidate is looked at again (lstat) before it is believed.
+ * - Each real file is indexed once by path: disks inside one another and folders mounted twice count once, symbolic links
+ *   below a disk are not followed (their targets are found where they are), a disk may itself be one. Hard links are
+ *   files of their own.
+ * - A file that grew in place does not change its folder: an incremental rebuild does not see it, the planner's look does.
+ * - `ignore_files` hides a file that is in no release from `byNameAndSize`, `byName` and `bySize`; never from `trees`
+ *   and `byInode`.
  * - Names are compared normalised (`names.ts`): case folded, runs of space, `_`, `.`, `-` as one.
  */
 
@@ -37,13 +43,15 @@ export interface FolderTree {
  * Throws `AutotorrentError('INDEX')` where the index cannot be read.
  */
 export interface CollectionIndex {
-  /** Files with this normalised name and exactly this size, releases' files included. */
+  /**
+   * Files with this normalised name and exactly this size, releases' files included. A name need not be normalised yet.
+   */
   byNameAndSize(questions: readonly { readonly name: string; readonly size: number }[]): Promise<CollectionFile[][]>;
   /** Files with this normalised name, of any size from `min` to `max` (both inclusive), by size. */
   byName(
     questions: readonly { readonly name: string; readonly min: number; readonly max: number }[],
   ): Promise<CollectionFile[][]>;
-  /** Files of `min` to `max` bytes (both inclusive), by size; at most `limit` of them nearest to `near`. */
+  /** Files of `min` to `max` bytes (both inclusive), those nearest to `near` first; at most `limit` of them. */
   bySize(
     questions: readonly {
       readonly min: number;

@@ -65,7 +65,8 @@ export function encodeFolder(folder: FolderContent): ArrayBuffer {
 }
 
 export class FolderRecord {
-  readonly buffer: ArrayBuffer;
+  /** The record itself, as it is stored. */
+  readonly packed: Uint8Array;
   readonly files: number;
   readonly subfolders: number;
   readonly marked: boolean;
@@ -83,13 +84,14 @@ export class FolderRecord {
   readonly #names: Buffer;
 
   /** Throws `AutotorrentError('INDEX')` where the bytes are no such record. */
-  constructor(buffer: ArrayBuffer) {
-    if (buffer.byteLength < HEADER) throw damagedFolder();
-    const [dev = 0, ino = 0, mtime = 0, ctime = 0, fileDev = 0] = new Float64Array(buffer, 0, 5);
-    const [files = 0, subs = 0, ownName = 0, flags = 0] = new Uint32Array(buffer, 40, 4);
+  constructor(buffer: ArrayBuffer, offset = 0, length = buffer.byteLength) {
+    if (length < HEADER || offset % 8 !== 0 || offset + length > buffer.byteLength) throw damagedFolder();
+    const [dev = 0, ino = 0, mtime = 0, ctime = 0, fileDev = 0] = new Float64Array(buffer, offset, 5);
+    const [files = 0, subs = 0, ownName = 0, flags = 0] = new Uint32Array(buffer, offset + 40, 4);
     const fixed = HEADER + files * 25 + subs * 4;
-    if (buffer.byteLength < fixed + ownName) throw damagedFolder();
-    this.buffer = buffer;
+    if (length < fixed + ownName) throw damagedFolder();
+    const body = offset + HEADER;
+    this.packed = new Uint8Array(buffer, offset, length);
     this.files = files;
     this.subfolders = subs;
     this.marked = (flags & RELEASE) !== 0;
@@ -98,13 +100,13 @@ export class FolderRecord {
     this.mtime = mtime;
     this.ctime = ctime;
     this.fileDev = fileDev;
-    this.sizes = new Float64Array(buffer, HEADER, files);
-    this.inodes = new Float64Array(buffer, HEADER + files * 8, files);
-    this.hashes = new Uint32Array(buffer, HEADER + files * 16, files);
-    this.#nameEnds = new Uint32Array(buffer, HEADER + files * 20, files + subs);
-    this.ignored = new Uint8Array(buffer, HEADER + files * 24 + subs * 4, files);
+    this.sizes = new Float64Array(buffer, body, files);
+    this.inodes = new Float64Array(buffer, body + files * 8, files);
+    this.hashes = new Uint32Array(buffer, body + files * 16, files);
+    this.#nameEnds = new Uint32Array(buffer, body + files * 20, files + subs);
+    this.ignored = new Uint8Array(buffer, body + files * 24 + subs * 4, files);
     this.#ownName = ownName;
-    this.#names = Buffer.from(buffer, fixed);
+    this.#names = Buffer.from(buffer, offset + fixed, length - fixed);
     if ((this.#nameEnds.at(-1) ?? ownName) !== this.#names.length) throw damagedFolder();
   }
 

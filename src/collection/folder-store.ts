@@ -1,10 +1,9 @@
 /** The folders of one generation: records, paths and table rows, with small caches. */
-import { AutotorrentError } from '../errors.ts';
 import { FolderRecord } from './folder-record.ts';
 import { type FolderRow, FolderTable, NONE } from './folder-table.ts';
 import { aligned, damaged, type IndexDatabase, KIND } from './index-database.ts';
 
-/** Bytes of records, and number of paths, that are kept. */
+/** Bytes of pages, and number of paths, that are kept. */
 const CACHED_BYTES = 32 << 20;
 const CACHED_PATHS = 50_000;
 /** Records that are read at once. */
@@ -14,7 +13,7 @@ export class FolderStore {
   readonly #db: IndexDatabase;
   readonly #generation: number;
   readonly #table: FolderTable;
-  readonly #records = new Map<number, FolderRecord>();
+  readonly #pages = new Map<number, ArrayBuffer>();
   readonly #paths = new Map<number, Buffer>();
   #cachedBytes = 0;
 
@@ -38,21 +37,23 @@ export class FolderStore {
 
   /** The records of folders that must be there; at most `RECORDS_AT_ONCE` of them. */
   async records(folders: readonly number[]): Promise<FolderRecord[]> {
-    const missing = [...new Set(folders)].filter((folder) => !this.#records.has(folder));
-    const fresh = new Map<number, FolderRecord>();
+    const rows: FolderRow[] = [];
+    for (const folder of folders) rows.push(await this.knownRow(folder));
+    const missing = [...new Set(rows.map((row) => row.page))].filter((page) => !this.#pages.has(page));
     if (missing.length > 0) {
       const values = await this.#db.read(this.#generation, KIND.folder, missing);
       for (const [i, value] of values.entries()) {
-        if (value === undefined) throw damaged('a folder is missing');
-        fresh.set(missing[i] ?? 0, new FolderRecord(aligned(value)));
+        if (value === undefined) throw damaged('a page of folders is missing');
+        this.#pages.set(missing[i] ?? 0, aligned(value));
+        this.#cachedBytes += value.byteLength;
       }
     }
-    const records = folders.map((folder) => {
-      const record = fresh.get(folder) ?? this.#records.get(folder);
-      if (record === undefined) throw new AutotorrentError('INDEX', 'a folder was asked for and not read');
-      return record;
+    const records = rows.map(({ page, offset, length }) => {
+      const buffer = this.#pages.get(page);
+      if (buffer === undefined) throw damaged('a page of folders is missing');
+      return new FolderRecord(buffer, offset, length);
     });
-    for (const [folder, record] of fresh) this.#keep(folder, record);
+    this.#forget();
     return records;
   }
 
@@ -85,13 +86,11 @@ export class FolderStore {
     });
   }
 
-  #keep(folder: number, record: FolderRecord): void {
-    this.#records.set(folder, record);
-    this.#cachedBytes += record.buffer.byteLength;
-    for (const [oldest, old] of this.#records) {
+  #forget(): void {
+    for (const [oldest, page] of this.#pages) {
       if (this.#cachedBytes <= CACHED_BYTES) break;
-      this.#records.delete(oldest);
-      this.#cachedBytes -= old.buffer.byteLength;
+      this.#pages.delete(oldest);
+      this.#cachedBytes -= page.byteLength;
     }
   }
 }

@@ -1,8 +1,8 @@
 /**
- * What is known of every folder only when a scan has ended, in blocks of `ROWS` folders: its parent, the root of its
- * release, and its first subfolder (a folder's subfolders have consecutive ids, in the order of its record).
+ * A row of numbers for every folder, in blocks of `ROWS` folders: its parent, the root of its release, its first subfolder
+ * (a folder's subfolders have consecutive ids, in the order of its record), and the page its record lies in, and where.
  *
- *     block   u32 × n  parent | u32 × n  release | u32 × n  first subfolder
+ *     block   u32 × n  of each column, in the order of `FolderColumns`
  */
 import { aligned, damaged, type IndexDatabase, KIND, keyOf, type Put } from './index-database.ts';
 
@@ -16,26 +16,32 @@ export interface FolderRow {
   readonly parent: number;
   readonly release: number;
   readonly firstSubfolder: number;
+  readonly page: number;
+  /** Bytes. */
+  readonly offset: number;
+  readonly length: number;
 }
+
+export type FolderColumns = Readonly<Record<keyof FolderRow, Uint32Array>>;
+
+const COLUMNS = 6;
 
 export function* tablePuts(
   generation: number,
   count: number,
-  parents: Uint32Array,
-  releases: Int32Array,
-  firstSubfolders: Uint32Array,
+  { parent, release, firstSubfolder, page, offset, length }: FolderColumns,
 ): Generator<Put> {
   for (let from = 0; from < count; from += ROWS) {
     const n = Math.min(ROWS, count - from);
-    const block = new Uint32Array(n * 3);
-    block.set(parents.subarray(from, from + n), 0);
-    block.set(releases.subarray(from, from + n), n); // -1 becomes NONE
-    block.set(firstSubfolders.subarray(from, from + n), n * 2);
+    const block = new Uint32Array(n * COLUMNS);
+    for (const [i, column] of [parent, release, firstSubfolder, page, offset, length].entries()) {
+      block.set(column.subarray(from, from + n), n * i);
+    }
     yield { type: 'put', key: keyOf(generation, KIND.table, from / ROWS), value: new Uint8Array(block.buffer) };
   }
 }
 
-/** A block is 12 kB: those of 5 million files in 400,000 folders are 5 MB, and stay. */
+/** A block is 24 kB: those of 5 million files in 400,000 folders are 10 MB, and stay. */
 export class FolderTable {
   readonly #db: IndexDatabase;
   readonly #generation: number;
@@ -53,16 +59,24 @@ export class FolderTable {
     if (!Number.isInteger(folder) || folder < 0 || folder >= this.#count) return undefined;
     const number = Math.floor(folder / ROWS);
     const block = this.#blocks.get(number) ?? (await this.#load(number));
-    const n = block.length / 3;
+    const n = block.length / COLUMNS;
     const at = folder % ROWS;
     const parent = block[at] ?? ABSENT;
     if (parent === ABSENT) return undefined;
-    return { parent, release: block[n + at] ?? NONE, firstSubfolder: block[n * 2 + at] ?? 0 };
+    const column = (number: number): number => block[n * number + at] ?? 0;
+    return {
+      parent,
+      release: column(1),
+      firstSubfolder: column(2),
+      page: column(3),
+      offset: column(4),
+      length: column(5),
+    };
   }
 
   async #load(number: number): Promise<Uint32Array> {
     const [value] = await this.#db.read(this.#generation, KIND.table, [number]);
-    const expected = Math.min(ROWS, this.#count - number * ROWS) * 12;
+    const expected = Math.min(ROWS, this.#count - number * ROWS) * COLUMNS * 4;
     if (value?.byteLength !== expected) throw damaged('a block of the folder table is missing');
     const block = new Uint32Array(aligned(value));
     this.#blocks.set(number, block);

@@ -7,6 +7,8 @@ import { hashName, hashText } from './names.ts';
 import { type PostingColumns, postingPuts, sortedRows } from './postings.ts';
 import { isReleasePart, releaseRoots } from './release.ts';
 
+/** Records are small, and LevelDB's price is by the key: some ten share one. */
+const PAGE_BYTES = 16 << 10;
 const BATCH_BYTES = 1 << 20;
 const BATCHES_AT_ONCE = 3;
 
@@ -23,9 +25,22 @@ export class GenerationWriter {
 
   readonly #parents = uint32Column();
   readonly #firstSubfolders = uint32Column();
+  readonly #pageOf = uint32Column();
+  readonly #offsets = uint32Column();
+  readonly #lengths = uint32Column();
   readonly #flags = uint32Column();
   readonly #nameHashes = uint32Column();
   readonly #byteHashes = uint32Column();
+
+  readonly #folderColumns = [
+    this.#firstSubfolders,
+    this.#pageOf,
+    this.#offsets,
+    this.#lengths,
+    this.#flags,
+    this.#nameHashes,
+    this.#byteHashes,
+  ];
 
   readonly #sizes = float64Column();
   readonly #inodes = float64Column();
@@ -35,6 +50,9 @@ export class GenerationWriter {
   readonly #fileOf = uint32Column();
   readonly #ignored = uint32Column();
 
+  #page: Uint8Array[] = [];
+  #pageBytes = 0;
+  #pages = 0;
   #batch: Put[] = [];
   #batchBytes = 0;
   readonly #writing = new Set<Promise<void>>();
@@ -52,9 +70,8 @@ export class GenerationWriter {
   reserve(count: number): number {
     const first = this.ids;
     this.#parents.extend(count, () => ABSENT);
-    for (const column of [this.#firstSubfolders, this.#flags, this.#nameHashes, this.#byteHashes]) {
-      column.extend(count, () => 0);
-    }
+    const { length } = this.#parents;
+    for (const column of this.#folderColumns) column.extend(length - column.length, () => 0);
     return first;
   }
 
@@ -79,8 +96,12 @@ export class GenerationWriter {
     this.files += files;
     for (let i = 0; i < files; i++) this.bytes += sizes[i] ?? 0;
 
-    const key = keyOf(this.#generation, KIND.folder, id);
-    this.#put({ type: 'put', key, value: new Uint8Array(record.buffer) });
+    this.#pageOf.set(id, this.#pages);
+    this.#offsets.set(id, this.#pageBytes);
+    this.#lengths.set(id, record.packed.byteLength);
+    this.#page.push(record.packed);
+    this.#pageBytes += (record.packed.byteLength + 7) & ~7;
+    if (this.#pageBytes >= PAGE_BYTES) this.#endPage();
     const first = this.reserve(record.subfolders);
     this.#firstSubfolders.set(id, first);
     return first;
@@ -93,6 +114,7 @@ export class GenerationWriter {
 
   /** Writes what needs the whole tree to be known. Returns the number of releases. */
   async finish(): Promise<number> {
+    this.#endPage();
     const parents = this.#parents.view;
     const flags = this.#flags.view;
     const has = (folder: number, flag: number): boolean => ((flags[folder] ?? 0) & flag) !== 0;
@@ -103,7 +125,16 @@ export class GenerationWriter {
       part: (folder) => has(folder, PART),
       disk: (folder) => has(folder, DISK),
     });
-    await this.#putAll(tablePuts(this.#generation, this.ids, parents, releases, this.#firstSubfolders.view));
+    await this.#putAll(
+      tablePuts(this.#generation, this.ids, {
+        parent: parents,
+        release: Uint32Array.from(releases), // -1 becomes NONE
+        firstSubfolder: this.#firstSubfolders.view,
+        page: this.#pageOf.view,
+        offset: this.#offsets.view,
+        length: this.#lengths.view,
+      }),
+    );
 
     const sizes = this.#sizes.view;
     const hashes = this.#hashes.view;
@@ -138,7 +169,10 @@ export class GenerationWriter {
   }
 
   async #putPostings(kind: PostingKind, columns: PostingColumns, holds: (row: number) => boolean): Promise<void> {
-    const rows = sortedRows(columns, columns.k1.length).filter(holds);
+    const all = new Uint32Array(columns.k1.length);
+    let count = 0;
+    for (let row = 0; row < all.length; row++) if (holds(row)) all[count++] = row;
+    const rows = sortedRows(columns, all.subarray(0, count));
     await this.#putAll(postingPuts(this.#generation, kind, columns, rows));
   }
 
@@ -147,6 +181,18 @@ export class GenerationWriter {
       this.#put(put);
       if (this.#writing.size >= BATCHES_AT_ONCE) await this.caughtUp();
     }
+  }
+
+  #endPage(): void {
+    const value = new Uint8Array(this.#pageBytes);
+    let offset = 0;
+    for (const packed of this.#page) {
+      value.set(packed, offset);
+      offset += (packed.byteLength + 7) & ~7;
+    }
+    this.#put({ type: 'put', key: keyOf(this.#generation, KIND.folder, this.#pages++), value });
+    this.#page = [];
+    this.#pageBytes = 0;
   }
 
   #put(put: Put): void {

@@ -3,15 +3,17 @@ export class GrowingColumn<T extends Float64Array | Uint32Array> {
   length = 0;
   #array: T;
   readonly #make: (length: number) => T;
+  readonly #slice: (array: T, length: number) => T;
 
-  constructor(make: (length: number) => T) {
+  constructor(make: (length: number) => T, slice: (array: T, length: number) => T) {
     this.#make = make;
+    this.#slice = slice;
     this.#array = make(1024);
   }
 
   /** What was added, without a copy; stale after the next addition. */
   get view(): T {
-    return this.#array.subarray(0, this.length) as T;
+    return this.#slice(this.#array, this.length);
   }
 
   append(values: T): void {
@@ -39,5 +41,16 @@ export class GrowingColumn<T extends Float64Array | Uint32Array> {
   }
 }
 
-export const float64Column = (): GrowingColumn<Float64Array> => new GrowingColumn((n) => new Float64Array(n));
-export const uint32Column = (): GrowingColumn<Uint32Array> => new GrowingColumn((n) => new Uint32Array(n));
+export function float64Column(): GrowingColumn<Float64Array> {
+  return new GrowingColumn<Float64Array>(
+    (n) => new Float64Array(n),
+    (array, n) => array.subarray(0, n),
+  );
+}
+
+export function uint32Column(): GrowingColumn<Uint32Array> {
+  return new GrowingColumn<Uint32Array>(
+    (n) => new Uint32Array(n),
+    (array, n) => array.subarray(0, n),
+  );
+}

@@ -5,6 +5,8 @@ import { decodeName } from './names.ts';
 /** Both are byte strings: the file's name, and the absolute path of its folder. */
 export type IgnoreTest = (name: string, folder: string) => boolean;
 
+const compile = (pattern: string): ((text: string) => boolean) =>
+  picomatch(pattern, { nocase: true, dot: true, windows: false });
 const decode = (bytes: string): string => decodeName(Buffer.from(bytes, 'latin1'));
 
 /**
@@ -12,8 +14,6 @@ const decode = (bytes: string): string => decodeName(Buffer.from(bytes, 'latin1'
  * `/`, else from any folder. Case does not count; a leading dot is nothing special. Undefined where there is no pattern.
  */
 export function createIgnoreTest(patterns: readonly string[]): IgnoreTest | undefined {
-  const compile = (pattern: string): ((text: string) => boolean) =>
-    picomatch(pattern, { nocase: true, dot: true, windows: false });
   const byName = patterns.filter((p) => p !== '' && !p.includes('/')).map(compile);
   const byPath = patterns
     .filter((p) => p.includes('/'))

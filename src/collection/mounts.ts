@@ -35,7 +35,7 @@ export function isInside(path: string, folder: string): boolean {
  * What does not exist is kept as it is written.
  */
 export function realPath(path: string, avoid: readonly string[]): string | undefined {
-  let rest = path.split('/');
+  const rest = path.split('/');
   let real = '';
   for (let links = 0; rest.length > 0; ) {
     const name = rest.shift();
@@ -53,7 +53,7 @@ export function realPath(path: string, avoid: readonly string[]): string | undef
     }
     if (++links > 40) throw new AutotorrentError('INDEX', `${path}: too many levels of symbolic links`);
     if (target.startsWith('/')) real = '';
-    rest = [...target.split('/'), ...rest];
+    rest.unshift(...target.split('/'));
   }
   return real === '' ? '/' : real;
 }

@@ -18,43 +18,60 @@ export interface PostingColumns {
   readonly file: Uint32Array;
 }
 
+const DIGIT_BITS = 11;
+const DIGITS = 1 << DIGIT_BITS;
+
 /**
- * Row numbers below `count` sorted by (k1, k2): a radix sort by 16 bits, which keeps equal rows in their order.
- * Keys are not negative, so doubles sort as their bits do.
+ * `rows` sorted by (k1, k2), in place or in an array of the same size: a radix sort, which keeps equal rows in their
+ * order. Keys are not negative, so doubles sort as their bits do.
  */
-export function sortedRows(columns: PostingColumns, count: number): Uint32Array {
-  let rows = Uint32Array.from({ length: count }, (_, i) => i);
-  let spare = new Uint32Array(count);
-  const starts = new Uint32Array(65_536);
+export function sortedRows(columns: PostingColumns, rows: Uint32Array): Uint32Array {
+  let sorted: Uint32Array = rows;
+  let spare: Uint32Array = new Uint32Array(rows.length);
   for (const column of [columns.k2, columns.k1]) {
     const stride = column instanceof Float64Array ? 2 : 1;
-    const words = new Uint32Array(column.buffer, column.byteOffset, count * stride);
-    for (let digit = 0; digit < stride * 2; digit++) {
-      const word = digit >> 1;
-      const shift = (digit & 1) * 16;
-      starts.fill(0);
-      for (let row = 0; row < count; row++) {
-        const at = ((words[row * stride + word] ?? 0) >>> shift) & 0xffff;
-        starts[at] = (starts[at] ?? 0) + 1;
+    const words = new Uint32Array(column.buffer, column.byteOffset, column.length * stride);
+    for (let word = 0; word < stride; word++) {
+      for (let shift = 0; shift < 32; shift += DIGIT_BITS) {
+        if (sortByDigit(words, stride, word, shift, sorted, spare)) [sorted, spare] = [spare, sorted];
       }
-      if (starts[((words[word] ?? 0) >>> shift) & 0xffff] === count) continue; // one value for all: sorted already
-      let start = 0;
-      for (let at = 0; at < 65_536; at++) {
-        const n = starts[at] ?? 0;
-        starts[at] = start;
-        start += n;
-      }
-      for (let i = 0; i < count; i++) {
-        const row = rows[i] ?? 0;
-        const at = ((words[row * stride + word] ?? 0) >>> shift) & 0xffff;
-        const to = starts[at] ?? 0;
-        spare[to] = row;
-        starts[at] = to + 1;
-      }
-      [rows, spare] = [spare, rows];
     }
   }
-  return rows;
+  return sorted;
+}
+
+/** False where one digit is all there is, and nothing was moved. */
+function sortByDigit(
+  words: Uint32Array,
+  stride: number,
+  word: number,
+  shift: number,
+  from: Uint32Array,
+  to: Uint32Array,
+): boolean {
+  const starts = new Uint32Array(DIGITS);
+  const mask = DIGITS - 1;
+  const { length } = from;
+  let digit = 0;
+  for (let i = 0; i < length; i++) {
+    digit = ((words[(from[i] ?? 0) * stride + word] ?? 0) >>> shift) & mask;
+    starts[digit] = (starts[digit] ?? 0) + 1;
+  }
+  if (starts[digit] === length) return false;
+  let start = 0;
+  for (let at = 0; at < DIGITS; at++) {
+    const n = starts[at] ?? 0;
+    starts[at] = start;
+    start += n;
+  }
+  for (let i = 0; i < length; i++) {
+    const row = from[i] ?? 0;
+    digit = ((words[row * stride + word] ?? 0) >>> shift) & mask;
+    const at = starts[digit] ?? 0;
+    to[at] = row;
+    starts[digit] = at + 1;
+  }
+  return true;
 }
 
 /** The records of one kind, the directory last; a generator, so that they never lie in memory all at once. */

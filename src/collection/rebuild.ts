@@ -8,7 +8,7 @@ import { NONE } from './folder-table.ts';
 import { GenerationWriter } from './generation-writer.ts';
 import { damaged, IndexDatabase, type IndexState, type LevelDatabase } from './index-database.ts';
 import { currentMountPoints, isInside } from './mounts.ts';
-import type { FolderReading } from './read-folder.ts';
+import type { FolderReading, FolderTask } from './read-folder.ts';
 import { rebase, type ScanRoot, scanRoots } from './scan-roots.ts';
 import { WalkPool } from './walk-pool.ts';
 
@@ -111,11 +111,12 @@ class Scan {
     this.#database = database;
     this.#options = options;
     this.#old = old;
-    this.#oldFolders = old === undefined ? undefined : new FolderStore(database, old.generation, old.ids);
     this.generation = (old?.generation ?? 0) + 1;
     // Which files are ignored is kept with their folder.
     const sameIgnored = JSON.stringify(old?.ignoreFiles) === JSON.stringify(options.ignoreFiles ?? []);
     this.#incremental = options.full !== true && sameIgnored;
+    const useful = old !== undefined && (this.#incremental || options.paths !== undefined);
+    this.#oldFolders = useful ? new FolderStore(database, old.generation, old.ids) : undefined;
     this.#writer = new GenerationWriter(database, this.generation);
   }
 
@@ -205,29 +206,24 @@ class Scan {
 
   async #visit(pool: WalkPool, batch: readonly Pending[]): Promise<void> {
     const old = await this.#oldRecords(batch);
-    const read: number[] = [];
+    const read: { readonly folder: Pending; readonly known: FolderRecord | undefined }[] = [];
     for (const [i, folder] of batch.entries()) {
-      if (folder.targets === undefined) read.push(i);
+      if (folder.targets === undefined) read.push({ folder, known: old[i] });
       else await this.#takeOver(folder, old[i]);
     }
     if (read.length === 0) return;
-    const answer = await pool.read(
-      read.map((i) => {
-        const folder = batch[i] as Pending;
-        const known = this.#incremental ? old[i] : undefined;
-        return {
-          path: folder.path,
-          root: folder.root !== undefined,
-          known:
-            known === undefined ? null : { dev: known.dev, ino: known.ino, mtime: known.mtime, ctime: known.ctime },
-        };
-      }),
-    );
+    const answer = await pool.read(read.map(({ folder, known }) => this.#task(folder, known)));
     for (const [reason, count, path] of answer.skips) this.#skip(reason, count, path);
-    for (const [at, reading] of answer.readings.entries()) {
-      const i = read[at] ?? 0;
-      await this.#adopt(batch[i] as Pending, reading, old[i]);
+    for (const [i, { folder, known }] of read.entries()) {
+      await this.#adopt(folder, answer.readings[i] ?? 'skipped', known);
     }
+  }
+
+  #task(folder: Pending, old: FolderRecord | undefined): FolderTask {
+    const { path, root } = folder;
+    if (old === undefined || !this.#incremental) return { path, root: root !== undefined, known: null };
+    const { dev, ino, mtime, ctime } = old;
+    return { path, root: root !== undefined, known: { dev, ino, mtime, ctime } };
   }
 
   async #oldRecords(batch: readonly Pending[]): Promise<(FolderRecord | undefined)[]> {
@@ -258,8 +254,8 @@ class Scan {
 
   async #adopt(folder: Pending, reading: FolderReading, old: FolderRecord | undefined): Promise<void> {
     if (reading === 'skipped') return;
-    if (reading === 'same' && old === undefined) throw damaged('a folder is missing');
-    const record = reading === 'same' ? (old as FolderRecord) : new FolderRecord(reading as ArrayBuffer);
+    const record = reading === 'same' ? old : new FolderRecord(reading);
+    if (record === undefined) throw damaged('a folder is missing');
     if (this.#seenBefore(record)) {
       this.#skip('seen elsewhere already', 1, folder.path);
       return;

@@ -19,9 +19,13 @@ export interface RootRequest {
 
 /** Roots never lie in one another: what is inside another root is read there, once. */
 export function scanRoots(request: RootRequest): ScanRoot[] {
-  const disks = existing(request.disks, request, 'disk is missing').map((root) => ({ ...root, disk: true }));
+  const disks = existing(request.disks, request, 'disk is missing').map(({ path, real }) => ({
+    path,
+    real,
+    disk: true,
+  }));
   if (request.paths === undefined) {
-    return outermost(disks, request.skip).map((root) => ({ ...root, targets: undefined }));
+    return outermost(disks, request.skip).map(({ path, real, disk }) => ({ path, real, disk, targets: undefined }));
   }
   const targets: string[] = [];
   const roots: IndexRoot[] = [...request.old];
@@ -43,12 +47,14 @@ export function scanRoots(request: RootRequest): ScanRoot[] {
   const kept = outermost(roots, () => {});
   // An old root that a new one swallows is read again there.
   for (const root of roots) if (!kept.includes(root)) targets.push(root.real);
-  return kept.map((root) => ({
-    ...root,
+  return kept.map(({ path, real, disk }) => ({
+    path,
+    real,
+    disk,
     targets: targets
-      .filter((target) => isInside(target, root.real))
+      .filter((target) => isInside(target, real))
       .filter((target, i, all) => !all.some((other, j) => isInside(target, other) && (other !== target || j < i)))
-      .map((target) => rebase(target, root.real, root.path)),
+      .map((target) => rebase(target, real, path)),
   }));
 }
 

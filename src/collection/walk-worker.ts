@@ -23,7 +23,7 @@ export interface WalkAnswer {
 
 const port = parentPort;
 if (port === null) throw new Error('walk-worker runs as a worker thread only');
-const settings = workerData as WalkSettings;
+const settings: WalkSettings = workerData;
 const ignore = createIgnoreTest(settings.ignoreFiles);
 const avoid: ReadonlySet<string> = new Set(settings.avoid);
 

@@ -1,0 +1,43 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, it } from 'node:test';
+import { currentMountPoints, isInside, mountPointsOfType, realPath } from '../../src/collection/mounts.ts';
+
+const MOUNTINFO = `22 28 0:21 / /proc rw,nosuid - proc proc rw
+99 28 0:50 / /mnt/my\\040store\\134x rw,nosuid,nodev shared:7 master:1 - fuse.autotorrent autotorrent rw,user_id=0
+98 28 0:51 / /mnt/ssh rw - fuse.sshfs host:/ rw
+`;
+
+describe('mounts', () => {
+  const temp = mkdtempSync(join(tmpdir(), 'autotorrent-mounts-'));
+  after(() => rmSync(temp, { recursive: true, force: true }));
+
+  it('finds those of a type, and decodes their escapes', () => {
+    assert.deepEqual(mountPointsOfType(MOUNTINFO, new Set(['fuse.autotorrent'])), ['/mnt/my store\\x']);
+  });
+
+  it("reads this machine's", () => assert.ok(currentMountPoints(['proc']).includes('/proc')));
+
+  it('knows what is inside what', () => {
+    assert.ok(isInside('/a', '/a') && isInside('/a/b', '/a') && isInside('/a', '/'));
+    assert.ok(!isInside('/ab', '/a') && !isInside('/', '/a'));
+  });
+
+  it('resolves links, and never enters what it must avoid', () => {
+    mkdirSync(join(temp, 'real/sub'), { recursive: true });
+    symlinkSync('real', join(temp, 'link'));
+    symlinkSync(`${temp}/link/sub/..`, join(temp, 'far'));
+    assert.equal(realPath(join(temp, 'far'), []), join(temp, 'real'));
+    assert.equal(realPath(join(temp, 'far/./gone/x'), []), join(temp, 'real/gone/x'));
+    assert.equal(realPath('/', []), '/');
+    assert.equal(realPath(join(temp, 'far'), [join(temp, 'real/sub')]), undefined);
+    assert.equal(realPath(join(temp, 'link/sub/x'), [join(temp, 'real/sub')]), undefined);
+  });
+
+  it('gives up on a loop', () => {
+    symlinkSync('loop', join(temp, 'loop'));
+    assert.throws(() => realPath(join(temp, 'loop'), []), { code: 'INDEX' });
+  });
+});

@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import { FolderRecord } from '../../src/collection/folder-record.ts';
+import { type FolderReading, readFolder } from '../../src/collection/read-folder.ts';
+
+const record = (reading: FolderReading): FolderRecord => {
+  assert.ok(reading instanceof ArrayBuffer);
+  return new FolderRecord(reading);
+};
+
+describe('readFolder', () => {
+  let top: string;
+  let skipped: [string, string][];
+  beforeEach(() => {
+    top = mkdtempSync(join(tmpdir(), 'autotorrent-folder-'));
+    skipped = [];
+    mkdirSync(join(top, 'mount'));
+    mkdirSync(join(top, 'sub'));
+    writeFileSync(join(top, 'file'), 'abc');
+  });
+  afterEach(() => rmSync(top, { recursive: true, force: true }));
+
+  const read = (path: string, avoid: string[] = [], known: FolderRecord | null = null): FolderReading =>
+    readFolder(
+      { path, root: false, known },
+      { ignore: undefined, avoid: new Set(avoid), racyMs: -10_000, skip: (...what) => skipped.push(what) },
+    );
+
+  it('packs what is there', () => {
+    const found = record(read(top));
+    assert.deepEqual([found.files, found.subfolders], [1, 2]);
+    assert.equal(found.fileName(0).toString(), 'file');
+    assert.deepEqual([...found.sizes], [3]);
+    assert.deepEqual([...found.inodes], [statSync(join(top, 'file')).ino]);
+    assert.deepEqual([found.subfolderName(0), found.subfolderName(1)].toSorted(), ['mount', 'sub']);
+    assert.equal(read(top, [], found), 'same');
+    assert.deepEqual(skipped, []);
+  });
+
+  it('does not touch a mount that must be avoided', () => {
+    const mount = join(top, 'mount');
+    assert.equal(record(read(top, [mount])).subfolders, 1);
+    assert.equal(read(mount, [mount]), 'skipped');
+    assert.deepEqual(skipped, [
+      ['autotorrent mount', mount],
+      ['autotorrent mount', mount],
+    ]);
+  });
+
+  it('says why there is nothing', () => {
+    assert.equal(read(join(top, 'gone')), 'skipped');
+    assert.equal(read(join(top, 'file')), 'skipped');
+    assert.equal(read(join(top, 'x'.repeat(300))), 'skipped');
+    assert.deepEqual(
+      skipped.map(([reason]) => reason),
+      ['vanished', 'not a folder', 'ENAMETOOLONG'],
+    );
+  });
+
+  it('refuses a record that is cut short', () => {
+    const whole = record(read(top)).packed.slice();
+    for (const length of [0, 8, 56, whole.length - 1]) {
+      assert.throws(() => new FolderRecord(whole.slice(0, length).buffer), { code: 'INDEX' });
+    }
+  });
+});

@@ -1,0 +1,260 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, renameSync, rmSync, statSync, symlinkSync, truncateSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import { openIndex } from '../../src/collection/open-index.ts';
+import { TempIndex } from './temp-index.ts';
+
+const skips = (skipped: ReadonlyMap<string, { count: number }>): Record<string, number> =>
+  Object.fromEntries([...skipped].map(([reason, { count }]) => [reason, count]));
+const bytes = (text: string): Buffer => Buffer.from(text, 'latin1');
+
+describe('rebuild', () => {
+  let index: TempIndex;
+  beforeEach(() => {
+    index = new TempIndex();
+  });
+  afterEach(() => index.remove());
+
+  /** Every file of the index, below the disk. */
+  const allFiles = async (): Promise<string[]> => {
+    const open = await openIndex(index.db);
+    const everything = { min: 0, max: Number.MAX_SAFE_INTEGER, near: 0, limit: 1000 };
+    const [files = []] = await open.bySize([everything]);
+    assert.equal(files.length, open.info().files);
+    return files.map((file) => index.below(file)).toSorted();
+  };
+
+  it('counts what it found', async () => {
+    index.put({ 'a/one.mkv': 10, 'a/b/two.mkv': 0, 'three.mkv': 5_000_000_000, 'r/x.rar': 1, 'r/x.sfv': 2 });
+    const result = await index.rebuild();
+    assert.deepEqual(
+      { ...result, skipped: skips(result.skipped) },
+      { folders: 4, files: 5, bytes: 5_000_000_013, releases: 1, reused: 0, skipped: {} },
+    );
+    const info = (await openIndex(index.db)).info();
+    assert.deepEqual([info.files, info.folders, info.bytes, info.releases], [5, 4, 5_000_000_013, 1]);
+    assert.deepEqual(info.roots, [Buffer.from(index.disk)]);
+  });
+
+  it('reads again only what changed', async () => {
+    index.put({ 'a/one': 1, 'a/b/two': 2, 'c/three': 3, 'c/d/four': 4 });
+    assert.equal((await index.rebuild()).reused, 0);
+    assert.equal((await index.rebuild()).reused, 5);
+    index.put({ 'a/b/new': 7 });
+    rmSync(join(index.disk, 'c/three'));
+    renameSync(join(index.disk, 'c/d'), join(index.disk, 'c/e'));
+    // b and c changed; of e, which was d, nothing is known under its new name.
+    assert.equal((await index.rebuild()).reused, 2);
+    assert.deepEqual(await allFiles(), ['a/b/new', 'a/b/two', 'a/one', 'c/e/four']);
+    assert.equal((await index.rebuild({ full: true })).reused, 0);
+    assert.deepEqual(await allFiles(), ['a/b/new', 'a/b/two', 'a/one', 'c/e/four']);
+  });
+
+  it('sees a file that grew in place when its folder is read again', async () => {
+    index.put({ 'a/one': 1 });
+    await index.rebuild();
+    truncateSync(join(index.disk, 'a/one'), 9);
+    const sizes = async (): Promise<number[]> => {
+      const [files = []] = await (await openIndex(index.db)).byName([{ name: 'one', min: 0, max: 100 }]);
+      return files.map((file) => file.size);
+    };
+    await index.rebuild();
+    assert.deepEqual(await sizes(), [1]); // documented: candidates are looked at again when planned
+    await index.rebuild({ full: true });
+    assert.deepEqual(await sizes(), [9]);
+  });
+
+  it('reads a folder again that changed just before it was read', async () => {
+    index.put({ 'a/one': 1 });
+    await index.rebuild({ racyMs: 60_000 });
+    assert.equal((await index.rebuild()).reused, 0);
+  });
+
+  it('reads everything again when the patterns changed', async () => {
+    index.put({ 'a/one.nfo': 1, 'a/two': 2, 'r/x.rar': 3, 'r/x.sfv': 4, 'r/x.nfo': 5 });
+    await index.rebuild();
+    assert.equal((await index.rebuild({ ignoreFiles: ['*.NFO'] })).reused, 0);
+    const open = await openIndex(index.db);
+    const [names = []] = await open.byName([{ name: 'x.nfo', min: 0, max: 9 }]);
+    assert.deepEqual(
+      names.map((file) => index.below(file)),
+      ['r/x.nfo'],
+    );
+    assert.deepEqual(await open.byNameAndSize([{ name: 'one.nfo', size: 1 }]), [[]]);
+    const [a] = (await open.folders([Buffer.from('a')]))[0] ?? [];
+    const [tree] = await open.trees([a?.id ?? -1]);
+    assert.deepEqual(tree?.files.map(({ file }) => file.name.toString()).toSorted(), ['one.nfo', 'two']);
+    const { ino, dev } = statSync(join(index.disk, 'a/one.nfo'));
+    assert.equal((await open.byInode([{ dev, ino }]))[0]?.length, 1);
+  });
+
+  it('adds paths, and twice the same adds nothing twice', async () => {
+    index.put({ 'a/one': 1, 'c/three': 3 });
+    await index.rebuild();
+    index.put({ 'a/new': 2, 'c/unasked': 4, 'n/m/five': 5, 'n/unasked': 6 });
+    const paths = [join(index.disk, 'a'), join(index.disk, 'n/m/'), join(index.disk, 'a')];
+    for (let i = 0; i < 2; i++) {
+      await index.rebuild({ paths });
+      assert.deepEqual(await allFiles(), ['a/new', 'a/one', 'c/three', 'n/m/five']);
+    }
+    await index.rebuild();
+    assert.deepEqual(await allFiles(), ['a/new', 'a/one', 'c/three', 'c/unasked', 'n/m/five', 'n/unasked']);
+    rmSync(join(index.disk, 'a'), { recursive: true });
+    await index.rebuild({ paths: [join(index.disk, 'a')] });
+    assert.deepEqual(await allFiles(), ['c/three', 'c/unasked', 'n/m/five', 'n/unasked']);
+  });
+
+  it('adds paths to an index that is not there yet, and outside the disks', async () => {
+    index.put({ 'a/one': 1, 'b/x.rar': 3, 'b/x.sfv': 4 });
+    const outside = join(index.disk, 'b');
+    const disks = [join(index.disk, 'a')];
+    const result = await index.rebuild({ disks, paths: [outside, join(index.top, 'nowhere')] });
+    assert.deepEqual(skips(result.skipped), { 'path is missing': 1 });
+    assert.equal(result.releases, 1); // no disk: a release that was named itself
+    assert.deepEqual(await allFiles(), ['b/x.rar', 'b/x.sfv']);
+    await index.rebuild({ disks, paths: [join(index.disk, 'a')] });
+    assert.deepEqual(await allFiles(), ['a/one', 'b/x.rar', 'b/x.sfv']);
+    await index.rebuild({ disks, paths: [index.disk] }); // swallows both
+    assert.deepEqual(await allFiles(), ['a/one', 'b/x.rar', 'b/x.sfv']);
+    await index.rebuild({ disks });
+    assert.deepEqual(await allFiles(), ['a/one']);
+  });
+
+  it('indexes disks inside one another once, and follows a disk that is a link', async () => {
+    index.put({ 'a/one': 1, 'b/two': 2 });
+    symlinkSync(index.disk, join(index.top, 'link'));
+    const result = await index.rebuild({ disks: [join(index.disk, 'a'), join(index.top, 'link'), index.disk] });
+    assert.equal(result.files, 2);
+    assert.deepEqual(skips(result.skipped), { 'inside another disk': 2 });
+    const [[file] = []] = await (await openIndex(index.db)).byNameAndSize([{ name: 'one', size: 1 }]);
+    assert.equal(file?.path.toString(), join(index.top, 'link/a/one'));
+  });
+
+  it('says which disk is missing', async () => {
+    index.put({ 'a/one': 1 });
+    const result = await index.rebuild({ disks: [index.disk, join(index.top, 'gone'), join(index.disk, 'a/one')] });
+    assert.deepEqual(skips(result.skipped), { 'disk is missing': 1, 'not a folder': 1 });
+    assert.equal(result.skipped.get('disk is missing')?.example.toString(), join(index.top, 'gone'));
+  });
+
+  it('skips links, sockets, pipes and devices, with a reason', async (t) => {
+    index.put({ 'a/one': 1 });
+    symlinkSync('..', join(index.disk, 'a/loop'));
+    symlinkSync('one', join(index.disk, 'a/link'));
+    symlinkSync('nowhere', join(index.disk, 'a/broken'));
+    execFileSync('mkfifo', [join(index.disk, 'a/pipe')]);
+    const server = createServer();
+    t.after(() => server.close());
+    await new Promise<void>((resolve) => server.listen(join(index.disk, 'a/socket'), resolve));
+    const result = await index.rebuild();
+    assert.deepEqual(skips(result.skipped), { 'symbolic link': 3, 'named pipe': 1, socket: 1 });
+    assert.deepEqual(await allFiles(), ['a/one']);
+  });
+
+  it('keeps names that are not UTF-8', async () => {
+    const path = bytes(`${index.disk}/d\u00e9j\u00e0/caf\u00e9.bin`);
+    index.putFile(path, 3);
+    index.putFile(Buffer.from(`${index.disk}/東京/東.bin`), 4);
+    for (const expected of [0, 3]) {
+      assert.equal((await index.rebuild()).reused, expected);
+      const open = await openIndex(index.db);
+      const [[one] = [], [two] = []] = await open.byNameAndSize([
+        { name: 'CAFÉ.bin', size: 3 },
+        { name: '東.bin', size: 4 },
+      ]);
+      assert.deepEqual(one?.path, path);
+      assert.equal(two?.path.toString(), `${index.disk}/東京/東.bin`);
+      assert.equal((await open.folders([bytes('d\u00e9j\u00e0')]))[0]?.length, 1);
+      assert.equal((await open.folders([Buffer.from('déjà')]))[0]?.length, 0);
+    }
+  });
+
+  it('does not touch mounts of the types to skip', async () => {
+    // /proc/self/mountinfo is real: a type that is mounted where the test looks stands for ours.
+    const result = await index.rebuild({ disks: ['/proc'], skipMountTypes: ['proc'] });
+    assert.deepEqual(skips(result.skipped), { 'autotorrent mount': 1 });
+    assert.equal(result.files, 0);
+  });
+
+  it('stops when told to, and leaves the index as it was', async () => {
+    index.put({ 'a/one': 1 });
+    await index.rebuild();
+    index.put({ 'b/two': 2 });
+    const stop = new AbortController();
+    stop.abort(new Error('enough'));
+    await assert.rejects(index.rebuild({ signal: stop.signal }), /enough/);
+    assert.deepEqual(await allFiles(), ['a/one']);
+    await index.rebuild();
+    assert.deepEqual(await allFiles(), ['a/one', 'b/two']);
+  });
+
+  it('leaves nothing of older generations', async () => {
+    index.put({ 'a/one': 1 });
+    const keys = async (): Promise<number> => (await index.db.keys({ keyEncoding: 'view' }).all()).length;
+    await index.rebuild();
+    const first = await keys();
+    await index.rebuild({ full: true });
+    assert.equal(await keys(), first);
+  });
+
+  it('reports progress', async () => {
+    index.put({ 'a/one': 1 });
+    const seen: number[] = [];
+    await index.rebuild({ onProgress: ({ files }) => seen.push(files) });
+    assert.equal(seen.at(-1), 1);
+  });
+
+  it('refuses an index of another version, until told to replace it', async () => {
+    index.put({ 'a/one': 1 });
+    await index.rebuild();
+    const [key = new Uint8Array()] = await index.db.keys<Uint8Array>({ keyEncoding: 'view' }).all();
+    const stored = await index.db.get<Uint8Array, string>(key, { keyEncoding: 'view' });
+    const state: object = JSON.parse(stored);
+    for (const value of [JSON.stringify({ ...state, format: '0' }), '{"format":']) {
+      await index.db.put<Uint8Array, string>(key, value, { keyEncoding: 'view' });
+      for (const attempt of [
+        openIndex(index.db),
+        index.rebuild(),
+        index.rebuild({ full: true, paths: [index.disk] }),
+      ]) {
+        await assert.rejects(attempt, { code: 'INDEX', hint: 'run `autotorrent rebuild --full`' });
+      }
+      await index.rebuild({ full: true });
+      assert.deepEqual(await allFiles(), ['a/one']);
+    }
+  });
+
+  it('says so where records are missing, and touches no database of somebody else', async () => {
+    index.put({ 'a/one': 1 });
+    await assert.rejects(openIndex(index.db), { code: 'INDEX', hint: 'run `autotorrent rebuild`' });
+    await index.rebuild();
+    const keys = await index.db.keys<Uint8Array>({ keyEncoding: 'view' }).all();
+    for (const key of keys.slice(1)) await index.db.del<Uint8Array>(key, { keyEncoding: 'view' });
+    const open = await openIndex(index.db);
+    const size = { min: 0, max: 9, near: 0, limit: 9 };
+    for (const question of [
+      () => open.bySize([size]),
+      () => open.byNameAndSize([{ name: 'one', size: 1 }]),
+      () => open.folders([Buffer.from('a')]),
+      () => open.trees([0]),
+    ]) {
+      await assert.rejects(question, { code: 'INDEX', hint: 'run `autotorrent rebuild --full`' });
+    }
+    await index.db.put('hello', 'world');
+    await assert.rejects(index.rebuild({ full: true }), { code: 'INDEX' });
+    assert.equal(await index.db.get('hello'), 'world');
+  });
+
+  it('survives folders that come and go while it reads', async () => {
+    index.put(Object.fromEntries(Array.from({ length: 200 }, (_, i) => [`d${i}/s/f`, i])));
+    const running = index.rebuild();
+    for (let i = 0; i < 200; i += 2) rmSync(join(index.disk, `d${i}`), { recursive: true });
+    mkdirSync(join(index.disk, 'late'));
+    const result = await running;
+    assert.ok(result.files >= 100 && result.files <= 200);
+    assert.equal((await allFiles()).length, result.files);
+  });
+});
