@@ -15,6 +15,7 @@ export type HashSegment =
       readonly path: Buffer;
       readonly offset: number;
       readonly length: number;
+      /** Segments of one file are cheapest when they share one object: it is sent, opened and checked once for them. */
       readonly identity: FileIdentity;
     }
   /** Zeros: a pad file's bytes. */

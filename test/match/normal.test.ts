@@ -130,6 +130,14 @@ describe('normal mode', () => {
     });
   }
 
+  it('takes no source twice either where a candidate is gone', async () => {
+    const files = { 'p/a.bin': NFO, 'q/a.bin': NFO, 'r/a.bin': NFO };
+    const found = await match(files, torrent('t', { 'm/a.bin': NFO, 'n/a.bin': NFO }), {
+      later: (disk) => rmSync(join(disk, 'p/a.bin')),
+    });
+    assert.deepEqual(new Set(found.from), new Set(['q/a.bin', 'r/a.bin']));
+  });
+
   it('refuses what lies on a mount of its own', async () => {
     const { dev } = lstatSync(disk());
     const found = await match({ 'a.bin': A }, torrent('a.bin', A), { refuseDevice: (other) => other === dev });
