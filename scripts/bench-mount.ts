@@ -214,9 +214,11 @@ async function read(jobs: readonly ReadJob[]): Promise<number> {
   try {
     await Promise.all(workers.map(async (worker) => await once(worker, 'message')));
     const results = workers.map(async (worker) => {
-      const [result] = (await once(worker, 'message')) as [{ readonly began: number; readonly ended: number }];
+      const [result]: { readonly began: number; readonly ended: number }[] = await once(worker, 'message');
+      if (result === undefined) throw new Error('a reader ended without a result');
       return result;
     });
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread's port, no window
     for (const worker of workers) worker.postMessage('go');
     const spans = await Promise.all(results);
     return (Math.max(...spans.map((s) => s.ended)) - Math.min(...spans.map((s) => s.began))) / 1000;

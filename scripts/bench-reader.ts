@@ -8,7 +8,7 @@ export interface ReadJob {
   readonly length: number;
 }
 
-const { path, positions, length } = workerData as ReadJob;
+const { path, positions, length }: ReadJob = workerData;
 const buffer = Buffer.alloc(length);
 parentPort?.once('message', () => {
   const fd = openSync(path, 'r');
@@ -16,6 +16,8 @@ parentPort?.once('message', () => {
   for (const position of positions) readSync(fd, buffer, 0, length, position);
   const ended = performance.timeOrigin + performance.now();
   closeSync(fd);
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread's port, no window
   parentPort?.postMessage({ began, ended });
 });
+// oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread's port, no window
 parentPort?.postMessage('ready');

@@ -36,7 +36,7 @@ export function loadLibc(logger: Logger): Libc {
   let koffi: Koffi;
   try {
     // Not an import: where no prebuilt binary exists, loading it throws, and everything but speed works without it.
-    koffi = createRequire(import.meta.url)('koffi') as Koffi;
+    koffi = createRequire(import.meta.url)('koffi');
   } catch (error) {
     logger.warn(`koffi cannot be loaded, reads through the mount will be slower: ${messageOf(error)}`);
     return {};

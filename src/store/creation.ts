@@ -23,8 +23,8 @@ export interface EntryPlan extends Omit<Plan, 'sources' | 'files'> {
   readonly files: Iterable<PlanFile> | AsyncIterable<PlanFile>;
 }
 
-/** Files in one batch: some milliseconds of work. */
-const SLICE = 1000;
+/** Files in one batch: some milliseconds of work, in which no read is answered. */
+const SLICE = 250;
 
 interface Folder {
   readonly ino: number;

@@ -53,9 +53,15 @@ export class Database {
   /** All or nothing, and on the disk when it resolves: kill -9 and power loss find it there. */
   async commit(writes: readonly Write[]): Promise<void> {
     const { ino, source, entry } = this.#next;
-    const counters = put(COUNTERS_KEY, new Writer().integer(ino).integer(source).integer(entry).finish());
+    // Chained: an array of operations takes abstract-level 3.1 twelve times as long, on the event loop.
+    const batch = this.#level.batch();
+    for (const write of writes) {
+      if (write.type === 'put') batch.put(write.key, write.value);
+      else batch.del(write.key);
+    }
+    batch.put(COUNTERS_KEY, new Writer().integer(ino).integer(source).integer(entry).finish());
     try {
-      await this.#level.batch([...writes, counters], { sync: true });
+      await batch.write({ sync: true });
     } catch (error) {
       throw new AutotorrentError('STORE', 'the store could not be written', {
         cause: error,

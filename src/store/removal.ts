@@ -27,6 +27,7 @@ export class Removal {
   /** True when nothing is left of it but the intent. */
   async run(entry: number, root: number): Promise<boolean> {
     await this.#removeTree(root);
+    if (this.#stopped()) return false;
     for await (const page of this.#db.pages(filesOf(entry), SLICE)) {
       if (this.#stopped()) return false;
       await this.#db.exclusive(async () => await this.#db.commit(page.map(([key]) => del(key))));
@@ -41,49 +42,49 @@ export class Removal {
     return !this.#stopped();
   }
 
+  /** Children before their folder, so that a walk after a crash at any batch finds all that is left. */
   async #removeTree(root: number): Promise<void> {
-    const trail: { ino: number; parent: number; name: string }[] = [{ ino: root, parent: 0, name: '' }];
-    for (let here = trail.at(-1); here !== undefined && !this.#stopped(); here = trail.at(-1)) {
-      const { ino, parent, name } = here;
-      const page = await this.#firstPage(ino);
-      const folders = page.filter((dirent) => dirent.type === 'directory');
-      await this.#db.exclusive(async () => {
-        await this.#unlink(
-          ino,
-          page.filter((dirent) => dirent.type !== 'directory'),
-        );
-      });
-      if (page.length === 0) {
-        trail.pop();
-        const inode = this.#tree.inode(ino);
-        const writes = inode === undefined ? [] : this.#tree.deleting(ino, inode);
-        if (name !== '') writes.push(del(direntKey(parent, name)));
-        await this.#db.exclusive(async () => await this.#db.commit(writes));
-        this.#tree.forget([ino]);
+    const [pending, parents]: [NamedDirent[], number[]] = [[], []];
+    await this.#empty(root, pending, parents);
+    if (this.#stopped()) return;
+    await this.#unlink(pending, parents);
+    const inode = this.#tree.inode(root);
+    if (inode === undefined) return;
+    await this.#db.exclusive(async () => await this.#db.commit(this.#tree.deleting(root, inode)));
+    this.#tree.forget([root]);
+  }
+
+  async #empty(ino: number, pending: NamedDirent[], parents: number[]): Promise<void> {
+    for await (const page of this.#tree.readdir(ino)) {
+      for (const dirent of page) {
+        if (this.#stopped()) return;
+        if (dirent.type === 'directory') await this.#empty(dirent.ino, pending, parents);
+        if (this.#stopped()) return;
+        pending.push(dirent);
+        parents.push(ino);
+        if (pending.length >= SLICE) await this.#unlink(pending, parents);
       }
-      for (const folder of folders) trail.push({ ino: folder.ino, parent: ino, name: folder.name });
     }
   }
 
-  async #firstPage(ino: number): Promise<NamedDirent[]> {
-    for await (const page of this.#tree.readdir(ino)) return page;
-    return [];
-  }
-
-  async #unlink(parent: number, dirents: readonly NamedDirent[]): Promise<void> {
-    if (dirents.length === 0) return;
-    const writes: Write[] = [];
-    const changed = new Map<number, Inode>();
-    for (const { ino, name } of dirents) {
-      writes.push(del(direntKey(parent, name)));
-      const inode = changed.get(ino) ?? this.#tree.inode(ino);
-      if (inode !== undefined) changed.set(ino, { ...inode, nlink: inode.nlink - 1 });
-    }
-    for (const [ino, inode] of changed) {
-      if (inode.nlink > 0) writes.push(this.#tree.writing(ino, inode));
-      else writes.push(...this.#tree.deleting(ino, inode));
-    }
-    await this.#db.commit(writes);
-    this.#tree.forget(changed.keys());
+  /** Deletes dirents, in their order, and the inodes that have no other; empties both lists. */
+  async #unlink(dirents: NamedDirent[], parents: number[]): Promise<void> {
+    await this.#db.exclusive(async () => {
+      const writes: Write[] = [];
+      const changed = new Map<number, Inode>();
+      for (const [i, { ino, name, type }] of dirents.entries()) {
+        writes.push(del(direntKey(parents[i] ?? 0, name)));
+        const inode = changed.get(ino) ?? this.#tree.inode(ino);
+        if (inode !== undefined) changed.set(ino, { ...inode, nlink: type === 'directory' ? 0 : inode.nlink - 1 });
+      }
+      for (const [ino, inode] of changed) {
+        if (inode.nlink > 0) writes.push(this.#tree.writing(ino, inode));
+        else writes.push(...this.#tree.deleting(ino, inode));
+      }
+      await this.#db.commit(writes);
+      this.#tree.forget(changed.keys());
+    });
+    dirents.length = 0;
+    parents.length = 0;
   }
 }

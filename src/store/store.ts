@@ -347,7 +347,7 @@ export class Store {
         put(pieceMapKey(infoHash), plan.verified),
       ];
       if (built.kind === 'mount') {
-        writes.push(this.#tree.linking(ROOT, name, { ino: built.ino, type: 'directory' }), this.#rootWith(+1));
+        writes.push(this.#tree.linking(ROOT, name, { ino: built.ino, type: 'directory' }), this.#rootWith(1));
         await this.#db.commit([...writes, del(intentKey(built.id))]);
       } else await this.#db.commit(writes);
       this.#tree.forget([ROOT]);
@@ -396,7 +396,8 @@ function formatEntry(entry: StoredEntry): Buffer {
 
 function parseEntry(bytes: Buffer): StoredEntry {
   try {
-    return JSON.parse(bytes.toString()) as StoredEntry;
+    const entry: StoredEntry = JSON.parse(bytes.toString());
+    return entry;
   } catch (error) {
     throw damaged('an entry cannot be read', error);
   }

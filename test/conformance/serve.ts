@@ -36,7 +36,7 @@ async function serve({ mountPoint, statePath, readOnly = false }: ServeOptions):
   const driver = createFuseNativeDriver({ libc, logger });
   const mount = await driver.mount(fileSystem, { mountPoint, readOnly, allowOther: process.getuid?.() === 0 });
   process.on('SIGTERM', () => void mount.unmount());
-  process.on('message', (message) => void answer(message as Request).then(reply));
+  process.on('message' as string, (message: Request) => void answer(message).then(reply));
   reply({ ok: true });
   await mount.ended;
   fileSystem.close();
@@ -61,7 +61,7 @@ async function serve({ mountPoint, statePath, readOnly = false }: ServeOptions):
           return { ok: true };
         case 'status':
           return { ok: true, status: await fileSystem.status() };
-        case 'unmount':
+        default:
           await mount.unmount();
           return { ok: true };
       }
@@ -71,8 +71,8 @@ async function serve({ mountPoint, statePath, readOnly = false }: ServeOptions):
   }
 }
 
-process.once('message', (options) => {
-  serve(options as ServeOptions).catch((error: unknown) => {
+process.once('message' as string, (options: ServeOptions) => {
+  serve(options).catch((error: unknown) => {
     reply({ failed: messageOf(error) });
     process.exitCode = 1;
     process.disconnect?.();

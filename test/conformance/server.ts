@@ -16,7 +16,8 @@ export class Server {
   private constructor(child: ChildProcess) {
     this.#child = child;
     this.#ended = once(child, 'exit');
-    child.on('message', (reply) => this.#waiting.shift()?.(reply as Reply));
+    // As a string: the listener of the typed event takes anything.
+    child.on('message' as string, (reply: Reply) => this.#waiting.shift()?.(reply));
     child.on('exit', () => {
       for (const waiting of this.#waiting) waiting({ failed: 'the server has ended' });
     });

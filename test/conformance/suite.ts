@@ -37,7 +37,7 @@ async function sparseFile(path: string, size: number): Promise<number[]> {
 
 async function hashTree(folder: string): Promise<string> {
   const hash = createHash('sha256');
-  for (const name of (await fs.readdir(folder, { encoding: 'buffer' })).toSorted(Buffer.compare)) {
+  for (const name of (await fs.readdir(folder, { encoding: 'buffer' })).toSorted((a, b) => a.compare(b))) {
     const path = Buffer.concat([Buffer.from(`${folder}/`), name]);
     const { size, mtimeMs, mode } = await fs.stat(path);
     hash.update(name).update(` ${size} ${mtimeMs} ${mode}\n`);

@@ -7,16 +7,23 @@ const [folder = '', what = '', last = '0'] = process.argv.slice(2);
 const level = await openLevel(folder);
 const store = await Store.open(level, { logger: silentLogger });
 let batches = 0;
-const batch = level.batch.bind(level) as (...args: unknown[]) => Promise<void>;
+const begin = () => level.batch();
+const batch: typeof begin = level.batch.bind(level);
 Object.assign(level, {
-  batch: async (...args: unknown[]) => {
-    await batch(...args);
-    if (++batches === Number(last)) process.kill(process.pid, 'SIGKILL');
+  batch: () => {
+    const chained = batch();
+    const write = chained.write.bind(chained);
+    return Object.assign(chained, {
+      write: async (options: Parameters<typeof write>[0]) => {
+        await write(options);
+        if (++batches === Number(last)) process.kill(process.pid, 'SIGKILL');
+      },
+    });
   },
 });
 if (what === 'remove') await store.removeEntry(hashOf('A'));
 else {
-  const files = Array.from({ length: 2100 }, (_, i) => file(`T/sub ${i % 7}/f${i}`, i % 2));
+  const files = Array.from({ length: 1100 }, (_, i) => file(`T/sub ${i % 7}/f${i}`, i % 2));
   await store.createEntry(plan('A', files, [source('x', [1]), source('yy')]));
 }
 process.stdout.write('done');

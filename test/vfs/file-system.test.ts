@@ -118,11 +118,8 @@ describe('the file system', () => {
 
   it('knows folders, files and symlinks apart', async () => {
     const files = make({});
-    const [file, folder, link] = [['gap'], [], ['link']].map((rest) => ino(files, 'E', 'T', ...rest)) as [
-      number,
-      number,
-      number,
-    ];
+    const folder = ino(files, 'E', 'T');
+    const [file, link] = [files.lookup(folder, 'gap'), files.lookup(folder, 'link')];
     assert.throws(() => files.open(folder, 0), { code: 'EISDIR' });
     assert.throws(() => files.lookup(file, 'x'), { code: 'ENOTDIR' });
     assert.throws(() => files.lookup(folder, 'x'), { code: 'ENOENT' });

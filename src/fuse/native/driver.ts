@@ -54,7 +54,11 @@ export function createFuseNativeDriver(options: { readonly libc: Libc; readonly 
         await start(fuse, mountPoint, allowOther);
         return await watch(fuse, mountPoint, libc);
       } finally {
-        await makeNotWritable(directory).finally(() => directory.close());
+        try {
+          await makeNotWritable(directory);
+        } finally {
+          await directory.close();
+        }
       }
     },
   };

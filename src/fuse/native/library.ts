@@ -11,7 +11,11 @@ import type { Libc } from '../../posix/libc.ts';
 export function loadFuseNative(libc: Libc): typeof Fuse {
   const require = createRequire(import.meta.url);
   const failures: string[] = [];
-  const libraries = [() => (require('fuse-shared-library') as { lib: string }).lib, () => 'libfuse.so.2'];
+  const bundled = (): string => {
+    const { lib }: { lib: string } = require('fuse-shared-library');
+    return lib;
+  };
+  const libraries = [bundled, () => 'libfuse.so.2'];
   for (const library of libraries) {
     try {
       if (libc.loadGlobally === undefined) throw new Error('koffi is not available');
@@ -22,7 +26,8 @@ export function loadFuseNative(libc: Libc): typeof Fuse {
     }
   }
   try {
-    return require('fuse-native') as typeof Fuse;
+    const loaded: typeof Fuse = require('fuse-native');
+    return loaded;
   } catch (error) {
     failures.push(messageOf(error));
     throw new AutotorrentError('MOUNT', `the FUSE library cannot be loaded: ${failures.join('; ')}`, {

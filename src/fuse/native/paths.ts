@@ -6,11 +6,11 @@ import { type MaybePromise, type Operations, ROOT_INO } from '../../vfs/operatio
 const LIMIT = 10_000;
 
 export class Paths {
-  readonly #operations: Operations;
+  readonly #operations: Pick<Operations, 'lookup' | 'treeVersion'>;
   readonly #directories = new Map<string, number>();
   #version: number;
 
-  constructor(operations: Operations) {
+  constructor(operations: Pick<Operations, 'lookup' | 'treeVersion'>) {
     this.#operations = operations;
     this.#version = operations.treeVersion;
   }
