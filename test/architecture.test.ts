@@ -79,7 +79,7 @@ export function importsOf(file: string, text: string): Import[] {
     const allTypes = named?.split(',').every((name) => name.trim() === '' || name.trim().startsWith('type '));
     found.push({ file, specifier: m[3] ?? '', typeOnly: m[1] !== undefined || allTypes === true });
   }
-  for (const m of code.matchAll(/\b(?:import|require|resolve)\(\s*['"]([^'"]+)['"]\s*\)/g)) {
+  for (const m of code.matchAll(/(?:\bimport|\brequire|\.resolve)\(\s*['"]([^'"]+)['"]\s*\)/g)) {
     found.push({ file, specifier: m[1] ?? '', typeOnly: false });
   }
   return found;

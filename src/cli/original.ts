@@ -4,10 +4,10 @@
  */
 import { dirname, resolve } from 'node:path';
 import { createConfig } from '../config/create.ts';
+import { AutotorrentError } from '../errors.ts';
 import type { CommandContext } from './command.ts';
 import { add } from './commands/add.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
-import { usageError } from './program.ts';
 
 export interface OriginalFlags {
   readonly create_config?: string | true;
@@ -34,7 +34,9 @@ export async function runOriginal(
   }
   const test = flags.testConnection === true || flags.test_connection === true;
   if (!test && flags.rebuild === undefined && flags.addfile === undefined) {
-    throw usageError('nothing to do: give a command, or one of -t, -r, -a, --create_config');
+    throw new AutotorrentError('USAGE', 'nothing to do: give a command, or one of -t, -r, -a, --create_config', {
+      hint: 'autotorrent --help',
+    });
   }
   if (test) await (await import('./commands/test-connection.ts')).testConnection(context);
   if (flags.rebuild !== undefined) {

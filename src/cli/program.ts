@@ -4,7 +4,6 @@
  */
 import { Command, CommanderError, Option } from 'commander';
 import { loadConfig } from '../config/load.ts';
-import { AutotorrentError } from '../errors.ts';
 import { expandPrefixes, hasCommand, settleDryRun } from './arguments.ts';
 import { type CommandContext, helpEnding, type Wiring } from './command.ts';
 import type { AddFlags } from './commands/add.ts';
@@ -205,9 +204,4 @@ function originalProgram(version: string, choose: (globals: GlobalOptions, run: 
       helpEnding({ examples: ['autotorrent -r', 'autotorrent -a *.torrent -d', 'autotorrent -t -r -a x.torrent'] }),
     );
   return program;
-}
-
-/** Wrong use that commander cannot see. */
-export function usageError(message: string): AutotorrentError {
-  return new AutotorrentError('USAGE', message, { hint: 'autotorrent --help' });
 }
