@@ -71,6 +71,7 @@ fuse.mount((error) => {
 process.on('SIGTERM', () => {
   void (async () => {
     await libc.unmount?.(mountPoint, true);
+    libc.exitNow?.(0);
     process.exit(0);
   })();
 });

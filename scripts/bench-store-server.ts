@@ -31,4 +31,5 @@ await mount.ended;
 fileSystem.close();
 await store.close();
 await level.close();
+libc.exitNow?.(0);
 process.exit(0);

@@ -9,7 +9,10 @@ export interface MountOptions {
 }
 
 export interface Mount {
-  /** Resolves when the mount has gone, whoever removed it. */
+  /**
+   * Resolves when the mount has gone, whoever removed it. The driver's threads may live on for files that are open
+   * elsewhere: end the process with `Libc.exitNow`, since an ordinary exit may crash in them.
+   */
   readonly ended: Promise<void>;
   /** Unmounts; open files of other programs keep a mount alive for them only. Repeatable. */
   unmount(): Promise<void>;

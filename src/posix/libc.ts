@@ -26,6 +26,11 @@ export interface Libc {
   readonly preadCached?: (fd: number, buffer: Buffer, offset: number, length: number, position: number) => number;
   /** umount2(2), away from the event loop, since it may have to wait for the server that calls it. */
   readonly unmount?: (path: string, lazy: boolean) => Promise<boolean>;
+  /**
+   * _exit(2): ends the process without taking it down piece by piece. Threads of libfuse may still take requests (a file
+   * of a detached mount that is open elsewhere), and would find Node's memory freed: SIGSEGV. Close everything before.
+   */
+  readonly exitNow?: (code: number) => void;
   /** dlopen(3) for all that is loaded afterwards (RTLD_GLOBAL). Throws where the library cannot be loaded. */
   readonly loadGlobally?: (library: string) => void;
 }
@@ -45,6 +50,7 @@ export function loadLibc(logger: Logger): Libc {
     return {
       ...cachedRead(koffi, logger),
       unmount: unmounter(koffi),
+      exitNow: exiter(koffi),
       loadGlobally: (library) => void koffi.load(library, { global: true }),
     };
   } catch (error) {
@@ -83,6 +89,11 @@ function canReadCached(preadCached: NonNullable<Libc['preadCached']>): boolean {
   } finally {
     closeSync(fd);
   }
+}
+
+function exiter(koffi: Koffi): NonNullable<Libc['exitNow']> {
+  const exit = koffi.load(null).func('void _exit(int status)');
+  return (code) => void exit(code);
 }
 
 function unmounter(koffi: Koffi): NonNullable<Libc['unmount']> {

@@ -15,7 +15,8 @@ import { OwnMounts } from '../../src/vfs/own-mounts.ts';
 import type { Reply, Request, ServeOptions } from './messages.ts';
 
 const logger = createLogger('info');
-const reply = (message: Reply): void => void process.send?.(message);
+const reply = async (message: Reply): Promise<void> =>
+  await new Promise((resolve) => process.send?.(message, undefined, undefined, () => resolve()));
 
 async function serve({ mountPoint, statePath, readOnly = false }: ServeOptions): Promise<void> {
   await mkdir(statePath, { recursive: true });
@@ -35,14 +36,19 @@ async function serve({ mountPoint, statePath, readOnly = false }: ServeOptions):
   });
   const driver = createFuseNativeDriver({ libc, logger });
   const mount = await driver.mount(fileSystem, { mountPoint, readOnly, allowOther: process.getuid?.() === 0 });
+  let answering = Promise.resolve();
   process.on('SIGTERM', () => void mount.unmount());
-  process.on('message' as string, (message: Request) => void answer(message).then(reply));
-  reply({ ok: true });
+  process.on('message' as string, (message: Request) => {
+    answering = answer(message).then(reply);
+  });
+  await reply({ ok: true });
   await mount.ended;
+  await answering;
   fileSystem.close();
   await store.close();
   await level.close();
-  process.disconnect?.();
+  libc.exitNow?.(0);
+  process.exit(0);
 
   async function answer(request: Request): Promise<Reply> {
     try {
@@ -72,9 +78,8 @@ async function serve({ mountPoint, statePath, readOnly = false }: ServeOptions):
 }
 
 process.once('message' as string, (options: ServeOptions) => {
-  serve(options).catch((error: unknown) => {
-    reply({ failed: messageOf(error) });
-    process.exitCode = 1;
-    process.disconnect?.();
+  serve(options).catch(async (error: unknown) => {
+    await reply({ failed: messageOf(error) });
+    process.exit(1);
   });
 });

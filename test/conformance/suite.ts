@@ -412,6 +412,20 @@ export function runConformance(driver: string): void {
       }
     });
 
+    it('ends without a crash while programs read', async () => {
+      for (let round = 0; round < 5; round++) {
+        server = await Server.start(options());
+        const script = 'while cat "$0" >/dev/null 2>&1; do :; done';
+        const readers = [1, 2, 3].map(() => spawn('sh', ['-c', script, at('T', 'data.bin')], { stdio: 'ignore' }));
+        try {
+          await until(async () => (await server.status()).reads > 100);
+          assert.equal(await server.unmount(), 0);
+        } finally {
+          for (const reader of readers) reader.kill();
+        }
+      }
+    });
+
     it('refuses a mount point with something in it, and changes nothing', async () => {
       const full = join(base, 'full');
       await fs.mkdir(full);
