@@ -180,7 +180,7 @@ describe('the server', () => {
     assert.equal(status.broken_sources[0]?.path, source);
     assert.equal(((await autotorrent.json('list')) as EntryMessage[])[0]?.health, 'broken');
     await rename(`${source}.away`, source);
-    assert.deepEqual(await readFile(shown), data);
+    await waitUntil('it is served again', async () => (await readFile(shown)).equals(data));
     assert.deepEqual(((await autotorrent.json('status')) as StatusMessage).broken_entries, []);
   });
 
