@@ -7,17 +7,19 @@ import { runProgram } from './cli/program.ts';
 // A reader that goes away (`autotorrent list | head`) is no error of ours.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;
-  process.exitCode = 0;
+  process.exit(0);
 });
 
 const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
   version: string;
 };
 
-process.exitCode = await runProgram(process.argv.slice(2), {
+const exitCode = await runProgram(process.argv.slice(2), {
   async startControlServer(...args) {
     return (await import('./api/control-server.ts')).startControlServer(...args);
   },
   program: fileURLToPath(import.meta.url),
   version: manifest.version,
 });
+// Standard output and error are written synchronously to files, pipes and terminals here (Linux): nothing is cut off.
+process.exit(exitCode);

@@ -83,6 +83,9 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       readOnly: request.readOnly,
     });
     undo.push(async () => mount.unmount());
+    // Where other programs still have files open, the driver's threads outlive the mount, and an ordinary end of the
+    // process would tear down what they use.
+    process.once('exit', (code) => libc.exitNow?.(code));
 
     const asked = new AbortController();
     const facts = { mountPoint: config.storePath, driver: driver.name, visibleTo: visibility(allowOther) };
