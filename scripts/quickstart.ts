@@ -77,7 +77,7 @@ async function main(): Promise<void> {
   // rTorrent asks a tracker once: by then it must know the seeder.
   for (const { infoHash } of demo.torrents) await tracker.seeded(infoHash);
   await command(autotorrent, 'list');
-  await command(autotorrent, 'show', demo.torrents[1]?.infoHash.slice(0, 8) ?? '');
+  await command(autotorrent, 'show', demo.torrents[2]?.infoHash.slice(0, 8) ?? '');
 
   heading('A real rTorrent downloads all of it from that Transmission, over 127.0.0.1');
   const leecher = await startRtorrent({ address: '127.0.0.3' });

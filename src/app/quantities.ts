@@ -20,8 +20,9 @@ export function percent(part: number, whole: number): string {
   return `${(Math.floor((part / whole) * 10_000) / 100).toFixed(2)}%`;
 }
 
-/** `1d 2h`, `3m 4s`: the two largest units. */
+/** `1d 2h`, `3m 4s`, `120ms`: the two largest units, and below a second milliseconds. */
 export function duration(seconds: number): string {
+  if (seconds > 0 && seconds < 1) return `${Math.max(1, Math.round(seconds * 1000))}ms`;
   const total = Math.max(0, Math.round(seconds));
   const parts: readonly (readonly [number, string])[] = [
     [Math.floor(total / 86_400), 'd'],

@@ -25,6 +25,7 @@ describe('quantities', () => {
   });
   it('tells the two largest units of a duration', () => {
     assert.equal(duration(0), '0s');
+    assert.equal(duration(0.0501), '50ms');
     assert.equal(duration(61), '1m 1s');
     assert.equal(duration(90_000), '1d 1h');
     assert.equal(duration(3600), '1h');
