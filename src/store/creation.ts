@@ -40,6 +40,8 @@ export class Creation {
   /** By path below the entry's folder, components joined with `/`. */
   readonly #folders = new Map<string, Folder>();
   readonly #sourceIds: number[] = [];
+  /** Pad files of one length may share a path (`.pad/N`): they are one file of zeros. */
+  readonly #pads = new Map<string, { readonly ino: number; readonly length: number }>();
   /** Files of the slice at work, which the database does not have yet. */
   readonly #sliceNames = new Set<string>();
   #fileCount = 0;
@@ -100,6 +102,11 @@ export class Creation {
       const parent = this.#folderFor(file.path.slice(0, -1), writes, changed);
       const name = file.path.at(-1) ?? '';
       const path = file.path.join('/');
+      const pad = file.status === 'pad' ? this.#pads.get(path) : undefined;
+      if (pad?.length === file.length) {
+        this.#record(file, pad.ino, writes);
+        continue;
+      }
       if (names.has(path) || this.#folders.has(path) || this.#tree.lookup(parent.ino, name) !== undefined) {
         throw new AutotorrentError('TORRENT', `${JSON.stringify(path)} is twice in the torrent`);
       }
@@ -133,11 +140,15 @@ export class Creation {
       type === 'symlink'
         ? put(linkKey(ino), Buffer.from(target))
         : put(extentsKey(ino), encodeExtents(this.#mapped(file))),
-      put(
-        fileKey(this.#entry, this.#fileCount),
-        encodeFile({ ino, status: file.status, mode: file.mode, path: file.path }),
-      ),
     );
+    if (file.status === 'pad') this.#pads.set(file.path.join('/'), { ino, length: file.length });
+    this.#record(file, ino, writes);
+  }
+
+  /** At its place in the torrent's list. */
+  #record(file: PlanFile, ino: number, writes: Write[]): void {
+    const { status, mode, path } = file;
+    writes.push(put(fileKey(this.#entry, this.#fileCount), encodeFile({ ino, status, mode, path })));
     this.#fileCount++;
   }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
-import { GAP } from '../../src/extent/extent.ts';
+import { GAP, ZEROS } from '../../src/extent/extent.ts';
 import { silentLogger } from '../../src/logger.ts';
 import { Store } from '../../src/store/store.ts';
 import { ROOT } from '../../src/store/tree.ts';
@@ -25,6 +25,29 @@ describe('the store', () => {
   after(async () => await folder.remove());
   beforeEach(async () => {
     await folder.remove();
+  });
+
+  it('shows pad files of one path and length as one file, and refuses two of different lengths', async () => {
+    const pad = (length: number): ReturnType<typeof file> =>
+      file('T/.pad/9', 0, {
+        length,
+        status: 'pad',
+        extents: [{ offset: 0, length, source: ZEROS, sourceOffset: 0 }],
+      });
+    await withStore(folder.path, async (store) => {
+      const files = [file('T/a'), pad(9), file('T/b'), pad(9)];
+      const entry = await store.createEntry(plan('P', files, [source('x')]));
+      assert.equal(entry.fileCount, 4);
+      const listed = [];
+      for await (const { index, ino, length } of store.files(entry.infoHash)) listed.push([index, ino, length]);
+      assert.deepEqual(
+        listed.map(([index]) => index),
+        [0, 1, 2, 3],
+      );
+      assert.equal(listed[1]?.[1], listed[3]?.[1]);
+      assert.equal(store.inode(inoOf(store, 'P/T/.pad/9'))?.nlink, 1);
+      await assert.rejects(store.createEntry(plan('Q', [pad(9), pad(8)], [])), { code: 'TORRENT' });
+    });
   });
 
   it('shows an entry as planned, also after it was opened again', async () => {
