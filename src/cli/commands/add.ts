@@ -1,6 +1,6 @@
-/** `autotorrent add TORRENT…` */
-import { type AddOutcome, type AddWord, addTorrents } from '../../app/add.ts';
-import { type DryRunResult, dryRun } from '../../app/dry-run.ts';
+/** `autotorrent add TORRENT…`. Clients, their libraries and the server's are loaded by a real `add` only. */
+import type { AddOutcome, AddWord } from '../../app/add.ts';
+import type { DryRunResult } from '../../app/dry-run.ts';
 import { bytes, duration, percent } from '../../app/quantities.ts';
 import { findTorrents } from '../../app/torrent-files.ts';
 import { AutotorrentError } from '../../errors.ts';
@@ -56,12 +56,14 @@ export async function add(context: CommandContext, args: readonly string[], flag
   };
   const documents: unknown[] = [];
   if (format !== undefined) {
+    const { dryRun } = await import('../../app/dry-run.ts');
     for await (const result of dryRun(config, request)) {
       done &&= result.status === 'OK';
       if (asJson) documents.push(dryRunDocument(result));
       else print(result);
     }
   } else {
+    const { addTorrents } = await import('../../app/add.ts');
     const outcomes = addTorrents(config, {
       ...request,
       useClient: flags.client,
