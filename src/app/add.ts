@@ -21,7 +21,7 @@ import { encodePlan } from '../plan/codec.ts';
 import type { ControlClient } from './control/control-client.ts';
 import type { EntryMessage } from './control/messages.ts';
 import { openClient } from './open-client.ts';
-import { type Planned, type PlanningRequest, planTorrents } from './planning.ts';
+import { BATCH, type Planned, type PlanningRequest, planTorrents } from './planning.ts';
 import { bytes } from './quantities.ts';
 import { resumeOf } from './resume.ts';
 import { requireServer } from './server-connection.ts';
@@ -52,9 +52,6 @@ export interface AddRequest extends PlanningRequest {
   /** Deletes each .torrent whose torrent the client has. */
   readonly deleteTorrents: boolean;
 }
-
-/** How many torrents are matched together: enough for the index to answer in batches, few enough to hold in memory. */
-export const BATCH = 100;
 
 export async function* addTorrents(config: Config, request: AddRequest): AsyncGenerator<AddOutcome> {
   // Both are asked before anything is read: what is missing is said at once, with the command to run.

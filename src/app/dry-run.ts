@@ -3,8 +3,7 @@ import type { Config } from '../config/config.ts';
 import { countBits } from '../extent/bitfield.ts';
 import { GAP, ZEROS } from '../extent/extent.ts';
 import type { AddOutcome } from './add.ts';
-import { BATCH } from './add.ts';
-import { type Planned, type PlanningRequest, planTorrents } from './planning.ts';
+import { BATCH, type Planned, type PlanningRequest, planTorrents } from './planning.ts';
 import { shownPath } from './shown-path.ts';
 import { readTorrent, type TorrentFile } from './torrent-files.ts';
 

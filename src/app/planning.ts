@@ -4,8 +4,7 @@
  */
 import { openIndex } from '../collection/open-index.ts';
 import type { Config } from '../config/config.ts';
-import type { HashProgress } from '../hash/hash-pool.ts';
-import { createHashPool } from '../hash/piscina-pool.ts';
+import type { HashPool, HashProgress } from '../hash/hash-pool.ts';
 import type { Logger } from '../logger.ts';
 import { matchTorrents } from '../match/match-torrents.ts';
 import type { Metainfo } from '../metainfo/metainfo.ts';
@@ -16,6 +15,8 @@ import { OUR_TYPE, readMounts } from '../posix/mountinfo.ts';
 import { openLevel } from './open-level.ts';
 import type { TorrentFile } from './torrent-files.ts';
 
+/** How many torrents are matched together: enough for the index to answer in batches, few enough to hold in memory. */
+export const BATCH = 100;
 /** Another command that uses the index is waited for so long. */
 const INDEX_WAIT_MS = 60_000;
 
@@ -55,7 +56,7 @@ export async function planTorrents(
   });
   try {
     const index = await openIndex(db);
-    const pool = verify === 'none' ? undefined : createHashPool({ readersPerDisk: config.hashReaders });
+    const pool = verify === 'none' ? undefined : await openPool(config);
     try {
       const matches = await matchTorrents(torrents, {
         index,
@@ -86,4 +87,9 @@ export async function planTorrents(
   } finally {
     await db.close();
   }
+}
+
+async function openPool(config: Config): Promise<HashPool> {
+  const { createHashPool } = await import('../hash/piscina-pool.ts');
+  return createHashPool({ readersPerDisk: config.hashReaders });
 }

@@ -1,4 +1,5 @@
 /** The .torrent files that a command line names: found, read and parsed, each failure its own. */
+import { readFileSync, statSync } from 'node:fs';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, extname, join, resolve } from 'node:path';
 import { AutotorrentError, errnoOf, messageOf } from '../errors.ts';
@@ -48,11 +49,14 @@ function nameOf(path: string): string {
 
 export async function readTorrent(torrent: TorrentFile): Promise<ReadTorrent> {
   try {
-    const { size } = await stat(torrent.path);
+    const stats = statSync(torrent.path);
+    const { size } = stats;
     if (size > MAX_METAINFO_BYTES) {
       throw new AutotorrentError('TORRENT', `it is ${size} bytes long; more than ${MAX_METAINFO_BYTES} is no torrent`);
     }
-    return { ...torrent, metainfo: parseMetainfo(await readFile(torrent.path)) };
+    // Promises take several times as long as reading a file itself; a pipe may keep its reader waiting for ever.
+    const raw = stats.isFile() ? readFileSync(torrent.path) : await readFile(torrent.path);
+    return { ...torrent, metainfo: parseMetainfo(raw) };
   } catch (error) {
     return { ...torrent, error: error instanceof AutotorrentError ? error : unreadable(error) };
   }

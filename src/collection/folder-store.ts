@@ -17,29 +17,32 @@ export class FolderStore {
   readonly #paths = new Map<number, Buffer>();
   #cachedBytes = 0;
 
-  constructor(db: IndexDatabase, generation: number, ids: number) {
+  static async open(db: IndexDatabase, generation: number, ids: number): Promise<FolderStore> {
+    return new FolderStore(db, generation, await FolderTable.open(db, generation, ids));
+  }
+
+  private constructor(db: IndexDatabase, generation: number, table: FolderTable) {
     this.#db = db;
     this.#generation = generation;
-    this.#table = new FolderTable(db, generation, ids);
+    this.#table = table;
   }
 
   /** Undefined where there is no such folder. */
-  row(folder: number): Promise<FolderRow | undefined> {
+  row(folder: number): FolderRow | undefined {
     return this.#table.row(folder);
   }
 
   /** The row of a folder that must be there, as something else in the index names it. */
-  async knownRow(folder: number): Promise<FolderRow> {
-    const row = await this.#table.row(folder);
+  knownRow(folder: number): FolderRow {
+    const row = this.#table.row(folder);
     if (row === undefined) throw damaged('a folder is missing');
     return row;
   }
 
   /** The records of folders that must be there; at most `RECORDS_AT_ONCE` of them. */
-  async records(folders: readonly number[]): Promise<FolderRecord[]> {
-    const rows: FolderRow[] = [];
-    for (const folder of folders) rows.push(await this.knownRow(folder));
-    const missing = [...new Set(rows.map((row) => row.page))].filter((page) => !this.#pages.has(page));
+  async records(folders: readonly number[]): Promise<ReadonlyMap<number, FolderRecord>> {
+    const rows = new Map(folders.map((folder) => [folder, this.knownRow(folder)]));
+    const missing = [...new Set([...rows.values()].map((row) => row.page))].filter((page) => !this.#pages.has(page));
     if (missing.length > 0) {
       const values = await this.#db.read(this.#generation, KIND.folder, missing);
       for (const [i, value] of values.entries()) {
@@ -48,11 +51,12 @@ export class FolderStore {
         this.#cachedBytes += value.byteLength;
       }
     }
-    const records = rows.map(({ page, offset, length }) => {
+    const records = new Map<number, FolderRecord>();
+    for (const [folder, { page, offset, length }] of rows) {
       const buffer = this.#pages.get(page);
       if (buffer === undefined) throw damaged('a page of folders is missing');
-      return new FolderRecord(buffer, offset, length);
-    });
+      records.set(folder, new FolderRecord(buffer, offset, length));
+    }
     this.#forget();
     return records;
   }
@@ -63,7 +67,7 @@ export class FolderStore {
     const needed = new Map<number, number>();
     for (const folder of folders) {
       for (let at = folder; at !== NONE && !needed.has(at) && !this.#paths.has(at); ) {
-        const { parent } = await this.knownRow(at);
+        const { parent } = this.knownRow(at);
         needed.set(at, parent);
         at = parent;
       }
@@ -73,8 +77,8 @@ export class FolderStore {
     for (let from = 0; from < order.length; from += RECORDS_AT_ONCE) {
       const chunk = order.slice(from, from + RECORDS_AT_ONCE);
       const records = await this.records(chunk);
-      for (const [i, folder] of chunk.entries()) {
-        const name = records[i]?.ownName() ?? Buffer.alloc(0);
+      for (const folder of chunk) {
+        const name = records.get(folder)?.ownName() ?? Buffer.alloc(0);
         const parent = this.#paths.get(needed.get(folder) ?? NONE);
         this.#paths.set(folder, parent === undefined ? Buffer.from(name) : joinPath(parent, name));
       }

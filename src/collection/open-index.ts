@@ -36,6 +36,17 @@ interface Hit {
   readonly accepts: (record: FolderRecord) => boolean;
 }
 
+interface Tree extends FolderTree {
+  readonly files: FolderTree['files'][number][];
+}
+
+/** A folder of a tree that is being read. */
+interface TreeFolder extends FolderRef {
+  readonly relative: readonly Buffer[];
+  /** Its tree's. */
+  readonly files: Tree['files'];
+}
+
 /**
  * Opens the index in `db`, which stays the caller's. After a rebuild of the same database, open it anew.
  * Throws `AutotorrentError('INDEX')` where there is none, or one of another version.
@@ -47,7 +58,7 @@ export async function openIndex(db: LevelDatabase): Promise<CollectionIndex & { 
     await database.refuseForeign();
     throw new AutotorrentError('INDEX', 'there is no collection index yet', { hint: 'run `autotorrent rebuild`' });
   }
-  return new LevelIndex(database, state);
+  return new LevelIndex(database, state, await FolderStore.open(database, state.generation, state.ids));
 }
 
 class LevelIndex implements CollectionIndex {
@@ -56,10 +67,10 @@ class LevelIndex implements CollectionIndex {
   readonly #folders: FolderStore;
   readonly #postings = new Map<PostingKind, Promise<Postings>>();
 
-  constructor(db: IndexDatabase, state: IndexState) {
+  constructor(db: IndexDatabase, state: IndexState, folders: FolderStore) {
     this.#db = db;
     this.#state = state;
-    this.#folders = new FolderStore(db, state.generation, state.ids);
+    this.#folders = folders;
   }
 
   info(): IndexInfo {
@@ -141,8 +152,29 @@ class LevelIndex implements CollectionIndex {
   }
 
   async trees(folders: readonly number[]): Promise<FolderTree[]> {
-    const trees: FolderTree[] = [];
-    for (const folder of folders) trees.push(await this.#tree(folder));
+    const paths = await this.#folders.paths(folders.filter((folder) => this.#folders.row(folder) !== undefined));
+    const trees: Tree[] = [];
+    let level: TreeFolder[] = [];
+    for (const id of folders) {
+      const known = this.#folders.row(id) !== undefined;
+      const path = (known ? paths.shift() : undefined) ?? Buffer.alloc(0);
+      const tree: Tree = { root: { id, path }, name: Buffer.from(baseName(path)), files: [] };
+      trees.push(tree);
+      if (known) level.push({ id, path, relative: [], files: tree.files });
+    }
+    // All trees at once, level by level: many small trees would be many small reads.
+    while (level.length > 0) {
+      const below: TreeFolder[] = [];
+      for (let from = 0; from < level.length; from += RECORDS_AT_ONCE) {
+        const chunk = level.slice(from, from + RECORDS_AT_ONCE);
+        const records = await this.#folders.records(chunk.map(({ id }) => id));
+        for (const at of chunk) {
+          const record = records.get(at.id);
+          if (record !== undefined) below.push(...this.#readTreeFolder(at, record));
+        }
+      }
+      level = below;
+    }
     return trees;
   }
 
@@ -201,11 +233,11 @@ class LevelIndex implements CollectionIndex {
       const records = await this.#folders.records(folders);
       const paths = await this.#folders.paths(folders);
       for (const [i, hit] of chunk.entries()) {
-        const record = records[i];
+        const record = records.get(hit.folder);
         const path = paths[i];
         if (record === undefined || path === undefined || hit.file >= record.files) throw damaged('a file is missing');
         if (!hit.accepts(record)) continue;
-        found.push({ hit, file: await this.#file(hit.folder, path, record, hit.file) });
+        found.push({ hit, file: this.#file(hit.folder, path, record, hit.file) });
       }
     }
     const answers: CollectionFile[][] = Array.from({ length: questions }, () => []);
@@ -213,8 +245,8 @@ class LevelIndex implements CollectionIndex {
     return answers;
   }
 
-  async #file(folder: number, folderPath: Buffer, record: FolderRecord, file: number): Promise<CollectionFile> {
-    const { release } = await this.#folders.knownRow(folder);
+  #file(folder: number, folderPath: Buffer, record: FolderRecord, file: number): CollectionFile {
+    const { release } = this.#folders.knownRow(folder);
     const name = Buffer.from(record.fileName(file));
     return {
       folder,
@@ -225,6 +257,22 @@ class LevelIndex implements CollectionIndex {
     };
   }
 
+  /** Adds the folder's files to its tree; the folders below it. */
+  #readTreeFolder({ id, path, relative, files }: TreeFolder, record: FolderRecord): TreeFolder[] {
+    for (let index = 0; index < record.files; index++) {
+      const file = this.#file(id, path, record, index);
+      files.push({ file, relative: [...relative, file.name] });
+    }
+    const { firstSubfolder } = this.#folders.knownRow(id);
+    const below: TreeFolder[] = [];
+    for (let sub = 0; sub < record.subfolders; sub++) {
+      if (this.#folders.row(firstSubfolder + sub) === undefined) continue; // the scan skipped it
+      const name = Buffer.from(record.subfolderName(sub), 'latin1');
+      below.push({ id: firstSubfolder + sub, path: joinPath(path, name), relative: [...relative, name], files });
+    }
+    return below;
+  }
+
   async #folderRefs(
     kind: PostingKind,
     hashes: readonly number[],
@@ -232,50 +280,14 @@ class LevelIndex implements CollectionIndex {
   ): Promise<FolderRef[][]> {
     const answers: FolderRef[][] = hashes.map(() => []);
     const wanted = hashes.map((k1) => ({ k1, low: 0, high: 0 }));
-    for (const [question, , rows] of await this.#ranges(kind, wanted)) {
-      const ids = rows.map((row) => row.folder);
-      const paths = await this.#folders.paths(ids);
-      answers[question] = ids.flatMap((id, i) => {
-        const path = paths[i];
-        return path !== undefined && accepts(baseName(path), question) ? [{ id, path }] : [];
-      });
+    const found = (await this.#ranges(kind, wanted)).flatMap(([question, , rows]) =>
+      rows.map(({ folder }) => ({ question, folder })),
+    );
+    const paths = await this.#folders.paths(found.map(({ folder }) => folder));
+    for (const [i, { question, folder }] of found.entries()) {
+      const path = paths[i];
+      if (path !== undefined && accepts(baseName(path), question)) answers[question]?.push({ id: folder, path });
     }
     return answers;
-  }
-
-  async #tree(folder: number): Promise<FolderTree> {
-    if ((await this.#folders.row(folder)) === undefined) {
-      const nothing = Buffer.alloc(0);
-      return { root: { id: folder, path: nothing }, name: nothing, files: [] };
-    }
-    const [path = Buffer.alloc(0)] = await this.#folders.paths([folder]);
-    const files: { readonly file: CollectionFile; readonly relative: readonly Buffer[] }[] = [];
-    let level: { readonly id: number; readonly path: Buffer; readonly relative: readonly Buffer[] }[] = [
-      { id: folder, path, relative: [] },
-    ];
-    while (level.length > 0) {
-      const below: typeof level = [];
-      for (let from = 0; from < level.length; from += RECORDS_AT_ONCE) {
-        const chunk = level.slice(from, from + RECORDS_AT_ONCE);
-        const records = await this.#folders.records(chunk.map((at) => at.id));
-        for (const [i, record] of records.entries()) {
-          const at = chunk[i];
-          if (at === undefined) continue;
-          for (let index = 0; index < record.files; index++) {
-            const file = await this.#file(at.id, at.path, record, index);
-            files.push({ file, relative: [...at.relative, file.name] });
-          }
-          const { firstSubfolder } = await this.#folders.knownRow(at.id);
-          for (let sub = 0; sub < record.subfolders; sub++) {
-            const id = firstSubfolder + sub;
-            if ((await this.#folders.row(id)) === undefined) continue; // the scan skipped it
-            const name = Buffer.from(record.subfolderName(sub), 'latin1');
-            below.push({ id, path: joinPath(at.path, name), relative: [...at.relative, name] });
-          }
-        }
-      }
-      level = below;
-    }
-    return { root: { id: folder, path }, name: Buffer.from(baseName(path)), files };
   }
 }

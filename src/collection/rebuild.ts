@@ -76,7 +76,7 @@ export async function rebuild(db: LevelDatabase, options: RebuildOptions): Promi
   await database.refuseForeign();
   const old = await oldState(database, options);
   await database.deleteOthers(old?.generation ?? 0);
-  const scan = new Scan(database, old, options);
+  const scan = await Scan.open(database, old, options);
   const result = await scan.run();
   await database.deleteOthers(scan.generation);
   return result;
@@ -107,16 +107,28 @@ class Scan {
   #reused = 0;
   #reportedMs = 0;
 
-  constructor(database: IndexDatabase, old: IndexState | undefined, options: RebuildOptions) {
+  static async open(database: IndexDatabase, old: IndexState | undefined, options: RebuildOptions): Promise<Scan> {
+    // Which files are ignored is kept with their folder.
+    const sameIgnored = JSON.stringify(old?.ignoreFiles) === JSON.stringify(options.ignoreFiles ?? []);
+    const incremental = options.full !== true && sameIgnored;
+    const useful = old !== undefined && (incremental || options.paths !== undefined);
+    const oldFolders = useful ? await FolderStore.open(database, old.generation, old.ids) : undefined;
+    return new Scan(database, old, options, incremental, oldFolders);
+  }
+
+  private constructor(
+    database: IndexDatabase,
+    old: IndexState | undefined,
+    options: RebuildOptions,
+    incremental: boolean,
+    oldFolders: FolderStore | undefined,
+  ) {
     this.#database = database;
     this.#options = options;
     this.#old = old;
     this.generation = (old?.generation ?? 0) + 1;
-    // Which files are ignored is kept with their folder.
-    const sameIgnored = JSON.stringify(old?.ignoreFiles) === JSON.stringify(options.ignoreFiles ?? []);
-    this.#incremental = options.full !== true && sameIgnored;
-    const useful = old !== undefined && (this.#incremental || options.paths !== undefined);
-    this.#oldFolders = useful ? new FolderStore(database, old.generation, old.ids) : undefined;
+    this.#incremental = incremental;
+    this.#oldFolders = oldFolders;
     this.#writer = new GenerationWriter(database, this.generation);
   }
 
@@ -229,11 +241,9 @@ class Scan {
   async #oldRecords(batch: readonly Pending[]): Promise<(FolderRecord | undefined)[]> {
     const store = this.#oldFolders;
     if (store === undefined) return batch.map(() => undefined);
-    const ids: number[] = [];
-    for (const { oldId } of batch) if (oldId !== NONE && (await store.row(oldId)) !== undefined) ids.push(oldId);
+    const ids = batch.map(({ oldId }) => oldId).filter((id) => id !== NONE && store.row(id) !== undefined);
     const records = await store.records(ids);
-    const byId = new Map(ids.map((id, i) => [id, records[i]]));
-    return batch.map(({ oldId }) => byId.get(oldId));
+    return batch.map(({ oldId }) => records.get(oldId));
   }
 
   /** A folder that is not to be read: as the index has it, with the way to each target. */
@@ -270,7 +280,7 @@ class Scan {
     old: FolderRecord | undefined,
     targetsOf: (path: string) => readonly string[] | undefined,
   ): Promise<void> {
-    const oldIds = await this.#oldSubfolders(folder, record, old);
+    const oldIds = this.#oldSubfolders(folder, record, old);
     const first = this.#writer.add(folder.id, folder.parent, record, folder.root?.disk ?? false);
     const base = folder.path === '/' ? '/' : `${folder.path}/`;
     for (let i = 0; i < record.subfolders; i++) {
@@ -285,18 +295,18 @@ class Scan {
   }
 
   /** The ids that a folder's subfolders have in the index as it is. */
-  async #oldSubfolders(
+  #oldSubfolders(
     folder: Pending,
     record: FolderRecord,
     old: FolderRecord | undefined,
-  ): Promise<((name: string, index: number) => number) | undefined> {
+  ): ((name: string, index: number) => number) | undefined {
     if (old === undefined || old.subfolders === 0) return undefined;
     const store = this.#oldFolders;
-    const row = await store?.row(folder.oldId);
+    const row = store?.row(folder.oldId);
     if (store === undefined || row === undefined) return undefined;
     const first = row.firstSubfolder;
     const there = new Set<number>();
-    for (let i = 0; i < old.subfolders; i++) if ((await store.row(first + i)) !== undefined) there.add(first + i);
+    for (let i = 0; i < old.subfolders; i++) if (store.row(first + i) !== undefined) there.add(first + i);
     const idOf = (index: number): number => (there.has(first + index) ? first + index : NONE);
     if (record === old) return (_, index) => idOf(index);
     const byName = new Map(Array.from({ length: old.subfolders }, (_, i) => [old.subfolderName(i), idOf(i)]));

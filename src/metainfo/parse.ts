@@ -17,7 +17,7 @@ export const MAX_METAINFO_BYTES = 64 * 1024 * 1024;
 /** libtorrent 2.0 takes just under 512 MiB, rTorrent 0.9.8 128 MiB. */
 const MAX_PIECE_LENGTH = 512 * 1024 * 1024;
 const MAX_PIECES = 4_194_304;
-/** The package that decodes it takes some 300 bytes a string. */
+/** A string of two bytes takes a hundred and more as an object. */
 const MAX_ANNOUNCE_LIST_BYTES = 1024 * 1024;
 const SHA1_BYTES = 20;
 

@@ -4,6 +4,7 @@ import { mkdirSync, renameSync, rmSync, statSync, symlinkSync, truncateSync } fr
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
+import { KIND } from '../../src/collection/index-database.ts';
 import { openIndex } from '../../src/collection/open-index.ts';
 import { TempIndex } from './temp-index.ts';
 
@@ -232,7 +233,9 @@ describe('rebuild', () => {
     await assert.rejects(openIndex(index.db), { code: 'INDEX', hint: 'run `autotorrent rebuild`' });
     await index.rebuild();
     const keys = await index.db.keys<Uint8Array>({ keyEncoding: 'view' }).all();
-    for (const key of keys.slice(1)) await index.db.del<Uint8Array>(key, { keyEncoding: 'view' });
+    const isTable = (key: Uint8Array): boolean => key[5] === KIND.table;
+    const rest = keys.slice(1).filter((key) => !isTable(key));
+    for (const key of rest) await index.db.del<Uint8Array>(key, { keyEncoding: 'view' });
     const open = await openIndex(index.db);
     const size = { min: 0, max: 9, near: 0, limit: 9 };
     for (const question of [
@@ -243,6 +246,8 @@ describe('rebuild', () => {
     ]) {
       await assert.rejects(question, { code: 'INDEX', hint: 'run `autotorrent rebuild --full`' });
     }
+    for (const key of keys.filter(isTable)) await index.db.del<Uint8Array>(key, { keyEncoding: 'view' });
+    await assert.rejects(openIndex(index.db), { code: 'INDEX', hint: 'run `autotorrent rebuild --full`' });
     await index.db.put(Buffer.from('hello'), Buffer.from('world'));
     await assert.rejects(index.rebuild({ full: true }), { code: 'INDEX' });
     assert.equal(String(await index.db.get(Buffer.from('hello'))), 'world');
