@@ -25,7 +25,7 @@ import { type Planned, type PlanningRequest, planTorrents } from './planning.ts'
 import { bytes } from './quantities.ts';
 import { resumeOf } from './resume.ts';
 import { requireServer } from './server-connection.ts';
-import { type ReadTorrent, readTorrent, type TorrentFile } from './torrent-files.ts';
+import { complaint, type ReadTorrent, readTorrent, type TorrentFile } from './torrent-files.ts';
 
 export type AddWord = 'OK' | 'Missing' | 'Seeded' | 'Exists' | 'Failed';
 
@@ -105,7 +105,7 @@ class Adder {
 
     for (const torrent of read) {
       if (torrent.error !== undefined) {
-        yield outcomeOf(torrent, 'Failed', `Not a valid torrent: ${torrent.error.message}`);
+        yield outcomeOf(torrent, 'Failed', complaint(torrent.error));
         continue;
       }
       const { infoHash } = torrent.metainfo;

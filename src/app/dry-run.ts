@@ -6,7 +6,7 @@ import type { AddOutcome } from './add.ts';
 import { BATCH } from './add.ts';
 import { type Planned, type PlanningRequest, planTorrents } from './planning.ts';
 import { shownPath } from './shown-path.ts';
-import { readTorrent, type TorrentFile } from './torrent-files.ts';
+import { complaint, readTorrent, type TorrentFile } from './torrent-files.ts';
 
 export interface DryRunFile {
   readonly path: string;
@@ -40,7 +40,7 @@ export async function* dryRun(
             torrent: torrent.path,
             name: torrent.name,
             status: 'Failed',
-            reason: `Not a valid torrent: ${torrent.error?.message ?? ''}`,
+            reason: torrent.error === undefined ? '' : complaint(torrent.error),
           }
         : resultOf(plan);
     }

@@ -50,7 +50,7 @@ export async function readTorrent(torrent: TorrentFile): Promise<ReadTorrent> {
   try {
     const { size } = await stat(torrent.path);
     if (size > MAX_METAINFO_BYTES) {
-      throw new AutotorrentError('TORRENT', `it is ${size} bytes long; more than ${MAX_METAINFO_BYTES} is no torrent`);
+      throw new AutotorrentError('TORRENT', `not a valid torrent: it is ${size} bytes long; more than ${MAX_METAINFO_BYTES} is no torrent`);
     }
     return { ...torrent, metainfo: parseMetainfo(await readFile(torrent.path)) };
   } catch (error) {
@@ -65,5 +65,10 @@ function unreadable(error: unknown): AutotorrentError {
     EISDIR: 'it is a folder',
   };
   const reason = reasons[errnoOf(error) ?? ''] ?? messageOf(error);
-  return new AutotorrentError('TORRENT', reason, { cause: error });
+  return new AutotorrentError('TORRENT', `cannot be read: ${reason}`, { cause: error });
+}
+
+/** What is wrong with a .torrent, as a sentence. */
+export function complaint({ message }: AutotorrentError): string {
+  return message.slice(0, 1).toUpperCase() + message.slice(1);
 }
