@@ -50,7 +50,10 @@ export async function readTorrent(torrent: TorrentFile): Promise<ReadTorrent> {
   try {
     const { size } = await stat(torrent.path);
     if (size > MAX_METAINFO_BYTES) {
-      throw new AutotorrentError('TORRENT', `not a valid torrent: it is ${size} bytes long; more than ${MAX_METAINFO_BYTES} is no torrent`);
+      throw new AutotorrentError(
+        'TORRENT',
+        `not a valid torrent: it is ${size} bytes long; more than ${MAX_METAINFO_BYTES} is no torrent`,
+      );
     }
     return { ...torrent, metainfo: parseMetainfo(await readFile(torrent.path)) };
   } catch (error) {
