@@ -1,7 +1,7 @@
 /** The .torrent files that a command line names: found, read and parsed, each failure its own. */
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, extname, join, resolve } from 'node:path';
-import { AutotorrentError, errnoOf, messageOf } from '../errors.ts';
+import { AutotorrentError, errnoOf, explained, messageOf } from '../errors.ts';
 import type { Metainfo } from '../metainfo/metainfo.ts';
 import { MAX_METAINFO_BYTES, parseMetainfo } from '../metainfo/parse.ts';
 
@@ -72,6 +72,7 @@ function unreadable(error: unknown): AutotorrentError {
 }
 
 /** What is wrong with a .torrent, as a sentence. */
-export function complaint({ message }: AutotorrentError): string {
+export function complaint(error: AutotorrentError): string {
+  const message = explained(error);
   return message.slice(0, 1).toUpperCase() + message.slice(1);
 }

@@ -42,6 +42,8 @@ export class Creation {
   readonly #sourceIds: number[] = [];
   /** Files of the slice at work, which the database does not have yet. */
   readonly #sliceNames = new Set<string>();
+  /** By path. Pad files of one length may share one, as many programs name them by their length. */
+  readonly #pads = new Map<string, { readonly ino: number; readonly length: number }>();
   #fileCount = 0;
 
   constructor(db: Database, tree: Tree, sources: Sources, entry: number, root: number, now: number) {
@@ -100,11 +102,17 @@ export class Creation {
       const parent = this.#folderFor(file.path.slice(0, -1), writes, changed);
       const name = file.path.at(-1) ?? '';
       const path = file.path.join('/');
+      const pad = file.status === 'pad' ? this.#pads.get(path) : undefined;
+      if (pad?.length === file.length) {
+        this.#listFile(file, pad.ino, writes);
+        continue;
+      }
       if (names.has(path) || this.#folders.has(path) || this.#tree.lookup(parent.ino, name) !== undefined) {
         throw new AutotorrentError('TORRENT', `${JSON.stringify(path)} is twice in the torrent`);
       }
       names.add(path);
-      this.#addFile(file, parent, name, writes);
+      const ino = this.#addFile(file, parent, name, writes);
+      if (file.status === 'pad') this.#pads.set(path, { ino, length: file.length });
     }
     for (const [folder, inode] of changed) {
       writes.push(this.#tree.writing(folder.ino, { ...inode, nlink: 2 + folder.subfolders }));
@@ -113,7 +121,7 @@ export class Creation {
     this.#tree.forget([...changed.keys()].map((folder) => folder.ino));
   }
 
-  #addFile(file: PlanFile, parent: Folder, name: string, writes: Write[]): void {
+  #addFile(file: PlanFile, parent: Folder, name: string, writes: Write[]): number {
     const ino = this.#db.take('ino');
     const type = file.symlink === undefined ? 'file' : 'symlink';
     const target = file.symlink === undefined ? '' : relativeTarget(file.path, file.symlink);
@@ -133,11 +141,14 @@ export class Creation {
       type === 'symlink'
         ? put(linkKey(ino), Buffer.from(target))
         : put(extentsKey(ino), encodeExtents(this.#mapped(file))),
-      put(
-        fileKey(this.#entry, this.#fileCount),
-        encodeFile({ ino, status: file.status, mode: file.mode, path: file.path }),
-      ),
     );
+    this.#listFile(file, ino, writes);
+    return ino;
+  }
+
+  /** Under its index in the torrent. */
+  #listFile({ status, mode, path }: PlanFile, ino: number, writes: Write[]): void {
+    writes.push(put(fileKey(this.#entry, this.#fileCount), encodeFile({ ino, status, mode, path })));
     this.#fileCount++;
   }
 

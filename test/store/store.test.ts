@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
-import { GAP } from '../../src/extent/extent.ts';
+import { GAP, ZEROS } from '../../src/extent/extent.ts';
 import { silentLogger } from '../../src/logger.ts';
+import type { PlanFile } from '../../src/plan/plan.ts';
 import { Store } from '../../src/store/store.ts';
 import { ROOT } from '../../src/store/tree.ts';
 import { file, hashOf, inoOf, letters, openLevel, plan, source, temporaryFolder, tree, withStore } from './fixture.ts';
@@ -139,6 +140,30 @@ describe('the store', () => {
         await store.entriesUsing(ids[0] ?? -1),
         ['A', 'B'].toSorted((a, b) => (hashOf(a) < hashOf(b) ? -1 : 1)),
       );
+    });
+  });
+
+  it('shows pad files of one length that share a path once, and lists each', async () => {
+    await withStore(folder.path, async (store, level) => {
+      const before = await letters(level);
+      const pad = (length: number): PlanFile =>
+        file('T/.pad/6', 0, {
+          length,
+          status: 'pad',
+          mode: 'none',
+          extents: [{ offset: 0, length, source: ZEROS, sourceOffset: 0 }],
+        });
+      const { infoHash, fileCount } = await store.createEntry(
+        plan('Pads', [file('T/a'), pad(6), file('T/b'), pad(6)], [source('x')]),
+      );
+      assert.equal(fileCount, 4);
+      const listed: string[] = [];
+      for await (const { path } of store.files(infoHash)) listed.push(path.join('/'));
+      assert.deepEqual(listed, ['T/a', 'T/.pad/6', 'T/b', 'T/.pad/6']);
+      assert.deepEqual((await tree(store)).filter((path) => path.includes('pad/')).length, 1);
+      await store.removeEntry(infoHash);
+      assert.equal(await letters(level), before);
+      await assert.rejects(store.createEntry(plan('Pads', [pad(6), pad(7)], [])), { code: 'TORRENT' });
     });
   });
 
