@@ -73,6 +73,11 @@ export function errnoOf(error: unknown): string | undefined {
   return typeof error.code === 'string' ? error.code : undefined;
 }
 
+/** What went wrong and what to do about it, as one text. */
+export function explained({ message, hint }: AutotorrentError): string {
+  return hint === undefined ? message : `${message}. ${hint}`;
+}
+
 /** One line that says what went wrong, whatever was thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

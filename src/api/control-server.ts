@@ -11,6 +11,7 @@ import type { ErrorMessage, NamesRequest } from '../app/control/messages.ts';
 import type { StartControlServer } from '../app/mount.ts';
 import type { ServedStore } from '../app/served-store.ts';
 import { AutotorrentError, type ErrorCode, messageOf } from '../errors.ts';
+import { Turns } from './turns.ts';
 
 /** 64 MiB of metainfo, and what the extents of its files may take. */
 const BODY_LIMIT = 512 * 1024 * 1024;
@@ -66,12 +67,18 @@ export const startControlServer: StartControlServer = async (store, socketPath, 
 
 /** `METHOD path` to its handler, `ID` standing for one component of the path. */
 function routesOf(store: ServedStore): ReadonlyMap<string, Handler> {
+  const turns = new Turns();
   return new Map<string, Handler>([
     ['GET /v1/status', async ({ reply }) => send(reply, 200, await store.status())],
     ['GET /v1/entries', async ({ reply }) => send(reply, 200, await store.entries())],
     ['GET /v1/entries/ID', async ({ reply, id }) => send(reply, 200, await store.entry(id))],
     ['GET /v1/entries/ID/files', async ({ reply, id }) => sendLines(reply, await store.files(id))],
     ['GET /v1/entries/ID/metainfo', async ({ reply, id }) => sendBytes(reply, await store.metainfo(id))],
+    [
+      'GET /v1/entries/ID/pieces',
+      async ({ reply, id }) => sendBytes(reply, await store.pieces(id), 'application/octet-stream'),
+    ],
+    ['POST /v1/turn', async ({ reply }) => turns.take(reply)],
     [
       'POST /v1/entries',
       async ({ request, reply, query }) => {
@@ -174,8 +181,8 @@ function send(reply: ServerResponse, status: number, value?: unknown): void {
   reply.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value));
 }
 
-function sendBytes(reply: ServerResponse, bytes: Buffer): void {
-  reply.writeHead(200, { 'content-type': 'application/x-bittorrent' }).end(bytes);
+function sendBytes(reply: ServerResponse, bytes: Buffer, type = 'application/x-bittorrent'): void {
+  reply.writeHead(200, { 'content-type': type }).end(bytes);
 }
 
 async function sendLines(reply: ServerResponse, values: AsyncIterable<unknown>): Promise<void> {

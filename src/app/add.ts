@@ -15,7 +15,7 @@
 import { rm } from 'node:fs/promises';
 import type { TorrentClient } from '../clients/client.ts';
 import type { Config } from '../config/config.ts';
-import { AutotorrentError, messageOf } from '../errors.ts';
+import { AutotorrentError, explained, messageOf } from '../errors.ts';
 import type { Metainfo } from '../metainfo/metainfo.ts';
 import { encodePlan } from '../plan/codec.ts';
 import type { ControlClient } from './control/control-client.ts';
@@ -25,7 +25,7 @@ import { BATCH, type Planned, type PlanningRequest, planTorrents } from './plann
 import { bytes } from './quantities.ts';
 import { resumeOf } from './resume.ts';
 import { requireServer } from './server-connection.ts';
-import { type ReadTorrent, readTorrent, type TorrentFile } from './torrent-files.ts';
+import { complaint, type ReadTorrent, readTorrent, type TorrentFile } from './torrent-files.ts';
 
 export type AddWord = 'OK' | 'Missing' | 'Seeded' | 'Exists' | 'Failed';
 
@@ -102,23 +102,28 @@ class Adder {
 
     for (const torrent of read) {
       if (torrent.error !== undefined) {
-        yield outcomeOf(torrent, 'Failed', `Not a valid torrent: ${torrent.error.message}`);
+        yield outcomeOf(torrent, 'Failed', complaint(torrent.error));
         continue;
       }
       const { infoHash } = torrent.metainfo;
-      const outcome = await this.#addOne(
-        torrent,
-        plans.get(torrent.path),
-        entries.get(infoHash),
-        inClient.has(infoHash),
-      );
-      // The same torrent may come a second time, under another file name.
-      if (outcome.status === 'OK') {
+      const outcome = await this.#inTurn(async () => {
+        // While this was matched another command may have added it; and it may come twice, under two file names.
+        const [there] = (await this.#client?.list([infoHash])) ?? [];
         const entry = await this.#server.entry(infoHash);
-        if (entry !== undefined) entries.set(infoHash, entry);
-        if (this.#client !== undefined) inClient.add(infoHash);
-      }
+        return this.#addOne(torrent, plans.get(torrent.path), entry, there !== undefined);
+      });
       yield await this.#tidied(outcome);
+    }
+  }
+
+  /** Runs `work` while no other command adds. */
+  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const { logger, signal } = this.#request;
+    const end = await this.#server.turn(() => logger.info('waiting for another command that adds torrents'), signal);
+    try {
+      return await work();
+    } finally {
+      end();
     }
   }
 
@@ -143,7 +148,9 @@ class Adder {
       }
       return this.#reAdd(torrent, entry, this.#client);
     }
-    if (planned === undefined) throw new Error(`no plan was made for ${torrent.path}`);
+    if (planned === undefined) {
+      return outcomeOf(torrent, 'Failed', 'Another command took it out meanwhile: add it again');
+    }
     const { plan, verdict } = planned;
     const amounts = { foundBytes: verdict.foundBytes, missingBytes: verdict.missingBytes };
     if (!verdict.accepted) return { ...outcomeOf(torrent, 'Missing', planned.reason), ...amounts };
@@ -152,7 +159,7 @@ class Adder {
       return { ...(await this.#seed(torrent, planned)), ...amounts };
     } catch (error) {
       if (!(error instanceof AutotorrentError) || error.code === 'SERVER') throw error;
-      return { ...outcomeOf(torrent, 'Failed', error.message), ...amounts, missingBytes: plan.missingBytes };
+      return { ...outcomeOf(torrent, 'Failed', explained(error)), ...amounts, missingBytes: plan.missingBytes };
     }
   }
 
@@ -192,7 +199,7 @@ class Adder {
         : outcomeOf(torrent, 'Seeded', 'Already seeded');
     } catch (error) {
       if (!(error instanceof AutotorrentError) || error.code === 'SERVER') throw error;
-      return outcomeOf(torrent, 'Failed', error.message);
+      return outcomeOf(torrent, 'Failed', explained(error));
     }
   }
 

@@ -48,9 +48,13 @@ export function tellStarter(): void {
 }
 
 function endedEarly(logged: string): AutotorrentError {
-  const lines = logged.trim().split('\n');
-  const message = lines.find((line) => /(^|Z )error: /.test(line)) ?? lines.at(-1) ?? '';
-  return new AutotorrentError('MOUNT', message.replace(/^.*?error: /, '') || 'the server ended before it served', {
-    hint: lines.length > 1 ? lines.slice(-3).join('\n  ') : undefined,
-  });
+  const lines = logged
+    .trim()
+    .split('\n')
+    .map((line) => line.replace(/^\d{4}-\d\d-\d\dT[\d:.]+Z /, ''));
+  const at = lines.findIndex((line) => line.startsWith('error: '));
+  const message = (at < 0 ? lines.at(-1) : lines[at]?.slice('error: '.length)) ?? '';
+  // What stands indented behind it is what to do about it.
+  const hint = at < 0 ? undefined : /^ {2}(?! )(.*)/.exec(lines[at + 1] ?? '')?.[1];
+  return new AutotorrentError('MOUNT', message || 'the server ended before it served', { hint });
 }

@@ -5,7 +5,7 @@ import { GAP, ZEROS } from '../extent/extent.ts';
 import type { AddOutcome } from './add.ts';
 import { BATCH, type Planned, type PlanningRequest, planTorrents } from './planning.ts';
 import { shownPath } from './shown-path.ts';
-import { readTorrent, type TorrentFile } from './torrent-files.ts';
+import { complaint, readTorrent, type TorrentFile } from './torrent-files.ts';
 
 export interface DryRunFile {
   readonly path: string;
@@ -39,7 +39,7 @@ export async function* dryRun(
             torrent: torrent.path,
             name: torrent.name,
             status: 'Failed',
-            reason: `Not a valid torrent: ${torrent.error?.message ?? ''}`,
+            reason: torrent.error === undefined ? '' : complaint(torrent.error),
           }
         : resultOf(plan);
     }

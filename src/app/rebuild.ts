@@ -1,8 +1,9 @@
 /** `autotorrent rebuild`: scans the disks, or some paths, into the collection index. */
+import { lstat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { type RebuildProgress, rebuild } from '../collection/rebuild.ts';
 import type { Config } from '../config/config.ts';
-import { AutotorrentError } from '../errors.ts';
+import { AutotorrentError, errnoOf } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { openLevel } from './open-level.ts';
 import { shownPath } from './shown-path.ts';
@@ -39,6 +40,8 @@ export async function rebuildCollection(config: Config, request: RebuildRequest)
       hint: 'add a line such as `disk1 = /data` to its [disks] section',
     });
   }
+  const paths = request.paths.map((path) => resolve(request.cwd, path));
+  for (const path of paths) await mustExist(path);
   const db = await openLevel(config.db, {
     code: 'INDEX',
     what: 'the collection index',
@@ -50,7 +53,7 @@ export async function rebuildCollection(config: Config, request: RebuildRequest)
   try {
     const { reused, skipped, ...counts } = await rebuild(db, {
       disks: config.disks,
-      paths: request.paths.length === 0 ? undefined : request.paths.map((path) => resolve(request.cwd, path)),
+      paths: paths.length === 0 ? undefined : paths,
       full: request.full,
       ignoreFiles: config.ignoreFiles,
       onProgress: request.onProgress,
@@ -68,5 +71,17 @@ export async function rebuildCollection(config: Config, request: RebuildRequest)
     };
   } finally {
     await db.close();
+  }
+}
+
+/** A disk may be away; a path that somebody typed must be there. */
+async function mustExist(path: string): Promise<void> {
+  try {
+    await lstat(path);
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT' && errnoOf(error) !== 'ENOTDIR') return;
+    throw new AutotorrentError('NOT_FOUND', `there is no ${path}: nothing was indexed`, {
+      hint: 'rebuild without paths takes what has gone out of the index',
+    });
   }
 }

@@ -107,6 +107,13 @@ export class ServedStore {
     return metainfo;
   }
 
+  async pieces(id: string): Promise<Buffer> {
+    const { infoHash, name } = await this.#find(id);
+    const map = this.#store.pieceMap(infoHash);
+    if (map === undefined) throw new AutotorrentError('STORE', `the piece map of ${name} is lost`);
+    return map;
+  }
+
   /** With `directory` the entry is external. @throws AutotorrentError('CONFLICT') where it exists already */
   async create(encodedPlan: Buffer, directory?: string): Promise<EntryMessage> {
     const reader = new PlanReader(encodedPlan);

@@ -1,11 +1,14 @@
 /** `autotorrent show`: one entry, its files, where their bytes come from, and what of it was verified. */
 import type { Config } from '../config/config.ts';
 import { AutotorrentError } from '../errors.ts';
+import { hasBit } from '../extent/bitfield.ts';
 import type { EntryMessage, FileMessage } from './control/messages.ts';
 import { requireServer } from './server-connection.ts';
 
 export interface ShownEntry {
   readonly entry: EntryMessage;
+  /** The pieces that were verified, as half-open ranges. */
+  readonly verifiedRanges: readonly (readonly [first: number, end: number])[];
   /** One after the other: there may be 200,000. */
   readonly files: AsyncIterable<FileMessage>;
 }
@@ -17,5 +20,17 @@ export async function showEntry(config: Config, id: string): Promise<ShownEntry>
   if (entry === undefined) {
     throw new AutotorrentError('NOT_FOUND', `there is no entry ${id}`, { hint: 'autotorrent list shows them' });
   }
-  return { entry, files: server.files(entry.info_hash) };
+  const map = await server.pieces(entry.info_hash);
+  return { entry, verifiedRanges: rangesOf(map, entry.pieces), files: server.files(entry.info_hash) };
+}
+
+function rangesOf(map: Buffer, pieces: number): [number, number][] {
+  const ranges: [number, number][] = [];
+  for (let piece = 0; piece < pieces; piece++) {
+    if (!hasBit(map, piece)) continue;
+    const last = ranges.at(-1);
+    if (last?.[1] === piece) last[1]++;
+    else ranges.push([piece, piece + 1]);
+  }
+  return ranges;
 }

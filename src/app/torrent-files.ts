@@ -2,7 +2,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, extname, join, resolve } from 'node:path';
-import { AutotorrentError, errnoOf, messageOf } from '../errors.ts';
+import { AutotorrentError, errnoOf, explained, messageOf } from '../errors.ts';
 import type { Metainfo } from '../metainfo/metainfo.ts';
 import { MAX_METAINFO_BYTES, parseMetainfo } from '../metainfo/parse.ts';
 
@@ -52,7 +52,10 @@ export async function readTorrent(torrent: TorrentFile): Promise<ReadTorrent> {
     const stats = statSync(torrent.path);
     const { size } = stats;
     if (size > MAX_METAINFO_BYTES) {
-      throw new AutotorrentError('TORRENT', `it is ${size} bytes long; more than ${MAX_METAINFO_BYTES} is no torrent`);
+      throw new AutotorrentError(
+        'TORRENT',
+        `not a valid torrent: it is ${size} bytes long; more than ${MAX_METAINFO_BYTES} is no torrent`,
+      );
     }
     // Promises take several times as long as reading a file itself; a pipe may keep its reader waiting for ever.
     const raw = stats.isFile() ? readFileSync(torrent.path) : await readFile(torrent.path);
@@ -69,5 +72,11 @@ function unreadable(error: unknown): AutotorrentError {
     EISDIR: 'it is a folder',
   };
   const reason = reasons[errnoOf(error) ?? ''] ?? messageOf(error);
-  return new AutotorrentError('TORRENT', reason, { cause: error });
+  return new AutotorrentError('TORRENT', `cannot be read: ${reason}`, { cause: error });
+}
+
+/** What is wrong with a .torrent, as a sentence. */
+export function complaint(error: AutotorrentError): string {
+  const message = explained(error);
+  return message.slice(0, 1).toUpperCase() + message.slice(1);
 }

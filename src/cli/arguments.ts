@@ -19,6 +19,17 @@ export function hasCommand(args: readonly string[], commands: ReadonlySet<string
   return true; // only global flags, or nothing: the program's own help
 }
 
+/** The first word where a command's name should stand and something else does, in a line without the original's flags. */
+export function strangeCommand(args: readonly string[], commands: ReadonlySet<string>): string | undefined {
+  for (let i = 0; i < args.length; i++) {
+    const word = args[i] ?? '';
+    if (VALUED.has(word)) i++;
+    else if (!word.startsWith('-')) return commands.has(word) ? undefined : word;
+    else if (!isGlobal(word)) return undefined;
+  }
+  return undefined;
+}
+
 const GLOBAL = ['--config', '--client', '--verbose', '--json', '--no-color', '--help', '--version'];
 
 function isGlobal(word: string): boolean {

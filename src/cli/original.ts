@@ -29,7 +29,8 @@ export async function runOriginal(
     const named = flags.create_config === true ? (configFile ?? 'autotorrent.conf') : flags.create_config;
     const file = resolve(context.cwd, named);
     await createConfig(file);
-    context.terminal.print(`Wrote ${file}: edit it, then run autotorrent rebuild`);
+    if (context.terminal.json) context.terminal.printJson({ file });
+    else context.terminal.print(`Wrote ${file}: edit it, then run autotorrent rebuild`);
     return EXIT.done;
   }
   const test = flags.testConnection === true || flags.test_connection === true;
@@ -38,21 +39,30 @@ export async function runOriginal(
       hint: 'autotorrent --help',
     });
   }
-  if (test) await (await import('./commands/test-connection.ts')).testConnection(context);
+  // One document, whatever was asked for: a member each.
+  const several = [test, flags.rebuild !== undefined, flags.addfile !== undefined].filter(Boolean).length > 1;
+  if (several) context.terminal.gatherJson();
+  if (test) {
+    context.terminal.nameJson('test_connection');
+    await (await import('./commands/test-connection.ts')).testConnection(context);
+  }
   if (flags.rebuild !== undefined) {
     const { rebuild } = await import('./commands/rebuild.ts');
     // Bare -r of the original emptied its index first; an incremental scan of all disks ends in the same state.
     // Its paths were relative to the configuration's folder, unlike those of `rebuild`.
     const folder = dirname((await context.config()).file);
     const paths = flags.rebuild === true ? [] : flags.rebuild.map((path) => resolve(folder, path));
+    context.terminal.nameJson('rebuild');
     await rebuild(context, paths, {});
   }
   if (flags.addfile !== undefined) {
+    context.terminal.nameJson('add');
     await add(context, flags.addfile, {
       client: true,
       deleteTorrents: flags.deleteTorrents === true || flags.delete_torrents === true,
       ...(flags.dryRun === undefined ? {} : { dryRun: flags.dryRun }),
     });
   }
+  context.terminal.printGathered();
   return EXIT.done;
 }

@@ -4,7 +4,9 @@
  */
 import { Command, CommanderError, Option } from 'commander';
 import { loadConfig } from '../config/load.ts';
-import { expandPrefixes, hasCommand, settleDryRun } from './arguments.ts';
+import { nearest } from '../config/nearest.ts';
+import { AutotorrentError } from '../errors.ts';
+import { expandPrefixes, hasCommand, settleDryRun, strangeCommand } from './arguments.ts';
 import { type CommandContext, helpEnding, type Wiring } from './command.ts';
 import type { AddFlags } from './commands/add.ts';
 import { EXIT, type ExitCode, exitCodeOf } from './exit-codes.ts';
@@ -32,20 +34,36 @@ export async function runProgram(args: readonly string[], wiring: Wiring): Promi
   const commands = new Set(['help', ...modern.commands.map((command) => command.name())]);
   const isModern = hasCommand(args, commands);
   const program = isModern ? modern : originalProgram(wiring.version, choose);
+  const asJson = args.includes('--json');
+  const strange = strangeCommand(args, commands);
+  if (strange !== undefined) {
+    const terminal = new Terminal({ json: asJson, colour: false, verbose: false });
+    terminal.fail(strangeCommandError(strange, commands));
+    return EXIT.usage;
+  }
   const flags = [program, ...(isModern ? modern.commands : [])].flatMap((c) =>
     c.options.flatMap((option) => option.long ?? []),
   );
+  const words = expandPrefixes(settleDryRun(args), [...new Set([...flags, '--help'])]);
+  const jsonFailures = asJson || words.includes('--dry-run=json');
+  if (jsonFailures) for (const part of [program, ...program.commands]) part.configureOutput({ outputError: () => {} });
   try {
-    const words = expandPrefixes(settleDryRun(args), [...new Set([...flags, '--help'])]);
     await program.parseAsync(words, { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
-    return error.exitCode === 0 ? EXIT.done : EXIT.usage;
+    if (error.exitCode === 0) return EXIT.done;
+    if (jsonFailures) {
+      const terminal = new Terminal({ json: true, colour: false, verbose: false });
+      const message = error.code === 'commander.help' ? 'no command was given' : error.message.replace(/^error: /, '');
+      terminal.fail(new AutotorrentError('USAGE', message, { hint: 'autotorrent --help' }));
+    }
+    return EXIT.usage;
   }
   if (chosen === undefined) return EXIT.done;
   const { run, globals } = chosen;
   const terminal = new Terminal({
     json: globals.json === true,
+    jsonFailures,
     colour: globals.color !== false,
     verbose: globals.verbose === true,
   });
@@ -71,7 +89,7 @@ export async function runProgram(args: readonly string[], wiring: Wiring): Promi
     });
   } catch (error) {
     if (signals.signal.aborted) {
-      terminal.note('stopped');
+      terminal.stopped();
       return EXIT.failed;
     }
     terminal.fail(error);
@@ -80,6 +98,21 @@ export async function runProgram(args: readonly string[], wiring: Wiring): Promi
     signals.release();
     terminal.clearProgress();
   }
+}
+
+/** Commands that a later version has: refused by name. */
+const LATER: ReadonlySet<string> = new Set(['init', 'verify', 'overlay', 'prune', 'unseeded', 'watch', 'doctor']);
+
+function strangeCommandError(word: string, commands: ReadonlySet<string>): AutotorrentError {
+  if (LATER.has(word)) {
+    return new AutotorrentError('USAGE', `this version does not have the command ${word} yet`, {
+      hint: word === 'init' ? 'autotorrent --create_config writes a configuration' : 'autotorrent --help',
+    });
+  }
+  const meant = /\.torrent$/i.test(word) ? `add ${word}` : nearest(word, commands);
+  return new AutotorrentError('USAGE', `there is no command ${word}`, {
+    hint: meant === undefined ? 'autotorrent --help' : `did you mean autotorrent ${meant}?`,
+  });
 }
 
 function base(version: string): Command {
@@ -97,6 +130,7 @@ function base(version: string): Command {
 
 function modernProgram(version: string, choose: (globals: GlobalOptions, run: Run) => void): Command {
   const program = base(version).usage('[-c FILE] [-l CLIENT] [--verbose] [--json] [--no-color] <command>');
+  program.helpCommand(true);
   const command = (usage: string, description: string): Command =>
     program.command(usage).description(description).exitOverride();
   const action = (run: Run): void => choose(program.opts<GlobalOptions>(), run);

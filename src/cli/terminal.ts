@@ -11,6 +11,8 @@ const SGR: Readonly<Record<Colour, number>> = { green: 92, red: 91, blue: 94, ye
 
 export interface TerminalOptions {
   readonly json: boolean;
+  /** Failures as JSON, though results may be text. Default: `json`. */
+  readonly jsonFailures?: boolean;
   readonly colour: boolean;
   readonly verbose: boolean;
 }
@@ -18,11 +20,17 @@ export interface TerminalOptions {
 export class Terminal {
   readonly json: boolean;
   readonly logger: Logger;
+  readonly #jsonFailures: boolean;
   readonly #colour: boolean;
+  readonly #partial: Record<string, unknown> = {};
+  /** While documents are gathered: the member that the next one becomes. */
+  #member: string | undefined;
+  #gathering = false;
   #progressShown = false;
 
   constructor(options: TerminalOptions, env: NodeJS.ProcessEnv = process.env) {
     this.json = options.json;
+    this.#jsonFailures = options.jsonFailures ?? options.json;
     this.#colour = options.colour && (env['NO_COLOR'] ?? '') === '' && process.stdout.isTTY;
     const write = (line: string): void => {
       this.clearProgress();
@@ -40,7 +48,31 @@ export class Terminal {
 
   /** The one JSON document of a command with `--json`. */
   printJson(value: unknown): void {
+    if (this.#gathering && this.#member !== undefined) {
+      this.#partial[this.#member] = value;
+      return;
+    }
     this.print(JSON.stringify(value, null, 2));
+  }
+
+  /** From now on documents become members of one, under the names that `nameJson` gives, until `printGathered`. */
+  gatherJson(): void {
+    this.#gathering = true;
+  }
+
+  nameJson(member: string): void {
+    this.#member = member;
+  }
+
+  printGathered(): void {
+    if (!this.#gathering) return;
+    this.#gathering = false;
+    if (this.json) this.printJson(this.#partial);
+  }
+
+  /** Results that the document of a failure is to hold, too, beside the error. */
+  keepForFailure(name: string, value: unknown): void {
+    this.#partial[name] = value;
   }
 
   /** A line for people, beside the results. */
@@ -69,14 +101,30 @@ export class Terminal {
   /** Says what went wrong, and what to do: as text, or as the one JSON document. */
   fail(error: unknown): void {
     const known = error instanceof AutotorrentError;
-    if (this.json) {
+    if (this.#jsonFailures) {
       const { code, hint } = known ? error : { code: 'INTERNAL', hint: undefined };
-      this.printJson({ error: { code, message: messageOf(error), ...(hint === undefined ? {} : { hint }) } });
+      this.#printFailure(code, messageOf(error), hint);
       return;
     }
     this.logger.error(messageOf(error));
-    if (known && error.hint !== undefined) this.note(`  ${error.hint}`);
+    if (known && error.hint !== undefined) for (const line of error.hint.split('\n')) this.note(`  ${line}`);
     if (known && error.cause !== undefined) this.logger.debug(messageOf(error.cause));
-    else if (error instanceof Error) this.note(error.stack ?? '');
+    // Where it happened is of use only for what was not foreseen.
+    if (error instanceof Error) this.#trace(error, known ? 'debug' : 'info');
+  }
+
+  /** Says that the user ended the command. */
+  stopped(): void {
+    if (this.#jsonFailures) this.#printFailure('STOPPED', 'stopped by a signal');
+    else this.note('stopped');
+  }
+
+  #printFailure(code: string, message: string, hint?: string): void {
+    this.#gathering = false;
+    this.printJson({ error: { code, message, ...(hint === undefined ? {} : { hint }) }, ...this.#partial });
+  }
+
+  #trace(error: Error, level: 'debug' | 'info'): void {
+    for (const line of (error.stack ?? '').split('\n').slice(1)) this.logger[level](line);
   }
 }

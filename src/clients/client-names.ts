@@ -31,20 +31,27 @@ export function changedNames(
   if (files.length !== metainfo.files.length || files.some((file, i) => file.length !== metainfo.files[i]?.length)) {
     throw failure(endpoint, 'lists other files than the torrent has');
   }
-  const seen = new Set<string>();
+  const seen = new Map<string, number>();
   let same = true;
   for (const [i, { path }] of files.entries()) {
     const shown = path.join('/');
-    if (seen.has(shown)) {
+    const first = seen.get(shown);
+    if (first !== undefined && !arePadsAlike(metainfo, first, i)) {
       throw failure(
         endpoint,
         `would look for two files of the torrent under one name: ${quoted(shown)}`,
         'Use another client for this torrent.',
       );
     }
-    seen.add(shown);
+    seen.set(shown, i);
     const own = metainfo.files[i]?.path ?? [];
     same &&= shown === (metainfo.multi ? [metainfo.name, ...own] : own).join('/');
   }
   return same ? undefined : files.map(({ path }) => path);
+}
+
+/** Pad files of one length may share a path: each is the same zeros. */
+function arePadsAlike({ files }: Metainfo, one: number, other: number): boolean {
+  const [a, b] = [files[one], files[other]];
+  return a?.pad === true && b?.pad === true && a.length === b.length;
 }

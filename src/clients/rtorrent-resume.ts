@@ -10,6 +10,7 @@
  * - -1, to be created: the bits are cleared; where there is a file after all, its pieces are hashed;
  * - -3: the bits are cleared and the pieces hashed, and the file is not created.
  */
+import { clearBit, clearSpareBits, countBits, hasBit } from '../extent/bitfield.ts';
 import type { Metainfo, TorrentFile } from '../metainfo/metainfo.ts';
 import type { AddRequest, FileResume } from './client.ts';
 
@@ -39,13 +40,13 @@ export function libtorrentResume(
   const distrusted = new Uint8Array(pieceCount);
   const distrust = ([first, end]: PieceRange): void => {
     distrusted.fill(1, first, end);
-    for (let piece = first; piece < end; piece++) bits[piece >> 3] = (bits[piece >> 3] ?? 0) & ~(0x80 >> (piece & 7));
+    for (let piece = first; piece < end; piece++) clearBit(bits, piece);
   };
   for (const [i, span] of spans.entries()) if (states[i] !== 'whole') distrust(span);
   // "Whole" with a piece that nobody verified would be downloaded again rather than checked.
   const doubtful = spans.map(([first, end], i) => {
     if (states[i] !== 'whole') return false;
-    for (let piece = first; piece < end; piece++) if (!isSet(bits, piece) && distrusted[piece] === 0) return true;
+    for (let piece = first; piece < end; piece++) if (!hasBit(bits, piece) && distrusted[piece] === 0) return true;
     return false;
   });
   for (const [i, span] of spans.entries()) {
@@ -55,13 +56,13 @@ export function libtorrentResume(
   }
   if (!states.includes('whole')) return undefined;
 
-  let total = 0;
-  for (let piece = 0; piece < pieceCount; piece++) if (isSet(bits, piece)) total++;
+  clearSpareBits(bits, pieceCount);
+  const total = countBits(bits);
   return {
     bitfield: total === pieceCount ? pieceCount : bits,
     files: spans.map(([first, end], i) => {
       let completed = 0;
-      for (let piece = first; piece < end; piece++) if (isSet(bits, piece)) completed++;
+      for (let piece = first; piece < end; piece++) if (hasBit(bits, piece)) completed++;
       const state = states[i];
       const mtime =
         state === 'whole'
@@ -80,8 +81,4 @@ type PieceRange = readonly [first: number, end: number];
 function piecesOf(file: TorrentFile, pieceLength: number): PieceRange {
   const first = Math.floor(file.offset / pieceLength);
   return [first, file.length === 0 ? first : Math.ceil((file.offset + file.length) / pieceLength)];
-}
-
-function isSet(bits: Buffer, piece: number): boolean {
-  return ((bits[piece >> 3] ?? 0) & (0x80 >> (piece & 7))) !== 0;
 }

@@ -4,22 +4,17 @@
  */
 import { readFileSync, readlinkSync } from 'node:fs';
 import { AutotorrentError, errnoOf } from '../errors.ts';
+import { parseMounts } from '../posix/mountinfo.ts';
 
-/** The mount points of these file system types, from the text of `/proc/<pid>/mountinfo` (proc(5)). */
-export function mountPointsOfType(mountinfo: string, types: ReadonlySet<string>): string[] {
-  return mountinfo.split('\n').flatMap((line) => {
-    const [before, after] = line.split(' - ', 2);
-    const type = after?.split(' ', 1)[0];
-    const point = before?.split(' ')[4];
-    if (type === undefined || point === undefined || !types.has(type)) return [];
-    return [point.replaceAll(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)))];
-  });
+/** The mount points of these file system types, from the text of `/proc/self/mountinfo`. */
+export function mountPointsOfType(mountinfo: Buffer, types: ReadonlySet<string>): string[] {
+  return parseMounts(mountinfo).flatMap(({ path, type }) => (types.has(type) ? [path.toString('latin1')] : []));
 }
 
 /** Empty where there is no /proc (not Linux). */
 export function currentMountPoints(types: readonly string[]): string[] {
   try {
-    return mountPointsOfType(readFileSync('/proc/self/mountinfo', 'latin1'), new Set(types));
+    return mountPointsOfType(readFileSync('/proc/self/mountinfo'), new Set(types));
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return [];
     throw error;

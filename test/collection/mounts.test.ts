@@ -15,7 +15,7 @@ describe('mounts', () => {
   after(() => rmSync(temp, { recursive: true, force: true }));
 
   it('finds those of a type, and decodes their escapes', () => {
-    assert.deepEqual(mountPointsOfType(MOUNTINFO, new Set(['fuse.autotorrent'])), ['/mnt/my store\\x']);
+    assert.deepEqual(mountPointsOfType(Buffer.from(MOUNTINFO), new Set(['fuse.autotorrent'])), ['/mnt/my store\\x']);
   });
 
   it("reads this machine's", () => assert.ok(currentMountPoints(['proc']).includes('/proc')));

@@ -217,4 +217,39 @@ describe('the server', () => {
     }
     assert.equal(((await autotorrent.json('status')) as StatusMessage).entries, 0);
   });
+
+  it('lets one command add at a time, and the next when that one ends or is killed', async () => {
+    await mount();
+    const data = Buffer.alloc(100_000, 'film ');
+    await put('there/film.bin', data);
+    assert.equal((await autotorrent.run('rebuild')).code, 0);
+    const file = await torrent('film', data);
+    const server = await control();
+    const { signal } = new AbortController();
+    const end = await server.turn(() => {}, signal);
+    const stopped = new AbortController();
+    const killed = server.turn(() => stopped.abort(), stopped.signal);
+    let waiting = false;
+    const next = server.turn(() => {
+      waiting = true;
+    }, signal);
+    await assert.rejects(killed);
+    await waitUntil('waiting', async () => waiting);
+    end();
+    (await next)();
+    const results = await Promise.all([autotorrent.run('add', file), autotorrent.run('add', file)]);
+    const codes = results.map(({ code }) => code);
+    assert.deepEqual(codes.toSorted((a, b) => a - b), [0, 3], 'one OK, one Exists');
+    assert.equal((await server.entries())[0]?.state, 'added');
+  });
+
+  it('shows which pieces were verified', async () => {
+    await mount();
+    await film();
+    const shown = (await autotorrent.json('show', 'film')) as EntryMessage & { verified_ranges: [number, number][] };
+    const count = shown.verified_ranges.reduce((sum, [first, end]) => sum + end - first, 0);
+    assert.equal(count, shown.verified_pieces);
+    assert.deepEqual(shown.verified_ranges[0]?.[0], 0);
+    assert.match((await autotorrent.run('show', 'film')).stdout, /\n {2}verified {3}pieces 0/);
+  });
 });

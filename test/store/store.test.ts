@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { GAP, ZEROS } from '../../src/extent/extent.ts';
 import { silentLogger } from '../../src/logger.ts';
+import type { PlanFile } from '../../src/plan/plan.ts';
 import { Store } from '../../src/store/store.ts';
 import { ROOT } from '../../src/store/tree.ts';
 import { file, hashOf, inoOf, letters, openLevel, plan, source, temporaryFolder, tree, withStore } from './fixture.ts';
@@ -25,29 +26,6 @@ describe('the store', () => {
   after(async () => await folder.remove());
   beforeEach(async () => {
     await folder.remove();
-  });
-
-  it('shows pad files of one path and length as one file, and refuses two of different lengths', async () => {
-    const pad = (length: number): ReturnType<typeof file> =>
-      file('T/.pad/9', 0, {
-        length,
-        status: 'pad',
-        extents: [{ offset: 0, length, source: ZEROS, sourceOffset: 0 }],
-      });
-    await withStore(folder.path, async (store) => {
-      const files = [file('T/a'), pad(9), file('T/b'), pad(9)];
-      const entry = await store.createEntry(plan('P', files, [source('x')]));
-      assert.equal(entry.fileCount, 4);
-      const listed = [];
-      for await (const { index, ino, length } of store.files(entry.infoHash)) listed.push([index, ino, length]);
-      assert.deepEqual(
-        listed.map(([index]) => index),
-        [0, 1, 2, 3],
-      );
-      assert.equal(listed[1]?.[1], listed[3]?.[1]);
-      assert.equal(store.inode(inoOf(store, 'P/T/.pad/9'))?.nlink, 1);
-      await assert.rejects(store.createEntry(plan('Q', [pad(9), pad(8)], [])), { code: 'TORRENT' });
-    });
   });
 
   it('shows an entry as planned, also after it was opened again', async () => {
@@ -162,6 +140,30 @@ describe('the store', () => {
         await store.entriesUsing(ids[0] ?? -1),
         ['A', 'B'].toSorted((a, b) => (hashOf(a) < hashOf(b) ? -1 : 1)),
       );
+    });
+  });
+
+  it('shows pad files of one length that share a path once, and lists each', async () => {
+    await withStore(folder.path, async (store, level) => {
+      const before = await letters(level);
+      const pad = (length: number): PlanFile =>
+        file('T/.pad/6', 0, {
+          length,
+          status: 'pad',
+          mode: 'none',
+          extents: [{ offset: 0, length, source: ZEROS, sourceOffset: 0 }],
+        });
+      const { infoHash, fileCount } = await store.createEntry(
+        plan('Pads', [file('T/a'), pad(6), file('T/b'), pad(6)], [source('x')]),
+      );
+      assert.equal(fileCount, 4);
+      const listed: string[] = [];
+      for await (const { path } of store.files(infoHash)) listed.push(path.join('/'));
+      assert.deepEqual(listed, ['T/a', 'T/.pad/6', 'T/b', 'T/.pad/6']);
+      assert.deepEqual((await tree(store)).filter((path) => path.includes('pad/')).length, 1);
+      await store.removeEntry(infoHash);
+      assert.equal(await letters(level), before);
+      await assert.rejects(store.createEntry(plan('Pads', [pad(6), pad(7)], [])), { code: 'TORRENT' });
     });
   });
 

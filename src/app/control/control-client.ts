@@ -65,6 +65,25 @@ export class ControlClient {
     return body(await this.#request('GET', `${entryPath(id)}/metainfo`));
   }
 
+  /** The piece map: one bit a piece. */
+  async pieces(id: string): Promise<Buffer> {
+    return body(await this.#request('GET', `${entryPath(id)}/pieces`));
+  }
+
+  /**
+   * Waits until no other command adds, and keeps the others from it until the function that it
+   * gives is called, or this process ends. `onWait` is told where it takes more than a moment.
+   */
+  async turn(onWait: () => void, signal: AbortSignal): Promise<() => void> {
+    const told = setTimeout(onWait, 500);
+    try {
+      const reply = await this.#request('POST', '/v1/turn', undefined, undefined, { limitMs: 0, signal });
+      return () => reply.destroy();
+    } finally {
+      clearTimeout(told);
+    }
+  }
+
   /**
    * Hands over an encoded plan; the entry is `adding` and visible in the mount when this resolves.
    * With `directory` it is external: listed only, the client works in that folder.
@@ -105,11 +124,13 @@ export class ControlClient {
     path: string,
     payload?: Buffer,
     type = 'application/octet-stream',
+    { limitMs = TIME_LIMIT_MS, signal }: { limitMs?: number; signal?: AbortSignal } = {},
   ): Promise<IncomingMessage> {
     const reply = await new Promise<IncomingMessage>((resolve, reject) => {
       const headers: Record<string, string | number> = { 'content-length': payload?.length ?? 0 };
       if (payload !== undefined) headers['content-type'] = type;
-      const call = request({ socketPath: this.#socketPath, method, path, headers, timeout: TIME_LIMIT_MS }, resolve);
+      const options = { socketPath: this.#socketPath, method, path, headers, timeout: limitMs, agent: false as const };
+      const call = request(signal === undefined ? options : { ...options, signal }, resolve);
       call.on('timeout', () => call.destroy(new Error(`no answer within ${TIME_LIMIT_MS / 1000} s`)));
       call.on('error', (cause) => {
         reject(

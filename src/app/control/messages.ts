@@ -6,11 +6,13 @@
  *     GET    /v1/entries/ID              EntryMessage
  *     GET    /v1/entries/ID/files        FileMessage, one JSON document a line (application/x-ndjson)
  *     GET    /v1/entries/ID/metainfo     the raw .torrent
+ *     GET    /v1/entries/ID/pieces       the piece map: one bit a piece, most significant first, set: verified
  *     POST   /v1/entries[?directory=DIR] a plan in its binary codec; 201 and EntryMessage. With DIR (percent-encoded)
  *                                        the entry is external: listed only, the client works in DIR
  *     PUT    /v1/entries/ID/names        NamesRequest; 204
  *     POST   /v1/entries/ID/added        204
  *     DELETE /v1/entries/ID              204
+ *     POST   /v1/turn                    200 when nobody else adds; the turn ends with the connection
  *     POST   /v1/shutdown                202; the connection ends when the mount has gone
  *
  * ID is an info hash (40 hex digits), the first 8 or more of it, or an entry's name, percent-encoded.

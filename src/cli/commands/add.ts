@@ -60,6 +60,8 @@ export async function add(context: CommandContext, args: readonly string[], flag
     terminal.print(` ${cell} ${quoted(outcome.name)} ${printable(messageOf(outcome))}`);
   };
   const documents: unknown[] = [];
+  // What was done before a failure was done.
+  terminal.keepForFailure('torrents', documents);
   if (format !== undefined) {
     const { dryRun } = await import('../../app/dry-run.ts');
     for await (const result of dryRun(config, request)) {

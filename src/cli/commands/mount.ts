@@ -22,7 +22,8 @@ export async function mount(context: CommandContext, flags: MountFlags): Promise
     ];
     const args = ['-c', config.file, ...context.clientArgs, 'mount', ...rest];
     const { pid, log } = await startDaemon(config, wiring.program, args);
-    terminal.print(`Serving ${config.storePath} in process ${pid}, which logs to ${log}`);
+    if (terminal.json) terminal.printJson({ mount_point: config.storePath, pid, log });
+    else terminal.print(`Serving ${config.storePath} in process ${pid}, which logs to ${log}`);
     return EXIT.done;
   }
   await runMount(config, {
@@ -34,6 +35,9 @@ export async function mount(context: CommandContext, flags: MountFlags): Promise
     logger: terminal.logger,
     signal: context.signal,
     onServing({ mountPoint, driver, visibleTo }) {
+      if (terminal.json) {
+        terminal.printJson({ mount_point: mountPoint, pid: process.pid, driver, visible_to: visibleTo });
+      }
       const audience = visibleTo === 'everyone' ? 'all users see it' : 'only this user sees it';
       terminal.note(`Serving ${mountPoint} (${driver}; ${audience}). Ctrl-C or \`autotorrent unmount\` ends it.`);
       tellStarter();

@@ -8,19 +8,22 @@ import { EXIT, type ExitCode } from '../exit-codes.ts';
 
 export async function show(context: CommandContext, id: string): Promise<ExitCode> {
   const { terminal } = context;
-  const { entry, files } = await showEntry(await context.config(), id);
+  const { entry, verifiedRanges, files } = await showEntry(await context.config(), id);
   if (terminal.json) {
     const all: FileMessage[] = [];
     for await (const file of files) all.push(file);
-    terminal.printJson({ ...entry, file_list: all });
+    terminal.printJson({ ...entry, verified_ranges: verifiedRanges, file_list: all });
     return EXIT.done;
   }
-  for (const line of heading(entry)) terminal.print(line);
+  for (const line of heading(entry, verifiedRanges)) terminal.print(line);
   for await (const file of files) for (const line of fileLines(file)) terminal.print(printable(line));
   return EXIT.done;
 }
 
-function heading(entry: EntryMessage): string[] {
+/** So many ranges of the piece map are shown. */
+const SHOWN_RANGES = 20;
+
+function heading(entry: EntryMessage, ranges: readonly (readonly [number, number])[]): string[] {
   const unverified = entry.pieces - entry.verified_pieces;
   const how = {
     none: 'nothing was hashed: names and sizes were believed',
@@ -35,9 +38,19 @@ function heading(entry: EntryMessage): string[] {
     ),
     `  size       ${bytes(entry.size)} in ${entry.files} file(s), ${bytes(entry.missing_bytes)} missing`,
     `  pieces     ${entry.verified_pieces} verified, ${unverified} not (${how})`,
+    ...(ranges.length === 0 ? [] : [`  verified   ${shownRanges(ranges)}`]),
     `  state      ${entry.state}, ${entry.health}, since ${entry.created}`,
     '',
   ];
+}
+
+/** `pieces 0, 7–12`: both ends belong to it. */
+function shownRanges(ranges: readonly (readonly [number, number])[]): string {
+  const shown = ranges
+    .slice(0, SHOWN_RANGES)
+    .map(([first, end]) => (end - first === 1 ? `${first}` : `${first}–${end - 1}`));
+  const rest = ranges.length - shown.length;
+  return `pieces ${shown.join(', ')}${rest > 0 ? ` and ${rest} more ranges (--json has all)` : ''}`;
 }
 
 function fileLines(file: FileMessage): string[] {

@@ -1,0 +1,26 @@
+/**
+ * Who may add: one command at a time. An entry passes through the store and the client; two
+ * commands with the same torrent would each take the other's half-made entry for what a crash left.
+ *
+ * A turn is a reply that stays open: it ends when its connection does, so also with a command that is killed.
+ */
+import type { ServerResponse } from 'node:http';
+
+export class Turns {
+  /** The first has its turn; the others wait, in the order of their coming. */
+  readonly #queue: ServerResponse[] = [];
+
+  take(reply: ServerResponse): void {
+    reply.once('close', () => {
+      const at = this.#queue.indexOf(reply);
+      this.#queue.splice(at, 1);
+      if (at === 0) this.#begin();
+    });
+    this.#queue.push(reply);
+    if (this.#queue.length === 1) this.#begin();
+  }
+
+  #begin(): void {
+    this.#queue[0]?.writeHead(200).flushHeaders();
+  }
+}
