@@ -217,9 +217,9 @@ describe('rebuild', () => {
     for (const value of [JSON.stringify({ ...state, format: '0' }), '{"format":']) {
       await index.db.put<Uint8Array, string>(key, value, { keyEncoding: 'view' });
       for (const attempt of [
-        openIndex(index.db),
-        index.rebuild(),
-        index.rebuild({ full: true, paths: [index.disk] }),
+        () => openIndex(index.db),
+        () => index.rebuild(),
+        () => index.rebuild({ full: true, paths: [index.disk] }),
       ]) {
         await assert.rejects(attempt, { code: 'INDEX', hint: 'run `autotorrent rebuild --full`' });
       }
