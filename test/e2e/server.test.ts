@@ -239,7 +239,11 @@ describe('the server', () => {
     (await next)();
     const results = await Promise.all([autotorrent.run('add', file), autotorrent.run('add', file)]);
     const codes = results.map(({ code }) => code);
-    assert.deepEqual(codes.toSorted((a, b) => a - b), [0, 3], 'one OK, one Exists');
+    assert.deepEqual(
+      codes.toSorted((a, b) => a - b),
+      [0, 3],
+      'one OK, one Exists',
+    );
     assert.equal((await server.entries())[0]?.state, 'added');
   });
 
