@@ -1,9 +1,10 @@
 /** `autotorrent mount --daemon`: the same server in a process of its own, detached once it serves. */
 import { spawn } from 'node:child_process';
-import { mkdir, open, readFile } from 'node:fs/promises';
+import { open, readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Config } from '../config/config.ts';
 import { AutotorrentError } from '../errors.ts';
+import { makeFolder } from './open-level.ts';
 import { statePaths } from './state-paths.ts';
 
 export interface Daemon {
@@ -18,7 +19,7 @@ export interface Daemon {
  */
 export async function startDaemon(config: Config, program: string, args: readonly string[]): Promise<Daemon> {
   const { log } = statePaths(config.statePath);
-  await mkdir(dirname(log), { recursive: true });
+  await makeFolder(dirname(log), { code: 'STORE', what: 'the state folder' });
   const file = await open(log, 'a', 0o600);
   try {
     const { size } = await file.stat();

@@ -27,7 +27,7 @@ const POLL_MS = 100;
  * `waitMs`, or damaged
  */
 export async function openLevel(location: string, options: OpenOptions): Promise<Database> {
-  if (options.create) await mkdir(location, { recursive: true });
+  if (options.create) await makeFolder(location, options);
   const started = Date.now();
   let told = false;
   for (;;) {
@@ -56,8 +56,31 @@ export async function openLevel(location: string, options: OpenOptions): Promise
   }
 }
 
+/** Makes the folder and those above it. Throws AutotorrentError of the options' code. */
+export async function makeFolder(path: string, { code, what }: Pick<OpenOptions, 'code' | 'what'>): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true });
+  } catch (cause) {
+    const key = code === 'INDEX' ? 'db' : 'state_path';
+    throw new AutotorrentError(code, `${what} cannot be made: ${messageOf(cause)}`, {
+      cause,
+      hint: `set ${key} to a folder that this user may write to`,
+    });
+  }
+}
+
 function openError(location: string, options: OpenOptions, cause: unknown): AutotorrentError {
   const message = messageOf(cause);
+  if (/Permission denied/.test(message)) {
+    return new AutotorrentError(
+      options.code,
+      `${options.what} (${location}) may not be used by this user: ${message}`,
+      {
+        cause,
+        hint: 'run this as the user it belongs to',
+      },
+    );
+  }
   const missing = /does not exist/.test(message);
   const why = missing ? 'does not exist yet' : `cannot be opened: ${message}`;
   const hint = {

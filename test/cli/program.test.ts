@@ -79,6 +79,25 @@ describe('the command line', () => {
     assert.match(stderr, /there is no .*nowhere: nothing was indexed/);
   });
 
+  for (const [key, words] of [
+    ['db', ['rebuild']],
+    ['state_path', ['mount']],
+    ['state_path', ['mount', '--daemon']],
+  ] as const) {
+    it(`names ${key} where ${words.join(' ')} cannot make it`, async () => {
+      const config = join(folder, `${key}.conf`);
+      await writeFile(
+        config,
+        ['[general]', 'store_path = store', `${key} = bad.torrent/below`, '[disks]', 'a = disk', ''].join('\n'),
+      );
+      const { code, stderr } = await autotorrent.run('-c', config, ...words);
+      assert.equal(code, 1);
+      assert.match(stderr, /cannot be made: ENOTDIR/);
+      assert.match(stderr, new RegExp(`set ${key} to a folder that this user may write to`));
+      assert.doesNotMatch(stderr, /\bat .*\.js:\d/);
+    });
+  }
+
   it('says what is wrong with a .torrent once', async () => {
     const { code, stdout } = await autotorrent.run('add', '--dry-run', 'bad.torrent', 'gone.torrent', 'film.torrent');
     assert.equal(code, 3);

@@ -7,8 +7,10 @@ import { type IncomingMessage, request } from 'node:http';
 import { AutotorrentError, type ErrorCode, errnoOf, messageOf } from '../../errors.ts';
 import type { EntryMessage, FileMessage, NamesRequest, StatusMessage } from './messages.ts';
 
-/** A server that is silent for so long hangs: nothing it is asked takes a tenth of it. */
+/** A server that is silent for so long hangs: little that it is asked takes a tenth of it. */
 const TIME_LIMIT_MS = 60_000;
+/** To make or take out an entry of 200,000 files, or to name them, takes minutes where clients read meanwhile. */
+const LONG_LIMIT_MS = 30 * 60_000;
 
 export class ControlClient {
   readonly #socketPath: string;
@@ -90,11 +92,13 @@ export class ControlClient {
    */
   async create(plan: Buffer, directory?: string): Promise<EntryMessage> {
     const query = directory === undefined ? '' : `?directory=${encodeURIComponent(directory)}`;
-    return parse(await body(await this.#request('POST', `/v1/entries${query}`, plan))) as EntryMessage;
+    return parse(
+      await body(await this.#request('POST', `/v1/entries${query}`, plan, undefined, { limitMs: LONG_LIMIT_MS })),
+    ) as EntryMessage;
   }
 
   async addNames(id: string, names: NamesRequest): Promise<void> {
-    await this.#json('PUT', `${entryPath(id)}/names`, names);
+    await this.#json('PUT', `${entryPath(id)}/names`, names, LONG_LIMIT_MS);
   }
 
   async markAdded(id: string): Promise<void> {
@@ -102,7 +106,7 @@ export class ControlClient {
   }
 
   async remove(id: string): Promise<void> {
-    await this.#json('DELETE', entryPath(id));
+    await this.#json('DELETE', entryPath(id), undefined, LONG_LIMIT_MS);
   }
 
   /** Resolves when the server has unmounted and closed its store. */
@@ -112,9 +116,9 @@ export class ControlClient {
     await body(reply).catch(() => undefined);
   }
 
-  async #json(method: string, path: string, content?: unknown): Promise<unknown> {
+  async #json(method: string, path: string, content?: unknown, limitMs = TIME_LIMIT_MS): Promise<unknown> {
     const payload = content === undefined ? undefined : Buffer.from(JSON.stringify(content));
-    const bytes = await body(await this.#request(method, path, payload, 'application/json'));
+    const bytes = await body(await this.#request(method, path, payload, 'application/json', { limitMs }));
     return bytes.length === 0 ? undefined : parse(bytes);
   }
 
