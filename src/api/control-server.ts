@@ -4,7 +4,7 @@
  * It is a thin call of what `mount` serves (`ServedStore`), and the process that runs it also serves the mount: nothing
  * here may block. A connection that sends rubbish gets a 400 and hurts nobody else.
  */
-import { mkdir, rm } from 'node:fs/promises';
+import { lstat, mkdir, rm } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { dirname } from 'node:path';
 import type { ErrorMessage, NamesRequest } from '../app/control/messages.ts';
@@ -43,7 +43,7 @@ export const startControlServer: StartControlServer = async (store, socketPath, 
       fail(reply, error);
     });
   });
-  await mkdir(dirname(socketPath), { recursive: true, mode: 0o700 });
+  await makeOwnFolder(dirname(socketPath));
   // The store's lock is ours: whoever left this socket has ended.
   await rm(socketPath, { force: true });
   await new Promise<void>((resolve, reject) => {
@@ -64,6 +64,20 @@ export const startControlServer: StartControlServer = async (store, socketPath, 
     },
   };
 };
+
+/**
+ * Makes the folder of the socket for this user alone. One that is there must be ours or root's, and nobody else's to
+ * write to: in a folder that all share (the system's temporary one), another user may have made it first.
+ */
+async function makeOwnFolder(folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const { uid, mode } = await lstat(folder);
+  const owners = [0, process.getuid?.() ?? 0];
+  if (owners.includes(uid) && (mode & 0o002) === 0) return;
+  throw new AutotorrentError('SERVER', `${folder} belongs to, or can be written by, another user`, {
+    hint: 'The control socket must lie in a folder of your own: chmod o-w it, set XDG_RUNTIME_DIR, or shorten state_path.',
+  });
+}
 
 /** `METHOD path` to its handler, `ID` standing for one component of the path. */
 function routesOf(store: ServedStore): ReadonlyMap<string, Handler> {

@@ -1,6 +1,6 @@
 /** Opens LevelDB folders, and says who holds one that is locked: LevelDB is one process at a time. */
 import { mkdir, readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Level } from 'level';
 import { AutotorrentError, type ErrorCode, errnoOf, messageOf } from '../errors.ts';
@@ -59,7 +59,7 @@ export async function openLevel(location: string, options: OpenOptions): Promise
 /** Makes the folder and those above it. Throws AutotorrentError of the options' code. */
 export async function makeFolder(path: string, { code, what }: Pick<OpenOptions, 'code' | 'what'>): Promise<void> {
   try {
-    await mkdir(path, { recursive: true });
+    await makeWithParents(path);
   } catch (cause) {
     const key = code === 'INDEX' ? 'db' : 'state_path';
     throw new AutotorrentError(code, `${what} cannot be made: ${messageOf(cause)}`, {
@@ -68,6 +68,25 @@ export async function makeFolder(path: string, { code, what }: Pick<OpenOptions,
     });
   }
 }
+
+/** Node's own `recursive` never ends below /proc, where mkdir answers ENOENT although the folder above is there. */
+async function makeWithParents(path: string): Promise<void> {
+  try {
+    await mkdir(path);
+  } catch (error) {
+    if (errnoOf(error) === 'EEXIST' && (await stat(path)).isDirectory()) return;
+    if (errnoOf(error) !== 'ENOENT' || dirname(path) === path) throw error;
+    if (await exists(dirname(path))) throw error;
+    await makeWithParents(dirname(path));
+    await mkdir(path);
+  }
+}
+
+const exists = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    () => false,
+  );
 
 function openError(location: string, options: OpenOptions, cause: unknown): AutotorrentError {
   const message = messageOf(cause);
