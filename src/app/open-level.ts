@@ -3,7 +3,9 @@ import { mkdir, readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Level } from 'level';
+import type { Config } from '../config/config.ts';
 import { AutotorrentError, type ErrorCode, errnoOf, messageOf } from '../errors.ts';
+import type { Logger } from '../logger.ts';
 
 export type Database = Level<Buffer, Buffer>;
 
@@ -21,6 +23,23 @@ export interface OpenOptions {
 }
 
 const POLL_MS = 100;
+/** Another command that uses the index is waited for so long. */
+const INDEX_WAIT_MS = 60_000;
+
+/** The collection index of a configuration. @throws AutotorrentError('INDEX') */
+export async function openIndexDatabase(
+  config: Config,
+  { create, logger, signal }: { readonly create: boolean; readonly logger: Logger; readonly signal: AbortSignal },
+): Promise<Database> {
+  return openLevel(config.db, {
+    code: 'INDEX',
+    what: 'the collection index',
+    create,
+    waitMs: INDEX_WAIT_MS,
+    signal,
+    onWait: (holder) => logger.info(`waiting for the collection index, which ${holder} uses`),
+  });
+}
 
 /**
  * @throws AutotorrentError of `code` where the folder is missing (and `create` is false), locked for longer than

@@ -12,14 +12,11 @@ import { checkLimits, type LimitVerdict } from '../plan/limits.ts';
 import { makePlan } from '../plan/make-plan.ts';
 import type { Plan } from '../plan/plan.ts';
 import { OUR_TYPE, readMounts } from '../posix/mountinfo.ts';
-import { openLevel } from './open-level.ts';
+import { openIndexDatabase } from './open-level.ts';
 import type { TorrentFile } from './torrent-files.ts';
 
 /** How many torrents are matched together: enough for the index to answer in batches, few enough to hold in memory. */
 export const BATCH = 100;
-/** Another command that uses the index is waited for so long. */
-const INDEX_WAIT_MS = 60_000;
-
 export interface PlanningRequest {
   readonly verify: 'none' | 'probe' | 'full';
   readonly logger: Logger;
@@ -46,14 +43,7 @@ export async function planTorrents(
   if (torrents.length === 0) return [];
   const { logger, signal, verify } = request;
   const ours = new Set((await readMounts()).filter((mount) => mount.type === OUR_TYPE).map((mount) => mount.dev));
-  const db = await openLevel(config.db, {
-    code: 'INDEX',
-    what: 'the collection index',
-    create: false,
-    waitMs: INDEX_WAIT_MS,
-    signal,
-    onWait: (holder) => logger.info(`waiting for the collection index, which ${holder} uses`),
-  });
+  const db = await openIndexDatabase(config, { create: false, logger, signal });
   try {
     const index = await openIndex(db);
     const pool = verify === 'none' ? undefined : await openPool(config);

@@ -5,11 +5,8 @@ import { type RebuildProgress, rebuild } from '../collection/rebuild.ts';
 import type { Config } from '../config/config.ts';
 import { AutotorrentError, errnoOf } from '../errors.ts';
 import type { Logger } from '../logger.ts';
-import { openLevel } from './open-level.ts';
+import { openIndexDatabase } from './open-level.ts';
 import { shownPath } from './shown-path.ts';
-
-/** Another command that uses the index is waited for so long. */
-const INDEX_WAIT_MS = 60_000;
 
 export interface RebuildRequest {
   /** Only these; none: all disks. Relative to `cwd`. */
@@ -42,14 +39,7 @@ export async function rebuildCollection(config: Config, request: RebuildRequest)
   }
   const paths = request.paths.map((path) => resolve(request.cwd, path));
   for (const path of paths) await mustExist(path);
-  const db = await openLevel(config.db, {
-    code: 'INDEX',
-    what: 'the collection index',
-    create: true,
-    waitMs: INDEX_WAIT_MS,
-    signal,
-    onWait: (holder) => logger.info(`waiting for the collection index, which ${holder} uses`),
-  });
+  const db = await openIndexDatabase(config, { create: true, logger, signal });
   try {
     const { reused, skipped, ...counts } = await rebuild(db, {
       disks: config.disks,
