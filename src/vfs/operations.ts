@@ -12,7 +12,14 @@ export const ROOT_INO = 1;
 
 export type MaybePromise<T> = T | Promise<T>;
 
-export type FileType = 'file' | 'directory' | 'symlink';
+export type FileType = 'file' | 'directory' | 'symlink' | 'fifo' | 'socket' | 'block' | 'character';
+
+/** A point in time as `struct timespec` has it; `seconds` since the epoch, negative before it. */
+export interface Timestamp {
+  readonly seconds: number;
+  /** 0 to 999,999,999. */
+  readonly nanoseconds: number;
+}
 
 export interface Attributes {
   readonly ino: number;
@@ -22,15 +29,38 @@ export interface Attributes {
   readonly nlink: number;
   readonly uid: number;
   readonly gid: number;
+  /** Of `block` and `character`. */
+  readonly rdev: number;
   /** Bytes. */
   readonly size: number;
   /** 512-byte blocks. */
   readonly blocks: number;
-  /** Milliseconds since the epoch, with a fraction. */
-  readonly atimeMs: number;
-  readonly mtimeMs: number;
-  readonly ctimeMs: number;
+  readonly atime: Timestamp;
+  readonly mtime: Timestamp;
+  readonly ctime: Timestamp;
 }
+
+/** What `setattr` changes; what is absent stays. */
+export interface AttributeChanges {
+  /** Permission bits. */
+  readonly mode?: number;
+  readonly uid?: number;
+  readonly gid?: number;
+  /** Bytes: ftruncate(2). */
+  readonly size?: number;
+  readonly atime?: Timestamp | 'now';
+  readonly mtime?: Timestamp | 'now';
+}
+
+/** Whom a new inode belongs to. A driver that is not told leaves it out: then it is the mount's owner. */
+export interface Caller {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** renameat2(2). */
+export const RENAME_NOREPLACE = 1;
+export const RENAME_EXCHANGE = 2;
 
 export interface Dentry {
   readonly name: string;
@@ -48,6 +78,10 @@ export interface FileSystemStats {
   readonly ffree: number;
 }
 
+/**
+ * Where two are given, `parent` and `name` are a directory and a name in it. Names are text; one that no folder can hold
+ * is EINVAL, one of more than 255 bytes ENAMETOOLONG. A driver checks permissions (the kernel's default_permissions).
+ */
 export interface Operations {
   /** Rises when a directory has gone or moved: a path that was resolved before may lead elsewhere now. */
   readonly treeVersion: number;
@@ -55,17 +89,54 @@ export interface Operations {
   lookup(parent: number, name: string): MaybePromise<number>;
   /** @throws ENOENT, EIO */
   getattr(ino: number): MaybePromise<Attributes>;
+  /** @throws ENOENT, EISDIR and EINVAL for the size of what is no file, EFBIG, ENOSPC, EROFS, EIO */
+  setattr(ino: number, changes: AttributeChanges): MaybePromise<Attributes>;
   /** In pages, so that a directory of 100,000 names never stands whole in memory by our doing. @throws ENOTDIR, ENOENT */
   readdir(ino: number): AsyncIterable<readonly Dentry[]>;
   /** @throws ENOENT, EINVAL */
   readlink(ino: number): MaybePromise<string>;
-  /** `flags` as open(2) has them. A handle. @throws EROFS for writing, EISDIR, ENOENT, EIO where a source changed */
+  /** A regular file, and a handle of it. `mode` has permission bits, `flags` as open(2). @throws EEXIST, ENOSPC, … */
+  create(
+    parent: number,
+    name: string,
+    mode: number,
+    flags: number,
+    caller?: Caller,
+  ): MaybePromise<{ readonly ino: number; readonly handle: number }>;
+  /** A file, FIFO, socket or device. Its inode number. @throws EEXIST, ENOENT, ENOTDIR, ENOSPC */
+  mknod(parent: number, name: string, type: FileType, mode: number, rdev: number, caller?: Caller): MaybePromise<number>;
+  /** @throws EEXIST, ENOENT, ENOTDIR, EMLINK, ENOSPC */
+  mkdir(parent: number, name: string, mode: number, caller?: Caller): MaybePromise<number>;
+  /** @throws EEXIST, ENOENT, ENOTDIR, ENOSPC */
+  symlink(parent: number, name: string, target: string, caller?: Caller): MaybePromise<number>;
+  /** @throws EEXIST, ENOENT, ENOTDIR, EPERM for a directory, EXDEV between entries, EMLINK, ENOSPC */
+  link(ino: number, parent: number, name: string): MaybePromise<void>;
+  /** An open file stays until its last handle is released. @throws ENOENT, ENOTDIR, EISDIR */
+  unlink(parent: number, name: string): MaybePromise<void>;
+  /** @throws ENOENT, ENOTDIR, ENOTEMPTY, EBUSY for an entry's own directory */
+  rmdir(parent: number, name: string): MaybePromise<void>;
+  /**
+   * `flags`: 0, `RENAME_NOREPLACE` or `RENAME_EXCHANGE`.
+   * @throws ENOENT, ENOTDIR, EISDIR, ENOTEMPTY, EEXIST, EINVAL into itself, EXDEV between entries, EBUSY for an entry
+   */
+  rename(parent: number, name: string, newParent: number, newName: string, flags?: number): MaybePromise<void>;
+  /** `flags` as open(2) has them; O_TRUNC truncates. A handle. @throws EISDIR, ENOENT, EROFS, EIO where a source changed */
   open(ino: number, flags: number): MaybePromise<number>;
   /**
    * Reads `buffer.length` bytes at `position` into `buffer`; the bytes read: fewer only at the end of the file.
    * @throws EBADF, EIO
    */
   read(handle: number, buffer: Buffer, position: number): MaybePromise<number>;
+  /** All of `buffer`, or as much as there was room for. The bytes written. @throws EBADF, EFBIG, ENOSPC, EDQUOT, EIO */
+  write(handle: number, buffer: Buffer, position: number): MaybePromise<number>;
+  /** A close(2) of one of the handle's descriptors. @throws EBADF, EIO */
+  flush(handle: number): MaybePromise<void>;
+  /** What was written and the name of the file are on the disk when it ends. @throws EBADF, ENOSPC, EIO */
+  fsync(handle: number, dataOnly: boolean): MaybePromise<void>;
+  /** The names in a directory are on the disk when it ends. @throws ENOENT, EIO */
+  fsyncdir(ino: number): MaybePromise<void>;
+  /** `mode` as fallocate(2) has it. @throws EBADF, EOPNOTSUPP for a mode that is not known, EINVAL, ENOSPC */
+  fallocate(handle: number, mode: number, offset: number, length: number): MaybePromise<void>;
   release(handle: number): MaybePromise<void>;
   statfs(): MaybePromise<FileSystemStats>;
 }
