@@ -26,7 +26,14 @@ const FILES: Readonly<Record<string, readonly Part[]>> = {
   'T/whole': [mapped(0, 0, 200_000)],
   'T/pages': [mapped(1, 4096, 32 * 4096)],
   'T/unaligned': [mapped(0, 17, 50_003), mapped(1, 33_333, 70_001), mapped(0, 123, 1), mapped(2, 9, 40_000)],
-  'T/mixed': [mapped(2, 17, 60_003), zeros(77), mapped(1, 200_000, 30_001), gap(20_000), mapped(0, 5, 15_000), zeros(9000)],
+  'T/mixed': [
+    mapped(2, 17, 60_003),
+    zeros(77),
+    mapped(1, 200_000, 30_001),
+    gap(20_000),
+    mapped(0, 5, 15_000),
+    zeros(9000),
+  ],
   'T/many': Array.from({ length: 300 }, (_, i) => (i % 17 === 3 ? gap(100 + i) : mapped(i % 3, i * 1000 + 7, 200 + i))),
   'T/sub/gap first': [gap(9000), mapped(1, 77_777, 40_000)],
   'T/sub/gap last': [mapped(1, 3, 40_000), gap(12_345)],
@@ -100,7 +107,7 @@ export class Fixture {
   readonly mtime = BigInt(MTIME) * 1_000_000n;
   readonly paths = Object.keys(FILES);
 
-  fill(model: Model): void {
+  placeIn(model: Model): void {
     for (const path of Object.keys(FILES)) model.place(path, 'file', this.original(path).length, path);
   }
 

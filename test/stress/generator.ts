@@ -29,7 +29,8 @@ const MOST_NAMES = 110;
 const MOST_HANDLES = 12;
 const DEEPEST = 5;
 
-const NAMES = [...'abcdefghijkl', 'ä ö', '日本語', 'x'.repeat(255), 'é'.repeat(127), 'f.part', '.hidden', "q'$ `\\"];
+const LETTERS = Array.from('abcdefghijkl');
+const NAMES = [...LETTERS, 'ä ö', '日本語', 'x'.repeat(255), 'é'.repeat(127), 'f.part', '.hidden', "q'$ `\\"];
 const TOO_LONG = ['y'.repeat(256), 'é'.repeat(128), 'z'.repeat(1000)];
 
 const WEIGHTS: Readonly<Record<OperationName, number>> = {
@@ -106,7 +107,8 @@ export class Generator {
         // What a handle was not opened for is EBADF; of mmap(2) EACCES, which the vfs never sees.
         const handle = this.#handle((flags) => (flags & ACCESS) !== O_WRONLY, name === 'read' ? 0.03 : 0);
         const size = handle?.inode.size ?? 0;
-        if (size > 0 && random.chance(0.2)) return handle && { do: name, handle: handle.number, position: 0, length: size };
+        if (size > 0 && random.chance(0.2))
+          return handle && { do: name, handle: handle.number, position: 0, length: size };
         const range = handle && this.#range(handle.inode, name === 'read');
         return range && { do: name, handle: handle.number, ...range };
       }
@@ -156,7 +158,11 @@ export class Generator {
       case 'mkfifo':
         return { do: name, path: this.#new(), mode: name === 'mkdir' ? 0o700 | this.#mode() : this.#mode() };
       case 'symlink':
-        return { do: name, path: this.#new(), target: random.pick(['a', '../b', '/no/such', '日本語/é', 't'.repeat(1000)]) };
+        return {
+          do: name,
+          path: this.#new(),
+          target: random.pick(['a', '../b', '/no/such', '日本語/é', 't'.repeat(1000)]),
+        };
       case 'link':
       case 'rename':
         return name === 'link' ? this.#link() : this.#rename();
@@ -170,7 +176,8 @@ export class Generator {
         const path = this.#existing(random.pick(['file', 'directory'] as const));
         return path === undefined ? undefined : { do: name, path, uid: this.#id(), gid: this.#id() };
       }
-      case 'utimens': {
+      default: {
+        name satisfies 'utimens';
         const path = this.#existing(random.pick(['file', 'file', 'directory', 'symlink', 'fifo'] as const));
         return path === undefined ? undefined : { do: name, path: this.#mostlyRight(path), ...this.#times() };
       }
@@ -240,7 +247,9 @@ export class Generator {
   #new(taken = 0.08): string {
     const random = this.#random;
     if (random.chance(0.05)) return this.#missing();
-    const folders = this.#dentries.filter(({ inode, parent }) => inode.type === 'directory' && this.#depth(parent) < DEEPEST);
+    const folders = this.#dentries.filter(
+      ({ inode, parent }) => inode.type === 'directory' && this.#depth(parent) < DEEPEST,
+    );
     const dentry = random.chance(0.15) ? undefined : random.pickOrNone(folders);
     const inode = dentry?.inode ?? this.#model.root;
     const folder = dentry === undefined ? '' : this.#path(dentry);
@@ -291,7 +300,8 @@ export class Generator {
     }
     const dentry = this.#fileName();
     if (dentry === undefined) return undefined;
-    const truncate = access !== O_RDONLY && random.chance(dentry.inode.original === undefined ? 0.15 : 0.04) ? O_TRUNC : 0;
+    const truncate =
+      access !== O_RDONLY && random.chance(dentry.inode.original === undefined ? 0.15 : 0.04) ? O_TRUNC : 0;
     const create = random.chance(0.1) ? O_CREAT : 0;
     return { do: 'open', path: this.#path(dentry), flags: access | append | truncate | create, mode, handle };
   }
@@ -325,17 +335,18 @@ export class Generator {
       anywhere: random.between(0, LONGEST),
       empty: 0,
     };
-    const wanted = sizes[
-      random.weighted({
-        same: 2,
-        shorter: 3,
-        longer: 3,
-        slightlyShorter: 2,
-        slightlyLonger: 2,
-        anywhere: 1,
-        empty: inode.original === undefined ? 1 : 0.2,
-      })
-    ];
+    const wanted =
+      sizes[
+        random.weighted({
+          same: 2,
+          shorter: 3,
+          longer: 3,
+          slightlyShorter: 2,
+          slightlyLonger: 2,
+          anywhere: 1,
+          empty: inode.original === undefined ? 1 : 0.2,
+        })
+      ];
     return random.chance(0.2) ? wanted - (wanted % PAGE) : wanted;
   }
 

@@ -4,8 +4,8 @@
  */
 import { constants } from 'node:fs';
 import type { FileType } from '../../src/vfs/operations.ts';
-import type { Operation } from './operation.ts';
 import { RENAME_EXCHANGE } from '../../src/vfs/operations.ts';
+import type { Operation } from './operation.ts';
 
 export interface ModelInode {
   readonly type: FileType;
@@ -56,7 +56,8 @@ export class Model {
     const names = path.split('/');
     const name = names.pop() ?? '';
     let folder = this.root;
-    for (const step of names) folder = (folder.children.get(step) ?? this.#add(folder, step, newInode('directory'))).inode;
+    for (const step of names)
+      folder = (folder.children.get(step) ?? this.#add(folder, step, newInode('directory'))).inode;
     this.#add(folder, name, newInode(type, size, original));
   }
 

@@ -22,7 +22,13 @@ interface Range {
 }
 
 export type Operation =
-  | { readonly do: 'open'; readonly path: string; readonly flags: number; readonly mode: number; readonly handle: number }
+  | {
+      readonly do: 'open';
+      readonly path: string;
+      readonly flags: number;
+      readonly mode: number;
+      readonly handle: number;
+    }
   | { readonly do: 'close'; readonly handle: number }
   | ({ readonly do: 'read' | 'mapRead' } & Range)
   | ({ readonly do: 'write' | 'mapWrite'; readonly fill: Fill } & Range)
@@ -57,7 +63,7 @@ export function observedBy(operation: Operation): Observed[] {
 
 /** A character that is repeated is told once, with its count. */
 export const shortened = (text: string): string =>
-  text.replaceAll(/(.)\1{20,}/gu, (run, char: string) => `${char}{${[...run].length}}`);
+  text.replaceAll(/(.)\1{20,}/gu, (run, char: string) => `${char}{${run.length / char.length}}`);
 
 /** One line for people. */
 export function describeOperation(operation: Operation): string {

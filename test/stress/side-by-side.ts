@@ -36,12 +36,23 @@ export interface Difference {
 /** Gives the next operation; none at the end. */
 export type Source = (model: Model) => Operation | undefined;
 
-/** @throws Error with the seed, the last operations and what differs */
+/** `difference` has all of the operations, to be cut down (`shrink.ts`). */
+export class DifferenceError extends Error {
+  readonly difference: Difference;
+
+  constructor(message: string, difference: Difference) {
+    super(message);
+    this.name = 'DifferenceError';
+    this.difference = difference;
+  }
+}
+
+/** @throws DifferenceError with the seed, the last operations and what differs */
 export async function runSideBySide(sides: Sides, options: { readonly seed: number; readonly count: number }) {
   for (let done = 0, seed = options.seed; done < options.count; seed++) {
     const count = Math.min(EPISODE, options.count - done);
     const difference = await episode(sides, `seed ${seed}`, generated(seed, count, sides));
-    if (difference !== undefined) throw new Error(explain(difference, seed, sides));
+    if (difference !== undefined) throw new DifferenceError(explain(difference, seed, sides), difference);
     done += count;
   }
 }
@@ -70,7 +81,7 @@ function explain({ operations, differences }: Difference, seed: number, { subjec
 export async function episode(sides: Sides, name: string, source: Source): Promise<Difference | undefined> {
   const { reference, subject, fixture } = sides;
   const model = new Model();
-  fixture.fill(model);
+  fixture.placeIn(model);
   await Promise.all([reference.begin(name), subject.begin(name)]);
   const operations: Operation[] = [];
   try {

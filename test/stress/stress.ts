@@ -5,8 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { Fixture } from './fixture.ts';
+import { describeOperation } from './operation.ts';
 import { settingOf } from './setting.ts';
-import { runSideBySide } from './side-by-side.ts';
+import { shrink } from './shrink.ts';
+import { DifferenceError, runSideBySide } from './side-by-side.ts';
 import { FolderSubject, type Subject } from './subject.ts';
 
 const SHORT = 4000;
@@ -35,7 +37,15 @@ export function describeStress(title: string, start: (folder: string, fixture: F
     const { seeds, count } = settingOf(SHORT);
     for (const seed of seeds) {
       it(`does the same in ${count} operations from seed ${seed} on`, async () => {
-        await runSideBySide({ reference, subject, fixture }, { seed, count });
+        const sides = { reference, subject, fixture };
+        try {
+          await runSideBySide(sides, { seed, count });
+        } catch (error) {
+          if (!(error instanceof DifferenceError) || process.env['STRESS_SHRINK'] === undefined) throw error;
+          const { operations, differences } = await shrink(sides, error.difference);
+          const told = operations.map((operation) => `  ${describeOperation(operation)}`);
+          throw new Error(['cut down to', ...told, ...differences].join('\n'), { cause: error });
+        }
       });
     }
 

@@ -225,14 +225,18 @@ export class VfsTarget implements Target {
         const ino = await this.#resolve(operation.path);
         // Where both are to stay, utimensat(2) asks for nothing.
         if (atime === undefined && mtime === undefined) return {};
-        await vfs.setattr(ino, { ...(atime === undefined ? {} : { atime }), ...(mtime === undefined ? {} : { mtime }) });
+        await vfs.setattr(ino, {
+          ...(atime === undefined ? {} : { atime }),
+          ...(mtime === undefined ? {} : { mtime }),
+        });
         return {};
       }
       case 'readdir':
         return { value: await this.#names(await this.#resolve(operation.path)) };
       case 'readlink':
         return { value: await vfs.readlink(await this.#resolve(operation.path)) };
-      case 'stat':
+      default:
+        operation.do satisfies 'stat';
         await vfs.getattr(await this.#resolve(operation.path));
         return {};
     }
