@@ -422,7 +422,7 @@ export class Generator {
     const seconds = random.pick([
       random.between(0, 1_500_000_000),
       random.between(4_000_000_000, 8_000_000_000),
-      random.between(-1_000_000_000, -1),
+      can(this.#limits, 'negativeTimes') ? random.between(-1_000_000_000, -1) : 0,
     ]);
     const nanoseconds = can(this.#limits, 'nanoseconds')
       ? random.between(0, 999_999_999)

@@ -11,6 +11,8 @@ export type Ability =
   | 'aliases'
   /** Times to the nanosecond. */
   | 'nanoseconds'
+  /** Times before 1970. */
+  | 'negativeTimes'
   /** utimensat(2) with an mtime that is not the atime, with UTIME_NOW and with UTIME_OMIT. */
   | 'separateTimes'
   /** The count of names of a file that is open and has lost one of them. */
@@ -28,6 +30,7 @@ export const FUSE_NATIVE: Limits = {
     renameFlags: 'libfuse 2 speaks a protocol without RENAME2: the kernel answers EINVAL by itself',
     aliases: 'libfuse 2 is path-based: two names of a file are two inodes of the kernel, with a page cache each',
     nanoseconds: 'fuse-native passes times in milliseconds, as doubles, both ways',
+    negativeTimes: 'fuse-native takes a time apart as two unsigned numbers',
     separateTimes: 'fuse-native sets the mtime to the atime, and passes UTIME_NOW and UTIME_OMIT as if they were times',
     orphanLinkCounts: 'libfuse 2 renames a file that is unlinked while open: its count of names stays',
   },

@@ -125,7 +125,10 @@ function requestOf(operation: Operation, model: Model, fixture: Fixture): Reques
   const data = payloadOf(operation, fixture);
   const isAliased = (target: Observed): boolean =>
     (typeof target === 'number' ? model.handles.get(target)?.inode : model.at(target))?.aliased ?? false;
-  const observe = observedBy(operation).map((target) => ({ target, fresh: isAliased(target) }));
+  const observe = observedBy(operation).map((target) => ({
+    target,
+    fresh: operation.do === 'link' || isAliased(target),
+  }));
   return { operation, observe, ...(data === undefined ? {} : { data }) };
 }
 
