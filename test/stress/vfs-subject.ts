@@ -23,7 +23,7 @@ async function open(statePath: string): Promise<Opened> {
   await mkdir(statePath, { recursive: true });
   const level = new Level<Buffer, Buffer>(join(statePath, 'store'), { keyEncoding: 'buffer', valueEncoding: 'buffer' });
   await level.open();
-  const store = await Store.open(level, { logger: silentLogger });
+  const store = await Store.open(level, { logger: silentLogger, statePath });
   const fileSystem = new FileSystem({
     store,
     libc: loadLibc(silentLogger),

@@ -6,7 +6,8 @@
 import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { PosixError } from '../../src/errors.ts';
-import { type Attributes, type FileType, type Operations, ROOT_INO, type Timestamp } from '../../src/vfs/operations.ts';
+import type { Timestamp } from '../../src/posix/timestamp.ts';
+import { type Attributes, type FileType, type Operations, ROOT_INO } from '../../src/vfs/operations.ts';
 import type { Observed, Operation, SetTime } from './operation.ts';
 import type { Outcome, Request, Stat, Target, TreeEntry } from './target.ts';
 

@@ -74,8 +74,7 @@ def same(fd, position, data, within):
     """Whether these bytes are there already. Asked of the reference only. A handle for writing alone cannot tell."""
     if position + len(data) > within:
         return False
-    with open(f"/proc/self/fd/{fd}", "rb", buffering=0) as file:
-        return os.pread(file.fileno(), len(data), position) == data
+    return whole(fd)[position:position + len(data)] == data
 
 
 def write(m, data):
@@ -128,9 +127,16 @@ def close(m, _):
     os.close(handles.pop(m["handle"]))
 
 
+def whole(fd):
+    with open(f"/proc/self/fd/{fd}", "rb") as file:
+        return file.read()
+
+
 def fallocate(m, _):
     fd = handles[m["handle"]]
+    before = whole(fd) if m.get("look") else None
     check(libc.fallocate(fd, m["mode"], ctypes.c_int64(m["position"]), ctypes.c_int64(m["length"])))
+    return {"identical": before == whole(fd)} if m.get("look") else {}
 
 
 def fsync(m, _):
