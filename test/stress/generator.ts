@@ -404,7 +404,9 @@ export class Generator {
     const over = random.chance(flags === 0 ? 0.3 : 0.6);
     const to = over ? this.#existing(random.chance(0.75) ? type : this.#mostly('file')) : this.#new();
     if (type === 'directory' && random.chance(0.08)) return { do: 'rename', path, to: `${path}/inside`, flags: 0 };
-    return to === undefined ? undefined : { do: 'rename', path, to, flags };
+    if (to === undefined) return undefined;
+    // Into itself is wrong enough.
+    return { do: 'rename', path, to, flags: to.startsWith(`${path}/`) ? 0 : flags };
   }
 
   /** The owner may always read and write: an ordinary user is to get as far as root does. */
