@@ -131,6 +131,7 @@ export class Namespace {
     await this.#change(async (batch) => {
       const [one, other] = this.#checkMove(batch, a, b);
       if (other === undefined) throw new PosixError('ENOENT');
+      if (other.ino === one.ino) return;
       this.#checkMove(batch, b, a);
       this.#arrive(batch, one, a.parent, b);
       this.#arrive(batch, other, b.parent, a);
