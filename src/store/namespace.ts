@@ -130,7 +130,7 @@ export class Namespace {
   async exchange(a: Place, b: Place): Promise<void> {
     await this.#change(async (batch) => {
       const [one, other] = this.#checkMove(batch, a, b);
-      if (other === undefined) throw new PosixError('ENOENT');
+      if (other === undefined) throw notThere(b.name);
       if (other.ino === one.ino) return;
       this.#checkMove(batch, b, a);
       this.#arrive(batch, one, a.parent, b);
