@@ -404,7 +404,8 @@ export class Generator {
     const over = random.chance(flags === 0 ? 0.3 : 0.6);
     const to = over ? this.#existing(random.chance(0.75) ? type : this.#mostly('file')) : this.#new();
     if (type === 'directory' && random.chance(0.08)) return { do: 'rename', path, to: `${path}/inside`, flags: 0 };
-    if (to === undefined) return undefined;
+    // What is no folder in the place of the folder that it is in: two errors at once.
+    if (to === undefined || (type !== 'directory' && path.startsWith(`${to}/`))) return undefined;
     // Into itself is wrong enough.
     return { do: 'rename', path, to, flags: to.startsWith(`${path}/`) ? 0 : flags };
   }

@@ -223,9 +223,9 @@ export class VfsTarget implements Target {
       }
       case 'utimens': {
         const [atime, mtime] = [timeOf(operation.atime), timeOf(operation.mtime)];
-        const ino = await this.#resolve(operation.path);
-        // Where both are to stay, utimensat(2) asks for nothing.
+        // Where both are to stay, utimensat(2) does not even look.
         if (atime === undefined && mtime === undefined) return {};
+        const ino = await this.#resolve(operation.path);
         await vfs.setattr(ino, {
           ...(atime === undefined ? {} : { atime }),
           ...(mtime === undefined ? {} : { mtime }),
