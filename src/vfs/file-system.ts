@@ -20,7 +20,7 @@ import { later, type Timestamp } from '../posix/timestamp.ts';
 import type { Content } from '../store/content.ts';
 import { put } from '../store/database.ts';
 import { overlayKey } from '../store/key.ts';
-import type { Uses } from '../store/namespace.ts';
+import { notThere, type Uses } from '../store/namespace.ts';
 import type { Pooling } from '../store/pool-files.ts';
 import { type Inode, newInode } from '../store/record.ts';
 import type { Store, StoredFile } from '../store/store.ts';
@@ -123,7 +123,7 @@ export class FileSystem implements Operations {
   lookup(parent: number, name: string): number {
     const dirent = this.#store.lookup(parent, name);
     if (dirent !== undefined) return dirent.ino;
-    throw new PosixError(this.#inode(parent).type === 'directory' ? 'ENOENT' : 'ENOTDIR');
+    throw this.#inode(parent).type === 'directory' ? notThere(name) : new PosixError('ENOTDIR');
   }
 
   getattr(ino: number): Attributes {
