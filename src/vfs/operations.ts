@@ -104,7 +104,14 @@ export interface Operations {
     caller?: Caller,
   ): MaybePromise<{ readonly ino: number; readonly handle: number }>;
   /** A file, FIFO, socket or device. Its inode number. @throws EEXIST, ENOENT, ENOTDIR, ENOSPC */
-  mknod(parent: number, name: string, type: FileType, mode: number, rdev: number, caller?: Caller): MaybePromise<number>;
+  mknod(
+    parent: number,
+    name: string,
+    type: FileType,
+    mode: number,
+    rdev: number,
+    caller?: Caller,
+  ): MaybePromise<number>;
   /** @throws EEXIST, ENOENT, ENOTDIR, EMLINK, ENOSPC */
   mkdir(parent: number, name: string, mode: number, caller?: Caller): MaybePromise<number>;
   /** @throws EEXIST, ENOENT, ENOTDIR, ENOSPC */
