@@ -21,6 +21,8 @@ export interface ClientDaemon {
   readonly folder: string;
   /** Where it puts what is added without a directory. */
   readonly downloads: string;
+  /** Where it listens for peers. */
+  readonly address: string;
   readonly peerPort: number;
   readonly pid: number;
   output(): string;
@@ -70,7 +72,7 @@ export async function startRtorrent(options: RtorrentOptions = {}): Promise<Clie
     throw error;
   }
   const url = scgi === 'tcp' ? `scgi://127.0.0.1:${rpcPort}` : `scgi://${socket}`;
-  return { url, folder, downloads, peerPort, pid: daemon.pid, output: () => daemon.output(), stop };
+  return { url, folder, downloads, address, peerPort, pid: daemon.pid, output: () => daemon.output(), stop };
 }
 
 function connects(target: { host: string; port: number } | { path: string }): Promise<boolean> {

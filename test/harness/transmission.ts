@@ -57,5 +57,5 @@ export async function startTransmission(options: TransmissionOptions = {}): Prom
     await stop();
     throw error;
   }
-  return { url, folder, downloads, peerPort, pid: daemon.pid, output: () => daemon.output(), stop };
+  return { url, folder, downloads, address, peerPort, pid: daemon.pid, output: () => daemon.output(), stop };
 }
