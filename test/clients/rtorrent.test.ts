@@ -9,9 +9,10 @@ import { createClient } from '../../src/clients/create.ts';
 import { connectRtorrent } from '../../src/clients/rtorrent-rpc.ts';
 import { scgiExchange, scgiTarget } from '../../src/clients/scgi.ts';
 import type { Metainfo } from '../../src/metainfo/metainfo.ts';
+import type { ClientDaemon } from '../harness/client-daemon.ts';
 import { waitUntil } from '../harness/daemon.ts';
 import type { TorrentOptions } from '../harness/make-torrent.ts';
-import { type ClientDaemon, startRtorrent } from '../harness/rtorrent.ts';
+import { startRtorrent } from '../harness/rtorrent.ts';
 import { ANNOUNCE, bytes, clientContract, lay, reaches, sample, stateOf } from './contract.ts';
 import { torrentFor } from './torrent-for.ts';
 
@@ -136,6 +137,24 @@ describe('rTorrent over every transport', () => {
     assert.deepEqual(await client.add({ metainfo: tied, directory: unix.downloads }), { outcome: 'exists' });
     assert.equal(await client.remove(tied.infoHash), true);
     assert.deepEqual(await readFile(file), tied.raw);
+  });
+
+  it('knows where a torrent lies, and that it seeds, when it is killed right after it was added', async () => {
+    const own = await startRtorrent();
+    try {
+      const client = createClient({ client: 'rtorrent', url: own.url });
+      const directory = join(own.folder, 'own place');
+      const options: TorrentOptions = { name: 'survivor', content: bytes(64_000, 8) };
+      await lay(directory, options);
+      const metainfo = sample(options);
+      await client.add({ metainfo, directory });
+      await client.start(metainfo.infoHash);
+      await reaches(client, metainfo.infoHash, 'seeding');
+      await own.restart('killed');
+      assert.equal((await reaches(client, metainfo.infoHash, 'seeding')).progress, 1);
+    } finally {
+      await own.stop();
+    }
   });
 
   it('refuses names that are no UTF-8, which the mount cannot show', async () => {

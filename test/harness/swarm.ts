@@ -9,7 +9,8 @@ import type { TorrentClient, TorrentState } from '../../src/clients/client.ts';
 import { createClient } from '../../src/clients/create.ts';
 import { connectRtorrent } from '../../src/clients/rtorrent-rpc.ts';
 import { connectTransmission } from '../../src/clients/transmission-rpc.ts';
-import { type ClientDaemon, startRtorrent } from './rtorrent.ts';
+import type { ClientDaemon } from './client-daemon.ts';
+import { startRtorrent } from './rtorrent.ts';
 import { startTransmission } from './transmission.ts';
 
 export type ClientKind = 'rtorrent' | 'transmission';
