@@ -141,7 +141,7 @@ async function fillStore(
   await mkdir(statePath, { recursive: true });
   const level = new Level<Buffer, Buffer>(join(statePath, 'store'), { keyEncoding: 'buffer', valueEncoding: 'buffer' });
   await level.open();
-  const store = await Store.open(level, { logger: silentLogger });
+  const store = await Store.open(level, { logger: silentLogger, statePath });
   for (const [i, { name, files, source }] of entries.entries()) {
     const { dev, ino, size, mtimeMs } = await stat(source);
     const sources: PlanSource[] = [{ path: Buffer.from(source), dev, ino, size, mtimeMs, spares: [] }];

@@ -8,18 +8,14 @@
  * client; a result that is not a promise is the common case and costs no tick of the event loop.
  */
 
+import type { Timestamp } from '../posix/timestamp.ts';
+import type { InodeType } from '../store/record.ts';
+
 export const ROOT_INO = 1;
 
 export type MaybePromise<T> = T | Promise<T>;
 
-export type FileType = 'file' | 'directory' | 'symlink' | 'fifo' | 'socket' | 'block' | 'character';
-
-/** A point in time as `struct timespec` has it; `seconds` since the epoch, negative before it. */
-export interface Timestamp {
-  readonly seconds: number;
-  /** 0 to 999,999,999. */
-  readonly nanoseconds: number;
-}
+export type FileType = InodeType;
 
 export interface Attributes {
   readonly ino: number;
