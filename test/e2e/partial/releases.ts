@@ -125,10 +125,11 @@ function overlayBytes(release: PartialRelease, lacking: ReadonlyMap<number, numb
   const held = new Map<string, number>();
   for (const { path, data, kept } of release.files) {
     let blocks = 0;
+    // A neighbour of what is missing stays mapped: its share of the piece can neither be proven nor blamed.
+    const gapsKnown = release.verify === 'full' && kept?.equals(data) === false;
     for (let at = 0; at < data.length; at += BLOCK) {
       const end = Math.min(at + BLOCK, data.length);
-      const inGap =
-        kept === undefined || (release.verify === 'full' && touches(lacking, offset + at, offset + end, pieceLength));
+      const inGap = kept === undefined || (gapsKnown && touches(lacking, offset + at, offset + end, pieceLength));
       if (inGap || !data.subarray(at, end).equals(kept.subarray(at, end))) blocks++;
     }
     held.set(path.join('/'), blocks * BLOCK);
