@@ -247,7 +247,8 @@ export class Overlay {
 
   /** Frees what lies behind the end of the file, as recorded and as it is. */
   #cut(content: Content, recorded: number): void {
-    if (content.fd === undefined) return;
+    // What is being written makes it dirty: it is cut another time.
+    if (content.fd === undefined || content.beingWritten > 0) return;
     const end = Math.max(recorded, content.size);
     if (fs.fstatSync(content.fd).size > end) fs.ftruncateSync(content.fd, end);
   }

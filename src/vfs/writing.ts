@@ -25,6 +25,7 @@ interface Run {
 }
 
 const ZEROS = Buffer.alloc(BLOCK_BYTES);
+const NOTHING = Buffer.alloc(0);
 
 export class Writing {
   readonly #store: Store;
@@ -33,7 +34,7 @@ export class Writing {
   /** Told of each entry whose bytes change. */
   readonly #onChange: (entry: number) => void;
   /** What a block holds before a write; for the length of one call. */
-  #scratch = Buffer.alloc(0);
+  #scratch = NOTHING;
 
   constructor(store: Store, reading: Reading, disk: OverlayDisk, onChange: (entry: number) => void) {
     this.#store = store;
@@ -177,9 +178,16 @@ export class Writing {
     first: Promise<void>,
     [position, end]: readonly [number, number],
   ): Promise<number> {
-    for (const [i, run] of runs.entries()) {
-      await (i === 0 ? first : this.#disk.write(fd, run.bytes, run.from));
-      this.#record(content, run);
+    // It may be what the runs are made of, and is not for others while a thread reads it.
+    this.#scratch = NOTHING;
+    content.beingWritten++;
+    try {
+      for (const [i, run] of runs.entries()) {
+        await (i === 0 ? first : this.#disk.write(fd, run.bytes, run.from));
+        this.#record(content, run);
+      }
+    } finally {
+      content.beingWritten--;
     }
     this.#noteChange(content, position, end);
     return end - position;
