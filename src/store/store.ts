@@ -160,7 +160,10 @@ export class Store {
       const root = format === undefined ? [tree.writing(ROOT, newFolder(overlay.now(), 0, ROOT))] : [];
       await db.commit([put(VERSION_KEY, new Writer().integer(FORMAT).finish()), ...root]);
     }
-    store.recovered = store.#recover();
+    // Before anything is served: what loses its last name from now on is open.
+    const orphans: number[] = [];
+    for await (const page of db.pages(ORPHANS)) orphans.push(...page.map(([key]) => lastNumber(key)));
+    store.recovered = store.#recover(orphans);
     return store;
   }
 
@@ -529,7 +532,7 @@ export class Store {
     if (done) await this.#db.exclusive(async () => await this.#db.commit([del(intentKey(id))]));
   }
 
-  async #recover(): Promise<void> {
+  async #recover(orphans: readonly number[]): Promise<void> {
     try {
       for await (const page of this.#db.pages(INTENTS)) {
         for (const [key, value] of page) {
@@ -539,9 +542,7 @@ export class Store {
         }
       }
       const nobody: Uses = { isOpen: () => false, doom() {} };
-      for await (const page of this.#db.pages(ORPHANS)) {
-        for (const [key] of page) if (!this.#closing) await this.names.lastClose(lastNumber(key), nobody);
-      }
+      for (const ino of orphans) if (!this.#closing) await this.names.lastClose(ino, nobody);
       for await (const page of this.#db.pages(GARBAGE)) for (const [key] of page) this.overlay.collect(lastNumber(key));
       await this.#sources.releaseUnused();
       await this.overlay.check(() => this.#closing);

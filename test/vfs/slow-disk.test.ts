@@ -72,12 +72,12 @@ describe('a disk that is slow', () => {
     const begun = [writing.write(one, Buffer.from('#'), 39_000), writing.write(other, Buffer.from('#'), 19_000)];
     await disk.asked(2);
     disk.go();
-    await Promise.all(begun);
+    await Promise.all(begun.map(async (write) => await write));
     const handles = [await volume.open('T/whole'), await volume.open('T/mixed')];
     const both = [writing.write(one, Buffer.from('one'), 33_000), writing.write(other, Buffer.from('other'), 100)];
     await disk.asked(2);
     disk.go();
-    await Promise.all(both);
+    await Promise.all(both.map(async (write) => await write));
     const expected = [
       patched(patched(BASE['T/whole']!, '#', 39_000), 'one', 33_000),
       patched(patched(BASE['T/mixed']!, '#', 19_000), 'other', 100),
