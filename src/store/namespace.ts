@@ -223,7 +223,7 @@ export class Namespace {
 
   /** Of a file of a torrent, as the torrent has it. */
   #length(ino: number, inode: Inode): number {
-    return inode.content === 'plain' ? this.#overlay.files.stat(ino).size : this.#tree.extents(ino).length;
+    return inode.content === 'plain' ? this.#overlay.files.sizeOf(ino) : this.#tree.extents(ino).length;
   }
 
   async #end(batch: Batch, ino: number, inode: Inode, uses: Uses): Promise<void> {

@@ -79,6 +79,11 @@ export class OverlayFiles {
     };
   }
 
+  /** Bytes; 0 for one that is not there. */
+  sizeOf(ino: number): number {
+    return fs.lstatSync(this.path(ino), { throwIfNoEntry: false })?.size ?? 0;
+  }
+
   /** Makes sure that the file itself, not what is in it, is still there after a power loss. */
   async syncName(ino: number): Promise<void> {
     if (!this.#fresh.has(ino)) return;

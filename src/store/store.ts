@@ -306,8 +306,25 @@ export class Store {
 
   /** What `verificationEnded` needs, from before the entry's files were listed. Throws AutotorrentError('NOT_FOUND'). */
   async verificationBegun(infoHash: string): Promise<number> {
-    const pieces = await this.pieces.of(this.#mustHave(infoHash).id);
+    const entry = this.#mustHave(infoHash);
+    const pieces = await this.pieces.of(entry.id);
+    await this.#adoptReplacements(entry);
     return pieces?.sequence ?? 0;
+  }
+
+  /** What was verified of a file that has the place of a deleted one is to be taken back when it is written to. */
+  async #adoptReplacements(entry: StoredEntry): Promise<void> {
+    for await (const page of this.#db.pages(filesOf(entry.id))) {
+      for (const [, value] of page) {
+        const { ino, path } = decodeFile(value);
+        const torrentOffset = this.inode(ino)?.torrentOffset;
+        if (torrentOffset === undefined || this.inode(ino)?.nlink !== 0) continue;
+        const there = this.#resolve(entry.ino, path);
+        const inode = there === undefined ? undefined : this.inode(there);
+        if (there === undefined || inode?.content !== 'plain' || inode.torrentOffset === torrentOffset) continue;
+        await this.names.update(there, (inode) => ({ ...inode, torrentOffset }));
+      }
+    }
   }
 
   /** Records which pieces agreed and which did not; what changed since `since` stays as it is. */
@@ -448,7 +465,7 @@ export class Store {
     const inode = this.inode(ino);
     if (inode?.type !== 'file') return [];
     if (inode.content === 'plain') {
-      const { size } = this.overlay.files.stat(ino);
+      const size = this.overlay.files.sizeOf(ino);
       return size === 0 ? [] : [{ offset: 0, length: size, source: OVERLAY, sourceOffset: 0 }];
     }
     const content = await this.overlay.acquire(ino);

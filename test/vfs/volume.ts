@@ -1,5 +1,5 @@
 /** A file system over a store in a temporary folder, in this process, and the calls that tests make of it. */
-import { constants, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { constants, existsSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { GAP, ZEROS } from '../../src/extent/extent.ts';
 import { silentLogger } from '../../src/logger.ts';
@@ -75,6 +75,8 @@ export class Volume {
     const volume = new Volume(folder, level, store);
     if (existsSync(volume.source)) return volume;
     writeFileSync(volume.source, SOURCE);
+    // One that can be set again.
+    utimesSync(volume.source, 1e9, 1e9);
     const plan = planFor(volume.source);
     await store.createEntry(plan);
     await store.markAdded(plan.infoHash);
