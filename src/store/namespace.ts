@@ -144,6 +144,7 @@ export class Namespace {
       const inode = this.#tree.inode(ino);
       if (inode === undefined || inode.nlink > 0 || uses.isOpen(ino)) return;
       batch.writes.push(del(orphanKey(ino)));
+      batch.frees = true;
       await this.#end(batch, ino, inode, uses);
     });
   }
@@ -245,7 +246,7 @@ export class Namespace {
       const result = await work(batch);
       const writes = batch.finish();
       if (writes.length === 0) return result;
-      await this.#db.commit(writes, { sync: false });
+      await this.#db.commit(writes, { sync: false, needed: batch.frees });
       this.#tree.forget(batch.changed);
       for (const ino of batch.freed) this.#overlay.freed(ino);
       for (const done of batch.afterwards) done();
@@ -265,6 +266,8 @@ class Batch {
   readonly writes: Write[] = [];
   /** Inodes whose overlay files go once the batch is committed. */
   readonly freed: number[] = [];
+  /** A name goes. */
+  frees = false;
   /** What happens once the batch is committed. */
   readonly afterwards: (() => void)[] = [];
   readonly #tree: Tree;
@@ -311,6 +314,7 @@ class Batch {
   }
 
   unlink(parent: number, name: string): void {
+    this.frees = true;
     this.writes.push(del(direntKey(parent, name)));
     this.#changedIn(parent);
   }

@@ -257,7 +257,7 @@ export class Overlay {
         // As they are now: utimens(2) may have set them while the disk was waited for.
         const times = { mtime: content.mtime, ctime: later(content.ctime, inode.ctime) };
         writes.push(this.#tree.writing(ino, { ...inode, size, baseEnd, ...times }));
-        await this.#db.commit(writes);
+        await this.#db.commit(writes, { needed: true });
         this.#tree.forget([ino]);
       });
     } catch (error) {

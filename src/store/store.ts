@@ -296,7 +296,7 @@ export class Store {
       if (entry.kind === 'mount') {
         writes.push(del(direntKey(ROOT, entry.name)), intentTo(entry.id, entry.ino), this.#rootWith(-1));
       }
-      await this.#db.commit(writes);
+      await this.#db.commit(writes, { needed: true });
       this.#tree.forget([ROOT]);
       this.#treeVersion++;
       return entry;
@@ -546,7 +546,7 @@ export class Store {
     const removal = new Removal(this.#db, this.#tree, this.#sources, this.overlay, () => this.#closing);
     const done = await removal.run(id, ino);
     this.pieces.forget(id);
-    if (done) await this.#db.exclusive(async () => await this.#db.commit([del(intentKey(id))]));
+    if (done) await this.#db.exclusive(async () => await this.#db.commit([del(intentKey(id))], { needed: true }));
   }
 
   async #recover(orphans: readonly number[]): Promise<void> {
