@@ -563,7 +563,8 @@ describe('a full disk', { skip: !isRoot && 'a file system of its own takes root'
       const refused: string[] = [];
       // They are faster than the first look at the room.
       const statfs = fs.statfsSync;
-      const told = (path: string) => (seen || refused.length > 0 ? statfs(path) : { ...statfs(path), bavail: 2 ** 30 });
+      const told = (path: string) =>
+        seen || refused.length > 0 ? statfs(path) : Object.assign(statfs(path), { bavail: 2 ** 30 });
       t.mock.method(fs, 'statfsSync', told);
       const attempt = async (what: string, work: () => Promise<unknown>): Promise<void> => {
         try {
