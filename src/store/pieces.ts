@@ -50,16 +50,22 @@ export class Pieces {
     });
   }
 
-  /** The same for the whole of an inode that goes, as writes of the batch that takes it. */
-  async unverifying(inode: Inode, length: number): Promise<Write[]> {
-    if (inode.torrentOffset === undefined) return [];
+  /** The same for the whole of an inode that goes: writes of the batch that takes it, and what follows it. */
+  async unverifying(inode: Inode, length: number): Promise<{ writes: Write[]; recorded: () => void }> {
+    const nothing = { writes: [], recorded() {} };
+    if (inode.torrentOffset === undefined) return nothing;
     const pieces = await this.of(inode.entry);
-    if (pieces === null) return [];
+    if (pieces === null) return nothing;
     const range = [inode.torrentOffset, inode.torrentOffset + length] as const;
     pieces.noteChange(...range);
-    if (!pieces.hasVerified(...range)) return [];
-    pieces.map = pieces.without(...range);
-    return this.recording(pieces, pieces.map);
+    if (!pieces.hasVerified(...range)) return nothing;
+    const map = pieces.without(...range);
+    return {
+      writes: this.recording(pieces, map),
+      recorded() {
+        pieces.map = map;
+      },
+    };
   }
 
   /** The writes that record `map`; none where the entry has gone. */
