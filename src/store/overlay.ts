@@ -36,6 +36,8 @@ export class Overlay {
   readonly #loading = new Map<number, Promise<Content>>();
   readonly #checkpoints = new Map<Content, Promise<void>>();
   readonly #problems: OverlayProblem[] = [];
+  /** Counts overlay files that went. */
+  #frees = 0;
   #timer: NodeJS.Timeout | undefined;
   #checkpointing: Promise<void> | undefined;
 
@@ -99,18 +101,23 @@ export class Overlay {
   }
 
   async #read(ino: number): Promise<Content> {
-    const inode = this.#tree.inode(ino);
-    if (inode?.type !== 'file') throw damaged(`inode ${ino} is no file`);
-    const content = new Content(ino, inode, this.#tree.extents(ino));
-    if (content.overlaid) {
-      for await (const page of this.#db.pages(writtenOf(ino))) {
-        for (const [key, value] of page) content.blocks.load(lastNumber(key), value);
+    for (;;) {
+      const frees = this.#frees;
+      const inode = this.#tree.inode(ino);
+      if (inode?.type !== 'file') throw damaged(`inode ${ino} is no file`);
+      const content = new Content(ino, inode, this.#tree.extents(ino));
+      if (content.overlaid) {
+        for await (const page of this.#db.pages(writtenOf(ino))) {
+          for (const [key, value] of page) content.blocks.load(lastNumber(key), value);
+        }
       }
+      const known = this.#contents.get(ino);
+      if (known !== undefined) return known;
+      // What was read may be of an overlay file that has gone meanwhile.
+      if (frees !== this.#frees && this.#tree.inode(ino)?.type === 'file') continue;
+      this.#contents.set(ino, content);
+      return content;
     }
-    const known = this.#contents.get(ino);
-    if (known !== undefined) return known;
-    this.#contents.set(ino, content);
-    return content;
   }
 
   #dropIfUnused(content: Content): void {
@@ -127,6 +134,8 @@ export class Overlay {
 
   /** Gives a mapped file an overlay file. It must be in use. */
   async begin(content: Content): Promise<void> {
+    // It may have had one before, which went (to the pool, or discarded), and whose writes the journal still lists.
+    this.#append({ kind: 'begin', ino: content.ino, time: this.now() });
     content.fd = this.files.create(content.ino);
     await this.#db.exclusive(async () => {
       const inode = this.#tree.inode(content.ino);
@@ -272,6 +281,7 @@ export class Overlay {
   }
 
   #removeFile(ino: number): void {
+    this.#frees++;
     try {
       this.files.remove(ino);
       this.#db.postpone(del(garbageKey(ino)));
@@ -289,9 +299,10 @@ export class Overlay {
 
   /** An overlay file that a server noted as garbage and did not get to delete. */
   collect(ino: number): void {
-    // The inode is a whiteout that came back and was written to: the note is old.
-    if (this.#db.get(overlayKey(ino)) === undefined) this.freed(ino);
-    else this.#db.postpone(del(garbageKey(ino)));
+    // The inode is there still, and was written to since: the note is old.
+    if (this.#db.get(overlayKey(ino)) !== undefined) this.#db.postpone(del(garbageKey(ino)));
+    // Whoever uses it may be about to. `begin` deletes the note.
+    else if (!this.#contents.has(ino)) this.freed(ino);
   }
 
   async #replay(record: JournalRecord): Promise<void> {
@@ -299,6 +310,11 @@ export class Overlay {
     // Gone since, or the server died before it had an overlay.
     if (inode?.type !== 'file' || inode.content !== 'overlaid') return;
     const content = this.#contents.get(record.ino) ?? (await this.#load(record.ino));
+    if (record.kind === 'begin') {
+      content.begun();
+      this.markDirty(content);
+      return;
+    }
     if (record.kind === 'write') content.written(record.offset, record.end);
     else content.truncated(record.size);
     this.touch(content, record.time);

@@ -103,6 +103,8 @@ export class FileSystem implements Operations {
   readonly #handles = new Map<number, Handle>();
   /** Inodes whose deletion is being recorded. */
   readonly #doomed = new Set<number>();
+  /** How many calls wait for what they need to open an inode. */
+  readonly #opening = new Map<number, number>();
   #lastHandle = 0;
   #statfs: { readonly at: number; readonly stats: Promise<FileSystemStats> } | undefined;
   readonly #count = { opens: 0, reads: 0, bytesRead: 0, writes: 0, bytesWritten: 0, errors: 0 };
@@ -346,7 +348,7 @@ export class FileSystem implements Operations {
     const doomed: number[] = [];
     try {
       await work({
-        isOpen: (ino) => this.#files.has(ino),
+        isOpen: (ino) => this.#isOpen(ino),
         doom: (ino) => {
           doomed.push(ino);
           this.#doomed.add(ino);
@@ -401,6 +403,11 @@ export class FileSystem implements Operations {
     return this.#lastHandle;
   }
 
+  /** Also when somebody is about to have it open. */
+  #isOpen(ino: number): boolean {
+    return this.#files.has(ino) || this.#opening.has(ino);
+  }
+
   /** The open file of an inode, with one user more. @throws ENOENT, EIO */
   #use(ino: number): MaybePromise<OpenFile> {
     if (this.#doomed.has(ino)) throw new PosixError('ENOENT');
@@ -420,8 +427,19 @@ export class FileSystem implements Operations {
     }
     const content = this.#store.overlay.acquire(ino);
     return content instanceof Promise
-      ? content.then((loaded) => this.#opened(new OpenFile(ino, loaded, undefined)))
+      ? this.#openLoaded(ino, content)
       : this.#opened(new OpenFile(ino, content, undefined));
+  }
+
+  async #openLoaded(ino: number, loading: Promise<Content>): Promise<OpenFile> {
+    this.#opening.set(ino, (this.#opening.get(ino) ?? 0) + 1);
+    try {
+      return this.#opened(new OpenFile(ino, await loading, undefined));
+    } finally {
+      const others = (this.#opening.get(ino) ?? 1) - 1;
+      if (others === 0) this.#opening.delete(ino);
+      else this.#opening.set(ino, others);
+    }
   }
 
   #opened(file: OpenFile): OpenFile {
