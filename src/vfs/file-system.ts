@@ -19,6 +19,7 @@ import type { Libc } from '../posix/libc.ts';
 import { later, type Timestamp } from '../posix/timestamp.ts';
 import type { Content } from '../store/content.ts';
 import { put } from '../store/database.ts';
+import type { Quiet } from '../store/discard.ts';
 import { overlayKey } from '../store/key.ts';
 import type { Uses } from '../store/namespace.ts';
 import type { Pooling } from '../store/pool-files.ts';
@@ -105,6 +106,8 @@ export class FileSystem implements Operations {
   readonly #doomed = new Set<number>();
   /** How many calls wait for what they need to open an inode. */
   readonly #opening = new Map<number, number>();
+  /** Inodes that are being changed by other ways than through the mount: who opens one waits for that. */
+  readonly #held = new Map<number, Promise<void>>();
   #lastHandle = 0;
   #statfs: { readonly at: number; readonly stats: Promise<FileSystemStats> } | undefined;
   readonly #count = { opens: 0, reads: 0, bytesRead: 0, writes: 0, bytesWritten: 0, errors: 0 };
@@ -408,8 +411,27 @@ export class FileSystem implements Operations {
     return this.#files.has(ino) || this.#opening.has(ino);
   }
 
+  /** For what changes files from the side (`overlay discard`). */
+  readonly quiet: Quiet = {
+    isOpen: (ino) => this.#isOpen(ino),
+    hold: (inodes) => {
+      let release = (): void => {};
+      const released = new Promise<void>((resolve) => {
+        release = resolve;
+      });
+      for (const ino of inodes) this.#held.set(ino, released);
+      return () => {
+        for (const ino of inodes) if (this.#held.get(ino) === released) this.#held.delete(ino);
+        release();
+      };
+    },
+    changed: (entry) => this.#options.onChange?.(entry),
+  };
+
   /** The open file of an inode, with one user more. @throws ENOENT, EIO */
   #use(ino: number): MaybePromise<OpenFile> {
+    const held = this.#held.get(ino);
+    if (held !== undefined) return held.then(() => this.#use(ino));
     if (this.#doomed.has(ino)) throw new PosixError('ENOENT');
     const known = this.#files.get(ino);
     if (known !== undefined) {

@@ -45,6 +45,13 @@ describe('a file that is written to again after its overlay file went', () => {
         return bytes;
       },
     ],
+    [
+      'with a discard',
+      async (store, fs) => {
+        await store.discard(E, undefined, fs.quiet);
+        return Buffer.from(DATA);
+      },
+    ],
   ];
   for (const [how, end] of cases) {
     it(`${how}: what the journal lists of before means nothing after kill -9`, async () => {
