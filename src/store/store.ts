@@ -72,8 +72,8 @@ export interface StoredFile {
   readonly index: number;
   /** Components below the entry's folder: the torrent's name first. */
   readonly path: readonly string[];
-  /** `replaced`: it was deleted, and a file that a client made has its name now. */
-  readonly state: 'present' | 'deleted' | 'replaced';
+  /** `replaced`: it was deleted, and a file that a client made has its name now. `moved`: it has another name. */
+  readonly state: 'present' | 'moved' | 'deleted' | 'replaced';
   readonly ino: number;
   /** Bytes, as the torrent has it. */
   readonly length: number;
@@ -448,9 +448,10 @@ export class Store {
     const planned = this.inode(record.ino);
     if (planned === undefined) return undefined;
     const deleted = planned.nlink === 0;
-    const there = deleted ? this.#resolve(entry.ino, record.path) : record.ino;
+    const there = this.#resolve(entry.ino, record.path);
     const replaced = deleted && there !== undefined && this.inode(there)?.content === 'plain';
     const ino = replaced ? there : record.ino;
+    const present = there === record.ino ? 'present' : 'moved';
     const base = planned.type === 'file' && planned.content !== 'plain' ? [...this.#tree.extents(record.ino)] : [];
     const last = base.at(-1);
     const extents = deleted && !replaced ? [] : await this.#extentsNow(ino);
@@ -462,7 +463,7 @@ export class Store {
       path: record.path,
       status: record.status,
       mode: record.mode,
-      state: replaced ? 'replaced' : deleted ? 'deleted' : 'present',
+      state: replaced ? 'replaced' : deleted ? 'deleted' : present,
       length: planned.content === 'plain' ? planned.size : last === undefined ? 0 : last.offset + last.length,
       torrentOffset: planned.torrentOffset,
       mtime: this.inode(ino)?.mtime ?? planned.mtime,
