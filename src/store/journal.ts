@@ -18,8 +18,12 @@ export type JournalRecord = {
 } & (
   | { readonly kind: 'write'; readonly offset: number; readonly end: number }
   | { readonly kind: 'truncate'; readonly size: number }
+  /** It is mapped, and gets an overlay file: what is listed of it before belongs to an overlay file that has gone. */
+  | { readonly kind: 'begin' }
 );
 
+/** As a record has them. */
+const KINDS = { write: 1, truncate: 2, begin: 3 } as const;
 const MAGIC = Buffer.from('ATJRNL\0\x01', 'latin1');
 const HEADER_BYTES = 32;
 const RECORD_BYTES = 36;
@@ -77,9 +81,9 @@ export class Journal {
     const fd = this.#fd ?? this.#begin();
     const { seconds, nanoseconds } = record.time;
     const bytes = this.#record;
-    bytes.writeUInt8(record.kind === 'write' ? 1 : 2, 4);
+    bytes.writeUInt8(KINDS[record.kind], 4);
     bytes.writeUIntBE(record.ino, 5, 6);
-    bytes.writeUIntBE(record.kind === 'write' ? record.offset : record.size, 11, 6);
+    bytes.writeUIntBE(record.kind === 'write' ? record.offset : record.kind === 'truncate' ? record.size : 0, 11, 6);
     bytes.writeUIntBE(record.kind === 'write' ? record.end : 0, 17, 6);
     bytes.writeDoubleBE(seconds, 23);
     bytes.writeUInt32BE(nanoseconds, 31);
@@ -155,11 +159,9 @@ function readFile(path: string): JournalFile | undefined {
     const ino = record.readUIntBE(5, 6);
     const time = { seconds: record.readDoubleBE(23), nanoseconds: record.readUInt32BE(31) };
     const offset = record.readUIntBE(11, 6);
-    records.push(
-      record[4] === 1
-        ? { kind: 'write', ino, time, offset, end: record.readUIntBE(17, 6) }
-        : { kind: 'truncate', ino, time, size: offset },
-    );
+    if (record[4] === KINDS.write) records.push({ kind: 'write', ino, time, offset, end: record.readUIntBE(17, 6) });
+    else if (record[4] === KINDS.truncate) records.push({ kind: 'truncate', ino, time, size: offset });
+    else records.push({ kind: 'begin', ino, time });
   }
   return { path, bootId: bytes.subarray(8, 24), sequence: bytes.readUIntBE(24, 6), records };
 }

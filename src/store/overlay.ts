@@ -141,6 +141,8 @@ export class Overlay {
     const { ino } = content;
     this.#leaving.delete(ino);
     await this.#removing.get(ino);
+    // It may have had one before, which went (to the pool, or discarded), and whose writes the journal still lists.
+    this.#append({ kind: 'begin', ino, time: this.now() });
     content.fd = this.files.create(ino);
     try {
       await this.#db.exclusive(async () => {
@@ -348,6 +350,11 @@ export class Overlay {
     // Gone since, or the server died before it had an overlay.
     if (inode?.type !== 'file' || inode.content !== 'overlaid') return;
     const content = this.#contents.get(record.ino) ?? (await this.#load(record.ino));
+    if (record.kind === 'begin') {
+      content.begun();
+      this.markDirty(content);
+      return;
+    }
     if (record.kind === 'write') content.written(record.offset, record.end);
     else content.truncated(record.size);
     // What was set since, as utimens(2) does, is recorded with a later ctime.

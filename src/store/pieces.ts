@@ -68,6 +68,17 @@ export class Pieces {
     };
   }
 
+  /** The same for ranges of the torrent that change with the batch: what is verified of them is taken back in it. */
+  async unverifyingAll(entry: number, ranges: readonly (readonly [offset: number, end: number])[]): Promise<Write[]> {
+    const pieces = ranges.length === 0 ? null : await this.of(entry);
+    if (pieces === null) return [];
+    for (const [offset, end] of ranges) pieces.noteChange(offset, end);
+    const map = pieces.withoutAll(ranges);
+    if (map.equals(pieces.map)) return [];
+    pieces.map = map;
+    return this.recording(pieces, map);
+  }
+
   /** The writes that record `map`; none where the entry has gone. */
   recording(pieces: EntryPieces, map: Buffer): Write[] {
     const bytes = this.#db.get(entryKey(pieces.infoHash));
