@@ -34,7 +34,7 @@ declare module 'fuse-native' {
     read(path: string, handle: number, buffer: Buffer, length: number, position: number, reply: Reply): void;
     release(path: string, handle: number, reply: Reply): void;
     statfs(path: string, reply: (result: number, stats?: FuseStatfs) => void): void;
-    create(path: string, mode: number, reply: Reply): void;
+    create(path: string, mode: number, reply: (result: number, handle?: number) => void): void;
     write(path: string, handle: number, buffer: Buffer, length: number, position: number, reply: Reply): void;
     truncate(path: string, size: number, reply: Reply): void;
     ftruncate(path: string, handle: number, size: number, reply: Reply): void;
@@ -48,6 +48,9 @@ declare module 'fuse-native' {
     symlink(target: string, path: string, reply: Reply): void;
     mkdir(path: string, mode: number, reply: Reply): void;
     rmdir(path: string, reply: Reply): void;
+    flush(path: string, handle: number, reply: Reply): void;
+    fsync(path: string, dataOnly: number, handle: number, reply: Reply): void;
+    fsyncdir(path: string, dataOnly: number, handle: number, reply: Reply): void;
   }
   export interface FuseOptions {
     timeout: false;
