@@ -81,7 +81,7 @@ export interface EntryContents {
 export async function fillStore(statePath: string, entries: readonly EntryContents[]): Promise<void> {
   const level = new Level<Buffer, Buffer>(join(statePath, 'store'), { keyEncoding: 'buffer', valueEncoding: 'buffer' });
   await level.open();
-  const store = await Store.open(level, { logger: silentLogger });
+  const store = await Store.open(level, { logger: silentLogger, statePath });
   for (const [i, { name, sources, files, totalLength }] of entries.entries()) {
     await store.createEntry({
       name,

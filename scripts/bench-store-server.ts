@@ -13,7 +13,7 @@ const logger = createLogger('warn');
 const level = new Level<Buffer, Buffer>(join(statePath, 'store'), { keyEncoding: 'buffer', valueEncoding: 'buffer' });
 await level.open();
 const libc = loadLibc(logger);
-const store = await Store.open(level, { logger });
+const store = await Store.open(level, { logger, statePath });
 const fileSystem = new FileSystem({
   store,
   libc,

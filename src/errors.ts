@@ -43,19 +43,26 @@ export class AutotorrentError extends Error {
 export type PosixCode =
   | 'EACCES'
   | 'EBADF'
+  | 'EBUSY'
+  | 'EDQUOT'
   | 'EEXIST'
+  | 'EFBIG'
+  | 'EILSEQ'
   | 'EINVAL'
   | 'EIO'
   | 'EISDIR'
+  | 'EMLINK'
   | 'ENAMETOOLONG'
   | 'ENOENT'
+  | 'ENOSPC'
   | 'ENOSYS'
   | 'ENOTDIR'
   | 'ENOTEMPTY'
   | 'EOPNOTSUPP'
   | 'EPERM'
   | 'EROFS'
-  | 'ESTALE';
+  | 'ESTALE'
+  | 'EXDEV';
 
 export class PosixError extends Error {
   readonly code: PosixCode;
@@ -65,6 +72,41 @@ export class PosixError extends Error {
     this.name = 'PosixError';
     this.code = code;
   }
+}
+
+const POSIX_CODES: ReadonlySet<string> = new Set<PosixCode>([
+  'EACCES',
+  'EBADF',
+  'EBUSY',
+  'EDQUOT',
+  'EEXIST',
+  'EFBIG',
+  'EILSEQ',
+  'EINVAL',
+  'EIO',
+  'EISDIR',
+  'EMLINK',
+  'ENAMETOOLONG',
+  'ENOENT',
+  'ENOSPC',
+  'ENOSYS',
+  'ENOTDIR',
+  'ENOTEMPTY',
+  'EOPNOTSUPP',
+  'EPERM',
+  'EROFS',
+  'ESTALE',
+  'EXDEV',
+]);
+
+/** The same as a `PosixError` where it is one that a user of the mount should see as it is, such as a full disk. */
+export function posixErrorOf(error: unknown): PosixError | undefined {
+  if (error instanceof PosixError) return error;
+  const code = errnoOf(error);
+  if (code !== undefined && POSIX_CODES.has(code)) return new PosixError(code as PosixCode, messageOf(error), error);
+  // LevelDB has no codes for what the disk says.
+  if (messageOf(error).includes('No space left on device')) return new PosixError('ENOSPC', messageOf(error), error);
+  return undefined;
 }
 
 /** The errno name of an error that Node's own calls throw (`ENOENT`), or undefined for anything else. */

@@ -15,7 +15,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   hash: ['extent'],
   match: ['metainfo', 'collection', 'hash', 'extent'],
   plan: ['match', 'metainfo', 'extent'],
-  store: ['plan', 'extent'],
+  store: ['plan', 'extent', 'posix'],
   vfs: ['store', 'extent', 'posix'],
   fuse: ['vfs', 'extent', 'posix'],
   clients: ['metainfo', 'extent'],

@@ -61,7 +61,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
   try {
     const db = await openStore(config, paths.store);
     undo.push(async () => db.close());
-    const store = await Store.open(db, { logger });
+    const store = await Store.open(db, { logger, statePath: config.statePath });
     undo.push(async () => store.close());
     const libc = loadLibc(logger);
     const ownMounts = new OwnMounts();

@@ -6,7 +6,7 @@
  */
 import { join } from 'node:path';
 import { AutotorrentError } from '../errors.ts';
-import { type Extent, GAP, ZEROS } from '../extent/extent.ts';
+import { type Extent, GAP, OVERLAY, ZEROS } from '../extent/extent.ts';
 import { PlanReader } from '../plan/codec.ts';
 import type { Entry } from '../store/entry.ts';
 import type { Store, StoredFile } from '../store/store.ts';
@@ -202,14 +202,15 @@ export class ServedStore {
       length: file.length,
       status: file.status,
       mode: file.mode,
-      extents: file.extents.map((extent) => this.#extentMessage(extent)),
+      extents: file.extents.map((extent) => this.#extentMessage(extent, file.overlayPath)),
     };
   }
 
-  #extentMessage({ offset, length, source, sourceOffset }: Extent): ExtentMessage {
+  #extentMessage({ offset, length, source, sourceOffset }: Extent, overlayPath = ''): ExtentMessage {
     const range = { offset, length, source_offset: sourceOffset };
     if (source === ZEROS) return { ...range, source: null, kind: 'zeros' };
     if (source === GAP) return { ...range, source: null, kind: 'gap' };
+    if (source === OVERLAY) return { ...range, source: overlayPath, kind: 'overlay' };
     const record = this.#store.source(source);
     return { ...range, ...shownPath(record?.path ?? Buffer.from('(lost)')), kind: 'source' };
   }

@@ -11,12 +11,14 @@
 export const ZEROS = -1;
 /** `source` of an extent whose bytes are nowhere. */
 export const GAP = -2;
+/** `source` of what a client has written over a file. No map has such extents: a store merges them into what it reads. */
+export const OVERLAY = -3;
 
 export interface Extent {
   readonly offset: number;
   readonly length: number;
-  /** A source's number (its index in a plan, its id in a store), or `ZEROS`, or `GAP`. */
+  /** A source's number (its index in a plan, its id in a store), or `ZEROS`, `GAP`, `OVERLAY`. */
   readonly source: number;
-  /** Where in the source the range begins; 0 for `ZEROS` and `GAP`. */
+  /** Where in the source, or in the overlay file, the range begins; 0 for `ZEROS` and `GAP`. */
   readonly sourceOffset: number;
 }

@@ -1,13 +1,12 @@
 /** The one translation from what is thrown below the driver to what the kernel is told. */
 import { constants } from 'node:os';
-import { messageOf, PosixError } from '../errors.ts';
+import { messageOf, posixErrorOf } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 
 /** A negative errno. What is no PosixError is a fault of ours or of the store's disk: it is logged, and EIO. */
 export function errnoFor(error: unknown, operation: string, logger: Logger): number {
-  if (error instanceof PosixError) {
-    return -(constants.errno as Readonly<Record<string, number>>)[error.code]!;
-  }
+  const posix = posixErrorOf(error);
+  if (posix !== undefined) return -(constants.errno as Readonly<Record<string, number>>)[posix.code]!;
   logger.error(`${operation} failed: ${messageOf(error)}`);
   return -constants.errno.EIO;
 }

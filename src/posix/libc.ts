@@ -10,12 +10,17 @@ import { createRequire } from 'node:module';
 import type * as KoffiModule from 'koffi';
 import { messageOf } from '../errors.ts';
 import type { Logger } from '../logger.ts';
+import type { Timestamp } from './timestamp.ts';
 
 /** preadv2(2): answer from the page cache, or not at all. Linux 4.14, for reads of ordinary files. */
 const RWF_NOWAIT = 8;
 /** umount2(2). */
 const MNT_DETACH = 2;
 const UMOUNT_NOFOLLOW = 8;
+/** utimensat(2), openat(2). */
+const UTIME_OMIT = 0x3ffffffe;
+const AT_FDCWD = -100;
+const AT_SYMLINK_NOFOLLOW = 0x100;
 
 export interface Libc {
   /**
@@ -24,6 +29,11 @@ export interface Libc {
    * then reads the ordinary way, which reports errors).
    */
   readonly preadCached?: (fd: number, buffer: Buffer, offset: number, length: number, position: number) => number;
+  /**
+   * utimensat(2) in nanoseconds, of a file, not of what a symlink leads to; undefined leaves a time as it is. False where
+   * it failed.
+   */
+  readonly setTimes?: (path: string, atime: Timestamp | undefined, mtime: Timestamp | undefined) => boolean;
   /** umount2(2), away from the event loop, since it may have to wait for the server that calls it. */
   readonly unmount?: (path: string, lazy: boolean) => Promise<boolean>;
   /**
@@ -49,6 +59,7 @@ export function loadLibc(logger: Logger): Libc {
   try {
     return {
       ...cachedRead(koffi, logger),
+      ...timeSetter(koffi),
       unmount: unmounter(koffi),
       exitNow: exiter(koffi),
       loadGlobally: (library) => void koffi.load(library, { global: true }),
@@ -89,6 +100,22 @@ function canReadCached(preadCached: NonNullable<Libc['preadCached']>): boolean {
   } finally {
     closeSync(fd);
   }
+}
+
+function timeSetter(koffi: Koffi): Pick<Libc, 'setTimes'> {
+  if (!is64Bit()) return {};
+  const utimensat = koffi.load(null).func('int utimensat(int folder, const char *path, const void *times, int flags)');
+  const times = new BigInt64Array(4);
+  const bytes = Buffer.from(times.buffer);
+  return {
+    setTimes: (path, atime, mtime) => {
+      for (const [i, time] of [atime, mtime].entries()) {
+        times[i * 2] = BigInt(time?.seconds ?? 0);
+        times[i * 2 + 1] = BigInt(time?.nanoseconds ?? UTIME_OMIT);
+      }
+      return utimensat(AT_FDCWD, path, bytes, AT_SYMLINK_NOFOLLOW) === 0;
+    },
+  };
 }
 
 function exiter(koffi: Koffi): NonNullable<Libc['exitNow']> {

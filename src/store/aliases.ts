@@ -3,6 +3,7 @@
  * link): it goes when the entry goes.
  */
 import { AutotorrentError } from '../errors.ts';
+import type { Timestamp } from '../posix/timestamp.ts';
 import { newFolder } from './creation.ts';
 import type { Database, Write } from './database.ts';
 import { checkPath } from './name.ts';
@@ -27,7 +28,7 @@ export async function addAliases(
   root: number,
   entry: number,
   aliases: readonly Alias[],
-  now: number,
+  now: Timestamp,
 ): Promise<void> {
   await checkAliases(tree, root, aliases);
   for (let from = 0; from < aliases.length; from += SLICE) {
@@ -35,7 +36,7 @@ export async function addAliases(
       const changed = new Map<number, Inode>();
       const dirents = new Map<string, number>();
       const writes: Write[] = [];
-      const inodeOf = (ino: number): Inode => changed.get(ino) ?? tree.inode(ino) ?? newFolder(now, entry);
+      const inodeOf = (ino: number): Inode => changed.get(ino) ?? tree.inode(ino) ?? newFolder(now, entry, root);
       for (const { ino, path } of aliases.slice(from, from + SLICE)) {
         let parent = root;
         for (const [depth, name] of path.entries()) {
@@ -45,12 +46,13 @@ export async function addAliases(
           const child = found ?? (last ? ino : db.take('ino'));
           if (found === undefined) {
             dirents.set(key, child);
-            const { type } = last ? inodeOf(child) : newFolder(now, entry);
+            const type = last ? inodeOf(child).type : 'directory';
             writes.push(tree.linking(parent, name, { ino: child, type }));
             const above = inodeOf(parent);
-            changed.set(parent, { ...above, nlink: above.nlink + (last ? 0 : 1), mtimeMs: now, ctimeMs: now });
+            changed.set(parent, { ...above, nlink: above.nlink + (last ? 0 : 1), mtime: now, ctime: now });
             const own = inodeOf(child);
-            changed.set(child, last ? { ...own, nlink: own.nlink + 1, ctimeMs: now } : newFolder(now, entry));
+            const linked = { ...own, nlink: own.nlink + 1, ctime: now };
+            changed.set(child, last ? linked : newFolder(now, entry, parent));
           }
           parent = child;
         }

@@ -9,13 +9,14 @@ import { countBits } from '../extent/bitfield.ts';
 import type { Extent } from '../extent/extent.ts';
 import { ExtentMap } from '../extent/extent-map.ts';
 import type { Plan, PlanFile, PlanSource } from '../plan/plan.ts';
+import { fromMilliseconds, type Timestamp } from '../posix/timestamp.ts';
 import { type Database, put, type Write } from './database.ts';
 import type { Entry } from './entry.ts';
 import { extentsKey, fileKey, linkKey } from './key.ts';
 import { checkPath } from './name.ts';
-import { encodeExtents, encodeFile, type Inode } from './record.ts';
+import { encodeExtents, encodeFile, type Inode, newInode } from './record.ts';
 import type { Sources } from './sources.ts';
-import type { Tree } from './tree.ts';
+import { ROOT, type Tree } from './tree.ts';
 
 /** A plan whose lists may come in slices, as the decoder of the binary form gives them. */
 export interface EntryPlan extends Omit<Plan, 'sources' | 'files'> {
@@ -28,6 +29,7 @@ const SLICE = 250;
 
 interface Folder {
   readonly ino: number;
+  readonly parent: number;
   subfolders: number;
 }
 
@@ -36,7 +38,7 @@ export class Creation {
   readonly #tree: Tree;
   readonly #sources: Sources;
   readonly #entry: number;
-  readonly #now: number;
+  readonly #now: Timestamp;
   /** By path below the entry's folder, components joined with `/`. */
   readonly #folders = new Map<string, Folder>();
   readonly #sourceIds: number[] = [];
@@ -45,14 +47,16 @@ export class Creation {
   /** Files of the slice at work, which the database does not have yet. */
   readonly #sliceNames = new Set<string>();
   #fileCount = 0;
+  /** Bytes of the files until now: where the next one begins in the torrent. */
+  #torrentOffset = 0;
 
-  constructor(db: Database, tree: Tree, sources: Sources, entry: number, root: number, now: number) {
+  constructor(db: Database, tree: Tree, sources: Sources, entry: number, root: number, now: Timestamp) {
     this.#db = db;
     this.#tree = tree;
     this.#sources = sources;
     this.#entry = entry;
     this.#now = now;
-    this.#folders.set('', { ino: root, subfolders: 0 });
+    this.#folders.set('', { ino: root, parent: ROOT, subfolders: 0 });
   }
 
   /** Everything but what makes it visible. */
@@ -93,7 +97,7 @@ export class Creation {
 
   async #addFiles(slice: readonly PlanFile[]): Promise<void> {
     const writes: Write[] = [];
-    const changed = new Map<Folder, Inode>();
+    const changed = new Set<Folder>();
     const names = this.#sliceNames;
     names.clear();
     for (const file of slice) {
@@ -113,33 +117,37 @@ export class Creation {
       names.add(path);
       this.#addFile(file, parent, name, writes);
     }
-    for (const [folder, inode] of changed) {
+    for (const folder of changed) {
+      const inode = newFolder(this.#now, this.#entry, folder.parent);
       writes.push(this.#tree.writing(folder.ino, { ...inode, nlink: 2 + folder.subfolders }));
     }
     await this.#db.commit(writes);
-    this.#tree.forget([...changed.keys()].map((folder) => folder.ino));
+    this.#tree.forget([...changed].map((folder) => folder.ino));
   }
 
   #addFile(file: PlanFile, parent: Folder, name: string, writes: Write[]): void {
     const ino = this.#db.take('ino');
     const type = file.symlink === undefined ? 'file' : 'symlink';
     const target = file.symlink === undefined ? '' : relativeTarget(file.path, file.symlink);
-    const mtimeMs = Number.isFinite(file.mtimeMs) ? Math.max(0, file.mtimeMs) : this.#now;
+    const mtime = Number.isFinite(file.mtimeMs) ? fromMilliseconds(Math.max(0, file.mtimeMs)) : this.#now;
+    const planned = newInode(type, this.#now, { atime: mtime, mtime, entry: this.#entry });
     writes.push(
       this.#tree.linking(parent.ino, name, { ino, type }),
-      this.#tree.writing(ino, {
-        type,
-        mode: type === 'symlink' ? 0o777 : file.executable ? 0o755 : 0o644,
-        nlink: 1,
-        size: type === 'symlink' ? Buffer.byteLength(target) : file.length,
-        atimeMs: mtimeMs,
-        mtimeMs,
-        ctimeMs: this.#now,
-        entry: this.#entry,
-      }),
-      type === 'symlink'
-        ? put(linkKey(ino), Buffer.from(target))
-        : put(extentsKey(ino), encodeExtents(this.#mapped(file))),
+      ...(type === 'symlink'
+        ? [
+            this.#tree.writing(ino, { ...planned, mode: 0o777, size: Buffer.byteLength(target) }),
+            put(linkKey(ino), Buffer.from(target)),
+          ]
+        : [
+            this.#tree.writing(ino, {
+              ...planned,
+              mode: file.executable ? 0o755 : 0o644,
+              size: file.length,
+              baseEnd: file.length,
+              torrentOffset: this.#torrentOffset,
+            }),
+            put(extentsKey(ino), encodeExtents(this.#mapped(file))),
+          ]),
     );
     if (file.status === 'pad') this.#pads.set(file.path.join('/'), { ino, length: file.length });
     this.#record(file, ino, writes);
@@ -150,6 +158,7 @@ export class Creation {
     const { status, mode, path } = file;
     writes.push(put(fileKey(this.#entry, this.#fileCount), encodeFile({ ino, status, mode, path })));
     this.#fileCount++;
+    this.#torrentOffset += file.length;
   }
 
   #mapped(file: PlanFile): ExtentMap {
@@ -169,7 +178,7 @@ export class Creation {
     }
   }
 
-  #folderFor(path: readonly string[], writes: Write[], changed: Map<Folder, Inode>): Folder {
+  #folderFor(path: readonly string[], writes: Write[], changed: Set<Folder>): Folder {
     const known = this.#folders.get(path.join('/'));
     if (known !== undefined) return known;
     const parent = this.#folderFor(path.slice(0, -1), writes, changed);
@@ -177,18 +186,17 @@ export class Creation {
     if (this.#tree.lookup(parent.ino, name) !== undefined || this.#sliceNames.has(path.join('/'))) {
       throw new AutotorrentError('TORRENT', `${JSON.stringify(path.join('/'))} is a file and a folder in the torrent`);
     }
-    const folder = { ino: this.#db.take('ino'), subfolders: 0 };
+    const folder = { ino: this.#db.take('ino'), parent: parent.ino, subfolders: 0 };
     parent.subfolders++;
     this.#folders.set(path.join('/'), folder);
     writes.push(this.#tree.linking(parent.ino, name, { ino: folder.ino, type: 'directory' }));
-    const inode = newFolder(this.#now, this.#entry);
-    changed.set(folder, inode).set(parent, inode);
+    changed.add(folder).add(parent);
     return folder;
   }
 }
 
-export function newFolder(now: number, entry: number): Inode {
-  return { type: 'directory', mode: 0o755, nlink: 2, size: 4096, atimeMs: now, mtimeMs: now, ctimeMs: now, entry };
+export function newFolder(now: Timestamp, entry: number, parent: number): Inode {
+  return newInode('directory', now, { mode: 0o755, nlink: 2, size: 4096, entry, parent });
 }
 
 /** BEP 47 counts the target from the torrent's own folder; the link's text counts from the link's folder. */

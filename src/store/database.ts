@@ -1,9 +1,9 @@
 /**
- * The store's LevelDB: reads answer at once (getSync, from the block cache or the page cache), writes are batches that
- * are on the disk when their promise resolves, and one writer works at a time.
+ * The store's LevelDB: reads answer at once (getSync, from the block cache or the page cache), writes are batches, and one writer
+ * works at a time.
  */
 import type { Level } from 'level';
-import { AutotorrentError } from '../errors.ts';
+import { AutotorrentError, messageOf } from '../errors.ts';
 import { COUNTERS_KEY, type KeyRange } from './key.ts';
 import { Reader, Writer } from './record.ts';
 
@@ -29,6 +29,8 @@ export class Database {
   readonly #level: StoreLevel;
   readonly #next: Record<Counter, number>;
   #last: Promise<unknown> = Promise.resolve();
+  #unsynced = false;
+  #postponed: Write[] = [];
 
   constructor(level: StoreLevel, rootIno: number) {
     this.#level = level;
@@ -50,24 +52,44 @@ export class Database {
     return this.#next[counter]++;
   }
 
-  /** All or nothing, and on the disk when it resolves: kill -9 and power loss find it there. */
-  async commit(writes: readonly Write[]): Promise<void> {
+  /**
+   * All or nothing. With `sync` it is on the disk when it resolves: kill -9 and power loss find it there. Without, kill -9
+   * finds it, and a power loss may take it together with all that came after it. Throws AutotorrentError('STORE').
+   */
+  async commit(writes: readonly Write[], { sync = true }: { readonly sync?: boolean } = {}): Promise<void> {
     const { ino, source, entry } = this.#next;
     // Chained: an array of operations takes abstract-level 3.1 twelve times as long, on the event loop.
     const batch = this.#level.batch();
-    for (const write of writes) {
+    const postponed = this.#postponed;
+    this.#postponed = [];
+    for (const write of [...postponed, ...writes]) {
       if (write.type === 'put') batch.put(write.key, write.value);
       else batch.del(write.key);
     }
     batch.put(COUNTERS_KEY, new Writer().integer(ino).integer(source).integer(entry).finish());
+    this.#unsynced = true;
     try {
-      await batch.write({ sync: true });
+      await batch.write({ sync });
     } catch (error) {
-      throw new AutotorrentError('STORE', 'the store could not be written', {
+      this.#postponed.push(...postponed);
+      throw new AutotorrentError('STORE', `the store could not be written: ${messageOf(error)}`, {
         cause: error,
-        hint: 'Look at the free space and the health of the disk that holds state_path.',
+        hint: 'Look at the free space and the health of the disk that holds state_path, then start the server again.',
       });
     }
+    if (sync) this.#unsynced = false;
+  }
+
+  /** Goes with the next batch: what is good to have and not worth a batch of its own. */
+  postpone(write: Write): void {
+    this.#postponed.push(write);
+  }
+
+  /** What was committed until now is on the disk when it resolves. */
+  async sync(): Promise<void> {
+    await this.exclusive(async () => {
+      if (this.#unsynced || this.#postponed.length > 0) await this.commit([]);
+    });
   }
 
   /** Runs one writer after another, so that what it read is still so when it commits. */

@@ -11,6 +11,8 @@
  * `adding` is shown in the mount (the client must see it) but not believed: the next `add` takes it up.
  */
 
+import { damaged } from './record.ts';
+
 export type EntryState = 'adding' | 'added';
 
 /** `mount`: shown in the mount. `external`: the client was pointed at the original folder; listed only. */
@@ -38,4 +40,24 @@ export interface Entry {
   /** How many bits of the piece map are set. */
   readonly verifiedPieces: number;
   readonly verify: 'none' | 'probe' | 'full';
+}
+
+export interface StoredEntry extends Entry {
+  readonly id: number;
+  /** Its directory's inode; 0 for an external entry. */
+  readonly ino: number;
+}
+
+export function formatEntry(entry: StoredEntry): Buffer {
+  return Buffer.from(JSON.stringify(entry));
+}
+
+/** Throws AutotorrentError('STORE'). */
+export function parseEntry(bytes: Buffer): StoredEntry {
+  try {
+    const entry: StoredEntry = JSON.parse(bytes.toString());
+    return entry;
+  } catch (error) {
+    throw damaged('an entry cannot be read', error);
+  }
 }

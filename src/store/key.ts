@@ -18,6 +18,10 @@
  *     P info-hash             piece map
  *     F entry index           file of an entry, by the torrent's file index
  *     B entry                 intent: what has to be deleted should the server die now
+ *     O ino                   the inode has an overlay file
+ *     W ino chunk             which blocks of the overlay file are written (`written-blocks.ts`)
+ *     Z ino                   orphan: no name is left, and it was open
+ *     G ino                   garbage: an overlay file whose inode has gone
  */
 export const VERSION_KEY = Buffer.from('V');
 export const COUNTERS_KEY = Buffer.from('C');
@@ -55,6 +59,11 @@ export const pieceMapKey = (infoHash: string): Buffer =>
 export const fileKey = (entry: number, index: number): Buffer => withNumbers('F', entry, index);
 export const intentKey = (entry: number): Buffer => withNumbers('B', entry);
 
+export const overlayKey = (ino: number): Buffer => withNumbers('O', ino);
+export const writtenKey = (ino: number, chunk: number): Buffer => withNumbers('W', ino, chunk);
+export const orphanKey = (ino: number): Buffer => withNumbers('Z', ino);
+export const garbageKey = (ino: number): Buffer => withNumbers('G', ino);
+
 /** The last number in a key that ends with one. */
 export const lastNumber = (key: Buffer): number => key.readUIntBE(key.length - NUMBER_BYTES, NUMBER_BYTES);
 
@@ -78,5 +87,9 @@ export const direntsOf = (parent: number): KeyRange => beginningWith(withNumbers
 export const usersOf = (source: number): KeyRange => beginningWith(withNumbers('R', source));
 export const usesOf = (entry: number): KeyRange => beginningWith(withNumbers('U', entry));
 export const filesOf = (entry: number): KeyRange => beginningWith(withNumbers('F', entry));
+export const writtenOf = (ino: number): KeyRange => beginningWith(withNumbers('W', ino));
 export const ENTRIES = beginningWith(Buffer.from('E'));
 export const INTENTS = beginningWith(Buffer.from('B'));
+export const OVERLAYS = beginningWith(Buffer.from('O'));
+export const ORPHANS = beginningWith(Buffer.from('Z'));
+export const GARBAGE = beginningWith(Buffer.from('G'));

@@ -7,26 +7,45 @@
 import { AutotorrentError } from '../errors.ts';
 import type { Extent } from '../extent/extent.ts';
 import type { FileStatus } from '../plan/plan.ts';
+import { fromMilliseconds, type Timestamp } from '../posix/timestamp.ts';
 
-export const FORMAT = 1;
+export const FORMAT = 2;
+/** It has no overlay, times in milliseconds, and inodes that all belong to the mount's owner. It is read as it is. */
+export const FORMAT_WITHOUT_OVERLAY = 1;
 
-export type InodeType = 'file' | 'directory' | 'symlink';
-const TYPES: readonly InodeType[] = ['file', 'directory', 'symlink'];
+export type InodeType = 'file' | 'directory' | 'symlink' | 'fifo' | 'socket' | 'block' | 'character';
+const TYPES: readonly InodeType[] = ['file', 'directory', 'symlink', 'fifo', 'socket', 'block', 'character'];
 const STATUSES: readonly FileStatus[] = ['mapped', 'resized', 'partial', 'missing', 'pad'];
 
-/** What stat shows, but for the owner. Times in milliseconds since the epoch, with a fraction. */
+/** What a file's bytes are (`docs/overlay.md`). */
+export type FileContent = 'mapped' | 'overlaid' | 'plain';
+const CONTENTS: readonly FileContent[] = ['mapped', 'overlaid', 'plain'];
+
+/** What stat shows, and what a file is made of. */
 export interface Inode {
   readonly type: InodeType;
-  /** Permission bits before the mount's umask. */
   readonly mode: number;
+  /** Undefined: it was planned, belongs to the mount's owner, and the mount's umask holds for it. */
+  readonly owner: { readonly uid: number; readonly gid: number } | undefined;
+  /** 0: a whiteout (a torrent's file that was deleted), or an orphan. */
   readonly nlink: number;
-  /** Bytes. */
+  /** Bytes; of a plain file, its overlay file says. */
   readonly size: number;
-  readonly atimeMs: number;
-  readonly mtimeMs: number;
-  readonly ctimeMs: number;
-  /** The id of the entry it belongs to; 0 for the root. */
+  readonly atime: Timestamp;
+  readonly mtime: Timestamp;
+  readonly ctime: Timestamp;
+  /** The id of the entry it belongs to; 0 for the root, and for what clients make beside the entries. */
   readonly entry: number;
+  /** Of devices. */
+  readonly rdev: number;
+  /** Of files. */
+  readonly content: FileContent;
+  /** How many bytes of the extents are still shown: a truncate lowers it for good. */
+  readonly baseEnd: number;
+  /** Of a file of the torrent: where it begins among all bytes of the torrent. */
+  readonly torrentOffset: number | undefined;
+  /** Of directories: the one it is in; 0 where that is not known (a store of format 1). */
+  readonly parent: number;
 }
 
 /** A collection file as it was when it was planned. */
@@ -157,31 +176,68 @@ function oneOf<T>(list: readonly T[], index: number): T {
   return found;
 }
 
+/** First integer of an inode's record. Below it: the type of an inode of `FORMAT_WITHOUT_OVERLAY`. */
+const TAG = 16;
+
 export function encodeInode(inode: Inode): Buffer {
-  return new Writer()
-    .integer(TYPES.indexOf(inode.type))
+  const out = new Writer()
+    .integer(TAG + TYPES.indexOf(inode.type))
     .integer(inode.mode)
     .integer(inode.nlink)
     .integer(inode.size)
     .integer(inode.entry)
-    .double(inode.atimeMs)
-    .double(inode.mtimeMs)
-    .double(inode.ctimeMs)
-    .finish();
+    .integer(inode.owner === undefined ? 0 : inode.owner.uid + 1)
+    .integer(inode.owner === undefined ? 0 : inode.owner.gid + 1);
+  for (const { seconds, nanoseconds } of [inode.atime, inode.mtime, inode.ctime]) {
+    out.double(seconds).integer(nanoseconds);
+  }
+  if (inode.type === 'file') {
+    out
+      .integer(CONTENTS.indexOf(inode.content))
+      .integer(inode.baseEnd)
+      .integer(inode.torrentOffset === undefined ? 0 : inode.torrentOffset + 1);
+  } else if (inode.type === 'directory') out.integer(inode.parent);
+  else out.integer(inode.rdev);
+  return out.finish();
 }
 
 export function decodeInode(bytes: Buffer): Inode {
   const from = new Reader(bytes);
-  return {
-    type: oneOf(TYPES, from.integer()),
-    mode: from.integer(),
-    nlink: from.integer(),
-    size: from.integer(),
-    entry: from.integer(),
-    atimeMs: from.double(),
-    mtimeMs: from.double(),
-    ctimeMs: from.double(),
+  const tag = from.integer();
+  if (tag < TAG) return decodePlanned(oneOf(TYPES, tag), from);
+  const type = oneOf(TYPES, tag - TAG);
+  const common = { mode: from.integer(), nlink: from.integer(), size: from.integer(), entry: from.integer() };
+  const [uid, gid] = [from.integer(), from.integer()];
+  const time = (): Timestamp => ({ seconds: from.double(), nanoseconds: from.integer() });
+  const inode: Inode = {
+    type,
+    ...common,
+    owner: uid === 0 ? undefined : { uid: uid - 1, gid: gid - 1 },
+    atime: time(),
+    mtime: time(),
+    ctime: time(),
+    ...NO_FILE,
   };
+  if (type === 'directory') return { ...inode, parent: from.integer() };
+  if (type !== 'file') return { ...inode, rdev: from.integer() };
+  const [content, baseEnd, offset] = [oneOf(CONTENTS, from.integer()), from.integer(), from.integer()];
+  return { ...inode, content, baseEnd, torrentOffset: offset === 0 ? undefined : offset - 1 };
+}
+
+const NO_FILE = { content: 'mapped', baseEnd: 0, torrentOffset: undefined, parent: 0, rdev: 0 } as const;
+
+/** Of `FORMAT_WITHOUT_OVERLAY`. */
+function decodePlanned(type: InodeType, from: Reader): Inode {
+  const common = { mode: from.integer(), nlink: from.integer(), size: from.integer(), entry: from.integer() };
+  const [atime, mtime, ctime] = [from.double(), from.double(), from.double()].map(fromMilliseconds);
+  if (atime === undefined || mtime === undefined || ctime === undefined) throw damaged('an inode has no times');
+  return { type, ...common, atime, mtime, ctime, owner: undefined, ...NO_FILE, baseEnd: common.size };
+}
+
+/** What a planned or new inode has, before what differs. */
+export function newInode(type: InodeType, now: Timestamp, more: Partial<Inode>): Inode {
+  const times = { atime: now, mtime: now, ctime: now };
+  return { type, mode: 0o644, nlink: 1, size: 0, entry: 0, owner: undefined, ...NO_FILE, ...times, ...more };
 }
 
 export function encodeDirent(dirent: DirentRecord): Buffer {

@@ -3,8 +3,9 @@
  * leaves is found by the intent. Folders go after what they hold, so that the rest can always be walked.
  */
 import { type Database, del, type Write } from './database.ts';
-import { direntKey, filesOf, lastNumber, usesOf } from './key.ts';
-import type { Inode } from './record.ts';
+import { direntKey, filesOf, lastNumber, orphanKey, usesOf } from './key.ts';
+import type { Overlay } from './overlay.ts';
+import { decodeFile, type Inode } from './record.ts';
 import type { Sources } from './sources.ts';
 import type { NamedDirent, Tree } from './tree.ts';
 
@@ -14,11 +15,13 @@ export class Removal {
   readonly #db: Database;
   readonly #tree: Tree;
   readonly #sources: Sources;
+  readonly #overlay: Overlay;
   readonly #stopped: () => boolean;
 
   /** Ends early, with the rest left for the next start, once `stopped` says so. */
-  constructor(db: Database, tree: Tree, sources: Sources, stopped: () => boolean) {
+  constructor(db: Database, tree: Tree, sources: Sources, overlay: Overlay, stopped: () => boolean) {
     this.#db = db;
+    this.#overlay = overlay;
     this.#tree = tree;
     this.#sources = sources;
     this.#stopped = stopped;
@@ -30,7 +33,17 @@ export class Removal {
     if (this.#stopped()) return false;
     for await (const page of this.#db.pages(filesOf(entry), SLICE)) {
       if (this.#stopped()) return false;
-      await this.#db.exclusive(async () => await this.#db.commit(page.map(([key]) => del(key))));
+      await this.#db.exclusive(async () => {
+        // Whiteouts: no name leads to them.
+        const inodes = [...new Set(page.map(([, value]) => decodeFile(value).ino))];
+        const gone: (readonly [number, Inode])[] = [];
+        for (const ino of inodes) {
+          const inode = this.#tree.inode(ino);
+          if (inode?.nlink === 0) gone.push([ino, inode]);
+        }
+        const writes: Write[] = page.map(([key]) => del(key));
+        await this.#commit(writes, gone);
+      });
     }
     for await (const page of this.#db.pages(usesOf(entry), SLICE)) {
       if (this.#stopped()) return false;
@@ -77,14 +90,25 @@ export class Removal {
         const inode = changed.get(ino) ?? this.#tree.inode(ino);
         if (inode !== undefined) changed.set(ino, { ...inode, nlink: type === 'directory' ? 0 : inode.nlink - 1 });
       }
-      for (const [ino, inode] of changed) {
-        if (inode.nlink > 0) writes.push(this.#tree.writing(ino, inode));
-        else writes.push(...this.#tree.deleting(ino, inode));
-      }
-      await this.#db.commit(writes);
+      const gone = [...changed].filter(([, inode]) => inode.nlink <= 0);
+      for (const [ino, inode] of changed) if (inode.nlink > 0) writes.push(this.#tree.writing(ino, inode));
+      await this.#commit(writes, gone);
       this.#tree.forget(changed.keys());
     });
     dirents.length = 0;
     parents.length = 0;
+  }
+
+  /** With the inodes that go, and all that they have in the overlay. */
+  async #commit(writes: Write[], gone: readonly (readonly [number, Inode])[]): Promise<void> {
+    const freed: number[] = [];
+    for (const [ino, inode] of gone) {
+      const overlay = await this.#overlay.deleting(ino, inode);
+      if (overlay.length > 0) freed.push(ino);
+      writes.push(...overlay, ...this.#tree.deleting(ino, inode), del(orphanKey(ino)));
+    }
+    await this.#db.commit(writes);
+    this.#tree.forget(gone.map(([ino]) => ino));
+    for (const ino of freed) this.#overlay.freed(ino);
   }
 }

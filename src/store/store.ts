@@ -14,34 +14,41 @@
  * - Reads are synchronous and bounded in memory; only listings, which may be long, are asynchronous.
  */
 import { AutotorrentError, messageOf } from '../errors.ts';
-import type { Extent } from '../extent/extent.ts';
-import type { ExtentMap } from '../extent/extent-map.ts';
+import { type Extent, OVERLAY } from '../extent/extent.ts';
 import type { Logger } from '../logger.ts';
 import type { FileStatus, Plan } from '../plan/plan.ts';
+import type { Timestamp } from '../posix/timestamp.ts';
 import { type Alias, addAliases } from './aliases.ts';
 import { Creation, type EntryPlan, newFolder } from './creation.ts';
 import { Database, del, put, type StoreLevel, type Write } from './database.ts';
-import type { Entry } from './entry.ts';
+import { type Entry, formatEntry, parseEntry, type StoredEntry } from './entry.ts';
 import {
   direntKey,
   ENTRIES,
   entryKey,
   fileKey,
   filesOf,
+  GARBAGE,
   INTENTS,
   intentKey,
   lastNumber,
   metainfoKey,
   nameKey,
+  ORPHANS,
   pieceMapKey,
   VERSION_KEY,
 } from './key.ts';
 import { entryNames } from './name.ts';
+import { Namespace, type Uses } from './namespace.ts';
+import { Overlay } from './overlay.ts';
+import { Pieces } from './pieces.ts';
 import {
   type DirentRecord,
   damaged,
   decodeFile,
+  type FileRecord,
   FORMAT,
+  FORMAT_WITHOUT_OVERLAY,
   type Inode,
   Reader,
   type SourceRecord,
@@ -56,14 +63,23 @@ export interface StoredFile {
   readonly index: number;
   /** Components below the entry's folder: the torrent's name first. */
   readonly path: readonly string[];
+  /** `replaced`: it was deleted, and a file that a client made has its name now. */
+  readonly state: 'present' | 'deleted' | 'replaced';
   readonly ino: number;
+  /** Bytes, as the torrent has it. */
   readonly length: number;
+  /** Where it begins among the bytes of the torrent; undefined in a store of an older version. */
+  readonly torrentOffset: number | undefined;
   readonly status: FileStatus;
   /** The scan mode that supplied it. */
   readonly mode: string;
-  readonly mtimeMs: number;
-  /** `source` is a source id (`Store.source`), `ZEROS` or `GAP`. */
+  readonly mtime: Timestamp;
+  /** What it is planned to be made of. `source` is a source id (`Store.source`), `ZEROS` or `GAP`. */
+  readonly base: readonly Extent[];
+  /** What it is made of now, with what was written as `OVERLAY`; empty for a deleted file. */
   readonly extents: readonly Extent[];
+  /** Where the bytes of `OVERLAY` are, at the same offsets. */
+  readonly overlayPath: string | undefined;
 }
 
 /** What is listed but not mounted: the client was pointed at the original folder. */
@@ -72,12 +88,6 @@ export type ExternalPlan = Omit<Plan, 'sources' | 'files'> & {
   readonly torrentName: string;
   readonly fileCount: number;
 };
-
-interface StoredEntry extends Entry {
-  readonly id: number;
-  /** The folder's inode; 0 for an external entry. */
-  readonly ino: number;
-}
 
 export class Store {
   readonly #db: Database;
@@ -89,47 +99,74 @@ export class Store {
   /** Resolves when what an earlier crash left has been deleted. Never rejects. */
   recovered: Promise<void> = Promise.resolve();
 
-  private constructor(db: Database, logger: Logger) {
+  /** What clients do to names. */
+  readonly names: Namespace;
+  readonly overlay: Overlay;
+  readonly pieces: Pieces;
+
+  private constructor(db: Database, tree: Tree, overlay: Overlay, logger: Logger) {
     this.#db = db;
-    this.#tree = new Tree(db);
+    this.#tree = tree;
     this.#sources = new Sources(db);
     this.#logger = logger;
+    this.overlay = overlay;
+    this.pieces = new Pieces(db);
+    this.names = new Namespace(db, tree, overlay, this.pieces);
   }
 
-  /** `level` is open, with both encodings `buffer`. Throws AutotorrentError('STORE') for a store of another version. */
-  static async open(level: StoreLevel, options: { readonly logger: Logger }): Promise<Store> {
-    const version = level.getSync(VERSION_KEY);
+  /**
+   * `level` is open, with both encodings `buffer`; the overlay's files lie in the folder `statePath`.
+   * Throws AutotorrentError('STORE') for a store of another version, or what the disk says.
+   */
+  static async open(
+    level: StoreLevel,
+    { logger, statePath }: { readonly logger: Logger; readonly statePath: string },
+  ): Promise<Store> {
     const db = new Database(level, ROOT);
-    const store = new Store(db, options.logger);
-    if (version === undefined) {
-      if (!(await db.isEmpty())) {
-        throw new AutotorrentError('STORE', 'what lies at state_path is no store of autotorrent', {
-          hint: 'Set state_path to a folder of its own.',
-        });
-      }
-      const root = store.#tree.writing(ROOT, newFolder(Date.now(), 0));
-      await db.commit([put(VERSION_KEY, new Writer().integer(FORMAT).finish()), root]);
-    } else if (new Reader(version).integer() !== FORMAT) {
+    const tree = new Tree(db);
+    const version = level.getSync(VERSION_KEY);
+    const format = version === undefined ? undefined : new Reader(version).integer();
+    if (format === undefined && !(await db.isEmpty())) {
+      throw new AutotorrentError('STORE', 'what lies at state_path is no store of autotorrent', {
+        hint: 'Set state_path to a folder of its own.',
+      });
+    }
+    if (format !== undefined && format !== FORMAT && format !== FORMAT_WITHOUT_OVERLAY) {
       throw new AutotorrentError(
         'STORE',
-        `the store has format ${new Reader(version).integer()}, this version of autotorrent reads format ${FORMAT}`,
+        `the store has format ${format}, this version of autotorrent reads format ${FORMAT}`,
         { hint: 'Use the version of autotorrent that wrote it, or move state_path away and add the torrents again.' },
       );
+    }
+    const overlay = await Overlay.open(db, tree, statePath, logger);
+    const store = new Store(db, tree, overlay, logger);
+    if (format !== FORMAT) {
+      const root = format === undefined ? [tree.writing(ROOT, newFolder(overlay.now(), 0, ROOT))] : [];
+      await db.commit([put(VERSION_KEY, new Writer().integer(FORMAT).finish()), ...root]);
     }
     store.recovered = store.#recover();
     return store;
   }
 
-  /** Waits until background work has stopped. The database stays open: it is the caller's. */
+  /**
+   * Records what was written, and waits until background work has stopped. The database stays open: it is the caller's.
+   * Throws what the disk says.
+   */
   async close(): Promise<void> {
     this.#closing = true;
     await this.recovered;
-    await this.#db.exclusive(async () => {});
+    await this.overlay.close();
+    await this.#db.sync();
   }
 
-  /** Rises when a folder has gone: paths that were resolved before may mean something else now. */
+  /** Rises when a folder has gone or moved: paths that were resolved before may mean something else now. */
   get treeVersion(): number {
-    return this.#treeVersion;
+    return this.#treeVersion + this.names.version;
+  }
+
+  /** What was done until now is found after a power loss when it resolves. Throws AutotorrentError('STORE'). */
+  async sync(): Promise<void> {
+    await this.#db.sync();
   }
 
   lookup(parent: number, name: string): DirentRecord | undefined {
@@ -138,11 +175,6 @@ export class Store {
 
   inode(ino: number): Inode | undefined {
     return this.#tree.inode(ino);
-  }
-
-  /** Where the bytes of a file come from; `source` is a source id. */
-  extents(ino: number): ExtentMap {
-    return this.#tree.extents(ino);
   }
 
   /** The target of a symlink. */
@@ -175,16 +207,16 @@ export class Store {
    */
   async createEntry(plan: EntryPlan): Promise<Entry> {
     this.#refuseSecond(plan.infoHash);
-    const now = Date.now();
+    const now = this.overlay.now();
     const { id, ino } = await this.#db.exclusive(async () => {
       const id = this.#db.take('entry');
       const ino = this.#db.take('ino');
-      await this.#db.commit([intentTo(id, ino), this.#tree.writing(ino, newFolder(now, id))]);
+      await this.#db.commit([intentTo(id, ino), this.#tree.writing(ino, newFolder(now, id, ROOT))]);
       return { id, ino };
     });
     try {
       const built = await new Creation(this.#db, this.#tree, this.#sources, id, ino, now).build(plan);
-      return await this.#publish(plan, { ...built, id, ino, kind: 'mount' }, now);
+      return await this.#publish(plan, { ...built, id, ino, kind: 'mount' });
     } catch (error) {
       await this.#cleanUp(id, ino).catch((failure: unknown) => {
         this.#logger.warn(`what was begun of an entry will be deleted at the next start: ${messageOf(failure)}`);
@@ -197,11 +229,15 @@ export class Store {
   async createExternal(plan: ExternalPlan): Promise<Entry> {
     this.#refuseSecond(plan.infoHash);
     const { torrentName, fileCount, directory } = plan;
-    return await this.#publish(
-      plan,
-      { torrentName, fileCount, directory, verifiedPieces: 0, id: 0, ino: 0, kind: 'external' },
-      Date.now(),
-    );
+    return await this.#publish(plan, {
+      torrentName,
+      fileCount,
+      directory,
+      verifiedPieces: 0,
+      id: 0,
+      ino: 0,
+      kind: 'external',
+    });
   }
 
   /** Throws AutotorrentError('NOT_FOUND'). */
@@ -225,7 +261,7 @@ export class Store {
       if (bytes !== undefined) return [{ path, ino: decodeFile(bytes).ino }];
       throw new AutotorrentError('CLIENT', `the client names file ${index}, which the torrent does not have`);
     });
-    await addAliases(this.#db, this.#tree, entry.ino, entry.id, aliases, Date.now());
+    await addAliases(this.#db, this.#tree, entry.ino, entry.id, aliases, this.overlay.now());
   }
 
   /** It disappears at once, and is deleted when this resolves. Sources stay. Throws AutotorrentError('NOT_FOUND'). */
@@ -277,21 +313,57 @@ export class Store {
     if (entry.kind === 'external') return;
     for await (const page of this.#db.pages(filesOf(entry.id))) {
       for (const [key, value] of page) {
-        const { ino, path, status, mode } = decodeFile(value);
-        const inode = this.inode(ino);
-        if (inode === undefined) continue; // removed while it was being listed
-        const isFile = inode.type === 'file';
-        yield {
-          index: lastNumber(key),
-          path,
-          ino,
-          status,
-          mode,
-          length: isFile ? inode.size : 0,
-          mtimeMs: inode.mtimeMs,
-          extents: isFile ? [...this.extents(ino)] : [],
-        };
+        const file = await this.#storedFile(entry, lastNumber(key), decodeFile(value));
+        if (file !== undefined) yield file;
       }
+    }
+  }
+
+  /** Undefined for one that was removed while it was being listed. */
+  async #storedFile(entry: StoredEntry, index: number, record: FileRecord): Promise<StoredFile | undefined> {
+    const planned = this.inode(record.ino);
+    if (planned === undefined) return undefined;
+    const deleted = planned.nlink === 0;
+    const there = deleted ? this.#resolve(entry.ino, record.path) : record.ino;
+    const replaced = deleted && there !== undefined && this.inode(there)?.content === 'plain';
+    const ino = replaced ? there : record.ino;
+    const base = planned.type === 'file' && planned.content !== 'plain' ? [...this.#tree.extents(record.ino)] : [];
+    const last = base.at(-1);
+    const extents = deleted && !replaced ? [] : await this.#extentsNow(ino);
+    return {
+      index,
+      ino,
+      base,
+      extents,
+      path: record.path,
+      status: record.status,
+      mode: record.mode,
+      state: replaced ? 'replaced' : deleted ? 'deleted' : 'present',
+      length: planned.content === 'plain' ? planned.size : last === undefined ? 0 : last.offset + last.length,
+      torrentOffset: planned.torrentOffset,
+      mtime: this.inode(ino)?.mtime ?? planned.mtime,
+      overlayPath: extents.some(({ source }) => source === OVERLAY) ? this.overlay.files.path(ino) : undefined,
+    };
+  }
+
+  #resolve(from: number, path: readonly string[]): number | undefined {
+    let at: number | undefined = from;
+    for (const name of path) at = at === undefined ? undefined : this.lookup(at, name)?.ino;
+    return at;
+  }
+
+  async #extentsNow(ino: number): Promise<Extent[]> {
+    const inode = this.inode(ino);
+    if (inode?.type !== 'file') return [];
+    if (inode.content === 'plain') {
+      const { size } = this.overlay.files.stat(ino);
+      return size === 0 ? [] : [{ offset: 0, length: size, source: OVERLAY, sourceOffset: 0 }];
+    }
+    const content = await this.overlay.acquire(ino);
+    try {
+      return content.slice(0, content.size);
+    } finally {
+      this.overlay.release(content);
     }
   }
 
@@ -319,7 +391,6 @@ export class Store {
   async #publish(
     plan: Omit<Plan, 'sources' | 'files'>,
     built: Pick<StoredEntry, 'id' | 'ino' | 'kind' | 'directory' | 'torrentName' | 'fileCount' | 'verifiedPieces'>,
-    now: number,
   ): Promise<Entry> {
     return await this.#db.exclusive(async () => {
       this.#refuseSecond(plan.infoHash);
@@ -333,7 +404,7 @@ export class Store {
         infoHash,
         name,
         state: 'adding',
-        createdMs: now,
+        createdMs: Date.now(),
         totalLength,
         missingBytes,
         pieceCount,
@@ -358,12 +429,14 @@ export class Store {
   #rootWith(subfolders: number): Write {
     const root = this.inode(ROOT);
     if (root === undefined) throw damaged('it has no root');
-    const now = Date.now();
-    return this.#tree.writing(ROOT, { ...root, nlink: root.nlink + subfolders, mtimeMs: now, ctimeMs: now });
+    const now = this.overlay.now();
+    return this.#tree.writing(ROOT, { ...root, nlink: root.nlink + subfolders, mtime: now, ctime: now });
   }
 
   async #cleanUp(id: number, ino: number): Promise<void> {
-    const done = await new Removal(this.#db, this.#tree, this.#sources, () => this.#closing).run(id, ino);
+    const removal = new Removal(this.#db, this.#tree, this.#sources, this.overlay, () => this.#closing);
+    const done = await removal.run(id, ino);
+    this.pieces.forget(id);
     if (done) await this.#db.exclusive(async () => await this.#db.commit([del(intentKey(id))]));
   }
 
@@ -376,8 +449,14 @@ export class Store {
           this.#logger.info('deleted what an interrupted add or remove had left in the store');
         }
       }
+      const nobody: Uses = { isOpen: () => false, doom() {} };
+      for await (const page of this.#db.pages(ORPHANS)) {
+        for (const [key] of page) if (!this.#closing) await this.names.lastClose(lastNumber(key), nobody);
+      }
+      for await (const page of this.#db.pages(GARBAGE)) for (const [key] of page) this.overlay.collect(lastNumber(key));
+      await this.overlay.check(() => this.#closing);
     } catch (error) {
-      this.#logger.error(`what an interrupted add or remove left could not be deleted: ${messageOf(error)}`);
+      this.#logger.error(`what an earlier server left could not be cleaned up: ${messageOf(error)}`);
     }
   }
 }
@@ -388,19 +467,6 @@ function intentTo(entry: number, ino: number): Write {
 
 function isInfoHash(text: string): boolean {
   return /^[0-9a-f]{40}$/.test(text);
-}
-
-function formatEntry(entry: StoredEntry): Buffer {
-  return Buffer.from(JSON.stringify(entry));
-}
-
-function parseEntry(bytes: Buffer): StoredEntry {
-  try {
-    const entry: StoredEntry = JSON.parse(bytes.toString());
-    return entry;
-  } catch (error) {
-    throw damaged('an entry cannot be read', error);
-  }
 }
 
 function shown({ id: _id, ino: _ino, ...entry }: StoredEntry): Entry {

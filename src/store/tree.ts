@@ -48,12 +48,13 @@ export class Tree {
 
   extents(ino: number): ExtentMap {
     const bytes = this.#db.get(extentsKey(ino));
-    const size = this.inode(ino)?.size;
-    if (bytes === undefined || size === undefined) throw damaged(`inode ${ino} has no extents`);
+    if (bytes === undefined) throw damaged(`inode ${ino} has no extents`);
     try {
-      return ExtentMap.from(decodeExtents(bytes), size);
+      const extents = [...decodeExtents(bytes)];
+      const last = extents.at(-1);
+      return ExtentMap.from(extents, last === undefined ? 0 : last.offset + last.length);
     } catch (error) {
-      throw damaged(`the extents of inode ${ino} do not fit its size`, error);
+      throw damaged(`the extents of inode ${ino} do not fit together`, error);
     }
   }
 
@@ -82,7 +83,7 @@ export class Tree {
 
   deleting(ino: number, inode: Inode): Write[] {
     const attributes = del(inodeKey(ino));
-    if (inode.type === 'file') return [attributes, del(extentsKey(ino))];
+    if (inode.type === 'file') return inode.content === 'plain' ? [attributes] : [attributes, del(extentsKey(ino))];
     return inode.type === 'symlink' ? [attributes, del(linkKey(ino))] : [attributes];
   }
 }

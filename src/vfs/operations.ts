@@ -8,18 +8,14 @@
  * client; a result that is not a promise is the common case and costs no tick of the event loop.
  */
 
+import type { Timestamp } from '../posix/timestamp.ts';
+import type { InodeType } from '../store/record.ts';
+
 export const ROOT_INO = 1;
 
 export type MaybePromise<T> = T | Promise<T>;
 
-export type FileType = 'file' | 'directory' | 'symlink' | 'fifo' | 'socket' | 'block' | 'character';
-
-/** A point in time as `struct timespec` has it; `seconds` since the epoch, negative before it. */
-export interface Timestamp {
-  readonly seconds: number;
-  /** 0 to 999,999,999. */
-  readonly nanoseconds: number;
-}
+export type FileType = InodeType;
 
 export interface Attributes {
   readonly ino: number;
@@ -104,7 +100,14 @@ export interface Operations {
     caller?: Caller,
   ): MaybePromise<{ readonly ino: number; readonly handle: number }>;
   /** A file, FIFO, socket or device. Its inode number. @throws EEXIST, ENOENT, ENOTDIR, ENOSPC */
-  mknod(parent: number, name: string, type: FileType, mode: number, rdev: number, caller?: Caller): MaybePromise<number>;
+  mknod(
+    parent: number,
+    name: string,
+    type: FileType,
+    mode: number,
+    rdev: number,
+    caller?: Caller,
+  ): MaybePromise<number>;
   /** @throws EEXIST, ENOENT, ENOTDIR, EMLINK, ENOSPC */
   mkdir(parent: number, name: string, mode: number, caller?: Caller): MaybePromise<number>;
   /** @throws EEXIST, ENOENT, ENOTDIR, ENOSPC */

@@ -23,7 +23,7 @@ async function serve({ mountPoint, statePath, readOnly = false }: ServeOptions):
   const level = new Level<Buffer, Buffer>(join(statePath, 'store'), { keyEncoding: 'buffer', valueEncoding: 'buffer' });
   await level.open();
   const libc = loadLibc(logger);
-  const store = await Store.open(level, { logger });
+  const store = await Store.open(level, { logger, statePath });
   const ownMounts = new OwnMounts();
   const fileSystem = new FileSystem({
     store,

@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Level } from 'level';
+import type { ExtentMap } from '../../src/extent/extent-map.ts';
 import { silentLogger } from '../../src/logger.ts';
 import type { Plan, PlanFile, PlanSource } from '../../src/plan/plan.ts';
 import type { StoreLevel } from '../../src/store/database.ts';
@@ -27,7 +28,7 @@ export async function openLevel(folder: string): Promise<StoreLevel> {
 export async function withStore<T>(folder: string, work: (store: Store, level: StoreLevel) => Promise<T>): Promise<T> {
   const level = await openLevel(folder);
   try {
-    const store = await Store.open(level, { logger: silentLogger });
+    const store = await Store.open(level, { logger: silentLogger, statePath: folder });
     const result = await work(store, level);
     await store.close();
     return result;
@@ -91,6 +92,14 @@ export function inoOf(store: Store, path: string): number {
   let ino = ROOT;
   for (const name of path.split('/')) ino = store.lookup(ino, name)?.ino ?? -1;
   return ino;
+}
+
+/** Where the bytes of a file that nobody has written to come from. */
+export function extentsOf(store: Store, path: string): ExtentMap {
+  const content = store.overlay.acquire(inoOf(store, path));
+  if (content instanceof Promise) throw new Error(`${path} is overlaid`);
+  store.overlay.release(content);
+  return content.extents;
 }
 
 export async function letters(level: StoreLevel): Promise<string> {

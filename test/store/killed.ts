@@ -5,7 +5,7 @@ import { file, hashOf, openLevel, plan, source } from './fixture.ts';
 
 const [folder = '', what = '', last = '0'] = process.argv.slice(2);
 const level = await openLevel(folder);
-const store = await Store.open(level, { logger: silentLogger });
+const store = await Store.open(level, { logger: silentLogger, statePath: folder });
 let batches = 0;
 const begin = () => level.batch();
 const batch: typeof begin = level.batch.bind(level);

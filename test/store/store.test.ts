@@ -5,7 +5,19 @@ import { silentLogger } from '../../src/logger.ts';
 import type { PlanFile } from '../../src/plan/plan.ts';
 import { Store } from '../../src/store/store.ts';
 import { ROOT } from '../../src/store/tree.ts';
-import { file, hashOf, inoOf, letters, openLevel, plan, source, temporaryFolder, tree, withStore } from './fixture.ts';
+import {
+  extentsOf,
+  file,
+  hashOf,
+  inoOf,
+  letters,
+  openLevel,
+  plan,
+  source,
+  temporaryFolder,
+  tree,
+  withStore,
+} from './fixture.ts';
 
 const hash = (digit: string): string => digit.repeat(40);
 
@@ -59,11 +71,14 @@ describe('the store', () => {
         'One/T/sub/link',
       ]);
       const b = store.inode(inoOf(store, 'One/T/sub/deep/b'));
-      assert.deepEqual([b?.type, b?.mode, b?.nlink, b?.size, b?.mtimeMs], ['file', 0o755, 1, 10, 1234.5]);
+      assert.deepEqual(
+        [b?.type, b?.mode, b?.nlink, b?.size, b?.mtime],
+        ['file', 0o755, 1, 10, { seconds: 1, nanoseconds: 234_500_000 }],
+      );
       assert.equal(store.inode(inoOf(store, 'One/T/sub'))?.nlink, 3);
       assert.equal(store.inode(ROOT)?.nlink, 3);
       assert.equal(store.target(inoOf(store, 'One/T/sub/link')), '../a');
-      const [extent] = [...store.extents(inoOf(store, 'One/T/sub/deep/b'))];
+      const [extent] = [...extentsOf(store, 'One/T/sub/deep/b')];
       assert.equal(extent?.sourceOffset, 7);
       assert.equal(store.source(extent?.source ?? -1)?.path.toString(), '/disk/yy');
       assert.equal(store.entry('One')?.state, 'added');
@@ -114,7 +129,7 @@ describe('the store', () => {
       await store.removeEntry(gone.infoHash);
       assert.equal(await letters(level), before);
       assert.deepEqual(await tree(store), ['Keep', 'Keep/t']);
-      const [extent] = [...store.extents(inoOf(store, 'Keep/t'))];
+      const [extent] = [...extentsOf(store, 'Keep/t')];
       assert.equal(store.source(extent?.source ?? -1)?.path.toString(), '/disk/shared');
       await store.removeEntry(keep.infoHash);
       assert.equal(await letters(level), empty);
@@ -132,7 +147,7 @@ describe('the store', () => {
     await withStore(folder.path, async (store) => {
       await store.createEntry(plan('A', [file('t')], [source('x', [1]), source('y1')]));
       await store.createEntry(plan('B', [file('t')], [source('x', [1]), source('y22')]));
-      const ids = ['A/t', 'B/t'].map((path) => [...store.extents(inoOf(store, path))][0]?.source ?? -1);
+      const ids = ['A/t', 'B/t'].map((path) => [...extentsOf(store, path)][0]?.source ?? -1);
       assert.equal(ids[0], ids[1]);
       const spares = store.source(ids[0] ?? -1)?.spares.map((id) => store.source(id)?.path.toString());
       assert.deepEqual(spares, ['/disk/y1', '/disk/y22']);
@@ -264,10 +279,16 @@ describe('the store', () => {
       await level.put(Buffer.from('V'), Buffer.from([99]));
     });
     const level = await openLevel(folder.path);
-    await assert.rejects(Store.open(level, { logger: silentLogger }), { code: 'STORE', message: /format 99/ });
+    await assert.rejects(Store.open(level, { logger: silentLogger, statePath: folder.path }), {
+      code: 'STORE',
+      message: /format 99/,
+    });
     await level.clear();
     await level.put(Buffer.from('something'), Buffer.from('else'));
-    await assert.rejects(Store.open(level, { logger: silentLogger }), { code: 'STORE', message: /no store/ });
+    await assert.rejects(Store.open(level, { logger: silentLogger, statePath: folder.path }), {
+      code: 'STORE',
+      message: /no store/,
+    });
     await level.close();
   });
 });

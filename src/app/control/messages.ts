@@ -55,7 +55,8 @@ export interface ExtentMessage {
   /** The path's bytes in base64, where it is not UTF-8. */
   readonly source_bytes?: string;
   readonly source_offset: number;
-  readonly kind: 'source' | 'zeros' | 'gap';
+  /** `overlay`: written by a client, kept in the state folder. */
+  readonly kind: 'source' | 'zeros' | 'gap' | 'overlay';
 }
 
 export interface FileMessage {

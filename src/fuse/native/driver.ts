@@ -22,6 +22,7 @@ import { makeNotWritable, makeWritable, mountsAt, prepareMountPoint, realMountPo
 import { unmount } from '../unmount.ts';
 import { createHandlers } from './handlers.ts';
 import { loadFuseNative } from './library.ts';
+import { ThreadTimes } from './thread-times.ts';
 
 const FUSE_DEVICE = '/dev/fuse';
 /** Seconds for which the kernel may believe names and attributes. It cannot be told of a change by this driver. */
@@ -42,7 +43,8 @@ export function createFuseNativeDriver(options: { readonly libc: Libc; readonly 
       const directory = await prepareMountPoint(mountPoint, async (path) => await unmount(path, libc), logger);
       try {
         await makeWritable(directory);
-        const fuse = new Fuse(mountPoint, createHandlers(operations, logger), {
+        const times = new ThreadTimes();
+        const fuse = new Fuse(mountPoint, createHandlers(operations, logger, times), {
           timeout: false,
           fsname: ['autotorrent', 'use_ino', 'big_writes', ...(readOnly ? ['ro'] : [])].join(','),
           subtype: 'autotorrent',
@@ -51,6 +53,7 @@ export function createFuseNativeDriver(options: { readonly libc: Libc; readonly 
           entryTimeout: KERNEL_TIMEOUT,
           attrTimeout: KERNEL_TIMEOUT,
         });
+        times.watch(fuse);
         await start(fuse, mountPoint, allowOther);
         return await watch(fuse, mountPoint, libc);
       } finally {

@@ -7,6 +7,7 @@ declare module 'fuse-native' {
     size?: number;
     nlink?: number;
     ino: number;
+    rdev?: number;
     blocks?: number;
     blksize?: number;
     /** Milliseconds. */
@@ -33,6 +34,9 @@ declare module 'fuse-native' {
     open(path: string, flags: number, reply: (result: number, handle?: number) => void): void;
     read(path: string, handle: number, buffer: Buffer, length: number, position: number, reply: Reply): void;
     release(path: string, handle: number, reply: Reply): void;
+    flush(path: string, handle: number, reply: Reply): void;
+    fsync(path: string, dataOnly: number, handle: number, reply: Reply): void;
+    fsyncdir(path: string, dataOnly: number, handle: number, reply: Reply): void;
     statfs(path: string, reply: (result: number, stats?: FuseStatfs) => void): void;
     create(path: string, mode: number, reply: (result: number, handle?: number) => void): void;
     write(path: string, handle: number, buffer: Buffer, length: number, position: number, reply: Reply): void;
@@ -62,6 +66,8 @@ declare module 'fuse-native' {
     attrTimeout?: string;
   }
   class Fuse {
+    /** Of its own: by operation number; the first argument is the memory of the thread that asks. */
+    _handlers: ((thread: Buffer, operation: number, ...args: unknown[]) => void)[];
     constructor(mountPoint: string, handlers: Partial<FuseHandlers>, options: FuseOptions);
     mount(done: (error: Error | null) => void): void;
     unmount(done: (error: Error | null) => void): void;

@@ -8,13 +8,36 @@ import { dirname } from 'node:path/posix';
 import type { FuseHandlers, FuseStat, FuseStatfs } from 'fuse-native';
 import { PosixError } from '../../errors.ts';
 import type { Logger } from '../../logger.ts';
-import type { Attributes, FileSystemStats, FileType, MaybePromise, Operations } from '../../vfs/operations.ts';
+import { fromMilliseconds, toMilliseconds } from '../../posix/timestamp.ts';
+import type {
+  AttributeChanges,
+  Attributes,
+  FileSystemStats,
+  FileType,
+  MaybePromise,
+  Operations,
+} from '../../vfs/operations.ts';
 import { errnoFor } from '../errno.ts';
 import { Paths } from './paths.ts';
+import type { ThreadTimes } from './thread-times.ts';
 
-const TYPE_BITS: Readonly<Record<FileType, number>> = { file: 0o100000, directory: 0o040000, symlink: 0o120000 };
+const TYPE_BITS: Readonly<Record<FileType, number>> = {
+  fifo: 0o010000,
+  character: 0o020000,
+  directory: 0o040000,
+  block: 0o060000,
+  file: 0o100000,
+  symlink: 0o120000,
+  socket: 0o140000,
+};
+const TYPE_MASK = 0o170000;
+const PERMISSIONS = 0o7777;
+/** chown(2): leave it as it is. */
+const NO_ID = 0xffff_ffff;
+/** What a descriptor of create(2) may do, it is not told. */
+const READ_WRITE = 2;
 
-export function createHandlers(operations: Operations, logger: Logger): FuseHandlers {
+export function createHandlers(operations: Operations, logger: Logger, times: ThreadTimes): FuseHandlers {
   const paths = new Paths(operations);
 
   /** Runs `work` and replies with its result, or with an errno; without a tick of the event loop where it can. */
@@ -41,7 +64,21 @@ export function createHandlers(operations: Operations, logger: Logger): FuseHand
     return typeof ino === 'number' ? work(ino) : ino.then(work);
   };
 
-  const refuse = (reply: (errno: number) => void): void => reply(errnoFor(new PosixError('EROFS'), '', logger));
+  /** For what has a name. */
+  const at = <T>(path: string, work: (parent: number, name: string) => MaybePromise<T>): MaybePromise<T> => {
+    const { parent, name } = paths.place(path);
+    return typeof parent === 'number' ? work(parent, name) : parent.then((ino) => work(ino, name));
+  };
+
+  /** For what is to get a name. */
+  const toBe: typeof at = (path, work) => at(path, (parent, name) => work(parent, utf8(name)));
+
+  const change = (name: string, path: string, changes: AttributeChanges, reply: (errno: number) => void): void =>
+    answer(
+      name,
+      () => on(path, (ino) => operations.setattr(ino, changes)),
+      (errno) => reply(errno),
+    );
 
   return {
     getattr: (path, reply) =>
@@ -86,37 +123,115 @@ export function createHandlers(operations: Operations, logger: Logger): FuseHand
         () => operations.statfs(),
         (errno, stats) => reply(errno, stats === undefined ? undefined : toStatfs(stats)),
       ),
-    create: (_path, _mode, reply) => refuse(reply),
-    write: (_path, _handle, _buffer, _length, _position, reply) => refuse(reply),
-    truncate: (_path, _size, reply) => refuse(reply),
-    ftruncate: (_path, _handle, _size, reply) => refuse(reply),
-    chmod: (_path, _mode, reply) => refuse(reply),
-    chown: (_path, _uid, _gid, reply) => refuse(reply),
-    utimens: (_path, _atime, _mtime, reply) => refuse(reply),
-    mknod: (_path, _mode, _dev, reply) => refuse(reply),
-    unlink: (_path, reply) => refuse(reply),
-    rename: (_path, _to, reply) => refuse(reply),
-    link: (_path, _to, reply) => refuse(reply),
-    symlink: (_target, _path, reply) => refuse(reply),
-    mkdir: (_path, _mode, reply) => refuse(reply),
-    rmdir: (_path, reply) => refuse(reply),
+    create: (path, mode, reply) =>
+      answer(
+        'create',
+        () => toBe(path, (parent, name) => operations.create(parent, name, mode & PERMISSIONS, READ_WRITE)),
+        (errno, made) => reply(errno, made?.handle),
+      ),
+    write: (_path, handle, buffer, _length, position, reply) =>
+      answer(
+        'write',
+        () => operations.write(handle, buffer, position),
+        (errno, bytes) => reply(errno === 0 ? (bytes ?? 0) : errno),
+      ),
+    flush: (_path, handle, reply) => answer('flush', () => operations.flush(handle), reply),
+    fsync: (_path, dataOnly, handle, reply) => answer('fsync', () => operations.fsync(handle, dataOnly !== 0), reply),
+    fsyncdir: (path, _dataOnly, _handle, reply) =>
+      answer('fsyncdir', () => on(path, (ino) => operations.fsyncdir(ino)), reply),
+    truncate: (path, size, reply) => change('truncate', path, { size }, reply),
+    ftruncate: (path, _handle, size, reply) => change('ftruncate', path, { size }, reply),
+    chmod: (path, mode, reply) => change('chmod', path, { mode: mode & PERMISSIONS }, reply),
+    chown: (path, uid, gid, reply) =>
+      change('chown', path, { ...(uid === NO_ID ? {} : { uid }), ...(gid === NO_ID ? {} : { gid }) }, reply),
+    utimens: (path, atime, mtime, reply) =>
+      change(
+        'utimens',
+        path,
+        { atime: fromMilliseconds(atime), mtime: fromMilliseconds(times.mtime(atime) ?? mtime) },
+        reply,
+      ),
+    mknod: (path, mode, rdev, reply) =>
+      answer(
+        'mknod',
+        () => toBe(path, (parent, name) => operations.mknod(parent, name, typeOf(mode), mode & PERMISSIONS, rdev)),
+        (errno) => reply(errno),
+      ),
+    mkdir: (path, mode, reply) =>
+      answer(
+        'mkdir',
+        () => toBe(path, (parent, name) => operations.mkdir(parent, name, mode & PERMISSIONS)),
+        (errno) => reply(errno),
+      ),
+    symlink: (target, path, reply) =>
+      answer(
+        'symlink',
+        () => toBe(path, (parent, name) => operations.symlink(parent, name, utf8(target))),
+        (errno) => reply(errno),
+      ),
+    link: (path, to, reply) =>
+      answer('link', () => on(path, (ino) => toBe(to, (parent, name) => operations.link(ino, parent, name))), reply),
+    unlink: (path, reply) =>
+      answer(
+        'unlink',
+        () => (paths.unhide(path) ? undefined : at(path, (parent, name) => operations.unlink(parent, name))),
+        (errno) => reply(errno),
+      ),
+    rmdir: (path, reply) => answer('rmdir', () => at(path, (parent, name) => operations.rmdir(parent, name)), reply),
+    rename: (path, to, reply) =>
+      answer(
+        'rename',
+        () =>
+          at(path, (parent, name) =>
+            paths.hides(to)
+              ? hide(parent, name, path, to)
+              : toBe(to, (newParent, newName) => operations.rename(parent, name, newParent, newName)),
+          ),
+        (errno) => reply(errno),
+      ),
   };
+
+  /**
+   * libfuse 2 does not delete a file that is open: it renames it, and deletes it when it is closed. For the vfs that is a
+   * deletion; what is still asked of the file under its new name goes to the inode.
+   */
+  async function hide(parent: number, name: string, path: string, to: string): Promise<void> {
+    const ino = await paths.resolve(path);
+    await operations.unlink(parent, name);
+    paths.hide(to, ino);
+  }
+}
+
+function typeOf(mode: number): FileType {
+  const bits = mode & TYPE_MASK;
+  if (bits === 0) return 'file';
+  const found = Object.entries(TYPE_BITS).find(([, type]) => type === bits);
+  if (found === undefined) throw new PosixError('EINVAL');
+  return found[0] as FileType;
+}
+
+/** What fuse-native could not read as UTF-8 it has put U+FFFD for: two names would become one. */
+function utf8(text: string): string {
+  if (text.includes('\ufffd')) throw new PosixError('EILSEQ');
+  return text;
 }
 
 function toStat(attributes: Attributes): FuseStat {
-  const { type, mode, nlink, uid, gid, size, ino, blocks, atimeMs, mtimeMs, ctimeMs } = attributes;
+  const { type, mode, nlink, uid, gid, rdev, size, ino, blocks, atime, mtime, ctime } = attributes;
   return {
     mode: TYPE_BITS[type] | mode,
     nlink,
     uid,
     gid,
+    rdev,
     size,
     ino,
     blocks,
     blksize: 4096,
-    atime: Math.floor(atimeMs),
-    mtime: Math.floor(mtimeMs),
-    ctime: Math.floor(ctimeMs),
+    // Its times are unsigned.
+    atime: Math.max(0, toMilliseconds(atime)),
+    mtime: Math.max(0, toMilliseconds(mtime)),
+    ctime: Math.max(0, toMilliseconds(ctime)),
   };
 }
 

@@ -1,13 +1,21 @@
-/** libfuse 2 names everything by path; the vfs by inode. Directories that were walked are remembered. */
+/**
+ * libfuse 2 names everything by path; the vfs by inode. Directories that were walked are remembered.
+ *
+ * A *hidden* name is what libfuse gives to an open file that was deleted: `.fuse_hidden` and 16 hexadecimal digits, in the
+ * folder where it was. It is in no directory of the vfs, and leads to the inode until libfuse deletes it.
+ */
 import { PosixError } from '../../errors.ts';
 import { type MaybePromise, type Operations, ROOT_INO } from '../../vfs/operations.ts';
 
 /** Directories remembered. All are forgotten when it is full: filling it again is cheap. */
 const LIMIT = 10_000;
+const HIDDEN = /\/(\.fuse_hidden[0-9a-f]{16})$/;
 
 export class Paths {
   readonly #operations: Pick<Operations, 'lookup' | 'treeVersion'>;
   readonly #directories = new Map<string, number>();
+  /** By name: libfuse gives none twice. */
+  readonly #hidden = new Map<string, number>();
   #version: number;
 
   constructor(operations: Pick<Operations, 'lookup' | 'treeVersion'>) {
@@ -15,16 +23,28 @@ export class Paths {
     this.#version = operations.treeVersion;
   }
 
-  /** `path` is absolute below the mount point, as the kernel writes it. @throws ENOENT, ENOTDIR, ENAMETOOLONG */
+  /**
+   * `path` is absolute below the mount point, as the kernel writes it.
+   * @throws ENOENT, ENOTDIR, ENAMETOOLONG
+   */
   resolve(path: string): MaybePromise<number> {
     if (path === '/') return ROOT_INO;
+    if (this.#hidden.size > 0) {
+      const ino = this.#hidden.get(HIDDEN.exec(path)?.[1] ?? '');
+      if (ino !== undefined) return ino;
+    }
+    const { parent, name } = this.place(path);
+    if (typeof parent === 'number') return this.#operations.lookup(parent, name);
+    return parent.then((ino) => this.#operations.lookup(ino, name));
+  }
+
+  /** The directory of a path, and the name in it, whether it is there or not. @throws ENOENT, ENOTDIR, ENAMETOOLONG */
+  place(path: string): { parent: MaybePromise<number>; name: string } {
     const slash = path.lastIndexOf('/');
     const name = path.slice(slash + 1);
     // The kernel sends longer names, too: a FUSE file system has its own limit. UTF-8 has up to 3 bytes a UTF-16 unit.
     if (name.length > 85 && Buffer.byteLength(name) > 255) throw new PosixError('ENAMETOOLONG');
-    const parent = this.#directory(slash === 0 ? '/' : path.slice(0, slash));
-    if (typeof parent === 'number') return this.#operations.lookup(parent, name);
-    return parent.then((ino) => this.#operations.lookup(ino, name));
+    return { parent: this.#directory(slash === 0 ? '/' : path.slice(0, slash)), name };
   }
 
   #directory(path: string): MaybePromise<number> {
@@ -45,5 +65,20 @@ export class Paths {
     if (this.#directories.size >= LIMIT) this.#directories.clear();
     if (version === this.#operations.treeVersion) this.#directories.set(path, ino);
     return ino;
+  }
+
+  /** Whether a rename to `path` is libfuse's way of deleting an open file. */
+  hides(path: string): boolean {
+    return HIDDEN.test(path);
+  }
+
+  hide(path: string, ino: number): void {
+    const name = HIDDEN.exec(path)?.[1];
+    if (name !== undefined) this.#hidden.set(name, ino);
+  }
+
+  /** libfuse deletes what it has hidden. False for any other name. */
+  unhide(path: string): boolean {
+    return this.#hidden.delete(HIDDEN.exec(path)?.[1] ?? '');
   }
 }

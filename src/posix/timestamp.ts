@@ -1,0 +1,40 @@
+/** Points in time as files have them. */
+
+/** As `struct timespec` has it; `seconds` since the epoch, negative before it. */
+export interface Timestamp {
+  readonly seconds: number;
+  /** 0 to 999,999,999. */
+  readonly nanoseconds: number;
+}
+
+export function fromMilliseconds(ms: number): Timestamp {
+  const seconds = Math.floor(ms / 1000);
+  return { seconds, nanoseconds: Math.min(999_999_999, Math.floor((ms - seconds * 1000) * 1e6)) };
+}
+
+/** Whole milliseconds, rounded down. */
+export function toMilliseconds({ seconds, nanoseconds }: Timestamp): number {
+  return seconds * 1000 + Math.floor(nanoseconds / 1e6);
+}
+
+/** As the `bigint` statistics of Node have it, which alone are exact. */
+export function fromNanoseconds(ns: bigint): Timestamp {
+  const nanoseconds = Number(((ns % 1_000_000_000n) + 1_000_000_000n) % 1_000_000_000n);
+  return { seconds: Number((ns - BigInt(nanoseconds)) / 1_000_000_000n), nanoseconds };
+}
+
+export function later(a: Timestamp, b: Timestamp): Timestamp {
+  return a.seconds > b.seconds || (a.seconds === b.seconds && a.nanoseconds >= b.nanoseconds) ? a : b;
+}
+
+/** The time of day, finer than the milliseconds of `Date.now`, and never more than one of them away from it. */
+export function createClock(): () => Timestamp {
+  let offset = Date.now() - performance.now();
+  return () => {
+    const monotonic = performance.now();
+    const today = Date.now();
+    // The clock was set, or the two have drifted apart.
+    if (Math.abs(monotonic + offset - today) > 1) offset = today - monotonic;
+    return fromMilliseconds(monotonic + offset);
+  };
+}

@@ -1,0 +1,72 @@
+/** The piece maps of entries that are being written to: loaded once each, and recorded before they count. */
+import { countBits } from '../extent/bitfield.ts';
+import { type Database, put, type Write } from './database.ts';
+import { formatEntry, parseEntry, type StoredEntry } from './entry.ts';
+import { EntryPieces } from './entry-pieces.ts';
+import { ENTRIES, entryKey, pieceMapKey } from './key.ts';
+import type { Inode } from './record.ts';
+
+export class Pieces {
+  readonly #db: Database;
+  readonly #loaded = new Map<number, EntryPieces>();
+
+  constructor(db: Database) {
+    this.#db = db;
+  }
+
+  /** Null where there is no such entry. */
+  async of(entry: number): Promise<EntryPieces | null> {
+    const known = this.#loaded.get(entry);
+    if (known !== undefined) return known;
+    for await (const page of this.#db.pages(ENTRIES)) {
+      for (const [, value] of page) {
+        const { id, kind, infoHash, pieceLength, pieceCount } = parseEntry(value);
+        if (id !== entry || kind !== 'mount') continue;
+        const map = this.#db.get(pieceMapKey(infoHash)) ?? Buffer.alloc(Math.ceil(pieceCount / 8));
+        const pieces = this.#loaded.get(entry) ?? new EntryPieces(entry, infoHash, pieceLength, pieceCount, map);
+        this.#loaded.set(entry, pieces);
+        return pieces;
+      }
+    }
+    return null;
+  }
+
+  /** The entries that have been written to since the start. */
+  get loaded(): Iterable<EntryPieces> {
+    return this.#loaded.values();
+  }
+
+  forget(entry: number): void {
+    this.#loaded.delete(entry);
+  }
+
+  /** Takes back what is verified of `[offset, end)`, durably. */
+  async unverify(pieces: EntryPieces, offset: number, end: number): Promise<void> {
+    await this.#db.exclusive(async () => {
+      if (!pieces.hasVerified(offset, end)) return;
+      const map = pieces.without(offset, end);
+      await this.#db.commit(this.recording(pieces, map));
+      pieces.map = map;
+    });
+  }
+
+  /** The same for the whole of an inode that goes, as writes of the batch that takes it. */
+  async unverifying(inode: Inode, length: number): Promise<Write[]> {
+    if (inode.torrentOffset === undefined) return [];
+    const pieces = await this.of(inode.entry);
+    if (pieces === null) return [];
+    const range = [inode.torrentOffset, inode.torrentOffset + length] as const;
+    pieces.noteChange(...range);
+    if (!pieces.hasVerified(...range)) return [];
+    pieces.map = pieces.without(...range);
+    return this.recording(pieces, pieces.map);
+  }
+
+  /** The writes that record `map`; none where the entry has gone. */
+  recording(pieces: EntryPieces, map: Buffer): Write[] {
+    const bytes = this.#db.get(entryKey(pieces.infoHash));
+    if (bytes === undefined) return [];
+    const entry: StoredEntry = { ...parseEntry(bytes), verifiedPieces: countBits(map) };
+    return [put(pieceMapKey(pieces.infoHash), map), put(entryKey(pieces.infoHash), formatEntry(entry))];
+  }
+}
