@@ -138,13 +138,16 @@ export class Discard {
 
   async #commit(work: (step: Step) => Promise<void>): Promise<void> {
     await this.#db.exclusive(async () => {
-      const step: Step = { batch: new Batch(this.#tree, this.#overlay.now()), changed: [] };
+      const step: Step = { batch: new Batch(this.#tree, this.#overlay), changed: [] };
       await work(step);
-      const writes = [...step.batch.finish(), ...(await this.#pieces.unverifyingAll(this.#entry.id, step.changed))];
+      const unverified = await this.#pieces.unverifyingAll(this.#entry.id, step.changed);
+      const writes = [...step.batch.finish(), ...unverified.writes];
       if (writes.length === 0) return;
       await this.#db.commit(writes);
       this.#tree.forget(step.batch.changed);
       for (const ino of step.batch.freed) this.#overlay.freed(ino);
+      for (const after of step.batch.afterwards) after();
+      unverified.recorded();
     });
   }
 
