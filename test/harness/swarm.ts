@@ -10,8 +10,8 @@ import { createClient } from '../../src/clients/create.ts';
 import { connectRtorrent } from '../../src/clients/rtorrent-rpc.ts';
 import { connectTransmission } from '../../src/clients/transmission-rpc.ts';
 import type { ClientDaemon } from './client-daemon.ts';
-import { startRtorrent } from './rtorrent.ts';
-import { startTransmission } from './transmission.ts';
+import { type RtorrentOptions, startRtorrent } from './rtorrent.ts';
+import { startTransmission, type TransmissionOptions } from './transmission.ts';
 
 export type ClientKind = 'rtorrent' | 'transmission';
 
@@ -21,9 +21,12 @@ export interface Member {
   readonly client: TorrentClient;
 }
 
+/** More lines for an rtorrent.rc, more of a settings.json: each kind takes what is for it. */
+export type MemberOptions = Pick<RtorrentOptions, 'rc'> & Pick<TransmissionOptions, 'settings'>;
+
 /** Two members need two addresses. */
-export async function startMember(kind: ClientKind, address: string): Promise<Member> {
-  const daemon = await (kind === 'rtorrent' ? startRtorrent : startTransmission)({ address });
+export async function startMember(kind: ClientKind, address: string, options: MemberOptions = {}): Promise<Member> {
+  const daemon = await (kind === 'rtorrent' ? startRtorrent : startTransmission)({ address, ...options });
   return { kind, daemon, client: createClient({ client: kind, url: daemon.url }) };
 }
 
