@@ -130,7 +130,8 @@ export class Namespace {
   async exchange(a: Place, b: Place): Promise<void> {
     await this.#change(async (batch) => {
       const [one, other] = this.#checkMove(batch, a, b);
-      if (other === undefined) throw new PosixError('ENOENT');
+      if (other === undefined) throw notThere(b.name);
+      if (other.ino === one.ino) return;
       this.#checkMove(batch, b, a);
       this.#arrive(batch, one, a.parent, b);
       this.#arrive(batch, other, b.parent, a);
@@ -156,7 +157,7 @@ export class Namespace {
 
   #mustHave(parent: number, name: string): DirentRecord {
     const dirent = this.#tree.lookup(parent, name);
-    if (dirent === undefined) throw new PosixError('ENOENT');
+    if (dirent === undefined) throw notThere(name);
     return dirent;
   }
 
@@ -322,5 +323,14 @@ function checkName(name: string): void {
   if (name === '' || name === '.' || name === '..' || /[/\0]/.test(name) || /\p{Surrogate}/u.test(name)) {
     throw new PosixError('EINVAL');
   }
-  if (name.length * 3 > NAME_MAX && Buffer.byteLength(name) > NAME_MAX) throw new PosixError('ENAMETOOLONG');
+  if (isTooLong(name)) throw new PosixError('ENAMETOOLONG');
+}
+
+/** What is said of a name that is not in a directory: of one that could not be, that it could not. */
+export function notThere(name: string): PosixError {
+  return new PosixError(isTooLong(name) ? 'ENAMETOOLONG' : 'ENOENT');
+}
+
+function isTooLong(name: string): boolean {
+  return name.length * 3 > NAME_MAX && Buffer.byteLength(name) > NAME_MAX;
 }
