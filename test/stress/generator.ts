@@ -228,13 +228,14 @@ export class Generator {
     const folder = this.#folder();
     switch (random.pick(['name', 'folder', 'below', 'long'])) {
       case 'folder':
-        return this.#below(folder, 'no such folder/a');
+        return this.#below(folder, `missing ${random.between(0, 1e9)}/a`);
       case 'below':
         return this.#below(this.#existing('file') ?? folder, 'below');
       case 'long':
         return this.#below(folder, random.pick(TOO_LONG));
       default:
-        return this.#below(folder, 'no such name');
+        // Where this makes something, it is of another name than all that is missing later.
+        return this.#below(folder, `missing ${random.between(0, 1e9)}`);
     }
   }
 
