@@ -7,7 +7,7 @@
 import { lstat, mkdir, rm } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { dirname } from 'node:path';
-import type { ErrorMessage, NamesRequest } from '../app/control/messages.ts';
+import type { ErrorMessage, NamesRequest, VerificationRequest } from '../app/control/messages.ts';
 import type { StartControlServer } from '../app/mount.ts';
 import type { ServedStore } from '../app/served-store.ts';
 import { AutotorrentError, type ErrorCode, messageOf } from '../errors.ts';
@@ -121,6 +121,20 @@ function routesOf(store: ServedStore): ReadonlyMap<string, Handler> {
       },
     ],
     [
+      'POST /v1/entries/ID/verification',
+      async ({ reply, id }) => send(reply, 200, { since: await store.beginVerification(id) }),
+    ],
+    [
+      'PUT /v1/entries/ID/verification',
+      async ({ request, reply, id }) => {
+        send(reply, 200, await store.endVerification(id, verificationRequest(await jsonOf(request))));
+      },
+    ],
+    [
+      'POST /v1/entries/ID/pool',
+      async ({ reply, id, query }) => send(reply, 200, await store.pool(id, Number(query.get('file') ?? Number.NaN))),
+    ],
+    [
       'POST /v1/shutdown',
       async ({ reply }) => {
         // The reply stays open until the server ends, so that whoever asked can wait for that.
@@ -185,6 +199,16 @@ function namesRequest(value: unknown): NamesRequest {
     throw new AutotorrentError('USAGE', '"names" is no array of paths (arrays of text) or null');
   }
   return { names: names as NamesRequest['names'] };
+}
+
+function verificationRequest(value: unknown): VerificationRequest {
+  const { since, good, bad } = (
+    typeof value === 'object' && value !== null ? value : {}
+  ) as Partial<VerificationRequest>;
+  if (!Number.isSafeInteger(since) || typeof good !== 'string' || typeof bad !== 'string') {
+    throw new AutotorrentError('USAGE', 'a verification has the number "since", and "good" and "bad" in base64');
+  }
+  return { since: since ?? 0, good, bad };
 }
 
 function send(reply: ServerResponse, status: number, value?: unknown): void {

@@ -15,9 +15,10 @@ import { loadLibc } from '../posix/libc.ts';
 import { Store } from '../store/store.ts';
 import { FileSystem } from '../vfs/file-system.ts';
 import { OwnMounts } from '../vfs/own-mounts.ts';
+import { DownloadWatch } from './download-watch.ts';
 import { openLevel } from './open-level.ts';
 import { ServedStore } from './served-store.ts';
-import { statePaths } from './state-paths.ts';
+import { poolPath, statePaths } from './state-paths.ts';
 
 export interface ControlServer {
   /** Ends every connection, and removes the socket. */
@@ -29,6 +30,8 @@ export type StartControlServer = (store: ServedStore, socketPath: string, logger
 export interface MountRequest {
   readonly version: string;
   readonly startControlServer: StartControlServer;
+  /** Arguments of Node with which this program reads the same configuration. */
+  readonly command: readonly string[];
   readonly driver: 'auto' | 'fuse-native';
   /** Undefined: yes where it is possible. */
   readonly allowOther: boolean | undefined;
@@ -61,10 +64,16 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
   try {
     const db = await openStore(config, paths.store);
     undo.push(async () => db.close());
-    const store = await Store.open(db, { logger, statePath: config.statePath });
+    const store = await Store.open(db, { logger, statePath: config.statePath, poolPath: poolPath(config.db) });
     undo.push(async () => store.close());
     const libc = loadLibc(logger);
     const ownMounts = new OwnMounts();
+    const downloads = new DownloadWatch({
+      command: [...request.command, 'verify', '--unverified'],
+      infoHashOf: async (entry) => (await store.entryById(entry))?.infoHash,
+      keepDescriptors: () => libc.keepDescriptors?.(),
+      logger,
+    });
     const fileSystem = new FileSystem({
       store,
       libc,
@@ -72,6 +81,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       statePath: config.statePath,
       owner: config.owner ?? { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 },
       umask: config.umask,
+      onChange: (entry) => downloads.note(entry),
       logger,
     });
     undo.push(async () => fileSystem.close());
@@ -83,6 +93,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       readOnly: request.readOnly,
     });
     undo.push(async () => mount.unmount());
+    undo.push(async () => downloads.close());
     // Where other programs still have files open, the driver's threads outlive the mount, and an ordinary end of the
     // process would tear down what they use.
     process.once('exit', (code) => libc.exitNow?.(code));

@@ -7,6 +7,7 @@ import { AutotorrentError, errnoOf } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { openIndexDatabase } from './open-level.ts';
 import { shownPath } from './shown-path.ts';
+import { poolPath } from './state-paths.ts';
 
 export interface RebuildRequest {
   /** Only these; none: all disks. Relative to `cwd`. */
@@ -32,6 +33,7 @@ export interface RebuildReport extends RebuildProgress {
  */
 export async function rebuildCollection(config: Config, request: RebuildRequest): Promise<RebuildReport> {
   const { logger, signal } = request;
+  const pool = poolPath(config.db);
   if (config.disks.length === 0 && request.paths.length === 0) {
     throw new AutotorrentError('CONFIG', `${config.file} names no disks`, {
       hint: 'add a line such as `disk1 = /data` to its [disks] section',
@@ -42,7 +44,9 @@ export async function rebuildCollection(config: Config, request: RebuildRequest)
   const db = await openIndexDatabase(config, { create: true, logger, signal });
   try {
     const { reused, skipped, ...counts } = await rebuild(db, {
-      disks: config.disks,
+      // What clients have completed supplies other torrents, too.
+      disks: (await exists(pool)) ? [...config.disks, pool] : config.disks,
+      own: [config.statePath, `${config.db}.state`],
       paths: paths.length === 0 ? undefined : paths,
       full: request.full,
       ignoreFiles: config.ignoreFiles,
@@ -63,6 +67,12 @@ export async function rebuildCollection(config: Config, request: RebuildRequest)
     await db.close();
   }
 }
+
+const exists = (path: string): Promise<boolean> =>
+  lstat(path).then(
+    () => true,
+    () => false,
+  );
 
 /** A disk may be away; a path that somebody typed must be there. */
 async function mustExist(path: string): Promise<void> {

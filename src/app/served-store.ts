@@ -12,7 +12,16 @@ import type { Entry } from '../store/entry.ts';
 import type { Store, StoredFile } from '../store/store.ts';
 import type { FileSystem } from '../vfs/file-system.ts';
 import type { OwnMounts } from '../vfs/own-mounts.ts';
-import type { EntryMessage, ExtentMessage, FileMessage, NamesRequest, StatusMessage } from './control/messages.ts';
+import type {
+  EntryMessage,
+  ExtentMessage,
+  FileMessage,
+  NamesRequest,
+  PoolMessage,
+  StatusMessage,
+  VerificationRequest,
+} from './control/messages.ts';
+import { Downloads } from './downloads.ts';
 import { shownPath } from './shown-path.ts';
 
 export interface ServerFacts {
@@ -40,11 +49,13 @@ export class ServedStore {
   readonly #fileSystem: FileSystem;
   readonly #ownMounts: OwnMounts;
   readonly #facts: ServerFacts;
+  readonly #downloads: Downloads;
   /** Begins the server's end. */
   readonly shutdown: () => void;
 
   constructor(parts: ServedStoreParts) {
     this.#store = parts.store;
+    this.#downloads = new Downloads(parts.store);
     this.#fileSystem = parts.fileSystem;
     this.#ownMounts = parts.ownMounts;
     this.#facts = parts.facts;
@@ -86,13 +97,13 @@ export class ServedStore {
   async entries(): Promise<EntryMessage[]> {
     const broken = await this.#brokenEntries();
     const messages: EntryMessage[] = [];
-    for await (const entry of this.#store.entries()) messages.push(this.#message(entry, broken));
+    for await (const entry of this.#store.entries()) messages.push(await this.#message(entry, broken));
     return messages;
   }
 
   /** @throws AutotorrentError('NOT_FOUND'), or ('CONFLICT') where the beginning of an info hash fits several */
   async entry(id: string): Promise<EntryMessage> {
-    return this.#message(await this.#find(id), await this.#brokenEntries());
+    return await this.#message(await this.#find(id), await this.#brokenEntries());
   }
 
   async files(id: string): Promise<AsyncIterable<FileMessage>> {
@@ -126,7 +137,7 @@ export class ServedStore {
             files: reader.files(),
           })
         : await this.#store.createExternal({ ...header, directory, torrentName: torrentNameOf(reader) });
-    return this.#message(entry, new Set());
+    return await this.#message(entry, new Set());
   }
 
   async addNames(id: string, { names }: NamesRequest): Promise<void> {
@@ -143,6 +154,24 @@ export class ServedStore {
 
   async remove(id: string): Promise<void> {
     await this.#store.removeEntry((await this.#find(id)).infoHash);
+  }
+
+  async beginVerification(id: string): Promise<number> {
+    return await this.#store.verificationBegun((await this.#find(id)).infoHash);
+  }
+
+  async endVerification(id: string, { since, good, bad }: VerificationRequest): Promise<EntryMessage> {
+    const { infoHash } = await this.#find(id);
+    const found = { since, good: Buffer.from(good, 'base64'), bad: Buffer.from(bad, 'base64') };
+    return await this.#message(await this.#store.verificationEnded(infoHash, found), await this.#brokenEntries());
+  }
+
+  /** @throws AutotorrentError('NOT_FOUND') for an index that no file has */
+  async pool(id: string, index: number): Promise<PoolMessage> {
+    const { infoHash } = await this.#find(id);
+    const file = await this.#store.file(infoHash, index);
+    if (file === undefined) throw new AutotorrentError('NOT_FOUND', `the entry has no file ${index}`);
+    return (await this.#fileSystem.pool(infoHash, file, [infoHash, ...file.path])) ?? {};
   }
 
   async #find(id: string): Promise<Entry> {
@@ -171,8 +200,8 @@ export class ServedStore {
     return new Set(broken.filter(({ spare }) => spare === undefined).flatMap(({ entries }) => entries));
   }
 
-  #message(entry: Entry, broken: ReadonlySet<string>): EntryMessage {
-    const missing = entry.missingBytes;
+  async #message(entry: Entry, broken: ReadonlySet<string>): Promise<EntryMessage> {
+    const downloaded = await this.#downloads.of(entry);
     return {
       name: entry.name,
       info_hash: entry.infoHash,
@@ -182,8 +211,9 @@ export class ServedStore {
       torrent_name: entry.torrentName,
       created: new Date(entry.createdMs).toISOString(),
       size: entry.totalLength,
-      mapped_bytes: entry.totalLength - missing,
-      missing_bytes: missing,
+      mapped_bytes: entry.totalLength - entry.missingBytes,
+      downloaded_bytes: downloaded,
+      missing_bytes: entry.missingBytes - downloaded,
       files: entry.fileCount,
       pieces: entry.pieceCount,
       verified_pieces: entry.verifiedPieces,
@@ -201,6 +231,7 @@ export class ServedStore {
       path: file.path.join('/'),
       length: file.length,
       status: file.status,
+      state: file.state,
       mode: file.mode,
       extents: file.extents.map((extent) => this.#extentMessage(extent, file.overlayPath)),
     };

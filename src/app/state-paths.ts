@@ -25,3 +25,8 @@ export function statePaths(statePath: string, env: NodeJS.ProcessEnv = process.e
   const socket = Buffer.byteLength(beside) <= SOCKET_PATH_LIMIT ? beside : join(runtime, `autotorrent-${digest}.sock`);
   return { store: join(statePath, 'store'), socket, log: join(statePath, 'server.log') };
 }
+
+/** Where the files that clients completed lie, beside the index that has them as sources: shared by all its stores. */
+export function poolPath(db: string): string {
+  return `${db}.pool`;
+}

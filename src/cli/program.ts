@@ -9,6 +9,7 @@ import { AutotorrentError } from '../errors.ts';
 import { expandPrefixes, hasCommand, settleDryRun, strangeCommand } from './arguments.ts';
 import { type CommandContext, helpEnding, type Wiring } from './command.ts';
 import type { AddFlags } from './commands/add.ts';
+import type { VerifyFlags } from './commands/verify.ts';
 import { EXIT, type ExitCode, exitCodeOf } from './exit-codes.ts';
 import type { OriginalFlags } from './original.ts';
 import { stopOnSignals } from './signals.ts';
@@ -101,7 +102,7 @@ export async function runProgram(args: readonly string[], wiring: Wiring): Promi
 }
 
 /** Commands that a later version has: refused by name. */
-const LATER: ReadonlySet<string> = new Set(['init', 'verify', 'overlay', 'prune', 'unseeded', 'watch', 'doctor']);
+const LATER: ReadonlySet<string> = new Set(['init', 'overlay', 'prune', 'unseeded', 'watch', 'doctor']);
 
 function strangeCommandError(word: string, commands: ReadonlySet<string>): AutotorrentError {
   if (LATER.has(word)) {
@@ -186,6 +187,19 @@ function modernProgram(version: string, choose: (globals: GlobalOptions, run: Ru
   command('show <entry>', "an entry's files, where their bytes come from, and its piece map")
     .addHelpText('after', helpEnding({ examples: ['autotorrent show Some.Release', 'autotorrent show 0123abcd'] }))
     .action((entry: string) => action(async (context) => (await import('./commands/show.ts')).show(context, entry)));
+
+  command('verify [entry...]', 'hash entries (all of them, or just these) and say what does not agree')
+    .option('--unverified', 'hash only the pieces that are not verified yet')
+    .addHelpText(
+      'after',
+      helpEnding({
+        examples: ['autotorrent verify', 'autotorrent verify Some.Release --unverified'],
+        exits: ['3  at least one entry is broken'],
+      }),
+    )
+    .action((entries: string[], flags: VerifyFlags) =>
+      action(async (context) => (await import('./commands/verify.ts')).verify(context, entries, flags)),
+    );
 
   command('remove <entry...>', 'take entries out of the store; their sources stay')
     .option('--from-client', 'remove the torrents from the client, too (their data stays)')

@@ -40,7 +40,7 @@ const OTHER_KINDS: ReadonlyMap<number, string> = new Map([
 export function readFolder(task: FolderTask, context: ReadContext): FolderReading {
   const { path } = task;
   try {
-    if (context.avoid.has(path)) return skipped('autotorrent mount');
+    if (context.avoid.has(path)) return skipped('of autotorrent itself');
     const startedMs = Date.now();
     const stats = task.root ? statSync(pathOf(path)) : lstatSync(pathOf(path));
     if ((stats.mode & S_IFMT) !== S_IFDIR) return skipped('not a folder');
@@ -89,7 +89,7 @@ function listFolder(task: FolderTask, state: FolderState, context: ReadContext):
   for (const name of readdirSync(pathOf(path), { encoding: 'latin1' })) {
     const child = base + name;
     if (context.avoid.size > 0 && context.avoid.has(child)) {
-      context.skip('autotorrent mount', child);
+      context.skip('of autotorrent itself', child);
       continue;
     }
     const stats = lookAt(ascii && isAsciiText(name) ? child : Buffer.from(child, 'latin1'), child, context);

@@ -7,7 +7,7 @@ import { FolderStore } from './folder-store.ts';
 import { NONE } from './folder-table.ts';
 import { GenerationWriter } from './generation-writer.ts';
 import { damaged, IndexDatabase, type IndexState, type LevelDatabase } from './index-database.ts';
-import { currentMountPoints, isInside } from './mounts.ts';
+import { currentMountPoints, isInside, realPath } from './mounts.ts';
 import type { FolderReading, FolderTask } from './read-folder.ts';
 import { rebase, type ScanRoot, scanRoots } from './scan-roots.ts';
 import { WalkPool } from './walk-pool.ts';
@@ -23,6 +23,8 @@ export interface RebuildOptions {
   readonly ignoreFiles?: readonly string[];
   /** Mounts of these types are not touched: `fuse.autotorrent`, where nothing else is said. */
   readonly skipMountTypes?: readonly string[];
+  /** Folders of autotorrent's own that are never read: what lies there is part of a file, or another's already. */
+  readonly own?: readonly string[];
   readonly onProgress?: (progress: RebuildProgress) => void;
   /** Aborted: the index stays as it was, and the signal's reason is thrown. */
   readonly signal?: AbortSignal | undefined;
@@ -135,18 +137,19 @@ class Scan {
   async run(): Promise<RebuildResult> {
     const options = this.#options;
     const mounts = currentMountPoints(options.skipMountTypes ?? ['fuse.autotorrent']);
+    const avoid = [...mounts, ...(options.own ?? []).flatMap((path) => realPath(byteString(path), mounts) ?? [])];
     const roots = scanRoots({
       disks: options.disks.map(byteString),
       paths: options.paths?.map(byteString),
       old: this.#old?.roots ?? [],
-      avoid: mounts,
+      avoid,
       skip: (reason, path) => this.#skip(reason, 1, path),
     });
     const pool = new WalkPool(options.threads ?? Math.min(4, Math.max(2, availableParallelism())), {
       ignoreFiles: options.ignoreFiles ?? [],
       // A root is walked under the name that the user gave it.
       avoid: roots.flatMap((root) =>
-        mounts.filter((mount) => isInside(mount, root.real)).map((mount) => rebase(mount, root.real, root.path)),
+        avoid.filter((path) => isInside(path, root.real)).map((path) => rebase(path, root.real, root.path)),
       ),
       racyMs: options.racyMs ?? 2000,
     });

@@ -74,7 +74,7 @@ function resolved(paths: readonly string[], { avoid, skip }: RootRequest): Resol
   return paths.flatMap((written) => {
     const path = written.length > 1 ? written.replace(/\/+$/, '') || '/' : written;
     const real = realPath(path, avoid);
-    if (real === undefined) skip('autotorrent mount', path);
+    if (real === undefined) skip('of autotorrent itself', path);
     return real === undefined ? [] : [{ path, real }];
   });
 }

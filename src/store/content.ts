@@ -15,7 +15,7 @@ export class Content {
   readonly ino: number;
   readonly torrentOffset: number | undefined;
   readonly entry: number;
-  readonly blocks = new WrittenBlocks();
+  blocks = new WrittenBlocks();
   extents: ExtentMap;
   /** It has an overlay file. */
   overlaid: boolean;
@@ -31,6 +31,8 @@ export class Content {
   users = 0;
   /** The overlay file, once something of it was needed. */
   fd: number | undefined;
+  /** Overlay files that it had before; reads of them may be under way. */
+  readonly #retired: number[] = [];
   /** Null: it is no file of the torrent. Undefined: not looked up yet. */
   pieces: EntryPieces | null | undefined;
 
@@ -88,5 +90,24 @@ export class Content {
     }
     this.size = size;
     this.dirty = true;
+  }
+
+  /** `extents` have all its bytes; what was written over it before counts no more. */
+  becomeMapped(extents: ExtentMap): void {
+    if (this.fd !== undefined) this.#retired.push(this.fd);
+    this.fd = undefined;
+    this.extents = extents;
+    this.blocks = new WrittenBlocks();
+    this.overlaid = false;
+    this.size = extents.length;
+    this.baseEnd = extents.length;
+    this.dirty = false;
+  }
+
+  /** For whoever closes them: nobody uses it any more. */
+  takeDescriptors(): number[] {
+    const taken = [...this.#retired.splice(0), ...(this.fd === undefined ? [] : [this.fd])];
+    this.fd = undefined;
+    return taken;
   }
 }

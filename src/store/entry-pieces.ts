@@ -6,6 +6,14 @@
  */
 import { clearBit, countBits, hasBit, setBit } from '../extent/bitfield.ts';
 
+/** What hashing found. One bit a piece. */
+export interface Verification {
+  /** `EntryPieces.sequence` when it began. */
+  readonly since: number;
+  readonly good: Buffer;
+  readonly bad: Buffer;
+}
+
 export class EntryPieces {
   readonly entry: number;
   readonly infoHash: string;
@@ -57,7 +65,7 @@ export class EntryPieces {
    * The map after a verification that began when `sequence` was `since`: good pieces are set, bad ones are not, and what
    * changed meanwhile stays as it is.
    */
-  after(verification: { readonly since: number; readonly good: Buffer; readonly bad: Buffer }): Buffer {
+  after(verification: Verification): Buffer {
     const map = Buffer.from(this.map);
     for (let piece = 0; piece < this.pieceCount; piece++) {
       if ((this.#changed.get(piece) ?? 0) > verification.since) continue;

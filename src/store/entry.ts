@@ -32,8 +32,10 @@ export interface Entry {
   /** Milliseconds since the epoch. */
   readonly createdMs: number;
   readonly totalLength: number;
-  /** Bytes nobody supplies. */
+  /** Bytes nobody supplied when it was planned. */
   readonly missingBytes: number;
+  /** Those of them that a client has completed since, and that are mapped to the pool now. */
+  readonly pooledBytes?: number;
   readonly fileCount: number;
   readonly pieceCount: number;
   readonly pieceLength: number;

@@ -90,6 +90,7 @@ export const filesOf = (entry: number): KeyRange => beginningWith(withNumbers('F
 export const writtenOf = (ino: number): KeyRange => beginningWith(withNumbers('W', ino));
 export const ENTRIES = beginningWith(Buffer.from('E'));
 export const INTENTS = beginningWith(Buffer.from('B'));
+export const SOURCES = beginningWith(Buffer.from('S'));
 export const OVERLAYS = beginningWith(Buffer.from('O'));
 export const ORPHANS = beginningWith(Buffer.from('Z'));
 export const GARBAGE = beginningWith(Buffer.from('G'));

@@ -4,6 +4,7 @@
 import fs from 'node:fs';
 import { promisify } from 'node:util';
 import { messageOf } from '../errors.ts';
+import type { ExtentMap } from '../extent/extent-map.ts';
 import type { Logger } from '../logger.ts';
 import { createClock, later, type Timestamp } from '../posix/timestamp.ts';
 import { Content } from './content.ts';
@@ -115,8 +116,7 @@ export class Overlay {
   #dropIfUnused(content: Content): void {
     if (content.users > 0 || (content.dirty && !content.gone) || this.#checkpoints.has(content)) return;
     if (this.#contents.get(content.ino) === content) this.#contents.delete(content.ino);
-    if (content.fd !== undefined) fs.closeSync(content.fd);
-    content.fd = undefined;
+    for (const fd of content.takeDescriptors()) fs.closeSync(fd);
   }
 
   /** The overlay file of a content that has one. Throws what the disk says. */
@@ -268,12 +268,23 @@ export class Overlay {
       this.#contents.delete(ino);
       this.#dropIfUnused(content);
     }
+    this.#removeFile(ino);
+  }
+
+  #removeFile(ino: number): void {
     try {
       this.files.remove(ino);
       this.#db.postpone(del(garbageKey(ino)));
     } catch (error) {
       this.#logger.warn(`an overlay file that is not needed could not be deleted: ${messageOf(error)}`);
     }
+  }
+
+  /** All that was written over a file is its base now, and its overlay file goes. */
+  becameMapped(ino: number, extents: ExtentMap): void {
+    const content = this.#contents.get(ino);
+    if (content !== undefined) content.becomeMapped(extents);
+    this.#removeFile(ino);
   }
 
   /** An overlay file that a server noted as garbage and did not get to delete. */

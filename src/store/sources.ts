@@ -7,18 +7,21 @@
 import { createHash } from 'node:crypto';
 import type { PlanSource } from '../plan/plan.ts';
 import { type Database, del, NOTHING, put, type Write } from './database.ts';
-import { identityKey, lastNumber, sourceKey, useKey, userKey, usersOf } from './key.ts';
+import { identityKey, lastNumber, SOURCES, sourceKey, useKey, userKey, usersOf } from './key.ts';
 import { Lru } from './lru.ts';
+import type { PoolFiles } from './pool-files.ts';
 import { decodeSource, encodeSource, Reader, type SourceRecord, Writer } from './record.ts';
 
 const CACHED_SOURCES = 4096;
 
 export class Sources {
   readonly #db: Database;
+  readonly #pool: PoolFiles | undefined;
   readonly #cache = new Lru<number, SourceRecord>(CACHED_SOURCES);
 
-  constructor(db: Database) {
+  constructor(db: Database, pool?: PoolFiles) {
     this.#db = db;
+    this.#pool = pool;
   }
 
   get(id: number): SourceRecord | undefined {
@@ -32,7 +35,9 @@ export class Sources {
   }
 
   /** Ids for a slice of a plan's sources, used by `entry` from now on. Spares come later: they may name later ones. */
-  async add(slice: readonly PlanSource[], entry: number): Promise<number[]> {
+  async add(plan: readonly PlanSource[], entry: number): Promise<number[]> {
+    const slice = [...plan];
+    for (const [i, source] of plan.entries()) slice[i] = (await this.#pool?.share(source)) ?? source;
     return await this.#db.exclusive(async () => {
       const writes: Write[] = [];
       const fresh = new Map<string, number>();
@@ -74,7 +79,8 @@ export class Sources {
   async release(ids: readonly number[], entry: number): Promise<void> {
     await this.#db.exclusive(async () => {
       const writes: Write[] = [];
-      const gone: number[] = [];
+      const gone: SourceRecord[] = [];
+      const ended: number[] = [];
       for (const id of ids) {
         writes.push(del(userKey(id, entry)), del(useKey(entry, id)));
         const users = (await this.#db.first(usersOf(id), 2)).map(([key]) => lastNumber(key));
@@ -82,11 +88,23 @@ export class Sources {
         const source = this.get(id);
         if (source === undefined) continue;
         writes.push(del(sourceKey(id)), del(identityKey(identityOf(source))));
-        gone.push(id);
+        gone.push(source);
+        ended.push(id);
       }
       await this.#db.commit(writes);
-      for (const id of gone) this.#cache.delete(id);
+      for (const id of ended) this.#cache.delete(id);
+      for (const { path } of gone) if (this.#pool?.isOwn(path) === true) await this.#pool.release(path);
     });
+  }
+
+  /** Deletes the store's links to the pool that no source has: of a server that was killed. */
+  async releaseUnused(): Promise<void> {
+    const links = new Set((await this.#pool?.list()) ?? []);
+    if (links.size === 0) return;
+    for await (const page of this.#db.pages(SOURCES)) {
+      for (const [, value] of page) links.delete(decodeSource(value).path.toString());
+    }
+    for (const path of links) await this.#pool?.release(Buffer.from(path));
   }
 
   /** Ids of the entries that use a source. */

@@ -14,18 +14,21 @@
  * - Reads are synchronous and bounded in memory; only listings, which may be long, are asynchronous.
  */
 import { AutotorrentError, messageOf } from '../errors.ts';
-import { type Extent, OVERLAY } from '../extent/extent.ts';
+import { type Extent, GAP, OVERLAY } from '../extent/extent.ts';
+import { ExtentMap } from '../extent/extent-map.ts';
 import type { Logger } from '../logger.ts';
-import type { FileStatus, Plan } from '../plan/plan.ts';
-import type { Timestamp } from '../posix/timestamp.ts';
+import type { FileStatus, Plan, PlanSource } from '../plan/plan.ts';
+import { fromMilliseconds, type Timestamp } from '../posix/timestamp.ts';
 import { type Alias, addAliases } from './aliases.ts';
 import { Creation, type EntryPlan, newFolder } from './creation.ts';
 import { Database, del, put, type StoreLevel, type Write } from './database.ts';
 import { type Entry, formatEntry, parseEntry, type StoredEntry } from './entry.ts';
+import type { Verification } from './entry-pieces.ts';
 import {
   direntKey,
   ENTRIES,
   entryKey,
+  extentsKey,
   fileKey,
   filesOf,
   GARBAGE,
@@ -42,10 +45,13 @@ import { entryNames } from './name.ts';
 import { Namespace, type Uses } from './namespace.ts';
 import { Overlay } from './overlay.ts';
 import { Pieces } from './pieces.ts';
+import { PoolFiles } from './pool-files.ts';
 import {
   type DirentRecord,
   damaged,
   decodeFile,
+  encodeExtents,
+  encodeFile,
   type FileRecord,
   FORMAT,
   FORMAT_WITHOUT_OVERLAY,
@@ -104,10 +110,14 @@ export class Store {
   readonly overlay: Overlay;
   readonly pieces: Pieces;
 
-  private constructor(db: Database, tree: Tree, overlay: Overlay, logger: Logger) {
+  /** Undefined: what clients complete stays in the overlay. */
+  readonly pool: PoolFiles | undefined;
+
+  private constructor(db: Database, tree: Tree, overlay: Overlay, pool: PoolFiles | undefined, logger: Logger) {
     this.#db = db;
     this.#tree = tree;
-    this.#sources = new Sources(db);
+    this.#sources = new Sources(db, pool);
+    this.pool = pool;
     this.#logger = logger;
     this.overlay = overlay;
     this.pieces = new Pieces(db);
@@ -115,12 +125,17 @@ export class Store {
   }
 
   /**
-   * `level` is open, with both encodings `buffer`; the overlay's files lie in the folder `statePath`.
+   * `level` is open, with both encodings `buffer`; the overlay's files lie in the folder `statePath`, what clients have
+   * completed in `poolPath`.
    * Throws AutotorrentError('STORE') for a store of another version, or what the disk says.
    */
   static async open(
     level: StoreLevel,
-    { logger, statePath }: { readonly logger: Logger; readonly statePath: string },
+    {
+      logger,
+      statePath,
+      poolPath,
+    }: { readonly logger: Logger; readonly statePath: string; readonly poolPath?: string },
   ): Promise<Store> {
     const db = new Database(level, ROOT);
     const tree = new Tree(db);
@@ -139,7 +154,8 @@ export class Store {
       );
     }
     const overlay = await Overlay.open(db, tree, statePath, logger);
-    const store = new Store(db, tree, overlay, logger);
+    const pool = poolPath === undefined ? undefined : new PoolFiles(poolPath, statePath);
+    const store = new Store(db, tree, overlay, pool, logger);
     if (format !== FORMAT) {
       const root = format === undefined ? [tree.writing(ROOT, newFolder(overlay.now(), 0, ROOT))] : [];
       await db.commit([put(VERSION_KEY, new Writer().integer(FORMAT).finish()), ...root]);
@@ -285,6 +301,71 @@ export class Store {
     if (entry.kind === 'mount') await this.#cleanUp(entry.id, entry.ino);
   }
 
+  /** What `verificationEnded` needs, from before the entry's files were listed. Throws AutotorrentError('NOT_FOUND'). */
+  async verificationBegun(infoHash: string): Promise<number> {
+    const pieces = await this.pieces.of(this.#mustHave(infoHash).id);
+    return pieces?.sequence ?? 0;
+  }
+
+  /** Records which pieces agreed and which did not; what changed since `since` stays as it is. */
+  async verificationEnded(infoHash: string, verification: Verification): Promise<Entry> {
+    const pieces = await this.pieces.of(this.#mustHave(infoHash).id);
+    if (pieces !== null) {
+      await this.#db.exclusive(async () => {
+        const map = pieces.after(verification);
+        if (map.equals(pieces.map)) return;
+        await this.#db.commit(this.pieces.recording(pieces, map));
+        pieces.map = map;
+      });
+    }
+    return shown(this.#mustHave(infoHash));
+  }
+
+  /** By the id that inodes carry. */
+  async entryById(id: number): Promise<Entry | undefined> {
+    const pieces = await this.pieces.of(id);
+    return pieces === null ? undefined : this.entry(pieces.infoHash);
+  }
+
+  /**
+   * A file whose bytes are all in the pool now is mapped to them. Its overlay file goes; `source` must have the same
+   * bytes. Nobody writes to it meanwhile.
+   */
+  async adopt(infoHash: string, file: StoredFile, source: PlanSource): Promise<void> {
+    const entry = this.#mustHave(infoHash);
+    const [id] = await this.#sources.add([source], entry.id);
+    if (id === undefined) throw new Error('a source was not recorded');
+    await this.#db.exclusive(async () => {
+      const { ino } = file;
+      const inode = this.inode(ino);
+      const key = fileKey(entry.id, file.index);
+      const record = this.#db.get(key);
+      if (inode === undefined || record === undefined) throw new AutotorrentError('NOT_FOUND', 'the file has gone');
+      const planned = decodeFile(record);
+      const old = planned.ino === ino ? undefined : this.inode(planned.ino);
+      const extents = ExtentMap.single(file.length, id);
+      const mapped: Inode = {
+        ...inode,
+        content: 'mapped',
+        size: file.length,
+        baseEnd: file.length,
+        torrentOffset: file.torrentOffset,
+        ...(inode.content === 'plain' ? { mtime: fromMilliseconds(source.mtimeMs) } : {}),
+      };
+      const pooledBytes = (entry.pooledBytes ?? 0) + gapBytes(file.base);
+      await this.#db.commit([
+        ...(await this.overlay.deleting(ino, inode)),
+        ...(old === undefined || old.nlink > 0 ? [] : this.#tree.deleting(planned.ino, old)),
+        this.#tree.writing(ino, mapped),
+        put(extentsKey(ino), encodeExtents(extents)),
+        put(key, encodeFile({ ...planned, ino, status: 'mapped', mode: 'downloaded' })),
+        put(entryKey(infoHash), formatEntry({ ...entry, pooledBytes })),
+      ]);
+      this.#tree.forget([ino, planned.ino]);
+    });
+    this.overlay.becameMapped(file.ino, ExtentMap.single(file.length, id));
+  }
+
   async *entries(): AsyncGenerator<Entry, void, undefined> {
     for await (const page of this.#db.pages(ENTRIES)) {
       for (const [, value] of page) yield shown(parseEntry(value));
@@ -317,6 +398,14 @@ export class Store {
         if (file !== undefined) yield file;
       }
     }
+  }
+
+  /** By its index. Throws AutotorrentError('NOT_FOUND') for an entry that is not there. */
+  async file(infoHash: string, index: number): Promise<StoredFile | undefined> {
+    const entry = this.#mustHave(infoHash);
+    if (!Number.isInteger(index) || index < 0) return undefined;
+    const bytes = this.#db.get(fileKey(entry.id, index));
+    return bytes === undefined ? undefined : await this.#storedFile(entry, index, decodeFile(bytes));
   }
 
   /** Undefined for one that was removed while it was being listed. */
@@ -454,11 +543,17 @@ export class Store {
         for (const [key] of page) if (!this.#closing) await this.names.lastClose(lastNumber(key), nobody);
       }
       for await (const page of this.#db.pages(GARBAGE)) for (const [key] of page) this.overlay.collect(lastNumber(key));
+      await this.#sources.releaseUnused();
       await this.overlay.check(() => this.#closing);
     } catch (error) {
       this.#logger.error(`what an earlier server left could not be cleaned up: ${messageOf(error)}`);
     }
   }
+}
+
+/** Bytes of a file that nobody supplies. */
+export function gapBytes(extents: readonly Extent[]): number {
+  return extents.reduce((sum, { source, length }) => sum + (source === GAP ? length : 0), 0);
 }
 
 function intentTo(entry: number, ino: number): Write {

@@ -10,18 +10,21 @@
  *   source.) The price: a file that is opened again is read again.
  * - The event loop never waits for a source's disk: what the page cache holds is answered at once, the rest by a thread.
  */
-import { close, constants, fsync, statfs, utimesSync } from 'node:fs';
+import { close, constants, fsync, lstat, statfs, utimesSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { PosixError } from '../errors.ts';
 import type { ExtentMap } from '../extent/extent-map.ts';
 import type { Logger } from '../logger.ts';
 import type { Libc } from '../posix/libc.ts';
 import { later, type Timestamp } from '../posix/timestamp.ts';
+import type { Content } from '../store/content.ts';
 import { put } from '../store/database.ts';
 import { overlayKey } from '../store/key.ts';
 import { notThere, type Uses } from '../store/namespace.ts';
+import type { Pooling } from '../store/pool-files.ts';
 import { type Inode, newInode } from '../store/record.ts';
-import type { Store } from '../store/store.ts';
+import type { Store, StoredFile } from '../store/store.ts';
+import { BLOCK_BYTES } from '../store/written-blocks.ts';
 import { OpenFile } from './open-file.ts';
 import {
   type AttributeChanges,
@@ -43,6 +46,7 @@ import { asPosix, Writing } from './writing.ts';
 
 const statfsAsync = promisify(statfs);
 const fsyncAsync = promisify(fsync);
+const lstatAsync = promisify(lstat);
 
 export interface FileSystemOptions {
   readonly store: Store;
@@ -455,11 +459,15 @@ export class FileSystem implements Operations {
     file.users--;
     if (file.users > 0) return undefined;
     this.#files.delete(file.ino);
-    this.#reading.unbind(file);
-    if (file.descriptor !== undefined) close(file.descriptor);
-    if (file.content !== undefined) this.#store.overlay.release(file.content);
+    this.#close(file);
     if (this.#store.inode(file.ino)?.nlink !== 0) return undefined;
     return this.#dooming(async (uses) => await this.#store.names.lastClose(file.ino, uses));
+  }
+
+  #close(file: OpenFile): void {
+    this.#reading.unbind(file);
+    for (const fd of file.takeDescriptors()) close(fd);
+    if (file.content !== undefined) this.#store.overlay.release(file.content);
   }
 
   #handle(handle: number): Handle {
@@ -540,6 +548,31 @@ export class FileSystem implements Operations {
     }
   }
 
+  /**
+   * Puts a file of an entry, of which every byte is in its overlay file and verified, into the pool, and maps it to it.
+   * Whoever has it open goes on. Undefined where it is not so any more, or the store has no pool.
+   */
+  async pool(infoHash: string, file: StoredFile, place: readonly string[]): Promise<Pooling | undefined> {
+    const { pool, overlay } = this.#store;
+    if (pool === undefined) return undefined;
+    return await this.#using(file.ino, async (open) =>
+      open.inTurn(async () => {
+        const { content } = open;
+        if (!isAllOverlay(content ?? this.getattr(file.ino), file.length)) return undefined;
+        if (content !== undefined) await overlay.checkpoint(content);
+        else if (open.descriptor !== undefined) await fsyncAsync(open.descriptor);
+        const path = overlay.files.path(file.ino);
+        const pooling = await pool.take(path, place);
+        if ('kept' in pooling) return pooling;
+        const { dev, ino, size, mtimeMs } = await lstatAsync(pooling.source);
+        const source = { path: Buffer.from(pooling.source), dev, ino, size, mtimeMs, spares: [] };
+        await this.#store.adopt(infoHash, file, source);
+        if (content === undefined) open.becomeMapped(await overlay.acquire(file.ino));
+        return pooling;
+      }),
+    );
+  }
+
   flush(handle: number): void {
     // Nothing is held back: what a write has acknowledged is in the overlay.
     this.#handle(handle);
@@ -609,11 +642,7 @@ export class FileSystem implements Operations {
 
   /** After the unmount: closes what programs left open. */
   close(): void {
-    for (const file of this.#files.values()) {
-      this.#reading.unbind(file);
-      if (file.descriptor !== undefined) close(file.descriptor);
-      if (file.content !== undefined) this.#store.overlay.release(file.content);
-    }
+    for (const file of this.#files.values()) this.#close(file);
     this.#files.clear();
     this.#handles.clear();
     this.#sources.close();
@@ -630,6 +659,14 @@ export class FileSystem implements Operations {
     if (inode === undefined) throw new PosixError('ENOENT');
     return inode;
   }
+}
+
+/** Whether every byte of a file is in its overlay file. */
+function isAllOverlay(file: Content | Attributes, length: number): boolean {
+  if (file.size !== length || length === 0) return false;
+  return (
+    !('blocks' in file) || typeof file.blocks === 'number' || file.blocks.hasAll(0, Math.ceil(length / BLOCK_BYTES))
+  );
 }
 
 function firstSources(extents: ExtentMap | undefined): ReadonlySet<number> {

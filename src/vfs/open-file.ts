@@ -18,6 +18,8 @@ export class OpenFile {
   users = 0;
   /** By source id as the extents name it: the file that serves it, which may be a spare. */
   readonly bound = new Map<number, SourceFile>();
+  /** Of a file that was plain before: reads of it may be under way. */
+  #retired: number | undefined;
   #turns = 0;
   #last: Promise<unknown> = Promise.resolve();
 
@@ -37,5 +39,20 @@ export class OpenFile {
       () => this.#turns--,
     );
     return result;
+  }
+
+  /** A plain file that has become a mapped one. */
+  becomeMapped(content: Content): void {
+    this.#retired = this.descriptor;
+    this.descriptor = undefined;
+    this.content = content;
+  }
+
+  /** For whoever closes them: nobody uses it any more. */
+  takeDescriptors(): number[] {
+    const taken = [this.descriptor, this.#retired].filter((fd) => fd !== undefined);
+    this.descriptor = undefined;
+    this.#retired = undefined;
+    return taken;
   }
 }

@@ -45,8 +45,8 @@ describe('readFolder', () => {
     assert.equal(record(read(top, [mount])).subfolders, 1);
     assert.equal(read(mount, [mount]), 'skipped');
     assert.deepEqual(skipped, [
-      ['autotorrent mount', mount],
-      ['autotorrent mount', mount],
+      ['of autotorrent itself', mount],
+      ['of autotorrent itself', mount],
     ]);
   });
 

@@ -5,11 +5,19 @@
  */
 import { type IncomingMessage, request } from 'node:http';
 import { AutotorrentError, type ErrorCode, errnoOf, messageOf } from '../../errors.ts';
-import type { EntryMessage, FileMessage, NamesRequest, StatusMessage } from './messages.ts';
+import type {
+  EntryMessage,
+  FileMessage,
+  NamesRequest,
+  PoolMessage,
+  StatusMessage,
+  VerificationBegun,
+  VerificationRequest,
+} from './messages.ts';
 
 /** A server that is silent for so long hangs: little that it is asked takes a tenth of it. */
 const TIME_LIMIT_MS = 60_000;
-/** To make or take out an entry of 200,000 files, or to name them, takes minutes where clients read meanwhile. */
+/** To make or take out an entry of 200,000 files takes minutes where clients read meanwhile; so does the last sync. */
 const LONG_LIMIT_MS = 30 * 60_000;
 
 export class ControlClient {
@@ -109,9 +117,23 @@ export class ControlClient {
     await this.#json('DELETE', entryPath(id), undefined, LONG_LIMIT_MS);
   }
 
+  /** What `endVerification` needs, asked before the files are listed. */
+  async beginVerification(id: string): Promise<number> {
+    return ((await this.#json('POST', `${entryPath(id)}/verification`)) as VerificationBegun).since;
+  }
+
+  async endVerification(id: string, found: VerificationRequest): Promise<EntryMessage> {
+    return (await this.#json('PUT', `${entryPath(id)}/verification`, found)) as EntryMessage;
+  }
+
+  /** Puts a file that is whole into the pool. */
+  async pool(id: string, file: number): Promise<PoolMessage> {
+    return (await this.#json('POST', `${entryPath(id)}/pool?file=${file}`)) as PoolMessage;
+  }
+
   /** Resolves when the server has unmounted and closed its store. */
   async shutdown(): Promise<void> {
-    const reply = await this.#request('POST', '/v1/shutdown');
+    const reply = await this.#request('POST', '/v1/shutdown', undefined, undefined, { limitMs: LONG_LIMIT_MS });
     // The server holds the reply open until it ends: a reset is then as good as an end.
     await body(reply).catch(() => undefined);
   }

@@ -12,6 +12,9 @@
  *     PUT    /v1/entries/ID/names        NamesRequest; 204
  *     POST   /v1/entries/ID/added        204
  *     DELETE /v1/entries/ID              204
+ *     POST   /v1/entries/ID/verification VerificationBegun: what `PUT` needs, asked before the files are listed
+ *     PUT    /v1/entries/ID/verification VerificationRequest; EntryMessage
+ *     POST   /v1/entries/ID/pool?file=N  the file at index N, all of it written and verified, to the pool; PoolMessage
  *     POST   /v1/turn                    200 when nobody else adds; the turn ends with the connection
  *     POST   /v1/shutdown                202; the connection ends when the mount has gone
  *
@@ -39,6 +42,8 @@ export interface EntryMessage {
   /** Bytes. */
   readonly size: number;
   readonly mapped_bytes: number;
+  /** Supplied by nobody when it was planned; written by a client and verified since. */
+  readonly downloaded_bytes: number;
   readonly missing_bytes: number;
   readonly files: number;
   readonly pieces: number;
@@ -64,6 +69,8 @@ export interface FileMessage {
   readonly path: string;
   readonly length: number;
   readonly status: 'mapped' | 'resized' | 'partial' | 'missing' | 'pad';
+  /** What clients made of it: `replaced` by a file of theirs. */
+  readonly state: 'present' | 'deleted' | 'replaced';
   /** The scan mode that supplied it. */
   readonly mode: string;
   readonly extents: readonly ExtentMessage[];
@@ -97,4 +104,23 @@ export interface StatusMessage {
 export interface NamesRequest {
   /** By file index: components below the entry's directory; null where the torrent's own name stays. */
   readonly names: readonly (readonly string[] | null)[];
+}
+
+export interface VerificationBegun {
+  /** The number of the last change. */
+  readonly since: number;
+}
+
+export interface VerificationRequest extends VerificationBegun {
+  /** Bitfields of the pieces that agreed, and of those that did not, in base64. */
+  readonly good: string;
+  readonly bad: string;
+}
+
+/** Neither: it is not whole any more. */
+export interface PoolMessage {
+  /** Its place in the pool. */
+  readonly pooled?: string;
+  /** Why it stays where it is. */
+  readonly kept?: string;
 }

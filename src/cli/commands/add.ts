@@ -3,15 +3,15 @@
 import { setFlagsFromString } from 'node:v8';
 import type { AddOutcome, AddWord } from '../../app/add.ts';
 import type { DryRunResult } from '../../app/dry-run.ts';
-import { bytes, duration, percent } from '../../app/quantities.ts';
+import { bytes, percent } from '../../app/quantities.ts';
 import { findTorrents } from '../../app/torrent-files.ts';
 import { AutotorrentError } from '../../errors.ts';
-import type { HashProgress } from '../../hash/hash-pool.ts';
 import { printable } from '../../logger.ts';
 import type { CommandContext } from '../command.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { quoted } from '../format.ts';
-import type { Colour, Terminal } from '../terminal.ts';
+import { hashingProgress } from '../hashing-progress.ts';
+import type { Colour } from '../terminal.ts';
 
 export interface AddFlags {
   readonly dryRun?: string;
@@ -86,18 +86,6 @@ export async function add(context: CommandContext, args: readonly string[], flag
   }
   if (asJson) terminal.printJson(documents);
   return done ? EXIT.done : EXIT.incomplete;
-}
-
-/** What is done, the rate, and the time left. */
-function hashingProgress(terminal: Terminal): (progress: HashProgress) => void {
-  const began = performance.now();
-  return ({ doneBytes, totalBytes }) => {
-    const rate = doneBytes / Math.max((performance.now() - began) / 1000, 0.001);
-    const left = duration((totalBytes - doneBytes) / Math.max(rate, 1));
-    terminal.progress(
-      `hashing: ${bytes(doneBytes)} of ${bytes(totalBytes)}, ${bytes(Math.round(rate))}/s, ${left} left`,
-    );
-  };
 }
 
 /** The sentence behind the name: for `Missing` as the original says it. */

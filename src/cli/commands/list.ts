@@ -9,14 +9,14 @@ export interface ListFlags {
   readonly client: boolean;
 }
 
-const HEADING = ['NAME', 'INFO HASH', 'SIZE', 'MAPPED', 'MISSING', 'CLIENT', 'HEALTH'] as const;
+const HEADING = ['NAME', 'INFO HASH', 'SIZE', 'MAPPED', 'DOWNLOADED', 'MISSING', 'CLIENT', 'HEALTH'] as const;
 
 export async function list(context: CommandContext, flags: ListFlags): Promise<ExitCode> {
   const { terminal } = context;
   const entries = await listEntries(await context.config(), { askClient: flags.client, logger: terminal.logger });
   if (terminal.json) terminal.printJson(entries);
   else if (entries.length === 0) terminal.note('No entries yet: autotorrent add TORRENT… makes them');
-  else terminal.print(table(HEADING, entries.map(row), new Set([2, 3, 4])));
+  else terminal.print(table(HEADING, entries.map(row), new Set([2, 3, 4, 5])));
   return EXIT.done;
 }
 
@@ -26,6 +26,7 @@ function row(entry: ListedEntry): string[] {
     entry.info_hash.slice(0, 8),
     bytes(entry.size),
     percent(entry.mapped_bytes, entry.size),
+    bytes(entry.downloaded_bytes),
     bytes(entry.missing_bytes),
     clientColumn(entry),
     entry.state === 'adding' ? 'adding' : entry.health,

@@ -29,6 +29,7 @@ export async function mount(context: CommandContext, flags: MountFlags): Promise
   await runMount(config, {
     version: wiring.version,
     startControlServer: wiring.startControlServer,
+    command: [wiring.program, '-c', config.file, ...context.clientArgs],
     driver: flags.driver ?? config.driver,
     allowOther: flags.allowOther === true ? true : config.allowOther,
     readOnly: flags.readOnly === true,

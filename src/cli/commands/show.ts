@@ -36,7 +36,8 @@ function heading(entry: EntryMessage, ranges: readonly (readonly [number, number
     printable(
       `  directory  ${entry.directory}${entry.kind === 'external' ? ' (the original folder, unprotected)' : ''}`,
     ),
-    `  size       ${bytes(entry.size)} in ${entry.files} file(s), ${bytes(entry.missing_bytes)} missing`,
+    `  size       ${bytes(entry.size)} in ${entry.files} file(s): ${bytes(entry.mapped_bytes)} mapped, ` +
+      `${bytes(entry.downloaded_bytes)} downloaded, ${bytes(entry.missing_bytes)} missing`,
     `  pieces     ${entry.verified_pieces} verified, ${unverified} not (${how})`,
     ...(ranges.length === 0 ? [] : [`  verified   ${shownRanges(ranges)}`]),
     `  state      ${entry.state}, ${entry.health}, since ${entry.created}`,
@@ -55,12 +56,14 @@ function shownRanges(ranges: readonly (readonly [number, number])[]): string {
 
 function fileLines(file: FileMessage): string[] {
   const how = file.mode === 'none' ? file.status : `${file.status} by ${file.mode}`;
-  return [`  ${file.path}  (${bytes(file.length)}, ${how})`, ...file.extents.map(extentLine)];
+  const state = file.state === 'present' ? '' : `, ${file.state}`;
+  return [`  ${file.path}  (${bytes(file.length)}, ${how}${state})`, ...file.extents.map(extentLine)];
 }
 
 function extentLine(extent: ExtentMessage): string {
   const range = `${extent.offset}–${extent.offset + extent.length}`;
   if (extent.kind === 'zeros') return `    ${range} ← zeros`;
+  if (extent.kind === 'overlay') return `    ${range} ← written, in ${extent.source ?? ''}`;
   if (extent.kind === 'gap') return `    ${range} ← nothing: missing, reads as zeros`;
   return `    ${range} ← ${extent.source ?? ''}${extent.source_offset === 0 ? '' : ` at ${extent.source_offset}`}`;
 }

@@ -1,0 +1,46 @@
+/** `autotorrent verify ENTRY…` */
+import { type VerifiedEntry, verifyEntries } from '../../app/verify.ts';
+import type { CommandContext } from '../command.ts';
+import { EXIT, type ExitCode } from '../exit-codes.ts';
+import { quoted } from '../format.ts';
+import { hashingProgress } from '../hashing-progress.ts';
+
+export interface VerifyFlags {
+  readonly unverified?: boolean;
+}
+
+export async function verify(context: CommandContext, ids: readonly string[], flags: VerifyFlags): Promise<ExitCode> {
+  const { terminal, signal } = context;
+  const results: VerifiedEntry[] = [];
+  const request = {
+    entries: ids,
+    unverified: flags.unverified === true,
+    logger: terminal.logger,
+    signal,
+    onHashing: hashingProgress(terminal),
+  };
+  for await (const result of verifyEntries(await context.config(), request)) {
+    results.push(result);
+    if (!terminal.json) for (const line of lines(result)) terminal.print(line);
+  }
+  if (terminal.json) terminal.printJson(results);
+  return results.some((result) => result.broken) ? EXIT.incomplete : EXIT.done;
+}
+
+function lines(result: VerifiedEntry): string[] {
+  if (result.skipped !== undefined) return [`${quoted(result.name)} was not hashed: ${result.skipped}`];
+  const missing = result.missing_pieces === 0 ? '' : `, ${result.missing_pieces} missing`;
+  const bad = result.bad_pieces.length === 0 ? '' : `, ${result.bad_pieces.length} wrong (${shown(result.bad_pieces)})`;
+  return [
+    `${quoted(result.name)} ${result.verified_pieces} of ${result.pieces} pieces verified${missing}${bad}`,
+    ...result.unreadable.map((why) => `  ${why}`),
+    ...result.pooled.map((path) => `  complete now: ${path}`),
+  ];
+}
+
+const SHOWN = 10;
+
+function shown(pieces: readonly number[]): string {
+  const rest = pieces.length - SHOWN;
+  return `${pieces.slice(0, SHOWN).join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`;
+}
