@@ -81,8 +81,16 @@ export class Generator {
     this.#dentries = this.#model.dentries();
     for (;;) {
       const operation = this.#attempt(this.#chooseName());
-      if (operation !== undefined) return operation;
+      if (operation !== undefined && !this.#isBeyond(operation)) return operation;
     }
+  }
+
+  /** It deletes a folder from which an open file was deleted, where that cannot be. */
+  #isBeyond(operation: Operation): boolean {
+    if (can(this.#limits, 'orphansOfGoneFolders')) return false;
+    const path = operation.do === 'rmdir' ? operation.path : operation.do === 'rename' ? operation.to : undefined;
+    const folder = path === undefined ? undefined : this.#model.at(path);
+    return folder !== undefined && this.#model.holdsOrphans(folder);
   }
 
   #chooseName(): OperationName {

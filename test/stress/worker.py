@@ -234,9 +234,12 @@ def tree(fresh):
             raise OSError(errno.ENOENT, "listed, and not there", path)
         kind = stat.S_IFMT(entry["mode"])
         if kind == stat.S_IFREG:
-            data = content(path)
-            entry["hash"] = hashlib.sha1(data).hexdigest()
-            entry["read"] = len(data)
+            try:
+                data = content(path)
+                entry["hash"] = hashlib.sha1(data).hexdigest()
+                entry["read"] = len(data)
+            except OSError as error:
+                entry["hash"] = errno.errorcode.get(error.errno, str(error.errno))
         elif kind == stat.S_IFLNK:
             entry["target"] = os.readlink(at(path))
         found.append({"path": path, **entry})
