@@ -94,6 +94,14 @@ export class Content {
     this.dirty = true;
   }
 
+  /** Nothing is written over it yet, also where something was before. */
+  begun(): void {
+    this.blocks.clearFrom(0);
+    this.size = this.extents.length;
+    this.baseEnd = this.extents.length;
+    this.dirty = true;
+  }
+
   /** `extents` have all its bytes; what was written over it before counts no more. */
   becomeMapped(extents: ExtentMap): void {
     if (this.fd !== undefined) this.#retired.push(this.fd);

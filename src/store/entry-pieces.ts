@@ -50,9 +50,16 @@ export class EntryPieces {
 
   /** The map without the pieces that have bytes in `[offset, end)`. */
   without(offset: number, end: number): Buffer {
+    return this.withoutAll([[offset, end]]);
+  }
+
+  /** The same for many ranges. */
+  withoutAll(ranges: Iterable<readonly [offset: number, end: number]>): Buffer {
     const map = Buffer.from(this.map);
-    const [first, last] = this.#touched(offset, end);
-    for (let piece = first; piece < last; piece++) if (hasBit(map, piece)) clearBit(map, piece);
+    for (const [offset, end] of ranges) {
+      const [first, last] = this.#touched(offset, end);
+      for (let piece = first; piece < last; piece++) if (hasBit(map, piece)) clearBit(map, piece);
+    }
     return map;
   }
 

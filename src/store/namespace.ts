@@ -260,8 +260,8 @@ export function isOfTorrent(inode: Inode): boolean {
   return inode.type === 'file' && inode.torrentOffset !== undefined;
 }
 
-/** What one call changes. */
-class Batch {
+/** What one batch of writes changes. */
+export class Batch {
   readonly now: Timestamp;
   readonly writes: Write[] = [];
   /** Inodes whose overlay files go once the batch is committed. */
@@ -273,6 +273,8 @@ class Batch {
   readonly #tree: Tree;
   readonly #overlay: Overlay;
   readonly #inodes = new Map<number, Inode | undefined>();
+  /** By parent and name. */
+  readonly #dirents = new Map<string, DirentRecord | undefined>();
 
   constructor(tree: Tree, overlay: Overlay) {
     this.#tree = tree;
@@ -299,6 +301,15 @@ class Batch {
     return inode;
   }
 
+  has(ino: number): boolean {
+    return (this.#inodes.has(ino) ? this.#inodes.get(ino) : this.#tree.inode(ino)) !== undefined;
+  }
+
+  lookup(parent: number, name: string): DirentRecord | undefined {
+    const key = `${parent}/${name}`;
+    return this.#dirents.has(key) ? this.#dirents.get(key) : this.#tree.lookup(parent, name);
+  }
+
   set(ino: number, inode: Inode): void {
     this.#inodes.set(ino, inode);
   }
@@ -309,12 +320,14 @@ class Batch {
   }
 
   link(parent: number, name: string, dirent: { readonly ino: number; readonly type: InodeType }): void {
+    this.#dirents.set(`${parent}/${name}`, dirent);
     this.writes.push(this.#tree.linking(parent, name, dirent));
     this.#changedIn(parent);
   }
 
   unlink(parent: number, name: string): void {
     this.frees = true;
+    this.#dirents.set(`${parent}/${name}`, undefined);
     this.writes.push(del(direntKey(parent, name)));
     this.#changedIn(parent);
   }

@@ -22,6 +22,8 @@ import { fromMilliseconds, type Timestamp } from '../posix/timestamp.ts';
 import { type Alias, addAliases } from './aliases.ts';
 import { Creation, type EntryPlan, newFolder } from './creation.ts';
 import { Database, del, put, type StoreLevel, type Write } from './database.ts';
+import { type Difference, Differences } from './differences.ts';
+import { Discard, type Discarded, type Quiet } from './discard.ts';
 import { type Entry, formatEntry, parseEntry, type StoredEntry } from './entry.ts';
 import type { Verification } from './entry-pieces.ts';
 import {
@@ -61,6 +63,7 @@ import {
   Writer,
 } from './record.ts';
 import { Removal } from './removal.ts';
+import { Selection } from './selection.ts';
 import { Sources } from './sources.ts';
 import { type NamedDirent, ROOT, Tree } from './tree.ts';
 
@@ -69,8 +72,8 @@ export interface StoredFile {
   readonly index: number;
   /** Components below the entry's folder: the torrent's name first. */
   readonly path: readonly string[];
-  /** `replaced`: it was deleted, and a file that a client made has its name now. */
-  readonly state: 'present' | 'deleted' | 'replaced';
+  /** `replaced`: it was deleted, and a file that a client made has its name now. `moved`: it has another name. */
+  readonly state: 'present' | 'moved' | 'deleted' | 'replaced';
   readonly ino: number;
   /** Bytes, as the torrent has it. */
   readonly length: number;
@@ -105,6 +108,8 @@ export class Store {
   /** Resolves when what an earlier crash left has been deleted. Never rejects. */
   recovered: Promise<void> = Promise.resolve();
 
+  readonly #differences: Differences;
+
   /** What clients do to names. */
   readonly names: Namespace;
   readonly overlay: Overlay;
@@ -122,6 +127,7 @@ export class Store {
     this.overlay = overlay;
     this.pieces = new Pieces(db);
     this.names = new Namespace(db, tree, overlay, this.pieces);
+    this.#differences = new Differences(db, tree, overlay);
   }
 
   /**
@@ -277,7 +283,7 @@ export class Store {
     const aliases = names.flatMap((path, index): Alias[] => {
       if (path === undefined) return [];
       const bytes = this.#db.get(fileKey(entry.id, index));
-      if (bytes !== undefined) return [{ path, ino: decodeFile(bytes).ino }];
+      if (bytes !== undefined) return [{ path, index, ino: decodeFile(bytes).ino }];
       throw new AutotorrentError('CLIENT', `the client names file ${index}, which the torrent does not have`);
     });
     await addAliases(this.#db, this.#tree, entry.ino, entry.id, aliases, this.overlay.now());
@@ -372,11 +378,12 @@ export class Store {
         torrentOffset: file.torrentOffset,
         ...(inode.content === 'plain' ? { mtime: fromMilliseconds(source.mtimeMs) } : {}),
       };
+      const adopted = { ...mapped, plannedMtime: mapped.mtime };
       const pooledBytes = (entry.pooledBytes ?? 0) + gapBytes(file.base);
       await this.#db.commit([
         ...(await this.overlay.deleting(ino, inode)),
         ...(old === undefined || old.nlink > 0 ? [] : this.#tree.deleting(planned.ino, old)),
-        this.#tree.writing(ino, mapped),
+        this.#tree.writing(ino, adopted),
         put(extentsKey(ino), encodeExtents(extents)),
         put(key, encodeFile({ ...planned, ino, status: 'mapped', mode: 'downloaded' })),
         put(entryKey(infoHash), formatEntry({ ...entry, pooledBytes })),
@@ -384,6 +391,34 @@ export class Store {
       this.#tree.forget([ino, planned.ino]);
     });
     this.overlay.becameMapped(file.ino, ExtentMap.single(file.length, id));
+  }
+
+  /** How an entry differs from what was planned. Throws AutotorrentError('NOT_FOUND'). */
+  differences(infoHash: string): AsyncIterable<Difference> {
+    const entry = this.#mustHave(infoHash);
+    return entry.kind === 'external' ? nothing() : this.#differences.of(entry);
+  }
+
+  /** The ranges written over a file, in pages. */
+  writtenRanges(ino: number): AsyncIterable<readonly (readonly [offset: number, end: number])[]> {
+    return this.#differences.ranges(ino);
+  }
+
+  /**
+   * Makes an entry, or what of it is `selected` (paths below its folder: of files, as the torrent has them or as they are
+   * named now, and of folders), as planned again. Throws AutotorrentError('NOT_FOUND') for a path at which nothing
+   * differs, ('CONFLICT') where a file is open.
+   */
+  async discard(infoHash: string, selected: readonly string[] | undefined, quiet: Quiet): Promise<Discarded> {
+    const entry = this.#mustHave(infoHash);
+    const selection = selected === undefined ? undefined : new Selection(selected);
+    const differences: Difference[] = [];
+    for await (const difference of this.differences(infoHash)) {
+      if (selection?.takes(difference) !== false) differences.push(difference);
+    }
+    selection?.refuseUnused();
+    const parts = { db: this.#db, tree: this.#tree, overlay: this.overlay, pieces: this.pieces };
+    return await new Discard(parts, entry, quiet, () => this.#treeVersion++).run(differences);
   }
 
   async *entries(): AsyncGenerator<Entry, void, undefined> {
@@ -433,9 +468,10 @@ export class Store {
     const planned = this.inode(record.ino);
     if (planned === undefined) return undefined;
     const deleted = planned.nlink === 0;
-    const there = deleted ? this.#resolve(entry.ino, record.path) : record.ino;
+    const there = this.#resolve(entry.ino, record.path);
     const replaced = deleted && there !== undefined && this.inode(there)?.content === 'plain';
     const ino = replaced ? there : record.ino;
+    const present = there === record.ino ? 'present' : 'moved';
     const base = planned.type === 'file' && planned.content !== 'plain' ? [...this.#tree.extents(record.ino)] : [];
     const last = base.at(-1);
     const extents = deleted && !replaced ? [] : await this.#extentsNow(ino);
@@ -447,7 +483,7 @@ export class Store {
       path: record.path,
       status: record.status,
       mode: record.mode,
-      state: replaced ? 'replaced' : deleted ? 'deleted' : 'present',
+      state: replaced ? 'replaced' : deleted ? 'deleted' : present,
       length: planned.content === 'plain' ? planned.size : last === undefined ? 0 : last.offset + last.length,
       torrentOffset: planned.torrentOffset,
       mtime: this.inode(ino)?.mtime ?? planned.mtime,
@@ -568,6 +604,8 @@ export class Store {
     }
   }
 }
+
+async function* nothing(): AsyncGenerator<never, void, undefined> {}
 
 /** Bytes of a file that nobody supplies. */
 export function gapBytes(extents: readonly Extent[]): number {

@@ -18,6 +18,7 @@ import type { Libc } from '../posix/libc.ts';
 import { later, type Timestamp } from '../posix/timestamp.ts';
 import type { Content } from '../store/content.ts';
 import { put } from '../store/database.ts';
+import type { Quiet } from '../store/discard.ts';
 import { overlayKey } from '../store/key.ts';
 import { notThere, type Uses } from '../store/namespace.ts';
 import type { Pooling } from '../store/pool-files.ts';
@@ -102,6 +103,10 @@ export class FileSystem implements Operations {
   readonly #handles = new Map<number, Handle>();
   /** Inodes whose deletion is being recorded. */
   readonly #doomed = new Set<number>();
+  /** How many calls wait for what they need to open an inode. */
+  readonly #opening = new Map<number, number>();
+  /** Inodes that are being changed by other ways than through the mount: who opens one waits for that. */
+  readonly #held = new Map<number, Promise<void>>();
   #lastHandle = 0;
   #statfs: { readonly at: number; readonly stats: Promise<FileSystemStats> } | undefined;
   readonly #count = { opens: 0, reads: 0, bytesRead: 0, writes: 0, bytesWritten: 0, errors: 0 };
@@ -347,7 +352,7 @@ export class FileSystem implements Operations {
     const doomed: number[] = [];
     try {
       await work({
-        isOpen: (ino) => this.#files.has(ino),
+        isOpen: (ino) => this.#isOpen(ino),
         doom: (ino) => {
           doomed.push(ino);
           this.#doomed.add(ino);
@@ -402,8 +407,32 @@ export class FileSystem implements Operations {
     return this.#lastHandle;
   }
 
+  /** Also when somebody is about to have it open. */
+  #isOpen(ino: number): boolean {
+    return this.#files.has(ino) || this.#opening.has(ino);
+  }
+
+  /** For what changes files from the side (`overlay discard`). */
+  readonly quiet: Quiet = {
+    isOpen: (ino) => this.#isOpen(ino),
+    hold: (inodes) => {
+      let release = (): void => {};
+      const released = new Promise<void>((resolve) => {
+        release = resolve;
+      });
+      for (const ino of inodes) this.#held.set(ino, released);
+      return () => {
+        for (const ino of inodes) if (this.#held.get(ino) === released) this.#held.delete(ino);
+        release();
+      };
+    },
+    changed: (entry) => this.#options.onChange?.(entry),
+  };
+
   /** The open file of an inode, with one user more. @throws ENOENT, EIO */
   #use(ino: number): MaybePromise<OpenFile> {
+    const held = this.#held.get(ino);
+    if (held !== undefined) return held.then(() => this.#use(ino));
     if (this.#doomed.has(ino)) throw new PosixError('ENOENT');
     const known = this.#files.get(ino);
     if (known !== undefined) {
@@ -421,8 +450,19 @@ export class FileSystem implements Operations {
     }
     const content = this.#store.overlay.acquire(ino);
     return content instanceof Promise
-      ? content.then((loaded) => this.#opened(new OpenFile(ino, loaded, undefined)))
+      ? this.#openLoaded(ino, content)
       : this.#opened(new OpenFile(ino, content, undefined));
+  }
+
+  async #openLoaded(ino: number, loading: Promise<Content>): Promise<OpenFile> {
+    this.#opening.set(ino, (this.#opening.get(ino) ?? 0) + 1);
+    try {
+      return this.#opened(new OpenFile(ino, await loading, undefined));
+    } finally {
+      const others = (this.#opening.get(ino) ?? 1) - 1;
+      if (others === 0) this.#opening.delete(ino);
+      else this.#opening.set(ino, others);
+    }
   }
 
   #opened(file: OpenFile): OpenFile {
@@ -435,8 +475,8 @@ export class FileSystem implements Operations {
     }
     const { content } = file;
     try {
-      // Deleted while its blocks were being loaded; a whiteout still has an inode.
-      if ((this.#store.inode(file.ino)?.nlink ?? 0) === 0) throw new PosixError('ENOENT');
+      // Deleted with its entry while its blocks were being loaded. One that lost its last name is open since before that.
+      if (this.#store.inode(file.ino) === undefined) throw new PosixError('ENOENT');
       if (content?.overlaid === true) this.#overlayDescriptor(content);
     } catch (error) {
       this.#close(file);
