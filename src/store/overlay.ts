@@ -306,6 +306,11 @@ export class Overlay {
     this.#removal ??= this.#removeLeaving();
   }
 
+  /** Resolves when the overlay files of what was deleted until now have gone. */
+  async filesGone(): Promise<void> {
+    await this.#removal;
+  }
+
   async #removeLeaving(): Promise<void> {
     while (this.#leaving.size > 0) {
       const deleted = [...this.#leaving];

@@ -418,7 +418,9 @@ export class Store {
     }
     selection?.refuseUnused();
     const parts = { db: this.#db, tree: this.#tree, overlay: this.overlay, pieces: this.pieces };
-    return await new Discard(parts, entry, quiet, () => this.#treeVersion++).run(differences);
+    const discarded = await new Discard(parts, entry, quiet, () => this.#treeVersion++).run(differences);
+    await this.overlay.filesGone();
+    return discarded;
   }
 
   async *entries(): AsyncGenerator<Entry, void, undefined> {
@@ -581,6 +583,7 @@ export class Store {
   async #cleanUp(id: number, ino: number): Promise<void> {
     const removal = new Removal(this.#db, this.#tree, this.#sources, this.overlay, () => this.#closing);
     const done = await removal.run(id, ino);
+    await this.overlay.filesGone();
     this.pieces.forget(id);
     if (done) await this.#db.exclusive(async () => await this.#db.commit([del(intentKey(id))], { needed: true }));
   }
