@@ -33,6 +33,8 @@ export class Namespace {
   readonly #tree: Tree;
   readonly #overlay: Overlay;
   readonly #pieces: Pieces;
+  /** Entries that are being deleted. */
+  readonly #removed = new Set<number>();
   /** Directories that moved or went. */
   #version = 0;
 
@@ -41,6 +43,12 @@ export class Namespace {
     this.#pieces = pieces;
     this.#tree = tree;
     this.#overlay = overlay;
+  }
+
+  /** What is made or moved in an entry that is being deleted would stay for ever. Until the function that it gives is called. */
+  removing(entry: number): () => void {
+    this.#removed.add(entry);
+    return () => this.#removed.delete(entry);
   }
 
   get version(): number {
@@ -58,7 +66,7 @@ export class Namespace {
   ): Promise<number> {
     checkName(name);
     return await this.#change(async (batch) => {
-      const above = batch.directory(parent);
+      const above = this.#target(batch, parent);
       if (this.#tree.lookup(parent, name) !== undefined) throw new PosixError('EEXIST');
       const ino = this.#db.take('ino');
       batch.writes.push(...(prepare?.(ino) ?? []));
@@ -74,7 +82,7 @@ export class Namespace {
   async link(ino: number, { parent, name }: Place): Promise<void> {
     checkName(name);
     await this.#change(async (batch) => {
-      const above = batch.directory(parent);
+      const above = this.#target(batch, parent);
       const inode = batch.inode(ino);
       if (inode.type === 'directory') throw new PosixError('EPERM');
       if (inode.nlink === 0) throw new PosixError('ENOENT');
@@ -157,6 +165,13 @@ export class Namespace {
     });
   }
 
+  /** A directory in which something gets a name. */
+  #target(batch: Batch, ino: number): Inode {
+    const inode = batch.directory(ino);
+    if (this.#removed.has(inode.entry)) throw new PosixError('ENOENT');
+    return inode;
+  }
+
   #mustHave(parent: number, name: string): DirentRecord {
     const dirent = this.#tree.lookup(parent, name);
     if (dirent === undefined) throw notThere(name);
@@ -170,7 +185,7 @@ export class Namespace {
 
   #checkMove(batch: Batch, from: Place, to: Place): [DirentRecord, DirentRecord | undefined] {
     batch.directory(from.parent);
-    const target = batch.directory(to.parent);
+    const target = this.#target(batch, to.parent);
     const moved = this.#mustHave(from.parent, from.name);
     const replaced = this.#tree.lookup(to.parent, to.name);
     this.#refuseEntry(from.parent, moved.ino);

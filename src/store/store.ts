@@ -305,9 +305,10 @@ export class Store {
       await this.#db.commit(writes, { needed: true });
       this.#tree.forget([ROOT]);
       this.#treeVersion++;
-      return entry;
+      return { ...entry, gone: this.names.removing(entry.id) };
     });
     if (entry.kind === 'mount') await this.#cleanUp(entry.id, entry.ino);
+    entry.gone();
   }
 
   /** What `verificationEnded` needs, from before the entry's files were listed. Throws AutotorrentError('NOT_FOUND'). */

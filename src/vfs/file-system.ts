@@ -352,7 +352,7 @@ export class FileSystem implements Operations {
     const doomed: number[] = [];
     try {
       await work({
-        isOpen: (ino) => this.#isOpen(ino),
+        isOpen: (ino) => this.isOpen(ino),
         doom: (ino) => {
           doomed.push(ino);
           this.#doomed.add(ino);
@@ -408,13 +408,13 @@ export class FileSystem implements Operations {
   }
 
   /** Also when somebody is about to have it open. */
-  #isOpen(ino: number): boolean {
+  isOpen(ino: number): boolean {
     return this.#files.has(ino) || this.#opening.has(ino);
   }
 
   /** For what changes files from the side (`overlay discard`). */
   readonly quiet: Quiet = {
-    isOpen: (ino) => this.#isOpen(ino),
+    isOpen: (ino) => this.isOpen(ino),
     hold: (inodes) => {
       let release = (): void => {};
       const released = new Promise<void>((resolve) => {
