@@ -211,7 +211,7 @@ export class Differences {
   #isMade(ino: number, planned: Planned): boolean {
     const inode = this.#tree.inode(ino);
     if (inode === undefined) return false;
-    if (inode.type === 'file') return inode.content === 'plain' && inode.torrentOffset === undefined;
+    if (inode.type === 'file') return inode.content === 'plain';
     return !planned.symlinks.has(ino);
   }
 

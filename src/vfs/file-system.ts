@@ -638,7 +638,7 @@ export class FileSystem implements Operations {
       if (file.content !== undefined) await overlay.checkpoint(file.content);
       else if (file.descriptor !== undefined) {
         await fsyncAsync(file.descriptor);
-        await overlay.files.syncName(file.ino);
+        await overlay.files.syncNames([file.ino]);
       }
       await this.#store.sync();
     } catch (error) {

@@ -398,6 +398,11 @@ describe('writing over a file of the torrent', () => {
       assert.deepEqual(verified(), [0, 1, 5], 'the same bytes');
       await volume.write('T/whole', 'x', 20_000);
       assert.deepEqual(verified(), [0, 5]);
+      const replaced: string[] = [];
+      for await (const { replacedBy } of volume.store.differences(infoHash)) {
+        if (replacedBy !== undefined) replaced.push(replacedBy.at.path.join('/'));
+      }
+      assert.deepEqual(replaced, ['T/whole'], 'it is another file still');
       await volume.truncate('T/whole', 10);
       assert.deepEqual(verified(), [5]);
       await volume.unlink('T/whole');
