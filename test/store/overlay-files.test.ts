@@ -90,11 +90,8 @@ describe('the files of the overlay', () => {
     await until(() => failed);
     await third;
     fails = false;
-    let done = false;
-    const again = files.syncNames([513]).then(() => {
-      done = true;
-    });
-    await until(() => done);
+    const again = files.syncNames([513]).then(() => ended.push(513));
+    await until(() => ended.length === 3);
     await again;
     assert.deepEqual(synced, ['01', 'overlay', '01'], 'what failed is done again');
   });
