@@ -48,6 +48,13 @@ export class EntryPieces {
     return false;
   }
 
+  /** Whether all pieces that have bytes in `[offset, end)` are verified, and none of them is being changed. */
+  areVerified(offset: number, end: number): boolean {
+    const [first, last] = this.#touched(offset, end);
+    for (let piece = first; piece < last; piece++) if (!hasBit(this.map, piece)) return false;
+    return [...this.#underWay].every((range) => range.end <= offset || range.offset >= end);
+  }
+
   /** The map without the pieces that have bytes in `[offset, end)`. */
   without(offset: number, end: number): Buffer {
     return this.withoutAll([[offset, end]]);

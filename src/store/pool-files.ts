@@ -26,7 +26,8 @@ export class PoolFiles {
   }
 
   /**
-   * Puts a file into the pool, as `place` below its folder. It must not be written to any more. Throws what the disk says.
+   * Puts a file into the pool, as `place` below its folder, until `giveBack`. It must not be written to any more once it
+   * is sealed. Throws what the disk says.
    */
   async take(path: string, place: readonly string[]): Promise<Pooling> {
     const pooled = join(this.folder, ...place);
@@ -39,13 +40,23 @@ export class PoolFiles {
       // Another store may have completed the same file: the newer one takes its name; links of the other keep its bytes.
       await linkAgain(path, `${pooled}.new`);
       await rename(`${pooled}.new`, pooled);
-      await chmod(pooled, READ_ONLY);
     } catch (error) {
       await rm(source, { force: true });
       if (errnoOf(error) !== 'EXDEV' && errnoOf(error) !== 'EPERM' && errnoOf(error) !== 'EMLINK') throw error;
       return { kept: `${this.folder} is on another file system than the overlay, or takes no hard links` };
     }
     return { pooled, source };
+  }
+
+  /** The file has become a source. */
+  async seal(pooled: string): Promise<void> {
+    await chmod(pooled, READ_ONLY);
+  }
+
+  /** It has not: it will be written to again. */
+  async giveBack({ pooled, source }: { readonly pooled: string; readonly source: string }): Promise<void> {
+    await rm(pooled, { force: true });
+    await rm(source, { force: true });
   }
 
   /** A source of a plan that lies in the pool, under the store's own link; any other as it is. */

@@ -611,18 +611,31 @@ export class FileSystem implements Operations {
       open.inTurn(async () => {
         const { content } = open;
         if (!isAllOverlay(content ?? this.getattr(file.ino), file.length)) return undefined;
+        // It may have been written to since it was.
+        if (!(await this.#isVerified(file))) return undefined;
         if (content !== undefined) await overlay.checkpoint(content);
         else if (open.descriptor !== undefined) await fsyncAsync(open.descriptor);
         const path = overlay.files.path(file.ino);
         const pooling = await pool.take(path, place);
         if ('kept' in pooling) return pooling;
-        const { dev, ino, size, mtimeMs } = await lstatAsync(pooling.source);
-        const source = { path: Buffer.from(pooling.source), dev, ino, size, mtimeMs, spares: [] };
-        await this.#store.adopt(infoHash, file, source);
+        try {
+          const { dev, ino, size, mtimeMs } = await lstatAsync(pooling.source);
+          const source = { path: Buffer.from(pooling.source), dev, ino, size, mtimeMs, spares: [] };
+          await this.#store.adopt(infoHash, file, source);
+        } catch (error) {
+          await pool.giveBack(pooling);
+          throw error;
+        }
+        await pool.seal(pooling.pooled);
         if (content === undefined) open.becomeMapped(await overlay.acquire(file.ino));
         return pooling;
       }),
     );
+  }
+
+  async #isVerified({ ino, torrentOffset, length }: StoredFile): Promise<boolean> {
+    const pieces = await this.#store.pieces.of(this.#inode(ino).entry);
+    return torrentOffset !== undefined && pieces?.areVerified(torrentOffset, torrentOffset + length) === true;
   }
 
   flush(handle: number): void {

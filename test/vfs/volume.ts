@@ -71,7 +71,7 @@ export class Volume {
   /** What is in `folder`, or a new one with an entry `E`. */
   static async open(folder: string): Promise<Volume> {
     const level = await openLevel(folder);
-    const store = await Store.open(level, { logger: silentLogger, statePath: folder });
+    const store = await Store.open(level, { logger: silentLogger, statePath: folder, poolPath: join(folder, 'pool') });
     const volume = new Volume(folder, level, store);
     if (existsSync(volume.source)) return volume;
     writeFileSync(volume.source, SOURCE);
@@ -106,7 +106,11 @@ export class Volume {
   async restart(): Promise<void> {
     await this.close();
     this.#level = await openLevel(this.folder);
-    this.store = await Store.open(this.#level, { logger: silentLogger, statePath: this.folder });
+    this.store = await Store.open(this.#level, {
+      logger: silentLogger,
+      statePath: this.folder,
+      poolPath: join(this.folder, 'pool'),
+    });
     this.files = this.#serve();
     await this.store.recovered;
   }

@@ -1,0 +1,96 @@
+/** What a client has completed goes to the pool, and is a source from then on. */
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import type { StoredFile } from '../../src/store/store.ts';
+import { temporaryFolder } from '../store/fixture.ts';
+import { BASE, patched, planFor, Volume } from './volume.ts';
+
+const { infoHash } = planFor(import.meta.filename);
+const DATA = Buffer.alloc(20_000, 'downloaded ');
+/** Those of `T/gap`, 40,000 to 60,000, and of its neighbours. */
+const GOOD = Buffer.from([0b0011_0000]);
+
+describe('the pool', () => {
+  let folder: { path: string; remove: () => Promise<void> };
+  let volume: Volume;
+  beforeEach(async () => {
+    folder = await temporaryFolder();
+    volume = await Volume.open(folder.path);
+    await volume.store.recovered;
+  });
+  afterEach(async () => {
+    await volume.close();
+    await folder.remove();
+  });
+
+  const verify = async (): Promise<void> => {
+    const since = await volume.store.verificationBegun(infoHash);
+    await volume.store.verificationEnded(infoHash, { since, good: GOOD, bad: Buffer.alloc(1) });
+  };
+  const file = async (): Promise<StoredFile> => (await volume.store.file(infoHash, 1))!;
+  const pool = async (): Promise<string | undefined> => {
+    const pooling = await volume.files.pool(infoHash, await file(), ['x', 'gap']);
+    return pooling !== undefined && 'pooled' in pooling ? pooling.pooled : undefined;
+  };
+
+  for (const kind of ['written over', 'made anew'] as const) {
+    it(`takes a file that is whole and verified, ${kind}, and whoever has it open goes on`, async () => {
+      if (kind === 'made anew') {
+        await volume.unlink('T/gap');
+        await volume.create('T/gap');
+      }
+      const handle = await volume.open('T/gap');
+      await volume.files.write(handle, DATA, 0);
+      assert.equal(await pool(), undefined, 'it is not verified');
+      await verify();
+      const pooled = await pool();
+      assert.ok(fs.readFileSync(pooled!).equals(DATA));
+      assert.equal(fs.statSync(pooled!).mode & 0o777, 0o444);
+      assert.equal(volume.store.inode(volume.ino('T/gap'))?.content, 'mapped');
+      assert.ok((await volume.readHandle(handle, 20_000)).equals(DATA));
+      // A later write copies over it.
+      await volume.files.write(handle, Buffer.from('other'), 5);
+      await volume.files.release(handle);
+      await volume.restart();
+      assert.ok((await volume.read('T/gap')).equals(patched(DATA, 'other', 5)));
+      assert.ok(fs.readFileSync(pooled!).equals(DATA), 'the pool is as it was');
+    });
+
+    it(`takes none that was written to since it was verified, ${kind}`, async () => {
+      if (kind === 'made anew') {
+        await volume.unlink('T/gap');
+        await volume.create('T/gap');
+      }
+      await volume.write('T/gap', DATA, 0);
+      await verify();
+      const verified = await file();
+      await volume.write('T/gap', 'wrong', 100);
+      const pooling = await volume.files.pool(infoHash, verified, ['x', 'gap']);
+      assert.equal(pooling, undefined);
+      assert.equal(fs.existsSync(join(folder.path, 'pool')), false);
+    });
+  }
+
+  it('gives back what could not be recorded, and the file is what it was', async () => {
+    await volume.write('T/gap', DATA, 0);
+    await verify();
+    const batch = volume.level.batch.bind(volume.level);
+    await volume.store.overlay.checkpointAll();
+    Object.assign(volume.level, {
+      batch: () =>
+        Object.assign(batch(), {
+          write: async () => await Promise.reject(new Error('IO error: No space left on device')),
+        }),
+    });
+    await assert.rejects(pool(), { code: 'ENOSPC' });
+    Object.assign(volume.level, { batch });
+    assert.deepEqual(fs.readdirSync(join(folder.path, 'pooled')), []);
+    assert.equal(fs.existsSync(join(folder.path, 'pool', 'x', 'gap')), false);
+    await volume.write('T/gap', 'goes on', 0);
+    await volume.restart();
+    assert.ok((await volume.read('T/gap')).equals(patched(DATA, 'goes on', 0)));
+    assert.ok((await volume.read('T/whole')).equals(BASE['T/whole']!));
+  });
+});
