@@ -17,8 +17,7 @@ import type { FolderSubject, Subject } from './subject.ts';
 import type { Outcome, Request } from './target.ts';
 
 const EPISODE = 2000;
-const TREE_EVERY = 200;
-const RESTART_EVERY = 1000;
+const TREE_EVERY = 250;
 const TOLD = 30;
 
 export interface Sides {
@@ -92,7 +91,7 @@ export async function episode(sides: Sides, name: string, source: Source): Promi
         differences.push(...(await compareAll(sides)));
       }
       if (differences.length > 0) return { operations, differences };
-      if (operations.length % RESTART_EVERY === 0) {
+      if (operations.length % subject.restartEvery === 0) {
         const after = await restart(sides, model);
         if (after.length > 0) return { operations, differences: after };
       }
