@@ -70,12 +70,14 @@ export class Generator {
     }
   }
 
-  /** It deletes a folder from which an open file was deleted, where that cannot be. */
+  /** It asks for what the target cannot do. */
   #isBeyond(operation: Operation): boolean {
-    if (can(this.#limits, 'orphansOfGoneFolders')) return false;
-    const path = operation.do === 'rmdir' ? operation.path : operation.do === 'rename' ? operation.to : undefined;
-    const folder = path === undefined ? undefined : this.#model.at(path);
-    return folder !== undefined && this.#model.holdsOrphans(folder);
+    if (operation.do !== 'rmdir' && operation.do !== 'rename') return false;
+    const gone = this.#model.at(operation.do === 'rename' ? operation.to : operation.path);
+    if (gone === undefined) return false;
+    if (!can(this.#limits, 'orphansOfGoneFolders') && this.#model.holdsOrphans(gone)) return true;
+    const isItself = operation.do === 'rename' && this.#model.at(operation.path) === gone && gone.handles.size > 0;
+    return isItself && !can(this.#limits, 'renameToItself');
   }
 
   #chooseName(): OperationName {
