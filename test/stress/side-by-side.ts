@@ -73,6 +73,7 @@ function explain({ operations, differences }: Difference, seed: number, { subjec
     `(again: STRESS_SEED=${seed} STRESS_OPS=${operations.length})`,
     ...told,
     ...differences.map((difference) => `! ${shortened(difference)}`),
+    ...(subject.log ?? '').split('\n').slice(-TOLD),
   ].join('\n');
 }
 

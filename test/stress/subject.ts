@@ -11,6 +11,8 @@ export interface Subject {
   readonly limits: Limits;
   /** After so many operations it is ended and started again, and at the end of each episode. */
   readonly restartEvery: number;
+  /** What its server has logged, where there is one. */
+  readonly log?: string;
   /** Shows the fixture under a name of its own, which the target then works in. */
   begin(name: string): Promise<void>;
   /** Ends all handles and the server, and starts it again. */
