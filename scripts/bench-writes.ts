@@ -29,7 +29,7 @@ import { type BenchRow, median } from './bench-row.ts';
 const GIB = 2 ** 30;
 const FILE_BYTES = 256 * MIB;
 const IDENTICAL_BYTES = GIB;
-const ROUNDS = 7;
+const ROUNDS = 9;
 const SMALL = 16_384;
 const RANDOM_WRITES = 8192;
 const RANDOM_READS = 4000;
