@@ -46,12 +46,20 @@ export class Pieces {
     this.#loaded.delete(entry);
   }
 
-  /** Takes back what is verified of `[offset, end)`, durably. */
-  async unverify(pieces: EntryPieces, offset: number, end: number): Promise<void> {
+  /**
+   * Takes back what is verified of `[offset, end)`. With `sync` durably; without, it is on the disk before whatever is
+   * recorded later: enough where a power loss takes back what changes, too.
+   */
+  async unverify(
+    pieces: EntryPieces,
+    offset: number,
+    end: number,
+    { sync }: { readonly sync: boolean },
+  ): Promise<void> {
     await this.#db.exclusive(async () => {
       if (!pieces.hasVerified(offset, end)) return;
       const map = pieces.without(offset, end);
-      await this.#db.commit(this.recording(pieces, map));
+      await this.#db.commit(this.recording(pieces, map), { sync });
       pieces.map = map;
     });
   }
