@@ -7,16 +7,19 @@ import assert from 'node:assert/strict';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import type { EntryMessage, FileMessage } from '../../src/app/control/messages.ts';
 import { parseMetainfo } from '../../src/metainfo/parse.ts';
 import { waitUntil } from '../harness/daemon.ts';
 import { hashTree } from '../harness/hash-tree.ts';
 import { bytesReceived, type ClientKind, exchange } from '../harness/swarm.ts';
-import { overlayRoom } from './partial/overlay.ts';
+import { roomOf, roomTaken } from './partial/overlay.ts';
 import { BLOCK, partialReleases, shownPath, sizeOf } from './partial/releases.ts';
 import { LIMIT_MS, Scene } from './partial/scene.ts';
 
 /** What a file system may need beside the blocks: its own map of a file with many pieces. */
 const ROOM_FOR_MAPS = 4 * BLOCK;
+
+type ShownEntry = EntryMessage & { readonly file_list: readonly FileMessage[] };
 
 interface Case {
   readonly onMount: ClientKind;
@@ -73,6 +76,17 @@ for (const { neighbourBytes, ...roles } of CASES) {
 
     it('are found complete by another check', () => scene.recheck('seeding'));
 
+    it('count as downloaded, and every piece as verified', async () => {
+      let entries: EntryMessage[] = [];
+      const counted = async (): Promise<boolean> => {
+        entries = (await scene.autotorrent.json('list', '--no-client')) as EntryMessage[];
+        return entries.every((entry) => entry.missing_bytes === 0 && entry.verified_pieces === entry.pieces);
+      };
+      await waitUntil('it counts', counted, { limitMs: LIMIT_MS }).catch((cause: unknown) => {
+        throw new Error(JSON.stringify(entries), { cause });
+      });
+    });
+
     it('are complete after a restart of the server', async () => {
       const { client } = scene.mounted;
       for (const hash of scene.hashes) await client.stop(hash);
@@ -87,15 +101,22 @@ for (const { neighbourBytes, ...roles } of CASES) {
 
     it('take the room of what was downloaded, and none for what was there', async () => {
       const { storePath, statePath } = scene.autotorrent;
-      const room = await overlayRoom(statePath);
+      const room = await roomTaken(statePath);
       for (const { release, overlayBytes } of scene.laid) {
-        for (const file of release.files) {
-          const { ino } = await stat(join(storePath, release.name, shownPath(release, file)));
+        const { file_list: files } = (await scene.autotorrent.json('show', release.name)) as ShownEntry;
+        for (const [i, file] of release.files.entries()) {
+          const path = shownPath(release, file);
+          const { ino } = await stat(join(storePath, release.name, path));
+          const extents = files[i]?.extents ?? [];
+          // What was missing as a whole is in the pool by now, and the store has a link to it.
+          const sources = extents.map(({ source }) => source ?? '');
+          const pooled = sources.find((source) => source.startsWith(join(statePath, 'pooled')));
+          assert.equal(pooled !== undefined, file.kept === undefined, path);
           const wanted = overlayBytes.get(file.path.join('/')) ?? 0;
-          const taken = room.get(ino) ?? 0;
+          const taken = pooled === undefined ? (room.get(ino) ?? 0) : await roomOf(pooled);
           const most = wanted === 0 ? 0 : wanted + ROOM_FOR_MAPS;
-          const said = `${release.title}: ${file.path.join('/')}: ${taken}, not ${wanted}`;
-          assert.ok(taken >= wanted && taken <= most, said);
+          assert.ok(taken >= wanted && taken <= most, `${release.title}: ${path}: ${taken}, not ${wanted}`);
+          if (pooled !== undefined) assert.equal(room.get(ino), undefined, `${path} is not in the overlay, too`);
         }
       }
     });
