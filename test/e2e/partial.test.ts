@@ -13,7 +13,7 @@ import { waitUntil } from '../harness/daemon.ts';
 import { hashTree } from '../harness/hash-tree.ts';
 import { bytesReceived, type ClientKind, exchange } from '../harness/swarm.ts';
 import { roomOf, roomTaken } from './partial/overlay.ts';
-import { BLOCK, partialReleases, shownPath, sizeOf } from './partial/releases.ts';
+import { BLOCK, partialReleases, type ReleaseOptions, shownPath, sizeOf } from './partial/releases.ts';
 import { LIMIT_MS, Scene } from './partial/scene.ts';
 
 /** What a file system may need beside the blocks: its own map of a file with many pieces. */
@@ -21,26 +21,38 @@ const ROOM_FOR_MAPS = 4 * BLOCK;
 
 type ShownEntry = EntryMessage & { readonly file_list: readonly FileMessage[] };
 
-interface Case {
+interface Case extends ReleaseOptions {
   readonly onMount: ClientKind;
   readonly complete: ClientKind;
   /** Loopback addresses: 127.0.0.N, N + 1 and N + 2. */
   readonly address: number;
-  /** One of the cases has a large file: what is beside a missing one is usually that. */
-  readonly neighbourBytes: number;
 }
 
 const CASES: readonly Case[] = [
-  { onMount: 'rtorrent', complete: 'transmission', address: 21, neighbourBytes: 100_000_000 },
-  { onMount: 'transmission', complete: 'rtorrent', address: 24, neighbourBytes: 20_000_000 },
+  {
+    onMount: 'rtorrent',
+    complete: 'transmission',
+    address: 21,
+    // Once a large file: what is beside a missing one is usually that.
+    neighbourBytes: 100_000_000,
+    missingName: '03 - Rope.flac',
+  },
+  {
+    onMount: 'transmission',
+    complete: 'rtorrent',
+    address: 24,
+    neighbourBytes: 20_000_000,
+    // It looks for `03 - Rope_ _Live_.flac`.
+    missingName: '03 - Rope: "Live".flac',
+  },
 ];
 
-for (const { neighbourBytes, ...roles } of CASES) {
+for (const { neighbourBytes, missingName, ...roles } of CASES) {
   const { onMount, address } = roles;
   describe(`${onMount} on the mount, with torrents of which something is lacking`, () => {
     let scene: Scene;
     before(async () => {
-      scene = await Scene.make({ ...roles, releases: partialReleases(neighbourBytes) });
+      scene = await Scene.make({ ...roles, releases: partialReleases({ neighbourBytes, missingName }) });
     });
     after(() => scene?.end());
 
