@@ -226,7 +226,7 @@ function discardRequest(value: unknown): DiscardRequest {
   if (!isRequest || !(files === undefined || arePaths)) {
     throw new AutotorrentError('USAGE', 'a discard is an object, "files" an array of paths where not all is meant');
   }
-  return files === undefined ? {} : { files: files as string[] };
+  return files === undefined ? {} : { files };
 }
 
 function send(reply: ServerResponse, status: number, value?: unknown): void {

@@ -208,7 +208,8 @@ export class Namespace {
       return;
     }
     // Whatever takes its place was not verified.
-    if (isOfTorrent(inode)) batch.writes.push(...(await this.#pieces.unverifying(inode, this.#length(ino, inode))));
+    if (inode.type === 'file' && isOfTorrent(inode))
+      batch.writes.push(...(await this.#pieces.unverifying(inode, this.#length(ino, inode))));
     if (uses.isOpen(ino)) {
       batch.set(ino, left);
       batch.writes.push(put(orphanKey(ino), NOTHING));
@@ -227,7 +228,8 @@ export class Namespace {
       batch.freed.push(ino);
     }
     // A whiteout: what is behind it in the collection stays known, so that it can come back.
-    if (isOfTorrent(inode) && inode.content !== 'plain') {
+    if (inode.type === 'symlink' && isOfTorrent(inode)) batch.set(ino, inode);
+    else if (isOfTorrent(inode) && inode.content !== 'plain') {
       const size = this.#tree.extents(ino).length;
       batch.set(ino, { ...inode, content: 'mapped', size, baseEnd: size });
     } else batch.delete(ino, inode);
@@ -249,6 +251,7 @@ export class Namespace {
 
 /** Deleted, such a file is a whiteout. */
 export function isOfTorrent(inode: Inode): boolean {
+  if (inode.type === 'symlink') return inode.plannedMtime !== undefined;
   return inode.type === 'file' && inode.torrentOffset !== undefined;
 }
 

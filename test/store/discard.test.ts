@@ -61,6 +61,8 @@ describe('what differs from what was planned', () => {
           ['T/file too', 'made', 4, 4, 'T/file too'],
           ['T/gap', 'written', DATA.length, DATA.length, ''],
           ['T/gone', 'deleted', DATA.length, 0, ''],
+          ['T/link', 'deleted', 4, 0, ''],
+          ['T/link', 'made', 0, 0, 'T/link'],
           ['T/long', 'written resized', 5 * 4096, 4096, ''],
           ['T/made link', 'made', 0, 0, 'T/made link'],
           ['T/moved', 'made', 12, 12, 'T/moved'],

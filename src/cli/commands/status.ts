@@ -24,7 +24,7 @@ function lines(status: StatusMessage): string[] {
     `reads    ${status.reads} of ${bytes(status.bytes_read)}, ${status.read_errors} failed; ` +
       `${status.opens} opens, ${status.open_handles} open now`,
     `writes   ${status.writes} of ${bytes(status.bytes_written)}; the overlay takes ` +
-      `${status.overlay_bytes === null ? 'what is still being counted' : bytes(status.overlay_bytes)}`,
+      (status.overlay_bytes === null ? 'what is still being counted' : bytes(status.overlay_bytes)),
     ...status.overlay_problems.map(({ path, problem }) => `overlay  ${path}: ${problem}`),
     ...status.broken_entries.map((name) => `broken   ${name}`),
     ...status.broken_sources.map(
