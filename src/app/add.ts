@@ -18,8 +18,10 @@ import type { Config } from '../config/config.ts';
 import { AutotorrentError, explained, messageOf } from '../errors.ts';
 import type { Metainfo } from '../metainfo/metainfo.ts';
 import { encodePlan } from '../plan/codec.ts';
+import type { Plan } from '../plan/plan.ts';
 import type { ControlClient } from './control/control-client.ts';
 import type { EntryMessage } from './control/messages.ts';
+import { bytesToDownload } from './gaps.ts';
 import { openClient } from './open-client.ts';
 import { BATCH, type Planned, type PlanningRequest, planTorrents } from './planning.ts';
 import { bytes } from './quantities.ts';
@@ -168,8 +170,7 @@ class Adder {
     const { metainfo } = torrent;
     const entry = await this.#server.create(encodePlan(plan), originalDirectory);
     try {
-      const missing = plan.missingBytes;
-      const stopped = this.#request.stopped || missing > 0;
+      const { stopped } = this.#request;
       const resume = resumeOf(metainfo, plan, this.#config.fastResume);
       const exists = !(await this.#addToClient(torrent, entry, stopped, resume));
       if (exists) {
@@ -177,13 +178,11 @@ class Adder {
         return outcomeOf(torrent, 'Seeded', 'Already seeded');
       }
       await this.#server.markAdded(metainfo.infoHash);
-      const why =
-        missing > 0
-          ? `, stopped: ${bytes(missing)} missing, and this version's mount takes no downloads yet`
-          : this.#request.stopped
-            ? ', stopped'
-            : '';
-      return outcomeOf(torrent, 'OK', `Torrent added successfully${why}`);
+      return outcomeOf(
+        torrent,
+        'OK',
+        `Torrent added successfully${stopped ? ', stopped' : ''}${lacking(metainfo, plan)}`,
+      );
     } catch (error) {
       await this.#server.remove(metainfo.infoHash);
       throw error;
@@ -192,7 +191,7 @@ class Adder {
 
   async #reAdd(torrent: Parsed, entry: EntryMessage, client: TorrentClient): Promise<AddOutcome> {
     try {
-      const stopped = this.#request.stopped || entry.missing_bytes > 0;
+      const { stopped } = this.#request;
       const added = await this.#addToClient(torrent, entry, stopped, undefined, client);
       return added
         ? outcomeOf(torrent, 'OK', `Torrent added to the client again${stopped ? ', stopped' : ''}`)
@@ -245,6 +244,12 @@ class Adder {
     }
     return outcome;
   }
+}
+
+/** A client takes pieces as wholes: for an .nfo of 4 kB it downloads the 16 MiB of the piece that it lies in. */
+function lacking(metainfo: Metainfo, plan: Plan): string {
+  if (plan.missingBytes === 0) return '';
+  return `; ${bytes(plan.missingBytes)} missing, ${bytes(bytesToDownload(metainfo, plan))} to download`;
 }
 
 function outcomeOf(torrent: ReadTorrent, status: AddWord, reason: string): AddOutcome {

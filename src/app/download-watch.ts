@@ -24,6 +24,11 @@ export interface DownloadWatchOptions {
   readonly command: readonly string[];
   /** Undefined for an entry that has gone. */
   readonly infoHashOf: (entry: number) => Promise<string | undefined>;
+  /**
+   * Called before a child is started: it must not inherit `/dev/fuse`, which would keep the mount of a killed server half
+   * alive, nor the store's files.
+   */
+  readonly keepDescriptors: () => void;
   readonly logger: Logger;
 }
 
@@ -62,9 +67,10 @@ export class DownloadWatch {
   }
 
   async #verify(entry: number): Promise<void> {
-    const { command, infoHashOf, logger } = this.#options;
+    const { command, infoHashOf, keepDescriptors, logger } = this.#options;
     const infoHash = await infoHashOf(entry);
     if (infoHash === undefined || this.#closed || this.#running !== undefined) return;
+    keepDescriptors();
     const child = spawn(process.execPath, [...command, infoHash], { stdio: ['ignore', 'ignore', 'pipe'] });
     this.#running = child;
     let said = '';

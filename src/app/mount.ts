@@ -71,6 +71,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
     const downloads = new DownloadWatch({
       command: [...request.command, 'verify', '--unverified'],
       infoHashOf: async (entry) => (await store.entryById(entry))?.infoHash,
+      keepDescriptors: () => libc.keepDescriptors?.(),
       logger,
     });
     const fileSystem = new FileSystem({

@@ -8,10 +8,10 @@
 import type { AddRequest, FileResume } from '../clients/client.ts';
 import type { Config } from '../config/config.ts';
 import { hasBit, setBit } from '../extent/bitfield.ts';
-import { GAP } from '../extent/extent.ts';
 import type { Metainfo } from '../metainfo/metainfo.ts';
 import { touchedPieces } from '../metainfo/piece-layout.ts';
 import type { Plan } from '../plan/plan.ts';
+import { piecesWithGaps } from './gaps.ts';
 
 /** Undefined: the client is told nothing and checks by itself. */
 export function resumeOf(metainfo: Metainfo, plan: Plan, fastResume: Config['fastResume']): AddRequest['resume'] {
@@ -29,20 +29,7 @@ export function resumeOf(metainfo: Metainfo, plan: Plan, fastResume: Config['fas
     for (let piece = first; piece < first + count; piece++) {
       if (!hasBit(verified, piece) && !hasBit(gaps, piece)) return { state: 'unchecked', mtimeMs };
     }
-    return { state: 'whole', mtimeMs };
+    return { state: 'known', mtimeMs };
   });
-  return { files, verified };
-}
-
-function piecesWithGaps(metainfo: Metainfo, plan: Plan): Buffer {
-  const gaps = Buffer.alloc(Math.ceil(plan.pieceCount / 8));
-  for (const file of metainfo.files) {
-    for (const extent of plan.files[file.index]?.extents ?? []) {
-      if (extent.source !== GAP || extent.length === 0) continue;
-      const first = Math.floor((file.offset + extent.offset) / metainfo.pieceLength);
-      const last = Math.floor((file.offset + extent.offset + extent.length - 1) / metainfo.pieceLength);
-      for (let piece = first; piece <= last; piece++) setBit(gaps, piece);
-    }
-  }
-  return gaps;
+  return { files, verified, gaps };
 }

@@ -29,10 +29,10 @@ export interface TorrentState {
 /** What a client may be told of a file, so that it need not check it. */
 export interface FileResume {
   /**
-   * `whole`: every piece of it was verified. `missing`: a gap, to be downloaded.
-   * `unchecked`: mapped but not verified; the client must check it.
+   * `known`: of every piece of it, it is known that it is right (`verified`) or that it is missing (`gaps`).
+   * `missing`: a gap as a whole, to be downloaded. `unchecked`: mapped but not verified; the client must check it.
    */
-  readonly state: 'whole' | 'missing' | 'unchecked';
+  readonly state: 'known' | 'missing' | 'unchecked';
   /** As stat shows it in the mount, milliseconds. */
   readonly mtimeMs: number;
 }
@@ -44,8 +44,10 @@ export interface AddRequest {
   /** Absent: the client checks everything by itself. One element a file, in the torrent's order. */
   readonly resume?: {
     readonly files: readonly FileResume[];
-    /** One bit a piece, most significant bit first. */
+    /** One bit a piece, most significant bit first: hashed, and right. */
     readonly verified: Buffer;
+    /** The same: some of its bytes are nowhere, it is to be downloaded. */
+    readonly gaps: Buffer;
   };
 }
 

@@ -29,24 +29,30 @@ export function libtorrentResume(
   resume: NonNullable<AddRequest['resume']>,
 ): LibtorrentResume | undefined {
   const { files, pieceCount, pieceLength } = metainfo;
-  if (resume.files.length !== files.length || resume.verified.length !== Math.ceil(pieceCount / 8)) return undefined;
+  const { verified, gaps } = resume;
+  const bytes = Math.ceil(pieceCount / 8);
+  if (resume.files.length !== files.length || verified.length !== bytes || gaps.length !== bytes) return undefined;
 
   const spans = files.map((file) => piecesOf(file, pieceLength));
   const states: FileResume['state'][] = resume.files.map(({ state, mtimeMs }) =>
     // 0 is what a file has that was never written, and what rTorrent takes for "no time".
-    state === 'whole' && !(mtimeMs >= 1000) ? 'unchecked' : state,
+    state === 'known' && !(mtimeMs >= 1000) ? 'unchecked' : state,
   );
-  const bits = Buffer.from(resume.verified);
+  const bits = Buffer.from(verified);
+  // A piece cannot be both: it is not believed then.
+  for (let i = 0; i < bytes; i++) bits[i]! &= ~(gaps[i] ?? 0);
   const distrusted = new Uint8Array(pieceCount);
   const distrust = ([first, end]: PieceRange): void => {
     distrusted.fill(1, first, end);
     for (let piece = first; piece < end; piece++) clearBit(bits, piece);
   };
-  for (const [i, span] of spans.entries()) if (states[i] !== 'whole') distrust(span);
-  // "Whole" with a piece that nobody verified would be downloaded again rather than checked.
+  for (const [i, span] of spans.entries()) if (states[i] !== 'known') distrust(span);
+  // "Known" with a piece that is neither right nor missing would be downloaded again rather than checked.
   const doubtful = spans.map(([first, end], i) => {
-    if (states[i] !== 'whole') return false;
-    for (let piece = first; piece < end; piece++) if (!hasBit(bits, piece) && distrusted[piece] === 0) return true;
+    if (states[i] !== 'known') return false;
+    for (let piece = first; piece < end; piece++) {
+      if (!hasBit(bits, piece) && !hasBit(gaps, piece) && distrusted[piece] === 0) return true;
+    }
     return false;
   });
   for (const [i, span] of spans.entries()) {
@@ -54,7 +60,7 @@ export function libtorrentResume(
     states[i] = 'unchecked';
     distrust(span);
   }
-  if (!states.includes('whole')) return undefined;
+  if (!states.includes('known')) return undefined;
 
   clearSpareBits(bits, pieceCount);
   const total = countBits(bits);
@@ -65,7 +71,7 @@ export function libtorrentResume(
       for (let piece = first; piece < end; piece++) if (hasBit(bits, piece)) completed++;
       const state = states[i];
       const mtime =
-        state === 'whole'
+        state === 'known'
           ? Math.floor((resume.files[i]?.mtimeMs ?? 0) / 1000)
           : state === 'missing'
             ? TO_CREATE

@@ -5,6 +5,8 @@
  * - `load.*` answers 0 whatever becomes of the torrent (garbage, a duplicate, a failing command), and loads it after it
  *   answered. A nonce of ours in a custom field of the torrent says that it is there, and that it is ours.
  * - Only `load.raw` is used: a torrent loaded from a path is tied to it, and `d.erase` then deletes the user's file.
+ * - It writes its session every 20 minutes. One that is killed before that would come back with the torrent stopped, in its
+ *   default directory, and download everything again: the session is saved with every change.
  * - The plain `name` and `path` are used as the bytes they are; `name.utf-8` and `path.utf-8` are ignored.
  */
 import { randomUUID } from 'node:crypto';
@@ -123,12 +125,12 @@ class RtorrentClient implements TorrentClient {
   }
 
   start(infoHash: string): Promise<boolean> {
-    return this.#each(infoHash, ['d.open', 'd.start']);
+    return this.#each(infoHash, ['d.open', 'd.start', 'd.save_full_session']);
   }
 
   /** Closes its files, too: an open torrent keeps them mapped, and a file system under them busy. */
   stop(infoHash: string): Promise<boolean> {
-    return this.#each(infoHash, ['d.stop', 'd.close']);
+    return this.#each(infoHash, ['d.stop', 'd.close', 'd.save_full_session']);
   }
 
   recheck(infoHash: string): Promise<boolean> {
@@ -227,7 +229,10 @@ class RtorrentClient implements TorrentClient {
     });
     const changed = changedNames(endpoint, metainfo, names);
     // Last: what fails before this is found, and taken back, by the mark.
-    await this.#rpc.perTorrent([hash], [{ method: 'd.custom.set', params: [MARK, ''] }]);
+    await this.#rpc.perTorrent(
+      [hash],
+      [{ method: 'd.custom.set', params: [MARK, ''] }, { method: 'd.save_full_session' }],
+    );
     return changed;
   }
 

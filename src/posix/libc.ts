@@ -5,7 +5,7 @@
  * Native code is called with memory addresses: lengths are checked here, before the call.
  */
 
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, openSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type * as KoffiModule from 'koffi';
 import { messageOf } from '../errors.ts';
@@ -17,6 +17,9 @@ const RWF_NOWAIT = 8;
 /** umount2(2). */
 const MNT_DETACH = 2;
 const UMOUNT_NOFOLLOW = 8;
+/** fcntl(2). */
+const F_SETFD = 2;
+const FD_CLOEXEC = 1;
 /** utimensat(2), openat(2). */
 const UTIME_OMIT = 0x3ffffffe;
 const AT_FDCWD = -100;
@@ -34,6 +37,8 @@ export interface Libc {
    * it failed.
    */
   readonly setTimes?: (path: string, atime: Timestamp | undefined, mtime: Timestamp | undefined) => boolean;
+  /** FD_CLOEXEC (fcntl(2)) for all descriptors that are open: children get none of them but those that are handed on. */
+  readonly keepDescriptors?: () => void;
   /** umount2(2), away from the event loop, since it may have to wait for the server that calls it. */
   readonly unmount?: (path: string, lazy: boolean) => Promise<boolean>;
   /**
@@ -60,6 +65,7 @@ export function loadLibc(logger: Logger): Libc {
     return {
       ...cachedRead(koffi, logger),
       ...timeSetter(koffi),
+      keepDescriptors: descriptorKeeper(koffi),
       unmount: unmounter(koffi),
       exitNow: exiter(koffi),
       loadGlobally: (library) => void koffi.load(library, { global: true }),
@@ -115,6 +121,15 @@ function timeSetter(koffi: Koffi): Pick<Libc, 'setTimes'> {
       }
       return utimensat(AT_FDCWD, path, bytes, AT_SYMLINK_NOFOLLOW) === 0;
     },
+  };
+}
+
+function descriptorKeeper(koffi: Koffi): NonNullable<Libc['keepDescriptors']> {
+  const fcntl = koffi.load(null).func('int fcntl(int fd, int command, ...)');
+  return () => {
+    for (const name of readdirSync('/proc/self/fd')) {
+      if (Number(name) > 2) fcntl(Number(name), F_SETFD, 'int', FD_CLOEXEC);
+    }
   };
 }
 

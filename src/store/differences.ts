@@ -211,7 +211,7 @@ export class Differences {
   #isMade(ino: number, planned: Planned): boolean {
     const inode = this.#tree.inode(ino);
     if (inode === undefined) return false;
-    if (inode.type === 'file') return inode.content === 'plain' && inode.torrentOffset === undefined;
+    if (inode.type === 'file') return inode.content === 'plain';
     return !planned.symlinks.has(ino);
   }
 
@@ -226,13 +226,7 @@ export class Differences {
 
   #sizeOf(ino: number): number {
     const inode = this.#tree.inode(ino);
-    if (inode?.type !== 'file') return 0;
-    try {
-      return this.#overlay.files.stat(ino).size;
-    } catch {
-      // It is lost, which `status` tells.
-      return 0;
-    }
+    return inode?.type === 'file' ? this.#overlay.files.sizeOf(ino) : 0;
   }
 
   async #ofSuspect(ino: number, { record, inode, missing, strays, replacedBy }: Suspect): Promise<Difference> {

@@ -138,18 +138,20 @@ export class Discard {
 
   async #commit(work: (step: Step) => Promise<void>): Promise<void> {
     await this.#db.exclusive(async () => {
-      const step: Step = { batch: new Batch(this.#tree, this.#overlay.now()), changed: [] };
+      const step: Step = { batch: new Batch(this.#tree, this.#overlay), changed: [] };
       await work(step);
-      const writes = [...step.batch.finish(), ...(await this.#pieces.unverifyingAll(this.#entry.id, step.changed))];
+      const unverifying = await this.#pieces.unverifyingAll(this.#entry.id, step.changed);
+      const writes = [...step.batch.finish(), ...unverifying.writes];
       if (writes.length === 0) return;
       await this.#db.commit(writes);
       this.#tree.forget(step.batch.changed);
+      unverifying.recorded();
       for (const ino of step.batch.freed) this.#overlay.freed(ino);
     });
   }
 
   /** A file that a client made loses a name, and goes with the last one. */
-  async #deleteMade({ batch }: Step, ino: number, names: readonly Stray[]): Promise<void> {
+  async #deleteMade({ batch, changed }: Step, ino: number, names: readonly Stray[]): Promise<void> {
     for (const { parent, name } of names) {
       const inode = batch.has(ino) ? batch.inode(ino) : undefined;
       if (inode === undefined || batch.lookup(parent, name)?.ino !== ino) continue;
@@ -157,6 +159,11 @@ export class Discard {
       if (inode.nlink > 1) {
         batch.set(ino, { ...inode, nlink: inode.nlink - 1, ctime: batch.now });
         continue;
+      }
+      const { torrentOffset } = inode;
+      // In the place of a file of the torrent it may have been verified.
+      if (torrentOffset !== undefined) {
+        changed.push([torrentOffset, torrentOffset + this.#overlay.files.sizeOf(ino)]);
       }
       const overlay = await this.#overlay.deleting(ino, inode);
       batch.writes.push(...overlay);

@@ -89,9 +89,7 @@ export class Journal {
     bytes.writeUInt32BE(nanoseconds, 31);
     bytes.writeUInt32BE(checksum(bytes), 0);
     // At a place, not at the end: one that was cut short by a full disk is written over by the next.
-    if (fs.writeSync(fd, bytes, 0, RECORD_BYTES, this.#end) !== RECORD_BYTES) {
-      throw new PosixError('ENOSPC', 'there is no room for the journal');
-    }
+    if (fs.writeSync(fd, bytes, 0, RECORD_BYTES, this.#end) !== RECORD_BYTES) throw noRoom();
     this.#end += RECORD_BYTES;
   }
 
@@ -122,9 +120,16 @@ export class Journal {
     header.writeUIntBE(sequence, 24, 6);
     const path = join(this.#folder, `${PREFIX}${sequence}`);
     const fd = fs.openSync(path, 'wx', 0o600);
+    try {
+      if (fs.writeSync(fd, header, 0, HEADER_BYTES, 0) !== HEADER_BYTES) throw noRoom();
+    } catch (error) {
+      // Nobody would believe what followed.
+      fs.closeSync(fd);
+      fs.rmSync(path, { force: true });
+      throw error;
+    }
     this.#fd = fd;
     this.#paths.push(path);
-    fs.writeSync(fd, header, 0, HEADER_BYTES, 0);
     this.#end = HEADER_BYTES;
     return fd;
   }
@@ -159,6 +164,10 @@ function readFile(path: string): JournalFile | undefined {
     else records.push({ kind: 'begin', ino, time });
   }
   return { path, bootId: bytes.subarray(8, 24), sequence: bytes.readUIntBE(24, 6), records };
+}
+
+function noRoom(): PosixError {
+  return new PosixError('ENOSPC', 'there is no room for the journal');
 }
 
 function checksum(record: Buffer): number {

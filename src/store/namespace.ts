@@ -5,7 +5,7 @@
  * batches are not synced (fsync and fsyncdir are what make them last through a power loss). All throw PosixError.
  */
 import { PosixError } from '../errors.ts';
-import type { Timestamp } from '../posix/timestamp.ts';
+import { later, type Timestamp } from '../posix/timestamp.ts';
 import { type Database, del, NOTHING, put, type Write } from './database.ts';
 import { direntKey, direntsOf, linkKey, orphanKey } from './key.ts';
 import type { Overlay } from './overlay.ts';
@@ -130,7 +130,8 @@ export class Namespace {
   async exchange(a: Place, b: Place): Promise<void> {
     await this.#change(async (batch) => {
       const [one, other] = this.#checkMove(batch, a, b);
-      if (other === undefined) throw new PosixError('ENOENT');
+      if (other === undefined) throw notThere(b.name);
+      if (other.ino === one.ino) return;
       this.#checkMove(batch, b, a);
       this.#arrive(batch, one, a.parent, b);
       this.#arrive(batch, other, b.parent, a);
@@ -147,16 +148,17 @@ export class Namespace {
     });
   }
 
-  /** Attributes, as `change` makes them of those that are there. @throws ENOENT */
-  async update(ino: number, change: (inode: Inode) => Inode): Promise<void> {
+  /** Attributes, as `change` makes them of those that are there; `done` before anything else changes. @throws ENOENT */
+  async update(ino: number, change: (inode: Inode) => Inode, done: () => void = () => {}): Promise<void> {
     await this.#change(async (batch) => {
       batch.set(ino, change(batch.inode(ino)));
+      batch.afterwards.push(done);
     });
   }
 
   #mustHave(parent: number, name: string): DirentRecord {
     const dirent = this.#tree.lookup(parent, name);
-    if (dirent === undefined) throw new PosixError('ENOENT');
+    if (dirent === undefined) throw notThere(name);
     return dirent;
   }
 
@@ -186,7 +188,7 @@ export class Namespace {
     batch.link(to.parent, to.name, moved);
     const inode = batch.inode(moved.ino);
     if (moved.type === 'directory') {
-      this.#version++;
+      batch.afterwards.push(() => this.#version++);
       batch.count(from, -1);
       batch.count(to.parent, 1);
       batch.set(moved.ino, { ...inode, parent: to.parent, ctime: batch.now });
@@ -195,7 +197,7 @@ export class Namespace {
 
   async #removeEmpty(batch: Batch, parent: number, ino: number): Promise<void> {
     if ((await this.#db.first(direntsOf(ino), 1)).length > 0) throw new PosixError('ENOTEMPTY');
-    this.#version++;
+    batch.afterwards.push(() => this.#version++);
     batch.delete(ino, batch.inode(ino));
     batch.count(parent, -1);
   }
@@ -208,8 +210,11 @@ export class Namespace {
       return;
     }
     // Whatever takes its place was not verified.
-    if (inode.type === 'file' && isOfTorrent(inode))
-      batch.writes.push(...(await this.#pieces.unverifying(inode, this.#length(ino, inode))));
+    if (inode.type === 'file' && isOfTorrent(inode)) {
+      const { writes, recorded } = await this.#pieces.unverifying(inode, this.#length(ino, inode));
+      batch.writes.push(...writes);
+      batch.afterwards.push(recorded);
+    }
     if (uses.isOpen(ino)) {
       batch.set(ino, left);
       batch.writes.push(put(orphanKey(ino), NOTHING));
@@ -218,7 +223,7 @@ export class Namespace {
 
   /** Of a file of a torrent, as the torrent has it. */
   #length(ino: number, inode: Inode): number {
-    return inode.content === 'plain' ? this.#overlay.files.stat(ino).size : this.#tree.extents(ino).length;
+    return inode.content === 'plain' ? this.#overlay.files.sizeOf(ino) : this.#tree.extents(ino).length;
   }
 
   async #end(batch: Batch, ino: number, inode: Inode, uses: Uses): Promise<void> {
@@ -237,13 +242,14 @@ export class Namespace {
 
   async #change<T>(work: (batch: Batch) => Promise<T>): Promise<T> {
     return await this.#db.exclusive(async () => {
-      const batch = new Batch(this.#tree, this.#overlay.now());
+      const batch = new Batch(this.#tree, this.#overlay);
       const result = await work(batch);
       const writes = batch.finish();
       if (writes.length === 0) return result;
       await this.#db.commit(writes, { sync: false });
       this.#tree.forget(batch.changed);
       for (const ino of batch.freed) this.#overlay.freed(ino);
+      for (const done of batch.afterwards) done();
       return result;
     });
   }
@@ -261,14 +267,18 @@ export class Batch {
   readonly writes: Write[] = [];
   /** Inodes whose overlay files go once the batch is committed. */
   readonly freed: number[] = [];
+  /** What happens once the batch is committed. */
+  readonly afterwards: (() => void)[] = [];
   readonly #tree: Tree;
+  readonly #overlay: Overlay;
   readonly #inodes = new Map<number, Inode | undefined>();
   /** By parent and name. */
   readonly #dirents = new Map<string, DirentRecord | undefined>();
 
-  constructor(tree: Tree, now: Timestamp) {
+  constructor(tree: Tree, overlay: Overlay) {
     this.#tree = tree;
-    this.now = now;
+    this.#overlay = overlay;
+    this.now = overlay.now();
   }
 
   get changed(): Iterable<number> {
@@ -276,9 +286,12 @@ export class Batch {
   }
 
   inode(ino: number): Inode {
-    const inode = this.#inodes.has(ino) ? this.#inodes.get(ino) : this.#tree.inode(ino);
+    const known = this.#inodes.has(ino);
+    const inode = known ? this.#inodes.get(ino) : this.#tree.inode(ino);
     if (inode === undefined) throw new PosixError('ENOENT');
-    return inode;
+    // A ctime that is recorded has to come with the mtime before it: what the journal has is believed if it is later.
+    const open = known ? undefined : this.#overlay.inUse(ino);
+    return open === undefined ? inode : { ...inode, mtime: open.mtime, ctime: later(open.ctime, inode.ctime) };
   }
 
   directory(ino: number): Inode {
@@ -338,5 +351,14 @@ function checkName(name: string): void {
   if (name === '' || name === '.' || name === '..' || /[/\0]/.test(name) || /\p{Surrogate}/u.test(name)) {
     throw new PosixError('EINVAL');
   }
-  if (name.length * 3 > NAME_MAX && Buffer.byteLength(name) > NAME_MAX) throw new PosixError('ENAMETOOLONG');
+  if (isTooLong(name)) throw new PosixError('ENAMETOOLONG');
+}
+
+/** What is said of a name that is not in a directory: of one that could not be, that it could not. */
+export function notThere(name: string): PosixError {
+  return new PosixError(isTooLong(name) ? 'ENAMETOOLONG' : 'ENOENT');
+}
+
+function isTooLong(name: string): boolean {
+  return name.length * 3 > NAME_MAX && Buffer.byteLength(name) > NAME_MAX;
 }

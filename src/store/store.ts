@@ -166,7 +166,10 @@ export class Store {
       const root = format === undefined ? [tree.writing(ROOT, newFolder(overlay.now(), 0, ROOT))] : [];
       await db.commit([put(VERSION_KEY, new Writer().integer(FORMAT).finish()), ...root]);
     }
-    store.recovered = store.#recover();
+    // Before anything is served: what loses its last name from now on is open.
+    const orphans: number[] = [];
+    for await (const page of db.pages(ORPHANS)) orphans.push(...page.map(([key]) => lastNumber(key)));
+    store.recovered = store.#recover(orphans);
     return store;
   }
 
@@ -309,8 +312,25 @@ export class Store {
 
   /** What `verificationEnded` needs, from before the entry's files were listed. Throws AutotorrentError('NOT_FOUND'). */
   async verificationBegun(infoHash: string): Promise<number> {
-    const pieces = await this.pieces.of(this.#mustHave(infoHash).id);
+    const entry = this.#mustHave(infoHash);
+    const pieces = await this.pieces.of(entry.id);
+    await this.#adoptReplacements(entry);
     return pieces?.sequence ?? 0;
+  }
+
+  /** What was verified of a file that has the place of a deleted one is to be taken back when it is written to. */
+  async #adoptReplacements(entry: StoredEntry): Promise<void> {
+    for await (const page of this.#db.pages(filesOf(entry.id))) {
+      for (const [, value] of page) {
+        const { ino, path } = decodeFile(value);
+        const torrentOffset = this.inode(ino)?.torrentOffset;
+        if (torrentOffset === undefined || this.inode(ino)?.nlink !== 0) continue;
+        const there = this.#resolve(entry.ino, path);
+        const inode = there === undefined ? undefined : this.inode(there);
+        if (there === undefined || inode?.content !== 'plain' || inode.torrentOffset === torrentOffset) continue;
+        await this.names.update(there, (inode) => ({ ...inode, torrentOffset }));
+      }
+    }
   }
 
   /** Records which pieces agreed and which did not; what changed since `since` stays as it is. */
@@ -481,7 +501,7 @@ export class Store {
     const inode = this.inode(ino);
     if (inode?.type !== 'file') return [];
     if (inode.content === 'plain') {
-      const { size } = this.overlay.files.stat(ino);
+      const size = this.overlay.files.sizeOf(ino);
       return size === 0 ? [] : [{ offset: 0, length: size, source: OVERLAY, sourceOffset: 0 }];
     }
     const content = await this.overlay.acquire(ino);
@@ -565,7 +585,7 @@ export class Store {
     if (done) await this.#db.exclusive(async () => await this.#db.commit([del(intentKey(id))]));
   }
 
-  async #recover(): Promise<void> {
+  async #recover(orphans: readonly number[]): Promise<void> {
     try {
       for await (const page of this.#db.pages(INTENTS)) {
         for (const [key, value] of page) {
@@ -575,9 +595,7 @@ export class Store {
         }
       }
       const nobody: Uses = { isOpen: () => false, doom() {} };
-      for await (const page of this.#db.pages(ORPHANS)) {
-        for (const [key] of page) if (!this.#closing) await this.names.lastClose(lastNumber(key), nobody);
-      }
+      for (const ino of orphans) if (!this.#closing) await this.names.lastClose(ino, nobody);
       for await (const page of this.#db.pages(GARBAGE)) for (const [key] of page) this.overlay.collect(lastNumber(key));
       await this.#sources.releaseUnused();
       await this.overlay.check(() => this.#closing);

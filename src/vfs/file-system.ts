@@ -13,7 +13,6 @@
 import { close, constants, fsync, lstat, statfs, utimesSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { PosixError } from '../errors.ts';
-import type { ExtentMap } from '../extent/extent-map.ts';
 import type { Logger } from '../logger.ts';
 import type { Libc } from '../posix/libc.ts';
 import { later, type Timestamp } from '../posix/timestamp.ts';
@@ -21,7 +20,7 @@ import type { Content } from '../store/content.ts';
 import { put } from '../store/database.ts';
 import type { Quiet } from '../store/discard.ts';
 import { overlayKey } from '../store/key.ts';
-import type { Uses } from '../store/namespace.ts';
+import { notThere, type Uses } from '../store/namespace.ts';
 import type { Pooling } from '../store/pool-files.ts';
 import { type Inode, newInode } from '../store/record.ts';
 import type { Store, StoredFile } from '../store/store.ts';
@@ -128,7 +127,7 @@ export class FileSystem implements Operations {
   lookup(parent: number, name: string): number {
     const dirent = this.#store.lookup(parent, name);
     if (dirent !== undefined) return dirent.ino;
-    throw new PosixError(this.#inode(parent).type === 'directory' ? 'ENOENT' : 'ENOTDIR');
+    throw this.#inode(parent).type === 'directory' ? notThere(name) : new PosixError('ENOTDIR');
   }
 
   getattr(ino: number): Attributes {
@@ -192,7 +191,7 @@ export class FileSystem implements Operations {
     const now = this.#store.overlay.now();
     const times = { atime: atime === 'now' ? now : atime, mtime: mtime === 'now' ? now : mtime };
     const { content } = this.#inode(ino);
-    await this.#store.names.update(ino, (inode) => {
+    const change = (inode: Inode): Inode => {
       const owner = inode.owner ?? this.#options.owner;
       const exact = mode !== undefined || uid !== undefined || gid !== undefined;
       const shown = inode.owner === undefined ? inode.mode & ~this.#options.umask : inode.mode;
@@ -203,13 +202,15 @@ export class FileSystem implements Operations {
         mtime: times.mtime ?? inode.mtime,
         ctime: now,
       };
+    };
+    await this.#store.names.update(ino, change, () => {
+      const open = this.#store.overlay.inUse(ino);
+      if (open === undefined) return;
+      open.mtime = times.mtime ?? open.mtime;
+      open.ctime = now;
     });
     const { type } = this.#inode(ino);
     if (type === 'file' && content === 'plain') this.#setPlainTimes(ino, times.atime, times.mtime);
-    const open = this.#store.overlay.inUse(ino);
-    if (open === undefined) return;
-    open.mtime = times.mtime ?? open.mtime;
-    open.ctime = now;
   }
 
   #setPlainTimes(ino: number, atime: Timestamp | undefined, mtime: Timestamp | undefined): void {
@@ -289,7 +290,7 @@ export class FileSystem implements Operations {
       return file;
     } catch (error) {
       if (made.fd !== undefined) close(made.fd);
-      if (made.ino !== undefined) files.remove(made.ino);
+      if (made.ino !== undefined) await files.remove(made.ino).catch(() => {});
       throw this.#counted(error);
     }
   }
@@ -369,7 +370,7 @@ export class FileSystem implements Operations {
     this.#count.opens++;
     const file = this.#use(ino);
     if ((flags & constants.O_TRUNC) !== 0 || file instanceof Promise) return this.#openWaiting(file, flags);
-    const sources = content === 'plain' ? undefined : firstSources(file.content?.extents);
+    const sources = content === 'plain' ? undefined : firstSources(file.content);
     return sources === undefined || sources.size === 0
       ? this.#register(file, flags)
       : this.#openChecked(file, sources, flags);
@@ -385,7 +386,7 @@ export class FileSystem implements Operations {
         throw this.#counted(error);
       }
     }
-    return await this.#openChecked(file, firstSources(file.content?.extents), flags);
+    return await this.#openChecked(file, firstSources(file.content), flags);
   }
 
   async #openChecked(file: OpenFile, sources: ReadonlySet<number>, flags: number): Promise<number> {
@@ -472,15 +473,26 @@ export class FileSystem implements Operations {
       known.users++;
       return known;
     }
-    if (this.#store.inode(file.ino) === undefined) {
-      // Deleted while its blocks were being loaded.
-      if (file.content !== undefined) this.#store.overlay.release(file.content);
-      throw new PosixError('ENOENT');
+    const { content } = file;
+    try {
+      // Deleted while its blocks were being loaded; a whiteout still has an inode.
+      if ((this.#store.inode(file.ino)?.nlink ?? 0) === 0) throw new PosixError('ENOENT');
+      if (content?.overlaid === true) this.#overlayDescriptor(content);
+    } catch (error) {
+      this.#close(file);
+      throw this.#counted(error);
     }
-    if (file.content?.overlaid === true) this.#store.overlay.descriptor(file.content);
     file.users = 1;
     this.#files.set(file.ino, file);
     return file;
+  }
+
+  #overlayDescriptor(content: Content): void {
+    try {
+      this.#store.overlay.descriptor(content);
+    } catch (error) {
+      throw new PosixError('EIO', `the overlay file of inode ${content.ino} cannot be opened`, error);
+    }
   }
 
   async #using<T>(ino: number, work: (file: OpenFile) => Promise<T>): Promise<T> {
@@ -709,9 +721,10 @@ function isAllOverlay(file: Content | Attributes, length: number): boolean {
   );
 }
 
-function firstSources(extents: ExtentMap | undefined): ReadonlySet<number> {
+function firstSources(content: Content | undefined): ReadonlySet<number> {
   const sources = new Set<number>();
-  for (const { source } of extents ?? []) {
+  for (const { source, offset } of content?.extents ?? []) {
+    if (offset >= (content?.baseEnd ?? 0)) break;
     if (source >= 0) sources.add(source);
     if (sources.size === CHECKED_AT_OPEN) break;
   }

@@ -81,7 +81,7 @@ export interface FileSystemStats {
 export interface Operations {
   /** Rises when a directory has gone or moved: a path that was resolved before may lead elsewhere now. */
   readonly treeVersion: number;
-  /** @throws ENOENT, ENOTDIR, EIO */
+  /** @throws ENOENT, ENOTDIR, ENAMETOOLONG, EIO */
   lookup(parent: number, name: string): MaybePromise<number>;
   /** @throws ENOENT, EIO */
   getattr(ino: number): MaybePromise<Attributes>;

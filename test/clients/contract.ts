@@ -7,9 +7,9 @@ import { after, before, describe, it } from 'node:test';
 import type { TorrentActivity, TorrentClient, TorrentState } from '../../src/clients/client.ts';
 import type { ClientOptions } from '../../src/clients/exchange.ts';
 import type { Metainfo } from '../../src/metainfo/metainfo.ts';
+import type { ClientDaemon } from '../harness/client-daemon.ts';
 import { freePort, waitUntil } from '../harness/daemon.ts';
 import { bencoded, type TorrentContent, type TorrentOptions } from '../harness/make-torrent.ts';
-import type { ClientDaemon } from '../harness/rtorrent.ts';
 import { torrentFor } from './torrent-for.ts';
 
 export interface Subject {

@@ -9,9 +9,10 @@ import { createClient } from '../../src/clients/create.ts';
 import { connectRtorrent } from '../../src/clients/rtorrent-rpc.ts';
 import { scgiExchange, scgiTarget } from '../../src/clients/scgi.ts';
 import type { Metainfo } from '../../src/metainfo/metainfo.ts';
+import type { ClientDaemon } from '../harness/client-daemon.ts';
 import { waitUntil } from '../harness/daemon.ts';
 import type { TorrentOptions } from '../harness/make-torrent.ts';
-import { type ClientDaemon, startRtorrent } from '../harness/rtorrent.ts';
+import { startRtorrent } from '../harness/rtorrent.ts';
 import { ANNOUNCE, bytes, clientContract, lay, reaches, sample, stateOf } from './contract.ts';
 import { torrentFor } from './torrent-for.ts';
 
@@ -138,6 +139,24 @@ describe('rTorrent over every transport', () => {
     assert.deepEqual(await readFile(file), tied.raw);
   });
 
+  it('knows where a torrent lies, and that it seeds, when it is killed right after it was added', async () => {
+    const own = await startRtorrent();
+    try {
+      const client = createClient({ client: 'rtorrent', url: own.url });
+      const directory = join(own.folder, 'own place');
+      const options: TorrentOptions = { name: 'survivor', content: bytes(64_000, 8) };
+      await lay(directory, options);
+      const metainfo = sample(options);
+      await client.add({ metainfo, directory });
+      await client.start(metainfo.infoHash);
+      await reaches(client, metainfo.infoHash, 'seeding');
+      await own.restart('killed');
+      assert.equal((await reaches(client, metainfo.infoHash, 'seeding')).progress, 1);
+    } finally {
+      await own.stop();
+    }
+  });
+
   it('refuses names that are no UTF-8, which the mount cannot show', async () => {
     const client = createClient({ client: 'rtorrent', url: tcp.url });
     const latin = sample({ name: 'latin', content: [{ path: [Buffer.from('caf\xe9', 'latin1')], data: bytes(5, 1) }] });
@@ -193,10 +212,13 @@ describe('rTorrent’s fast resume', () => {
   }[];
 
   /**
-   * Adds and starts a torrent of these files. What lies there wrongly and is called whole shows whether the client
+   * Adds and starts a torrent of these files. What lies there wrongly and is called known shows whether the client
    * looked: if it did, it would miss these pieces.
    */
-  async function run(layout: Layout, unverified: readonly number[] = []): Promise<Metainfo> {
+  async function run(
+    layout: Layout,
+    { unverified = [], missing = [] }: { unverified?: readonly number[]; missing?: readonly number[] } = {},
+  ): Promise<Metainfo> {
     const directory = join(daemon.folder, 'data', String(++count));
     const content = layout.map(({ length }, i) => ({ path: [`file ${i}`], data: bytes(length, count * 10 + i) }));
     const metainfo = sample({ name: `resume ${count}`, content });
@@ -211,12 +233,14 @@ describe('rTorrent’s fast resume', () => {
     }
     const verified = Buffer.alloc(Math.ceil(metainfo.pieceCount / 8));
     for (const [i, file] of metainfo.files.entries()) {
-      if (resume[i]?.state !== 'whole') continue;
+      if (resume[i]?.state !== 'known') continue;
       const end = Math.ceil((file.offset + file.length) / PIECE);
       for (let p = Math.floor(file.offset / PIECE); p < end; p++) verified[p >> 3]! |= 0x80 >> (p & 7);
     }
-    for (const p of unverified) verified[p >> 3]! &= ~(0x80 >> (p & 7));
-    assert.deepEqual(await client.add({ metainfo, directory, resume: { files: resume, verified } }), {
+    const gaps = Buffer.alloc(verified.length);
+    for (const p of [...unverified, ...missing]) verified[p >> 3]! &= ~(0x80 >> (p & 7));
+    for (const p of missing) gaps[p >> 3]! |= 0x80 >> (p & 7);
+    assert.deepEqual(await client.add({ metainfo, directory, resume: { files: resume, verified, gaps } }), {
       outcome: 'added',
     });
     await client.start(metainfo.infoHash);
@@ -225,18 +249,18 @@ describe('rTorrent’s fast resume', () => {
   const share = async ({ infoHash }: Metainfo, activity: TorrentActivity): Promise<number> =>
     (await reaches(client, infoHash, activity)).progress;
 
-  it('whole: active without a look at the data', async () => {
+  it('known: active without a look at the data', async () => {
     const metainfo = await run([
-      { state: 'whole', length: 4 * PIECE, disk: 'wrong' },
-      { state: 'whole', length: 100, disk: 'wrong' },
-      { state: 'whole', length: 0, disk: 'right' },
+      { state: 'known', length: 4 * PIECE, disk: 'wrong' },
+      { state: 'known', length: 100, disk: 'wrong' },
+      { state: 'known', length: 0, disk: 'right' },
     ]);
     assert.equal(await share(metainfo, 'seeding'), 1);
   });
 
   it('a gap: downloads that alone', async () => {
     const metainfo = await run([
-      { state: 'whole', length: 4 * PIECE, disk: 'wrong' },
+      { state: 'known', length: 4 * PIECE, disk: 'wrong' },
       { state: 'missing', length: 4 * PIECE, disk: 'none' },
     ]);
     assert.equal(await share(metainfo, 'downloading'), 0.5);
@@ -244,29 +268,35 @@ describe('rTorrent’s fast resume', () => {
 
   it('a gap that the mount shows as zeros: downloads that alone', async () => {
     const metainfo = await run([
-      { state: 'whole', length: 4 * PIECE, disk: 'wrong' },
+      { state: 'known', length: 4 * PIECE, disk: 'wrong' },
       { state: 'missing', length: 4 * PIECE, disk: 'wrong' },
     ]);
     assert.equal(await share(metainfo, 'downloading'), 0.5);
   });
 
-  it('a piece across a whole file and a gap: is not believed', async () => {
+  it('a piece across a known file and a gap: is not believed', async () => {
     const metainfo = await run([
-      { state: 'whole', length: 3.5 * PIECE, disk: 'wrong' },
+      { state: 'known', length: 3.5 * PIECE, disk: 'wrong' },
       { state: 'missing', length: 4.5 * PIECE, disk: 'none' },
     ]);
     assert.equal(await share(metainfo, 'downloading'), 3 / 8);
   });
 
-  it('unchecked beside whole: checks that alone, and does not download what is there', async () => {
+  it('a gap within a file: downloads that piece alone, without a look at the rest', async () => {
+    const layout = [{ state: 'known', length: 8 * PIECE, disk: 'wrong' }] as const;
+    const metainfo = await run(layout, { missing: [3] });
+    assert.equal(await share(metainfo, 'downloading'), 7 / 8);
+  });
+
+  it('unchecked beside known: checks that alone, and does not download what is there', async () => {
     const right = await run([
-      { state: 'whole', length: 4 * PIECE, disk: 'wrong' },
+      { state: 'known', length: 4 * PIECE, disk: 'wrong' },
       { state: 'unchecked', length: 4 * PIECE, disk: 'right' },
     ]);
     assert.equal(await share(right, 'seeding'), 1);
     const wrong = await run([
       { state: 'unchecked', length: 4 * PIECE, disk: 'wrong' },
-      { state: 'whole', length: 4 * PIECE, disk: 'wrong' },
+      { state: 'known', length: 4 * PIECE, disk: 'wrong' },
     ]);
     assert.equal(await share(wrong, 'downloading'), 0.5);
   });
@@ -279,17 +309,17 @@ describe('rTorrent’s fast resume', () => {
     assert.equal(await share(metainfo, 'downloading'), 0.5);
   });
 
-  it('called whole with a piece that was not verified: checks the file', async () => {
-    const metainfo = await run([{ state: 'whole', length: 8 * PIECE, disk: 'right' }], [3]);
+  it('called known with a piece that was not verified: checks the file', async () => {
+    const metainfo = await run([{ state: 'known', length: 8 * PIECE, disk: 'right' }], { unverified: [3] });
     assert.equal(await share(metainfo, 'seeding'), 1);
-    const damaged = await run([{ state: 'whole', length: 8 * PIECE, disk: 'wrong' }], [3]);
+    const damaged = await run([{ state: 'known', length: 8 * PIECE, disk: 'wrong' }], { unverified: [3] });
     assert.equal(await share(damaged, 'downloading'), 0);
   });
 
   it('changed since, by its time or its size: checks', async () => {
     const metainfo = await run([
-      { state: 'whole', length: 4 * PIECE, disk: 'right', mtimeMs: 1_000_000_000_000 },
-      { state: 'whole', length: 4 * PIECE, disk: 'wrong', mtimeMs: 1_000_000_000_000 },
+      { state: 'known', length: 4 * PIECE, disk: 'right', mtimeMs: 1_000_000_000_000 },
+      { state: 'known', length: 4 * PIECE, disk: 'wrong', mtimeMs: 1_000_000_000_000 },
     ]);
     assert.equal(await share(metainfo, 'downloading'), 0.5);
   });

@@ -13,10 +13,11 @@ import type { ListedEntry } from '../../src/app/list.ts';
 import { createClient } from '../../src/clients/create.ts';
 import { parseMetainfo } from '../../src/metainfo/parse.ts';
 import { type Autotorrent, autotorrentIn } from '../harness/autotorrent.ts';
+import type { ClientDaemon } from '../harness/client-daemon.ts';
 import { type Daemon, waitUntil } from '../harness/daemon.ts';
 import { type Demo, makeDemo } from '../harness/demo.ts';
 import { hashTree } from '../harness/hash-tree.ts';
-import { type ClientDaemon, startRtorrent } from '../harness/rtorrent.ts';
+import { startRtorrent } from '../harness/rtorrent.ts';
 import { startTracker, type Tracker } from '../harness/tracker.ts';
 import { startTransmission } from '../harness/transmission.ts';
 

@@ -30,16 +30,18 @@ export interface AutotorrentOptions {
   readonly disks: readonly string[];
   /** Lines of the [client] section. */
   readonly client?: readonly string[];
+  /** The index; default: one in `folder`. */
+  readonly db?: string;
   /** Further lines of the [general] section. */
   readonly general?: readonly string[];
 }
 
 export async function autotorrentIn(options: AutotorrentOptions): Promise<Autotorrent> {
-  const { folder, disks, client = ['client = none'], general = [] } = options;
+  const { folder, disks, client = ['client = none'], db = 'index', general = [] } = options;
   const config = join(folder, 'autotorrent.conf');
   const lines = [
     '[general]',
-    'db = index',
+    `db = ${db}`,
     'store_path = store',
     'state_path = state',
     ...general,

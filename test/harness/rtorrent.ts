@@ -3,7 +3,8 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freePort, startDaemon, waitUntil } from './daemon.ts';
+import { type ClientDaemon, clientDaemon } from './client-daemon.ts';
+import { freePort, startDaemon } from './daemon.ts';
 
 export interface RtorrentOptions {
   /** What it binds to and listens on for peers. Two clients in one swarm need two addresses. Default: 127.0.0.1. */
@@ -12,20 +13,6 @@ export interface RtorrentOptions {
   readonly scgi?: 'tcp' | 'unix';
   /** More lines for its rtorrent.rc. */
   readonly rc?: readonly string[];
-}
-
-export interface ClientDaemon {
-  /** For `url` of the [client] section. */
-  readonly url: string;
-  /** Holds everything of it; removed by `stop`. */
-  readonly folder: string;
-  /** Where it puts what is added without a directory. */
-  readonly downloads: string;
-  readonly peerPort: number;
-  readonly pid: number;
-  output(): string;
-  /** Ends it, waits, and removes its folder. */
-  stop(): Promise<void>;
 }
 
 export async function startRtorrent(options: RtorrentOptions = {}): Promise<ClientDaemon> {
@@ -57,20 +44,22 @@ export async function startRtorrent(options: RtorrentOptions = {}): Promise<Clie
       '',
     ].join('\n'),
   );
-  const daemon = await startDaemon('rtorrent', ['-n', '-o', `import=${file}`], { cwd: folder });
-  const stop = async (): Promise<void> => {
-    await daemon.stop('SIGINT');
-    await rm(folder, { recursive: true, force: true });
-  };
-  try {
-    const target = scgi === 'tcp' ? { host: '127.0.0.1', port: rpcPort } : { path: socket };
-    await waitUntil('rTorrent', () => connects(target), { daemon });
-  } catch (error) {
-    await stop();
-    throw error;
-  }
-  const url = scgi === 'tcp' ? `scgi://127.0.0.1:${rpcPort}` : `scgi://${socket}`;
-  return { url, folder, downloads, peerPort, pid: daemon.pid, output: () => daemon.output(), stop };
+  const target = scgi === 'tcp' ? { host: '127.0.0.1', port: rpcPort } : { path: socket };
+  return clientDaemon({
+    what: 'rTorrent',
+    start: async () => {
+      // What one that was killed leaves: it would refuse to start.
+      await rm(join(session, 'rtorrent.lock'), { force: true });
+      return startDaemon('rtorrent', ['-n', '-o', `import=${file}`], { cwd: folder });
+    },
+    answers: () => connects(target),
+    end: 'SIGINT',
+    url: scgi === 'tcp' ? `scgi://127.0.0.1:${rpcPort}` : `scgi://${socket}`,
+    folder,
+    downloads,
+    address,
+    peerPort,
+  });
 }
 
 function connects(target: { host: string; port: number } | { path: string }): Promise<boolean> {

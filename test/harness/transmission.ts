@@ -1,9 +1,9 @@
 /** A real transmission-daemon on a loopback address, in a temporary folder of its own. */
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freePort, startDaemon, waitUntil } from './daemon.ts';
-import type { ClientDaemon } from './rtorrent.ts';
+import { type ClientDaemon, clientDaemon } from './client-daemon.ts';
+import { freePort, startDaemon } from './daemon.ts';
 
 export interface TransmissionOptions {
   /** What it listens on for peers. Two clients in one swarm need two addresses. Default: 127.0.0.1. */
@@ -45,17 +45,16 @@ export async function startTransmission(options: TransmissionOptions = {}): Prom
       ...settings,
     }),
   );
-  const daemon = await startDaemon('transmission-daemon', ['-f', '-g', folder], { cwd: folder });
-  const stop = async (): Promise<void> => {
-    await daemon.stop();
-    await rm(folder, { recursive: true, force: true });
-  };
   const url = `http://127.0.0.1:${rpcPort}/transmission/rpc`;
-  try {
-    await waitUntil('Transmission', async () => (await fetch(url)).status > 0, { daemon });
-  } catch (error) {
-    await stop();
-    throw error;
-  }
-  return { url, folder, downloads, peerPort, pid: daemon.pid, output: () => daemon.output(), stop };
+  return clientDaemon({
+    what: 'Transmission',
+    start: () => startDaemon('transmission-daemon', ['-f', '-g', folder], { cwd: folder }),
+    answers: async () => (await fetch(url)).status > 0,
+    end: 'SIGTERM',
+    url,
+    folder,
+    downloads,
+    address,
+    peerPort,
+  });
 }

@@ -21,7 +21,7 @@ import type {
 
 /** A server that is silent for so long hangs: little that it is asked takes a tenth of it. */
 const TIME_LIMIT_MS = 60_000;
-/** To make or take out an entry of 200,000 files, or to name them, takes minutes where clients read meanwhile. */
+/** To make or take out an entry of 200,000 files takes minutes where clients read meanwhile; so does the last sync. */
 const LONG_LIMIT_MS = 30 * 60_000;
 
 export class ControlClient {
@@ -158,7 +158,7 @@ export class ControlClient {
 
   /** Resolves when the server has unmounted and closed its store. */
   async shutdown(): Promise<void> {
-    const reply = await this.#request('POST', '/v1/shutdown');
+    const reply = await this.#request('POST', '/v1/shutdown', undefined, undefined, { limitMs: LONG_LIMIT_MS });
     // The server holds the reply open until it ends: a reset is then as good as an end.
     await body(reply).catch(() => undefined);
   }

@@ -1,0 +1,182 @@
+/** What clients write: it counts when its pieces agree, goes to the pool when it is whole, and serves other torrents. */
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { access, lstat, mkdir, mkdtemp, open, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import type { EntryMessage, FileMessage } from '../../src/app/control/messages.ts';
+import type { VerifiedEntry } from '../../src/app/verify.ts';
+import { type Autotorrent, autotorrentIn } from '../harness/autotorrent.ts';
+import { waitUntil } from '../harness/daemon.ts';
+import { makeTorrent } from '../harness/make-torrent.ts';
+
+type Shown = EntryMessage & { readonly file_list: readonly FileMessage[] };
+
+const video = randomBytes(400_000);
+const nfo = randomBytes(5000);
+const subs = randomBytes(90_000);
+
+describe('what clients download', () => {
+  let folder: string;
+  let autotorrent: Autotorrent;
+  const undo: (() => Promise<unknown>)[] = [];
+
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'autotorrent-downloads-'));
+    undo.push(() => rm(folder, { recursive: true, force: true }));
+    await mkdir(join(folder, 'disk'));
+    await writeFile(join(folder, 'disk', 'video.mkv'), video);
+    autotorrent = await autotorrentIn({
+      folder,
+      disks: [join(folder, 'disk')],
+      general: ['add_limit_percent = 50'],
+    });
+    assert.equal((await autotorrent.run('rebuild')).code, 0);
+  });
+  afterEach(async () => {
+    for (let step = undo.pop(); step !== undefined; step = undo.pop()) await step();
+  });
+
+  const mount = async (one: Autotorrent = autotorrent): Promise<void> => {
+    const server = await one.mount();
+    undo.push(() => server.stop());
+  };
+  /** The video is there; the text and the subtitles, which share pieces with it and each other, are not. */
+  const addPartial = async (one: Autotorrent = autotorrent, name = 'Partial'): Promise<void> => {
+    const path = join(folder, `${name}.torrent`);
+    const content = [
+      { path: ['a.nfo'], data: nfo },
+      { path: ['b.srt'], data: subs },
+      { path: ['video.mkv'], data: video },
+    ];
+    await writeFile(path, makeTorrent({ name, content }).raw);
+    const added = await one.run('add', path);
+    assert.equal(added.code, 0, added.stdout + added.stderr);
+  };
+  const write = async (path: string, data: Buffer, position = 0): Promise<void> => {
+    const file = await open(path, 'r+');
+    try {
+      await file.write(data, 0, data.length, position);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+  };
+  const listed = async (one: Autotorrent = autotorrent): Promise<EntryMessage> => {
+    const [entry] = (await one.json('list', '--no-client')) as EntryMessage[];
+    assert.ok(entry);
+    return entry;
+  };
+  const show = async (one: Autotorrent = autotorrent): Promise<Shown> => (await one.json('show', 'Partial')) as Shown;
+  const overlayFiles = async (): Promise<string[]> =>
+    (await readdir(join(autotorrent.statePath, 'overlay'), { recursive: true })).filter((name) => /\/\d+$/.test(name));
+
+  it('counts when its pieces agree, and goes to the pool when it is whole', async () => {
+    await mount();
+    await addPartial();
+    const before = await listed();
+    assert.deepEqual([before.downloaded_bytes, before.missing_bytes], [0, 95_000]);
+    const entry = join(autotorrent.storePath, 'Partial', 'Partial');
+    // Wrong bytes count for nothing, though they are there.
+    await write(join(entry, 'b.srt'), randomBytes(90_000));
+    await write(join(entry, 'a.nfo'), nfo);
+    await waitUntil(
+      'the text counts as far as its pieces are its own',
+      async () => (await listed()).verified_pieces > 0,
+    );
+    assert.equal((await listed()).downloaded_bytes, 0);
+    await write(join(entry, 'b.srt'), subs);
+    await waitUntil('all is there', async () => (await listed()).missing_bytes === 0);
+    assert.equal((await listed()).downloaded_bytes, 95_000);
+    await waitUntil('nothing is left in the overlay', async () => (await overlayFiles()).length === 0);
+    const { file_list: files, pieces, verified_pieces: verified } = await show();
+    assert.equal(verified, pieces);
+    assert.deepEqual(
+      files.map((file) => [file.path, file.mode, file.extents.map(({ kind }) => kind)]),
+      [
+        ['Partial/a.nfo', 'downloaded', ['source']],
+        ['Partial/b.srt', 'downloaded', ['source']],
+        ['Partial/video.mkv', 'normal', ['source']],
+      ],
+    );
+    assert.ok(nfo.equals(await readFile(join(entry, 'a.nfo'))));
+    assert.ok(subs.equals(await readFile(join(entry, 'b.srt'))));
+    // Another torrent with the same text finds it, also once the first has gone.
+    assert.equal((await autotorrent.run('remove', 'Partial')).code, 0);
+    const other = join(folder, 'Other.torrent');
+    const content = [
+      { path: ['a.nfo'], data: nfo },
+      { path: ['b.srt'], data: subs },
+    ];
+    await writeFile(other, makeTorrent({ name: 'Other', content }).raw);
+    const added = await autotorrent.run('add', other);
+    assert.equal(added.code, 0, added.stdout + added.stderr);
+    assert.ok(nfo.equals(await readFile(join(autotorrent.storePath, 'Other', 'Other', 'a.nfo'))));
+    // A later write copies over it.
+    const [, source] = /← (.*)/.exec((await autotorrent.run('show', 'Other')).stdout) ?? [];
+    await write(join(autotorrent.storePath, 'Other', 'Other', 'a.nfo'), Buffer.from('changed'));
+    assert.ok(nfo.equals(await readFile(source ?? '')));
+    assert.ok(video.equals(await readFile(join(folder, 'disk', 'video.mkv'))), 'the collection is as it was');
+  });
+
+  it('serves stores that share the index, and each link counts', async () => {
+    await mount();
+    await addPartial();
+    const entry = join(autotorrent.storePath, 'Partial', 'Partial');
+    await write(join(entry, 'a.nfo'), nfo);
+    await write(join(entry, 'b.srt'), subs);
+    await waitUntil('all is there', async () => (await overlayFiles()).length === 0);
+    const second = await autotorrentIn({
+      folder: await mkdtemp(join(folder, 'second-')),
+      disks: [join(folder, 'disk')],
+      db: join(folder, 'index'),
+      general: ['add_limit_percent = 0'],
+    });
+    await mount(second);
+    await addPartial(second, 'Partial');
+    assert.equal((await listed(second)).missing_bytes, 0);
+    const [pooled] = await pooledFiles(join(folder, 'index.pool'), 'a.nfo');
+    assert.equal((await lstat(pooled ?? '')).nlink, 3, 'the pool, and a link in each store');
+    assert.equal((await second.run('remove', 'Partial')).code, 0);
+    assert.equal((await lstat(pooled ?? '')).nlink, 2);
+    assert.ok(nfo.equals(await readFile(join(entry, 'a.nfo'))));
+  });
+
+  it('is taken back when a client writes something else', async () => {
+    await mount();
+    await addPartial();
+    const verified = (await autotorrent.json('verify', 'Partial')) as VerifiedEntry[];
+    assert.equal(verified[0]?.broken, false);
+    assert.equal(verified[0]?.missing_pieces, 6);
+    const before = await listed();
+    const path = join(autotorrent.storePath, 'Partial', 'Partial', 'video.mkv');
+    await write(path, video.subarray(100_000, 200_000), 100_000);
+    assert.equal((await listed()).verified_pieces, before.verified_pieces, 'identical bytes change nothing');
+    assert.deepEqual(await overlayFiles(), []);
+    await write(path, Buffer.from('something else'), 200_000);
+    assert.equal((await listed()).verified_pieces, before.verified_pieces - 1);
+    const { code, stdout } = await autotorrent.run('verify');
+    assert.equal(code, 3, stdout);
+    assert.match(stdout, /1 wrong/);
+    await write(path, video.subarray(200_000, 200_014), 200_000);
+    assert.equal((await autotorrent.run('verify')).code, 0);
+    assert.equal((await listed()).verified_pieces, before.verified_pieces);
+  });
+
+  it('is not scanned where the state lies on a disk', async () => {
+    await mount();
+    await addPartial();
+    await write(join(autotorrent.storePath, 'Partial', 'Partial', 'b.srt'), randomBytes(90_000));
+    const wide = await autotorrentIn({ folder, disks: [folder] });
+    const { stderr } = await wide.run('rebuild', '--full');
+    assert.match(stderr, /skipped 2 × of autotorrent itself/, 'the state, and the mount');
+  });
+});
+
+async function pooledFiles(pool: string, name: string): Promise<string[]> {
+  await access(pool);
+  return (await readdir(pool, { recursive: true }))
+    .filter((path) => path.endsWith(name))
+    .map((path) => join(pool, path));
+}

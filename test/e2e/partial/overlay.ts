@@ -1,0 +1,15 @@
+/** What the overlay of a state folder holds, in the room that it takes on the disk: its files are sparse. */
+import { readdir, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+
+/** Bytes by inode number, from `overlay/<xx>/<ino>`. */
+export async function overlayRoom(statePath: string): Promise<Map<number, number>> {
+  const folder = join(statePath, 'overlay');
+  const room = new Map<number, number>();
+  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile() || entry.parentPath === folder) continue; // the journals lie beside the folders
+    const { blocks } = await stat(join(entry.parentPath, entry.name));
+    room.set(Number(basename(entry.name)), blocks * 512);
+  }
+  return room;
+}

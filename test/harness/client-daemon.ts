@@ -1,0 +1,66 @@
+/** A real torrent client in a temporary folder of its own: what both kinds have in common. */
+import { rm } from 'node:fs/promises';
+import { type Daemon, waitUntil } from './daemon.ts';
+
+export interface ClientDaemon {
+  /** For `url` of the [client] section. */
+  readonly url: string;
+  /** Holds everything of it; removed by `stop`. */
+  readonly folder: string;
+  /** Where it puts what is added without a directory. */
+  readonly downloads: string;
+  /** Where it listens for peers. */
+  readonly address: string;
+  readonly peerPort: number;
+  readonly pid: number;
+  output(): string;
+  /** Ends it, and starts it again with what it has on the disk then, under the same addresses. */
+  restart(how: 'in order' | 'killed'): Promise<void>;
+  /** Ends it, waits, and removes its folder. */
+  stop(): Promise<void>;
+}
+
+interface Kind extends Pick<ClientDaemon, 'url' | 'folder' | 'downloads' | 'address' | 'peerPort'> {
+  readonly what: string;
+  start(): Promise<Daemon>;
+  /** Whether its RPC answers. */
+  answers(): Promise<boolean>;
+  /** The signal at which it ends in order. */
+  readonly end: 'SIGINT' | 'SIGTERM';
+}
+
+/** Starts it, and waits until it answers; nothing is left of it when that fails. */
+export async function clientDaemon(kind: Kind): Promise<ClientDaemon> {
+  const { what, end, url, folder, downloads, address, peerPort } = kind;
+  let daemon = await kind.start();
+  const stop = async (): Promise<void> => {
+    await daemon.stop(end);
+    await rm(folder, { recursive: true, force: true });
+  };
+  const answering = async (): Promise<void> => {
+    try {
+      await waitUntil(what, () => kind.answers(), { daemon });
+    } catch (error) {
+      await stop();
+      throw error;
+    }
+  };
+  await answering();
+  return {
+    url,
+    folder,
+    downloads,
+    address,
+    peerPort,
+    get pid() {
+      return daemon.pid;
+    },
+    output: () => daemon.output(),
+    async restart(how) {
+      await daemon.stop(how === 'killed' ? 'SIGKILL' : end);
+      daemon = await kind.start();
+      await answering();
+    },
+    stop,
+  };
+}

@@ -1,0 +1,79 @@
+/**
+ * What a file may hold after its server was killed.
+ *
+ * A version is the whole content after one operation. Since the last fsync there may be several, and each page may be
+ * that of any of them: a page is written whole or not at all, but nothing orders two pages. What was acknowledged should
+ * be there without an fsync, too, since there is a journal: what is not is told as lost.
+ */
+export const PAGE = 4096;
+
+export interface Verdict {
+  /** It is none of the versions: in words. */
+  readonly wrong: readonly string[];
+  /** Pages, and the size, that are of an older version than the last one that was acknowledged. */
+  readonly lost: readonly string[];
+}
+
+export class FileHistory {
+  /** Since the last fsync, the one that was synced first. Never empty. */
+  #versions: Buffer[];
+  /** Its operation was not answered. */
+  #pending: Buffer | undefined;
+
+  constructor(content: Buffer) {
+    this.#versions = [content];
+  }
+
+  get latest(): Buffer {
+    return this.#versions.at(-1)!;
+  }
+
+  begin(content: Buffer): void {
+    this.#pending = content;
+  }
+
+  acknowledge(): void {
+    if (this.#pending !== undefined) this.#versions.push(this.#pending);
+    this.#pending = undefined;
+  }
+
+  synced(): void {
+    this.#versions = [this.latest];
+  }
+
+  judge(found: Buffer): Verdict {
+    const last = this.#pending === undefined ? [this.latest] : [this.latest, this.#pending];
+    const all = [...this.#versions, ...last];
+    const wrong: string[] = [];
+    const lost: string[] = [];
+    const judgeOne = (what: string, agrees: (version: Buffer) => boolean): void => {
+      if (last.some(agrees)) return;
+      (all.some(agrees) ? lost : wrong).push(what);
+    };
+    judgeOne(`size ${found.length}`, (version) => version.length === found.length);
+    for (let start = 0; start < found.length; start += PAGE) {
+      const page = found.subarray(start, start + PAGE);
+      judgeOne(`page ${start / PAGE}`, (version) => pageOf(version, start, page.length).equals(page));
+    }
+    return { wrong, lost };
+  }
+}
+
+/** What a version holds there; beyond its end zeros, as after a truncate to the size that was found. */
+function pageOf(version: Buffer, start: number, length: number): Buffer {
+  const page = version.subarray(start, start + length);
+  return page.length === length ? page : Buffer.concat([page, Buffer.alloc(length - page.length)]);
+}
+
+/** `content` with `data` written at `position`. */
+export function written(content: Buffer, position: number, data: Buffer): Buffer {
+  const after = resized(content, Math.max(content.length, position + data.length));
+  data.copy(after, position);
+  return after;
+}
+
+export function resized(content: Buffer, size: number): Buffer {
+  const after = Buffer.alloc(size);
+  content.copy(after);
+  return after;
+}

@@ -1,0 +1,13 @@
+import type { Fixture } from './fixture.ts';
+import type { Operation } from './operation.ts';
+import { Random } from './random.ts';
+
+/** The bytes that a write writes; none of what is no write. */
+export function payloadOf(operation: Operation, fixture: Fixture): Buffer | undefined {
+  if (operation.do !== 'write' && operation.do !== 'mapWrite') return undefined;
+  const { fill, length, position } = operation;
+  if (fill.kind === 'random') return new Random(fill.seed).bytes(length);
+  const bytes = Buffer.alloc(length);
+  if (fill.kind === 'original') bytes.set(fixture.original(fill.file).subarray(position, position + length));
+  return bytes;
+}

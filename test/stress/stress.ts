@@ -1,0 +1,56 @@
+/** The test of one subject, as `vfs.test.ts` and `mount.test.ts` run it. */
+import assert from 'node:assert/strict';
+import fs from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { Fixture } from './fixture.ts';
+import { describeOperation } from './operation.ts';
+import { settingOf } from './setting.ts';
+import { shrink } from './shrink.ts';
+import { DifferenceError, runSideBySide } from './side-by-side.ts';
+import { FolderSubject, type Subject } from './subject.ts';
+
+const SHORT = 4000;
+
+export function describeStress(title: string, start: (folder: string, fixture: Fixture) => Promise<Subject>): void {
+  describe(title, () => {
+    let folder: string;
+    let fixture: Fixture;
+    let hash: string;
+    let reference: FolderSubject;
+    let subject: Subject;
+
+    before(async () => {
+      folder = await fs.mkdtemp(join(tmpdir(), 'autotorrent-stress-'));
+      fixture = await Fixture.make(join(folder, 'sources'));
+      hash = await fixture.hash();
+      reference = new FolderSubject(join(folder, 'reference'), fixture, { isReference: true });
+      subject = await start(folder, fixture);
+    });
+    after(async () => {
+      await reference?.close();
+      await subject?.close();
+      await fs.rm(folder, { recursive: true, force: true });
+    });
+
+    const { seeds, count } = settingOf(SHORT);
+    for (const seed of seeds) {
+      it(`does the same in ${count} operations from seed ${seed} on`, async () => {
+        const sides = { reference, subject, fixture };
+        try {
+          await runSideBySide(sides, { seed, count });
+        } catch (error) {
+          if (!(error instanceof DifferenceError) || process.env['STRESS_SHRINK'] === undefined) throw error;
+          const { operations, differences } = await shrink(sides, error.difference);
+          const told = operations.map((operation) => `  ${describeOperation(operation)}`);
+          throw new Error(['cut down to', ...told, ...differences].join('\n'), { cause: error });
+        }
+      });
+    }
+
+    it('has touched no source', async () => {
+      assert.equal(await fixture.hash(), hash);
+    });
+  });
+}
