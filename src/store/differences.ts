@@ -15,7 +15,7 @@ import type { Tree } from './tree.ts';
 import { BLOCK_BYTES } from './written-blocks.ts';
 
 /**
- * `written`: ranges lie in the overlay. `resized`: the size is another, or was shorter for a while. `touched`: only its
+ * `written`: ranges lie in the overlay. `resized`: the size is another, or bytes were cut off. `touched`: only its
  * time. `moved`: it has another name. `deleted`: it has none. `replaced`: a file that a client made has its name.
  * `made`: a client made it.
  */
@@ -181,8 +181,19 @@ export class Differences {
     const { size, baseEnd } = this.#overlay.inUse(ino) ?? this.#tree.inode(ino) ?? inode;
     const plannedSize = this.#tree.extents(ino).length;
     const changes: Change[] = ranges > 0 ? ['written'] : [];
-    if (size !== plannedSize || baseEnd < plannedSize) changes.push('resized');
+    if (size !== plannedSize || !(await this.#coversFrom(ino, baseEnd, plannedSize))) changes.push('resized');
     return { size, plannedSize, baseSize: baseEnd, writtenBytes: bytes, writtenRanges: ranges, changes };
+  }
+
+  /** Whether what a truncate has cut off is written since, all of it. */
+  async #coversFrom(ino: number, from: number, end: number): Promise<boolean> {
+    if (from >= end) return true;
+    const content = await this.#overlay.acquire(ino);
+    try {
+      return content.blocks.hasAll(Math.floor(from / BLOCK_BYTES), Math.ceil(end / BLOCK_BYTES));
+    } finally {
+      this.#overlay.release(content);
+    }
   }
 
   async *#ofNames(

@@ -173,7 +173,7 @@ describe('what clients write over an entry', () => {
     );
     assert.match(
       text,
-      /^1 written, 1 resized, 1 moved, 1 replaced, 3 made: 1\.1 MB written over files, 5\.0 kB in files/m,
+      /^Album: 1 written, 1 resized, 1 moved, 1 replaced, 3 made: 1\.1 MB written over files, 5\.0 kB in files/m,
     );
 
     const { file_list: list } = (await autotorrent.json('show', 'Album')) as { file_list: FileMessage[] };

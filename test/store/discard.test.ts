@@ -81,6 +81,22 @@ describe('what differs from what was planned', () => {
     });
   });
 
+  it('is no other size where what was cut off is written again', async () => {
+    await withStore(folder.path, async (store) => {
+      await plannedEntry(store, folder.path);
+      const fs = fileSystemOf(store, folder.path);
+      const ino = inoOf(store, 'E/T/gap');
+      await fs.setattr(ino, { size: 0 });
+      await write(fs, ino, 0, Buffer.alloc(DATA.length - 1, 'g'));
+      assert.deepEqual((await differences(store))[0]?.changes, ['written', 'resized']);
+      await write(fs, ino, DATA.length - 1, Buffer.from('g'));
+      assert.deepEqual((await differences(store))[0]?.changes, ['written']);
+      await fs.setattr(ino, { size: 4096 });
+      await fs.setattr(ino, { size: DATA.length });
+      assert.deepEqual((await differences(store))[0]?.changes, ['written', 'resized']);
+    });
+  });
+
   it('has ranges, joined over the chunks of the record', async () => {
     await withStore(folder.path, async (store) => {
       await plannedEntry(store, folder.path);
