@@ -42,11 +42,13 @@ export interface Discarded {
 
 const SLICE = 200;
 const SHOWN = 3;
+/** Looked at between two turns of the event loop. */
+const RANGES = 10_000;
 
 interface Step {
   readonly batch: Batch;
   /** Of the torrent: bytes that change. */
-  readonly changed: (readonly [offset: number, end: number])[];
+  readonly changed: [offset: number, end: number][];
 }
 
 export class Discard {
@@ -195,12 +197,23 @@ export class Discard {
   /** Where the bytes of a file of the torrent will be others. */
   async #noteChanged({ changed }: Step, ino: number, { torrentOffset }: Inode, planned: number): Promise<void> {
     if (torrentOffset === undefined) return;
+    const pieceLength = (await this.#pieces.of(this.#entry.id))?.pieceLength ?? 0;
     const content = await this.#overlay.acquire(ino);
     try {
       const { size, baseEnd, blocks } = content;
+      let turns = 0;
       for (const [first, last] of blocks.ranges(Math.ceil(Math.min(size, planned) / BLOCK_BYTES))) {
-        const end = Math.min(last * BLOCK_BYTES, planned);
-        changed.push([torrentOffset + first * BLOCK_BYTES, torrentOffset + end]);
+        const [offset, end] = [first * BLOCK_BYTES, Math.min(last * BLOCK_BYTES, planned)];
+        const before = changed.at(-1);
+        // A file may have millions of ranges. What lies between two holds no whole piece: one range does for both.
+        if (
+          before !== undefined &&
+          before[1] <= torrentOffset + offset &&
+          torrentOffset + offset - before[1] < pieceLength
+        )
+          before[1] = torrentOffset + end;
+        else changed.push([torrentOffset + offset, torrentOffset + end]);
+        if (++turns % RANGES === 0) await new Promise(setImmediate);
       }
       if (baseEnd < planned) changed.push([torrentOffset + baseEnd, torrentOffset + planned]);
     } finally {
