@@ -10,7 +10,7 @@ export interface OverlayChanges {
   /** One after the other: there may be 200,000. */
   readonly differences: AsyncIterable<DifferenceMessage>;
   /** Drops them, or those of some files and folders: paths below the entry's directory, or absolute ones in it. */
-  discard(paths: readonly string[]): Promise<DiscardMessage>;
+  readonly discard: (paths: readonly string[]) => Promise<DiscardMessage>;
 }
 
 /** @throws AutotorrentError('NOT_FOUND') */

@@ -34,6 +34,7 @@ export interface ServerFacts {
   readonly driver: string;
   readonly mountPoint: string;
   readonly visibleTo: 'everyone' | 'owner';
+  readonly readOnly: boolean;
   readonly startedMs: number;
 }
 
@@ -76,7 +77,7 @@ export class ServedStore {
       entries++;
       if (entry.state === 'adding') adding++;
     }
-    const { version, driver, mountPoint, visibleTo, startedMs } = this.#facts;
+    const { version, driver, mountPoint, visibleTo, readOnly, startedMs } = this.#facts;
     const { broken, ...counters } = await this.#fileSystem.status();
     return {
       version,
@@ -84,6 +85,7 @@ export class ServedStore {
       driver,
       mount_point: mountPoint,
       visible_to: visibleTo,
+      read_only: readOnly,
       uptime_seconds: Math.round((Date.now() - startedMs) / 1000),
       entries,
       adding,

@@ -149,6 +149,7 @@ export class Discard {
       this.#tree.forget(step.batch.changed);
       unverifying.recorded();
       for (const ino of step.batch.freed) this.#overlay.freed(ino);
+      for (const after of step.batch.afterwards) after();
     });
   }
 

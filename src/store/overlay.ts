@@ -56,7 +56,10 @@ export class Overlay {
     const files = new OverlayFiles(statePath);
     const { journal, left } = Journal.open(files.folder);
     const overlay = new Overlay(db, tree, files, journal, logger);
-    for (const record of left) await overlay.#replay(record);
+    for (const record of left) {
+      const replaying = overlay.#replay(record);
+      if (replaying !== undefined) await replaying;
+    }
     return overlay;
   }
 
@@ -346,11 +349,17 @@ export class Overlay {
     else if (this.#contents.get(ino)?.fd === undefined) this.#removeFile(ino);
   }
 
-  async #replay(record: JournalRecord): Promise<void> {
+  /** Undefined where it needed not wait: of many records, almost all. */
+  #replay(record: JournalRecord): Promise<void> | undefined {
+    const known = this.#contents.get(record.ino);
+    if (known?.overlaid === true) return this.#apply(known, record);
     const inode = this.#tree.inode(record.ino);
     // Gone since, or the server died before it had an overlay.
-    if (inode?.type !== 'file' || inode.content !== 'overlaid') return;
-    const content = this.#contents.get(record.ino) ?? (await this.#load(record.ino));
+    if (inode?.type !== 'file' || inode.content !== 'overlaid') return undefined;
+    return this.#load(record.ino).then((content) => this.#apply(content, record));
+  }
+
+  #apply(content: Content, record: JournalRecord): undefined {
     if (record.kind === 'begin') {
       content.begun();
       this.markDirty(content);

@@ -7,7 +7,7 @@ import { ENTRIES, entryKey, pieceMapKey } from './key.ts';
 import type { Inode } from './record.ts';
 
 /** Pieces that are taken back by a batch. */
-export interface Unverifying {
+interface Unverifying {
   readonly writes: readonly Write[];
   /** Called once it is committed. */
   readonly recorded: () => void;

@@ -17,7 +17,10 @@ describe('the journal', () => {
   });
   afterEach(async () => await folder.remove());
 
-  const open = (bootId = BOOT) => Journal.open(folder.path, bootId);
+  const open = (bootId = BOOT) => {
+    const { journal, left } = Journal.open(folder.path, bootId);
+    return { journal, left: [...left] };
+  };
   const names = (): string[] => fs.readdirSync(folder.path).toSorted();
   const only = (): string => join(folder.path, names()[0] ?? '');
 

@@ -88,6 +88,8 @@ export interface StatusMessage {
   readonly mount_point: string;
   /** Who can see the mount. */
   readonly visible_to: 'everyone' | 'owner';
+  /** Mounted so that no client can write. */
+  readonly read_only: boolean;
   readonly uptime_seconds: number;
   readonly entries: number;
   /** Entries that no client confirmed yet. */
