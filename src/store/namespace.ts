@@ -226,7 +226,7 @@ export class Namespace {
       return;
     }
     // Whatever takes its place was not verified.
-    if (isOfTorrent(inode)) {
+    if (inode.type === 'file' && isOfTorrent(inode)) {
       const { writes, recorded } = await this.#pieces.unverifying(inode, this.#length(ino, inode));
       batch.writes.push(...writes);
       batch.afterwards.push(recorded);
@@ -249,7 +249,8 @@ export class Namespace {
       batch.freed.push(ino);
     }
     // A whiteout: what is behind it in the collection stays known, so that it can come back.
-    if (isOfTorrent(inode) && inode.content !== 'plain') {
+    if (inode.type === 'symlink' && isOfTorrent(inode)) batch.set(ino, inode);
+    else if (isOfTorrent(inode) && inode.content !== 'plain') {
       const size = this.#tree.extents(ino).length;
       batch.set(ino, { ...inode, content: 'mapped', size, baseEnd: size });
     } else batch.delete(ino, inode);
@@ -272,6 +273,7 @@ export class Namespace {
 
 /** Deleted, such a file is a whiteout. */
 export function isOfTorrent(inode: Inode): boolean {
+  if (inode.type === 'symlink') return inode.plannedMtime !== undefined;
   return inode.type === 'file' && inode.torrentOffset !== undefined;
 }
 

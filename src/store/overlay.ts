@@ -367,7 +367,8 @@ export class Overlay {
         break;
       }
       for (const ino of deleted) {
-        if (!this.#leaving.delete(ino)) continue;
+        // Begun anew meanwhile.
+        if (!this.#leaving.delete(ino) || this.#db.get(overlayKey(ino)) !== undefined) continue;
         const removal = this.#remove(ino).finally(() => this.#removing.delete(ino));
         this.#removing.set(ino, removal);
         await removal;
