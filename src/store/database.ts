@@ -108,7 +108,8 @@ export class Database {
     for (const write of writes) bytes += write.key.length + (write.type === 'put' ? write.value.length : 0) + 16;
     const { bavail, blocks, bsize } = fs.statfsSync(this.#level.location);
     const most = needed ? LEAST_ROOM_BYTES : ROOM_BYTES;
-    if (bavail * bsize < bytes + Math.min(most, blocks * bsize * ROOM_PART)) {
+    // Some file systems tell nothing.
+    if (blocks > 0 && bavail * bsize < bytes + Math.min(most, blocks * bsize * ROOM_PART)) {
       throw new Error(`No space left on device (${this.#level.location})`);
     }
   }

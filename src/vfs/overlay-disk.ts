@@ -44,7 +44,8 @@ export class OverlayDisk {
       const left = bavail * bsize - Math.min(RESERVE_BYTES, blocks * bsize * RESERVE_PART);
       this.#lookedAt = now;
       this.#room = Math.min(LOOK_BYTES, left);
-      if (bytes > left) throw new PosixError('ENOSPC', `the disk of ${this.#folder} is full`);
+      // Some file systems tell nothing.
+      if (bytes > left && blocks > 0) throw new PosixError('ENOSPC', `the disk of ${this.#folder} is full`);
     }
     this.#room -= bytes;
   }

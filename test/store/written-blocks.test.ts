@@ -62,12 +62,14 @@ describe('written blocks', () => {
             assert.equal(blocks.has(from), expected.has(from));
             if (from >= limit) {
               assert.equal(blocks.hasAll(from, limit), true);
+              assert.equal(blocks.hasAny(from, limit), false);
               continue;
             }
             let end = from + 1;
             while (end < limit && expected.has(end) === expected.has(from)) end++;
             assert.equal(blocks.runEnd(from, limit), end);
             assert.equal(blocks.hasAll(from, limit), expected.has(from) && end === limit);
+            assert.equal(blocks.hasAny(from, limit), expected.has(from) || end < limit);
           }
           const listed = new Set<number>();
           let last = -1;
