@@ -13,7 +13,7 @@
  *   and no name is held by it. Serving need not wait.
  * - Reads are synchronous and bounded in memory; only listings, which may be long, are asynchronous.
  */
-import { AutotorrentError, messageOf } from '../errors.ts';
+import { AutotorrentError, errnoOf, messageOf } from '../errors.ts';
 import { type Extent, GAP, OVERLAY } from '../extent/extent.ts';
 import { ExtentMap } from '../extent/extent-map.ts';
 import type { Logger } from '../logger.ts';
@@ -40,6 +40,7 @@ import {
   metainfoKey,
   nameKey,
   ORPHANS,
+  orphanKey,
   pieceMapKey,
   VERSION_KEY,
 } from './key.ts';
@@ -329,7 +330,12 @@ export class Store {
         const there = this.#resolve(entry.ino, path);
         const inode = there === undefined ? undefined : this.inode(there);
         if (there === undefined || inode?.content !== 'plain' || inode.torrentOffset === torrentOffset) continue;
-        await this.names.update(there, (inode) => ({ ...inode, torrentOffset }));
+        await this.names
+          .update(there, (inode) => ({ ...inode, torrentOffset }))
+          .catch((error: unknown) => {
+            // Deleted since.
+            if (errnoOf(error) !== 'ENOENT') throw error;
+          });
       }
     }
   }
@@ -359,10 +365,11 @@ export class Store {
    * bytes. Nobody writes to it meanwhile.
    */
   async adopt(infoHash: string, file: StoredFile, source: PlanSource): Promise<void> {
-    const entry = this.#mustHave(infoHash);
-    const [id] = await this.#sources.add([source], entry.id);
+    const [id] = await this.#sources.add([source], this.#mustHave(infoHash).id);
     if (id === undefined) throw new Error('a source was not recorded');
     await this.#db.exclusive(async () => {
+      // As it is now: it may have gone, or have been marked, or have lost pieces.
+      const entry = this.#mustHave(infoHash);
       const { ino } = file;
       const inode = this.inode(ino);
       const key = fileKey(entry.id, file.index);
@@ -381,15 +388,21 @@ export class Store {
       };
       const adopted = { ...mapped, plannedMtime: mapped.mtime };
       const pooledBytes = (entry.pooledBytes ?? 0) + gapBytes(file.base);
+      const replaced = old !== undefined && old.nlink === 0 ? old : undefined;
+      // Of one that is still open.
+      const written = replaced === undefined ? [] : await this.overlay.deleting(planned.ino, replaced);
       await this.#db.commit([
         ...(await this.overlay.deleting(ino, inode)),
-        ...(old === undefined || old.nlink > 0 ? [] : this.#tree.deleting(planned.ino, old)),
+        ...(replaced === undefined
+          ? []
+          : [...written, ...this.#tree.deleting(planned.ino, replaced), del(orphanKey(planned.ino))]),
         this.#tree.writing(ino, adopted),
         put(extentsKey(ino), encodeExtents(extents)),
         put(key, encodeFile({ ...planned, ino, status: 'mapped', mode: 'downloaded' })),
         put(entryKey(infoHash), formatEntry({ ...entry, pooledBytes })),
       ]);
       this.#tree.forget([ino, planned.ino]);
+      if (written.length > 0) this.overlay.freed(planned.ino);
     });
     this.overlay.becameMapped(file.ino, ExtentMap.single(file.length, id));
   }

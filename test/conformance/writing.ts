@@ -10,6 +10,7 @@
  * - Extended attributes: a handler would cost a request at each write. EOPNOTSUPP.
  * - renameat2(2) with flags: the protocol of libfuse 2 has none. EINVAL.
  * - The link count of a file that was deleted while it is open: libfuse 2 renames it, and the kernel does not count.
+ * - A file that was deleted while it is open, in a folder that was deleted then: libfuse 2 finds no path to it. ENOENT.
  * - Two names of one file are two inodes of the kernel's: what one shows may be a second old, and O_APPEND through both
  *   at the same time may write to the same place.
  */

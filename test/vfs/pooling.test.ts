@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import type { StoredFile } from '../../src/store/store.ts';
-import { temporaryFolder } from '../store/fixture.ts';
+import { letters, temporaryFolder } from '../store/fixture.ts';
 import { BASE, patched, planFor, Volume } from './volume.ts';
 
 const { infoHash } = planFor(import.meta.filename);
@@ -72,6 +72,40 @@ describe('the pool', () => {
       assert.equal(fs.existsSync(join(folder.path, 'pool')), false);
     });
   }
+
+  it('leaves nothing of the file that was deleted and is still open', async () => {
+    const handle = await volume.open('T/gap');
+    await volume.files.write(handle, Buffer.from('deleted'), 0);
+    await volume.unlink('T/gap');
+    await volume.create('T/gap', DATA);
+    await verify();
+    assert.notEqual(await pool(), undefined);
+    assert.equal((await volume.readHandle(handle, 7)).toString(), 'deleted');
+    await volume.files.release(handle);
+    await volume.restart();
+    assert.doesNotMatch(await letters(volume.level), /[OWZ]/);
+    const left = fs.readdirSync(volume.store.overlay.files.folder, { recursive: true, encoding: 'utf8' });
+    assert.deepEqual(
+      left.filter((name) => name.includes('/')),
+      [],
+    );
+    assert.ok((await volume.read('T/gap')).equals(DATA));
+  });
+
+  it('does not bring back an entry that was removed meanwhile, nor what was known of it before', async () => {
+    await volume.write('T/gap', DATA, 0);
+    await verify();
+    const found = await file();
+    const [removed] = await Promise.allSettled([
+      volume.store.removeEntry(infoHash),
+      volume.files.pool(infoHash, found, ['x', 'gap']),
+    ]);
+    assert.equal(removed.status, 'fulfilled');
+    assert.equal(volume.store.entry(infoHash), undefined);
+    await volume.restart();
+    assert.equal(volume.store.entry(infoHash), undefined);
+    assert.doesNotMatch(await letters(volume.level), /[EFIXOW]{2}/);
+  });
 
   it('gives back what could not be recorded, and the file is what it was', async () => {
     await volume.write('T/gap', DATA, 0);
