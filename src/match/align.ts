@@ -38,8 +38,8 @@ export interface AlignOptions {
   readonly ask: (
     questions: readonly { readonly piece: number; readonly bytes: readonly HashSegment[] }[],
   ) => Promise<readonly PieceAnswer[]>;
-  /** `probe`: two pieces decide. `search`: more is tried before the candidate is given up. */
-  readonly effort: 'probe' | 'search';
+  /** `probe`: two pieces decide. `search`: more is tried before the candidate is given up; `named`: much more. */
+  readonly effort: 'probe' | 'search' | 'named';
   readonly budget: Budget;
   readonly learned: LearnedShifts;
   /** Shifts that the candidate's own structure suggests, the likeliest first. */
@@ -53,6 +53,9 @@ export class CandidateFailed extends Error {}
 const BATCH = 16;
 /** Pieces so small that every place in them can be tried for an insertion: 32768² / 2 bytes are half a second. */
 const SPLIT_PIECE = 32_768;
+/** What is hashed for the shift of one run of pieces, and for that of a candidate of which nothing has agreed yet. */
+const SEARCH_BYTES = 1024 * 2 ** 20;
+const FIRST_SEARCH_BYTES = 32 * 2 ** 20;
 /** Places tried at once in one piece. */
 const SPLIT_BATCH = 2048;
 /** Pieces hashed at once, so that what is learned on the way can be used. */
@@ -119,8 +122,9 @@ export class Alignment {
       await this.#test(likely.map((shift) => ({ piece, shift })));
       if (this.#anchors.size > 0) return true;
     }
-    // A wrong candidate mostly: no more than a part of what may be spent.
-    return await this.#search(middle, 0, this.#delta, this.#options.budget.left / 8);
+    // A wrong candidate mostly. One that has the name may be worth more.
+    const most = effort === 'named' ? Math.min(SEARCH_BYTES, 8 * this.#options.length) : 0;
+    return await this.#search(middle, 0, this.#delta, Math.max(most, FIRST_SEARCH_BYTES));
   }
 
   /** Between anchors of different shifts, until those at both sides of each breakpoint are next to each other. */
@@ -144,8 +148,8 @@ export class Alignment {
       if (this.#given.has(middle)) return false;
       await this.#test([{ piece: middle, shift: shiftLeft }]);
       if (!this.#anchors.has(middle)) await this.#test([{ piece: middle, shift: shiftRight }]);
-      const found = this.#anchors.get(middle);
-      if (found === shiftLeft) low = middle;
+      const found = this.#anchors.get(middle) ?? (await this.#besideBroken(middle, [low, shiftLeft], [high, shiftRight]));
+      if (found === shiftLeft) low = Math.max(middle, low + 1);
       else if (found === shiftRight) high = middle;
       else {
         // Damaged, or between two more breakpoints.
@@ -154,6 +158,31 @@ export class Alignment {
       }
     }
     return false;
+  }
+
+  /**
+   * A piece agrees with neither side: the breakpoint may lie in it, or it is damaged. Its neighbours tell on which side the
+   * search goes on; undefined where they do not agree either.
+   */
+  async #besideBroken(
+    middle: number,
+    [low, shiftLeft]: readonly [number, number],
+    [high, shiftRight]: readonly [number, number],
+  ): Promise<number | undefined> {
+    const after = middle + 1 >= high ? shiftRight : undefined;
+    const before = middle - 1 <= low ? shiftLeft : undefined;
+    if (after === undefined) {
+      await this.#test([
+        { piece: middle + 1, shift: shiftRight },
+        { piece: middle + 1, shift: shiftLeft },
+      ]);
+    }
+    const right = after ?? this.#anchors.get(middle + 1);
+    if (right === shiftLeft) return shiftLeft;
+    if (before === undefined) await this.#test([{ piece: middle - 1, shift: shiftLeft }]);
+    const left = before ?? this.#anchors.get(middle - 1);
+    if (left === shiftLeft && right === shiftRight) return shiftRight;
+    return right === shiftRight ? shiftRight : left;
   }
 
   /** What is not tested yet, at the shift of the anchors around it, and where these differ, at both. */
@@ -212,7 +241,7 @@ export class Alignment {
   }
 
   /** Tries one piece at shifts that are likely there, until one agrees or the budget is spent. */
-  async #search(piece: number, left: number, right: number, most = Number.POSITIVE_INFINITY): Promise<boolean> {
+  async #search(piece: number, left: number, right: number, most = SEARCH_BYTES): Promise<boolean> {
     const { learned, hypotheses, budget } = this.#options;
     if (this.#isBlank(piece, left)) return false;
     const tried = new Set([left, right]);
@@ -236,7 +265,7 @@ export class Alignment {
       }
       if (batch.length === 0) return false;
     }
-    budget.reached = true;
+    if (budget.left < bytes) budget.reached = true;
     return false;
   }
 

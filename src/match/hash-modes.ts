@@ -12,7 +12,7 @@
 import type { CollectionFile, CollectionIndex } from '../collection/collection.ts';
 import type { HashSegment } from '../hash/hash-pool.ts';
 import type { Looker, Source } from './look.ts';
-import { Alignment, type Budget, CandidateFailed } from './align.ts';
+import { type AlignOptions, Alignment, type Budget, CandidateFailed } from './align.ts';
 import { setBit } from '../extent/bitfield.ts';
 import { components, type FolderNames } from './likeness.ts';
 import { normaliseName } from '../collection/names.ts';
@@ -201,13 +201,14 @@ class FileAlignment {
         break;
       }
       this.#tried++;
-      await this.#align({ ...source, mode, shift: 0 }, named || this.#tried <= SEARCHED);
+      const effort = named ? 'named' : this.#tried <= SEARCHED ? 'search' : 'probe';
+      await this.#align({ ...source, mode, shift: 0 }, effort);
     }
     if (this.#budget.reached) task.limited = true;
     if (this.#wanted.length === 0) task.judged = true;
   }
 
-  async #align(chosen: Chosen, search: boolean): Promise<void> {
+  async #align(chosen: Chosen, effort: AlignOptions['effort']): Promise<void> {
     const { hypotheses } = this.#deps;
     const pieces = this.#wanted;
     const alignment = new Alignment({
@@ -215,7 +216,7 @@ class FileAlignment {
       length: this.#task.file.length,
       pieces: pieces.map((piece) => this.#rangeOf(piece)),
       ask: async (questions) => await this.#ask(pieces, questions),
-      effort: search ? 'search' : 'probe',
+      effort,
       budget: this.#budget,
       learned: this.#learned,
       hypotheses: hypotheses?.(chosen, this.#task.file.length) ?? [],
