@@ -53,8 +53,9 @@ export class CandidateFailed extends Error {}
 const BATCH = 16;
 /** Pieces so small that every place in them can be tried for an insertion: 32768² / 2 bytes are half a second. */
 const SPLIT_PIECE = 32_768;
-/** What is hashed for the shift of one run of pieces, and for that of a candidate of which nothing has agreed yet. */
-const SEARCH_BYTES = 1024 * 2 ** 20;
+/** What is hashed for the shift of one piece, and where nothing of a candidate has agreed yet. */
+const SEARCH_BYTES = 256 * 2 ** 20;
+const NAMED_SEARCH_BYTES = 1024 * 2 ** 20;
 const FIRST_SEARCH_BYTES = 32 * 2 ** 20;
 /** Places tried at once in one piece. */
 const SPLIT_BATCH = 2048;
@@ -77,8 +78,9 @@ export class Alignment {
   readonly #failed = new Set<string>();
   /** Pieces of two shifts. */
   readonly #split = new Map<number, Part[]>();
-  /** Pieces around which everything was tried. */
+  /** Pieces around which everything was tried; and in which. */
   readonly #given = new Set<number>();
+  readonly #divided = new Set<number>();
 
   constructor(options: AlignOptions) {
     this.#options = options;
@@ -123,7 +125,7 @@ export class Alignment {
       if (this.#anchors.size > 0) return true;
     }
     // A wrong candidate mostly. One that has the name may be worth more.
-    const most = effort === 'named' ? Math.min(SEARCH_BYTES, 8 * this.#options.length) : 0;
+    const most = effort === 'named' ? Math.min(NAMED_SEARCH_BYTES, 8 * this.#options.length) : 0;
     return await this.#search(middle, 0, this.#delta, Math.max(most, FIRST_SEARCH_BYTES));
   }
 
@@ -148,7 +150,8 @@ export class Alignment {
       if (this.#given.has(middle)) return false;
       await this.#test([{ piece: middle, shift: shiftLeft }]);
       if (!this.#anchors.has(middle)) await this.#test([{ piece: middle, shift: shiftRight }]);
-      const found = this.#anchors.get(middle) ?? (await this.#besideBroken(middle, [low, shiftLeft], [high, shiftRight]));
+      const found =
+        this.#anchors.get(middle) ?? (await this.#besideBroken(middle, [low, shiftLeft], [high, shiftRight]));
       if (found === shiftLeft) low = Math.max(middle, low + 1);
       else if (found === shiftRight) high = middle;
       else {
@@ -191,16 +194,16 @@ export class Alignment {
       const questions: Question[] = [];
       for (let piece = 0; piece < this.#options.pieces.length; piece++) {
         if (this.#isProven(piece)) continue;
-        const [left, right] = this.#shiftsBeside(piece);
-        if (!other) questions.push({ piece, shift: left });
-        else if (right !== left) questions.push({ piece, shift: right });
+        const { left, right } = this.#shiftsBeside(piece);
+        if (!other) questions.push({ piece, shift: left ?? right ?? 0 });
+        else if (right !== undefined) questions.push({ piece, shift: right });
       }
       for (let from = 0; from < questions.length; from += PASS) await this.#test(questions.slice(from, from + PASS));
     }
   }
 
   /** The shifts of the nearest anchors before and after a piece. */
-  #shiftsBeside(piece: number): [left: number, right: number] {
+  #shiftsBeside(piece: number): { left: number | undefined; right: number | undefined } {
     const anchors = this.#sorted();
     let low = 0;
     let high = anchors.length;
@@ -209,9 +212,7 @@ export class Alignment {
       if ((anchors[middle]?.[0] ?? 0) < piece) low = middle + 1;
       else high = middle;
     }
-    const left = anchors[low - 1]?.[1];
-    const right = anchors[low]?.[1];
-    return [left ?? right ?? 0, right ?? left ?? 0];
+    return { left: anchors[low - 1]?.[1], right: anchors[low]?.[1] };
   }
 
   #order: [number, number][] | undefined;
@@ -228,12 +229,16 @@ export class Alignment {
       if (this.#isProven(first)) continue;
       let end = first + 1;
       while (end < length && !this.#isProven(end)) end++;
-      const middle = (first + end - 1) >> 1;
-      const [left, right] = this.#shiftsBeside(first);
+      const { left = 0, right = this.#delta } = this.#shiftsBeside(first);
       if (end - first === 1) await this.#findSplit(first, left, right);
-      else if (!this.#given.has(middle)) {
-        this.#given.add(middle);
-        if (await this.#search(middle, left, right)) return true;
+      else {
+        // Any of them may be one in which there is a breakpoint.
+        const places = [4, 2, 6, 3, 5].map((eighths) => first + Math.floor(((end - first - 1) * eighths) / 8));
+        for (const piece of new Set(places)) {
+          if (this.#given.has(piece)) continue;
+          this.#given.add(piece);
+          if (await this.#search(piece, left, right)) return true;
+        }
       }
       first = end;
     }
@@ -292,8 +297,8 @@ export class Alignment {
   async #findSplit(piece: number, left: number, right: number): Promise<void> {
     const { ask, budget, source } = this.#options;
     const range = this.#range(piece);
-    if (this.#given.has(piece) || right <= left || range.length > SPLIT_PIECE) return;
-    this.#given.add(piece);
+    if (this.#divided.has(piece) || right <= left || range.length > SPLIT_PIECE) return;
+    this.#divided.add(piece);
     if (budget.left < range.length ** 2) {
       budget.reached = true;
       return;
@@ -308,7 +313,9 @@ export class Alignment {
       }
       const questions = halves.flatMap((parts) => {
         const bytes = parts.map((part) => bytesIn(source, part.shift, part));
-        return bytes.some((one) => one === undefined) ? [] : [{ piece, bytes: bytes.flatMap((one) => one ?? []), parts }];
+        return bytes.some((one) => one === undefined)
+          ? []
+          : [{ piece, bytes: bytes.flatMap((one) => one ?? []), parts }];
       });
       const answers = await ask(questions);
       budget.left -= questions.length * range.length;

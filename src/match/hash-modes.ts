@@ -10,12 +10,12 @@
  * which try their candidates as they are.
  */
 import type { CollectionFile, CollectionIndex } from '../collection/collection.ts';
-import type { HashSegment } from '../hash/hash-pool.ts';
-import type { Looker, Source } from './look.ts';
-import { type AlignOptions, Alignment, type Budget, CandidateFailed } from './align.ts';
-import { setBit } from '../extent/bitfield.ts';
-import { components, type FolderNames } from './likeness.ts';
 import { normaliseName } from '../collection/names.ts';
+import { setBit } from '../extent/bitfield.ts';
+import type { HashSegment } from '../hash/hash-pool.ts';
+import { Alignment, type AlignOptions, type Budget, CandidateFailed } from './align.ts';
+import { components, type FolderNames } from './likeness.ts';
+import type { Looker, Source } from './look.ts';
 import type { HashMode } from './match.ts';
 import { joined, type Part, type Range } from './parts.ts';
 import type { PieceAnswer, PieceHasher } from './piece-hashing.ts';
@@ -265,7 +265,8 @@ class FileAlignment {
     const tried = this.#tried;
     const [most] = [...this.#shares].toSorted((a, b) => b[1] - a[1]);
     if (most === undefined) {
-      if (task.limited) task.failure = { code: 'limit', reason: `hash_limit: ${tried} candidates were tried, not all.` };
+      if (task.limited)
+        task.failure = { code: 'limit', reason: `hash_limit: ${tried} candidates were tried, not all.` };
       else if (tried > 0) task.reject(`${tried} candidates were hashed, and none has its bytes.`);
       return;
     }

@@ -4,12 +4,7 @@ import type { HashPool, HashProgress } from '../hash/hash-pool.ts';
 import type { Logger } from '../logger.ts';
 import type { Metainfo } from '../metainfo/metainfo.ts';
 import { proposeExact } from './exact.ts';
-import {
-  Alignments,
-  type HashLimit,
-  type HashModeDependencies,
-  proposeHashed,
-} from './hash-modes.ts';
+import { Alignments, type HashLimit, type HashModeDependencies, proposeHashed } from './hash-modes.ts';
 import { FolderNames } from './likeness.ts';
 import { Looker, type Source } from './look.ts';
 import { HASH_MODES, isHashMode, MATCH_MODES, type MatchMode, type TorrentMatch, type VerifyLevel } from './match.ts';

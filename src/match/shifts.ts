@@ -1,7 +1,9 @@
 /** Shifts worth trying where neither 0 nor the difference in size fits, the likeliest first. */
 
 /** What writes headers, tags and padding likes: whole sectors and blocks, and the sizes of tags. */
-const ROUND = [512, 1024, 2048, 4096, 128, 10, 8192, 16_384, 32_768, 65_536, 160, 32, 64, 256, 131_072, 262_144, 524_288];
+const ROUND = [
+  512, 1024, 2048, 4096, 128, 10, 8192, 16_384, 32_768, 65_536, 160, 32, 64, 256, 131_072, 262_144, 524_288,
+];
 /** Between two shifts that are known, each in between is tried, if they are not further apart. */
 const NEAR = 65_536;
 
@@ -23,7 +25,7 @@ export class LearnedShifts {
 }
 
 /**
- * Without end: first those that lie between the known ones `[left, right]`, then round distances from them, then every
+ * Without end: first round distances from the known ones, `left` and `right`, then those that lie between them, then every
  * distance. `left` and `right` themselves are not among them.
  */
 export function* shiftsAround(left: number, right: number): Generator<number, void, undefined> {
@@ -34,8 +36,9 @@ export function* shiftsAround(left: number, right: number): Generator<number, vo
     given.add(shift);
     yield shift;
   };
+  for (const distance of ROUND)
+    for (const base of [left, right]) for (const sign of [1, -1]) yield* once(base + sign * distance);
   if (high - low <= NEAR) for (let shift = low + 1; shift < high; shift++) yield* once(shift);
-  for (const distance of ROUND) for (const base of [left, right]) for (const sign of [1, -1]) yield* once(base + sign * distance);
   // All that was given before lies behind or is skipped; a set of every further one would grow for nothing.
   for (let distance = 1; ; distance++) {
     for (const shift of new Set([high + distance, low - distance])) if (!given.has(shift)) yield shift;

@@ -2,9 +2,9 @@
 import type { CollectionFile } from '../collection/collection.ts';
 import { normaliseName } from '../collection/names.ts';
 import { emptyBitfield } from '../extent/bitfield.ts';
+import type { HashSegment } from '../hash/hash-pool.ts';
 import type { Metainfo, TorrentFile } from '../metainfo/metainfo.ts';
 import type { PieceRange } from '../metainfo/piece-layout.ts';
-import type { HashSegment } from '../hash/hash-pool.ts';
 import type { Looker, Source } from './look.ts';
 import type { MatchMode } from './match.ts';
 import { type PieceShares, sharePieces } from './own-pieces.ts';
