@@ -8,16 +8,16 @@ import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import type { Piscina } from 'piscina';
 import { DiskQueue } from './disk-queue.ts';
-import type { HashJob, HashOptions, HashPool, HashResult } from './hash-pool.ts';
+import { type HashJob, type HashOptions, type HashPool, type HashResult, isMerkle, jobBytes, segmentsOf } from './hash-pool.ts';
 import {
   CANCELLED,
-  DIGEST_BYTES,
   DONE_BYTES,
   encodeTask,
   type HashControl,
   type HashTask,
   type HashTaskResult,
-  jobBytes,
+  SHA1_BYTES,
+  SHA256_BYTES,
 } from './hash-task.ts';
 
 export interface HashPoolOptions {
@@ -80,7 +80,7 @@ class PiscinaPool implements HashPool {
         return new Promise<void>((resolve, reject) => {
           const run = async (): Promise<void> => {
             try {
-              place(results, first, slice.length, await piscina.run(encodeTask(slice, control)));
+              place(results, first, slice, await piscina.run(encodeTask(slice, control)));
               resolve();
             } catch (error) {
               reject(error);
@@ -146,14 +146,15 @@ function groupJobs(jobs: readonly HashJob[], wantedBytes: number): { first: numb
 
 function disksOf(jobs: readonly HashJob[]): number[] {
   const disks = new Set<number>();
-  for (const job of jobs) for (const segment of job) if ('path' in segment) disks.add(segment.identity.dev);
+  for (const job of jobs) for (const segment of segmentsOf(job)) if ('path' in segment) disks.add(segment.identity.dev);
   return [...disks];
 }
 
-function place(results: HashResult[], first: number, count: number, done: HashTaskResult): void {
+function place(results: HashResult[], first: number, jobs: readonly HashJob[], done: HashTaskResult): void {
   const digests = Buffer.from(done.digests.buffer, done.digests.byteOffset, done.digests.byteLength);
-  for (let i = 0; i < count; i++) {
-    results[first + i] = { digest: digests.subarray(i * DIGEST_BYTES, (i + 1) * DIGEST_BYTES) };
+  for (const [i, job] of jobs.entries()) {
+    const at = i * SHA256_BYTES;
+    results[first + i] = { digest: digests.subarray(at, at + (isMerkle(job) ? SHA256_BYTES : SHA1_BYTES)) };
   }
   for (const { job, failed, message } of done.failures) results[first + job] = { failed, message };
 }
