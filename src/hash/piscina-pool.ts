@@ -8,7 +8,15 @@ import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import type { Piscina } from 'piscina';
 import { DiskQueue } from './disk-queue.ts';
-import { type HashJob, type HashOptions, type HashPool, type HashResult, isMerkle, jobBytes, segmentsOf } from './hash-pool.ts';
+import {
+  type HashJob,
+  type HashOptions,
+  type HashPool,
+  type HashResult,
+  isMerkle,
+  jobBytes,
+  segmentsOf,
+} from './hash-pool.ts';
 import {
   CANCELLED,
   DONE_BYTES,
