@@ -16,6 +16,7 @@ import { touchedPieces } from '../metainfo/piece-layout.ts';
 import type { ControlClient } from './control/control-client.ts';
 import type { EntryMessage, FileMessage } from './control/messages.ts';
 import { EntryLayout, type PieceCheck } from './entry-layout.ts';
+import { withHashCache } from './hash-cache.ts';
 import { rebuildCollection } from './rebuild.ts';
 import { requireServer } from './server-connection.ts';
 import { poolPath } from './state-paths.ts';
@@ -63,7 +64,9 @@ export async function* verifyEntries(config: Config, request: VerifyRequest): As
     entries.push(entry);
   }
   const { createHashPool } = await import('../hash/piscina-pool.ts');
-  const pool = createHashPool({ readersPerDisk: config.hashReaders });
+  const reading = createHashPool({ readersPerDisk: config.hashReaders });
+  // A full verification reads: a disk may have changed what no time tells.
+  const pool = request.unverified ? await withHashCache(reading, config, request.logger) : reading;
   let pooled = 0;
   try {
     for (const entry of entries) {
