@@ -35,9 +35,13 @@ export interface HashPoolOptions {
   readonly readersPerDisk?: number;
 }
 
-/** A task below this is not worth splitting; above `MAX_TASK_BYTES` the last thread to end would keep all waiting. */
+/**
+ * Tasks are a quarter of what is left for each thread, within these bounds: long ones are read from front to back, and
+ * short ones at the end, so that no thread waits long for the last to finish.
+ */
 const MIN_TASK_BYTES = 4 * 1024 * 1024;
 const MAX_TASK_BYTES = 64 * 1024 * 1024;
+const TASKS_LEFT = 4;
 const MAX_TASK_JOBS = 4096;
 const PROGRESS_MS = 100;
 
@@ -65,7 +69,7 @@ class PiscinaPool implements HashPool {
     if (jobs.length === 0) return [];
 
     const totalBytes = jobs.reduce((sum, job) => sum + jobBytes(job), 0);
-    const groups = groupJobs(jobs, totalBytes / (this.#threads * 4));
+    const groups = groupJobs(jobs, totalBytes, this.#threads);
     const control: HashControl = {
       flags: new Int32Array(new SharedArrayBuffer(4)),
       doneBytes: new BigInt64Array(new SharedArrayBuffer(8)),
@@ -137,8 +141,11 @@ class PiscinaPool implements HashPool {
   }
 }
 
-function groupJobs(jobs: readonly HashJob[], wantedBytes: number): { first: number; end: number }[] {
-  const limit = Math.min(MAX_TASK_BYTES, Math.max(MIN_TASK_BYTES, wantedBytes));
+function groupJobs(jobs: readonly HashJob[], totalBytes: number, threads: number): { first: number; end: number }[] {
+  const share = (left: number): number =>
+    Math.min(MAX_TASK_BYTES, Math.max(MIN_TASK_BYTES, left / (threads * TASKS_LEFT)));
+  let left = totalBytes;
+  let limit = share(left);
   const groups: { first: number; end: number }[] = [];
   let first = 0;
   let bytes = 0;
@@ -147,7 +154,9 @@ function groupJobs(jobs: readonly HashJob[], wantedBytes: number): { first: numb
     if (bytes < limit && i + 1 - first < MAX_TASK_JOBS && i + 1 < jobs.length) continue;
     groups.push({ first, end: i + 1 });
     first = i + 1;
+    left -= bytes;
     bytes = 0;
+    limit = share(left);
   }
   return groups;
 }
