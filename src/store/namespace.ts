@@ -5,7 +5,7 @@
  * batches are not synced (fsync and fsyncdir are what make them last through a power loss). All throw PosixError.
  */
 import { PosixError } from '../errors.ts';
-import type { Timestamp } from '../posix/timestamp.ts';
+import { later, type Timestamp } from '../posix/timestamp.ts';
 import { type Database, del, NOTHING, put, type Write } from './database.ts';
 import { direntKey, direntsOf, linkKey, orphanKey } from './key.ts';
 import type { Overlay } from './overlay.ts';
@@ -33,6 +33,8 @@ export class Namespace {
   readonly #tree: Tree;
   readonly #overlay: Overlay;
   readonly #pieces: Pieces;
+  /** Entries that are being deleted. */
+  readonly #removed = new Set<number>();
   /** Directories that moved or went. */
   #version = 0;
 
@@ -41,6 +43,12 @@ export class Namespace {
     this.#pieces = pieces;
     this.#tree = tree;
     this.#overlay = overlay;
+  }
+
+  /** What is made or moved in an entry that is being deleted would stay for ever. Until the function that it gives is called. */
+  removing(entry: number): () => void {
+    this.#removed.add(entry);
+    return () => this.#removed.delete(entry);
   }
 
   get version(): number {
@@ -58,7 +66,7 @@ export class Namespace {
   ): Promise<number> {
     checkName(name);
     return await this.#change(async (batch) => {
-      const above = batch.directory(parent);
+      const above = this.#target(batch, parent);
       if (this.#tree.lookup(parent, name) !== undefined) throw new PosixError('EEXIST');
       const ino = this.#db.take('ino');
       batch.writes.push(...(prepare?.(ino) ?? []));
@@ -74,7 +82,7 @@ export class Namespace {
   async link(ino: number, { parent, name }: Place): Promise<void> {
     checkName(name);
     await this.#change(async (batch) => {
-      const above = batch.directory(parent);
+      const above = this.#target(batch, parent);
       const inode = batch.inode(ino);
       if (inode.type === 'directory') throw new PosixError('EPERM');
       if (inode.nlink === 0) throw new PosixError('ENOENT');
@@ -144,15 +152,24 @@ export class Namespace {
       const inode = this.#tree.inode(ino);
       if (inode === undefined || inode.nlink > 0 || uses.isOpen(ino)) return;
       batch.writes.push(del(orphanKey(ino)));
+      batch.frees = true;
       await this.#end(batch, ino, inode, uses);
     });
   }
 
-  /** Attributes, as `change` makes them of those that are there. @throws ENOENT */
-  async update(ino: number, change: (inode: Inode) => Inode): Promise<void> {
+  /** Attributes, as `change` makes them of those that are there; `done` before anything else changes. @throws ENOENT */
+  async update(ino: number, change: (inode: Inode) => Inode, done: () => void = () => {}): Promise<void> {
     await this.#change(async (batch) => {
       batch.set(ino, change(batch.inode(ino)));
+      batch.afterwards.push(done);
     });
+  }
+
+  /** A directory in which something gets a name. */
+  #target(batch: Batch, ino: number): Inode {
+    const inode = batch.directory(ino);
+    if (this.#removed.has(inode.entry)) throw new PosixError('ENOENT');
+    return inode;
   }
 
   #mustHave(parent: number, name: string): DirentRecord {
@@ -168,7 +185,7 @@ export class Namespace {
 
   #checkMove(batch: Batch, from: Place, to: Place): [DirentRecord, DirentRecord | undefined] {
     batch.directory(from.parent);
-    const target = batch.directory(to.parent);
+    const target = this.#target(batch, to.parent);
     const moved = this.#mustHave(from.parent, from.name);
     const replaced = this.#tree.lookup(to.parent, to.name);
     this.#refuseEntry(from.parent, moved.ino);
@@ -187,7 +204,7 @@ export class Namespace {
     batch.link(to.parent, to.name, moved);
     const inode = batch.inode(moved.ino);
     if (moved.type === 'directory') {
-      this.#version++;
+      batch.afterwards.push(() => this.#version++);
       batch.count(from, -1);
       batch.count(to.parent, 1);
       batch.set(moved.ino, { ...inode, parent: to.parent, ctime: batch.now });
@@ -196,7 +213,7 @@ export class Namespace {
 
   async #removeEmpty(batch: Batch, parent: number, ino: number): Promise<void> {
     if ((await this.#db.first(direntsOf(ino), 1)).length > 0) throw new PosixError('ENOTEMPTY');
-    this.#version++;
+    batch.afterwards.push(() => this.#version++);
     batch.delete(ino, batch.inode(ino));
     batch.count(parent, -1);
   }
@@ -209,7 +226,11 @@ export class Namespace {
       return;
     }
     // Whatever takes its place was not verified.
-    if (isOfTorrent(inode)) batch.writes.push(...(await this.#pieces.unverifying(inode, this.#length(ino, inode))));
+    if (inode.type === 'file' && isOfTorrent(inode)) {
+      const { writes, recorded } = await this.#pieces.unverifying(inode, this.#length(ino, inode));
+      batch.writes.push(...writes);
+      batch.afterwards.push(recorded);
+    }
     if (uses.isOpen(ino)) {
       batch.set(ino, left);
       batch.writes.push(put(orphanKey(ino), NOTHING));
@@ -218,7 +239,7 @@ export class Namespace {
 
   /** Of a file of a torrent, as the torrent has it. */
   #length(ino: number, inode: Inode): number {
-    return inode.content === 'plain' ? this.#overlay.files.stat(ino).size : this.#tree.extents(ino).length;
+    return inode.content === 'plain' ? this.#overlay.files.sizeOf(ino) : this.#tree.extents(ino).length;
   }
 
   async #end(batch: Batch, ino: number, inode: Inode, uses: Uses): Promise<void> {
@@ -228,7 +249,8 @@ export class Namespace {
       batch.freed.push(ino);
     }
     // A whiteout: what is behind it in the collection stays known, so that it can come back.
-    if (isOfTorrent(inode) && inode.content !== 'plain') {
+    if (inode.type === 'symlink' && isOfTorrent(inode)) batch.set(ino, inode);
+    else if (isOfTorrent(inode) && inode.content !== 'plain') {
       const size = this.#tree.extents(ino).length;
       batch.set(ino, { ...inode, content: 'mapped', size, baseEnd: size });
     } else batch.delete(ino, inode);
@@ -236,13 +258,14 @@ export class Namespace {
 
   async #change<T>(work: (batch: Batch) => Promise<T>): Promise<T> {
     return await this.#db.exclusive(async () => {
-      const batch = new Batch(this.#tree, this.#overlay.now());
+      const batch = new Batch(this.#tree, this.#overlay);
       const result = await work(batch);
       const writes = batch.finish();
       if (writes.length === 0) return result;
-      await this.#db.commit(writes, { sync: false });
+      await this.#db.commit(writes, { sync: false, needed: batch.frees });
       this.#tree.forget(batch.changed);
       for (const ino of batch.freed) this.#overlay.freed(ino);
+      for (const done of batch.afterwards) done();
       return result;
     });
   }
@@ -250,21 +273,30 @@ export class Namespace {
 
 /** Deleted, such a file is a whiteout. */
 export function isOfTorrent(inode: Inode): boolean {
+  if (inode.type === 'symlink') return inode.plannedMtime !== undefined;
   return inode.type === 'file' && inode.torrentOffset !== undefined;
 }
 
-/** What one call changes. */
-class Batch {
+/** What one batch of writes changes. */
+export class Batch {
   readonly now: Timestamp;
   readonly writes: Write[] = [];
   /** Inodes whose overlay files go once the batch is committed. */
   readonly freed: number[] = [];
+  /** A name goes. */
+  frees = false;
+  /** What happens once the batch is committed. */
+  readonly afterwards: (() => void)[] = [];
   readonly #tree: Tree;
+  readonly #overlay: Overlay;
   readonly #inodes = new Map<number, Inode | undefined>();
+  /** By parent and name. */
+  readonly #dirents = new Map<string, DirentRecord | undefined>();
 
-  constructor(tree: Tree, now: Timestamp) {
+  constructor(tree: Tree, overlay: Overlay) {
     this.#tree = tree;
-    this.now = now;
+    this.#overlay = overlay;
+    this.now = overlay.now();
   }
 
   get changed(): Iterable<number> {
@@ -272,15 +304,27 @@ class Batch {
   }
 
   inode(ino: number): Inode {
-    const inode = this.#inodes.has(ino) ? this.#inodes.get(ino) : this.#tree.inode(ino);
+    const known = this.#inodes.has(ino);
+    const inode = known ? this.#inodes.get(ino) : this.#tree.inode(ino);
     if (inode === undefined) throw new PosixError('ENOENT');
-    return inode;
+    // A ctime that is recorded has to come with the mtime before it: what the journal has is believed if it is later.
+    const open = known ? undefined : this.#overlay.inUse(ino);
+    return open === undefined ? inode : { ...inode, mtime: open.mtime, ctime: later(open.ctime, inode.ctime) };
   }
 
   directory(ino: number): Inode {
     const inode = this.inode(ino);
     if (inode.type !== 'directory') throw new PosixError('ENOTDIR');
     return inode;
+  }
+
+  has(ino: number): boolean {
+    return (this.#inodes.has(ino) ? this.#inodes.get(ino) : this.#tree.inode(ino)) !== undefined;
+  }
+
+  lookup(parent: number, name: string): DirentRecord | undefined {
+    const key = `${parent}/${name}`;
+    return this.#dirents.has(key) ? this.#dirents.get(key) : this.#tree.lookup(parent, name);
   }
 
   set(ino: number, inode: Inode): void {
@@ -293,11 +337,14 @@ class Batch {
   }
 
   link(parent: number, name: string, dirent: { readonly ino: number; readonly type: InodeType }): void {
+    this.#dirents.set(`${parent}/${name}`, dirent);
     this.writes.push(this.#tree.linking(parent, name, dirent));
     this.#changedIn(parent);
   }
 
   unlink(parent: number, name: string): void {
+    this.frees = true;
+    this.#dirents.set(`${parent}/${name}`, undefined);
     this.writes.push(del(direntKey(parent, name)));
     this.#changedIn(parent);
   }

@@ -2,7 +2,7 @@
  * The overlay's files on the disk: `overlay/<xx>/<ino>` in the state folder, `xx` being the last byte of the inode number
  * in hexadecimal. They belong to the server alone (mode 0600); whom a file of the mount belongs to, its inode says.
  *
- * All calls are synchronous: they answer from the kernel's caches, and the mount's own calls need them in one turn.
+ * Most calls are synchronous: they answer from the kernel's caches, and the mount's own calls need them in one turn.
  */
 import fs from 'node:fs';
 import { join } from 'node:path';
@@ -21,11 +21,20 @@ export interface OverlayFileStats {
   readonly ctime: Timestamp;
 }
 
+export interface OverlayFilePlace {
+  readonly path: string;
+  /** Undefined: its name is none of ours. */
+  readonly ino: number | undefined;
+}
+
 export class OverlayFiles {
   readonly folder: string;
   readonly #setAside: string;
-  /** Files made since their folder was last synced. */
-  readonly #fresh = new Set<number>();
+  /** Folders in which files were made since they were last synced. */
+  readonly #fresh = new Set<string>();
+  readonly #syncing = new Map<string, Promise<void>>();
+  /** Folders that are still there after a power loss themselves. */
+  readonly #rooted = new Set<string>();
 
   constructor(statePath: string) {
     this.folder = join(statePath, 'overlay');
@@ -52,7 +61,7 @@ export class OverlayFiles {
       fs.mkdirSync(this.#shard(ino), { recursive: true, mode: FOLDER_MODE });
       fd = fs.openSync(this.path(ino), flags, FILE_MODE);
     }
-    this.#fresh.add(ino);
+    this.#fresh.add(this.#shard(ino));
     return fd;
   }
 
@@ -73,24 +82,46 @@ export class OverlayFiles {
     };
   }
 
-  /** Makes sure that the file itself, not what is in it, is still there after a power loss. */
-  async syncName(ino: number): Promise<void> {
-    if (!this.#fresh.has(ino)) return;
-    for (const folder of [this.#shard(ino), this.folder]) {
-      const handle = await fs.promises.open(folder, 'r');
-      try {
-        await handle.sync();
-      } finally {
-        await handle.close();
-      }
+  /** Bytes; 0 for one that is not there. */
+  sizeOf(ino: number): number {
+    return fs.lstatSync(this.path(ino), { throwIfNoEntry: false })?.size ?? 0;
+  }
+
+  /** Makes sure that the files themselves, not what is in them, are still there after a power loss. */
+  async syncNames(inodes: Iterable<number>): Promise<void> {
+    const shards = new Set([...inodes].map((ino) => this.#shard(ino)));
+    await Promise.all([...shards].map(async (shard) => await this.#syncShard(shard)));
+  }
+
+  async #syncShard(shard: string): Promise<void> {
+    for (;;) {
+      const running = this.#syncing.get(shard);
+      if (running === undefined) break;
+      await running.catch(() => {});
     }
-    this.#fresh.delete(ino);
+    // What is made from now on is for another time.
+    if (!this.#fresh.delete(shard)) return;
+    const work = this.#syncFolders(shard).finally(() => this.#syncing.delete(shard));
+    this.#syncing.set(shard, work);
+    await work;
+  }
+
+  async #syncFolders(shard: string): Promise<void> {
+    try {
+      await syncFolder(shard);
+      if (this.#rooted.has(shard)) return;
+      await syncFolder(this.folder);
+      this.#rooted.add(shard);
+    } catch (error) {
+      this.#fresh.add(shard);
+      throw error;
+    }
   }
 
   /** One that is not there is removed already. */
-  remove(ino: number): void {
-    this.#fresh.delete(ino);
-    fs.rmSync(this.path(ino), { force: true });
+  async remove(ino: number): Promise<void> {
+    // By a thread: to free a large file takes its time.
+    await fs.promises.rm(this.path(ino), { force: true });
   }
 
   /** Out of the way, for somebody to look at. Where it is now. */
@@ -101,8 +132,8 @@ export class OverlayFiles {
     return to;
   }
 
-  /** What lies in the folder, a shard at a time: paths, with the inode number where the name is one in its place. */
-  *list(): Generator<readonly { readonly path: string; readonly ino: number | undefined }[], void, undefined> {
+  /** What lies in the folder, a shard at a time; the inode number only where the name is one in its place. */
+  *list(): Generator<readonly OverlayFilePlace[], void, undefined> {
     for (const shard of fs.readdirSync(this.folder)) {
       if (!/^[0-9a-f]{2}$/.test(shard)) continue;
       const folder = join(this.folder, shard);
@@ -112,5 +143,14 @@ export class OverlayFiles {
         return { path: join(folder, name), ino };
       });
     }
+  }
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const handle = await fs.promises.open(path, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
   }
 }

@@ -6,6 +6,13 @@ import { EntryPieces } from './entry-pieces.ts';
 import { ENTRIES, entryKey, pieceMapKey } from './key.ts';
 import type { Inode } from './record.ts';
 
+/** Pieces that are taken back by a batch. */
+interface Unverifying {
+  readonly writes: readonly Write[];
+  /** Called once it is committed. */
+  readonly recorded: () => void;
+}
+
 export class Pieces {
   readonly #db: Database;
   readonly #loaded = new Map<number, EntryPieces>();
@@ -40,26 +47,46 @@ export class Pieces {
     this.#loaded.delete(entry);
   }
 
-  /** Takes back what is verified of `[offset, end)`, durably. */
-  async unverify(pieces: EntryPieces, offset: number, end: number): Promise<void> {
+  /**
+   * Takes back what is verified of `[offset, end)`. With `sync` durably; without, it is on the disk before whatever is
+   * recorded later: enough where a power loss takes back what changes, too.
+   */
+  async unverify(
+    pieces: EntryPieces,
+    offset: number,
+    end: number,
+    { sync }: { readonly sync: boolean },
+  ): Promise<void> {
     await this.#db.exclusive(async () => {
       if (!pieces.hasVerified(offset, end)) return;
       const map = pieces.without(offset, end);
-      await this.#db.commit(this.recording(pieces, map));
+      await this.#db.commit(this.recording(pieces, map), { sync });
       pieces.map = map;
     });
   }
 
-  /** The same for the whole of an inode that goes, as writes of the batch that takes it. */
-  async unverifying(inode: Inode, length: number): Promise<Write[]> {
-    if (inode.torrentOffset === undefined) return [];
-    const pieces = await this.of(inode.entry);
-    if (pieces === null) return [];
-    const range = [inode.torrentOffset, inode.torrentOffset + length] as const;
-    pieces.noteChange(...range);
-    if (!pieces.hasVerified(...range)) return [];
-    pieces.map = pieces.without(...range);
-    return this.recording(pieces, pieces.map);
+  /** The same for the whole of an inode that goes: writes of the batch that takes it, and what follows it. */
+  async unverifying(inode: Inode, length: number): Promise<Unverifying> {
+    const { entry, torrentOffset: offset } = inode;
+    return await this.unverifyingAll(entry, offset === undefined ? [] : [[offset, offset + length]]);
+  }
+
+  /** The same for ranges of the torrent. */
+  async unverifyingAll(
+    entry: number,
+    ranges: readonly (readonly [offset: number, end: number])[],
+  ): Promise<Unverifying> {
+    const pieces = ranges.length === 0 ? null : await this.of(entry);
+    if (pieces === null) return { writes: [], recorded() {} };
+    const map = pieces.withoutAll(ranges);
+    return {
+      writes: map.equals(pieces.map) ? [] : this.recording(pieces, map),
+      recorded() {
+        pieces.map = map;
+        // Not before: a verification that begins now reads what will be there.
+        for (const [offset, end] of ranges) pieces.noteChange(offset, end);
+      },
+    };
   }
 
   /** The writes that record `map`; none where the entry has gone. */

@@ -3,7 +3,7 @@
  * leaves is found by the intent. Folders go after what they hold, so that the rest can always be walked.
  */
 import { type Database, del, type Write } from './database.ts';
-import { direntKey, filesOf, lastNumber, orphanKey, usesOf } from './key.ts';
+import { aliasesOf, direntKey, filesOf, lastNumber, orphanKey, usesOf } from './key.ts';
 import type { Overlay } from './overlay.ts';
 import { decodeFile, type Inode } from './record.ts';
 import type { Sources } from './sources.ts';
@@ -45,6 +45,10 @@ export class Removal {
         await this.#commit(writes, gone);
       });
     }
+    for await (const page of this.#db.pages(aliasesOf(entry), SLICE)) {
+      if (this.#stopped()) return false;
+      await this.#db.exclusive(async () => await this.#db.commit(page.map(([key]) => del(key))));
+    }
     for await (const page of this.#db.pages(usesOf(entry), SLICE)) {
       if (this.#stopped()) return false;
       await this.#sources.release(
@@ -63,7 +67,7 @@ export class Removal {
     await this.#unlink(pending, parents);
     const inode = this.#tree.inode(root);
     if (inode === undefined) return;
-    await this.#db.exclusive(async () => await this.#db.commit(this.#tree.deleting(root, inode)));
+    await this.#db.exclusive(async () => await this.#db.commit(this.#tree.deleting(root, inode), { needed: true }));
     this.#tree.forget([root]);
   }
 
@@ -107,7 +111,7 @@ export class Removal {
       if (overlay.length > 0) freed.push(ino);
       writes.push(...overlay, ...this.#tree.deleting(ino, inode), del(orphanKey(ino)));
     }
-    await this.#db.commit(writes);
+    await this.#db.commit(writes, { needed: true });
     this.#tree.forget(gone.map(([ino]) => ino));
     for (const ino of freed) this.#overlay.freed(ino);
   }

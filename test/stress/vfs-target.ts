@@ -151,7 +151,8 @@ export class VfsTarget implements Target {
       }
       case 'read':
       case 'mapRead': {
-        const { handle } = this.#handle(operation.handle, 'read');
+        const { handle, ino } = this.#handle(operation.handle, 'read');
+        if (operation.do === 'mapRead') await this.#mustHold(ino, operation);
         return { bytes: await this.#read(handle, operation.position, operation.length) };
       }
       case 'write': {
@@ -160,7 +161,8 @@ export class VfsTarget implements Target {
         return { value: await vfs.write(handle, data, position) };
       }
       case 'mapWrite': {
-        const { handle } = this.#handle(operation.handle, 'write');
+        const { handle, ino } = this.#handle(operation.handle, 'write');
+        await this.#mustHold(ino, operation);
         return { value: await vfs.write(handle, data, operation.position) };
       }
       case 'rewrite': {
@@ -261,6 +263,11 @@ export class VfsTarget implements Target {
     this.#handles.set(number, { handle: await vfs.open(ino, flags & ~O_CREAT), ino, flags });
   }
 
+  /** As the worker has it: nothing beyond the end is mapped. */
+  async #mustHold(ino: number, { position, length }: { position: number; length: number }): Promise<void> {
+    if (position + length > (await this.#operations.getattr(ino)).size) throw new PosixError('EINVAL');
+  }
+
   async #read(handle: number, position: number, length: number): Promise<Buffer> {
     const buffer = Buffer.alloc(length, 0xaa);
     const got = await this.#operations.read(handle, buffer, position);
@@ -279,8 +286,7 @@ export class VfsTarget implements Target {
       const attributes = await this.#operations.getattr(ino);
       const stat = { path, ...toStat(attributes) };
       if (attributes.type === 'file') {
-        const bytes = await this.#contentOf(ino);
-        found.push({ ...stat, hash: createHash('sha1').update(bytes).digest('hex'), read: bytes.length });
+        found.push({ ...stat, ...(await this.#hashOf(ino)) });
       } else if (attributes.type === 'symlink') {
         found.push({ ...stat, target: await this.#operations.readlink(ino) });
       } else {
@@ -293,6 +299,16 @@ export class VfsTarget implements Target {
     };
     await walk('', await this.#resolve(''));
     return found;
+  }
+
+  async #hashOf(ino: number): Promise<Pick<TreeEntry, 'hash' | 'read'>> {
+    try {
+      const bytes = await this.#contentOf(ino);
+      return { hash: createHash('sha1').update(bytes).digest('hex'), read: bytes.length };
+    } catch (error) {
+      if (error instanceof PosixError) return { hash: error.code };
+      throw error;
+    }
   }
 
   async content(path: string): Promise<Buffer> {
