@@ -12,6 +12,7 @@ import { checkLimits, type LimitVerdict } from '../plan/limits.ts';
 import { makePlan } from '../plan/make-plan.ts';
 import type { Plan } from '../plan/plan.ts';
 import { OUR_TYPE, readMounts } from '../posix/mountinfo.ts';
+import { withHashCache } from './hash-cache.ts';
 import { openIndexDatabase } from './open-level.ts';
 import type { TorrentFile } from './torrent-files.ts';
 
@@ -46,11 +47,17 @@ export async function planTorrents(
   const db = await openIndexDatabase(config, { create: false, logger, signal });
   try {
     const index = await openIndex(db);
-    const pool = verify === 'none' ? undefined : await openPool(config);
+    const hashes = verify !== 'none' || config.scanModes.some((mode) => mode.startsWith('hash_'));
+    const pool = hashes ? await openPool(config, logger) : undefined;
     try {
       const matches = await matchTorrents(torrents, {
         index,
-        options: { scanModes: config.scanModes, verify },
+        options: {
+          scanModes: config.scanModes,
+          verify,
+          sizeVarying: config.hashSizeVarying,
+          hashLimit: config.hashLimit,
+        },
         logger,
         signal,
         refuseDevice: (dev) => ours.has(dev),
@@ -79,7 +86,7 @@ export async function planTorrents(
   }
 }
 
-async function openPool(config: Config): Promise<HashPool> {
+async function openPool(config: Config, logger: Logger): Promise<HashPool> {
   const { createHashPool } = await import('../hash/piscina-pool.ts');
-  return createHashPool({ readersPerDisk: config.hashReaders });
+  return await withHashCache(createHashPool({ readersPerDisk: config.hashReaders }), config, logger);
 }
