@@ -9,7 +9,7 @@
 import { messageOf } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { type Digest, DigestCache, type DigestDatabase } from './digest-cache.ts';
-import { FileTimes, type Slot, slotOf } from './digest-question.ts';
+import { QuestionNames, type Slot } from './digest-question.ts';
 import { type HashJob, type HashOptions, type HashPool, type HashResult, jobBytes, segmentsOf } from './hash-pool.ts';
 
 export interface CachedPoolOptions {
@@ -57,8 +57,8 @@ class CachedPool implements HashPool {
   async hash(jobs: readonly HashJob[], options: HashOptions = {}): Promise<HashResult[]> {
     const { signal, onProgress } = options;
     signal?.throwIfAborted();
-    const times = new FileTimes();
-    const questions = jobs.map((job, at): Question => ({ job, at, slot: slotOf(job, times), bytes: jobBytes(job) }));
+    const names = new QuestionNames();
+    const questions = jobs.map((job, at): Question => ({ job, at, slot: names.slotOf(job), bytes: jobBytes(job) }));
     const known = await this.#attempt(async () => await this.#cache.get(questions.map(({ slot }) => slot)));
     const results = new Map<number, HashResult>();
     for (const [at, digest] of known?.entries() ?? []) if (digest !== undefined) results.set(at, { digest });
@@ -107,17 +107,17 @@ class CachedPool implements HashPool {
 
 /** The digests of files that are now as they were when the question was named, and had been so for a while. */
 function rememberable(questions: readonly Question[], results: readonly HashResult[], began: number): Digest[] {
-  const times = new FileTimes();
+  const names = new QuestionNames();
   const found: Digest[] = [];
   for (const [i, { job, slot }] of questions.entries()) {
     const result = results[i];
     if (slot === undefined || result === undefined || 'failed' in result) continue;
     const settled = segmentsOf(job).every((segment) => {
       if ('zeros' in segment) return true;
-      const changed = times.changedMs(segment);
+      const changed = names.changedMs(segment);
       return changed !== undefined && Math.max(changed, segment.identity.mtimeMs) <= began - YOUNG_MS;
     });
-    if (settled && slotOf(job, times)?.group === slot.group) found.push({ slot, digest: result.digest });
+    if (settled && names.slotOf(job)?.group === slot.group) found.push({ slot, digest: result.digest });
   }
   return found;
 }

@@ -20,16 +20,44 @@ export interface Slot {
 
 type FileSegment = Extract<HashSegment, { readonly path: Buffer }>;
 
-/** Looks once at each file. */
-export class FileTimes {
-  readonly #seen = new Map<FileIdentity, number | undefined>();
+/** Names questions, and looks once at each file for it. */
+export class QuestionNames {
+  readonly #changed = new Map<FileIdentity, number | undefined>();
+  /** The group named last: the pieces of a file are asked for one after the other, and a digest a piece takes time. */
+  #last: { readonly identity: FileIdentity; readonly words: readonly number[]; readonly group: string } | undefined;
+
+  /** Undefined where a file is not the recorded one, or nothing is to be read. */
+  slotOf(job: HashJob): Slot | undefined {
+    const segments = segmentsOf(job);
+    const leaves = isMerkle(job) ? job.leaves : 0;
+    const digestBytes = leaves === 0 ? SHA1_BYTES : SHA256_BYTES;
+    const [only] = segments;
+    if (segments.length === 1 && only !== undefined && 'path' in only && only.length > 0) {
+      const piece = Math.floor(only.offset / only.length);
+      const group = this.#groupOf(only, leaves, Math.floor(piece / GROUP_SLOTS));
+      return group === undefined ? undefined : { group, index: piece % GROUP_SLOTS, digestBytes };
+    }
+    const words = [leaves, segments.length];
+    let read = 0;
+    for (const segment of segments) {
+      if ('zeros' in segment) {
+        words.push(0, segment.zeros);
+        continue;
+      }
+      const file = this.#described(segment);
+      if (file === undefined) return undefined;
+      words.push(1, ...file, segment.offset, segment.length);
+      read += segment.length;
+    }
+    return read === 0 ? undefined : { group: digested(words), index: 0, digestBytes };
+  }
 
   /**
    * When the file's inode was last changed, in milliseconds: which is later than its mtime where a program has set that
    * back. Undefined where it is not the recorded file.
    */
   changedMs({ path, identity }: FileSegment): number | undefined {
-    if (this.#seen.has(identity)) return this.#seen.get(identity);
+    if (this.#changed.has(identity)) return this.#changed.get(identity);
     const now = look(path);
     const same =
       now?.isFile() === true &&
@@ -38,45 +66,28 @@ export class FileTimes {
       now.size === identity.size &&
       now.mtimeMs === identity.mtimeMs;
     const changed = same ? now.ctimeMs : undefined;
-    this.#seen.set(identity, changed);
+    this.#changed.set(identity, changed);
     return changed;
   }
-}
 
-/** Undefined where a file is not the recorded one, or nothing is to be read. */
-export function slotOf(job: HashJob, times: FileTimes): Slot | undefined {
-  const segments = segmentsOf(job);
-  const leaves = isMerkle(job) ? job.leaves : 0;
-  const digestBytes = leaves === 0 ? SHA1_BYTES : SHA256_BYTES;
-  const words = [leaves, segments.length];
-  const [only] = segments;
-  if (segments.length === 1 && only !== undefined && 'path' in only && only.length > 0) {
-    const { offset, length } = only;
-    const file = described(only, times);
+  #groupOf(segment: FileSegment, leaves: number, number: number): string | undefined {
+    const { identity, offset, length } = segment;
+    const words = [leaves, 1, length, offset % length, number];
+    const last = this.#last;
+    if (last?.identity === identity && last.words.every((word, i) => word === words[i])) return last.group;
+    const file = this.#described(segment);
     if (file === undefined) return undefined;
-    const piece = Math.floor(offset / length);
-    words.push(...file, length, offset % length, Math.floor(piece / GROUP_SLOTS));
-    return { group: digested(words), index: piece % GROUP_SLOTS, digestBytes };
+    const group = digested([...words, ...file]);
+    this.#last = { identity, words, group };
+    return group;
   }
-  let read = 0;
-  for (const segment of segments) {
-    if ('zeros' in segment) {
-      words.push(0, segment.zeros);
-      continue;
-    }
-    const file = described(segment, times);
-    if (file === undefined) return undefined;
-    words.push(1, ...file, segment.offset, segment.length);
-    read += segment.length;
-  }
-  return read === 0 ? undefined : { group: digested(words), index: 0, digestBytes };
-}
 
-function described(segment: FileSegment, times: FileTimes): number[] | undefined {
-  const changed = times.changedMs(segment);
-  if (changed === undefined) return undefined;
-  const { dev, ino, size, mtimeMs } = segment.identity;
-  return [dev, ino, size, mtimeMs, changed];
+  #described(segment: FileSegment): number[] | undefined {
+    const changed = this.changedMs(segment);
+    if (changed === undefined) return undefined;
+    const { dev, ino, size, mtimeMs } = segment.identity;
+    return [dev, ino, size, mtimeMs, changed];
+  }
 }
 
 function digested(words: readonly number[]): string {
