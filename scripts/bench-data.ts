@@ -6,8 +6,8 @@ import { createCipheriv } from 'node:crypto';
 import { closeSync, openSync, writeSync } from 'node:fs';
 
 const MIB = 2 ** 20;
-/** After so many bytes they repeat: more than a processor's caches hold, so that a writer's source is memory. */
-const PERIOD = 32 * MIB;
+/** After so many bytes they repeat. */
+const PERIOD = 8 * MIB;
 const LONGEST = MIB;
 
 /** The bytes of `length` (at most a mebibyte) from `position` on, a view of memory that is shared: not to be changed. */

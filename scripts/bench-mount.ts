@@ -129,7 +129,7 @@ function writeTree(folder: string): void {
 
 /** An entry that shows `source` whole as `large`, and `files` parts of it as a tree. */
 function entry(name: string, files: number, source: string): EntryContents {
-  return { name, sources: [source], files: planFiles(files), totalLength: FILE_BYTES + files };
+  return { name, sources: [source], files: planFiles(files), totalLength: FILE_BYTES + files, verified: false };
 }
 
 function* planFiles(count: number): Generator<PlanFile, void, undefined> {

@@ -76,13 +76,16 @@ export interface EntryContents {
   readonly sources: readonly string[];
   readonly files: Iterable<PlanFile>;
   readonly totalLength: number;
+  /** All of it was hashed and agreed; else nothing was. */
+  readonly verified: boolean;
 }
 
 export async function fillStore(statePath: string, entries: readonly EntryContents[]): Promise<void> {
   const level = new Level<Buffer, Buffer>(join(statePath, 'store'), { keyEncoding: 'buffer', valueEncoding: 'buffer' });
   await level.open();
   const store = await Store.open(level, { logger: silentLogger, statePath });
-  for (const [i, { name, sources, files, totalLength }] of entries.entries()) {
+  for (const [i, { name, sources, files, totalLength, verified }] of entries.entries()) {
+    const pieceCount = Math.ceil(totalLength / MIB);
     await store.createEntry({
       name,
       sources: await Promise.all(sources.map(planSource)),
@@ -91,14 +94,21 @@ export async function fillStore(statePath: string, entries: readonly EntryConten
       missingBytes: 0,
       infoHash: i.toString(16).padStart(40, '0'),
       metainfo: Buffer.from('de'),
-      verify: 'none',
-      pieceCount: 1,
+      verify: verified ? 'full' : 'none',
+      pieceCount,
       pieceLength: MIB,
-      verified: Buffer.alloc(1),
+      verified: verified ? bitfieldOf(pieceCount) : Buffer.alloc(Math.ceil(pieceCount / 8)),
     });
   }
   await store.close();
   await level.close();
+}
+
+/** All of them are set; what the last byte has more is not. */
+function bitfieldOf(pieces: number): Buffer {
+  const bits = Buffer.alloc(Math.ceil(pieces / 8), 0xff);
+  if (pieces % 8 !== 0) bits[bits.length - 1] = (0xff << (8 - (pieces % 8))) & 0xff;
+  return bits;
 }
 
 async function planSource(path: string): Promise<PlanSource> {

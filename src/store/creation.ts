@@ -135,7 +135,7 @@ export class Creation {
       this.#tree.linking(parent.ino, name, { ino, type }),
       ...(type === 'symlink'
         ? [
-            this.#tree.writing(ino, { ...planned, mode: 0o777, size: Buffer.byteLength(target) }),
+            this.#tree.writing(ino, { ...planned, mode: 0o777, size: Buffer.byteLength(target), plannedMtime: mtime }),
             put(linkKey(ino), Buffer.from(target)),
           ]
         : [

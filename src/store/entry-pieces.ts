@@ -1,8 +1,8 @@
 /**
  * The pieces of an entry while its files are being written: which are verified, and which changed since when.
  *
- * Invariant: a verified piece is taken back, durably, before a byte of it changes. A verification that ran beside writes
- * counts for the pieces that did not change since it began.
+ * Invariant: a verified piece is taken back, so that neither kill -9 nor a power loss brings it back alone, before a byte
+ * of it changes. A verification that ran beside writes counts for the pieces that did not change since it began.
  */
 import { clearBit, countBits, hasBit, setBit } from '../extent/bitfield.ts';
 

@@ -64,6 +64,11 @@ export class WrittenBlocks {
     return first >= end || (this.has(first) && this.runEnd(first, end) === end);
   }
 
+  /** Whether a block of `[first, end)` is written. */
+  hasAny(first: number, end: number): boolean {
+    return first < end && (this.has(first) || this.runEnd(first, end) < end);
+  }
+
   /** Marks `[first, end)` as written. */
   add(first: number, end: number): void {
     for (let at = first; at < end; ) {

@@ -87,7 +87,7 @@ export class Writing {
     if (pieces === null) return await work();
     const changed = pieces.changing(torrentOffset + from, torrentOffset + to);
     try {
-      await this.#store.pieces.unverify(pieces, torrentOffset + from, torrentOffset + to);
+      await this.#store.pieces.unverify(pieces, torrentOffset + from, torrentOffset + to, { sync: true });
       return await work();
     } finally {
       changed();
@@ -176,7 +176,12 @@ export class Writing {
   /** Before bytes of `[position, end)` change for the first time. */
   async #prepare(content: Content, position: number, end: number): Promise<void> {
     const { pieces } = content;
-    if (pieces != null) await this.#store.pieces.unverify(pieces, ...inTorrent(content, position, end));
+    if (pieces != null) {
+      // What is written over the base counts from its checkpoint on, which is recorded later. What takes the place of
+      // something in the overlay file may reach the disk at any time.
+      const sync = content.blocks.hasAny(Math.floor(position / BLOCK_BYTES), Math.ceil(end / BLOCK_BYTES));
+      await this.#store.pieces.unverify(pieces, ...inTorrent(content, position, end), { sync });
+    }
     if (!content.overlaid) await this.#store.overlay.begin(content);
   }
 
