@@ -75,7 +75,7 @@ describe('the files of the overlay', () => {
     const first = files.syncNames([1]).then(() => ended.push(1));
     const second = files.syncNames([257]).then(() => ended.push(257));
     for (let i = 0; i < 10; i++) await new Promise(setImmediate);
-    assert.deepEqual(ended, [], 'one sync is for both, and has not ended');
+    assert.equal(ended.length, 0, 'one sync is for both, and has not ended');
     await until(() => ended.length === 2);
     await Promise.all([first, second]);
     assert.deepEqual(synced, ['01', 'overlay']);
