@@ -305,12 +305,21 @@ export class Generator {
       random.between(4_000_000_000, 8_000_000_000),
       can(this.#limits, 'negativeTimes') ? random.between(-1_000_000_000, -1) : 0,
     ]);
-    const nanoseconds = can(this.#limits, 'nanoseconds')
-      ? random.between(0, 999_999_999)
-      : random.between(0, 999) * 1_000_000;
-    const mtime: SetTime = [seconds, nanoseconds];
-    if (!can(this.#limits, 'separateTimes')) return { atime: mtime, mtime };
-    const atime = random.pick<SetTime>([[random.between(0, 1e9), random.between(0, 999_999_999)], 'now', 'omit']);
-    return { atime, mtime: random.chance(0.8) ? mtime : random.pick<SetTime>(['now', 'omit']) };
+    const set = (seconds: number): SetTime => [seconds, this.#nanoseconds()];
+    const [atime, mtime] = [
+      random.chance(0.4) ? set(random.between(0, 1e9)) : this.#noTime(),
+      random.chance(0.8) ? set(seconds) : this.#noTime(),
+    ];
+    const isAlone = (atime === 'omit') !== (mtime === 'omit');
+    return isAlone && !can(this.#limits, 'omittedTimes') ? { atime: 'now', mtime: 'now' } : { atime, mtime };
+  }
+
+  #noTime(): SetTime {
+    return this.#random.pick<SetTime>(['now', 'omit']);
+  }
+
+  #nanoseconds(): number {
+    const random = this.#random;
+    return can(this.#limits, 'nanoseconds') ? random.between(0, 999_999_999) : random.between(0, 999) * 1_000_000;
   }
 }

@@ -13,15 +13,15 @@ export type Ability =
   | 'nanoseconds'
   /** Times before 1970. */
   | 'negativeTimes'
-  /** utimensat(2) with an mtime that is not the atime, with UTIME_NOW and with UTIME_OMIT. */
-  | 'separateTimes'
+  /** utimensat(2) of one time alone, the other one being UTIME_OMIT. */
+  | 'omittedTimes'
   /** rename(2) over a file that is open, as one step also for a server that is killed in the middle. */
   | 'atomicReplace'
   /** rename(2) of one name of an open file to another one, which does nothing. */
   | 'renameToItself'
   /** A file that is open still when its folder has gone, too. */
   | 'orphansOfGoneFolders'
-  /** The count of names of a file that is open and has lost one of them. */
+  /** The count of names that fstat(2) tells of a file that has lost one while it was open. */
   | 'orphanLinkCounts';
 
 export interface Limits {
@@ -37,13 +37,14 @@ export const FUSE_NATIVE: Limits = {
     aliases: 'libfuse 2 is path-based: two names of a file are two inodes of the kernel, with a page cache each',
     nanoseconds: 'fuse-native passes times in milliseconds, as doubles, both ways',
     negativeTimes: 'fuse-native takes a time apart as two unsigned numbers',
-    separateTimes: 'fuse-native sets the mtime to the atime, and passes UTIME_NOW and UTIME_OMIT as if they were times',
+    omittedTimes:
+      'libfuse 2 asks its file system for nothing, and says that it is done (fuse-native lacks utime_omit_ok)',
     atomicReplace: 'libfuse 2 renames an open file that is in the way to a hidden name first: two requests',
     renameToItself:
       'libfuse 2 renames an open file that is in the way to a hidden name first: then it is no other name',
     orphansOfGoneFolders:
       'libfuse 2 names also a deleted file by a path, through the folder: ENOENT when that has gone',
-    orphanLinkCounts: 'libfuse 2 renames a file that is unlinked while open: its count of names stays',
+    orphanLinkCounts: 'libfuse 2 takes one away for the hidden name of a deleted file, and fuse-native makes 1 of 0',
   },
 };
 

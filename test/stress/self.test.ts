@@ -57,7 +57,7 @@ describe('the comparison of two folders', () => {
   };
 
   it('finds nothing between two of a kind', async () => {
-    await runSideBySide(sides, { seed: 1, count: 2000 });
+    await runSideBySide(sides, { seed: 1, count: 1000 });
   });
 
   it('finds a write that loses its last byte', async () => {

@@ -16,9 +16,12 @@ import { shrink } from './shrink.ts';
 import { DifferenceError, runSideBySide } from './side-by-side.ts';
 import { FolderSubject, type Subject } from './subject.ts';
 
-const SHORT = 4000;
-
-export function describeStress(title: string, start: (folder: string, fixture: Fixture) => Promise<Subject>): void {
+/** `short` is the count of operations in `npm test`. */
+export function describeStress(
+  title: string,
+  short: number,
+  start: (folder: string, fixture: Fixture) => Promise<Subject>,
+): void {
   describe(title, () => {
     let folder: string;
     let fixture: Fixture;
@@ -39,7 +42,7 @@ export function describeStress(title: string, start: (folder: string, fixture: F
       await fs.rm(folder, { recursive: true, force: true });
     });
 
-    const { seeds, count } = settingOf(SHORT);
+    const { seeds, count } = settingOf(short);
     for (const seed of seeds) {
       it(`does the same in ${count} operations from seed ${seed} on`, async () => {
         const sides = { reference, subject, fixture };

@@ -4,5 +4,6 @@ import { VfsSubject } from './vfs-subject.ts';
 
 describeStress(
   'the vfs beside a folder',
+  4000,
   async (folder, fixture) => await VfsSubject.open(join(folder, 'state'), fixture),
 );
