@@ -12,7 +12,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   posix: [],
   metainfo: ['extent'],
   collection: ['posix'],
-  hash: ['extent'],
+  hash: ['metainfo', 'extent'],
   match: ['metainfo', 'collection', 'hash', 'extent'],
   plan: ['match', 'metainfo', 'extent'],
   store: ['plan', 'extent', 'posix'],

@@ -77,9 +77,9 @@ export async function exportEntry(config: Config, id: string, request: ExportReq
     });
   }
   const items = await itemsOf(server, entry);
-  const incomplete = items.filter(({ missing }) => missing > 0);
+  const incomplete = items.filter(({ missing, at }) => missing > 0 || at === undefined);
   const missing = sum(incomplete.map((item) => item.missing));
-  if (missing > 0 && !request.force) throw incompleteError(entry, incomplete, missing);
+  if (incomplete.length > 0 && !request.force) throw incompleteError(entry, incomplete, missing);
   const { mount_point: mountPoint } = await server.status();
   const total = sum(items.map(({ length }) => length));
   const view = await MountView.open(mountPoint, entry.directory);
@@ -141,6 +141,11 @@ function incompleteError(entry: EntryMessage, incomplete: readonly Item[], missi
   const names = incomplete.slice(0, SHOWN).map(({ path }) => JSON.stringify(path.join('/')));
   const rest = incomplete.length - names.length;
   const files = `${names.join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`;
+  if (missing === 0) {
+    return new AutotorrentError('EXPORT', `of ${entry.name} a client has deleted ${files}`, {
+      hint: 'autotorrent overlay discard brings files back; --force exports empty ones in their place.',
+    });
+  }
   return new AutotorrentError('EXPORT', `${bytes(missing)} of ${entry.name} are missing, in ${files}`, {
     hint: 'Let a client download them first; --force exports zeros in their place.',
   });

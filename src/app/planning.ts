@@ -12,6 +12,7 @@ import { checkLimits, type LimitVerdict } from '../plan/limits.ts';
 import { makePlan } from '../plan/make-plan.ts';
 import type { Plan } from '../plan/plan.ts';
 import { OUR_TYPE, readMounts } from '../posix/mountinfo.ts';
+import { withHashCache } from './hash-cache.ts';
 import { openIndexDatabase } from './open-level.ts';
 import type { TorrentFile } from './torrent-files.ts';
 
@@ -46,7 +47,7 @@ export async function planTorrents(
   const db = await openIndexDatabase(config, { create: false, logger, signal });
   try {
     const index = await openIndex(db);
-    const pool = verify === 'none' ? undefined : await openPool(config);
+    const pool = verify === 'none' ? undefined : await openPool(config, logger);
     try {
       const matches = await matchTorrents(torrents, {
         index,
@@ -79,7 +80,7 @@ export async function planTorrents(
   }
 }
 
-async function openPool(config: Config): Promise<HashPool> {
+async function openPool(config: Config, logger: Logger): Promise<HashPool> {
   const { createHashPool } = await import('../hash/piscina-pool.ts');
-  return createHashPool({ readersPerDisk: config.hashReaders });
+  return await withHashCache(createHashPool({ readersPerDisk: config.hashReaders }), config, logger);
 }

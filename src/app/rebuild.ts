@@ -7,7 +7,7 @@ import { AutotorrentError, errnoOf } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { openIndexDatabase } from './open-level.ts';
 import { shownPath } from './shown-path.ts';
-import { poolPath } from './state-paths.ts';
+import { hashCachePath, poolPath } from './state-paths.ts';
 
 export interface RebuildRequest {
   /** Only these; none: all disks. Relative to `cwd`. */
@@ -46,7 +46,7 @@ export async function rebuildCollection(config: Config, request: RebuildRequest)
     const { reused, skipped, ...counts } = await rebuild(db, {
       // What clients have completed supplies other torrents, too.
       disks: (await exists(pool)) ? [...config.disks, pool] : config.disks,
-      own: [config.statePath, `${config.db}.state`],
+      own: [config.statePath, `${config.db}.state`, hashCachePath(config.db)],
       paths: paths.length === 0 ? undefined : paths,
       full: request.full,
       ignoreFiles: config.ignoreFiles,

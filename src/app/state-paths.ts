@@ -26,6 +26,11 @@ export function statePaths(statePath: string, env: NodeJS.ProcessEnv = process.e
   return { store: join(statePath, 'store'), socket, log: join(statePath, 'server.log') };
 }
 
+/** Digests of pieces that were hashed, beside the index: may be deleted at any time. */
+export function hashCachePath(db: string): string {
+  return `${db}.hashes`;
+}
+
 /** Where the files that clients completed lie, beside the index that has them as sources: shared by all its stores. */
 export function poolPath(db: string): string {
   return `${db}.pool`;

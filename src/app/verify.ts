@@ -5,17 +5,18 @@
  * the server goes on serving. Clients may write meanwhile: the server believes the result for pieces that did not change
  * since the question was asked. What is complete then goes to the pool, where other torrents find it.
  */
-import { lstat } from 'node:fs/promises';
 import type { Config } from '../config/config.ts';
 import { AutotorrentError, messageOf } from '../errors.ts';
 import { countBits, emptyBitfield, hasBit, setBit } from '../extent/bitfield.ts';
-import type { FileIdentity, HashJob, HashPool, HashProgress, HashSegment } from '../hash/hash-pool.ts';
+import type { HashPool, HashProgress, HashResult } from '../hash/hash-pool.ts';
 import type { Logger } from '../logger.ts';
 import type { Metainfo } from '../metainfo/metainfo.ts';
 import { parseMetainfo } from '../metainfo/parse.ts';
-import { pieceSpans, touchedPieces } from '../metainfo/piece-layout.ts';
+import { touchedPieces } from '../metainfo/piece-layout.ts';
 import type { ControlClient } from './control/control-client.ts';
-import type { EntryMessage, ExtentMessage, FileMessage } from './control/messages.ts';
+import type { EntryMessage, FileMessage } from './control/messages.ts';
+import { EntryLayout, type PieceCheck } from './entry-layout.ts';
+import { withHashCache } from './hash-cache.ts';
 import { rebuildCollection } from './rebuild.ts';
 import { requireServer } from './server-connection.ts';
 import { poolPath } from './state-paths.ts';
@@ -37,6 +38,8 @@ export interface VerifiedEntry {
   readonly verified_pieces: number;
   /** All of their bytes are there, and they are not the torrent's. */
   readonly bad_pieces: readonly number[];
+  /** Those of `bad_pieces` in a hybrid torrent that agree with one of their two hashes: the torrent contradicts itself. */
+  readonly contradictory_pieces: readonly number[];
   /** Some of their bytes are nowhere. */
   readonly missing_pieces: number;
   /** Files that could not be read, each with the reason. */
@@ -48,8 +51,6 @@ export interface VerifiedEntry {
   /** Why it was not hashed. */
   readonly skipped?: string;
 }
-
-const SHA1_BYTES = 20;
 
 /** @throws AutotorrentError('NOT_FOUND') for a name that no entry has; nothing is hashed then */
 export async function* verifyEntries(config: Config, request: VerifyRequest): AsyncGenerator<VerifiedEntry> {
@@ -63,7 +64,9 @@ export async function* verifyEntries(config: Config, request: VerifyRequest): As
     entries.push(entry);
   }
   const { createHashPool } = await import('../hash/piscina-pool.ts');
-  const pool = createHashPool({ readersPerDisk: config.hashReaders });
+  const reading = createHashPool({ readersPerDisk: config.hashReaders });
+  // A full verification reads: a disk may have changed what no time tells.
+  const pool = request.unverified ? await withHashCache(reading, config, request.logger) : reading;
   let pooled = 0;
   try {
     for (const entry of entries) {
@@ -87,40 +90,43 @@ async function verifyEntry(
   if (entry.kind === 'external') return skipped(entry, 'it is seeded from the original folder');
   const since = await server.beginVerification(entry.info_hash);
   const metainfo = parseMetainfo(await server.metainfo(entry.info_hash));
-  if (metainfo.version === 'v2') return skipped(entry, 'v2 torrents are not hashed in this version');
   const known = request.unverified ? await server.pieces(entry.info_hash) : emptyBitfield(entry.pieces);
   const files: FileMessage[] = [];
   for await (const file of server.files(entry.info_hash)) files.push(file);
 
-  const layout = new Layout(metainfo, files);
-  const asked: number[] = [];
-  const jobs: HashJob[] = [];
+  const layout = new EntryLayout(metainfo, files);
+  const asked: { readonly piece: number; readonly checks: readonly PieceCheck[] }[] = [];
   const good = emptyBitfield(entry.pieces);
   const bad = emptyBitfield(entry.pieces);
   let missing = 0;
   for (let piece = 0; piece < entry.pieces; piece++) {
     if (hasBit(known, piece)) continue;
-    const job = await layout.job(piece);
-    if (job === undefined) {
+    const checks = await layout.checks(piece);
+    if (checks === undefined) {
       // It cannot be verified, so it is not.
       setBit(bad, piece);
       missing++;
+    } else asked.push({ piece, checks });
+  }
+  const results = await pool.hash(
+    asked.flatMap(({ checks }) => checks.map(({ job }) => job)),
+    { signal: request.signal, onProgress: request.onHashing },
+  );
+  const badPieces: number[] = [];
+  const contradictory: number[] = [];
+  let next = 0;
+  for (const { piece, checks } of asked) {
+    const mine = results.slice(next, next + checks.length);
+    next += checks.length;
+    for (const result of mine) if ('failed' in result) layout.unreadable.add(result.message);
+    const agree = checks.filter(({ wanted }, i) => isDigest(mine[i], wanted)).length;
+    if (agree === checks.length) {
+      setBit(good, piece);
       continue;
     }
-    asked.push(piece);
-    jobs.push(job);
-  }
-  const results = await pool.hash(jobs, { signal: request.signal, onProgress: request.onHashing });
-  const badPieces: number[] = [];
-  for (const [i, piece] of asked.entries()) {
-    const result = results[i];
-    const wanted = metainfo.pieces.subarray(piece * SHA1_BYTES, (piece + 1) * SHA1_BYTES);
-    if (result !== undefined && 'digest' in result && result.digest.equals(wanted)) setBit(good, piece);
-    else {
-      if (result !== undefined && 'failed' in result) layout.unreadable.add(result.message);
-      setBit(bad, piece);
-      badPieces.push(piece);
-    }
+    setBit(bad, piece);
+    badPieces.push(piece);
+    if (agree > 0 && mine.every((result) => 'digest' in result)) contradictory.push(piece);
   }
   const after = await server.endVerification(entry.info_hash, {
     since,
@@ -134,6 +140,7 @@ async function verifyEntry(
     pieces: entry.pieces,
     verified_pieces: countBits(map),
     bad_pieces: badPieces,
+    contradictory_pieces: contradictory,
     missing_pieces: missing,
     unreadable: [...layout.unreadable],
     broken: badPieces.length > 0 || layout.unreadable.size > 0,
@@ -141,59 +148,8 @@ async function verifyEntry(
   };
 }
 
-/** What pieces are made of now. */
-class Layout {
-  /** Why files cannot be read. */
-  readonly unreadable = new Set<string>();
-  readonly #metainfo: Metainfo;
-  readonly #files: readonly FileMessage[];
-  readonly #identities = new Map<string, Promise<FileIdentity | undefined>>();
-
-  constructor(metainfo: Metainfo, files: readonly FileMessage[]) {
-    this.#metainfo = metainfo;
-    this.#files = files;
-  }
-
-  /** Undefined where some of its bytes are nowhere. */
-  async job(piece: number): Promise<HashJob | undefined> {
-    const job: HashSegment[] = [];
-    for (const span of pieceSpans(this.#metainfo, piece)) {
-      let covered = 0;
-      for (const extent of this.#files[span.file]?.extents ?? []) {
-        const from = Math.max(extent.offset, span.offset);
-        const length = Math.min(extent.offset + extent.length, span.offset + span.length) - from;
-        if (length <= 0) continue;
-        const segment = await this.#segment(extent, from - extent.offset, length);
-        if (segment === undefined) return undefined;
-        job.push(segment);
-        covered += length;
-      }
-      if (covered < span.length) return undefined;
-    }
-    return job;
-  }
-
-  async #segment(extent: ExtentMessage, skip: number, length: number): Promise<HashSegment | undefined> {
-    if (extent.kind === 'zeros') return { zeros: length };
-    if (extent.kind === 'gap' || extent.source === null) return undefined;
-    const path =
-      extent.source_bytes === undefined ? Buffer.from(extent.source) : Buffer.from(extent.source_bytes, 'base64');
-    const key = path.toString('latin1');
-    const identity = this.#identities.get(key) ?? this.#identify(path);
-    this.#identities.set(key, identity);
-    const found = await identity;
-    return found === undefined ? undefined : { path, identity: found, offset: extent.source_offset + skip, length };
-  }
-
-  async #identify(path: Buffer): Promise<FileIdentity | undefined> {
-    try {
-      const { dev, ino, size, mtimeMs } = await lstat(path);
-      return { dev, ino, size, mtimeMs };
-    } catch (error) {
-      this.unreadable.add(`${path.toString()}: ${messageOf(error)}`);
-      return undefined;
-    }
-  }
+function isDigest(result: HashResult | undefined, wanted: Buffer): boolean {
+  return result !== undefined && 'digest' in result && result.digest.equals(wanted);
 }
 
 interface Verified {
@@ -240,6 +196,13 @@ async function indexPool(config: Config, request: VerifyRequest): Promise<void> 
 
 function skipped(entry: EntryMessage, why: string): VerifiedEntry {
   const { name, info_hash, pieces, verified_pieces } = entry;
-  const nothing = { bad_pieces: [], missing_pieces: 0, unreadable: [], broken: false, pooled: [] };
+  const nothing = {
+    bad_pieces: [],
+    contradictory_pieces: [],
+    missing_pieces: 0,
+    unreadable: [],
+    broken: false,
+    pooled: [],
+  };
   return { name, info_hash, pieces, verified_pieces, ...nothing, skipped: why };
 }

@@ -6,10 +6,12 @@ import type { Terminal } from './terminal.ts';
 const PAUSE_MS = 100;
 
 export function exportProgress(terminal: Terminal): (progress: ExportProgress) => void {
-  const began = performance.now();
+  let began: number | undefined;
   let shown = 0;
   return ({ doneBytes, totalBytes, copiedBytes }) => {
     const now = performance.now();
+    // Not before: what there is to copy was found out first.
+    began ??= now;
     if (now - shown < PAUSE_MS) return;
     shown = now;
     // What an earlier run copied says nothing of how fast this one is.

@@ -7,6 +7,7 @@
  *   shows as `checking`). Fast resume is not used.
  * - Labels in torrent-add are ignored: `torrent-set` sets them (since 3.00).
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { ClientConfig } from '../config/config.ts';
 import { AutotorrentError } from '../errors.ts';
 import type {
@@ -34,6 +35,9 @@ const ACTIVITIES: readonly TorrentActivity[] = [
   'queued',
   'seeding',
 ];
+const STOPPED = 0;
+/** It may have to end a check first, which it does between two pieces. */
+const STOP_LIMIT_MS = 10_000;
 /** `error`: 1 and 2 are a tracker's warning and error, which stop nothing; 3 is a local one. */
 const LOCAL_ERROR = 3;
 
@@ -101,15 +105,24 @@ class TransmissionClient implements TorrentClient {
   async start(infoHash: string): Promise<boolean> {
     const [torrent] = await this.#get(['status', 'leftUntilDone'], [infoHash]);
     if (torrent === undefined) return false;
-    const stale = this.#renamed.has(infoHash) || (torrent['status'] === 0 && torrent['leftUntilDone'] !== 0);
+    const stale = this.#renamed.has(infoHash) || (torrent['status'] === STOPPED && torrent['leftUntilDone'] !== 0);
     if (stale) argumentsOf(this.#rpc.endpoint, await this.#rpc.verifyTorrent(infoHash));
     argumentsOf(this.#rpc.endpoint, await this.#rpc.resumeTorrent(infoHash));
     this.#renamed.delete(infoHash);
     return true;
   }
 
-  stop(infoHash: string): Promise<boolean> {
-    return this.#ifThere(infoHash, () => this.#rpc.pauseTorrent(infoHash));
+  /** Waits until it has stopped: it does so up to half a second later, and a start before that is lost. */
+  async stop(infoHash: string): Promise<boolean> {
+    if (!(await this.#ifThere(infoHash, () => this.#rpc.pauseTorrent(infoHash)))) return false;
+    const end = performance.now() + STOP_LIMIT_MS;
+    for (;;) {
+      const [torrent] = await this.#get(['status'], [infoHash]);
+      if (torrent === undefined) return false;
+      if (torrent['status'] === STOPPED) return true;
+      if (performance.now() > end) throw failure(this.#rpc.endpoint, 'does not stop the torrent');
+      await sleep(50);
+    }
   }
 
   recheck(infoHash: string): Promise<boolean> {

@@ -1,4 +1,8 @@
-/** The hash pool's contract: SHA-1 over lists of ranges of files, computed off the main thread. */
+/**
+ * The hash pool's contract: digests of lists of ranges of files, computed off the main thread.
+ *
+ * Two kinds: SHA-1 (v1 pieces), and roots of merkle trees of SHA-256 (v2 pieces and whole files, BEP 52).
+ */
 
 /** What a file must still be, by fstat, before and after its bytes are read: hashing never half-believes a change. */
 export interface FileIdentity {
@@ -21,8 +25,18 @@ export type HashSegment =
   /** Zeros: a pad file's bytes. */
   | { readonly zeros: number };
 
-/** One digest is wanted over the segments, end to end. */
-export type HashJob = readonly HashSegment[];
+/** The SHA-1 over the segments, end to end: 20 bytes. */
+export type Sha1Job = readonly HashSegment[];
+
+/** The root of the merkle tree over the segments, end to end, cut into blocks of 16 KiB: 32 bytes. */
+export interface MerkleJob {
+  readonly segments: readonly HashSegment[];
+  /** How many leaves the tree has: a power of two, at least one a block. The others are padding. */
+  readonly leaves: number;
+}
+
+/** One digest is wanted. Jobs are cheapest in the order in which their bytes lie in their files. */
+export type HashJob = Sha1Job | MerkleJob;
 
 /** `changed`: not the recorded identity, before or after reading. `unreadable`: an errno or a short read. */
 export type HashResult =
@@ -43,4 +57,19 @@ export interface HashPool {
   /** Results in the order of `jobs`. Rejects with the signal's reason when aborted. */
   hash(jobs: readonly HashJob[], options?: HashOptions): Promise<HashResult[]>;
   close(): Promise<void>;
+}
+
+export function isMerkle(job: HashJob): job is MerkleJob {
+  return 'leaves' in job;
+}
+
+export function segmentsOf(job: HashJob): readonly HashSegment[] {
+  return isMerkle(job) ? job.segments : job;
+}
+
+/** Bytes that hashing `job` reads or makes up. */
+export function jobBytes(job: HashJob): number {
+  let bytes = 0;
+  for (const segment of segmentsOf(job)) bytes += 'zeros' in segment ? segment.zeros : segment.length;
+  return bytes;
 }

@@ -2,10 +2,10 @@
  * What travels between the pool and a worker: many jobs in one message, as a table of files and arrays of numbers.
  * A message a job would cost more than hashing a small piece does.
  */
-import type { FileIdentity, HashJob } from './hash-pool.ts';
+import { type FileIdentity, type HashJob, isMerkle, segmentsOf } from './hash-pool.ts';
 
-/** SHA-1. */
-export const DIGEST_BYTES = 20;
+export const SHA1_BYTES = 20;
+export const SHA256_BYTES = 32;
 
 /** `file` of a segment that is zeros. */
 export const ZEROS_FILE = -1;
@@ -26,12 +26,14 @@ export interface HashTask {
   readonly files: readonly { readonly path: Uint8Array; readonly identity: FileIdentity }[];
   /** How many segments each job has. */
   readonly counts: Uint32Array;
+  /** What each job asks for: 0 the SHA-1, else the root of a merkle tree of so many leaves. */
+  readonly leaves: Float64Array;
   /** Three numbers a segment: index into `files` or `ZEROS_FILE`, offset, length. */
   readonly segments: Float64Array;
 }
 
 export interface HashTaskResult {
-  /** 20 bytes a job, in order; of no meaning for a job that failed. */
+  /** 32 bytes a job, in order, of which a SHA-1 takes the first 20; of no meaning for a job that failed. */
   readonly digests: Uint8Array;
   readonly failures: readonly {
     readonly job: number;
@@ -40,22 +42,18 @@ export interface HashTaskResult {
   }[];
 }
 
-/** Bytes that hashing `job` reads or makes up. */
-export function jobBytes(job: HashJob): number {
-  let bytes = 0;
-  for (const segment of job) bytes += 'zeros' in segment ? segment.zeros : segment.length;
-  return bytes;
-}
-
 export function encodeTask(jobs: readonly HashJob[], control: HashControl): HashTask {
   const files: HashTask['files'][number][] = [];
   // By identity object first: the pieces of one file usually share it, and comparing paths costs more.
   const known = new Map<FileIdentity, number>();
   const counts = new Uint32Array(jobs.length);
+  const leaves = new Float64Array(jobs.length);
   const segments: number[] = [];
   for (const [i, job] of jobs.entries()) {
-    counts[i] = job.length;
-    for (const segment of job) {
+    if (isMerkle(job)) leaves[i] = job.leaves;
+    const parts = segmentsOf(job);
+    counts[i] = parts.length;
+    for (const segment of parts) {
       if ('zeros' in segment) {
         segments.push(ZEROS_FILE, 0, segment.zeros);
         continue;
@@ -69,7 +67,7 @@ export function encodeTask(jobs: readonly HashJob[], control: HashControl): Hash
       segments.push(file, segment.offset, segment.length);
     }
   }
-  return { control, files, counts, segments: Float64Array.from(segments) };
+  return { control, files, counts, leaves, segments: Float64Array.from(segments) };
 }
 
 function sameBytes(a: Uint8Array | undefined, b: Buffer): boolean {

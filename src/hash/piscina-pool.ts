@@ -8,16 +8,24 @@ import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import type { Piscina } from 'piscina';
 import { DiskQueue } from './disk-queue.ts';
-import type { HashJob, HashOptions, HashPool, HashResult } from './hash-pool.ts';
+import {
+  type HashJob,
+  type HashOptions,
+  type HashPool,
+  type HashResult,
+  isMerkle,
+  jobBytes,
+  segmentsOf,
+} from './hash-pool.ts';
 import {
   CANCELLED,
-  DIGEST_BYTES,
   DONE_BYTES,
   encodeTask,
   type HashControl,
   type HashTask,
   type HashTaskResult,
-  jobBytes,
+  SHA1_BYTES,
+  SHA256_BYTES,
 } from './hash-task.ts';
 
 export interface HashPoolOptions {
@@ -27,9 +35,13 @@ export interface HashPoolOptions {
   readonly readersPerDisk?: number;
 }
 
-/** A task below this is not worth splitting; above `MAX_TASK_BYTES` the last thread to end would keep all waiting. */
+/**
+ * Tasks are a quarter of what is left for each thread, within these bounds: long ones are read from front to back, and
+ * short ones at the end, so that no thread waits long for the last to finish.
+ */
 const MIN_TASK_BYTES = 4 * 1024 * 1024;
 const MAX_TASK_BYTES = 64 * 1024 * 1024;
+const TASKS_LEFT = 4;
 const MAX_TASK_JOBS = 4096;
 const PROGRESS_MS = 100;
 
@@ -57,7 +69,7 @@ class PiscinaPool implements HashPool {
     if (jobs.length === 0) return [];
 
     const totalBytes = jobs.reduce((sum, job) => sum + jobBytes(job), 0);
-    const groups = groupJobs(jobs, totalBytes / (this.#threads * 4));
+    const groups = groupJobs(jobs, totalBytes, this.#threads);
     const control: HashControl = {
       flags: new Int32Array(new SharedArrayBuffer(4)),
       doneBytes: new BigInt64Array(new SharedArrayBuffer(8)),
@@ -80,7 +92,7 @@ class PiscinaPool implements HashPool {
         return new Promise<void>((resolve, reject) => {
           const run = async (): Promise<void> => {
             try {
-              place(results, first, slice.length, await piscina.run(encodeTask(slice, control)));
+              place(results, first, slice, await piscina.run(encodeTask(slice, control)));
               resolve();
             } catch (error) {
               reject(error);
@@ -129,8 +141,11 @@ class PiscinaPool implements HashPool {
   }
 }
 
-function groupJobs(jobs: readonly HashJob[], wantedBytes: number): { first: number; end: number }[] {
-  const limit = Math.min(MAX_TASK_BYTES, Math.max(MIN_TASK_BYTES, wantedBytes));
+function groupJobs(jobs: readonly HashJob[], totalBytes: number, threads: number): { first: number; end: number }[] {
+  const share = (left: number): number =>
+    Math.min(MAX_TASK_BYTES, Math.max(MIN_TASK_BYTES, left / (threads * TASKS_LEFT)));
+  let left = totalBytes;
+  let limit = share(left);
   const groups: { first: number; end: number }[] = [];
   let first = 0;
   let bytes = 0;
@@ -139,21 +154,24 @@ function groupJobs(jobs: readonly HashJob[], wantedBytes: number): { first: numb
     if (bytes < limit && i + 1 - first < MAX_TASK_JOBS && i + 1 < jobs.length) continue;
     groups.push({ first, end: i + 1 });
     first = i + 1;
+    left -= bytes;
     bytes = 0;
+    limit = share(left);
   }
   return groups;
 }
 
 function disksOf(jobs: readonly HashJob[]): number[] {
   const disks = new Set<number>();
-  for (const job of jobs) for (const segment of job) if ('path' in segment) disks.add(segment.identity.dev);
+  for (const job of jobs) for (const segment of segmentsOf(job)) if ('path' in segment) disks.add(segment.identity.dev);
   return [...disks];
 }
 
-function place(results: HashResult[], first: number, count: number, done: HashTaskResult): void {
+function place(results: HashResult[], first: number, jobs: readonly HashJob[], done: HashTaskResult): void {
   const digests = Buffer.from(done.digests.buffer, done.digests.byteOffset, done.digests.byteLength);
-  for (let i = 0; i < count; i++) {
-    results[first + i] = { digest: digests.subarray(i * DIGEST_BYTES, (i + 1) * DIGEST_BYTES) };
+  for (const [i, job] of jobs.entries()) {
+    const at = i * SHA256_BYTES;
+    results[first + i] = { digest: digests.subarray(at, at + (isMerkle(job) ? SHA256_BYTES : SHA1_BYTES)) };
   }
   for (const { job, failed, message } of done.failures) results[first + job] = { failed, message };
 }

@@ -15,9 +15,10 @@ import { ByteReader, ByteWriter, MalformedBytes } from './byte-codec.ts';
 import type { FileStatus, Plan, PlanFile, PlanSource } from './plan.ts';
 
 const MAGIC = Buffer.from('ATPLAN');
-const VERSION = 1;
+const VERSION = 2;
 const VERIFY = ['none', 'probe', 'full'] as const;
 const STATUS: readonly FileStatus[] = ['mapped', 'resized', 'partial', 'missing', 'pad'];
+const ALIGNED = 1;
 const EXECUTABLE = 1;
 const SYMLINK = 2;
 /** `source` is written moved up by this, so that `ZEROS` and `GAP` are no negative numbers. */
@@ -39,6 +40,7 @@ export function encodePlan(plan: Plan): Buffer {
   out.bytes(plan.metainfo);
   out.integer(plan.pieceCount);
   out.integer(plan.pieceLength);
+  out.integer(plan.aligned === true ? ALIGNED : 0);
   out.bytes(plan.verified);
   out.integer(VERIFY.indexOf(plan.verify));
   out.integer(plan.totalLength);
@@ -131,6 +133,7 @@ export class PlanReader {
     const metainfo = bytes.bytes('the metainfo');
     const pieceCount = bytes.integer('the piece count');
     const pieceLength = bytes.integer('the piece length');
+    const aligned = bytes.integer('the flags', ALIGNED) === ALIGNED;
     const verified = bytes.bytes('the piece map');
     if (verified.length !== Math.ceil(pieceCount / 8))
       throw new MalformedBytes('the piece map does not fit the pieces');
@@ -150,6 +153,7 @@ export class PlanReader {
       metainfo,
       pieceCount,
       pieceLength,
+      ...(aligned ? { aligned } : {}),
       verified,
       verify,
       totalLength,

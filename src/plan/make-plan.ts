@@ -27,6 +27,7 @@ export function makePlan(match: TorrentMatch, nowMs: number): Plan {
     metainfo: metainfo.raw,
     pieceCount: metainfo.pieceCount,
     pieceLength: metainfo.pieceLength,
+    ...(metainfo.version === 'v2' ? { aligned: true } : {}),
     verified: match.verified,
     verify: match.verify,
     totalLength: metainfo.totalLength,

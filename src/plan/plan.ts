@@ -2,7 +2,7 @@
  * A plan: what an entry will be, decided once by the command that matched it, and taken over by the server as it is.
  *
  * Invariants: extents of a file cover it exactly (see `extent/extent.ts`); an extent's `source` is an index into
- * `sources`; a bit of `verified` is set only for a piece whose SHA-1 was computed from these extents and agreed.
+ * `sources`; a bit of `verified` is set only for a piece whose hash was computed from these extents and agreed.
  */
 import type { Extent } from '../extent/extent.ts';
 
@@ -45,6 +45,8 @@ export interface Plan {
   readonly metainfo: Buffer;
   readonly pieceCount: number;
   readonly pieceLength: number;
+  /** A v2-only torrent: each file begins at a piece boundary. Else they lie end to end. */
+  readonly aligned?: true;
   /** One bit a piece, most significant bit first, as BitTorrent's bitfield message has it. */
   readonly verified: Buffer;
   /** How much of it was hashed: says what an unset bit means. */

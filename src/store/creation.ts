@@ -47,8 +47,10 @@ export class Creation {
   /** Files of the slice at work, which the database does not have yet. */
   readonly #sliceNames = new Set<string>();
   #fileCount = 0;
-  /** Bytes of the files until now: where the next one begins in the torrent. */
+  /** Where the next file begins in the torrent. */
   #torrentOffset = 0;
+  /** What that is a multiple of. */
+  #alignment = 1;
 
   constructor(db: Database, tree: Tree, sources: Sources, entry: number, root: number, now: Timestamp) {
     this.#db = db;
@@ -61,6 +63,7 @@ export class Creation {
 
   /** Everything but what makes it visible. */
   async build(plan: EntryPlan): Promise<Pick<Entry, 'fileCount' | 'verifiedPieces' | 'torrentName'>> {
+    if (plan.aligned === true) this.#alignment = plan.pieceLength;
     await this.#addSources(plan.sources);
     let torrentName: string | undefined;
     for await (const slice of slices(plan.files)) {
@@ -135,7 +138,7 @@ export class Creation {
       this.#tree.linking(parent.ino, name, { ino, type }),
       ...(type === 'symlink'
         ? [
-            this.#tree.writing(ino, { ...planned, mode: 0o777, size: Buffer.byteLength(target) }),
+            this.#tree.writing(ino, { ...planned, mode: 0o777, size: Buffer.byteLength(target), plannedMtime: mtime }),
             put(linkKey(ino), Buffer.from(target)),
           ]
         : [
@@ -159,7 +162,7 @@ export class Creation {
     const { status, mode, path } = file;
     writes.push(put(fileKey(this.#entry, this.#fileCount), encodeFile({ ino, status, mode, path })));
     this.#fileCount++;
-    this.#torrentOffset += file.length;
+    this.#torrentOffset = Math.ceil((this.#torrentOffset + file.length) / this.#alignment) * this.#alignment;
   }
 
   #mapped(file: PlanFile): ExtentMap {

@@ -15,7 +15,7 @@ import type { Tree } from './tree.ts';
 import { BLOCK_BYTES } from './written-blocks.ts';
 
 /**
- * `written`: ranges lie in the overlay. `resized`: the size is another, or was shorter for a while. `touched`: only its
+ * `written`: ranges lie in the overlay. `resized`: the size is another, or bytes were cut off. `touched`: only its
  * time. `moved`: it has another name. `deleted`: it has none. `replaced`: a file that a client made has its name.
  * `made`: a client made it.
  */
@@ -67,12 +67,15 @@ interface Suspect {
 interface Planned {
   /** Paths of folders. */
   readonly folders: Set<string>;
-  readonly symlinks: Set<number>;
+  /** Inodes of the torrent's files and symlinks. */
+  readonly inodes: Set<number>;
   readonly suspects: Map<number, Suspect>;
   /** Those without any name, by the torrent's. */
   readonly deleted: Map<string, Suspect>;
 }
 
+/** Files looked at between two turns of the event loop: some milliseconds. */
+const PAGE = 100;
 /** Ranges given at once. */
 const RANGES = 10_000;
 
@@ -89,7 +92,7 @@ export class Differences {
 
   /** Files of the torrent first, then what clients made, then those whose names changed. */
   async *of(entry: StoredEntry): AsyncGenerator<Difference, void, undefined> {
-    const planned: Planned = { folders: new Set(), symlinks: new Set(), suspects: new Map(), deleted: new Map() };
+    const planned: Planned = { folders: new Set(), inodes: new Set(), suspects: new Map(), deleted: new Map() };
     yield* this.#ofFiles(entry, planned);
     yield* this.#ofNames(entry.ino, [], planned);
     for (const [ino, suspect] of planned.suspects) yield await this.#ofSuspect(ino, suspect);
@@ -119,7 +122,7 @@ export class Differences {
 
   async *#ofFiles(entry: StoredEntry, planned: Planned): AsyncGenerator<Difference, void, undefined> {
     const hasAliases = (await this.#db.first(aliasesOf(entry.id), 1)).length > 0;
-    for await (const page of this.#db.pages(filesOf(entry.id))) {
+    for await (const page of this.#db.pages(filesOf(entry.id), PAGE)) {
       // For one page: clients go on changing names.
       const folders = new Map<string, number | undefined>();
       for (const [key, value] of page) {
@@ -132,7 +135,7 @@ export class Differences {
           yield gone(record);
           continue;
         }
-        if (inode.type === 'symlink') planned.symlinks.add(record.ino);
+        planned.inodes.add(record.ino);
         const missing = own.filter((path) => this.#at(entry.ino, path, folders) !== record.ino);
         if (missing.length > 0) {
           const suspect: Suspect = { record, inode, own, missing, strays: [], replacedBy: undefined };
@@ -140,6 +143,7 @@ export class Differences {
           if (inode.nlink === 0) planned.deleted.set(record.path.join('/'), suspect);
           continue;
         }
+        if (inode.content === 'mapped' && this.#hasPlannedTime(record.ino, inode)) continue;
         const written = await this.#writtenOver(record.ino, inode);
         if (written.changes.length > 0) {
           const { path, ino } = record;
@@ -161,17 +165,19 @@ export class Differences {
     return folder === undefined ? undefined : this.#tree.lookup(folder, path.at(-1) ?? '')?.ino;
   }
 
+  #hasPlannedTime(ino: number, inode: Inode): boolean {
+    const { plannedMtime } = inode;
+    if (inode.type !== 'file' || plannedMtime === undefined) return true;
+    const { mtime } = this.#overlay.inUse(ino) ?? inode;
+    return mtime.seconds === plannedMtime.seconds && mtime.nanoseconds === plannedMtime.nanoseconds;
+  }
+
   async #writtenOver(ino: number, inode: Inode): Promise<Written> {
     const unchanged = { size: inode.size, plannedSize: inode.size, baseSize: inode.size };
     const nothing = { ...unchanged, writtenBytes: 0, writtenRanges: 0 };
     if (inode.type !== 'file' || inode.content === 'plain') return { ...nothing, changes: [] };
     if (inode.content === 'mapped') {
-      const { mtime } = this.#overlay.inUse(ino) ?? inode;
-      const { plannedMtime } = inode;
-      const same =
-        plannedMtime === undefined ||
-        (mtime.seconds === plannedMtime.seconds && mtime.nanoseconds === plannedMtime.nanoseconds);
-      return { ...nothing, changes: same ? [] : ['touched'] };
+      return { ...nothing, changes: this.#hasPlannedTime(ino, inode) ? [] : ['touched'] };
     }
     let [bytes, ranges] = [0, 0];
     for await (const page of this.ranges(ino)) {
@@ -181,8 +187,19 @@ export class Differences {
     const { size, baseEnd } = this.#overlay.inUse(ino) ?? this.#tree.inode(ino) ?? inode;
     const plannedSize = this.#tree.extents(ino).length;
     const changes: Change[] = ranges > 0 ? ['written'] : [];
-    if (size !== plannedSize || baseEnd < plannedSize) changes.push('resized');
+    if (size !== plannedSize || !(await this.#coversFrom(ino, baseEnd, plannedSize))) changes.push('resized');
     return { size, plannedSize, baseSize: baseEnd, writtenBytes: bytes, writtenRanges: ranges, changes };
+  }
+
+  /** Whether what a truncate has cut off is written since, all of it. */
+  async #coversFrom(ino: number, from: number, end: number): Promise<boolean> {
+    if (from >= end) return true;
+    const content = await this.#overlay.acquire(ino);
+    try {
+      return content.blocks.hasAll(Math.floor(from / BLOCK_BYTES), Math.ceil(end / BLOCK_BYTES));
+    } finally {
+      this.#overlay.release(content);
+    }
   }
 
   async *#ofNames(
@@ -201,18 +218,17 @@ export class Differences {
         const suspect = planned.suspects.get(ino);
         if (suspect !== undefined) {
           if (!suspect.own.some((path) => isSame(path, at.path))) suspect.strays.push(at);
-        } else if (this.#isMade(ino, planned) && !this.#replaces(ino, at, planned)) {
+        } else if (!planned.inodes.has(ino) && this.#isMade(ino) && !this.#replaces(ino, at, planned)) {
           yield made(ino, type, at, this.#sizeOf(ino));
         }
       }
     }
   }
 
-  #isMade(ino: number, planned: Planned): boolean {
+  #isMade(ino: number): boolean {
     const inode = this.#tree.inode(ino);
-    if (inode === undefined) return false;
-    if (inode.type === 'file') return inode.content === 'plain' && inode.torrentOffset === undefined;
-    return !planned.symlinks.has(ino);
+    // A file of the torrent that was adopted since its place was listed is mapped.
+    return inode !== undefined && (inode.type !== 'file' || inode.content === 'plain');
   }
 
   /** Notes what has the name of a file that has none. */
@@ -226,13 +242,7 @@ export class Differences {
 
   #sizeOf(ino: number): number {
     const inode = this.#tree.inode(ino);
-    if (inode?.type !== 'file') return 0;
-    try {
-      return this.#overlay.files.stat(ino).size;
-    } catch {
-      // It is lost, which `status` tells.
-      return 0;
-    }
+    return inode?.type === 'file' ? this.#overlay.files.sizeOf(ino) : 0;
   }
 
   async #ofSuspect(ino: number, { record, inode, missing, strays, replacedBy }: Suspect): Promise<Difference> {

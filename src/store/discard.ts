@@ -42,11 +42,13 @@ export interface Discarded {
 
 const SLICE = 200;
 const SHOWN = 3;
+/** Looked at between two turns of the event loop. */
+const RANGES = 10_000;
 
 interface Step {
   readonly batch: Batch;
   /** Of the torrent: bytes that change. */
-  readonly changed: (readonly [offset: number, end: number])[];
+  readonly changed: [offset: number, end: number][];
 }
 
 export class Discard {
@@ -140,19 +142,19 @@ export class Discard {
     await this.#db.exclusive(async () => {
       const step: Step = { batch: new Batch(this.#tree, this.#overlay), changed: [] };
       await work(step);
-      const unverified = await this.#pieces.unverifyingAll(this.#entry.id, step.changed);
-      const writes = [...step.batch.finish(), ...unverified.writes];
+      const unverifying = await this.#pieces.unverifyingAll(this.#entry.id, step.changed);
+      const writes = [...step.batch.finish(), ...unverifying.writes];
       if (writes.length === 0) return;
       await this.#db.commit(writes);
       this.#tree.forget(step.batch.changed);
+      unverifying.recorded();
       for (const ino of step.batch.freed) this.#overlay.freed(ino);
       for (const after of step.batch.afterwards) after();
-      unverified.recorded();
     });
   }
 
   /** A file that a client made loses a name, and goes with the last one. */
-  async #deleteMade({ batch }: Step, ino: number, names: readonly Stray[]): Promise<void> {
+  async #deleteMade({ batch, changed }: Step, ino: number, names: readonly Stray[]): Promise<void> {
     for (const { parent, name } of names) {
       const inode = batch.has(ino) ? batch.inode(ino) : undefined;
       if (inode === undefined || batch.lookup(parent, name)?.ino !== ino) continue;
@@ -160,6 +162,11 @@ export class Discard {
       if (inode.nlink > 1) {
         batch.set(ino, { ...inode, nlink: inode.nlink - 1, ctime: batch.now });
         continue;
+      }
+      const { torrentOffset } = inode;
+      // In the place of a file of the torrent it may have been verified.
+      if (torrentOffset !== undefined) {
+        changed.push([torrentOffset, torrentOffset + this.#overlay.files.sizeOf(ino)]);
       }
       const overlay = await this.#overlay.deleting(ino, inode);
       batch.writes.push(...overlay);
@@ -191,12 +198,23 @@ export class Discard {
   /** Where the bytes of a file of the torrent will be others. */
   async #noteChanged({ changed }: Step, ino: number, { torrentOffset }: Inode, planned: number): Promise<void> {
     if (torrentOffset === undefined) return;
+    const pieceLength = (await this.#pieces.of(this.#entry.id))?.pieceLength ?? 0;
     const content = await this.#overlay.acquire(ino);
     try {
       const { size, baseEnd, blocks } = content;
+      let turns = 0;
       for (const [first, last] of blocks.ranges(Math.ceil(Math.min(size, planned) / BLOCK_BYTES))) {
-        const end = Math.min(last * BLOCK_BYTES, planned);
-        changed.push([torrentOffset + first * BLOCK_BYTES, torrentOffset + end]);
+        const [offset, end] = [first * BLOCK_BYTES, Math.min(last * BLOCK_BYTES, planned)];
+        const before = changed.at(-1);
+        // A file may have millions of ranges. What lies between two holds no whole piece: one range does for both.
+        if (
+          before !== undefined &&
+          before[1] <= torrentOffset + offset &&
+          torrentOffset + offset - before[1] < pieceLength
+        )
+          before[1] = torrentOffset + end;
+        else changed.push([torrentOffset + offset, torrentOffset + end]);
+        if (++turns % RANGES === 0) await new Promise(setImmediate);
       }
       if (baseEnd < planned) changed.push([torrentOffset + baseEnd, torrentOffset + planned]);
     } finally {

@@ -33,6 +33,8 @@ export class Namespace {
   readonly #tree: Tree;
   readonly #overlay: Overlay;
   readonly #pieces: Pieces;
+  /** Entries that are being deleted. */
+  readonly #removed = new Set<number>();
   /** Directories that moved or went. */
   #version = 0;
 
@@ -41,6 +43,12 @@ export class Namespace {
     this.#pieces = pieces;
     this.#tree = tree;
     this.#overlay = overlay;
+  }
+
+  /** What is made or moved in an entry that is being deleted would stay for ever. Until the function that it gives is called. */
+  removing(entry: number): () => void {
+    this.#removed.add(entry);
+    return () => this.#removed.delete(entry);
   }
 
   get version(): number {
@@ -58,7 +66,7 @@ export class Namespace {
   ): Promise<number> {
     checkName(name);
     return await this.#change(async (batch) => {
-      const above = batch.directory(parent);
+      const above = this.#target(batch, parent);
       if (this.#tree.lookup(parent, name) !== undefined) throw new PosixError('EEXIST');
       const ino = this.#db.take('ino');
       batch.writes.push(...(prepare?.(ino) ?? []));
@@ -74,7 +82,7 @@ export class Namespace {
   async link(ino: number, { parent, name }: Place): Promise<void> {
     checkName(name);
     await this.#change(async (batch) => {
-      const above = batch.directory(parent);
+      const above = this.#target(batch, parent);
       const inode = batch.inode(ino);
       if (inode.type === 'directory') throw new PosixError('EPERM');
       if (inode.nlink === 0) throw new PosixError('ENOENT');
@@ -144,6 +152,7 @@ export class Namespace {
       const inode = this.#tree.inode(ino);
       if (inode === undefined || inode.nlink > 0 || uses.isOpen(ino)) return;
       batch.writes.push(del(orphanKey(ino)));
+      batch.frees = true;
       await this.#end(batch, ino, inode, uses);
     });
   }
@@ -154,6 +163,13 @@ export class Namespace {
       batch.set(ino, change(batch.inode(ino)));
       batch.afterwards.push(done);
     });
+  }
+
+  /** A directory in which something gets a name. */
+  #target(batch: Batch, ino: number): Inode {
+    const inode = batch.directory(ino);
+    if (this.#removed.has(inode.entry)) throw new PosixError('ENOENT');
+    return inode;
   }
 
   #mustHave(parent: number, name: string): DirentRecord {
@@ -169,7 +185,7 @@ export class Namespace {
 
   #checkMove(batch: Batch, from: Place, to: Place): [DirentRecord, DirentRecord | undefined] {
     batch.directory(from.parent);
-    const target = batch.directory(to.parent);
+    const target = this.#target(batch, to.parent);
     const moved = this.#mustHave(from.parent, from.name);
     const replaced = this.#tree.lookup(to.parent, to.name);
     this.#refuseEntry(from.parent, moved.ino);
@@ -210,7 +226,7 @@ export class Namespace {
       return;
     }
     // Whatever takes its place was not verified.
-    if (isOfTorrent(inode)) {
+    if (inode.type === 'file' && isOfTorrent(inode)) {
       const { writes, recorded } = await this.#pieces.unverifying(inode, this.#length(ino, inode));
       batch.writes.push(...writes);
       batch.afterwards.push(recorded);
@@ -233,7 +249,8 @@ export class Namespace {
       batch.freed.push(ino);
     }
     // A whiteout: what is behind it in the collection stays known, so that it can come back.
-    if (isOfTorrent(inode) && inode.content !== 'plain') {
+    if (inode.type === 'symlink' && isOfTorrent(inode)) batch.set(ino, inode);
+    else if (isOfTorrent(inode) && inode.content !== 'plain') {
       const size = this.#tree.extents(ino).length;
       batch.set(ino, { ...inode, content: 'mapped', size, baseEnd: size });
     } else batch.delete(ino, inode);
@@ -245,7 +262,7 @@ export class Namespace {
       const result = await work(batch);
       const writes = batch.finish();
       if (writes.length === 0) return result;
-      await this.#db.commit(writes, { sync: false });
+      await this.#db.commit(writes, { sync: false, needed: batch.frees });
       this.#tree.forget(batch.changed);
       for (const ino of batch.freed) this.#overlay.freed(ino);
       for (const done of batch.afterwards) done();
@@ -256,6 +273,7 @@ export class Namespace {
 
 /** Deleted, such a file is a whiteout. */
 export function isOfTorrent(inode: Inode): boolean {
+  if (inode.type === 'symlink') return inode.plannedMtime !== undefined;
   return inode.type === 'file' && inode.torrentOffset !== undefined;
 }
 
@@ -265,6 +283,8 @@ export class Batch {
   readonly writes: Write[] = [];
   /** Inodes whose overlay files go once the batch is committed. */
   readonly freed: number[] = [];
+  /** A name goes. */
+  frees = false;
   /** What happens once the batch is committed. */
   readonly afterwards: (() => void)[] = [];
   readonly #tree: Tree;
@@ -323,6 +343,7 @@ export class Batch {
   }
 
   unlink(parent: number, name: string): void {
+    this.frees = true;
     this.#dirents.set(`${parent}/${name}`, undefined);
     this.writes.push(del(direntKey(parent, name)));
     this.#changedIn(parent);

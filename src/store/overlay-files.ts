@@ -30,8 +30,11 @@ export interface OverlayFilePlace {
 export class OverlayFiles {
   readonly folder: string;
   readonly #setAside: string;
-  /** Files made since their folder was last synced. */
-  readonly #fresh = new Set<number>();
+  /** Folders in which files were made since they were last synced. */
+  readonly #fresh = new Set<string>();
+  readonly #syncing = new Map<string, Promise<void>>();
+  /** Folders that are still there after a power loss themselves. */
+  readonly #rooted = new Set<string>();
 
   constructor(statePath: string) {
     this.folder = join(statePath, 'overlay');
@@ -58,7 +61,7 @@ export class OverlayFiles {
       fs.mkdirSync(this.#shard(ino), { recursive: true, mode: FOLDER_MODE });
       fd = fs.openSync(this.path(ino), flags, FILE_MODE);
     }
-    this.#fresh.add(ino);
+    this.#fresh.add(this.#shard(ino));
     return fd;
   }
 
@@ -84,23 +87,39 @@ export class OverlayFiles {
     return fs.lstatSync(this.path(ino), { throwIfNoEntry: false })?.size ?? 0;
   }
 
-  /** Makes sure that the file itself, not what is in it, is still there after a power loss. */
-  async syncName(ino: number): Promise<void> {
-    if (!this.#fresh.has(ino)) return;
-    for (const folder of [this.#shard(ino), this.folder]) {
-      const handle = await fs.promises.open(folder, 'r');
-      try {
-        await handle.sync();
-      } finally {
-        await handle.close();
-      }
+  /** Makes sure that the files themselves, not what is in them, are still there after a power loss. */
+  async syncNames(inodes: Iterable<number>): Promise<void> {
+    const shards = new Set([...inodes].map((ino) => this.#shard(ino)));
+    await Promise.all([...shards].map(async (shard) => await this.#syncShard(shard)));
+  }
+
+  async #syncShard(shard: string): Promise<void> {
+    for (;;) {
+      const running = this.#syncing.get(shard);
+      if (running === undefined) break;
+      await running.catch(() => {});
     }
-    this.#fresh.delete(ino);
+    // What is made from now on is for another time.
+    if (!this.#fresh.delete(shard)) return;
+    const work = this.#syncFolders(shard).finally(() => this.#syncing.delete(shard));
+    this.#syncing.set(shard, work);
+    await work;
+  }
+
+  async #syncFolders(shard: string): Promise<void> {
+    try {
+      await syncFolder(shard);
+      if (this.#rooted.has(shard)) return;
+      await syncFolder(this.folder);
+      this.#rooted.add(shard);
+    } catch (error) {
+      this.#fresh.add(shard);
+      throw error;
+    }
   }
 
   /** One that is not there is removed already. */
   async remove(ino: number): Promise<void> {
-    this.#fresh.delete(ino);
     // By a thread: to free a large file takes its time.
     await fs.promises.rm(this.path(ino), { force: true });
   }
@@ -124,5 +143,14 @@ export class OverlayFiles {
         return { path: join(folder, name), ino };
       });
     }
+  }
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const handle = await fs.promises.open(path, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
   }
 }

@@ -19,6 +19,16 @@ const fdatasync = promisify(fs.fdatasync);
 
 /** How long what is not fsynced may wait for its checkpoint: as the kernel has it for dirty pages. */
 const CHECKPOINT_MS = 30_000;
+/** Files that are recorded with one batch. */
+const TOGETHER = 32;
+
+/** What of a content is being recorded. */
+interface Recording {
+  readonly content: Content;
+  readonly size: number;
+  readonly baseEnd: number;
+  readonly chunks: ReadonlyMap<number, Buffer | undefined>;
+}
 
 export interface OverlayProblem {
   readonly path: string;
@@ -34,7 +44,7 @@ export class Overlay {
   readonly #logger: Logger;
   readonly #contents = new Map<number, Content>();
   readonly #loading = new Map<number, Promise<Content>>();
-  readonly #checkpoints = new Map<Content, Promise<void>>();
+  readonly #checkpoints = new Map<Content, Promise<unknown[]>>();
   readonly #problems: OverlayProblem[] = [];
   /** Inodes whose overlay files are not needed, and go once that is on the disk. */
   readonly #leaving = new Set<number>();
@@ -216,10 +226,12 @@ export class Overlay {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     const journal = this.#journal.rotate();
+    // One whose checkpoint is under way may turn out not to be recorded.
+    const changed = [...this.#contents.values()].filter((content) => content.dirty || this.#checkpoints.has(content));
     const failures: unknown[] = [];
     // One that cannot be recorded (its overlay file is not there) is in the way of no other.
-    for (const content of this.#contents.values()) {
-      await this.checkpoint(content).catch((error: unknown) => failures.push(error));
+    for (let from = 0; from < changed.length; from += TOGETHER) {
+      failures.push(...(await this.#checkpointSome(changed.slice(from, from + TOGETHER))));
     }
     if (failures.length === 0) return journal.forget();
     journal.keep();
@@ -228,49 +240,79 @@ export class Overlay {
 
   /** After it, what was written before is found again after a power loss. */
   async checkpoint(content: Content): Promise<void> {
-    for (;;) {
-      const running = this.#checkpoints.get(content);
-      if (running === undefined) break;
-      await running.catch(() => {});
-    }
-    if (!content.dirty || content.gone) return;
-    const work = this.#checkpointOne(content).finally(() => {
-      this.#checkpoints.delete(content);
-      this.#dropIfUnused(content);
-    });
-    this.#checkpoints.set(content, work);
-    await work;
+    const [failure] = await this.#checkpointSome([content]);
+    if (failure !== undefined) throw failure;
   }
 
-  async #checkpointOne(content: Content): Promise<void> {
-    const { ino, size, baseEnd } = content;
-    const chunks = content.blocks.takeChanged();
-    content.dirty = false;
-    try {
-      // What was read of a content that a crash left has no descriptor yet.
-      if (content.overlaid) {
-        await fdatasync(this.descriptor(content));
-        await this.files.syncName(ino);
-      }
-      await this.#db.exclusive(async () => {
-        const inode = this.#tree.inode(ino);
-        if (inode === undefined || content.gone) return;
-        const writes: Write[] = [];
-        for (const [chunk, record] of chunks) {
-          writes.push(record === undefined ? del(writtenKey(ino, chunk)) : put(writtenKey(ino, chunk), record));
-        }
-        // As they are now: utimens(2) may have set them while the disk was waited for.
-        const times = { mtime: content.mtime, ctime: later(content.ctime, inode.ctime) };
-        writes.push(this.#tree.writing(ino, { ...inode, size, baseEnd, ...times }));
-        await this.#db.commit(writes);
-        this.#tree.forget([ino]);
-      });
-    } catch (error) {
+  /** With one batch. Why it failed, for each that could not be recorded. */
+  async #checkpointSome(contents: readonly Content[]): Promise<unknown[]> {
+    for (;;) {
+      const running = contents.flatMap((content) => this.#checkpoints.get(content) ?? []);
+      if (running.length === 0) break;
+      await Promise.all(running);
+    }
+    const dirty = contents.filter((content) => content.dirty && !content.gone);
+    if (dirty.length === 0) return [];
+    const work = this.#record(dirty).finally(() => {
+      for (const content of dirty) this.#checkpoints.delete(content);
+      for (const content of dirty) this.#dropIfUnused(content);
+    });
+    for (const content of dirty) this.#checkpoints.set(content, work);
+    return await work;
+  }
+
+  async #record(contents: readonly Content[]): Promise<unknown[]> {
+    const recordings = contents.map((content): Recording => {
+      const { size, baseEnd } = content;
+      content.dirty = false;
+      return { content, size, baseEnd, chunks: content.blocks.takeChanged() };
+    });
+    const failures: unknown[] = [];
+    const fail = ({ content, chunks }: Recording, error: unknown): void => {
       content.blocks.putBack(chunks.keys());
       content.dirty = true;
-      throw error;
+      failures.push(error);
+    };
+    const synced: Recording[] = [];
+    await Promise.all(
+      recordings.map(async (recording) => {
+        try {
+          // What was read of a content that a crash left has no descriptor yet.
+          if (recording.content.overlaid) await fdatasync(this.descriptor(recording.content));
+          synced.push(recording);
+        } catch (error) {
+          fail(recording, error);
+        }
+      }),
+    );
+    try {
+      await this.files.syncNames(synced.flatMap(({ content }) => (content.overlaid ? [content.ino] : [])));
+      await this.#db.exclusive(async () => await this.#commit(synced));
+    } catch (error) {
+      for (const recording of synced) fail(recording, error);
+      return failures;
     }
-    this.#cut(content, size);
+    for (const { content, size } of synced) this.#cut(content, size);
+    return failures;
+  }
+
+  async #commit(recordings: readonly Recording[]): Promise<void> {
+    const writes: Write[] = [];
+    const inodes: number[] = [];
+    for (const { content, size, baseEnd, chunks } of recordings) {
+      const { ino, mtime, ctime } = content;
+      const inode = this.#tree.inode(ino);
+      if (inode === undefined || content.gone) continue;
+      for (const [chunk, record] of chunks) {
+        writes.push(record === undefined ? del(writtenKey(ino, chunk)) : put(writtenKey(ino, chunk), record));
+      }
+      // Times as they are now: utimens(2) may have set them while the disk was waited for.
+      writes.push(this.#tree.writing(ino, { ...inode, size, baseEnd, mtime, ctime: later(ctime, inode.ctime) }));
+      inodes.push(ino);
+    }
+    if (writes.length === 0) return;
+    await this.#db.commit(writes, { needed: true });
+    this.#tree.forget(inodes);
   }
 
   /** Frees what lies behind the end of the file, as recorded and as it is. */
@@ -278,7 +320,11 @@ export class Overlay {
     // What is being written makes it dirty: it is cut another time.
     if (content.fd === undefined || content.beingWritten > 0) return;
     const end = Math.max(recorded, content.size);
-    if (fs.fstatSync(content.fd).size > end) fs.ftruncateSync(content.fd, end);
+    try {
+      if (fs.fstatSync(content.fd).size > end) fs.ftruncateSync(content.fd, end);
+    } catch (error) {
+      this.#logger.warn(`what ${this.files.path(content.ino)} needs no more cannot be freed: ${messageOf(error)}`);
+    }
   }
 
   /** The writes that delete what an inode has in the overlay; `freed` is called once they are committed. */
@@ -306,6 +352,11 @@ export class Overlay {
     this.#removal ??= this.#removeLeaving();
   }
 
+  /** Resolves when the overlay files of what was deleted until now have gone. */
+  async filesGone(): Promise<void> {
+    await this.#removal;
+  }
+
   async #removeLeaving(): Promise<void> {
     while (this.#leaving.size > 0) {
       const deleted = [...this.#leaving];
@@ -316,7 +367,8 @@ export class Overlay {
         break;
       }
       for (const ino of deleted) {
-        if (!this.#leaving.delete(ino)) continue;
+        // Begun anew meanwhile.
+        if (!this.#leaving.delete(ino) || this.#db.get(overlayKey(ino)) !== undefined) continue;
         const removal = this.#remove(ino).finally(() => this.#removing.delete(ino));
         this.#removing.set(ino, removal);
         await removal;

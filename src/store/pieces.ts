@@ -6,9 +6,10 @@ import { EntryPieces } from './entry-pieces.ts';
 import { ENTRIES, entryKey, pieceMapKey } from './key.ts';
 import type { Inode } from './record.ts';
 
+/** Pieces that are taken back by a batch. */
 interface Unverifying {
   readonly writes: readonly Write[];
-  /** To be called once they are committed. */
+  /** Called once it is committed. */
   readonly recorded: () => void;
 }
 
@@ -66,25 +67,24 @@ export class Pieces {
 
   /** The same for the whole of an inode that goes: writes of the batch that takes it, and what follows it. */
   async unverifying(inode: Inode, length: number): Promise<Unverifying> {
-    const { torrentOffset: offset } = inode;
-    return await this.unverifyingAll(inode.entry, offset === undefined ? [] : [[offset, offset + length]]);
+    const { entry, torrentOffset: offset } = inode;
+    return await this.unverifyingAll(entry, offset === undefined ? [] : [[offset, offset + length]]);
   }
 
-  /** The same for ranges of the torrent that change with the batch: what is verified of them is taken back in it. */
+  /** The same for ranges of the torrent. */
   async unverifyingAll(
     entry: number,
     ranges: readonly (readonly [offset: number, end: number])[],
   ): Promise<Unverifying> {
-    const nothing = { writes: [], recorded() {} };
     const pieces = ranges.length === 0 ? null : await this.of(entry);
-    if (pieces === null) return nothing;
-    for (const [offset, end] of ranges) pieces.noteChange(offset, end);
+    if (pieces === null) return { writes: [], recorded() {} };
     const map = pieces.withoutAll(ranges);
-    if (map.equals(pieces.map)) return nothing;
     return {
-      writes: this.recording(pieces, map),
+      writes: map.equals(pieces.map) ? [] : this.recording(pieces, map),
       recorded() {
         pieces.map = map;
+        // Not before: a verification that begins now reads what will be there.
+        for (const [offset, end] of ranges) pieces.noteChange(offset, end);
       },
     };
   }

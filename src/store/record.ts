@@ -44,7 +44,7 @@ export interface Inode {
   readonly baseEnd: number;
   /** Of a file of the torrent: where it begins among all bytes of the torrent. */
   readonly torrentOffset: number | undefined;
-  /** Of a file of the torrent: what it shows while nobody has written to it. */
+  /** Of files and symlinks of the torrent: what they show while nobody has changed them. */
   readonly plannedMtime: Timestamp | undefined;
   /** Of directories: the one it is in; 0 where that is not known (a store of format 1). */
   readonly parent: number;
@@ -198,11 +198,15 @@ export function encodeInode(inode: Inode): Buffer {
       .integer(CONTENTS.indexOf(inode.content))
       .integer(inode.baseEnd)
       .integer(inode.torrentOffset === undefined ? 0 : inode.torrentOffset + 1);
-    const { plannedMtime } = inode;
-    if (plannedMtime !== undefined) out.double(plannedMtime.seconds).integer(plannedMtime.nanoseconds);
-  } else if (inode.type === 'directory') out.integer(inode.parent);
-  else out.integer(inode.rdev);
-  return out.finish();
+    writeTime(out, inode.plannedMtime);
+    return out.finish();
+  }
+  out.integer(inode.type === 'directory' ? inode.parent : inode.rdev);
+  return writeTime(out, inode.plannedMtime).finish();
+}
+
+function writeTime(out: Writer, time: Timestamp | undefined): Writer {
+  return time === undefined ? out : out.double(time.seconds).integer(time.nanoseconds);
 }
 
 export function decodeInode(bytes: Buffer): Inode {
@@ -223,7 +227,7 @@ export function decodeInode(bytes: Buffer): Inode {
     ...NO_FILE,
   };
   if (type === 'directory') return { ...inode, parent: from.integer() };
-  if (type !== 'file') return { ...inode, rdev: from.integer() };
+  if (type !== 'file') return { ...inode, rdev: from.integer(), plannedMtime: from.done ? undefined : time() };
   const [content, baseEnd, offset] = [oneOf(CONTENTS, from.integer()), from.integer(), from.integer()];
   const plannedMtime = from.done ? undefined : time();
   return { ...inode, content, baseEnd, torrentOffset: offset === 0 ? undefined : offset - 1, plannedMtime };
@@ -243,7 +247,7 @@ function decodePlanned(type: InodeType, from: Reader): Inode {
   const common = { mode: from.integer(), nlink: from.integer(), size: from.integer(), entry: from.integer() };
   const [atime, mtime, ctime] = [from.double(), from.double(), from.double()].map(fromMilliseconds);
   if (atime === undefined || mtime === undefined || ctime === undefined) throw damaged('an inode has no times');
-  const plannedMtime = type === 'file' ? mtime : undefined;
+  const plannedMtime = type === 'directory' ? undefined : mtime;
   return { type, ...common, atime, mtime, ctime, owner: undefined, ...NO_FILE, baseEnd: common.size, plannedMtime };
 }
 

@@ -67,7 +67,7 @@ export class Removal {
     await this.#unlink(pending, parents);
     const inode = this.#tree.inode(root);
     if (inode === undefined) return;
-    await this.#db.exclusive(async () => await this.#db.commit(this.#tree.deleting(root, inode)));
+    await this.#db.exclusive(async () => await this.#db.commit(this.#tree.deleting(root, inode), { needed: true }));
     this.#tree.forget([root]);
   }
 
@@ -111,7 +111,7 @@ export class Removal {
       if (overlay.length > 0) freed.push(ino);
       writes.push(...overlay, ...this.#tree.deleting(ino, inode), del(orphanKey(ino)));
     }
-    await this.#db.commit(writes);
+    await this.#db.commit(writes, { needed: true });
     this.#tree.forget(gone.map(([ino]) => ino));
     for (const ino of freed) this.#overlay.freed(ino);
   }

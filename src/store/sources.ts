@@ -91,7 +91,7 @@ export class Sources {
         gone.push(source);
         ended.push(id);
       }
-      await this.#db.commit(writes);
+      await this.#db.commit(writes, { needed: true });
       for (const id of ended) this.#cache.delete(id);
       for (const { path } of gone) if (this.#pool?.isOwn(path) === true) await this.#pool.release(path);
     });

@@ -302,12 +302,13 @@ export class Store {
       if (entry.kind === 'mount') {
         writes.push(del(direntKey(ROOT, entry.name)), intentTo(entry.id, entry.ino), this.#rootWith(-1));
       }
-      await this.#db.commit(writes);
+      await this.#db.commit(writes, { needed: true });
       this.#tree.forget([ROOT]);
       this.#treeVersion++;
-      return entry;
+      return { ...entry, gone: this.names.removing(entry.id) };
     });
     if (entry.kind === 'mount') await this.#cleanUp(entry.id, entry.ino);
+    entry.gone();
   }
 
   /** What `verificationEnded` needs, from before the entry's files were listed. Throws AutotorrentError('NOT_FOUND'). */
@@ -418,7 +419,9 @@ export class Store {
     }
     selection?.refuseUnused();
     const parts = { db: this.#db, tree: this.#tree, overlay: this.overlay, pieces: this.pieces };
-    return await new Discard(parts, entry, quiet, () => this.#treeVersion++).run(differences);
+    const discarded = await new Discard(parts, entry, quiet, () => this.#treeVersion++).run(differences);
+    await this.overlay.filesGone();
+    return discarded;
   }
 
   async *entries(): AsyncGenerator<Entry, void, undefined> {
@@ -581,8 +584,9 @@ export class Store {
   async #cleanUp(id: number, ino: number): Promise<void> {
     const removal = new Removal(this.#db, this.#tree, this.#sources, this.overlay, () => this.#closing);
     const done = await removal.run(id, ino);
+    await this.overlay.filesGone();
     this.pieces.forget(id);
-    if (done) await this.#db.exclusive(async () => await this.#db.commit([del(intentKey(id))]));
+    if (done) await this.#db.exclusive(async () => await this.#db.commit([del(intentKey(id))], { needed: true }));
   }
 
   async #recover(orphans: readonly number[]): Promise<void> {

@@ -352,7 +352,7 @@ export class FileSystem implements Operations {
     const doomed: number[] = [];
     try {
       await work({
-        isOpen: (ino) => this.#isOpen(ino),
+        isOpen: (ino) => this.isOpen(ino),
         doom: (ino) => {
           doomed.push(ino);
           this.#doomed.add(ino);
@@ -408,13 +408,13 @@ export class FileSystem implements Operations {
   }
 
   /** Also when somebody is about to have it open. */
-  #isOpen(ino: number): boolean {
+  isOpen(ino: number): boolean {
     return this.#files.has(ino) || this.#opening.has(ino);
   }
 
   /** For what changes files from the side (`overlay discard`). */
   readonly quiet: Quiet = {
-    isOpen: (ino) => this.#isOpen(ino),
+    isOpen: (ino) => this.isOpen(ino),
     hold: (inodes) => {
       let release = (): void => {};
       const released = new Promise<void>((resolve) => {
@@ -475,8 +475,8 @@ export class FileSystem implements Operations {
     }
     const { content } = file;
     try {
-      // Deleted while its blocks were being loaded; a whiteout still has an inode.
-      if ((this.#store.inode(file.ino)?.nlink ?? 0) === 0) throw new PosixError('ENOENT');
+      // Deleted with its entry while its blocks were being loaded. One that lost its last name is open since before that.
+      if (this.#store.inode(file.ino) === undefined) throw new PosixError('ENOENT');
       if (content?.overlaid === true) this.#overlayDescriptor(content);
     } catch (error) {
       this.#close(file);
@@ -638,7 +638,7 @@ export class FileSystem implements Operations {
       if (file.content !== undefined) await overlay.checkpoint(file.content);
       else if (file.descriptor !== undefined) {
         await fsyncAsync(file.descriptor);
-        await overlay.files.syncName(file.ino);
+        await overlay.files.syncNames([file.ino]);
       }
       await this.#store.sync();
     } catch (error) {

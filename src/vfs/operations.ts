@@ -81,6 +81,8 @@ export interface FileSystemStats {
 export interface Operations {
   /** Rises when a directory has gone or moved: a path that was resolved before may lead elsewhere now. */
   readonly treeVersion: number;
+  /** Whether anybody has it open. */
+  isOpen(ino: number): boolean;
   /** @throws ENOENT, ENOTDIR, ENAMETOOLONG, EIO */
   lookup(parent: number, name: string): MaybePromise<number>;
   /** @throws ENOENT, EIO */

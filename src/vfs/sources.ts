@@ -111,7 +111,8 @@ export class SourceFiles {
     const known = this.#open.get(id);
     if (known !== undefined) {
       const fresh = !look && performance.now() - known.checkedAt < FRESH_MS;
-      if (fresh || (await known.check())) return this.#used(known);
+      // Its last user may have closed it meanwhile: nobody could read it, and it must not be found again.
+      if ((fresh || (await known.check())) && !known.closed) return this.#used(known);
       this.#drop(known);
     } else if (
       trouble !== undefined &&
@@ -144,7 +145,7 @@ export class SourceFiles {
     for (const id of record.spares) {
       if (id === except) continue;
       const known = this.#open.get(id);
-      if (known !== undefined && (await known.check())) return this.#used(known);
+      if (known !== undefined && (await known.check()) && !known.closed) return this.#used(known);
       const spare = this.#record(id);
       if (spare === undefined) continue;
       try {

@@ -4,6 +4,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { TorrentActivity, TorrentClient, TorrentState } from '../../src/clients/client.ts';
 import type { ClientOptions } from '../../src/clients/exchange.ts';
 import type { Metainfo } from '../../src/metainfo/metainfo.ts';
@@ -135,6 +136,22 @@ export function clientContract(subject: Subject): void {
       assert.equal(await client.stop(metainfo.infoHash), true);
       assert.equal((await reaches(client, metainfo.infoHash, 'stopped')).progress, 1);
       assert.equal(await client.start(metainfo.infoHash), true);
+      await reaches(client, metainfo.infoHash, 'seeding');
+    });
+
+    it('starts what was stopped a moment ago', async () => {
+      const directory = await place();
+      const options: TorrentOptions = { name: 'stopped and started', content: bytes(50_000, 9) };
+      const metainfo = sample(options);
+      await lay(directory, options);
+      await client.add({ metainfo, directory });
+      await client.start(metainfo.infoHash);
+      await reaches(client, metainfo.infoHash, 'seeding');
+      for (let i = 0; i < 3; i++) {
+        await client.stop(metainfo.infoHash);
+        await client.start(metainfo.infoHash);
+      }
+      await sleep(1000);
       await reaches(client, metainfo.infoHash, 'seeding');
     });
 

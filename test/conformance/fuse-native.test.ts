@@ -1,3 +1,5 @@
 import { runConformance } from './suite.ts';
+import { runWritingConformance } from './writing.ts';
 
 runConformance('fuse-native');
+runWritingConformance('fuse-native');

@@ -65,6 +65,7 @@ for (const pair of PAIRS) {
       assert.ok((states[0]?.progress ?? 1) < 0.99, 'it is not done');
     };
     const finish = async (): Promise<void> => {
+      await scene.all('it downloads', ({ activity }) => activity === 'downloading');
       // It calls no peer twice within ten minutes.
       await scene.seeder.daemon.restart('in order');
       await reaches(scene.seeder.client, scene.hashes[0] ?? '', 'seeding');
@@ -113,17 +114,14 @@ for (const pair of PAIRS) {
       await finish();
     });
 
-    /** What README says: stop and start what was there while the mount was away. A client that died is started again. */
+    /** As README says it for what was being downloaded when the mount went away. */
     async function recover(): Promise<void> {
-      const { client, daemon } = scene.mounted;
-      try {
-        for (const hash of scene.hashes) {
-          await client.stop(hash);
-          await client.start(hash);
-        }
-      } catch (error) {
-        console.log(`  (${pair.onMount} died with the mount: ${String(error)})`);
-        await daemon.restart('killed');
+      const { client } = scene.mounted;
+      for (const hash of scene.hashes) {
+        await client.stop(hash);
+        await client.recheck(hash);
+        await scene.all('checked', ({ activity }) => activity !== 'checking');
+        await client.start(hash);
       }
     }
   });

@@ -7,37 +7,52 @@ import assert from 'node:assert/strict';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import type { EntryMessage, FileMessage } from '../../src/app/control/messages.ts';
 import { parseMetainfo } from '../../src/metainfo/parse.ts';
 import { waitUntil } from '../harness/daemon.ts';
 import { hashTree } from '../harness/hash-tree.ts';
 import { bytesReceived, type ClientKind, exchange } from '../harness/swarm.ts';
-import { overlayRoom } from './partial/overlay.ts';
-import { BLOCK, partialReleases, shownPath, sizeOf } from './partial/releases.ts';
+import { roomOf, roomTaken } from './partial/overlay.ts';
+import { BLOCK, partialReleases, type ReleaseOptions, shownPath, sizeOf } from './partial/releases.ts';
 import { LIMIT_MS, Scene } from './partial/scene.ts';
 
 /** What a file system may need beside the blocks: its own map of a file with many pieces. */
 const ROOM_FOR_MAPS = 4 * BLOCK;
 
-interface Case {
+type ShownEntry = EntryMessage & { readonly file_list: readonly FileMessage[] };
+
+interface Case extends ReleaseOptions {
   readonly onMount: ClientKind;
   readonly complete: ClientKind;
   /** Loopback addresses: 127.0.0.N, N + 1 and N + 2. */
   readonly address: number;
-  /** One of the cases has a large file: what is beside a missing one is usually that. */
-  readonly neighbourBytes: number;
 }
 
 const CASES: readonly Case[] = [
-  { onMount: 'rtorrent', complete: 'transmission', address: 21, neighbourBytes: 100_000_000 },
-  { onMount: 'transmission', complete: 'rtorrent', address: 24, neighbourBytes: 20_000_000 },
+  {
+    onMount: 'rtorrent',
+    complete: 'transmission',
+    address: 21,
+    // Once a large file: what is beside a missing one is usually that.
+    neighbourBytes: 100_000_000,
+    missingName: '03 - Rope.flac',
+  },
+  {
+    onMount: 'transmission',
+    complete: 'rtorrent',
+    address: 24,
+    neighbourBytes: 20_000_000,
+    // It looks for `03 - Rope_ _Live_.flac`.
+    missingName: '03 - Rope: "Live".flac',
+  },
 ];
 
-for (const { neighbourBytes, ...roles } of CASES) {
+for (const { neighbourBytes, missingName, ...roles } of CASES) {
   const { onMount, address } = roles;
   describe(`${onMount} on the mount, with torrents of which something is lacking`, () => {
     let scene: Scene;
     before(async () => {
-      scene = await Scene.make({ ...roles, releases: partialReleases(neighbourBytes) });
+      scene = await Scene.make({ ...roles, releases: partialReleases({ neighbourBytes, missingName }) });
     });
     after(() => scene?.end());
 
@@ -73,6 +88,17 @@ for (const { neighbourBytes, ...roles } of CASES) {
 
     it('are found complete by another check', () => scene.recheck('seeding'));
 
+    it('count as downloaded, and every piece as verified', async () => {
+      let entries: EntryMessage[] = [];
+      const counted = async (): Promise<boolean> => {
+        entries = (await scene.autotorrent.json('list', '--no-client')) as EntryMessage[];
+        return entries.every((entry) => entry.missing_bytes === 0 && entry.verified_pieces === entry.pieces);
+      };
+      await waitUntil('it counts', counted, { limitMs: LIMIT_MS }).catch((cause: unknown) => {
+        throw new Error(JSON.stringify(entries), { cause });
+      });
+    });
+
     it('are complete after a restart of the server', async () => {
       const { client } = scene.mounted;
       for (const hash of scene.hashes) await client.stop(hash);
@@ -87,15 +113,22 @@ for (const { neighbourBytes, ...roles } of CASES) {
 
     it('take the room of what was downloaded, and none for what was there', async () => {
       const { storePath, statePath } = scene.autotorrent;
-      const room = await overlayRoom(statePath);
+      const room = await roomTaken(statePath);
       for (const { release, overlayBytes } of scene.laid) {
-        for (const file of release.files) {
-          const { ino } = await stat(join(storePath, release.name, shownPath(release, file)));
+        const { file_list: files } = (await scene.autotorrent.json('show', release.name)) as ShownEntry;
+        for (const [i, file] of release.files.entries()) {
+          const path = shownPath(release, file);
+          const { ino } = await stat(join(storePath, release.name, path));
+          const extents = files[i]?.extents ?? [];
+          // What was missing as a whole is in the pool by now, and the store has a link to it.
+          const sources = extents.map(({ source }) => source ?? '');
+          const pooled = sources.find((source) => source.startsWith(join(statePath, 'pooled')));
+          assert.equal(pooled !== undefined, file.kept === undefined, path);
           const wanted = overlayBytes.get(file.path.join('/')) ?? 0;
-          const taken = room.get(ino) ?? 0;
+          const taken = pooled === undefined ? (room.get(ino) ?? 0) : await roomOf(pooled);
           const most = wanted === 0 ? 0 : wanted + ROOM_FOR_MAPS;
-          const said = `${release.title}: ${file.path.join('/')}: ${taken}, not ${wanted}`;
-          assert.ok(taken >= wanted && taken <= most, said);
+          assert.ok(taken >= wanted && taken <= most, `${release.title}: ${path}: ${taken}, not ${wanted}`);
+          if (pooled !== undefined) assert.equal(room.get(ino), undefined, `${path} is not in the overlay, too`);
         }
       }
     });

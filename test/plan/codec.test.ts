@@ -73,11 +73,13 @@ const plan: fc.Arbitrary<Plan> = fc.integer({ min: 0, max: 5 }).chain((sourceCou
       metainfo: fc.uint8Array({ maxLength: 200 }).map((a) => Buffer.from(a)),
       pieceCount: fc.nat({ max: 100 }),
       pieceLength: big,
+      aligned: fc.boolean(),
       verify: fc.constantFrom('none', 'probe', 'full'),
       sources: fc.array(source(sourceCount), { minLength: sourceCount, maxLength: sourceCount }),
       files: fc.array(file(sourceCount), { maxLength: 6 }),
     })
-    .map(({ files, ...rest }): Plan => {
+    .map(({ files, aligned, ...others }): Plan => {
+      const rest = aligned ? Object.assign(others, { aligned } as const) : others;
       const verified = Buffer.alloc(Math.ceil(rest.pieceCount / 8));
       for (let i = 0; i < rest.pieceCount; i += 3) verified[i >> 3] = (verified[i >> 3] ?? 0) | (0x80 >> (i & 7));
       const gaps = files.flatMap((f) => f.extents.filter((e) => e.source === GAP).map((e) => e.length));
@@ -205,8 +207,8 @@ describe('plan codec', () => {
 
   it('refuses another version', () => {
     const bytes = Buffer.from(encodePlan(SMALL));
-    bytes[6] = 2;
-    refused(bytes, /version 2 is not 1/);
+    bytes[6] = 3;
+    refused(bytes, /version 3 is not 2/);
   });
 
   it('gives a sound plan or its own error for any change of bytes', () => {

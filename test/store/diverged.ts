@@ -104,6 +104,8 @@ export async function diverge(store: Store, fs: FileSystem): Promise<void> {
   await make(fs, deep, 'file', 'made');
   await fs.link(fs.lookup(deep, 'file'), top, 'file too');
   await fs.symlink(top, 'made link', 'elsewhere');
+  await fs.unlink(top, 'link');
+  await fs.symlink(top, 'link', 'elsewhere');
   await make(fs, inoOf(store, 'E'), '.parts', 'parts');
   for (let i = 0; i < MANY; i++) {
     if (i % 3 === 0) await fs.rename(ino('many'), `${i}`, ino('many'), `${i}.part`);

@@ -6,8 +6,10 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { errnoOf } from '../../src/errors.ts';
+import { GAP } from '../../src/extent/extent.ts';
 import { garbageKey, inodeKey, overlayKey, VERSION_KEY } from '../../src/store/key.ts';
 import { Writer } from '../../src/store/record.ts';
+import { fileOf, planOf } from '../conformance/plans.ts';
 import { BASE, patched, Volume } from '../vfs/volume.ts';
 import { letters, openLevel, temporaryFolder, withStore } from './fixture.ts';
 
@@ -347,7 +349,7 @@ describe('the overlay', () => {
     for (let i = 0; i < 3; i++) {
       await assert.rejects(async () => await files.write(handle, Buffer.from('x'), 0), { code: 'ENOSPC' });
     }
-    assert.equal(count(), before);
+    assert.ok(count() <= before + 1, 'but for the journal');
     assert.deepEqual(overlayFiles(), []);
     Object.assign(volume!.level, { batch });
     await files.write(handle, Buffer.from('x'), 0);
@@ -368,6 +370,38 @@ describe('the overlay', () => {
     assert.deepEqual(journals(), []);
     await opened();
     assert.ok((await volume!.read('T/gap')).equals(patched(patched(BASE['T/gap']!, 'first', 0), 'second', 8192)));
+  });
+
+  it('records many files together, with few batches', async () => {
+    await opened();
+    const files = Array.from({ length: 100 }, (_, i) =>
+      fileOf(['G', `${i}`], [{ length: 5000, source: GAP, sourceOffset: 0 }]),
+    );
+    const plan = planOf('Gaps', [], files);
+    await volume!.store.createEntry(plan);
+    const folder = volume!.files.lookup(volume!.files.lookup(1, 'Gaps'), 'G');
+    for (let i = 0; i < 100; i++) {
+      const handle = await volume!.files.open(volume!.files.lookup(folder, `${i}`), 2);
+      await volume!.files.write(handle, Buffer.from(`${i}`), i);
+      await volume!.files.release(handle);
+    }
+    const batch = volume!.level.batch.bind(volume!.level);
+    let batches = 0;
+    Object.assign(volume!.level, {
+      batch: () => {
+        batches++;
+        return batch();
+      },
+    });
+    await volume!.store.overlay.checkpointAll();
+    assert.ok(batches <= 5, `${batches}`);
+    Object.assign(volume!.level, { batch });
+    await volume!.restart();
+    for (let i = 0; i < 100; i++) {
+      const handle = await volume!.files.open(volume!.files.lookup(folder, `${i}`), 0);
+      assert.ok((await volume!.readHandle(handle, 5000)).equals(patched(Buffer.alloc(5000), `${i}`, i)));
+      await volume!.files.release(handle);
+    }
   });
 
   it('opens a store of format 1, and writes to it', async () => {

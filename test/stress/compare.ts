@@ -160,7 +160,9 @@ export function compareTrees(
     const isOrphan = !can(limits, 'orphanLinkCounts') && other.nlink === entry.nlink + 1 && entry.hash !== undefined;
     differences.push(...compareStats(entry, other, isOrphan).map((difference) => `${what}: ${difference}`));
     if (entry.hash !== other.hash) {
-      differences.push(`${what}: its bytes differ (${other.read ?? other.hash} could be read)`);
+      const how =
+        other.read === undefined ? `cannot be read: ${other.hash}` : `its bytes differ, ${other.read} of them`;
+      differences.push(`${what}: ${how}`);
     }
     if (entry.target !== other.target) differences.push(`${what}: leads to ${other.target}, not to ${entry.target}`);
     if (inodes.has(entry.ino) && inodes.get(entry.ino) !== other.ino) {

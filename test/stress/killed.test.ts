@@ -83,13 +83,11 @@ describe('a server that is killed', () => {
     await ended;
   };
 
-  /** Some as soon as there is something, most in the middle, a few around the time of the regular checkpoint. */
-  const delay = (): number =>
-    random.chance(0.05)
-      ? random.between(4800, 5400)
-      : random.chance(0.2)
-        ? random.between(0, 60)
-        : random.between(60, 800);
+  /** Some as soon as there is something, most in the middle, in a long run a few around the regular checkpoint. */
+  const delay = (): number => {
+    if (rounds > ROUNDS && random.chance(0.03)) return random.between(29_500, 31_000);
+    return random.chance(0.2) ? random.between(0, 60) : random.between(60, 800);
+  };
 
   it(`keeps everything through ${rounds} rounds from seed ${seed} on`, { timeout: 3_600_000 }, async (test) => {
     const lost: string[] = [];

@@ -17,6 +17,8 @@ export type Ability =
   | 'separateTimes'
   /** rename(2) over a file that is open, as one step also for a server that is killed in the middle. */
   | 'atomicReplace'
+  /** rename(2) of one name of an open file to another one, which does nothing. */
+  | 'renameToItself'
   /** A file that is open still when its folder has gone, too. */
   | 'orphansOfGoneFolders'
   /** The count of names of a file that is open and has lost one of them. */
@@ -37,6 +39,8 @@ export const FUSE_NATIVE: Limits = {
     negativeTimes: 'fuse-native takes a time apart as two unsigned numbers',
     separateTimes: 'fuse-native sets the mtime to the atime, and passes UTIME_NOW and UTIME_OMIT as if they were times',
     atomicReplace: 'libfuse 2 renames an open file that is in the way to a hidden name first: two requests',
+    renameToItself:
+      'libfuse 2 renames an open file that is in the way to a hidden name first: then it is no other name',
     orphansOfGoneFolders:
       'libfuse 2 names also a deleted file by a path, through the folder: ENOENT when that has gone',
     orphanLinkCounts: 'libfuse 2 renames a file that is unlinked while open: its count of names stays',

@@ -10,6 +10,8 @@ import type { Subject } from './subject.ts';
 export class MountSubject implements Subject {
   readonly target = new FolderTarget('the mount', { isReference: false });
   readonly limits = FUSE_NATIVE;
+  /** It takes a second. */
+  readonly restartEvery = 2000;
   readonly #options: ServeOptions;
   readonly #fixture: Fixture;
   #server: Server;

@@ -17,8 +17,7 @@ import type { FolderSubject, Subject } from './subject.ts';
 import type { Outcome, Request } from './target.ts';
 
 const EPISODE = 2000;
-const TREE_EVERY = 200;
-const RESTART_EVERY = 1000;
+const TREE_EVERY = 250;
 const TOLD = 30;
 
 export interface Sides {
@@ -74,6 +73,7 @@ function explain({ operations, differences }: Difference, seed: number, { subjec
     `(again: STRESS_SEED=${seed} STRESS_OPS=${operations.length})`,
     ...told,
     ...differences.map((difference) => `! ${shortened(difference)}`),
+    ...(subject.log ?? '').split('\n').slice(-TOLD),
   ].join('\n');
 }
 
@@ -84,25 +84,36 @@ export async function episode(sides: Sides, name: string, source: Source): Promi
   fixture.placeIn(model);
   await Promise.all([reference.begin(name), subject.begin(name)]);
   const operations: Operation[] = [];
+  let differences: readonly string[];
   try {
-    for (let operation = source(model); operation !== undefined; operation = source(model)) {
-      operations.push(operation);
-      const differences = await step(sides, model, operation);
-      if (differences.length === 0 && operations.length % TREE_EVERY === 0) {
-        differences.push(...(await compareAll(sides)));
-      }
-      if (differences.length > 0) return { operations, differences };
-      if (operations.length % RESTART_EVERY === 0) {
-        const after = await restart(sides, model);
-        if (after.length > 0) return { operations, differences: after };
-      }
-    }
-    const differences = await compareAll(sides);
-    if (differences.length === 0) differences.push(...(await restart(sides, model)));
-    return differences.length > 0 ? { operations, differences } : undefined;
-  } finally {
-    await Promise.all([reference.end(), subject.end()]);
+    differences = await firstDifferences(sides, model, source, operations);
+  } catch (error) {
+    // What is broken is told with what broke it, and may not even end.
+    await Promise.allSettled([reference.end(), subject.end()]);
+    return { operations, differences: [error instanceof Error ? (error.stack ?? error.message) : String(error)] };
   }
+  await Promise.all([reference.end(), subject.end()]);
+  return differences.length > 0 ? { operations, differences } : undefined;
+}
+
+/** `done` gets the operations. */
+async function firstDifferences(
+  sides: Sides,
+  model: Model,
+  source: Source,
+  done: Operation[],
+): Promise<readonly string[]> {
+  for (let operation = source(model); operation !== undefined; operation = source(model)) {
+    done.push(operation);
+    const differences = await step(sides, model, operation);
+    if (differences.length === 0 && done.length % TREE_EVERY === 0) differences.push(...(await compareAll(sides)));
+    if (differences.length === 0 && done.length % sides.subject.restartEvery === 0) {
+      differences.push(...(await restart(sides, model)));
+    }
+    if (differences.length > 0) return differences;
+  }
+  const differences = await compareAll(sides);
+  return differences.length > 0 ? differences : await restart(sides, model);
 }
 
 async function step({ reference, subject, fixture }: Sides, model: Model, operation: Operation): Promise<string[]> {

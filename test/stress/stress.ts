@@ -1,4 +1,9 @@
-/** The test of one subject, as `vfs.test.ts` and `mount.test.ts` run it. */
+/**
+ * The test of one subject, as `vfs.test.ts` and `mount.test.ts` run it.
+ *
+ * A difference is told with a seed and a count: `STRESS_SEED=… STRESS_OPS=… npm test -- stress/vfs` does the same again, and
+ * with `STRESS_SHRINK=1` says which of the operations it takes.
+ */
 import assert from 'node:assert/strict';
 import fs from 'node:fs/promises';
 import { tmpdir } from 'node:os';

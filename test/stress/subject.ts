@@ -9,6 +9,10 @@ import type { Target } from './target.ts';
 export interface Subject {
   readonly target: Target;
   readonly limits: Limits;
+  /** After so many operations it is ended and started again, and at the end of each episode. */
+  readonly restartEvery: number;
+  /** What its server has logged, where there is one. */
+  readonly log?: string;
   /** Shows the fixture under a name of its own, which the target then works in. */
   begin(name: string): Promise<void>;
   /** Ends all handles and the server, and starts it again. */
@@ -22,6 +26,7 @@ export interface Subject {
 export class FolderSubject implements Subject {
   readonly target: FolderTarget;
   readonly limits = NO_LIMITS;
+  readonly restartEvery = 1000;
   readonly #folder: string;
   readonly #fixture: Fixture;
   #root = '';

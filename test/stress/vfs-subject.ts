@@ -44,6 +44,7 @@ async function open(statePath: string): Promise<Opened> {
 export class VfsSubject implements Subject {
   readonly target: VfsTarget;
   readonly limits = NO_LIMITS;
+  readonly restartEvery = 500;
   readonly #statePath: string;
   readonly #fixture: Fixture;
   #opened: Opened;

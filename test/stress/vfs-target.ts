@@ -286,8 +286,7 @@ export class VfsTarget implements Target {
       const attributes = await this.#operations.getattr(ino);
       const stat = { path, ...toStat(attributes) };
       if (attributes.type === 'file') {
-        const bytes = await this.#contentOf(ino);
-        found.push({ ...stat, hash: createHash('sha1').update(bytes).digest('hex'), read: bytes.length });
+        found.push({ ...stat, ...(await this.#hashOf(ino)) });
       } else if (attributes.type === 'symlink') {
         found.push({ ...stat, target: await this.#operations.readlink(ino) });
       } else {
@@ -300,6 +299,16 @@ export class VfsTarget implements Target {
     };
     await walk('', await this.#resolve(''));
     return found;
+  }
+
+  async #hashOf(ino: number): Promise<Pick<TreeEntry, 'hash' | 'read'>> {
+    try {
+      const bytes = await this.#contentOf(ino);
+      return { hash: createHash('sha1').update(bytes).digest('hex'), read: bytes.length };
+    } catch (error) {
+      if (error instanceof PosixError) return { hash: error.code };
+      throw error;
+    }
   }
 
   async content(path: string): Promise<Buffer> {

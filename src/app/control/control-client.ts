@@ -69,7 +69,8 @@ export class ControlClient {
 
   /** A JSON document a line. */
   async *#lines<T>(path: string): AsyncGenerator<T> {
-    const reply = await this.#request('GET', path);
+    // Some lines are long in coming: of 200,000 files one may differ.
+    const reply = await this.#request('GET', path, undefined, undefined, { limitMs: LONG_LIMIT_MS });
     let rest = '';
     reply.setEncoding('utf8');
     for await (const chunk of reply as AsyncIterable<string>) {

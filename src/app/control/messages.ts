@@ -144,7 +144,7 @@ export interface DifferenceMessage {
   readonly path: string;
   readonly type: 'file' | 'directory' | 'symlink' | 'fifo' | 'socket' | 'block' | 'character';
   /**
-   * `written`: `ranges` are the client's. `resized`: it has another size than planned, or was shorter for a while.
+   * `written`: `ranges` are the client's. `resized`: it has another size than planned, or bytes were cut off.
    * `touched`: its time was set. `moved`: it has other names, `named`. `deleted`: it has none. `replaced`: a file that a
    * client made has its name. `made`: a client made it.
    */

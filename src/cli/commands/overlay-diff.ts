@@ -18,7 +18,7 @@ export async function overlayDiff(context: CommandContext, id: string): Promise<
   }
   if (terminal.json) terminal.printJson({ ...document(entry), ...totals.document(), differences: all });
   else if (totals.differences === 0) terminal.print('Nothing differs from what was planned');
-  else terminal.print(`${totals.text()} of ${printable(entry.name)}`);
+  else terminal.print(`${printable(entry.name)}: ${totals.text()}`);
   return EXIT.done;
 }
 

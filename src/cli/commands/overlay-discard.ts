@@ -19,7 +19,8 @@ export async function overlayDiscard(
   flags: DiscardFlags,
 ): Promise<ExitCode> {
   const { terminal } = context;
-  const { entry, differences, discard } = await overlayChanges(await context.config(), id);
+  const changes = await overlayChanges(await context.config(), id);
+  const { entry, differences } = changes;
   if (flags.yes !== true) {
     const totals = new Totals();
     for await (const difference of differences) {
@@ -33,7 +34,7 @@ export async function overlayDiscard(
       }
     }
   }
-  const result = await discard(paths);
+  const result = await changes.discard(paths);
   if (terminal.json) {
     terminal.printJson({ ...document(entry), ...result });
     return result.kept.length === 0 ? EXIT.done : EXIT.failed;

@@ -30,9 +30,16 @@ export async function verify(context: CommandContext, ids: readonly string[], fl
 function lines(result: VerifiedEntry): string[] {
   if (result.skipped !== undefined) return [`${quoted(result.name)} was not hashed: ${result.skipped}`];
   const missing = result.missing_pieces === 0 ? '' : `, ${result.missing_pieces} missing`;
+  const { contradictory_pieces: contradictory } = result;
   const bad = result.bad_pieces.length === 0 ? '' : `, ${result.bad_pieces.length} wrong (${shown(result.bad_pieces)})`;
   return [
     `${quoted(result.name)} ${result.verified_pieces} of ${result.pieces} pieces verified${missing}${bad}`,
+    ...(contradictory.length === 0
+      ? []
+      : [
+          `  ${contradictory.length} of these agree with one of their two hashes (v1, v2) and not with the other: ` +
+            `the torrent contradicts itself (${shown(contradictory)})`,
+        ]),
     ...result.unreadable.map((why) => `  ${why}`),
     ...result.pooled.map((path) => `  complete now: ${path}`),
   ];

@@ -197,6 +197,12 @@ export function createHandlers(operations: Operations, logger: Logger, times: Th
    */
   async function hide(parent: number, name: string, path: string, to: string): Promise<void> {
     const ino = await paths.resolve(path);
+    if (!operations.isOpen(ino)) {
+      // A program's own doing, with a file that libfuse has left somewhere else.
+      const place = paths.place(to);
+      await operations.rename(parent, name, await place.parent, place.name);
+      return;
+    }
     await operations.unlink(parent, name);
     paths.hide(to, ino);
   }

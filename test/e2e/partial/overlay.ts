@@ -3,13 +3,18 @@ import { readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 
 /** Bytes by inode number, from `overlay/<xx>/<ino>`. */
-export async function overlayRoom(statePath: string): Promise<Map<number, number>> {
+export async function roomTaken(statePath: string): Promise<Map<number, number>> {
   const folder = join(statePath, 'overlay');
   const room = new Map<number, number>();
   for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
     if (!entry.isFile() || entry.parentPath === folder) continue; // the journals lie beside the folders
-    const { blocks } = await stat(join(entry.parentPath, entry.name));
-    room.set(Number(basename(entry.name)), blocks * 512);
+    const path = join(entry.parentPath, entry.name);
+    room.set(Number(basename(path)), await roomOf(path));
   }
   return room;
+}
+
+/** Bytes. */
+export async function roomOf(path: string): Promise<number> {
+  return (await stat(path)).blocks * 512;
 }

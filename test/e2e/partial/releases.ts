@@ -39,8 +39,14 @@ function damaged(path: string, data: Buffer, ...ranges: readonly (readonly [numb
   return { path: path.split('/'), data, kept };
 }
 
-/** `neighbourBytes`: the size of the large file beside the missing .nfo. */
-export function partialReleases(neighbourBytes: number): PartialRelease[] {
+export interface ReleaseOptions {
+  /** The size of the large file beside the missing .nfo. */
+  readonly neighbourBytes: number;
+  /** Of the missing file in the middle: the client on the mount may have another name for it. */
+  readonly missingName: string;
+}
+
+export function partialReleases({ neighbourBytes, missingName }: ReleaseOptions): PartialRelease[] {
   // A block of zeros in the middle of what is downloaded must count as downloaded, although a gap reads as zeros, too.
   const withZeros = randomBytes(3 * MB + 217).fill(0, MB, MB + 100_000);
   const piece = 256 * KiB;
@@ -64,7 +70,7 @@ export function partialReleases(neighbourBytes: number): PartialRelease[] {
       files: [
         complete('01 - Salt.flac', randomBytes(3 * MB + 11)),
         complete('02 - Tin.flac', randomBytes(2 * MB + 12_345)),
-        missing('bonus/03 - Rope.flac', withZeros),
+        missing(`bonus/${missingName}`, withZeros),
         complete('bonus/empty.log', Buffer.alloc(0)),
         complete('bonus/04 - Tar.flac', randomBytes(2 * MB + 7)),
       ],

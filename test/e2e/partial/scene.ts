@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { AddOutcome } from '../../../src/app/add.ts';
 import type { TorrentState } from '../../../src/clients/client.ts';
 import { parseMetainfo } from '../../../src/metainfo/parse.ts';
 import { type Autotorrent, autotorrentIn } from '../../harness/autotorrent.ts';
@@ -112,15 +113,17 @@ export class Scene {
     this.#undo.push(() => server.stop());
   }
 
-  /** Adds every torrent as a user does; gives the sentences. */
+  /** Adds every torrent as a user does; gives the sentences, in the order of `laid`. */
   async add(): Promise<string[]> {
-    const reasons: string[] = [];
-    for (const { release, torrent } of this.laid) {
-      const added = await this.autotorrent.run('--json', 'add', '--verify', release.verify, torrent);
+    const reasons = new Map<string, string>();
+    for (const verify of ['none', 'probe', 'full'] as const) {
+      const torrents = this.laid.filter(({ release }) => release.verify === verify).map(({ torrent }) => torrent);
+      if (torrents.length === 0) continue;
+      const added = await this.autotorrent.run('--json', 'add', '--verify', verify, ...torrents);
       assert.equal(added.code, 0, added.stdout + added.stderr);
-      reasons.push((JSON.parse(added.stdout) as { reason: string }[])[0]?.reason ?? '');
+      for (const { torrent, reason } of JSON.parse(added.stdout) as AddOutcome[]) reasons.set(torrent, reason);
     }
-    return reasons;
+    return this.laid.map(({ torrent }) => reasons.get(torrent) ?? '');
   }
 
   /** Waits until the client on the mount has every torrent in such a state; gives the states in the order of `laid`. */

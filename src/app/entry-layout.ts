@@ -1,0 +1,92 @@
+/** What the pieces of an entry are made of now, as questions to the hash pool. */
+import { lstat } from 'node:fs/promises';
+import { messageOf } from '../errors.ts';
+import type { FileIdentity, HashJob, HashSegment } from '../hash/hash-pool.ts';
+import { merklePiece } from '../metainfo/merkle-pieces.ts';
+import type { Metainfo, PieceSpan } from '../metainfo/metainfo.ts';
+import { pieceSpans } from '../metainfo/piece-layout.ts';
+import type { ExtentMessage, FileMessage } from './control/messages.ts';
+
+/** A digest that a piece must have. */
+export interface PieceCheck {
+  readonly job: HashJob;
+  readonly wanted: Buffer;
+}
+
+const SHA1_BYTES = 20;
+
+export class EntryLayout {
+  /** Why files cannot be read. */
+  readonly unreadable = new Set<string>();
+  readonly #metainfo: Metainfo;
+  readonly #files: readonly FileMessage[];
+  readonly #identities = new Map<string, Promise<FileIdentity | undefined>>();
+
+  constructor(metainfo: Metainfo, files: readonly FileMessage[]) {
+    this.#metainfo = metainfo;
+    this.#files = files;
+  }
+
+  /**
+   * By SHA-1 in v1, by its merkle tree in v2, by both in hybrid torrents (of which a piece of pads alone has no tree).
+   * Undefined where some of the piece's bytes are nowhere.
+   */
+  async checks(piece: number): Promise<PieceCheck[] | undefined> {
+    const { version, pieces } = this.#metainfo;
+    const checks: PieceCheck[] = [];
+    if (version !== 'v2') {
+      const job = await this.#segments(pieceSpans(this.#metainfo, piece));
+      if (job === undefined) return undefined;
+      checks.push({ job, wanted: pieces.subarray(piece * SHA1_BYTES, (piece + 1) * SHA1_BYTES) });
+    }
+    const merkle = merklePiece(this.#metainfo, piece);
+    if (merkle === undefined) {
+      if (checks.length === 0) throw new Error(`piece ${piece} has no hash`);
+      return checks;
+    }
+    const segments = await this.#segments([merkle.span]);
+    if (segments === undefined) return undefined;
+    checks.push({ job: { segments, leaves: merkle.leaves }, wanted: merkle.digest });
+    return checks;
+  }
+
+  async #segments(spans: readonly PieceSpan[]): Promise<HashSegment[] | undefined> {
+    const segments: HashSegment[] = [];
+    for (const span of spans) {
+      let covered = 0;
+      for (const extent of this.#files[span.file]?.extents ?? []) {
+        const from = Math.max(extent.offset, span.offset);
+        const length = Math.min(extent.offset + extent.length, span.offset + span.length) - from;
+        if (length <= 0) continue;
+        const segment = await this.#segment(extent, from - extent.offset, length);
+        if (segment === undefined) return undefined;
+        segments.push(segment);
+        covered += length;
+      }
+      if (covered < span.length) return undefined;
+    }
+    return segments;
+  }
+
+  async #segment(extent: ExtentMessage, skip: number, length: number): Promise<HashSegment | undefined> {
+    if (extent.kind === 'zeros') return { zeros: length };
+    if (extent.kind === 'gap' || extent.source === null) return undefined;
+    const path =
+      extent.source_bytes === undefined ? Buffer.from(extent.source) : Buffer.from(extent.source_bytes, 'base64');
+    const key = path.toString('latin1');
+    const identity = this.#identities.get(key) ?? this.#identify(path);
+    this.#identities.set(key, identity);
+    const found = await identity;
+    return found === undefined ? undefined : { path, identity: found, offset: extent.source_offset + skip, length };
+  }
+
+  async #identify(path: Buffer): Promise<FileIdentity | undefined> {
+    try {
+      const { dev, ino, size, mtimeMs } = await lstat(path);
+      return { dev, ino, size, mtimeMs };
+    } catch (error) {
+      this.unreadable.add(`${path.toString()}: ${messageOf(error)}`);
+      return undefined;
+    }
+  }
+}

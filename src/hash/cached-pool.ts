@@ -1,0 +1,139 @@
+/**
+ * A hash pool that remembers: the same bytes of the same file are not hashed twice, over runs.
+ *
+ * Invariants: a digest is remembered, and used again, only for a file that has the same device, inode, size, mtime and
+ * ctime; not where one of the times was less than two seconds before it was hashed, since a second change might leave
+ * them as they are (FAT counts in steps of two seconds). Losing the records loses nothing, and no fault of the database
+ * fails a hash.
+ */
+import { messageOf } from '../errors.ts';
+import type { Logger } from '../logger.ts';
+import { type Digest, DigestCache, type DigestDatabase } from './digest-cache.ts';
+import { FileTimes, type Slot, slotOf } from './digest-question.ts';
+import { type HashJob, type HashOptions, type HashPool, type HashResult, jobBytes, segmentsOf } from './hash-pool.ts';
+
+export interface CachedPoolOptions {
+  readonly pool: HashPool;
+  readonly database: DigestDatabase;
+  readonly logger: Logger;
+  /** How much the records may take, about. */
+  readonly maxBytes?: number;
+  /** Milliseconds since 1970. */
+  readonly now?: () => number;
+}
+
+const MAX_BYTES = 64 * 1024 * 1024;
+const YOUNG_MS = 2000;
+/** What was hashed is remembered in steps, so that a run that is stopped was not for nothing. */
+const STEP_BYTES = 4 * 1024 ** 3;
+
+/** Closes `pool` and `database` when it is closed itself. */
+export function createCachedPool(options: CachedPoolOptions): HashPool {
+  return new CachedPool(options);
+}
+
+interface Question {
+  readonly job: HashJob;
+  /** Its place among the jobs. */
+  readonly at: number;
+  readonly slot: Slot | undefined;
+  readonly bytes: number;
+}
+
+class CachedPool implements HashPool {
+  readonly #pool: HashPool;
+  readonly #cache: DigestCache;
+  readonly #logger: Logger;
+  readonly #now: () => number;
+  #usable = true;
+
+  constructor({ pool, database, logger, maxBytes = MAX_BYTES, now = Date.now }: CachedPoolOptions) {
+    this.#pool = pool;
+    this.#cache = new DigestCache(database, maxBytes);
+    this.#logger = logger;
+    this.#now = now;
+  }
+
+  async hash(jobs: readonly HashJob[], options: HashOptions = {}): Promise<HashResult[]> {
+    const { signal, onProgress } = options;
+    signal?.throwIfAborted();
+    const times = new FileTimes();
+    const questions = jobs.map((job, at): Question => ({ job, at, slot: slotOf(job, times), bytes: jobBytes(job) }));
+    const known = await this.#attempt(async () => await this.#cache.get(questions.map(({ slot }) => slot)));
+    const results = new Map<number, HashResult>();
+    for (const [at, digest] of known?.entries() ?? []) if (digest !== undefined) results.set(at, { digest });
+    const asked = questions.filter(({ at }) => !results.has(at));
+    const totalBytes = bytesOf(asked);
+    let earlier = 0;
+    for (const step of steps(asked)) {
+      const began = this.#now();
+      const found = await this.#pool.hash(
+        step.map(({ job }) => job),
+        {
+          ...(signal === undefined ? {} : { signal }),
+          ...(onProgress === undefined
+            ? {}
+            : { onProgress: ({ doneBytes }) => onProgress({ doneBytes: earlier + doneBytes, totalBytes }) }),
+        },
+      );
+      for (const [i, { at }] of step.entries()) if (found[i] !== undefined) results.set(at, found[i]);
+      await this.#attempt(async () => await this.#cache.put(rememberable(step, found, began)));
+      earlier += bytesOf(step);
+    }
+    return jobs.map((_, at) => {
+      const result = results.get(at);
+      if (result === undefined) throw new Error('the hash pool gave fewer results than jobs');
+      return result;
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.#pool.close();
+    await this.#attempt(async () => await this.#cache.close());
+  }
+
+  /** Undefined after a fault, and from then on: hashing goes on without. */
+  async #attempt<T>(action: () => Promise<T>): Promise<T | undefined> {
+    if (!this.#usable) return undefined;
+    try {
+      return await action();
+    } catch (error) {
+      this.#usable = false;
+      this.#logger.warn(`the cache of piece hashes is not used any more: ${messageOf(error)}`);
+      return undefined;
+    }
+  }
+}
+
+/** The digests of files that are now as they were when the question was named, and had been so for a while. */
+function rememberable(questions: readonly Question[], results: readonly HashResult[], began: number): Digest[] {
+  const times = new FileTimes();
+  const found: Digest[] = [];
+  for (const [i, { job, slot }] of questions.entries()) {
+    const result = results[i];
+    if (slot === undefined || result === undefined || 'failed' in result) continue;
+    const settled = segmentsOf(job).every((segment) => {
+      if ('zeros' in segment) return true;
+      const changed = times.changedMs(segment);
+      return changed !== undefined && Math.max(changed, segment.identity.mtimeMs) <= began - YOUNG_MS;
+    });
+    if (settled && slotOf(job, times)?.group === slot.group) found.push({ slot, digest: result.digest });
+  }
+  return found;
+}
+
+function* steps(questions: readonly Question[]): Generator<readonly Question[]> {
+  let first = 0;
+  let bytes = 0;
+  for (const [i, question] of questions.entries()) {
+    bytes += question.bytes;
+    if (bytes < STEP_BYTES && i + 1 < questions.length) continue;
+    yield questions.slice(first, i + 1);
+    first = i + 1;
+    bytes = 0;
+  }
+}
+
+function bytesOf(questions: readonly Question[]): number {
+  return questions.reduce((sum, { bytes }) => sum + bytes, 0);
+}

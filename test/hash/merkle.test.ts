@@ -1,0 +1,135 @@
+/** Merkle jobs give what libtorrent computes and what the bare definition of BEP 52 says. */
+import assert from 'node:assert/strict';
+import { createHash, randomBytes } from 'node:crypto';
+import { lstatSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import type { HashJob, HashPool, HashResult, HashSegment } from '../../src/hash/hash-pool.ts';
+import { piecesRootsOf, type WholeFile } from '../../src/hash/pieces-root.ts';
+import { createHashPool } from '../../src/hash/piscina-pool.ts';
+import { merklePiece } from '../../src/metainfo/merkle-pieces.ts';
+import type { Metainfo } from '../../src/metainfo/metainfo.ts';
+import { parseMetainfo } from '../../src/metainfo/parse.ts';
+import { libtorrentOf } from '../harness/libtorrent.ts';
+
+const BLOCK = 16_384;
+const SIZES: Readonly<Record<string, number>> = {
+  'a one byte': 1,
+  'b one block': BLOCK,
+  'c a block and a byte': BLOCK + 1,
+  'd three blocks': 3 * BLOCK,
+  'e a piece of 64 KiB': 4 * BLOCK,
+  'f five blocks and a bit': 5 * BLOCK + 77,
+  'g large': 5 * 1024 * 1024 + 12_345,
+  'h empty': 0,
+  'sub/i eight blocks': 8 * BLOCK,
+};
+
+const sha256 = (...parts: Buffer[]): Buffer => createHash('sha256').update(Buffer.concat(parts)).digest();
+/** By recursion from the top, not as the pool does it. */
+function naive(data: Buffer, leaves: number): Buffer {
+  if (leaves === 1) return data.length === 0 ? Buffer.alloc(32) : sha256(data);
+  const half = (leaves / 2) * BLOCK;
+  return sha256(naive(data.subarray(0, half), leaves / 2), naive(data.subarray(half), leaves / 2));
+}
+const shown = (result: HashResult | undefined): string =>
+  result === undefined ? 'none' : 'digest' in result ? result.digest.toString('hex') : result.failed;
+
+describe('merkle trees', () => {
+  let root = '';
+  let pool: HashPool;
+  const files = new Map<string, WholeFile>();
+  before(() => {
+    root = mkdtempSync(join(tmpdir(), 'autotorrent-merkle-'));
+    pool = createHashPool({ threads: 2 });
+    for (const [name, size] of Object.entries(SIZES)) {
+      const path = join(root, 'folder', name);
+      mkdirSync(join(path, '..'), { recursive: true });
+      writeFileSync(path, randomBytes(size));
+      const { dev, ino, size: bytes, mtimeMs } = lstatSync(path);
+      files.set(name, { path: Buffer.from(path), identity: { dev, ino, size: bytes, mtimeMs } });
+    }
+  });
+  after(async () => {
+    await pool.close();
+    rmSync(root, { recursive: true, force: true });
+  });
+
+  const fileOf = (meta: Metainfo, index: number): WholeFile => {
+    const file = files.get(meta.files[index]?.path.join('/') ?? '');
+    assert.ok(file !== undefined);
+    return file;
+  };
+
+  for (const version of ['v2', 'hybrid'] as const) {
+    for (const pieceLength of [BLOCK, 4 * BLOCK, 1024 * 1024]) {
+      it(`agrees with libtorrent: ${version}, pieces of ${pieceLength / 1024} KiB`, async () => {
+        const meta = parseMetainfo(libtorrentOf(join(root, 'folder'), version, pieceLength));
+        assert.equal(meta.version, version);
+        const jobs: HashJob[] = [];
+        const wanted: string[] = [];
+        for (let piece = 0; piece < meta.pieceCount; piece++) {
+          const asked = merklePiece(meta, piece);
+          assert.ok(asked !== undefined, `piece ${piece}`);
+          const { span, leaves, digest } = asked;
+          jobs.push({ segments: [{ ...fileOf(meta, span.file), offset: span.offset, length: span.length }], leaves });
+          wanted.push(digest.toString('hex'));
+        }
+        assert.deepEqual((await pool.hash(jobs)).map(shown), wanted);
+
+        const whole = meta.files.filter((file) => file.piecesRoot !== undefined);
+        assert.equal(whole.length, Object.values(SIZES).filter((size) => size > 0).length);
+        const roots = whole.map((file) => file.piecesRoot?.toString('hex'));
+        const asked = whole.map((file) => fileOf(meta, file.index));
+        assert.deepEqual((await piecesRootsOf(pool, asked)).map(shown), roots);
+        assert.deepEqual((await piecesRootsOf(pool, asked, { pieceLength })).map(shown), roots);
+      });
+    }
+  }
+
+  it('has no merkle pieces in v1, nor for pads', () => {
+    const v1 = parseMetainfo(libtorrentOf(join(root, 'folder'), 'v1', BLOCK));
+    assert.equal(merklePiece(v1, 0), undefined);
+    assert.throws(() => merklePiece(v1, v1.pieceCount), RangeError);
+  });
+
+  it('cuts blocks over the ends of segments, and pads', async () => {
+    const a = randomBytes(300_001);
+    const b = randomBytes(40_000);
+    const write = (name: string, data: Buffer): ((offset: number, length: number) => HashSegment) => {
+      const path = join(root, name);
+      writeFileSync(path, data);
+      const { dev, ino, size, mtimeMs } = lstatSync(path);
+      return (offset, length) => ({ path: Buffer.from(path), offset, length, identity: { dev, ino, size, mtimeMs } });
+    };
+    const [inA, inB] = [write('a', a), write('b', b)];
+    const segments = [inA(1, 300_000), inB(7, 1), { zeros: 70_000 }, inB(8, 20_000), inA(5, 0)];
+    const bytes = Buffer.concat([a.subarray(1), b.subarray(7, 8), Buffer.alloc(70_000), b.subarray(8, 20_008)]);
+    const jobs: HashJob[] = [
+      { segments, leaves: 32 },
+      [inA(0, 300_001)],
+      { segments: [inA(0, 300_001)], leaves: 256 },
+      { segments: [], leaves: 8 },
+    ];
+    assert.deepEqual((await pool.hash(jobs)).map(shown), [
+      naive(bytes, 32).toString('hex'),
+      createHash('sha1').update(a).digest('hex'),
+      naive(a, 256).toString('hex'),
+      naive(Buffer.alloc(0), 8).toString('hex'),
+    ]);
+  });
+
+  it('says which files could not be hashed', async () => {
+    const [good, gone] = [files.get('f five blocks and a bit'), files.get('g large')];
+    assert.ok(good !== undefined && gone !== undefined);
+    const moved: WholeFile = { ...gone, path: Buffer.from(join(root, 'nowhere')) };
+    assert.deepEqual(
+      (await piecesRootsOf(pool, [moved, good])).map(shown).map((told) => told.length > 40),
+      [false, true],
+    );
+    const empty = files.get('h empty');
+    assert.ok(empty !== undefined);
+    assert.equal(shown((await piecesRootsOf(pool, [empty]))[0]), 'unreadable');
+  });
+});
