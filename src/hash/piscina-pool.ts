@@ -4,6 +4,7 @@
  * Jobs are grouped into tasks, in their order, so that a file is read from front to back by one thread, and a message
  * to a worker is worth its cost. Nothing is loaded or started before the first job.
  */
+import { setMaxListeners } from 'node:events';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import type { Piscina } from 'piscina';
@@ -81,6 +82,8 @@ class PiscinaPool implements HashPool {
     this.#active.add(control);
     const runs = new Set<() => Promise<void>>();
     const done = new AbortController(); // takes the listener off the caller's signal
+    // Each caller has a listener of its own, for as long as its jobs take: no leak, however many there are at once.
+    if (signal !== undefined) setMaxListeners(0, signal);
     const aborted = new Promise<never>((_, reject) => {
       signal?.addEventListener('abort', () => reject(signal.reason), { once: true, signal: done.signal });
     });
