@@ -25,7 +25,7 @@ import {
   withServers,
   write,
 } from './bench-mounts.ts';
-import { type BenchRow, median } from './bench-row.ts';
+import type { BenchRow } from './bench-row.ts';
 
 const GIB = 2 ** 30;
 const FILE_BYTES = 256 * MIB;
@@ -197,7 +197,10 @@ async function benchIdentical({ base, state, ours }: Places): Promise<BenchRow[]
   ];
 }
 
-/** A store of its own: the memory of the server that wrote it, and opening it afterwards. */
+/**
+ * A store of its own: the memory of the server that wrote it, and opening it afterwards. So many GiB as
+ * AUTOTORRENT_BENCH_GIB says, or as there is room for.
+ */
 async function benchLargeOverlay({ base }: Places, servers: Servers): Promise<BenchRow[]> {
   const { bavail, bsize } = await statfs(base);
   const gib = Number(process.env['AUTOTORRENT_BENCH_GIB'] ?? (bavail * bsize >= 25 * GIB ? 10 : 2));
@@ -215,23 +218,36 @@ async function benchLargeOverlay({ base }: Places, servers: Servers): Promise<Be
   const rss = memoryPeak(server.pid);
   await servers.stop(server, 'SIGKILL');
 
-  const times: number[] = [];
-  for (const round of range(6)) {
+  const startToLs = async (statePath: string, look: () => void = () => {}): Promise<number> => {
     const began = performance.now();
-    const again = await servers.start('bench-store-server.js', state, mountPoint);
+    const again = await servers.start('bench-store-server.js', statePath, mountPoint);
     await run('ls', [mountPoint]);
-    times.push((performance.now() - began) / 1000);
-    if (round === 0) check(path, some.slice(-1000), SMALL, seed);
+    const seconds = (performance.now() - began) / 1000;
+    look();
     await servers.stop(again);
-  }
-  const [afterKill = Number.NaN, ...inOrder] = times;
+    return seconds;
+  };
+  const afterKill = await startToLs(state, () => check(path, some.slice(-1000), SMALL, seed));
+  const empty = join(base, 'empty-state');
+  await fillStore(empty, []);
+  const inOrder = await interleaved(5, {
+    'start, written': async () => await startToLs(state),
+    'start, empty': async () => await startToLs(empty),
+  });
   rmSync(state, { recursive: true });
   const written = `${gib} GiB in random order of 16 KiB`;
   return [
     { name: written, value: bytes / 1e6 / seconds, unit: 'MB/s', reference: '', target: '' },
     { name: `${written}: server RSS`, value: rss, unit: 'MB', reference: '', target: '≤ 300 MB' },
-    { name: `${written}, kill -9: start to ls`, value: afterKill, unit: 's', reference: '', target: '≤ 0.5 s' },
-    { name: `${written}: start to ls`, value: median(inOrder), unit: 's', reference: '', target: '≤ 0.5 s' },
+    // It may have to wait until the disk has taken what lies dirty in the page cache: LevelDB syncs when it opens.
+    { name: `${written}, kill -9: start to ls`, value: afterKill, unit: 's', reference: '', target: '' },
+    {
+      name: `${written}: start to ls`,
+      value: inOrder['start, written'],
+      unit: 's',
+      reference: `an empty store: ${inOrder['start, empty'].toFixed(3)} s`,
+      target: '≤ 0.5 s',
+    },
   ];
 }
 
@@ -248,10 +264,10 @@ function check(path: string, at: readonly number[], length: number, seed: number
   closeSync(fd);
 }
 
-/** What the overlay's files take on the disk. */
+/** What the overlay's files take on the disk. The journal, which comes and goes, is left out. */
 async function overlayBytes(state: string): Promise<number> {
   const entries = await readdir(join(state, 'overlay'), { recursive: true, withFileTypes: true });
-  const files = entries.filter((entry) => entry.isFile());
+  const files = entries.filter((entry) => entry.isFile() && !entry.name.startsWith('journal-'));
   const stats = await Promise.all(files.map(async (file) => await lstat(join(file.parentPath, file.name))));
   return stats.reduce((sum, { blocks }) => sum + blocks * 512, 0);
 }
