@@ -18,6 +18,7 @@ export class NaiveIndex implements CollectionIndex {
   readonly byName = unasked;
   readonly bySize = unasked;
   readonly byInode = unasked;
+  readonly archived = unasked;
   readonly #folders: Folder[] = [];
   readonly #files: CollectionFile[] = [];
   readonly #byNameAndSize = new Map<string, CollectionFile[]>();
