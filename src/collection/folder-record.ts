@@ -23,6 +23,9 @@ import { hashName } from './names.ts';
 
 const HEADER = 64;
 const RELEASE = 1;
+/** Most folders have no archives, and there are very many folders. */
+const NO_SIZES = new Float64Array(0);
+const NO_WORDS = new Uint32Array(0);
 
 /** What tells whether a folder changed. */
 export interface FolderState {
@@ -59,8 +62,11 @@ export function encodeFolder(folder: FolderContent): ArrayBuffer {
   const files = folder.fileNames.length;
   const subs = folder.subfolders.length;
   const members = folder.members.length;
-  const memberNames = folder.members.map(({ name }) => name);
-  const names = folder.name + folder.fileNames.join('') + folder.subfolders.join('') + memberNames.join('');
+  const names =
+    folder.name +
+    folder.fileNames.join('') +
+    folder.subfolders.join('') +
+    folder.members.map(({ name }) => name).join('');
   const fixed = HEADER + files * 25 + subs * 4 + members * 20;
   const buffer = new ArrayBuffer(fixed + names.length);
   new Float64Array(buffer, 0, 5).set([folder.dev, folder.ino, folder.mtime, folder.ctime, folder.fileDev]);
@@ -79,13 +85,15 @@ export function encodeFolder(folder: FolderContent): ArrayBuffer {
     at++;
   }
   for (const name of folder.subfolders) words[files + at++] = end += name.length;
-  const memberSizes = new Float64Array(buffer, HEADER + files * 16, members);
-  const hashes = words.subarray(files * 2 + subs + members);
-  for (const [i, { file, name, size }] of folder.members.entries()) {
-    memberSizes[i] = size;
-    words[files * 2 + subs + i] = end += name.length;
-    hashes[i] = hashName(name.slice(name.lastIndexOf('/') + 1));
-    hashes[members + i] = file;
+  if (members > 0) {
+    const memberSizes = new Float64Array(buffer, HEADER + files * 16, members);
+    const hashes = words.subarray(files * 2 + subs + members);
+    for (const [i, { file, name, size }] of folder.members.entries()) {
+      memberSizes[i] = size;
+      words[files * 2 + subs + i] = end += name.length;
+      hashes[i] = hashName(name.slice(name.lastIndexOf('/') + 1));
+      hashes[members + i] = file;
+    }
   }
   Buffer.from(buffer, fixed).write(names, 'latin1');
   return buffer;
@@ -136,13 +144,13 @@ export class FolderRecord {
     this.sizes = new Float64Array(buffer, body, files);
     this.inodes = new Float64Array(buffer, body + files * 8, files);
     this.members = members;
-    this.memberSizes = new Float64Array(buffer, body + files * 16, members);
+    this.memberSizes = members === 0 ? NO_SIZES : new Float64Array(buffer, body + files * 16, members);
     const words = body + files * 16 + members * 8;
     this.hashes = new Uint32Array(buffer, words, files);
     this.#nameEnds = new Uint32Array(buffer, words + files * 4, files + subs + members);
     const ofMembers = words + files * 8 + subs * 4 + members * 4;
-    this.memberHashes = new Uint32Array(buffer, ofMembers, members);
-    this.memberFiles = new Uint32Array(buffer, ofMembers + members * 4, members);
+    this.memberHashes = members === 0 ? NO_WORDS : new Uint32Array(buffer, ofMembers, members);
+    this.memberFiles = members === 0 ? NO_WORDS : new Uint32Array(buffer, ofMembers + members * 4, members);
     this.ignored = new Uint8Array(buffer, ofMembers + members * 8, files);
     this.#ownName = ownName;
     this.#names = Buffer.from(buffer, offset + fixed, length - fixed);

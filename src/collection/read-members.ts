@@ -1,5 +1,5 @@
 /** The stored files inside a folder's archives, in a walk worker. */
-import { ArchiveFiles, volumesOf } from '../container/archive-files.ts';
+import { ArchiveFiles, type VolumeFile, volumesAfter } from '../container/archive-files.ts';
 import { isFirstVolume } from '../container/volume-names.ts';
 import { errnoOf } from '../errors.ts';
 import type { MemberContent } from './folder-record.ts';
@@ -24,16 +24,21 @@ export interface FolderFiles {
 export function readMembers(folder: FolderFiles, skip: (reason: string, name: string) => void): MemberContent[] {
   const { base, fileNames, sizes } = folder;
   const members: MemberContent[] = [];
-  let byName: Map<string, number> | undefined;
+  let sizeOf: Map<string, number> | undefined;
+  const volume = (name: string, size: number): VolumeFile => ({
+    size,
+    // Most volumes are never opened.
+    get path() {
+      return Buffer.from(base + name, 'latin1');
+    },
+  });
   for (const [file, first] of fileNames.entries()) {
-    if (!isFirstVolume(first) || (sizes[file] ?? 0) < SMALLEST) continue;
-    byName ??= new Map(fileNames.map((name, i) => [name, sizes[i] ?? 0]));
-    const known = byName;
-    const volumes = volumesOf(first, (name) => known.has(name)).map((name) => ({
-      path: Buffer.from(base + name, 'latin1'),
-      size: known.get(name) ?? 0,
-    }));
-    const files = new ArchiveFiles(volumes);
+    const firstSize = sizes[file] ?? 0;
+    if (firstSize < SMALLEST || !isFirstVolume(first)) continue;
+    const files = new ArchiveFiles(volume(first, firstSize), () => {
+      const known = (sizeOf ??= new Map(fileNames.map((name, i) => [name, sizes[i] ?? 0])));
+      return volumesAfter(first, (name) => known.has(name)).map((name) => volume(name, known.get(name) ?? 0));
+    });
     try {
       for (const { name, size, unusable } of files.archive()?.members ?? []) {
         if (unusable !== undefined || size === 0) continue;

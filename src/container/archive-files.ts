@@ -1,5 +1,5 @@
 /** Archives as they lie on a disk: their volumes found by name, and read. */
-import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, constants, openSync, readSync } from 'node:fs';
 import type { Archive, Volumes } from './container.ts';
 import { openRar } from './rar.ts';
 import { nextVolumeNames } from './volume-names.ts';
@@ -14,12 +14,12 @@ export interface VolumeFile {
 const MAX_VOLUMES = 10_000;
 
 /**
- * The names of an archive's volumes, in order, `first` included: as many as there are without a hole.
+ * The names of the volumes that follow `first`, in order: as many as there are without a hole.
  * `has` says whether there is a file of this name; names are byte strings.
  */
-export function volumesOf(first: string, has: (name: string) => boolean): string[] {
-  const names = [first];
-  for (let last = first; names.length < MAX_VOLUMES; ) {
+export function volumesAfter(first: string, has: (name: string) => boolean): string[] {
+  const names: string[] = [];
+  for (let last = first; names.length < MAX_VOLUMES - 1; ) {
     const next = nextVolumeNames(last).find(has);
     if (next === undefined) break;
     names.push(next);
@@ -33,13 +33,24 @@ export function volumesOf(first: string, has: (name: string) => boolean): string
  * may have files; `close` closes it, and the next reading opens it again. Throws the error of a system call.
  */
 export class ArchiveFiles implements Volumes {
-  readonly count: number;
-  readonly #files: readonly VolumeFile[];
+  readonly #first: VolumeFile;
+  readonly #further: () => readonly VolumeFile[];
+  #files: readonly VolumeFile[] | undefined;
   #open: { readonly volume: number; readonly fd: number } | undefined;
 
-  constructor(files: readonly VolumeFile[]) {
-    this.#files = files;
-    this.count = files.length;
+  /** The volumes after the first are asked for once that looks like an archive: most of what has the name may be. */
+  constructor(first: VolumeFile, further: () => readonly VolumeFile[]) {
+    this.#first = first;
+    this.#further = further;
+  }
+
+  get files(): readonly VolumeFile[] {
+    this.#files ??= [this.#first, ...this.#further()];
+    return this.#files;
+  }
+
+  get count(): number {
+    return this.files.length;
   }
 
   /** Undefined where the files are no archive that we can read. */
@@ -48,7 +59,7 @@ export class ArchiveFiles implements Volumes {
   }
 
   size(volume: number): number {
-    return this.#files[volume]?.size ?? 0;
+    return this.#file(volume)?.size ?? 0;
   }
 
   read(volume: number, offset: number, length: number): Buffer {
@@ -70,16 +81,21 @@ export class ArchiveFiles implements Volumes {
     if (open !== undefined) closeSync(open.fd);
   }
 
-  /** Undefined where there is no regular file any more: opening a pipe must not wait for its other end. */
+  #file(volume: number): VolumeFile | undefined {
+    return volume === 0 ? this.#first : this.files[volume];
+  }
+
+  /**
+   * That the files are regular ones the caller has seen. What has taken their place since is not followed if it is a
+   * link, not waited for if it is a pipe, and cannot be read at an offset if it is neither.
+   */
   #fd(volume: number): number | undefined {
-    if (this.#open?.volume !== volume) {
-      this.close();
-      const path = this.#files[volume]?.path;
-      if (path === undefined) return undefined;
-      const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-      this.#open = { volume, fd };
-    }
-    const fd = this.#open?.fd;
-    return fd !== undefined && fstatSync(fd).isFile() ? fd : undefined;
+    if (this.#open?.volume === volume) return this.#open.fd;
+    this.close();
+    const path = this.#file(volume)?.path;
+    if (path === undefined) return undefined;
+    const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    this.#open = { volume, fd };
+    return fd;
   }
 }

@@ -1,7 +1,7 @@
 /** Where the bytes of a member of an archive lie now: the index only knows which members there were. */
 import { lstatSync } from 'node:fs';
 import { errnoOf, messageOf } from '../errors.ts';
-import { ArchiveFiles, type VolumeFile, volumesOf } from './archive-files.ts';
+import { ArchiveFiles, type VolumeFile, volumesAfter } from './archive-files.ts';
 import type { Archive, Part, Unusable } from './container.ts';
 
 export interface MemberQuestion {
@@ -38,8 +38,7 @@ const REASONS: Readonly<Record<Unusable, string>> = {
 const KEPT = 8;
 
 interface Opened {
-  readonly files: readonly VolumeFile[];
-  readonly volumes: ArchiveFiles;
+  readonly files: ArchiveFiles;
   readonly archive: Archive | undefined;
 }
 
@@ -50,14 +49,14 @@ export class MemberReader {
   /** Extents in order, which cover the member exactly. System calls are synchronous, a few for each volume. */
   async memberExtents(question: MemberQuestion): Promise<readonly MemberExtent[] | NoExtents> {
     try {
-      const { files, volumes, archive } = this.#open(question.archive);
+      const { files, archive } = this.#open(question.archive);
       const member = archive?.members.find(({ name, size }) => size === question.size && name.equals(question.name));
       if (archive === undefined || member === undefined) return { refused: 'does not hold it any more' };
       try {
         const parts = archive.locate(member);
-        return typeof parts === 'string' ? { refused: REASONS[parts] } : extentsOf(parts, files);
+        return typeof parts === 'string' ? { refused: REASONS[parts] } : extentsOf(parts, files.files);
       } finally {
-        volumes.close();
+        files.close();
       }
     } catch (error) {
       if (errnoOf(error) === undefined) throw error;
@@ -81,21 +80,27 @@ export class MemberReader {
 /** `path` is a byte string. */
 function openArchive(path: string): Opened {
   const folder = path.slice(0, path.lastIndexOf('/') + 1);
-  const files: VolumeFile[] = [];
-  const has = (name: string): boolean => {
+  const lookAt = (name: string): VolumeFile | undefined => {
     const file = Buffer.from(folder + name, 'latin1');
     const stats = lstatSync(file, { throwIfNoEntry: false });
-    if (stats?.isFile() !== true) return false;
-    files.push({ path: file, size: stats.size });
-    return true;
+    return stats?.isFile() === true ? { path: file, size: stats.size } : undefined;
   };
-  const first = path.slice(folder.length);
-  if (has(first)) volumesOf(first, has);
-  const volumes = new ArchiveFiles(files);
+  const firstName = path.slice(folder.length);
+  // What is not there is an archive without members.
+  const first = lookAt(firstName) ?? { path: Buffer.from(path, 'latin1'), size: 0 };
+  const files = new ArchiveFiles(first, () => {
+    const further: VolumeFile[] = [];
+    volumesAfter(firstName, (name) => {
+      const found = lookAt(name);
+      if (found !== undefined) further.push(found);
+      return found !== undefined;
+    });
+    return further;
+  });
   try {
-    return { files, volumes, archive: volumes.archive() };
+    return { files, archive: first.size === 0 ? undefined : files.archive() };
   } finally {
-    volumes.close();
+    files.close();
   }
 }
 

@@ -21,9 +21,9 @@ import { RAR5 } from './rar5.ts';
 
 /** Undefined where the first volume is no RAR, or one whose headers are encrypted. */
 export function openRar(volumes: Volumes): Archive | undefined {
-  if (volumes.count === 0) return undefined;
-  const signature = new HeaderReader(volumes, 0).bytes(0, 8);
-  const format = [RAR4, RAR5].find((known) => signature?.subarray(0, known.signature.length).equals(known.signature));
+  if (volumes.size(0) < RAR4.signature.length) return undefined;
+  const signature = volumes.read(0, 0, Math.min(8, volumes.size(0)));
+  const format = [RAR4, RAR5].find((known) => signature.subarray(0, known.signature.length).equals(known.signature));
   return format === undefined ? undefined : new RarArchive(volumes, format);
 }
 

@@ -21,6 +21,8 @@ const END = 0x06054b50;
 const END64 = 0x06064b50;
 const LOCATOR64 = 0x07064b50;
 
+/** With a member, or with none. */
+const BEGINNINGS: ReadonlySet<string> = new Set(['PK\x03\x04', 'PK\x05\x06']);
 const END_BYTES = 22;
 const LOCATOR_BYTES = 20;
 const MAX_COMMENT = 0xffff;
@@ -29,6 +31,7 @@ export const MAX_DIRECTORY = 16 << 20;
 
 /** Undefined where this is no ZIP, or one whose central directory is beyond the limits or damaged. */
 export function openZip(volumes: Volumes): Archive | undefined {
+  if (volumes.size(0) < END_BYTES || !BEGINNINGS.has(volumes.read(0, 0, 4).toString('latin1'))) return undefined;
   if (volumes.count !== 1) return undefined;
   const directory = findDirectory(volumes);
   return directory === undefined ? undefined : new ZipArchive(volumes, directory);
@@ -75,7 +78,6 @@ class ZipArchive implements Archive {
 
 function findDirectory(volumes: Volumes): Directory | undefined {
   const size = volumes.size(0);
-  if (size < END_BYTES) return undefined;
   // Hardly any has a comment.
   for (const most of [END_BYTES, END_BYTES + MAX_COMMENT]) {
     const length = Math.min(size, most + LOCATOR_BYTES);
