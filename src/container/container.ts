@@ -107,3 +107,8 @@ export function isInside(offset: number, length: number, size: number): boolean 
 export function readUint64(bytes: Buffer, offset: number): number {
   return bytes.readUInt32LE(offset) + bytes.readUInt32LE(offset + 4) * 2 ** 32;
 }
+
+/** The same, the highest byte first. */
+export function readUint64BE(bytes: Buffer, offset: number): number {
+  return bytes.readUInt32BE(offset) * 2 ** 32 + bytes.readUInt32BE(offset + 4);
+}
