@@ -1,14 +1,17 @@
-/** One reader of `bench-mount.ts`, a worker thread: reads as it is told and says when it began and ended. */
+/** One reader of `bench-mounts.ts`, a worker thread: reads as it is told and says when it began and ended. */
 import { closeSync, openSync, readSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
+import { warmMemory } from './bench-memory.ts';
 
 export interface ReadJob {
   readonly path: string;
   readonly positions: readonly number[];
   readonly length: number;
+  /** A folder on the same disk. */
+  readonly scratch: string;
 }
 
-const { path, positions, length }: ReadJob = workerData;
+const { path, positions, length, scratch }: ReadJob = workerData;
 const buffer = Buffer.alloc(length);
 parentPort?.once('message', () => {
   const fd = openSync(path, 'r');
@@ -16,8 +19,7 @@ parentPort?.once('message', () => {
   for (const position of positions) readSync(fd, buffer, 0, length, position);
   const ended = performance.timeOrigin + performance.now();
   closeSync(fd);
-  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread's port, no window
   parentPort?.postMessage({ began, ended });
 });
-// oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread's port, no window
+warmMemory(scratch, positions.length * length);
 parentPort?.postMessage('ready');

@@ -1,6 +1,6 @@
 /**
  * `npm run bench [-- NAME…]`: speed as ratios to references measured in the same run, as a table and as JSON.
- * Names: rebuild, add, mount. No figure is a test: the machine's noise is not the program's fault.
+ * Names: rebuild, add, mount, writes. No figure is a test: the machine's noise is not the program's fault.
  */
 import { writeFile } from 'node:fs/promises';
 import { table } from '../src/cli/format.ts';
@@ -10,6 +10,7 @@ const SUITES: Readonly<Record<string, () => Promise<readonly BenchRow[]>>> = {
   rebuild: async () => (await import('./bench-rebuild.ts')).benchRebuild(),
   add: async () => (await import('./bench-add.ts')).benchAdd(),
   mount: async () => (await import('./bench-mount.ts')).benchMount(),
+  writes: async () => (await import('./bench-writes.ts')).benchWrites(),
 };
 
 const names = process.argv.slice(2).filter((arg) => arg in SUITES);

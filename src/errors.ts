@@ -19,6 +19,7 @@ export type ErrorCode =
   | 'CLIENT' // the torrent client cannot be reached, refused, or answered nonsense
   | 'NOT_FOUND' // no such entry
   | 'CONFLICT' // what is asked for is there already, or is being changed by another command
+  | 'EXPORT' // a copy cannot be made: something is missing, there is no room, a file cannot be read or written
   | 'UNSUPPORTED'; // known, and not possible here
 
 export interface ErrorDetails {

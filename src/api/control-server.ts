@@ -7,7 +7,7 @@
 import { lstat, mkdir, rm } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { dirname } from 'node:path';
-import type { ErrorMessage, NamesRequest, VerificationRequest } from '../app/control/messages.ts';
+import type { DiscardRequest, ErrorMessage, NamesRequest, VerificationRequest } from '../app/control/messages.ts';
 import type { StartControlServer } from '../app/mount.ts';
 import type { ServedStore } from '../app/served-store.ts';
 import { AutotorrentError, type ErrorCode, messageOf } from '../errors.ts';
@@ -134,6 +134,13 @@ function routesOf(store: ServedStore): ReadonlyMap<string, Handler> {
       'POST /v1/entries/ID/pool',
       async ({ reply, id, query }) => send(reply, 200, await store.pool(id, Number(query.get('file') ?? Number.NaN))),
     ],
+    ['GET /v1/entries/ID/differences', async ({ reply, id }) => sendLines(reply, await store.differences(id))],
+    [
+      'POST /v1/entries/ID/discard',
+      async ({ request, reply, id }) => {
+        send(reply, 200, await store.discard(id, discardRequest(await jsonOf(request))));
+      },
+    ],
     [
       'POST /v1/shutdown',
       async ({ reply }) => {
@@ -209,6 +216,17 @@ function verificationRequest(value: unknown): VerificationRequest {
     throw new AutotorrentError('USAGE', 'a verification has the number "since", and "good" and "bad" in base64');
   }
   return { since: since ?? 0, good, bad };
+}
+
+function discardRequest(value: unknown): DiscardRequest {
+  const isRequest = typeof value === 'object' && value !== null;
+  const files = isRequest && 'files' in value ? value.files : undefined;
+  const arePaths = Array.isArray(files) && files.every((path) => typeof path === 'string');
+  // What is meant by a request that is none must not be taken for all.
+  if (!isRequest || !(files === undefined || arePaths)) {
+    throw new AutotorrentError('USAGE', 'a discard is an object, "files" an array of paths where not all is meant');
+  }
+  return files === undefined ? {} : { files };
 }
 
 function send(reply: ServerResponse, status: number, value?: unknown): void {

@@ -60,7 +60,8 @@ export async function* addTorrents(config: Config, request: AddRequest): AsyncGe
   const server = await requireServer(config);
   const client = request.useClient ? openClient(config) : undefined;
   try {
-    const adder = new Adder(config, request, server, client);
+    const readOnly = (await server.status()).read_only;
+    const adder = new Adder(config, request, server, readOnly, client);
     for (let i = 0; i < request.torrents.length; i += BATCH) {
       for await (const outcome of adder.addBatch(request.torrents.slice(i, i + BATCH))) {
         yield outcome;
@@ -78,12 +79,20 @@ class Adder {
   readonly #config: Config;
   readonly #request: AddRequest;
   readonly #server: ControlClient;
+  readonly #readOnly: boolean;
   readonly #client: TorrentClient | undefined;
 
-  constructor(config: Config, request: AddRequest, server: ControlClient, client: TorrentClient | undefined) {
+  constructor(
+    config: Config,
+    request: AddRequest,
+    server: ControlClient,
+    readOnly: boolean,
+    client: TorrentClient | undefined,
+  ) {
     this.#config = config;
     this.#request = request;
     this.#server = server;
+    this.#readOnly = readOnly;
     this.#client = client;
   }
 
@@ -170,7 +179,7 @@ class Adder {
     const { metainfo } = torrent;
     const entry = await this.#server.create(encodePlan(plan), originalDirectory);
     try {
-      const { stopped } = this.#request;
+      const stopped = this.#request.stopped || this.#cannotTake(entry);
       const resume = resumeOf(metainfo, plan, this.#config.fastResume);
       const exists = !(await this.#addToClient(torrent, entry, stopped, resume));
       if (exists) {
@@ -181,7 +190,7 @@ class Adder {
       return outcomeOf(
         torrent,
         'OK',
-        `Torrent added successfully${stopped ? ', stopped' : ''}${lacking(metainfo, plan)}`,
+        `Torrent added successfully${stopped ? ', stopped' : ''}${lacking(metainfo, plan)}${this.#whyStopped(entry)}`,
       );
     } catch (error) {
       await this.#server.remove(metainfo.infoHash);
@@ -189,12 +198,25 @@ class Adder {
     }
   }
 
+  /** rTorrent gets stuck where it cannot write, and says nothing. */
+  #cannotTake(entry: EntryMessage): boolean {
+    return this.#readOnly && entry.kind === 'mount' && entry.missing_bytes > 0;
+  }
+
+  #whyStopped(entry: EntryMessage): string {
+    return this.#cannotTake(entry) ? ', which a read-only mount cannot take' : '';
+  }
+
   async #reAdd(torrent: Parsed, entry: EntryMessage, client: TorrentClient): Promise<AddOutcome> {
     try {
-      const { stopped } = this.#request;
+      const stopped = this.#request.stopped || this.#cannotTake(entry);
       const added = await this.#addToClient(torrent, entry, stopped, undefined, client);
       return added
-        ? outcomeOf(torrent, 'OK', `Torrent added to the client again${stopped ? ', stopped' : ''}`)
+        ? outcomeOf(
+            torrent,
+            'OK',
+            `Torrent added to the client again${stopped ? ', stopped' : ''}${this.#whyStopped(entry)}`,
+          )
         : outcomeOf(torrent, 'Seeded', 'Already seeded');
     } catch (error) {
       if (!(error instanceof AutotorrentError) || error.code === 'SERVER') throw error;

@@ -104,7 +104,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       store,
       fileSystem,
       ownMounts,
-      facts: { ...facts, version: request.version, startedMs: Date.now() },
+      facts: { ...facts, readOnly: request.readOnly, version: request.version, startedMs: Date.now() },
       shutdown: () => asked.abort(),
     });
     const control = await request.startControlServer(served, paths.socket, logger);

@@ -13,6 +13,9 @@ import type { Store, StoredFile } from '../store/store.ts';
 import type { FileSystem } from '../vfs/file-system.ts';
 import type { OwnMounts } from '../vfs/own-mounts.ts';
 import type {
+  DifferenceLine,
+  DiscardMessage,
+  DiscardRequest,
   EntryMessage,
   ExtentMessage,
   FileMessage,
@@ -21,7 +24,9 @@ import type {
   StatusMessage,
   VerificationRequest,
 } from './control/messages.ts';
+import { differenceLines } from './difference-lines.ts';
 import { Downloads } from './downloads.ts';
+import { OverlayUsage } from './overlay-usage.ts';
 import { shownPath } from './shown-path.ts';
 
 export interface ServerFacts {
@@ -29,6 +34,7 @@ export interface ServerFacts {
   readonly driver: string;
   readonly mountPoint: string;
   readonly visibleTo: 'everyone' | 'owner';
+  readonly readOnly: boolean;
   readonly startedMs: number;
 }
 
@@ -50,12 +56,14 @@ export class ServedStore {
   readonly #ownMounts: OwnMounts;
   readonly #facts: ServerFacts;
   readonly #downloads: Downloads;
+  readonly #overlayUsage: OverlayUsage;
   /** Begins the server's end. */
   readonly shutdown: () => void;
 
   constructor(parts: ServedStoreParts) {
     this.#store = parts.store;
     this.#downloads = new Downloads(parts.store);
+    this.#overlayUsage = new OverlayUsage(parts.store.overlay.files.folder);
     this.#fileSystem = parts.fileSystem;
     this.#ownMounts = parts.ownMounts;
     this.#facts = parts.facts;
@@ -69,7 +77,7 @@ export class ServedStore {
       entries++;
       if (entry.state === 'adding') adding++;
     }
-    const { version, driver, mountPoint, visibleTo, startedMs } = this.#facts;
+    const { version, driver, mountPoint, visibleTo, readOnly, startedMs } = this.#facts;
     const { broken, ...counters } = await this.#fileSystem.status();
     return {
       version,
@@ -77,6 +85,7 @@ export class ServedStore {
       driver,
       mount_point: mountPoint,
       visible_to: visibleTo,
+      read_only: readOnly,
       uptime_seconds: Math.round((Date.now() - startedMs) / 1000),
       entries,
       adding,
@@ -91,6 +100,10 @@ export class ServedStore {
         ...(spare === undefined ? {} : { served_from: spare.toString('utf8') }),
       })),
       broken_entries: [...(await this.#brokenEntries())].toSorted(),
+      writes: counters.writes,
+      bytes_written: counters.bytesWritten,
+      overlay_bytes: await this.#overlayUsage.bytes(),
+      overlay_problems: this.#store.overlay.problems.map(({ path, what }) => ({ path, problem: what })),
     };
   }
 
@@ -174,6 +187,17 @@ export class ServedStore {
     return (await this.#fileSystem.pool(infoHash, file, [infoHash, ...file.path])) ?? {};
   }
 
+  async differences(id: string): Promise<AsyncIterable<DifferenceLine>> {
+    return differenceLines(this.#store, (await this.#find(id)).infoHash);
+  }
+
+  /** @throws AutotorrentError('CONFLICT') where a file of it is open, ('NOT_FOUND') */
+  async discard(id: string, { files }: DiscardRequest): Promise<DiscardMessage> {
+    const { infoHash } = await this.#find(id);
+    const { files: discarded, bytes, kept } = await this.#store.discard(infoHash, files, this.#fileSystem.quiet);
+    return { discarded, bytes, kept };
+  }
+
   async #find(id: string): Promise<Entry> {
     const entry = this.#store.entry(id) ?? (await this.#byPrefix(id));
     if (entry === undefined) throw new AutotorrentError('NOT_FOUND', `there is no entry ${id}`);
@@ -234,6 +258,7 @@ export class ServedStore {
       state: file.state,
       mode: file.mode,
       extents: file.extents.map((extent) => this.#extentMessage(extent, file.overlayPath)),
+      ...writtenOf(file.extents),
     };
   }
 
@@ -245,6 +270,11 @@ export class ServedStore {
     const record = this.#store.source(source);
     return { ...range, ...shownPath(record?.path ?? Buffer.from('(lost)')), kind: 'source' };
   }
+}
+
+function writtenOf(extents: readonly Extent[]): Pick<FileMessage, 'written_bytes' | 'written_ranges'> {
+  const written = extents.filter(({ source }) => source === OVERLAY);
+  return { written_bytes: written.reduce((sum, { length }) => sum + length, 0), written_ranges: written.length };
 }
 
 function torrentNameOf(reader: PlanReader): string {

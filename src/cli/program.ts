@@ -9,6 +9,8 @@ import { AutotorrentError } from '../errors.ts';
 import { expandPrefixes, hasCommand, settleDryRun, strangeCommand } from './arguments.ts';
 import { type CommandContext, helpEnding, type Wiring } from './command.ts';
 import type { AddFlags } from './commands/add.ts';
+import type { DiscardFlags } from './commands/overlay-discard.ts';
+import type { ExportFlags } from './commands/overlay-export.ts';
 import type { VerifyFlags } from './commands/verify.ts';
 import { EXIT, type ExitCode, exitCodeOf } from './exit-codes.ts';
 import type { OriginalFlags } from './original.ts';
@@ -42,12 +44,11 @@ export async function runProgram(args: readonly string[], wiring: Wiring): Promi
     terminal.fail(strangeCommandError(strange, commands));
     return EXIT.usage;
   }
-  const flags = [program, ...(isModern ? modern.commands : [])].flatMap((c) =>
-    c.options.flatMap((option) => option.long ?? []),
-  );
+  const parts = [program, ...program.commands, ...program.commands.flatMap((command) => command.commands)];
+  const flags = parts.flatMap((c) => c.options.flatMap((option) => option.long ?? []));
   const words = expandPrefixes(settleDryRun(args), [...new Set([...flags, '--help'])]);
   const jsonFailures = asJson || words.includes('--dry-run=json');
-  if (jsonFailures) for (const part of [program, ...program.commands]) part.configureOutput({ outputError: () => {} });
+  if (jsonFailures) for (const part of parts) part.configureOutput({ outputError: () => {} });
   try {
     await program.parseAsync(words, { from: 'user' });
   } catch (error) {
@@ -102,7 +103,7 @@ export async function runProgram(args: readonly string[], wiring: Wiring): Promi
 }
 
 /** Commands that a later version has: refused by name. */
-const LATER: ReadonlySet<string> = new Set(['init', 'overlay', 'prune', 'unseeded', 'watch', 'doctor']);
+const LATER: ReadonlySet<string> = new Set(['init', 'prune', 'unseeded', 'watch', 'doctor']);
 
 function strangeCommandError(word: string, commands: ReadonlySet<string>): AutotorrentError {
   if (LATER.has(word)) {
@@ -206,6 +207,56 @@ function modernProgram(version: string, choose: (globals: GlobalOptions, run: Ru
     .addHelpText('after', helpEnding({ examples: ['autotorrent remove Some.Release --from-client'] }))
     .action((entries: string[], flags: { fromClient?: boolean }) =>
       action(async (context) => (await import('./commands/remove.ts')).remove(context, entries, flags)),
+    );
+
+  const overlay = command('overlay', 'what clients wrote: show it, drop it, or write a finished copy').helpCommand(
+    false,
+  );
+  const overlayCommand = (usage: string, description: string): Command =>
+    overlay.command(usage).description(description).exitOverride();
+
+  overlayCommand('diff <entry>', 'which files are not as they were planned, and where')
+    .addHelpText(
+      'after',
+      helpEnding({ examples: ['autotorrent overlay diff Some.Release', 'autotorrent --json overlay diff 0123abcd'] }),
+    )
+    .action((entry: string) =>
+      action(async (context) => (await import('./commands/overlay-diff.ts')).overlayDiff(context, entry)),
+    );
+
+  overlayCommand(
+    'discard <entry> [file...]',
+    'drop what clients wrote: all of an entry, or just these files and folders',
+  )
+    .option('--yes', 'do not ask')
+    .addHelpText(
+      'after',
+      helpEnding({
+        examples: [
+          'autotorrent overlay discard Some.Release',
+          'autotorrent overlay discard 0123abcd Album/Song.mp3 --yes',
+        ],
+      }),
+    )
+    .action((entry: string, files: string[], flags: DiscardFlags) =>
+      action(async (context) =>
+        (await import('./commands/overlay-discard.ts')).overlayDiscard(context, entry, files, flags),
+      ),
+    );
+
+  overlayCommand('export <entry> <dest>', 'write a finished, plain copy of an entry to a new folder')
+    .option('--force', 'write zeros in the place of what is missing')
+    .addHelpText(
+      'after',
+      `
+DEST must not exist. It is made when the copy is whole, from DEST.partial beside it; the same command goes on with
+what an interrupted one has left there. A client that is given DEST as its download folder finds the torrent in it.
+${helpEnding({ examples: ['autotorrent overlay export Some.Release /data/finished/Some.Release'] })}`,
+    )
+    .action((entry: string, dest: string, flags: ExportFlags) =>
+      action(async (context) =>
+        (await import('./commands/overlay-export.ts')).overlayExport(context, entry, dest, flags),
+      ),
     );
 
   command('status', 'what the server does')

@@ -23,8 +23,12 @@ export function fromNanoseconds(ns: bigint): Timestamp {
   return { seconds: Number((ns - BigInt(nanoseconds)) / 1_000_000_000n), nanoseconds };
 }
 
+export function isLater(a: Timestamp, b: Timestamp): boolean {
+  return a.seconds > b.seconds || (a.seconds === b.seconds && a.nanoseconds > b.nanoseconds);
+}
+
 export function later(a: Timestamp, b: Timestamp): Timestamp {
-  return a.seconds > b.seconds || (a.seconds === b.seconds && a.nanoseconds >= b.nanoseconds) ? a : b;
+  return isLater(a, b) ? a : b;
 }
 
 /** The time of day, finer than the milliseconds of `Date.now`, and never more than one of them away from it. */

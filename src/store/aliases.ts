@@ -1,16 +1,19 @@
 /**
  * Further names of an entry's files, under which a client looks them up. An alias is a dirent like any other (a hard
- * link): it goes when the entry goes.
+ * link): it goes when the entry goes. That a name is one is recorded, so that `overlay discard` can give it back.
  */
 import { AutotorrentError } from '../errors.ts';
 import type { Timestamp } from '../posix/timestamp.ts';
 import { newFolder } from './creation.ts';
-import type { Database, Write } from './database.ts';
+import { type Database, put, type Write } from './database.ts';
+import { aliasKey } from './key.ts';
 import { checkPath } from './name.ts';
-import type { Inode } from './record.ts';
+import { encodePath, type Inode } from './record.ts';
 import type { Tree } from './tree.ts';
 
 export interface Alias {
+  /** The torrent's file index. */
+  readonly index: number;
   readonly ino: number;
   /** Components below the entry's folder. */
   readonly path: readonly string[];
@@ -37,7 +40,8 @@ export async function addAliases(
       const dirents = new Map<string, number>();
       const writes: Write[] = [];
       const inodeOf = (ino: number): Inode => changed.get(ino) ?? tree.inode(ino) ?? newFolder(now, entry, root);
-      for (const { ino, path } of aliases.slice(from, from + SLICE)) {
+      for (const { ino, path, index } of aliases.slice(from, from + SLICE)) {
+        writes.push(put(aliasKey(entry, index), encodePath(path)));
         let parent = root;
         for (const [depth, name] of path.entries()) {
           const key = `${parent}/${name}`;

@@ -29,6 +29,8 @@ export class Content {
   gone = false;
   /** Open files. */
   users = 0;
+  /** Writes into the overlay file that threads are at: what they write is not recorded yet, and may lie behind the end. */
+  beingWritten = 0;
   /** The overlay file, once something of it was needed. */
   fd: number | undefined;
   /** Overlay files that it had before; reads of them may be under way. */
@@ -89,6 +91,14 @@ export class Content {
       this.baseEnd = Math.min(this.baseEnd, size);
     }
     this.size = size;
+    this.dirty = true;
+  }
+
+  /** Nothing is written over it yet, also where something was before. */
+  begun(): void {
+    this.blocks.clearFrom(0);
+    this.size = this.extents.length;
+    this.baseEnd = this.extents.length;
     this.dirty = true;
   }
 

@@ -145,6 +145,7 @@ export class Creation {
               size: file.length,
               baseEnd: file.length,
               torrentOffset: this.#torrentOffset,
+              plannedMtime: mtime,
             }),
             put(extentsKey(ino), encodeExtents(this.#mapped(file))),
           ]),

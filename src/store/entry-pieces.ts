@@ -25,6 +25,8 @@ export class EntryPieces {
   sequence = 0;
   /** When something of a piece changed last. */
   readonly #changed = new Map<number, number>();
+  /** Changes that wait for something: what is verified of them meanwhile may be what was there before. */
+  readonly #underWay = new Set<{ readonly offset: number; readonly end: number }>();
 
   constructor(entry: number, infoHash: string, pieceLength: number, pieceCount: number, map: Buffer) {
     this.entry = entry;
@@ -48,10 +50,28 @@ export class EntryPieces {
 
   /** The map without the pieces that have bytes in `[offset, end)`. */
   without(offset: number, end: number): Buffer {
+    return this.withoutAll([[offset, end]]);
+  }
+
+  /** The same for many ranges. */
+  withoutAll(ranges: Iterable<readonly [offset: number, end: number]>): Buffer {
     const map = Buffer.from(this.map);
-    const [first, last] = this.#touched(offset, end);
-    for (let piece = first; piece < last; piece++) if (hasBit(map, piece)) clearBit(map, piece);
+    for (const [offset, end] of ranges) {
+      const [first, last] = this.#touched(offset, end);
+      for (let piece = first; piece < last; piece++) if (hasBit(map, piece)) clearBit(map, piece);
+    }
     return map;
+  }
+
+  /** Bytes of `[offset, end)` are about to change, and have changed when what this gives is called. */
+  changing(offset: number, end: number): () => void {
+    const range = { offset, end };
+    this.#underWay.add(range);
+    this.noteChange(offset, end);
+    return () => {
+      this.#underWay.delete(range);
+      this.noteChange(offset, end);
+    };
   }
 
   /** Bytes of `[offset, end)` changed. */
@@ -67,8 +87,13 @@ export class EntryPieces {
    */
   after(verification: Verification): Buffer {
     const map = Buffer.from(this.map);
+    const unsure = new Set<number>();
+    for (const { offset, end } of this.#underWay) {
+      const [first, last] = this.#touched(offset, end);
+      for (let piece = first; piece < last; piece++) unsure.add(piece);
+    }
     for (let piece = 0; piece < this.pieceCount; piece++) {
-      if ((this.#changed.get(piece) ?? 0) > verification.since) continue;
+      if ((this.#changed.get(piece) ?? 0) > verification.since || unsure.has(piece)) continue;
       if (hasBit(verification.bad, piece)) clearBit(map, piece);
       else if (hasBit(verification.good, piece)) setBit(map, piece);
     }

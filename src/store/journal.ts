@@ -18,8 +18,12 @@ export type JournalRecord = {
 } & (
   | { readonly kind: 'write'; readonly offset: number; readonly end: number }
   | { readonly kind: 'truncate'; readonly size: number }
+  /** It is mapped, and gets an overlay file: what is listed of it before belongs to an overlay file that has gone. */
+  | { readonly kind: 'begin' }
 );
 
+/** As a record has them. */
+const KINDS = { write: 1, truncate: 2, begin: 3 } as const;
 const MAGIC = Buffer.from('ATJRNL\0\x01', 'latin1');
 const HEADER_BYTES = 32;
 const RECORD_BYTES = 36;
@@ -48,7 +52,7 @@ export class Journal {
   }
 
   /** A journal to go on with, and what servers of this boot have left to be replayed. */
-  static open(folder: string, bootId = readBootId()): { journal: Journal; left: JournalRecord[] } {
+  static open(folder: string, bootId = readBootId()): { journal: Journal; left: Iterable<JournalRecord> } {
     const files: JournalFile[] = [];
     for (const name of fs.readdirSync(folder)) {
       if (!name.startsWith(PREFIX)) continue;
@@ -65,7 +69,7 @@ export class Journal {
       sequence,
       files.map((file) => file.path),
     );
-    return { journal, left: files.flatMap((file) => file.records) };
+    return { journal, left: recordsOf(files) };
   }
 
   get isFull(): boolean {
@@ -77,17 +81,15 @@ export class Journal {
     const fd = this.#fd ?? this.#begin();
     const { seconds, nanoseconds } = record.time;
     const bytes = this.#record;
-    bytes.writeUInt8(record.kind === 'write' ? 1 : 2, 4);
+    bytes.writeUInt8(KINDS[record.kind], 4);
     bytes.writeUIntBE(record.ino, 5, 6);
-    bytes.writeUIntBE(record.kind === 'write' ? record.offset : record.size, 11, 6);
+    bytes.writeUIntBE(record.kind === 'write' ? record.offset : record.kind === 'truncate' ? record.size : 0, 11, 6);
     bytes.writeUIntBE(record.kind === 'write' ? record.end : 0, 17, 6);
     bytes.writeDoubleBE(seconds, 23);
     bytes.writeUInt32BE(nanoseconds, 31);
-    bytes.writeUInt32BE(checksum(bytes), 0);
+    bytes.writeUInt32BE(checksum(bytes, 0), 0);
     // At a place, not at the end: one that was cut short by a full disk is written over by the next.
-    if (fs.writeSync(fd, bytes, 0, RECORD_BYTES, this.#end) !== RECORD_BYTES) {
-      throw new PosixError('ENOSPC', 'there is no room for the journal');
-    }
+    if (fs.writeSync(fd, bytes, 0, RECORD_BYTES, this.#end) !== RECORD_BYTES) throw noRoom();
     this.#end += RECORD_BYTES;
   }
 
@@ -118,9 +120,16 @@ export class Journal {
     header.writeUIntBE(sequence, 24, 6);
     const path = join(this.#folder, `${PREFIX}${sequence}`);
     const fd = fs.openSync(path, 'wx', 0o600);
+    try {
+      if (fs.writeSync(fd, header, 0, HEADER_BYTES, 0) !== HEADER_BYTES) throw noRoom();
+    } catch (error) {
+      // Nobody would believe what followed.
+      fs.closeSync(fd);
+      fs.rmSync(path, { force: true });
+      throw error;
+    }
     this.#fd = fd;
     this.#paths.push(path);
-    fs.writeSync(fd, header, 0, HEADER_BYTES, 0);
     this.#end = HEADER_BYTES;
     return fd;
   }
@@ -130,7 +139,7 @@ interface JournalFile {
   readonly path: string;
   readonly bootId: Buffer;
   readonly sequence: number;
-  readonly records: JournalRecord[];
+  readonly bytes: Buffer;
 }
 
 function readFile(path: string): JournalFile | undefined {
@@ -142,26 +151,34 @@ function readFile(path: string): JournalFile | undefined {
     throw error;
   }
   if (bytes.length < HEADER_BYTES || !bytes.subarray(0, MAGIC.length).equals(MAGIC)) return undefined;
-  const records: JournalRecord[] = [];
-  for (let at = HEADER_BYTES; at + RECORD_BYTES <= bytes.length; at += RECORD_BYTES) {
-    const record = bytes.subarray(at, at + RECORD_BYTES);
-    // The one that was being appended: it was not acknowledged.
-    if (record.readUInt32BE(0) !== checksum(record)) break;
-    const ino = record.readUIntBE(5, 6);
-    const time = { seconds: record.readDoubleBE(23), nanoseconds: record.readUInt32BE(31) };
-    const offset = record.readUIntBE(11, 6);
-    records.push(
-      record[4] === 1
-        ? { kind: 'write', ino, time, offset, end: record.readUIntBE(17, 6) }
-        : { kind: 'truncate', ino, time, size: offset },
-    );
-  }
-  return { path, bootId: bytes.subarray(8, 24), sequence: bytes.readUIntBE(24, 6), records };
+  return { path, bootId: bytes.subarray(8, 24), sequence: bytes.readUIntBE(24, 6), bytes };
 }
 
-function checksum(record: Buffer): number {
+/** One at a time: there may be hundreds of thousands, and the mount waits for them. */
+function* recordsOf(files: readonly JournalFile[]): Generator<JournalRecord, void, undefined> {
+  for (const { bytes } of files) {
+    for (let at = HEADER_BYTES; at + RECORD_BYTES <= bytes.length; at += RECORD_BYTES) {
+      // The one that was being appended: it was not acknowledged.
+      if (bytes.readUInt32BE(at) !== checksum(bytes, at)) break;
+      const ino = bytes.readUIntBE(at + 5, 6);
+      const time = { seconds: bytes.readDoubleBE(at + 23), nanoseconds: bytes.readUInt32BE(at + 31) };
+      const offset = bytes.readUIntBE(at + 11, 6);
+      const kind = bytes[at + 4];
+      if (kind === KINDS.write) yield { kind: 'write', ino, time, offset, end: bytes.readUIntBE(at + 17, 6) };
+      else if (kind === KINDS.truncate) yield { kind: 'truncate', ino, time, size: offset };
+      else yield { kind: 'begin', ino, time };
+    }
+  }
+}
+
+function noRoom(): PosixError {
+  return new PosixError('ENOSPC', 'there is no room for the journal');
+}
+
+/** Of the record at `at`. */
+function checksum(bytes: Buffer, at: number): number {
   let hash = FNV_BASIS;
-  for (let i = 4; i < RECORD_BYTES; i++) hash = Math.imul(hash ^ (record[i] ?? 0), FNV_PRIME);
+  for (let i = at + 4; i < at + RECORD_BYTES; i++) hash = Math.imul(hash ^ (bytes[i] ?? 0), FNV_PRIME);
   return hash >>> 0;
 }
 

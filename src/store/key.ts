@@ -17,6 +17,7 @@
  *     M info-hash             raw metainfo
  *     P info-hash             piece map
  *     F entry index           file of an entry, by the torrent's file index
+ *     A entry index           the name, beside the torrent's, under which a client looks the file up
  *     B entry                 intent: what has to be deleted should the server die now
  *     O ino                   the inode has an overlay file
  *     W ino chunk             which blocks of the overlay file are written (`written-blocks.ts`)
@@ -57,6 +58,7 @@ export const metainfoKey = (infoHash: string): Buffer =>
 export const pieceMapKey = (infoHash: string): Buffer =>
   Buffer.concat([Buffer.from('P'), Buffer.from(infoHash, 'hex')]);
 export const fileKey = (entry: number, index: number): Buffer => withNumbers('F', entry, index);
+export const aliasKey = (entry: number, index: number): Buffer => withNumbers('A', entry, index);
 export const intentKey = (entry: number): Buffer => withNumbers('B', entry);
 
 export const overlayKey = (ino: number): Buffer => withNumbers('O', ino);
@@ -87,6 +89,7 @@ export const direntsOf = (parent: number): KeyRange => beginningWith(withNumbers
 export const usersOf = (source: number): KeyRange => beginningWith(withNumbers('R', source));
 export const usesOf = (entry: number): KeyRange => beginningWith(withNumbers('U', entry));
 export const filesOf = (entry: number): KeyRange => beginningWith(withNumbers('F', entry));
+export const aliasesOf = (entry: number): KeyRange => beginningWith(withNumbers('A', entry));
 export const writtenOf = (ino: number): KeyRange => beginningWith(withNumbers('W', ino));
 export const ENTRIES = beginningWith(Buffer.from('E'));
 export const INTENTS = beginningWith(Buffer.from('B'));

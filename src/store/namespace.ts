@@ -5,7 +5,7 @@
  * batches are not synced (fsync and fsyncdir are what make them last through a power loss). All throw PosixError.
  */
 import { PosixError } from '../errors.ts';
-import type { Timestamp } from '../posix/timestamp.ts';
+import { later, type Timestamp } from '../posix/timestamp.ts';
 import { type Database, del, NOTHING, put, type Write } from './database.ts';
 import { direntKey, direntsOf, linkKey, orphanKey } from './key.ts';
 import type { Overlay } from './overlay.ts';
@@ -148,10 +148,11 @@ export class Namespace {
     });
   }
 
-  /** Attributes, as `change` makes them of those that are there. @throws ENOENT */
-  async update(ino: number, change: (inode: Inode) => Inode): Promise<void> {
+  /** Attributes, as `change` makes them of those that are there; `done` before anything else changes. @throws ENOENT */
+  async update(ino: number, change: (inode: Inode) => Inode, done: () => void = () => {}): Promise<void> {
     await this.#change(async (batch) => {
       batch.set(ino, change(batch.inode(ino)));
+      batch.afterwards.push(done);
     });
   }
 
@@ -187,7 +188,7 @@ export class Namespace {
     batch.link(to.parent, to.name, moved);
     const inode = batch.inode(moved.ino);
     if (moved.type === 'directory') {
-      this.#version++;
+      batch.afterwards.push(() => this.#version++);
       batch.count(from, -1);
       batch.count(to.parent, 1);
       batch.set(moved.ino, { ...inode, parent: to.parent, ctime: batch.now });
@@ -196,7 +197,7 @@ export class Namespace {
 
   async #removeEmpty(batch: Batch, parent: number, ino: number): Promise<void> {
     if ((await this.#db.first(direntsOf(ino), 1)).length > 0) throw new PosixError('ENOTEMPTY');
-    this.#version++;
+    batch.afterwards.push(() => this.#version++);
     batch.delete(ino, batch.inode(ino));
     batch.count(parent, -1);
   }
@@ -209,7 +210,11 @@ export class Namespace {
       return;
     }
     // Whatever takes its place was not verified.
-    if (isOfTorrent(inode)) batch.writes.push(...(await this.#pieces.unverifying(inode, this.#length(ino, inode))));
+    if (isOfTorrent(inode)) {
+      const { writes, recorded } = await this.#pieces.unverifying(inode, this.#length(ino, inode));
+      batch.writes.push(...writes);
+      batch.afterwards.push(recorded);
+    }
     if (uses.isOpen(ino)) {
       batch.set(ino, left);
       batch.writes.push(put(orphanKey(ino), NOTHING));
@@ -218,7 +223,7 @@ export class Namespace {
 
   /** Of a file of a torrent, as the torrent has it. */
   #length(ino: number, inode: Inode): number {
-    return inode.content === 'plain' ? this.#overlay.files.stat(ino).size : this.#tree.extents(ino).length;
+    return inode.content === 'plain' ? this.#overlay.files.sizeOf(ino) : this.#tree.extents(ino).length;
   }
 
   async #end(batch: Batch, ino: number, inode: Inode, uses: Uses): Promise<void> {
@@ -236,13 +241,14 @@ export class Namespace {
 
   async #change<T>(work: (batch: Batch) => Promise<T>): Promise<T> {
     return await this.#db.exclusive(async () => {
-      const batch = new Batch(this.#tree, this.#overlay.now());
+      const batch = new Batch(this.#tree, this.#overlay);
       const result = await work(batch);
       const writes = batch.finish();
       if (writes.length === 0) return result;
       await this.#db.commit(writes, { sync: false });
       this.#tree.forget(batch.changed);
       for (const ino of batch.freed) this.#overlay.freed(ino);
+      for (const done of batch.afterwards) done();
       return result;
     });
   }
@@ -253,18 +259,24 @@ export function isOfTorrent(inode: Inode): boolean {
   return inode.type === 'file' && inode.torrentOffset !== undefined;
 }
 
-/** What one call changes. */
-class Batch {
+/** What one batch of writes changes. */
+export class Batch {
   readonly now: Timestamp;
   readonly writes: Write[] = [];
   /** Inodes whose overlay files go once the batch is committed. */
   readonly freed: number[] = [];
+  /** What happens once the batch is committed. */
+  readonly afterwards: (() => void)[] = [];
   readonly #tree: Tree;
+  readonly #overlay: Overlay;
   readonly #inodes = new Map<number, Inode | undefined>();
+  /** By parent and name. */
+  readonly #dirents = new Map<string, DirentRecord | undefined>();
 
-  constructor(tree: Tree, now: Timestamp) {
+  constructor(tree: Tree, overlay: Overlay) {
     this.#tree = tree;
-    this.now = now;
+    this.#overlay = overlay;
+    this.now = overlay.now();
   }
 
   get changed(): Iterable<number> {
@@ -272,15 +284,27 @@ class Batch {
   }
 
   inode(ino: number): Inode {
-    const inode = this.#inodes.has(ino) ? this.#inodes.get(ino) : this.#tree.inode(ino);
+    const known = this.#inodes.has(ino);
+    const inode = known ? this.#inodes.get(ino) : this.#tree.inode(ino);
     if (inode === undefined) throw new PosixError('ENOENT');
-    return inode;
+    // A ctime that is recorded has to come with the mtime before it: what the journal has is believed if it is later.
+    const open = known ? undefined : this.#overlay.inUse(ino);
+    return open === undefined ? inode : { ...inode, mtime: open.mtime, ctime: later(open.ctime, inode.ctime) };
   }
 
   directory(ino: number): Inode {
     const inode = this.inode(ino);
     if (inode.type !== 'directory') throw new PosixError('ENOTDIR');
     return inode;
+  }
+
+  has(ino: number): boolean {
+    return (this.#inodes.has(ino) ? this.#inodes.get(ino) : this.#tree.inode(ino)) !== undefined;
+  }
+
+  lookup(parent: number, name: string): DirentRecord | undefined {
+    const key = `${parent}/${name}`;
+    return this.#dirents.has(key) ? this.#dirents.get(key) : this.#tree.lookup(parent, name);
   }
 
   set(ino: number, inode: Inode): void {
@@ -293,11 +317,13 @@ class Batch {
   }
 
   link(parent: number, name: string, dirent: { readonly ino: number; readonly type: InodeType }): void {
+    this.#dirents.set(`${parent}/${name}`, dirent);
     this.writes.push(this.#tree.linking(parent, name, dirent));
     this.#changedIn(parent);
   }
 
   unlink(parent: number, name: string): void {
+    this.#dirents.set(`${parent}/${name}`, undefined);
     this.writes.push(del(direntKey(parent, name)));
     this.#changedIn(parent);
   }

@@ -2,7 +2,7 @@
  * The overlay's files on the disk: `overlay/<xx>/<ino>` in the state folder, `xx` being the last byte of the inode number
  * in hexadecimal. They belong to the server alone (mode 0600); whom a file of the mount belongs to, its inode says.
  *
- * All calls are synchronous: they answer from the kernel's caches, and the mount's own calls need them in one turn.
+ * Most calls are synchronous: they answer from the kernel's caches, and the mount's own calls need them in one turn.
  */
 import fs from 'node:fs';
 import { join } from 'node:path';
@@ -19,6 +19,12 @@ export interface OverlayFileStats {
   readonly atime: Timestamp;
   readonly mtime: Timestamp;
   readonly ctime: Timestamp;
+}
+
+export interface OverlayFilePlace {
+  readonly path: string;
+  /** Undefined: its name is none of ours. */
+  readonly ino: number | undefined;
 }
 
 export class OverlayFiles {
@@ -73,6 +79,11 @@ export class OverlayFiles {
     };
   }
 
+  /** Bytes; 0 for one that is not there. */
+  sizeOf(ino: number): number {
+    return fs.lstatSync(this.path(ino), { throwIfNoEntry: false })?.size ?? 0;
+  }
+
   /** Makes sure that the file itself, not what is in it, is still there after a power loss. */
   async syncName(ino: number): Promise<void> {
     if (!this.#fresh.has(ino)) return;
@@ -88,9 +99,10 @@ export class OverlayFiles {
   }
 
   /** One that is not there is removed already. */
-  remove(ino: number): void {
+  async remove(ino: number): Promise<void> {
     this.#fresh.delete(ino);
-    fs.rmSync(this.path(ino), { force: true });
+    // By a thread: to free a large file takes its time.
+    await fs.promises.rm(this.path(ino), { force: true });
   }
 
   /** Out of the way, for somebody to look at. Where it is now. */
@@ -101,8 +113,8 @@ export class OverlayFiles {
     return to;
   }
 
-  /** What lies in the folder, a shard at a time: paths, with the inode number where the name is one in its place. */
-  *list(): Generator<readonly { readonly path: string; readonly ino: number | undefined }[], void, undefined> {
+  /** What lies in the folder, a shard at a time; the inode number only where the name is one in its place. */
+  *list(): Generator<readonly OverlayFilePlace[], void, undefined> {
     for (const shard of fs.readdirSync(this.folder)) {
       if (!/^[0-9a-f]{2}$/.test(shard)) continue;
       const folder = join(this.folder, shard);

@@ -3,15 +3,15 @@
  */
 import fs from 'node:fs';
 import { promisify } from 'node:util';
-import { messageOf } from '../errors.ts';
+import { messageOf, PosixError } from '../errors.ts';
 import type { ExtentMap } from '../extent/extent-map.ts';
 import type { Logger } from '../logger.ts';
-import { createClock, later, type Timestamp } from '../posix/timestamp.ts';
+import { createClock, isLater, later, type Timestamp } from '../posix/timestamp.ts';
 import { Content } from './content.ts';
 import { type Database, del, NOTHING, put, type Write } from './database.ts';
 import { Journal, type JournalRecord } from './journal.ts';
 import { garbageKey, lastNumber, OVERLAYS, overlayKey, writtenKey, writtenOf } from './key.ts';
-import { OverlayFiles } from './overlay-files.ts';
+import { type OverlayFilePlace, OverlayFiles } from './overlay-files.ts';
 import { damaged, type Inode } from './record.ts';
 import type { Tree } from './tree.ts';
 
@@ -36,6 +36,10 @@ export class Overlay {
   readonly #loading = new Map<number, Promise<Content>>();
   readonly #checkpoints = new Map<Content, Promise<void>>();
   readonly #problems: OverlayProblem[] = [];
+  /** Inodes whose overlay files are not needed, and go once that is on the disk. */
+  readonly #leaving = new Set<number>();
+  readonly #removing = new Map<number, Promise<void>>();
+  #removal: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #checkpointing: Promise<void> | undefined;
 
@@ -52,7 +56,10 @@ export class Overlay {
     const files = new OverlayFiles(statePath);
     const { journal, left } = Journal.open(files.folder);
     const overlay = new Overlay(db, tree, files, journal, logger);
-    for (const record of left) await overlay.#replay(record);
+    for (const record of left) {
+      const replaying = overlay.#replay(record);
+      if (replaying !== undefined) await replaying;
+    }
     return overlay;
   }
 
@@ -99,24 +106,31 @@ export class Overlay {
   }
 
   async #read(ino: number): Promise<Content> {
-    const inode = this.#tree.inode(ino);
-    if (inode?.type !== 'file') throw damaged(`inode ${ino} is no file`);
-    const content = new Content(ino, inode, this.#tree.extents(ino));
-    if (content.overlaid) {
-      for await (const page of this.#db.pages(writtenOf(ino))) {
-        for (const [key, value] of page) content.blocks.load(lastNumber(key), value);
+    for (;;) {
+      const inode = this.#tree.inode(ino);
+      if (inode === undefined) throw new PosixError('ENOENT');
+      if (inode.type !== 'file') throw damaged(`inode ${ino} is no file`);
+      const content = new Content(ino, inode, this.#tree.extents(ino));
+      if (content.overlaid) {
+        for await (const page of this.#db.pages(writtenOf(ino))) {
+          for (const [key, value] of page) content.blocks.load(lastNumber(key), value);
+        }
       }
+      const known = this.#contents.get(ino);
+      if (known !== undefined) return known;
+      // Changed meanwhile: its times, or it was deleted and what was written to it has gone.
+      if (this.#tree.inode(ino) !== inode) continue;
+      this.#contents.set(ino, content);
+      return content;
     }
-    const known = this.#contents.get(ino);
-    if (known !== undefined) return known;
-    this.#contents.set(ino, content);
-    return content;
   }
 
   #dropIfUnused(content: Content): void {
-    if (content.users > 0 || (content.dirty && !content.gone) || this.#checkpoints.has(content)) return;
-    if (this.#contents.get(content.ino) === content) this.#contents.delete(content.ino);
+    if (content.users > 0 || this.#checkpoints.has(content)) return;
+    // Also of one that waits for its checkpoint: there may be more of them than there may be open files.
     for (const fd of content.takeDescriptors()) fs.closeSync(fd);
+    if (content.dirty && !content.gone) return;
+    if (this.#contents.get(content.ino) === content) this.#contents.delete(content.ino);
   }
 
   /** The overlay file of a content that has one. Throws what the disk says. */
@@ -127,15 +141,27 @@ export class Overlay {
 
   /** Gives a mapped file an overlay file. It must be in use. */
   async begin(content: Content): Promise<void> {
-    content.fd = this.files.create(content.ino);
-    await this.#db.exclusive(async () => {
-      const inode = this.#tree.inode(content.ino);
-      if (inode === undefined) throw damaged(`inode ${content.ino} is not there`);
-      const writes = [put(overlayKey(content.ino), NOTHING), del(garbageKey(content.ino))];
-      writes.push(this.#tree.writing(content.ino, { ...inode, content: 'overlaid' }));
-      await this.#db.commit(writes, { sync: false });
-      this.#tree.forget([content.ino]);
-    });
+    const { ino } = content;
+    this.#leaving.delete(ino);
+    await this.#removing.get(ino);
+    // It may have had one before, which went (to the pool, or discarded), and whose writes the journal still lists.
+    this.#append({ kind: 'begin', ino, time: this.now() });
+    content.fd = this.files.create(ino);
+    try {
+      await this.#db.exclusive(async () => {
+        const inode = this.#tree.inode(ino);
+        if (inode === undefined) throw new PosixError('ENOENT');
+        const writes = [put(overlayKey(ino), NOTHING), del(garbageKey(ino))];
+        writes.push(this.#tree.writing(ino, { ...inode, content: 'overlaid' }));
+        await this.#db.commit(writes, { sync: false });
+        this.#tree.forget([ino]);
+      });
+    } catch (error) {
+      fs.closeSync(content.fd);
+      content.fd = undefined;
+      await this.files.remove(ino).catch(() => {});
+      throw error;
+    }
     content.overlaid = true;
   }
 
@@ -190,13 +216,14 @@ export class Overlay {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     const journal = this.#journal.rotate();
-    try {
-      for (const content of this.#contents.values()) await this.checkpoint(content);
-    } catch (error) {
-      journal.keep();
-      throw error;
+    const failures: unknown[] = [];
+    // One that cannot be recorded (its overlay file is not there) is in the way of no other.
+    for (const content of this.#contents.values()) {
+      await this.checkpoint(content).catch((error: unknown) => failures.push(error));
     }
-    journal.forget();
+    if (failures.length === 0) return journal.forget();
+    journal.keep();
+    throw failures[0];
   }
 
   /** After it, what was written before is found again after a power loss. */
@@ -216,7 +243,7 @@ export class Overlay {
   }
 
   async #checkpointOne(content: Content): Promise<void> {
-    const { ino, size, baseEnd, mtime, ctime } = content;
+    const { ino, size, baseEnd } = content;
     const chunks = content.blocks.takeChanged();
     content.dirty = false;
     try {
@@ -232,7 +259,8 @@ export class Overlay {
         for (const [chunk, record] of chunks) {
           writes.push(record === undefined ? del(writtenKey(ino, chunk)) : put(writtenKey(ino, chunk), record));
         }
-        const times = { mtime, ctime: later(ctime, inode.ctime) };
+        // As they are now: utimens(2) may have set them while the disk was waited for.
+        const times = { mtime: content.mtime, ctime: later(content.ctime, inode.ctime) };
         writes.push(this.#tree.writing(ino, { ...inode, size, baseEnd, ...times }));
         await this.#db.commit(writes);
         this.#tree.forget([ino]);
@@ -247,7 +275,8 @@ export class Overlay {
 
   /** Frees what lies behind the end of the file, as recorded and as it is. */
   #cut(content: Content, recorded: number): void {
-    if (content.fd === undefined) return;
+    // What is being written makes it dirty: it is cut another time.
+    if (content.fd === undefined || content.beingWritten > 0) return;
     const end = Math.max(recorded, content.size);
     if (fs.fstatSync(content.fd).size > end) fs.ftruncateSync(content.fd, end);
   }
@@ -271,9 +300,34 @@ export class Overlay {
     this.#removeFile(ino);
   }
 
+  /** Not before its inode has gone from the disk: after a power loss a file that was replaced may have its name back. */
   #removeFile(ino: number): void {
+    this.#leaving.add(ino);
+    this.#removal ??= this.#removeLeaving();
+  }
+
+  async #removeLeaving(): Promise<void> {
+    while (this.#leaving.size > 0) {
+      const deleted = [...this.#leaving];
+      try {
+        await this.#db.sync();
+      } catch (error) {
+        this.#logger.warn(`overlay files that are not needed cannot be deleted yet: ${messageOf(error)}`);
+        break;
+      }
+      for (const ino of deleted) {
+        if (!this.#leaving.delete(ino)) continue;
+        const removal = this.#remove(ino).finally(() => this.#removing.delete(ino));
+        this.#removing.set(ino, removal);
+        await removal;
+      }
+    }
+    this.#removal = undefined;
+  }
+
+  async #remove(ino: number): Promise<void> {
     try {
-      this.files.remove(ino);
+      await this.files.remove(ino);
       this.#db.postpone(del(garbageKey(ino)));
     } catch (error) {
       this.#logger.warn(`an overlay file that is not needed could not be deleted: ${messageOf(error)}`);
@@ -289,19 +343,32 @@ export class Overlay {
 
   /** An overlay file that a server noted as garbage and did not get to delete. */
   collect(ino: number): void {
-    // The inode is a whiteout that came back and was written to: the note is old.
-    if (this.#db.get(overlayKey(ino)) === undefined) this.freed(ino);
-    else this.#db.postpone(del(garbageKey(ino)));
+    // A whiteout that came back, and is or was written to: the note is old.
+    if (this.#db.get(overlayKey(ino)) !== undefined) this.#db.postpone(del(garbageKey(ino)));
+    else if (this.#contents.get(ino)?.fd === undefined) this.#removeFile(ino);
   }
 
-  async #replay(record: JournalRecord): Promise<void> {
+  /** Undefined where it needed not wait: of many records, almost all. */
+  #replay(record: JournalRecord): Promise<void> | undefined {
+    const known = this.#contents.get(record.ino);
+    if (known?.overlaid === true) return this.#apply(known, record);
     const inode = this.#tree.inode(record.ino);
     // Gone since, or the server died before it had an overlay.
-    if (inode?.type !== 'file' || inode.content !== 'overlaid') return;
-    const content = this.#contents.get(record.ino) ?? (await this.#load(record.ino));
+    if (inode?.type !== 'file' || inode.content !== 'overlaid') return undefined;
+    return this.#load(record.ino).then((content) => this.#apply(content, record));
+  }
+
+  #apply(content: Content, record: JournalRecord): undefined {
+    if (record.kind === 'begin') {
+      content.begun();
+      this.markDirty(content);
+      return;
+    }
     if (record.kind === 'write') content.written(record.offset, record.end);
     else content.truncated(record.size);
-    this.touch(content, record.time);
+    // What was set since, as utimens(2) does, is recorded with a later ctime.
+    if (isLater(record.time, content.ctime)) this.touch(content, record.time);
+    else this.markDirty(content);
   }
 
   /**
@@ -313,14 +380,9 @@ export class Overlay {
     for await (const page of this.#db.pages(OVERLAYS)) for (const [key] of page) expected.add(lastNumber(key));
     for (const shard of this.files.list()) {
       if (stopped()) return;
-      for (const { path, ino } of shard) {
-        if (ino !== undefined && expected.delete(ino)) continue;
-        // Made since this began, or on its way out.
-        if (ino !== undefined && (this.#db.get(overlayKey(ino)) ?? this.#db.get(garbageKey(ino))) !== undefined)
-          continue;
-        if (ino !== undefined && this.#contents.has(ino)) continue;
-        this.#setAside(path, ino);
-      }
+      const strays = shard.filter(({ ino }) => ino === undefined || !expected.delete(ino));
+      // Not while one is being made: its file is there before its record.
+      if (strays.length > 0) await this.#db.exclusive(async () => this.#checkStrays(strays));
       await new Promise(setImmediate);
     }
     for (const ino of expected) {
@@ -329,6 +391,15 @@ export class Overlay {
         path: this.files.path(ino),
         what: 'an overlay file is missing: what was written to its file is lost',
       });
+    }
+  }
+
+  #checkStrays(strays: readonly OverlayFilePlace[]): void {
+    for (const { path, ino } of strays) {
+      // Made since this began, or on its way out.
+      if (ino !== undefined && (this.#db.get(overlayKey(ino)) ?? this.#db.get(garbageKey(ino))) !== undefined) continue;
+      if (ino !== undefined && this.#contents.has(ino)) continue;
+      this.#setAside(path, ino);
     }
   }
 
@@ -353,7 +424,10 @@ export class Overlay {
 
   /** Records everything. Contents that are open still can be read. Throws what the disk says. */
   async close(): Promise<void> {
+    // One that is under way does not know of what came since it began.
+    await this.#checkpointing?.catch(() => {});
     await this.checkpointAll();
+    await this.#removal;
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#journal.close();

@@ -6,6 +6,12 @@ import { EntryPieces } from './entry-pieces.ts';
 import { ENTRIES, entryKey, pieceMapKey } from './key.ts';
 import type { Inode } from './record.ts';
 
+interface Unverifying {
+  readonly writes: readonly Write[];
+  /** To be called once they are committed. */
+  readonly recorded: () => void;
+}
+
 export class Pieces {
   readonly #db: Database;
   readonly #loaded = new Map<number, EntryPieces>();
@@ -50,16 +56,29 @@ export class Pieces {
     });
   }
 
-  /** The same for the whole of an inode that goes, as writes of the batch that takes it. */
-  async unverifying(inode: Inode, length: number): Promise<Write[]> {
-    if (inode.torrentOffset === undefined) return [];
-    const pieces = await this.of(inode.entry);
-    if (pieces === null) return [];
-    const range = [inode.torrentOffset, inode.torrentOffset + length] as const;
-    pieces.noteChange(...range);
-    if (!pieces.hasVerified(...range)) return [];
-    pieces.map = pieces.without(...range);
-    return this.recording(pieces, pieces.map);
+  /** The same for the whole of an inode that goes: writes of the batch that takes it, and what follows it. */
+  async unverifying(inode: Inode, length: number): Promise<Unverifying> {
+    const { torrentOffset: offset } = inode;
+    return await this.unverifyingAll(inode.entry, offset === undefined ? [] : [[offset, offset + length]]);
+  }
+
+  /** The same for ranges of the torrent that change with the batch: what is verified of them is taken back in it. */
+  async unverifyingAll(
+    entry: number,
+    ranges: readonly (readonly [offset: number, end: number])[],
+  ): Promise<Unverifying> {
+    const nothing = { writes: [], recorded() {} };
+    const pieces = ranges.length === 0 ? null : await this.of(entry);
+    if (pieces === null) return nothing;
+    for (const [offset, end] of ranges) pieces.noteChange(offset, end);
+    const map = pieces.withoutAll(ranges);
+    if (map.equals(pieces.map)) return nothing;
+    return {
+      writes: this.recording(pieces, map),
+      recorded() {
+        pieces.map = map;
+      },
+    };
   }
 
   /** The writes that record `map`; none where the entry has gone. */

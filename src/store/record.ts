@@ -44,6 +44,8 @@ export interface Inode {
   readonly baseEnd: number;
   /** Of a file of the torrent: where it begins among all bytes of the torrent. */
   readonly torrentOffset: number | undefined;
+  /** Of a file of the torrent: what it shows while nobody has written to it. */
+  readonly plannedMtime: Timestamp | undefined;
   /** Of directories: the one it is in; 0 where that is not known (a store of format 1). */
   readonly parent: number;
 }
@@ -196,6 +198,8 @@ export function encodeInode(inode: Inode): Buffer {
       .integer(CONTENTS.indexOf(inode.content))
       .integer(inode.baseEnd)
       .integer(inode.torrentOffset === undefined ? 0 : inode.torrentOffset + 1);
+    const { plannedMtime } = inode;
+    if (plannedMtime !== undefined) out.double(plannedMtime.seconds).integer(plannedMtime.nanoseconds);
   } else if (inode.type === 'directory') out.integer(inode.parent);
   else out.integer(inode.rdev);
   return out.finish();
@@ -221,17 +225,26 @@ export function decodeInode(bytes: Buffer): Inode {
   if (type === 'directory') return { ...inode, parent: from.integer() };
   if (type !== 'file') return { ...inode, rdev: from.integer() };
   const [content, baseEnd, offset] = [oneOf(CONTENTS, from.integer()), from.integer(), from.integer()];
-  return { ...inode, content, baseEnd, torrentOffset: offset === 0 ? undefined : offset - 1 };
+  const plannedMtime = from.done ? undefined : time();
+  return { ...inode, content, baseEnd, torrentOffset: offset === 0 ? undefined : offset - 1, plannedMtime };
 }
 
-const NO_FILE = { content: 'mapped', baseEnd: 0, torrentOffset: undefined, parent: 0, rdev: 0 } as const;
+const NO_FILE = {
+  content: 'mapped',
+  baseEnd: 0,
+  torrentOffset: undefined,
+  plannedMtime: undefined,
+  parent: 0,
+  rdev: 0,
+} as const;
 
 /** Of `FORMAT_WITHOUT_OVERLAY`. */
 function decodePlanned(type: InodeType, from: Reader): Inode {
   const common = { mode: from.integer(), nlink: from.integer(), size: from.integer(), entry: from.integer() };
   const [atime, mtime, ctime] = [from.double(), from.double(), from.double()].map(fromMilliseconds);
   if (atime === undefined || mtime === undefined || ctime === undefined) throw damaged('an inode has no times');
-  return { type, ...common, atime, mtime, ctime, owner: undefined, ...NO_FILE, baseEnd: common.size };
+  const plannedMtime = type === 'file' ? mtime : undefined;
+  return { type, ...common, atime, mtime, ctime, owner: undefined, ...NO_FILE, baseEnd: common.size, plannedMtime };
 }
 
 /** What a planned or new inode has, before what differs. */
@@ -247,6 +260,20 @@ export function encodeDirent(dirent: DirentRecord): Buffer {
 export function decodeDirent(bytes: Buffer): DirentRecord {
   const from = new Reader(bytes);
   return { type: oneOf(TYPES, from.integer()), ino: from.integer() };
+}
+
+/** Components below an entry's folder. */
+export function encodePath(path: readonly string[]): Buffer {
+  const out = new Writer();
+  for (const component of path) out.text(component);
+  return out.finish();
+}
+
+export function decodePath(bytes: Buffer): string[] {
+  const from = new Reader(bytes);
+  const path: string[] = [];
+  while (!from.done) path.push(from.text());
+  return path;
 }
 
 /** `ZEROS` and `GAP` are -1 and -2. */

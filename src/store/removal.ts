@@ -3,7 +3,7 @@
  * leaves is found by the intent. Folders go after what they hold, so that the rest can always be walked.
  */
 import { type Database, del, type Write } from './database.ts';
-import { direntKey, filesOf, lastNumber, orphanKey, usesOf } from './key.ts';
+import { aliasesOf, direntKey, filesOf, lastNumber, orphanKey, usesOf } from './key.ts';
 import type { Overlay } from './overlay.ts';
 import { decodeFile, type Inode } from './record.ts';
 import type { Sources } from './sources.ts';
@@ -44,6 +44,10 @@ export class Removal {
         const writes: Write[] = page.map(([key]) => del(key));
         await this.#commit(writes, gone);
       });
+    }
+    for await (const page of this.#db.pages(aliasesOf(entry), SLICE)) {
+      if (this.#stopped()) return false;
+      await this.#db.exclusive(async () => await this.#db.commit(page.map(([key]) => del(key))));
     }
     for await (const page of this.#db.pages(usesOf(entry), SLICE)) {
       if (this.#stopped()) return false;

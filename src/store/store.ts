@@ -22,6 +22,8 @@ import { fromMilliseconds, type Timestamp } from '../posix/timestamp.ts';
 import { type Alias, addAliases } from './aliases.ts';
 import { Creation, type EntryPlan, newFolder } from './creation.ts';
 import { Database, del, put, type StoreLevel, type Write } from './database.ts';
+import { type Difference, Differences } from './differences.ts';
+import { Discard, type Discarded, type Quiet } from './discard.ts';
 import { type Entry, formatEntry, parseEntry, type StoredEntry } from './entry.ts';
 import type { Verification } from './entry-pieces.ts';
 import {
@@ -61,6 +63,7 @@ import {
   Writer,
 } from './record.ts';
 import { Removal } from './removal.ts';
+import { Selection } from './selection.ts';
 import { Sources } from './sources.ts';
 import { type NamedDirent, ROOT, Tree } from './tree.ts';
 
@@ -69,8 +72,8 @@ export interface StoredFile {
   readonly index: number;
   /** Components below the entry's folder: the torrent's name first. */
   readonly path: readonly string[];
-  /** `replaced`: it was deleted, and a file that a client made has its name now. */
-  readonly state: 'present' | 'deleted' | 'replaced';
+  /** `replaced`: it was deleted, and a file that a client made has its name now. `moved`: it has another name. */
+  readonly state: 'present' | 'moved' | 'deleted' | 'replaced';
   readonly ino: number;
   /** Bytes, as the torrent has it. */
   readonly length: number;
@@ -105,6 +108,8 @@ export class Store {
   /** Resolves when what an earlier crash left has been deleted. Never rejects. */
   recovered: Promise<void> = Promise.resolve();
 
+  readonly #differences: Differences;
+
   /** What clients do to names. */
   readonly names: Namespace;
   readonly overlay: Overlay;
@@ -122,6 +127,7 @@ export class Store {
     this.overlay = overlay;
     this.pieces = new Pieces(db);
     this.names = new Namespace(db, tree, overlay, this.pieces);
+    this.#differences = new Differences(db, tree, overlay);
   }
 
   /**
@@ -160,7 +166,10 @@ export class Store {
       const root = format === undefined ? [tree.writing(ROOT, newFolder(overlay.now(), 0, ROOT))] : [];
       await db.commit([put(VERSION_KEY, new Writer().integer(FORMAT).finish()), ...root]);
     }
-    store.recovered = store.#recover();
+    // Before anything is served: what loses its last name from now on is open.
+    const orphans: number[] = [];
+    for await (const page of db.pages(ORPHANS)) orphans.push(...page.map(([key]) => lastNumber(key)));
+    store.recovered = store.#recover(orphans);
     return store;
   }
 
@@ -274,7 +283,7 @@ export class Store {
     const aliases = names.flatMap((path, index): Alias[] => {
       if (path === undefined) return [];
       const bytes = this.#db.get(fileKey(entry.id, index));
-      if (bytes !== undefined) return [{ path, ino: decodeFile(bytes).ino }];
+      if (bytes !== undefined) return [{ path, index, ino: decodeFile(bytes).ino }];
       throw new AutotorrentError('CLIENT', `the client names file ${index}, which the torrent does not have`);
     });
     await addAliases(this.#db, this.#tree, entry.ino, entry.id, aliases, this.overlay.now());
@@ -303,8 +312,25 @@ export class Store {
 
   /** What `verificationEnded` needs, from before the entry's files were listed. Throws AutotorrentError('NOT_FOUND'). */
   async verificationBegun(infoHash: string): Promise<number> {
-    const pieces = await this.pieces.of(this.#mustHave(infoHash).id);
+    const entry = this.#mustHave(infoHash);
+    const pieces = await this.pieces.of(entry.id);
+    await this.#adoptReplacements(entry);
     return pieces?.sequence ?? 0;
+  }
+
+  /** What was verified of a file that has the place of a deleted one is to be taken back when it is written to. */
+  async #adoptReplacements(entry: StoredEntry): Promise<void> {
+    for await (const page of this.#db.pages(filesOf(entry.id))) {
+      for (const [, value] of page) {
+        const { ino, path } = decodeFile(value);
+        const torrentOffset = this.inode(ino)?.torrentOffset;
+        if (torrentOffset === undefined || this.inode(ino)?.nlink !== 0) continue;
+        const there = this.#resolve(entry.ino, path);
+        const inode = there === undefined ? undefined : this.inode(there);
+        if (there === undefined || inode?.content !== 'plain' || inode.torrentOffset === torrentOffset) continue;
+        await this.names.update(there, (inode) => ({ ...inode, torrentOffset }));
+      }
+    }
   }
 
   /** Records which pieces agreed and which did not; what changed since `since` stays as it is. */
@@ -352,11 +378,12 @@ export class Store {
         torrentOffset: file.torrentOffset,
         ...(inode.content === 'plain' ? { mtime: fromMilliseconds(source.mtimeMs) } : {}),
       };
+      const adopted = { ...mapped, plannedMtime: mapped.mtime };
       const pooledBytes = (entry.pooledBytes ?? 0) + gapBytes(file.base);
       await this.#db.commit([
         ...(await this.overlay.deleting(ino, inode)),
         ...(old === undefined || old.nlink > 0 ? [] : this.#tree.deleting(planned.ino, old)),
-        this.#tree.writing(ino, mapped),
+        this.#tree.writing(ino, adopted),
         put(extentsKey(ino), encodeExtents(extents)),
         put(key, encodeFile({ ...planned, ino, status: 'mapped', mode: 'downloaded' })),
         put(entryKey(infoHash), formatEntry({ ...entry, pooledBytes })),
@@ -364,6 +391,34 @@ export class Store {
       this.#tree.forget([ino, planned.ino]);
     });
     this.overlay.becameMapped(file.ino, ExtentMap.single(file.length, id));
+  }
+
+  /** How an entry differs from what was planned. Throws AutotorrentError('NOT_FOUND'). */
+  differences(infoHash: string): AsyncIterable<Difference> {
+    const entry = this.#mustHave(infoHash);
+    return entry.kind === 'external' ? nothing() : this.#differences.of(entry);
+  }
+
+  /** The ranges written over a file, in pages. */
+  writtenRanges(ino: number): AsyncIterable<readonly (readonly [offset: number, end: number])[]> {
+    return this.#differences.ranges(ino);
+  }
+
+  /**
+   * Makes an entry, or what of it is `selected` (paths below its folder: of files, as the torrent has them or as they are
+   * named now, and of folders), as planned again. Throws AutotorrentError('NOT_FOUND') for a path at which nothing
+   * differs, ('CONFLICT') where a file is open.
+   */
+  async discard(infoHash: string, selected: readonly string[] | undefined, quiet: Quiet): Promise<Discarded> {
+    const entry = this.#mustHave(infoHash);
+    const selection = selected === undefined ? undefined : new Selection(selected);
+    const differences: Difference[] = [];
+    for await (const difference of this.differences(infoHash)) {
+      if (selection?.takes(difference) !== false) differences.push(difference);
+    }
+    selection?.refuseUnused();
+    const parts = { db: this.#db, tree: this.#tree, overlay: this.overlay, pieces: this.pieces };
+    return await new Discard(parts, entry, quiet, () => this.#treeVersion++).run(differences);
   }
 
   async *entries(): AsyncGenerator<Entry, void, undefined> {
@@ -413,9 +468,10 @@ export class Store {
     const planned = this.inode(record.ino);
     if (planned === undefined) return undefined;
     const deleted = planned.nlink === 0;
-    const there = deleted ? this.#resolve(entry.ino, record.path) : record.ino;
+    const there = this.#resolve(entry.ino, record.path);
     const replaced = deleted && there !== undefined && this.inode(there)?.content === 'plain';
     const ino = replaced ? there : record.ino;
+    const present = there === record.ino ? 'present' : 'moved';
     const base = planned.type === 'file' && planned.content !== 'plain' ? [...this.#tree.extents(record.ino)] : [];
     const last = base.at(-1);
     const extents = deleted && !replaced ? [] : await this.#extentsNow(ino);
@@ -427,7 +483,7 @@ export class Store {
       path: record.path,
       status: record.status,
       mode: record.mode,
-      state: replaced ? 'replaced' : deleted ? 'deleted' : 'present',
+      state: replaced ? 'replaced' : deleted ? 'deleted' : present,
       length: planned.content === 'plain' ? planned.size : last === undefined ? 0 : last.offset + last.length,
       torrentOffset: planned.torrentOffset,
       mtime: this.inode(ino)?.mtime ?? planned.mtime,
@@ -445,7 +501,7 @@ export class Store {
     const inode = this.inode(ino);
     if (inode?.type !== 'file') return [];
     if (inode.content === 'plain') {
-      const { size } = this.overlay.files.stat(ino);
+      const size = this.overlay.files.sizeOf(ino);
       return size === 0 ? [] : [{ offset: 0, length: size, source: OVERLAY, sourceOffset: 0 }];
     }
     const content = await this.overlay.acquire(ino);
@@ -529,7 +585,7 @@ export class Store {
     if (done) await this.#db.exclusive(async () => await this.#db.commit([del(intentKey(id))]));
   }
 
-  async #recover(): Promise<void> {
+  async #recover(orphans: readonly number[]): Promise<void> {
     try {
       for await (const page of this.#db.pages(INTENTS)) {
         for (const [key, value] of page) {
@@ -539,9 +595,7 @@ export class Store {
         }
       }
       const nobody: Uses = { isOpen: () => false, doom() {} };
-      for await (const page of this.#db.pages(ORPHANS)) {
-        for (const [key] of page) if (!this.#closing) await this.names.lastClose(lastNumber(key), nobody);
-      }
+      for (const ino of orphans) if (!this.#closing) await this.names.lastClose(ino, nobody);
       for await (const page of this.#db.pages(GARBAGE)) for (const [key] of page) this.overlay.collect(lastNumber(key));
       await this.#sources.releaseUnused();
       await this.overlay.check(() => this.#closing);
@@ -550,6 +604,8 @@ export class Store {
     }
   }
 }
+
+async function* nothing(): AsyncGenerator<never, void, undefined> {}
 
 /** Bytes of a file that nobody supplies. */
 export function gapBytes(extents: readonly Extent[]): number {

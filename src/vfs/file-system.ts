@@ -13,12 +13,12 @@
 import { close, constants, fsync, lstat, statfs, utimesSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { PosixError } from '../errors.ts';
-import type { ExtentMap } from '../extent/extent-map.ts';
 import type { Logger } from '../logger.ts';
 import type { Libc } from '../posix/libc.ts';
 import { later, type Timestamp } from '../posix/timestamp.ts';
 import type { Content } from '../store/content.ts';
 import { put } from '../store/database.ts';
+import type { Quiet } from '../store/discard.ts';
 import { overlayKey } from '../store/key.ts';
 import { notThere, type Uses } from '../store/namespace.ts';
 import type { Pooling } from '../store/pool-files.ts';
@@ -103,6 +103,10 @@ export class FileSystem implements Operations {
   readonly #handles = new Map<number, Handle>();
   /** Inodes whose deletion is being recorded. */
   readonly #doomed = new Set<number>();
+  /** How many calls wait for what they need to open an inode. */
+  readonly #opening = new Map<number, number>();
+  /** Inodes that are being changed by other ways than through the mount: who opens one waits for that. */
+  readonly #held = new Map<number, Promise<void>>();
   #lastHandle = 0;
   #statfs: { readonly at: number; readonly stats: Promise<FileSystemStats> } | undefined;
   readonly #count = { opens: 0, reads: 0, bytesRead: 0, writes: 0, bytesWritten: 0, errors: 0 };
@@ -187,7 +191,7 @@ export class FileSystem implements Operations {
     const now = this.#store.overlay.now();
     const times = { atime: atime === 'now' ? now : atime, mtime: mtime === 'now' ? now : mtime };
     const { content } = this.#inode(ino);
-    await this.#store.names.update(ino, (inode) => {
+    const change = (inode: Inode): Inode => {
       const owner = inode.owner ?? this.#options.owner;
       const exact = mode !== undefined || uid !== undefined || gid !== undefined;
       const shown = inode.owner === undefined ? inode.mode & ~this.#options.umask : inode.mode;
@@ -198,13 +202,15 @@ export class FileSystem implements Operations {
         mtime: times.mtime ?? inode.mtime,
         ctime: now,
       };
+    };
+    await this.#store.names.update(ino, change, () => {
+      const open = this.#store.overlay.inUse(ino);
+      if (open === undefined) return;
+      open.mtime = times.mtime ?? open.mtime;
+      open.ctime = now;
     });
     const { type } = this.#inode(ino);
     if (type === 'file' && content === 'plain') this.#setPlainTimes(ino, times.atime, times.mtime);
-    const open = this.#store.overlay.inUse(ino);
-    if (open === undefined) return;
-    open.mtime = times.mtime ?? open.mtime;
-    open.ctime = now;
   }
 
   #setPlainTimes(ino: number, atime: Timestamp | undefined, mtime: Timestamp | undefined): void {
@@ -284,7 +290,7 @@ export class FileSystem implements Operations {
       return file;
     } catch (error) {
       if (made.fd !== undefined) close(made.fd);
-      if (made.ino !== undefined) files.remove(made.ino);
+      if (made.ino !== undefined) await files.remove(made.ino).catch(() => {});
       throw this.#counted(error);
     }
   }
@@ -346,7 +352,7 @@ export class FileSystem implements Operations {
     const doomed: number[] = [];
     try {
       await work({
-        isOpen: (ino) => this.#files.has(ino),
+        isOpen: (ino) => this.#isOpen(ino),
         doom: (ino) => {
           doomed.push(ino);
           this.#doomed.add(ino);
@@ -364,7 +370,7 @@ export class FileSystem implements Operations {
     this.#count.opens++;
     const file = this.#use(ino);
     if ((flags & constants.O_TRUNC) !== 0 || file instanceof Promise) return this.#openWaiting(file, flags);
-    const sources = content === 'plain' ? undefined : firstSources(file.content?.extents);
+    const sources = content === 'plain' ? undefined : firstSources(file.content);
     return sources === undefined || sources.size === 0
       ? this.#register(file, flags)
       : this.#openChecked(file, sources, flags);
@@ -380,7 +386,7 @@ export class FileSystem implements Operations {
         throw this.#counted(error);
       }
     }
-    return await this.#openChecked(file, firstSources(file.content?.extents), flags);
+    return await this.#openChecked(file, firstSources(file.content), flags);
   }
 
   async #openChecked(file: OpenFile, sources: ReadonlySet<number>, flags: number): Promise<number> {
@@ -401,8 +407,32 @@ export class FileSystem implements Operations {
     return this.#lastHandle;
   }
 
+  /** Also when somebody is about to have it open. */
+  #isOpen(ino: number): boolean {
+    return this.#files.has(ino) || this.#opening.has(ino);
+  }
+
+  /** For what changes files from the side (`overlay discard`). */
+  readonly quiet: Quiet = {
+    isOpen: (ino) => this.#isOpen(ino),
+    hold: (inodes) => {
+      let release = (): void => {};
+      const released = new Promise<void>((resolve) => {
+        release = resolve;
+      });
+      for (const ino of inodes) this.#held.set(ino, released);
+      return () => {
+        for (const ino of inodes) if (this.#held.get(ino) === released) this.#held.delete(ino);
+        release();
+      };
+    },
+    changed: (entry) => this.#options.onChange?.(entry),
+  };
+
   /** The open file of an inode, with one user more. @throws ENOENT, EIO */
   #use(ino: number): MaybePromise<OpenFile> {
+    const held = this.#held.get(ino);
+    if (held !== undefined) return held.then(() => this.#use(ino));
     if (this.#doomed.has(ino)) throw new PosixError('ENOENT');
     const known = this.#files.get(ino);
     if (known !== undefined) {
@@ -420,8 +450,19 @@ export class FileSystem implements Operations {
     }
     const content = this.#store.overlay.acquire(ino);
     return content instanceof Promise
-      ? content.then((loaded) => this.#opened(new OpenFile(ino, loaded, undefined)))
+      ? this.#openLoaded(ino, content)
       : this.#opened(new OpenFile(ino, content, undefined));
+  }
+
+  async #openLoaded(ino: number, loading: Promise<Content>): Promise<OpenFile> {
+    this.#opening.set(ino, (this.#opening.get(ino) ?? 0) + 1);
+    try {
+      return this.#opened(new OpenFile(ino, await loading, undefined));
+    } finally {
+      const others = (this.#opening.get(ino) ?? 1) - 1;
+      if (others === 0) this.#opening.delete(ino);
+      else this.#opening.set(ino, others);
+    }
   }
 
   #opened(file: OpenFile): OpenFile {
@@ -432,15 +473,26 @@ export class FileSystem implements Operations {
       known.users++;
       return known;
     }
-    if (this.#store.inode(file.ino) === undefined) {
-      // Deleted while its blocks were being loaded.
-      if (file.content !== undefined) this.#store.overlay.release(file.content);
-      throw new PosixError('ENOENT');
+    const { content } = file;
+    try {
+      // Deleted while its blocks were being loaded; a whiteout still has an inode.
+      if ((this.#store.inode(file.ino)?.nlink ?? 0) === 0) throw new PosixError('ENOENT');
+      if (content?.overlaid === true) this.#overlayDescriptor(content);
+    } catch (error) {
+      this.#close(file);
+      throw this.#counted(error);
     }
-    if (file.content?.overlaid === true) this.#store.overlay.descriptor(file.content);
     file.users = 1;
     this.#files.set(file.ino, file);
     return file;
+  }
+
+  #overlayDescriptor(content: Content): void {
+    try {
+      this.#store.overlay.descriptor(content);
+    } catch (error) {
+      throw new PosixError('EIO', `the overlay file of inode ${content.ino} cannot be opened`, error);
+    }
   }
 
   async #using<T>(ino: number, work: (file: OpenFile) => Promise<T>): Promise<T> {
@@ -669,9 +721,10 @@ function isAllOverlay(file: Content | Attributes, length: number): boolean {
   );
 }
 
-function firstSources(extents: ExtentMap | undefined): ReadonlySet<number> {
+function firstSources(content: Content | undefined): ReadonlySet<number> {
   const sources = new Set<number>();
-  for (const { source } of extents ?? []) {
+  for (const { source, offset } of content?.extents ?? []) {
+    if (offset >= (content?.baseEnd ?? 0)) break;
     if (source >= 0) sources.add(source);
     if (sources.size === CHECKED_AT_OPEN) break;
   }

@@ -36,6 +36,8 @@ export class OverlayDisk {
 
   /** Throws PosixError('ENOSPC') where `bytes` more would leave too little for the store. */
   reserve(bytes: number): void {
+    // Into what is stored already: there is room for that on a full disk, too.
+    if (bytes === 0) return;
     const now = performance.now();
     if (bytes > this.#room || now - this.#lookedAt > LOOK_MS) {
       const { bavail, blocks, bsize } = fs.statfsSync(this.#folder);

@@ -34,10 +34,17 @@ export class Reading {
   readAtOnce(file: OpenFile, extents: readonly Extent[], buffer: Buffer): number {
     const now = performance.now();
     let done = 0;
-    for (const extent of extents) {
-      const got = this.#extentAtOnce(file, extent, buffer, done, now);
-      done += got;
-      if (got < extent.length) break;
+    /** Up to here in the file the base is in the buffer already: it was read together with what lies before. */
+    let baseEnd = 0;
+    for (const [i, extent] of extents.entries()) {
+      const { source, offset, length } = extent;
+      if (source < 0 || offset + length > baseEnd) {
+        const span = source < 0 ? length : baseSpan(extents, i);
+        const got = this.#extentAtOnce(file, { ...extent, length: span }, buffer, done, now);
+        if (got < length) return done + got;
+        if (source >= 0 && got === span) baseEnd = offset + span;
+      }
+      done += length;
     }
     return done;
   }
@@ -143,6 +150,21 @@ export class Reading {
     for (const source of file.bound.values()) this.#sources.release(source);
     file.bound.clear();
   }
+}
+
+/** Where a few written blocks lie in the base, it is read with one call, and they over it. */
+const WRITTEN_WITHIN = 16_384;
+
+/** Bytes of the base from the extent at `index` on that lie in its source one behind the other. */
+function baseSpan(extents: readonly Extent[], index: number): number {
+  const first = extents[index]!;
+  let end = first.offset + first.length;
+  for (const { source, offset, length, sourceOffset } of extents.slice(index + 1)) {
+    if (source === OVERLAY && length <= WRITTEN_WITHIN) continue;
+    if (source !== first.source || sourceOffset - offset !== first.sourceOffset - first.offset) break;
+    end = offset + length;
+  }
+  return end - first.offset;
 }
 
 /** Undefined when all of it was read, else why not. */

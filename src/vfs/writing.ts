@@ -5,15 +5,19 @@
  * before it is acknowledged; a verified piece is taken back before a byte of it changes.
  */
 import fs from 'node:fs';
+import { promisify } from 'node:util';
 import { PosixError, posixErrorOf } from '../errors.ts';
 import { GAP } from '../extent/extent.ts';
 import type { Content } from '../store/content.ts';
+import type { Inode } from '../store/record.ts';
 import type { Store } from '../store/store.ts';
 import { BLOCK_BYTES } from '../store/written-blocks.ts';
 import type { OpenFile } from './open-file.ts';
 import type { MaybePromise } from './operations.ts';
 import type { OverlayDisk } from './overlay-disk.ts';
 import type { Reading } from './reading.ts';
+
+const ftruncateAsync = promisify(fs.ftruncate);
 
 /** Of any file: what the journal's records hold is twice that. */
 export const LARGEST_FILE = 2 ** 47;
@@ -25,6 +29,7 @@ interface Run {
 }
 
 const ZEROS = Buffer.alloc(BLOCK_BYTES);
+const NOTHING = Buffer.alloc(0);
 
 export class Writing {
   readonly #store: Store;
@@ -33,7 +38,7 @@ export class Writing {
   /** Told of each entry whose bytes change. */
   readonly #onChange: (entry: number) => void;
   /** What a block holds before a write; for the length of one call. */
-  #scratch = Buffer.alloc(0);
+  #scratch = NOTHING;
 
   constructor(store: Store, reading: Reading, disk: OverlayDisk, onChange: (entry: number) => void) {
     this.#store = store;
@@ -56,31 +61,38 @@ export class Writing {
 
   #writePlain(file: OpenFile, fd: number, buffer: Buffer, position: number): MaybePromise<number> {
     const inode = this.#store.inode(file.ino);
-    if (inode?.torrentOffset !== undefined) return this.#writeAdopted(file, fd, buffer, position, inode.torrentOffset);
+    if (inode?.torrentOffset !== undefined) return this.#writeAdopted(inode, fd, buffer, position);
     return this.#storePlain(fd, buffer, position);
   }
 
-  /** Into a plain file. */
   #storePlain(fd: number, buffer: Buffer, position: number): MaybePromise<number> {
     this.#disk.reserve(buffer.length);
     const writing = this.#disk.write(fd, buffer, position);
     return writing === undefined ? buffer.length : writing.then(() => buffer.length);
   }
 
-  /** A plain file that has the place of a torrent's file: what is verified of it must not change unseen. */
-  async #writeAdopted(file: OpenFile, fd: number, buffer: Buffer, position: number, offset: number): Promise<number> {
-    const inode = this.#store.inode(file.ino);
-    const pieces = inode === undefined ? null : await this.#store.pieces.of(inode.entry);
-    const [from, to] = [offset + position, offset + position + buffer.length];
-    if (pieces?.hasVerified(from, to) === true) {
-      const old = Buffer.alloc(buffer.length);
-      const there = await this.#reading.readPlain(fd, old, position);
-      if (there === buffer.length && old.equals(buffer)) return buffer.length;
-      await this.#store.pieces.unverify(pieces, from, to);
+  async #writeAdopted(inode: Inode, fd: number, buffer: Buffer, position: number): Promise<number> {
+    const there = Buffer.alloc(buffer.length);
+    const bytes = await this.#reading.readPlain(fd, there, position);
+    if (bytes === buffer.length && there.equals(buffer)) return bytes;
+    return await this.#changingAdopted(inode, position, position + buffer.length, () =>
+      this.#storePlain(fd, buffer, position),
+    );
+  }
+
+  /** Of a plain file that has the place of a torrent's file: what is verified of it must not change unseen. */
+  async #changingAdopted<T>(inode: Inode, from: number, to: number, work: () => MaybePromise<T>): Promise<T> {
+    const { entry, torrentOffset = 0 } = inode;
+    const pieces = await this.#store.pieces.of(entry);
+    if (pieces === null) return await work();
+    const changed = pieces.changing(torrentOffset + from, torrentOffset + to);
+    try {
+      await this.#store.pieces.unverify(pieces, torrentOffset + from, torrentOffset + to);
+      return await work();
+    } finally {
+      changed();
+      this.#onChange(entry);
     }
-    pieces?.noteChange(from, to);
-    if (inode !== undefined) this.#onChange(inode.entry);
-    return await this.#storePlain(fd, buffer, position);
   }
 
   #write(file: OpenFile, content: Content, buffer: Buffer, position: number): MaybePromise<number> {
@@ -143,30 +155,44 @@ export class Writing {
   }
 
   async #prepareAndApply(content: Content, runs: readonly Run[], position: number, end: number): Promise<number> {
-    await this.#prepare(content, position, end);
-    return await this.#apply(content, runs, position, end);
+    return await this.#changing(content, position, end, async () => {
+      await this.#prepare(content, position, end);
+      return await this.#apply(content, runs, position, end);
+    });
+  }
+
+  /** Runs a change of `[position, end)` that has to wait: what is verified of it meanwhile does not count. */
+  async #changing<T>(content: Content, position: number, end: number, work: () => MaybePromise<T>): Promise<T> {
+    await this.#lookUpPieces(content);
+    const changed = content.pieces?.changing(...inTorrent(content, position, end));
+    try {
+      return await work();
+    } finally {
+      changed?.();
+      if (changed !== undefined) this.#onChange(content.entry);
+    }
   }
 
   /** Before bytes of `[position, end)` change for the first time. */
   async #prepare(content: Content, position: number, end: number): Promise<void> {
-    await this.#lookUpPieces(content);
-    const { pieces, torrentOffset } = content;
-    if (pieces !== null && pieces !== undefined && torrentOffset !== undefined) {
-      await this.#store.pieces.unverify(pieces, torrentOffset + position, torrentOffset + end);
-    }
+    const { pieces } = content;
+    if (pieces != null) await this.#store.pieces.unverify(pieces, ...inTorrent(content, position, end));
     if (!content.overlaid) await this.#store.overlay.begin(content);
   }
 
   #apply(content: Content, runs: readonly Run[], position: number, end: number): MaybePromise<number> {
     const fd = this.#store.overlay.descriptor(content);
     this.#disk.reserve(runs.reduce((sum, run) => sum + (isStored(content, run) ? 0 : run.bytes.length), 0));
-    this.#zeroTail(content, fd, position);
-    for (const [i, run] of runs.entries()) {
-      const written = this.#disk.write(fd, run.bytes, run.from);
-      if (written !== undefined) return this.#applyWaiting(content, fd, runs.slice(i), written, [position, end]);
-      this.#record(content, run);
+    try {
+      zeroTail(content, fd, position);
+      for (const [i, run] of runs.entries()) {
+        const written = this.#disk.write(fd, run.bytes, run.from);
+        if (written !== undefined) return this.#applyWaiting(content, fd, runs.slice(i), written, [position, end]);
+        this.#record(content, run);
+      }
+    } finally {
+      this.#noteChange(content, position, end);
     }
-    this.#noteChange(content, position, end);
     return end - position;
   }
 
@@ -177,12 +203,20 @@ export class Writing {
     first: Promise<void>,
     [position, end]: readonly [number, number],
   ): Promise<number> {
-    for (const [i, run] of runs.entries()) {
-      await (i === 0 ? first : this.#disk.write(fd, run.bytes, run.from));
-      this.#record(content, run);
-    }
-    this.#noteChange(content, position, end);
-    return end - position;
+    // It may be what the runs are made of, and is not for others while a thread reads it.
+    this.#scratch = NOTHING;
+    return await this.#changing(content, position, end, async () => {
+      content.beingWritten++;
+      try {
+        for (const [i, run] of runs.entries()) {
+          await (i === 0 ? first : this.#disk.write(fd, run.bytes, run.from));
+          this.#record(content, run);
+        }
+      } finally {
+        content.beingWritten--;
+      }
+      return end - position;
+    });
   }
 
   #record(content: Content, { from, bytes }: Run): void {
@@ -193,19 +227,10 @@ export class Writing {
   }
 
   #noteChange(content: Content, position: number, end: number): void {
-    const { pieces, torrentOffset } = content;
-    if (pieces === null || pieces === undefined || torrentOffset === undefined) return;
-    pieces.noteChange(torrentOffset + position, torrentOffset + end);
+    const { pieces } = content;
+    if (pieces == null) return;
+    pieces.noteChange(...inTorrent(content, position, end));
     this.#onChange(content.entry);
-  }
-
-  /** The file is about to reach `end`: what its last block holds behind its end until now means nothing. */
-  #zeroTail(content: Content, fd: number, end: number): void {
-    const { size } = content;
-    const block = Math.floor(size / BLOCK_BYTES);
-    const until = Math.min(end, (block + 1) * BLOCK_BYTES);
-    if (until <= size || !content.blocks.has(block)) return;
-    fs.writeSync(fd, ZEROS, 0, until - size, size);
   }
 
   /** @throws EFBIG, ENOSPC, EIO */
@@ -221,26 +246,20 @@ export class Writing {
 
   async #truncate(content: Content, size: number): Promise<void> {
     const [from, to] = [Math.min(size, content.size), Math.max(size, content.size)];
-    await this.#prepare(content, from, to);
-    this.#zeroTail(content, this.#store.overlay.descriptor(content), size);
-    this.#store.overlay.recordTruncate(content, size, this.#store.overlay.now());
-    this.#noteChange(content, from, to);
+    await this.#changing(content, from, to, async () => {
+      await this.#prepare(content, from, to);
+      zeroTail(content, this.#store.overlay.descriptor(content), size);
+      this.#store.overlay.recordTruncate(content, size, this.#store.overlay.now());
+    });
   }
 
   async #truncatePlain(file: OpenFile, fd: number, size: number): Promise<void> {
+    // By a thread: to free a large file takes its time.
+    const work = async (): Promise<void> => await ftruncateAsync(fd, size);
     const inode = this.#store.inode(file.ino);
+    if (inode?.torrentOffset === undefined) return await work();
     const before = fs.fstatSync(fd).size;
-    if (inode?.torrentOffset !== undefined && size !== before) {
-      const pieces = await this.#store.pieces.of(inode.entry);
-      const range = [
-        inode.torrentOffset + Math.min(size, before),
-        inode.torrentOffset + Math.max(size, before),
-      ] as const;
-      if (pieces !== null) await this.#store.pieces.unverify(pieces, ...range);
-      pieces?.noteChange(...range);
-      this.#onChange(inode.entry);
-    }
-    fs.ftruncateSync(fd, size);
+    return await this.#changingAdopted(inode, Math.min(size, before), Math.max(size, before), work);
   }
 
   /** Makes `[offset, offset + length)` zeros, as far as the file goes. @throws ENOSPC, EIO */
@@ -257,9 +276,23 @@ export function asPosix(error: unknown): unknown {
   return posixErrorOf(error) ?? error;
 }
 
-function hasVerified({ pieces, torrentOffset }: Content, position: number, end: number): boolean {
-  if (pieces === null || pieces === undefined || torrentOffset === undefined) return false;
-  return pieces.hasVerified(torrentOffset + position, torrentOffset + end);
+/** The file is about to reach `end`: what its last block holds behind its end until now means nothing. */
+function zeroTail(content: Content, fd: number, end: number): void {
+  const { size } = content;
+  const block = Math.floor(size / BLOCK_BYTES);
+  const until = Math.min(end, (block + 1) * BLOCK_BYTES);
+  if (until <= size || !content.blocks.has(block)) return;
+  for (let at = size; at < until; ) at += fs.writeSync(fd, ZEROS, 0, until - at, at);
+}
+
+/** What the torrent has of `[position, end)` of a file, among all of its bytes: what lies behind its end is nobody's. */
+function inTorrent(content: Content, position: number, end: number): [offset: number, end: number] {
+  const { torrentOffset = 0, extents } = content;
+  return [torrentOffset + Math.min(position, extents.length), torrentOffset + Math.min(end, extents.length)];
+}
+
+function hasVerified(content: Content, position: number, end: number): boolean {
+  return content.pieces?.hasVerified(...inTorrent(content, position, end)) ?? false;
 }
 
 /** Its blocks are in the overlay file already. */

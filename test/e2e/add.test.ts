@@ -176,6 +176,37 @@ describe('add', () => {
     assert.deepEqual(await hashTree(join(folder, 'disk')), sources);
   });
 
+  it('leaves a torrent stopped that lacks something where the mount is read-only', async () => {
+    const client = await startTransmission({ address: '127.0.0.7' });
+    undo.push(() => client.stop());
+    await put('x/a.bin', data('a'));
+    const file = await torrent('t.torrent', {
+      name: 'T',
+      content: [
+        { path: ['a.bin'], data: data('a') },
+        { path: ['b.nfo'], data: data('b', 100) },
+      ],
+    });
+    autotorrent = await autotorrentIn({
+      folder,
+      disks: [join(folder, 'disk')],
+      client: ['client = transmission', `url = ${client.url}`],
+    });
+    await autotorrent.run('rebuild');
+    const server = await autotorrent.mount('--read-only');
+    undo.push(() => server.stop());
+    const { code, stdout } = await autotorrent.run('add', file);
+    assert.equal(code, 0, stdout);
+    assert.match(
+      stdout,
+      /successfully, stopped; 100 bytes missing, 4\.6 kB to download, which a read-only mount cannot/,
+    );
+    await waitUntil('it is stopped', async () => {
+      const [entry] = (await autotorrent.json('list')) as ListedEntry[];
+      return entry?.client_state === 'stopped';
+    });
+  });
+
   it('leaves a torrent stopped with --stopped, and never shows a client names it would not look for', async () => {
     const client = await startTransmission({ address: '127.0.0.6' });
     undo.push(() => client.stop());

@@ -10,7 +10,7 @@ import { promisify } from 'node:util';
 import { ControlClient } from '../../src/app/control/control-client.ts';
 import type { EntryMessage, StatusMessage } from '../../src/app/control/messages.ts';
 import { type Autotorrent, autotorrentIn } from '../harness/autotorrent.ts';
-import { waitUntil } from '../harness/daemon.ts';
+import { startDaemon, waitUntil } from '../harness/daemon.ts';
 import { makeTorrent } from '../harness/make-torrent.ts';
 
 const exec = promisify(execFile);
@@ -67,6 +67,26 @@ describe('the server', () => {
       assert.doesNotMatch(await readFile('/proc/mounts', 'utf8'), new RegExp(autotorrent.storePath));
     });
   }
+
+  it('loses nothing of what a program has changed through mmap when it is told to end, the file still open', async () => {
+    await mount();
+    const data = await film();
+    const shown = join(autotorrent.storePath, 'film', 'film.bin');
+    const program = `
+import mmap, sys, time
+file = open(sys.argv[1], 'r+b')
+memory = mmap.mmap(file.fileno(), 0)
+memory[50000:50009] = b'as mapped'
+print('written', flush=True)
+time.sleep(60)`;
+    const writer = await startDaemon('python3', ['-c', program, shown], { cwd: folder });
+    undo.push(() => writer.stop('SIGKILL'));
+    await waitUntil('written', async () => writer.output().includes('written'), { daemon: writer });
+    assert.equal((await autotorrent.run('unmount')).code, 0);
+    await mount();
+    data.write('as mapped', 50_000);
+    assert.deepEqual(await readFile(shown), data);
+  });
 
   it('refuses a second server of the same store, and names the first', async () => {
     const server = await mount();

@@ -2,7 +2,8 @@
  * Two real clients that exchange torrents without a tracker: the rTorrent among them is told where the other one is.
  *
  * Transmission 3.00 makes no outgoing connections to 127.x, and a tracker's answer is asked for only now and then; an
- * rTorrent calls who it is told to call (`add_peer`; not for private torrents) at once, whether it seeds or downloads.
+ * rTorrent calls who it is told to call (`add_peer`; not for private torrents) at once, whether it seeds or downloads. Once
+ * in ten minutes, that is, for a torrent and a peer: to have it call again earlier it must be started again.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { TorrentClient, TorrentState } from '../../src/clients/client.ts';
@@ -10,8 +11,8 @@ import { createClient } from '../../src/clients/create.ts';
 import { connectRtorrent } from '../../src/clients/rtorrent-rpc.ts';
 import { connectTransmission } from '../../src/clients/transmission-rpc.ts';
 import type { ClientDaemon } from './client-daemon.ts';
-import { startRtorrent } from './rtorrent.ts';
-import { startTransmission } from './transmission.ts';
+import { type RtorrentOptions, startRtorrent } from './rtorrent.ts';
+import { startTransmission, type TransmissionOptions } from './transmission.ts';
 
 export type ClientKind = 'rtorrent' | 'transmission';
 
@@ -21,29 +22,36 @@ export interface Member {
   readonly client: TorrentClient;
 }
 
+/** More lines for an rtorrent.rc, more of a settings.json: each kind takes what is for it. */
+export type MemberOptions = Pick<RtorrentOptions, 'rc'> & Pick<TransmissionOptions, 'settings'>;
+
 /** Two members need two addresses. */
-export async function startMember(kind: ClientKind, address: string): Promise<Member> {
-  const daemon = await (kind === 'rtorrent' ? startRtorrent : startTransmission)({ address });
+export async function startMember(kind: ClientKind, address: string, options: MemberOptions = {}): Promise<Member> {
+  const daemon = await (kind === 'rtorrent' ? startRtorrent : startTransmission)({ address, ...options });
   return { kind, daemon, client: createClient({ client: kind, url: daemon.url }) };
 }
 
-/** Transmission forgets a peer that it refused after this long; rTorrent needs less. */
 const CALL_EVERY_MS = 1000;
 
-/** Waits until `to` has everything of these torrents, which both have started. Fails after `limitMs`. */
+/**
+ * Waits until `to` has everything of these torrents, which both have started. Fails after `limitMs`; aborted, it leaves
+ * them to themselves.
+ */
 export async function exchange(
   from: Member,
   to: Member,
   infoHashes: readonly string[],
-  limitMs = 120_000,
+  limitMs: number,
+  signal?: AbortSignal,
 ): Promise<void> {
-  const [caller, called] = to.kind === 'rtorrent' ? [to, from] : [from, to];
+  const [caller, called] = from.kind === 'rtorrent' ? [from, to] : [to, from];
   if (caller.kind !== 'rtorrent') throw new Error('one of the two must be an rTorrent');
   const rpc = connectRtorrent(caller.daemon.url, {});
   const peer = `${called.daemon.address}:${called.daemon.peerPort}`;
   const end = performance.now() + limitMs;
   let last = Number.NEGATIVE_INFINITY;
   for (;;) {
+    if (signal?.aborted === true) return;
     const states = await to.client.list(infoHashes);
     const open = states.filter(({ activity, progress }) => !(activity === 'seeding' && progress === 1));
     if (states.length === infoHashes.length && open.length === 0) return;

@@ -159,7 +159,9 @@ export function compareTrees(
     // A name that lost its other one while a handle is open is counted by libfuse's hidden name, too.
     const isOrphan = !can(limits, 'orphanLinkCounts') && other.nlink === entry.nlink + 1 && entry.hash !== undefined;
     differences.push(...compareStats(entry, other, isOrphan).map((difference) => `${what}: ${difference}`));
-    if (entry.hash !== other.hash) differences.push(`${what}: its bytes differ (${other.read} could be read)`);
+    if (entry.hash !== other.hash) {
+      differences.push(`${what}: its bytes differ (${other.read ?? other.hash} could be read)`);
+    }
     if (entry.target !== other.target) differences.push(`${what}: leads to ${other.target}, not to ${entry.target}`);
     if (inodes.has(entry.ino) && inodes.get(entry.ino) !== other.ino) {
       differences.push(`${what}: is no other name of the file that it should be`);

@@ -38,20 +38,25 @@ export class FolderTarget implements Target {
   readonly #isReference: boolean;
   #received: Buffer[] = [];
   #waiting: Waiting | undefined;
+  /** One message at a time, also where an earlier one was not waited for. */
+  #turn: Promise<unknown> = Promise.resolve();
   #log = '';
+  #death: Error | undefined;
 
   /** The reference also tells whether what a write writes was there already. */
   constructor(name: string, options: { readonly isReference: boolean }) {
     this.name = name;
     this.#isReference = options.isReference;
     this.#child = spawn('python3', ['-u', WORKER], { stdio: ['pipe', 'pipe', 'pipe'] });
-    this.#ended = once(this.#child, 'exit');
+    this.#ended = once(this.#child, 'close');
     this.#child.stdout?.on('data', (chunk: Buffer) => this.#receive(chunk));
     this.#child.stderr?.on('data', (chunk: Buffer) => {
       this.#log += chunk.toString();
     });
-    this.#child.on('exit', (code, signal) => {
-      this.#waiting?.reject(new Error(`the worker of ${name} ended (${code ?? signal}): ${this.#log}`));
+    // When its standard error has been read, too.
+    this.#child.on('close', (code, signal) => {
+      this.#death = new Error(`the worker of ${name} ended (${code ?? signal}): ${this.#log}`);
+      this.#waiting?.reject(this.#death);
     });
     // A worker that died is told by its exit.
     this.#child.stdin?.on('error', () => {});
@@ -76,6 +81,13 @@ export class FolderTarget implements Target {
   }
 
   async #ask(message: object, data: Buffer = Buffer.alloc(0)): Promise<{ reply: Reply; bytes: Buffer }> {
+    const asking = this.#turn.then(async () => await this.#askNow(message, data));
+    this.#turn = asking.catch(() => {});
+    return await asking;
+  }
+
+  async #askNow(message: object, data: Buffer): Promise<{ reply: Reply; bytes: Buffer }> {
+    if (this.#death !== undefined) throw this.#death;
     const text = Buffer.from(JSON.stringify(message));
     const head = Buffer.alloc(8);
     head.writeUInt32LE(text.length, 0);

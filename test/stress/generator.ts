@@ -81,8 +81,16 @@ export class Generator {
     this.#dentries = this.#model.dentries();
     for (;;) {
       const operation = this.#attempt(this.#chooseName());
-      if (operation !== undefined) return operation;
+      if (operation !== undefined && !this.#isBeyond(operation)) return operation;
     }
+  }
+
+  /** It deletes a folder from which an open file was deleted, where that cannot be. */
+  #isBeyond(operation: Operation): boolean {
+    if (can(this.#limits, 'orphansOfGoneFolders')) return false;
+    const path = operation.do === 'rmdir' ? operation.path : operation.do === 'rename' ? operation.to : undefined;
+    const folder = path === undefined ? undefined : this.#model.at(path);
+    return folder !== undefined && this.#model.holdsOrphans(folder);
   }
 
   #chooseName(): OperationName {
@@ -228,13 +236,14 @@ export class Generator {
     const folder = this.#folder();
     switch (random.pick(['name', 'folder', 'below', 'long'])) {
       case 'folder':
-        return this.#below(folder, 'no such folder/a');
+        return this.#below(folder, `missing ${random.between(0, 1e9)}/a`);
       case 'below':
         return this.#below(this.#existing('file') ?? folder, 'below');
       case 'long':
         return this.#below(folder, random.pick(TOO_LONG));
       default:
-        return this.#below(folder, 'no such name');
+        // Where this makes something, it is of another name than all that is missing later.
+        return this.#below(folder, `missing ${random.between(0, 1e9)}`);
     }
   }
 

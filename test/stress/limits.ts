@@ -15,6 +15,10 @@ export type Ability =
   | 'negativeTimes'
   /** utimensat(2) with an mtime that is not the atime, with UTIME_NOW and with UTIME_OMIT. */
   | 'separateTimes'
+  /** rename(2) over a file that is open, as one step also for a server that is killed in the middle. */
+  | 'atomicReplace'
+  /** A file that is open still when its folder has gone, too. */
+  | 'orphansOfGoneFolders'
   /** The count of names of a file that is open and has lost one of them. */
   | 'orphanLinkCounts';
 
@@ -32,6 +36,9 @@ export const FUSE_NATIVE: Limits = {
     nanoseconds: 'fuse-native passes times in milliseconds, as doubles, both ways',
     negativeTimes: 'fuse-native takes a time apart as two unsigned numbers',
     separateTimes: 'fuse-native sets the mtime to the atime, and passes UTIME_NOW and UTIME_OMIT as if they were times',
+    atomicReplace: 'libfuse 2 renames an open file that is in the way to a hidden name first: two requests',
+    orphansOfGoneFolders:
+      'libfuse 2 names also a deleted file by a path, through the folder: ENOENT when that has gone',
     orphanLinkCounts: 'libfuse 2 renames a file that is unlinked while open: its count of names stays',
   },
 };

@@ -25,6 +25,8 @@ export interface ModelDentry {
   name: string;
   /** None where it has gone. */
   parent: ModelInode | undefined;
+  /** Where it was when it went. */
+  formerParent?: ModelInode | undefined;
   readonly inode: ModelInode;
 }
 
@@ -83,6 +85,13 @@ export class Model {
     return path === '' ? this.root : this.#dentryAt(path)?.inode;
   }
 
+  /** Whether a file was deleted from a folder that is open still. */
+  holdsOrphans(folder: ModelInode): boolean {
+    return [...this.handles.values()].some(
+      ({ dentry }) => dentry.parent === undefined && dentry.formerParent === folder,
+    );
+  }
+
   /** Of the file that an operation works on, before it is done. */
   subjectOf(operation: Operation): ModelInode | undefined {
     if ('handle' in operation && operation.do !== 'open') return this.handles.get(operation.handle)?.inode;
@@ -117,6 +126,7 @@ export class Model {
 
   #remove(dentry: ModelDentry): void {
     dentry.parent?.children.delete(dentry.name);
+    dentry.formerParent = dentry.parent;
     dentry.parent = undefined;
     dentry.inode.dentries.delete(dentry);
   }

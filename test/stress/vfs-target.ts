@@ -151,7 +151,8 @@ export class VfsTarget implements Target {
       }
       case 'read':
       case 'mapRead': {
-        const { handle } = this.#handle(operation.handle, 'read');
+        const { handle, ino } = this.#handle(operation.handle, 'read');
+        if (operation.do === 'mapRead') await this.#mustHold(ino, operation);
         return { bytes: await this.#read(handle, operation.position, operation.length) };
       }
       case 'write': {
@@ -160,7 +161,8 @@ export class VfsTarget implements Target {
         return { value: await vfs.write(handle, data, position) };
       }
       case 'mapWrite': {
-        const { handle } = this.#handle(operation.handle, 'write');
+        const { handle, ino } = this.#handle(operation.handle, 'write');
+        await this.#mustHold(ino, operation);
         return { value: await vfs.write(handle, data, operation.position) };
       }
       case 'rewrite': {
@@ -259,6 +261,11 @@ export class VfsTarget implements Target {
     }
     if ((flags & O_EXCL) !== 0) throw new PosixError('EEXIST');
     this.#handles.set(number, { handle: await vfs.open(ino, flags & ~O_CREAT), ino, flags });
+  }
+
+  /** As the worker has it: nothing beyond the end is mapped. */
+  async #mustHold(ino: number, { position, length }: { position: number; length: number }): Promise<void> {
+    if (position + length > (await this.#operations.getattr(ino)).size) throw new PosixError('EINVAL');
   }
 
   async #read(handle: number, position: number, length: number): Promise<Buffer> {

@@ -86,7 +86,9 @@ def write(m, data):
 
 
 def mapping(m, protection):
-    """The pages that the range lies on, and where in them it begins."""
+    """The pages that the range lies on, and where in them it begins. None of it may lie beyond the end."""
+    if m["position"] + m["length"] > os.fstat(handles[m["handle"]]).st_size:
+        raise OSError(errno.EINVAL, "beyond the end")
     start = m["position"] - m["position"] % mmap.PAGESIZE
     skip = m["position"] - start
     area = mmap.mmap(handles[m["handle"]], skip + m["length"], mmap.MAP_SHARED, protection, offset=start)
@@ -120,7 +122,13 @@ def read(m, _):
 
 
 def open_file(m, _):
-    handles[m["handle"]] = os.open(at(m["path"]), m["flags"] | os.O_CLOEXEC, m["mode"])
+    # A run that was cut down may meet a FIFO where the whole one had a file: it must not wait for a writer.
+    fd = os.open(at(m["path"]), m["flags"] | os.O_CLOEXEC | os.O_NONBLOCK, m["mode"])
+    mode = os.fstat(fd).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(fd)
+        raise OSError(errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL, "no file")
+    handles[m["handle"]] = fd
 
 
 def close(m, _):
@@ -226,9 +234,12 @@ def tree(fresh):
             raise OSError(errno.ENOENT, "listed, and not there", path)
         kind = stat.S_IFMT(entry["mode"])
         if kind == stat.S_IFREG:
-            data = content(path)
-            entry["hash"] = hashlib.sha1(data).hexdigest()
-            entry["read"] = len(data)
+            try:
+                data = content(path)
+                entry["hash"] = hashlib.sha1(data).hexdigest()
+                entry["read"] = len(data)
+            except OSError as error:
+                entry["hash"] = errno.errorcode.get(error.errno, str(error.errno))
         elif kind == stat.S_IFLNK:
             entry["target"] = os.readlink(at(path))
         found.append({"path": path, **entry})

@@ -8,14 +8,17 @@ import { constants } from 'node:fs';
 import type { Fixture } from './fixture.ts';
 import { FolderTarget } from './folder-target.ts';
 import { FileHistory, resized, written } from './history.ts';
+import { can, FUSE_NATIVE } from './limits.ts';
 import { describeOperation, type Operation } from './operation.ts';
 import { Random } from './random.ts';
 
+const CUT_SHORT = 'a short write';
 /** What programs are told when the server of a mount has died. */
-const DEAD: ReadonlySet<string> = new Set(['ENOTCONN', 'ECONNABORTED', 'EIO', 'ENODEV']);
+const DEAD: ReadonlySet<string> = new Set(['ENOTCONN', 'ECONNABORTED', 'EIO', 'ENODEV', CUT_SHORT]);
 /** One request of the kernel: what is longer is several. */
 const LONGEST_IO = 100_000;
 const LONGEST = 250_000;
+const TOLD = 30;
 const FEWEST_FILES = 8;
 const MOST_FILES = 25;
 
@@ -34,6 +37,8 @@ interface Step {
   readonly operation: Operation;
   readonly data?: Buffer;
   readonly names?: Names;
+  /** Those in the middle of it. */
+  readonly between?: Names;
   readonly file?: File;
   /** Its content afterwards. */
   readonly content?: Buffer;
@@ -45,10 +50,13 @@ export class Writer {
   readonly #random: Random;
   readonly #name: string;
   #names: Names;
-  #pendingNames: Names | undefined;
+  /** What there may be instead, while an operation is not answered. */
+  #pendingNames: readonly Names[] = [];
   readonly #handles = new Map<File, number>();
   #lastHandle = 0;
   #lastName = 0;
+  /** The last operations, and what was answered. */
+  #recent: string[] = [];
   acknowledged = 0;
 
   constructor(name: string, seed: number, fixture: Fixture) {
@@ -78,14 +86,23 @@ export class Writer {
   /** The errno's name, where it failed. */
   async #do(step: Step): Promise<string | undefined> {
     const { operation, data, file } = step;
-    this.#pendingNames = step.names;
+    this.#pendingNames = [step.names, step.between].filter((names) => names !== undefined);
     if (step.content !== undefined) file?.begin(step.content);
     const outcome = await this.#target.run({ operation, observe: [], ...(data === undefined ? {} : { data }) });
+    this.#recent = [...this.#recent, `${describeOperation(operation)}: ${outcome.error ?? 'done'}`].slice(-TOLD);
     if (outcome.error !== undefined) return outcome.error;
+    if (operation.do === 'write' && typeof outcome.value === 'number' && outcome.value < operation.length) {
+      // The kernel made several requests of it, and only the first ones were answered.
+      const first = data?.subarray(0, outcome.value) ?? Buffer.alloc(0);
+      file?.begin(written(file.latest, operation.position, first));
+      file?.acknowledge();
+      if (step.content !== undefined) file?.begin(step.content);
+      return CUT_SHORT;
+    }
     file?.acknowledge();
     if (step.syncs === true) file?.synced();
     if (step.names !== undefined) this.#names = step.names;
-    this.#pendingNames = undefined;
+    this.#pendingNames = [];
     this.acknowledged++;
     return undefined;
   }
@@ -154,10 +171,15 @@ export class Writer {
     const over = this.#random.chance(0.3) && this.#names.size > FEWEST_FILES;
     const to = over ? this.#random.pick([...this.#names.keys()]) : this.#newPath();
     if (to === path) return undefined;
+    const operation: Operation = { do: 'rename', path, to, flags: 0 };
+    const replaced = this.#names.get(to);
     const names = new Map(this.#names);
+    names.delete(to);
+    const inTwo = replaced !== undefined && this.#handles.has(replaced) && !can(FUSE_NATIVE, 'atomicReplace');
+    const between = inTwo ? { between: new Map(names) } : {};
     names.delete(path);
     names.set(to, file);
-    return { operation: { do: 'rename', path, to, flags: 0 }, names };
+    return { operation, names, ...between };
   }
 
   #unlink(path: string): Step {
@@ -172,8 +194,7 @@ export class Writer {
     const lost: string[] = [];
     const tree = await this.#target.tree();
     const found = new Map(tree.filter(({ hash }) => hash !== undefined).map(({ path, hash }) => [path, hash]));
-    const names =
-      this.#pendingNames !== undefined && sameKeys(this.#pendingNames, found) ? this.#pendingNames : this.#names;
+    const names = this.#pendingNames.find((one) => sameKeys(one, found)) ?? this.#names;
     for (const path of found.keys()) if (!names.has(path)) wrong.push(`${this.#name}: '${path}' should not be there`);
     const next = new Map<string, File>();
     for (const [path, file] of names) {
@@ -193,7 +214,8 @@ export class Writer {
       next.set(path, new FileHistory(content));
     }
     this.#names = next;
-    this.#pendingNames = undefined;
+    this.#pendingNames = [];
+    if (wrong.length > 0) wrong.push(...this.#recent);
     return { wrong, lost };
   }
 

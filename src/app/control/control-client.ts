@@ -6,6 +6,10 @@
 import { type IncomingMessage, request } from 'node:http';
 import { AutotorrentError, type ErrorCode, errnoOf, messageOf } from '../../errors.ts';
 import type {
+  DifferenceLine,
+  DifferenceMessage,
+  DiscardMessage,
+  DiscardRequest,
   EntryMessage,
   FileMessage,
   NamesRequest,
@@ -59,14 +63,19 @@ export class ControlClient {
   }
 
   /** The files of an entry, one after the other: an entry may have 200,000 of them. */
-  async *files(id: string): AsyncGenerator<FileMessage> {
-    const reply = await this.#request('GET', `${entryPath(id)}/files`);
+  files(id: string): AsyncGenerator<FileMessage> {
+    return this.#lines<FileMessage>(`${entryPath(id)}/files`);
+  }
+
+  /** A JSON document a line. */
+  async *#lines<T>(path: string): AsyncGenerator<T> {
+    const reply = await this.#request('GET', path);
     let rest = '';
     reply.setEncoding('utf8');
     for await (const chunk of reply as AsyncIterable<string>) {
       const lines = (rest + chunk).split('\n');
       rest = lines.pop() ?? '';
-      for (const line of lines) yield JSON.parse(line) as FileMessage;
+      for (const line of lines) yield JSON.parse(line) as T;
     }
     if (rest !== '') throw new AutotorrentError('SERVER', 'the server ended in the middle of its answer');
   }
@@ -129,6 +138,22 @@ export class ControlClient {
   /** Puts a file that is whole into the pool. */
   async pool(id: string, file: number): Promise<PoolMessage> {
     return (await this.#json('POST', `${entryPath(id)}/pool?file=${file}`)) as PoolMessage;
+  }
+
+  /** What is not as it was planned. */
+  async *differences(id: string): AsyncGenerator<DifferenceMessage> {
+    let last: DifferenceMessage | undefined;
+    for await (const line of this.#lines<DifferenceLine>(`${entryPath(id)}/differences`)) {
+      if (!('more_ranges' in line)) {
+        if (last !== undefined) yield last;
+        last = line;
+      } else if (last !== undefined) last = { ...last, ranges: last.ranges.concat(line.more_ranges) };
+    }
+    if (last !== undefined) yield last;
+  }
+
+  async discard(id: string, what: DiscardRequest): Promise<DiscardMessage> {
+    return (await this.#json('POST', `${entryPath(id)}/discard`, what, LONG_LIMIT_MS)) as DiscardMessage;
   }
 
   /** Resolves when the server has unmounted and closed its store. */

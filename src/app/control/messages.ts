@@ -15,6 +15,8 @@
  *     POST   /v1/entries/ID/verification VerificationBegun: what `PUT` needs, asked before the files are listed
  *     PUT    /v1/entries/ID/verification VerificationRequest; EntryMessage
  *     POST   /v1/entries/ID/pool?file=N  the file at index N, all of it written and verified, to the pool; PoolMessage
+ *     GET    /v1/entries/ID/differences  DifferenceLine, one JSON document a line: what is not as it was planned
+ *     POST   /v1/entries/ID/discard      DiscardRequest; DiscardMessage
  *     POST   /v1/turn                    200 when nobody else adds; the turn ends with the connection
  *     POST   /v1/shutdown                202; the connection ends when the mount has gone
  *
@@ -70,10 +72,13 @@ export interface FileMessage {
   readonly length: number;
   readonly status: 'mapped' | 'resized' | 'partial' | 'missing' | 'pad';
   /** What clients made of it: `replaced` by a file of theirs. */
-  readonly state: 'present' | 'deleted' | 'replaced';
+  readonly state: 'present' | 'moved' | 'deleted' | 'replaced';
   /** The scan mode that supplied it. */
   readonly mode: string;
   readonly extents: readonly ExtentMessage[];
+  /** Bytes of it that clients wrote, in so many ranges. */
+  readonly written_bytes: number;
+  readonly written_ranges: number;
 }
 
 export interface StatusMessage {
@@ -83,6 +88,8 @@ export interface StatusMessage {
   readonly mount_point: string;
   /** Who can see the mount. */
   readonly visible_to: 'everyone' | 'owner';
+  /** Mounted so that no client can write. */
+  readonly read_only: boolean;
   readonly uptime_seconds: number;
   readonly entries: number;
   /** Entries that no client confirmed yet. */
@@ -99,6 +106,12 @@ export interface StatusMessage {
     readonly served_from?: string;
   }[];
   readonly broken_entries: readonly string[];
+  readonly writes: number;
+  readonly bytes_written: number;
+  /** What the overlay's folder takes on its disk; null while it is being counted for the first time. */
+  readonly overlay_bytes: number | null;
+  /** Overlay files that do not fit the store. */
+  readonly overlay_problems: readonly { readonly path: string; readonly problem: string }[];
 }
 
 export interface NamesRequest {
@@ -123,4 +136,48 @@ export interface PoolMessage {
   readonly pooled?: string;
   /** Why it stays where it is. */
   readonly kept?: string;
+}
+
+/** A file, folder or name that is not as it was planned. */
+export interface DifferenceMessage {
+  /** Below the entry's directory, as the torrent has it; of what a client made, where it is. */
+  readonly path: string;
+  readonly type: 'file' | 'directory' | 'symlink' | 'fifo' | 'socket' | 'block' | 'character';
+  /**
+   * `written`: `ranges` are the client's. `resized`: it has another size than planned, or was shorter for a while.
+   * `touched`: its time was set. `moved`: it has other names, `named`. `deleted`: it has none. `replaced`: a file that a
+   * client made has its name. `made`: a client made it.
+   */
+  readonly changes: readonly ('written' | 'resized' | 'touched' | 'moved' | 'deleted' | 'replaced' | 'made')[];
+  readonly size: number;
+  /** Null: nothing was planned here. */
+  readonly planned_size: number | null;
+  /** From here to the planned end, what is not written reads as zeros. */
+  readonly base_size: number;
+  /** Of what a client made, and of what has a replaced file's name: all of it. */
+  readonly written_bytes: number;
+  /** `[offset, end)`, in blocks of 4 KiB, of what is written over the file. */
+  readonly ranges: readonly (readonly [offset: number, end: number])[];
+  readonly named: readonly string[];
+}
+
+/** Further ranges of the document before it: a file may have millions. */
+export interface MoreRanges {
+  readonly more_ranges: DifferenceMessage['ranges'];
+}
+
+export type DifferenceLine = DifferenceMessage | MoreRanges;
+
+export interface DiscardRequest {
+  /** Paths below the entry's directory, of files and of folders; absent: all of it. */
+  readonly files?: readonly string[];
+}
+
+export interface DiscardMessage {
+  /** How many differences are no more. */
+  readonly discarded: number;
+  /** What they had written. */
+  readonly bytes: number;
+  /** Files that could not have their names back. */
+  readonly kept: readonly { readonly path: string; readonly reason: string }[];
 }

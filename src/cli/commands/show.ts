@@ -56,8 +56,18 @@ function shownRanges(ranges: readonly (readonly [number, number])[]): string {
 
 function fileLines(file: FileMessage): string[] {
   const how = file.mode === 'none' ? file.status : `${file.status} by ${file.mode}`;
-  const state = file.state === 'present' ? '' : `, ${file.state}`;
-  return [`  ${file.path}  (${bytes(file.length)}, ${how}${state})`, ...file.extents.map(extentLine)];
+  return [`  ${file.path}  (${bytes(file.length)}, ${how}${differing(file)})`, ...file.extents.map(extentLine)];
+}
+
+/** What clients made of it. */
+function differing({ state, written_bytes: written, written_ranges: ranges }: FileMessage): string {
+  const name = {
+    present: '',
+    moved: ', moved to another name (overlay diff has it)',
+    deleted: ', deleted',
+    replaced: ', replaced by a file that a client made',
+  }[state];
+  return `${name}${written === 0 ? '' : `, written: ${written} bytes in ${ranges} range(s)`}`;
 }
 
 function extentLine(extent: ExtentMessage): string {

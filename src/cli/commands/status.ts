@@ -18,11 +18,14 @@ export async function status(context: CommandContext): Promise<ExitCode> {
 function lines(status: StatusMessage): string[] {
   const audience = status.visible_to === 'everyone' ? 'all users' : 'its owner only';
   return [
-    `mount    ${status.mount_point}, for ${audience}`,
+    `mount    ${status.mount_point}, for ${audience}${status.read_only ? ', read-only' : ''}`,
     `server   autotorrent ${status.version}, process ${status.pid}, driver ${status.driver}, up ${duration(status.uptime_seconds)}`,
     `entries  ${status.entries}${status.adding === 0 ? '' : `, ${status.adding} of them not confirmed by a client`}`,
     `reads    ${status.reads} of ${bytes(status.bytes_read)}, ${status.read_errors} failed; ` +
       `${status.opens} opens, ${status.open_handles} open now`,
+    `writes   ${status.writes} of ${bytes(status.bytes_written)}; the overlay takes ` +
+      (status.overlay_bytes === null ? 'what is still being counted' : bytes(status.overlay_bytes)),
+    ...status.overlay_problems.map(({ path, problem }) => `overlay  ${path}: ${problem}`),
     ...status.broken_entries.map((name) => `broken   ${name}`),
     ...status.broken_sources.map(
       ({ path, reason, served_from: spare }) =>

@@ -19,6 +19,7 @@ import type { Libc } from '../../posix/libc.ts';
 import { OUR_TYPE } from '../../posix/mountinfo.ts';
 import type { Driver, Mount, MountOptions } from '../driver.ts';
 import { makeNotWritable, makeWritable, mountsAt, prepareMountPoint, realMountPoint } from '../mount-point.ts';
+import { syncMount } from '../sync.ts';
 import { unmount } from '../unmount.ts';
 import { createHandlers } from './handlers.ts';
 import { loadFuseNative } from './library.ts';
@@ -55,7 +56,10 @@ export function createFuseNativeDriver(options: { readonly libc: Libc; readonly 
         });
         times.watch(fuse);
         await start(fuse, mountPoint, allowOther);
-        return await watch(fuse, mountPoint, libc);
+        return await watch(fuse, mountPoint, async () => {
+          if (!readOnly) await syncMount(mountPoint, logger);
+          await unmount(mountPoint, libc);
+        });
       } finally {
         try {
           await makeNotWritable(directory);
@@ -79,7 +83,7 @@ async function start(fuse: Fuse, mountPoint: string, allowOther: boolean): Promi
 }
 
 /** Nothing announces the end of a mount to the process that serves it; the mount table is looked at each second. */
-async function watch(fuse: Fuse, mountPoint: string, libc: Libc): Promise<Mount> {
+async function watch(fuse: Fuse, mountPoint: string, takeAway: () => Promise<void>): Promise<Mount> {
   const mounted = (await mountsAt(mountPoint)).at(-1);
   if (mounted?.type !== OUR_TYPE) {
     throw new AutotorrentError('MOUNT', `${mountPoint} was mounted, and is not in the mount table`);
@@ -99,7 +103,7 @@ async function watch(fuse: Fuse, mountPoint: string, libc: Libc): Promise<Mount>
   return {
     ended,
     async unmount() {
-      unmounting ??= unmount(mountPoint, libc).finally(() => {
+      unmounting ??= takeAway().finally(() => {
         unmounting = undefined;
       });
       await unmounting;

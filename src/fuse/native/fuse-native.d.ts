@@ -52,6 +52,9 @@ declare module 'fuse-native' {
     symlink(target: string, path: string, reply: Reply): void;
     mkdir(path: string, mode: number, reply: Reply): void;
     rmdir(path: string, reply: Reply): void;
+    flush(path: string, handle: number, reply: Reply): void;
+    fsync(path: string, dataOnly: number, handle: number, reply: Reply): void;
+    fsyncdir(path: string, dataOnly: number, handle: number, reply: Reply): void;
   }
   export interface FuseOptions {
     timeout: false;

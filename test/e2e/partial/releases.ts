@@ -28,8 +28,8 @@ export interface PartialRelease {
   readonly files: readonly PartialFile[];
 }
 
-const complete = (path: string, data: Buffer): PartialFile => ({ path: path.split('/'), data, kept: data });
-const missing = (path: string, data: Buffer): PartialFile => ({ path: path.split('/'), data, kept: undefined });
+export const complete = (path: string, data: Buffer): PartialFile => ({ path: path.split('/'), data, kept: data });
+export const missing = (path: string, data: Buffer): PartialFile => ({ path: path.split('/'), data, kept: undefined });
 /** `ranges`: offset and length of what is wrong in the kept file, every byte of it. */
 function damaged(path: string, data: Buffer, ...ranges: readonly (readonly [number, number])[]): PartialFile {
   const kept = Buffer.from(data);

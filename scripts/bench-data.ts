@@ -1,0 +1,27 @@
+/**
+ * Bytes that do not compress and are known everywhere: what a file of `seed` holds at a position. Files of two seeds
+ * differ in every block.
+ */
+import { createCipheriv } from 'node:crypto';
+import { closeSync, openSync, writeSync } from 'node:fs';
+
+const MIB = 2 ** 20;
+/** After so many bytes they repeat: more than a processor's caches hold, so that a writer's source is memory. */
+const PERIOD = 32 * MIB;
+const LONGEST = MIB;
+
+/** The bytes of `length` (at most a mebibyte) from `position` on, a view of memory that is shared: not to be changed. */
+export type Data = (position: number, length: number) => Buffer;
+
+export function dataOf(seed: number): Data {
+  const once = createCipheriv('aes-128-ctr', Buffer.alloc(16, seed), Buffer.alloc(16)).update(Buffer.alloc(PERIOD));
+  const pool = Buffer.concat([once, once.subarray(0, LONGEST)]);
+  return (position, length) => pool.subarray(position % PERIOD, (position % PERIOD) + length);
+}
+
+export function writeDataFile(path: string, bytes: number, seed: number): void {
+  const data = dataOf(seed);
+  const fd = openSync(path, 'w');
+  for (let at = 0; at < bytes; at += MIB) writeSync(fd, data(at, Math.min(MIB, bytes - at)), 0, undefined, at);
+  closeSync(fd);
+}

@@ -1,0 +1,45 @@
+/**
+ * One writer of `bench-writes.ts`, a worker thread: writes as it is told and says when it began and ended. What it
+ * measures is open, writes and close; the fsync comes afterwards, so that nothing of it falls into what is measured next.
+ */
+import { closeSync, constants, fsyncSync, openSync, writeSync } from 'node:fs';
+import { parentPort, workerData } from 'node:worker_threads';
+import { dataOf } from './bench-data.ts';
+import { warmMemory } from './bench-memory.ts';
+
+export interface WriteJob {
+  readonly path: string;
+  readonly positions: readonly number[];
+  readonly length: number;
+  /** Of the data: see `bench-data.ts`. */
+  readonly seed: number;
+  /** The file must not be there yet, else it must. */
+  readonly create: boolean;
+  /** A folder on the same disk. */
+  readonly scratch: string;
+  /** Afterwards; so it is, unless told otherwise. */
+  readonly sync?: boolean;
+}
+
+const { path, positions, length, seed, create, scratch, sync = true }: WriteJob = workerData;
+const data = dataOf(seed);
+const flags = constants.O_RDWR | (create ? constants.O_CREAT | constants.O_EXCL : 0);
+parentPort?.once('message', () => {
+  const began = performance.timeOrigin + performance.now();
+  const fd = openSync(path, flags, 0o644);
+  for (const position of positions) {
+    const written = writeSync(fd, data(position, length), 0, length, position);
+    if (written !== length) throw new Error(`${written} of ${length} bytes were written at ${position}`);
+  }
+  closeSync(fd);
+  const ended = performance.timeOrigin + performance.now();
+  if (sync) {
+    const again = openSync(path, constants.O_RDWR);
+    fsyncSync(again);
+    closeSync(again);
+  }
+  parentPort?.postMessage({ began, ended });
+});
+// The kernel keeps what is written twice: for the mount and for the file behind it.
+warmMemory(scratch, 2 * positions.length * length);
+parentPort?.postMessage('ready');

@@ -1,0 +1,313 @@
+/**
+ * `autotorrent overlay export`: a finished, plain copy of an entry elsewhere.
+ *
+ * It reads through the mount, not the sources and overlay files that `show` names: the server merges what was written a
+ * moment ago and is in no record yet, looks at each source before it serves it, takes a spare copy where one fails, and
+ * answers EIO rather than a wrong byte. A reader of its own would have to do all of that again, against files that change
+ * under it. The price is FUSE's, which for large reads is small beside two disks.
+ */
+import { constants } from 'node:fs';
+import { lstat, open, readlink, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Config } from '../config/config.ts';
+import { AutotorrentError, errnoOf, messageOf } from '../errors.ts';
+import type { Logger } from '../logger.ts';
+import { type Libc, loadLibc } from '../posix/libc.ts';
+import { OUR_TYPE, readMounts } from '../posix/mountinfo.ts';
+import type { ControlClient } from './control/control-client.ts';
+import type { EntryMessage, FileMessage } from './control/messages.ts';
+import { ExportDestination } from './export-destination.ts';
+import { mustHave } from './overlay-changes.ts';
+import { bytes } from './quantities.ts';
+import { copyFile, DestinationError, LARGE_BYTES, ofDestination } from './resumable-copy.ts';
+import { requireServer } from './server-connection.ts';
+
+export interface ExportProgress {
+  /** Of the copy, also what an earlier run has left of it. */
+  readonly doneBytes: number;
+  readonly totalBytes: number;
+  /** By this run. */
+  readonly copiedBytes: number;
+}
+
+export interface ExportRequest {
+  /** Absolute. */
+  readonly destination: string;
+  /** Zeros in the place of what is missing. */
+  readonly force: boolean;
+  readonly signal: AbortSignal;
+  readonly logger: Logger;
+  readonly onProgress: (progress: ExportProgress) => void;
+}
+
+export interface ExportedEntry {
+  readonly name: string;
+  readonly info_hash: string;
+  readonly destination: string;
+  readonly files: number;
+  readonly bytes: number;
+  /** By this run: the rest was there from one before. */
+  readonly copied_bytes: number;
+  /** Zeros in the place of what is missing. */
+  readonly zero_bytes: number;
+  readonly incomplete: readonly { readonly path: string; readonly missing_bytes: number }[];
+}
+
+interface Item {
+  readonly path: readonly string[];
+  readonly length: number;
+  readonly missing: number;
+  /** Where it is in the mount, below the entry's folder; undefined for a file that is not there. */
+  readonly at: string | undefined;
+}
+
+/** How often a file that is being written to meanwhile is copied anew. */
+const TRIES = 3;
+/** Small files that are copied at once: most of their time is system calls. */
+const AT_ONCE = 8;
+const SHOWN = 3;
+
+/** @throws AutotorrentError('EXPORT'), ('CONFLICT') where the destination is there, ('MOUNT'), ('NOT_FOUND') */
+export async function exportEntry(config: Config, id: string, request: ExportRequest): Promise<ExportedEntry> {
+  const server = await requireServer(config);
+  const entry = await mustHave(server, id);
+  if (entry.kind === 'external') {
+    throw new AutotorrentError('UNSUPPORTED', `${entry.name} is seeded from its original folder: ${entry.directory}`, {
+      hint: 'It is a plain folder: copy it.',
+    });
+  }
+  const items = await itemsOf(server, entry);
+  const incomplete = items.filter(({ missing }) => missing > 0);
+  const missing = sum(incomplete.map((item) => item.missing));
+  if (missing > 0 && !request.force) throw incompleteError(entry, incomplete, missing);
+  const { mount_point: mountPoint } = await server.status();
+  const total = sum(items.map(({ length }) => length));
+  const view = await MountView.open(mountPoint, entry.directory);
+  try {
+    const destination = await ExportDestination.open(request.destination, entry.info_hash, total - missing);
+    const exporting = new Exporting(view, destination, total, request, loadLibc(request.logger));
+    await exporting.run(items);
+    return {
+      name: entry.name,
+      info_hash: entry.info_hash,
+      destination: request.destination,
+      files: items.length,
+      bytes: total,
+      copied_bytes: exporting.copiedBytes,
+      zero_bytes: missing,
+      incomplete: incomplete.map((item) => ({ path: item.path.join('/'), missing_bytes: item.missing })),
+    };
+  } catch (error) {
+    throw await explainedError(error, view, `${request.destination}.partial`);
+  }
+}
+
+async function itemsOf(server: ControlClient, entry: EntryMessage): Promise<Item[]> {
+  const files: FileMessage[] = [];
+  for await (const file of server.files(entry.info_hash)) {
+    // Their extents are many; how much of them is there is all that counts.
+    if (file.status !== 'pad')
+      files.push({ ...file, extents: [], length: file.length, written_bytes: missingOf(file) });
+  }
+  const moved = new Map<string, string>();
+  if (files.some(({ state }) => state === 'moved')) {
+    for await (const { path, named } of server.differences(entry.info_hash)) {
+      const [name] = named;
+      if (name !== undefined) moved.set(path, name);
+    }
+  }
+  return files.map(({ path, length, state, written_bytes: missing }) => ({
+    path: path.split('/'),
+    length,
+    missing,
+    at: state === 'deleted' ? undefined : (moved.get(path) ?? path),
+  }));
+}
+
+/** Bytes of a file, as the torrent has it, that nobody has. */
+function missingOf({ extents, length }: FileMessage): number {
+  let there = 0;
+  for (const { kind, offset, length: extent } of extents) {
+    if (kind !== 'gap') there += Math.max(0, Math.min(offset + extent, length) - offset);
+  }
+  return length - there;
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
+}
+
+function incompleteError(entry: EntryMessage, incomplete: readonly Item[], missing: number): AutotorrentError {
+  const names = incomplete.slice(0, SHOWN).map(({ path }) => JSON.stringify(path.join('/')));
+  const rest = incomplete.length - names.length;
+  const files = `${names.join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`;
+  return new AutotorrentError('EXPORT', `${bytes(missing)} of ${entry.name} are missing, in ${files}`, {
+    hint: 'Let a client download them first; --force exports zeros in their place.',
+  });
+}
+
+class Exporting {
+  readonly #view: MountView;
+  readonly #destination: ExportDestination;
+  readonly #total: number;
+  readonly #request: ExportRequest;
+  readonly #libc: Libc;
+  readonly #small: string[] = [];
+  #done = 0;
+  copiedBytes = 0;
+
+  constructor(view: MountView, destination: ExportDestination, total: number, request: ExportRequest, libc: Libc) {
+    this.#view = view;
+    this.#destination = destination;
+    this.#total = total;
+    this.#request = request;
+    this.#libc = libc;
+  }
+
+  async run(items: readonly Item[]): Promise<void> {
+    const links: Item[] = [];
+    for (let at = 0; at < items.length; ) {
+      this.#request.signal.throwIfAborted();
+      const group = items.slice(at, at + AT_ONCE);
+      const large = group.findIndex(({ length }) => length >= LARGE_BYTES);
+      const together = large < 0 ? group : group.slice(0, Math.max(1, large));
+      const results = await Promise.allSettled(together.map(async (item) => await this.#export(item)));
+      for (const [i, result] of results.entries()) {
+        if (result.status === 'rejected') throw result.reason;
+        const item = together[i];
+        if (result.value === 'symlink' && item !== undefined) links.push(item);
+      }
+      at += together.length;
+    }
+    // Last: nothing is ever written through one.
+    for (const { path, at } of links) await this.#destination.link(path, await readlink(this.#view.path(at ?? '')));
+    await this.#destination.finish(this.#small, async (folder) => await this.#view.folder(folder));
+  }
+
+  async #export({ path, at, length }: Item): Promise<'file' | 'symlink'> {
+    const { signal } = this.#request;
+    const to = await this.#destination.place(path);
+    if (at === undefined) {
+      await ofDestination(async () => await writeZeros(to, length));
+      this.#count(length, true);
+      return 'file';
+    }
+    const from = this.#view.path(at);
+    const kind = await this.#view.kind(at);
+    if (kind === 'symlink') return kind;
+    if (length < LARGE_BYTES) this.#small.push(to);
+    for (let tries = 0; tries < TRIES; tries++) {
+      const onBytes = (count: number, fresh: boolean): void => this.#count(count, fresh);
+      const outcome = await copyFile({ from, to, length, libc: this.#libc, signal, onBytes });
+      if (outcome !== 'changed') return kind;
+    }
+    throw new AutotorrentError('CONFLICT', `${JSON.stringify(path.join('/'))} is being written to`, {
+      hint: 'Stop the torrent in its client, then run the same command again: it goes on where it was.',
+    });
+  }
+
+  #count(count: number, fresh: boolean): void {
+    this.#done += count;
+    if (fresh) this.copiedBytes += count;
+    this.#request.onProgress({ doneBytes: this.#done, totalBytes: this.#total, copiedBytes: this.copiedBytes });
+  }
+}
+
+async function writeZeros(path: string, length: number): Promise<void> {
+  const file = await open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW);
+  try {
+    await file.truncate(length);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+/** The entry's folder in the mount, and whether it is still that mount. */
+class MountView {
+  readonly #mountPoint: string;
+  readonly #directory: string;
+  readonly #device: number;
+
+  private constructor(mountPoint: string, directory: string, device: number) {
+    this.#mountPoint = mountPoint;
+    this.#directory = directory;
+    this.#device = device;
+  }
+
+  static async open(mountPoint: string, directory: string): Promise<MountView> {
+    try {
+      return new MountView(mountPoint, directory, (await stat(directory)).dev);
+    } catch (error) {
+      throw new AutotorrentError('MOUNT', `${directory} cannot be seen: ${messageOf(error)}`, {
+        cause: error,
+        hint: 'Run this as the user whose mount it is, or let others see it: autotorrent mount --allow-other',
+      });
+    }
+  }
+
+  path(below: string): string {
+    return join(this.#directory, ...below.split('/'));
+  }
+
+  /** What lies under a path. Throws what the disk says; a path that leads to another file system throws. */
+  async kind(below: string): Promise<'file' | 'symlink'> {
+    const stats = await lstat(this.path(below));
+    if (stats.dev !== this.#device) throw new Gone();
+    if (stats.isSymbolicLink()) return 'symlink';
+    if (stats.isFile()) return 'file';
+    throw new AutotorrentError('CONFLICT', `${JSON.stringify(below)} is no file any more`, {
+      hint: 'autotorrent overlay diff shows what a client made of it',
+    });
+  }
+
+  async folder(below: string): Promise<{ readonly mode: number; readonly mtimeMs: number } | undefined> {
+    try {
+      const { mode, mtimeMs } = await lstat(this.path(below));
+      return { mode, mtimeMs };
+    } catch (error) {
+      // A client has renamed it.
+      if (errnoOf(error) === 'ENOENT' && (await this.isThere())) return undefined;
+      throw error;
+    }
+  }
+
+  async isThere(): Promise<boolean> {
+    const mounts = await readMounts();
+    return mounts.some(({ type, dev }) => type === OUR_TYPE && dev === this.#device);
+  }
+
+  goneError(cause: unknown): AutotorrentError {
+    return new AutotorrentError('MOUNT', `the mount at ${this.#mountPoint} went away while it was being read`, {
+      cause,
+      hint: 'Start it again (autotorrent mount), then run the same command again: it goes on where it was.',
+    });
+  }
+}
+
+/** What is there is not the mount's. */
+class Gone extends Error {}
+
+/** A mount whose server has gone answers so. */
+const GONE: ReadonlySet<string | undefined> = new Set(['ENOTCONN', 'ECONNABORTED', 'ENODEV', 'ESTALE']);
+
+async function explainedError(error: unknown, view: MountView, partial: string): Promise<unknown> {
+  if (error instanceof AutotorrentError) return error;
+  if (error instanceof DestinationError) {
+    const code = errnoOf(error.cause);
+    const full = code === 'ENOSPC' || code === 'EDQUOT';
+    const what = full ? 'there is no room left for the copy' : 'the copy cannot be written';
+    return new AutotorrentError('EXPORT', `${what}: ${error.message}`, {
+      cause: error,
+      hint: `${full ? 'Make room' : 'Put that right'}, then run the same command again: it goes on where it was (${partial}).`,
+    });
+  }
+  const code = errnoOf(error);
+  if (error instanceof Gone || GONE.has(code)) return view.goneError(error);
+  if (code === undefined) return error;
+  if (!(await view.isThere())) return view.goneError(error);
+  return new AutotorrentError('EXPORT', `a file cannot be read: ${messageOf(error)}`, {
+    cause: error,
+    hint: 'autotorrent status names the sources that cannot be served; the same command goes on where it was.',
+  });
+}

@@ -1,0 +1,56 @@
+/** `autotorrent overlay export ENTRY DEST` */
+import { resolve } from 'node:path';
+import { type ExportedEntry, exportEntry } from '../../app/export-entry.ts';
+import { bytes } from '../../app/quantities.ts';
+import { printable } from '../../logger.ts';
+import type { CommandContext } from '../command.ts';
+import { EXIT, type ExitCode } from '../exit-codes.ts';
+import { exportProgress } from '../export-progress.ts';
+import { quoted } from '../format.ts';
+
+export interface ExportFlags {
+  readonly force?: boolean;
+}
+
+export async function overlayExport(
+  context: CommandContext,
+  id: string,
+  destination: string,
+  flags: ExportFlags,
+): Promise<ExitCode> {
+  const { terminal, signal } = context;
+  const path = resolve(context.cwd, destination);
+  try {
+    const exported = await exportEntry(await context.config(), id, {
+      destination: path,
+      force: flags.force === true,
+      signal,
+      logger: terminal.logger,
+      onProgress: exportProgress(terminal),
+    });
+    if (terminal.json) terminal.printJson(exported);
+    else for (const line of lines(exported)) terminal.print(line);
+    return EXIT.done;
+  } catch (error) {
+    if (signal.aborted) terminal.note(`What was copied is in ${path}.partial: the same command goes on with it`);
+    throw error;
+  }
+}
+
+/** So many incomplete files are named. */
+const SHOWN = 20;
+
+function lines(exported: ExportedEntry): string[] {
+  const before = exported.bytes - exported.copied_bytes;
+  const resumed = before === 0 ? '' : `, ${bytes(before)} of it by an earlier run`;
+  const rest = exported.incomplete.length - SHOWN;
+  const incomplete = exported.incomplete
+    .slice(0, SHOWN)
+    .map(({ path, missing_bytes: missing }) => printable(`  ${path}: ${bytes(missing)} missing`));
+  return [
+    `Exported ${quoted(exported.name)} to ${printable(exported.destination)}: ${exported.files} file(s), ${bytes(exported.bytes)}${resumed}`,
+    ...(exported.zero_bytes === 0 ? [] : [`Not whole: zeros in the place of ${bytes(exported.zero_bytes)}`]),
+    ...incomplete,
+    ...(rest > 0 ? [`  and ${rest} more`] : []),
+  ];
+}

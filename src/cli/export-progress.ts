@@ -1,0 +1,21 @@
+/** The progress line of an export: what is done, the rate, and the time left. */
+import type { ExportProgress } from '../app/export-entry.ts';
+import { bytes, duration } from '../app/quantities.ts';
+import type { Terminal } from './terminal.ts';
+
+const PAUSE_MS = 100;
+
+export function exportProgress(terminal: Terminal): (progress: ExportProgress) => void {
+  const began = performance.now();
+  let shown = 0;
+  return ({ doneBytes, totalBytes, copiedBytes }) => {
+    const now = performance.now();
+    if (now - shown < PAUSE_MS) return;
+    shown = now;
+    // What an earlier run copied says nothing of how fast this one is.
+    const rate = copiedBytes / Math.max((now - began) / 1000, 0.001);
+    const left =
+      copiedBytes === 0 ? 'checking what is there' : `${duration((totalBytes - doneBytes) / Math.max(rate, 1))} left`;
+    terminal.progress(`copying: ${bytes(doneBytes)} of ${bytes(totalBytes)}, ${bytes(Math.round(rate))}/s, ${left}`);
+  };
+}

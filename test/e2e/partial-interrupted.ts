@@ -1,0 +1,130 @@
+/**
+ * Partial torrents whose download is interrupted: by `kill -9` of the server or of the client, and by an orderly end of
+ * the server while a client downloads. And with clients that preallocate. Not part of `npm test`: `npm run test:partial`.
+ */
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { afterEach, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { reaches } from '../clients/contract.ts';
+import { waitUntil } from '../harness/daemon.ts';
+import { hashTree } from '../harness/hash-tree.ts';
+import { type ClientKind, exchange, type MemberOptions } from '../harness/swarm.ts';
+import { complete, missing, type PartialRelease } from './partial/releases.ts';
+import { LIMIT_MS, Scene } from './partial/scene.ts';
+
+const MB = 1_000_000;
+const KiB = 1024;
+/** A second and more for what is missing, so that it can be interrupted. */
+const SLOW: MemberOptions = {
+  rc: ['throttle.global_up.max_rate.set_kb = 2000'],
+  settings: { 'speed-limit-up-enabled': true, 'speed-limit-up': 2000 },
+};
+const PREALLOCATING: MemberOptions = { rc: ['system.file.allocate.set = 1'], settings: { preallocation: 2 } };
+
+const releases = (): PartialRelease[] => [
+  {
+    title: 'a missing file between two complete ones',
+    name: 'Interrupted (2011)',
+    pieceLength: 256 * KiB,
+    verify: 'full',
+    files: [
+      complete('1.flac', randomBytes(5 * MB + 1)),
+      missing('2.flac', randomBytes(20 * MB + 3)),
+      complete('3.flac', randomBytes(5 * MB + 5)),
+    ],
+  },
+];
+
+const PAIRS: readonly { readonly onMount: ClientKind; readonly complete: ClientKind; readonly address: number }[] = [
+  { onMount: 'rtorrent', complete: 'rtorrent', address: 41 },
+  { onMount: 'transmission', complete: 'rtorrent', address: 44 },
+];
+
+for (const pair of PAIRS) {
+  describe(`${pair.onMount} on the mount, interrupted`, () => {
+    let scene: Scene;
+    afterEach(() => scene?.end());
+
+    const begin = async (options: {
+      mountedOptions?: MemberOptions;
+      completeOptions?: MemberOptions;
+    }): Promise<void> => {
+      scene = await Scene.make({ ...pair, releases: releases(), ...options });
+      await scene.add();
+      await scene.all('it downloads', ({ activity }) => activity === 'downloading');
+    };
+    /** Lets it download about the half, and gives what then is to be awaited once the interruption is over. */
+    const half = async (): Promise<void> => {
+      const stop = new AbortController();
+      const running = exchange(scene.seeder, scene.mounted, scene.hashes, LIMIT_MS, stop.signal);
+      const states = await scene.all('the half', ({ progress }) => progress > 0.6);
+      stop.abort();
+      await running;
+      assert.ok((states[0]?.progress ?? 1) < 0.99, 'it is not done');
+    };
+    const finish = async (): Promise<void> => {
+      // It calls no peer twice within ten minutes.
+      await scene.seeder.daemon.restart('in order');
+      await reaches(scene.seeder.client, scene.hashes[0] ?? '', 'seeding');
+      await exchange(scene.seeder, scene.mounted, scene.hashes, LIMIT_MS);
+      await scene.recheck('seeding');
+      const shown = join(scene.autotorrent.storePath, 'Interrupted (2011)');
+      assert.deepEqual(await hashTree(shown), await hashTree(scene.completeFolder));
+      await scene.collectionIsUnchanged();
+    };
+
+    it('kill -9 of the client', async () => {
+      await begin({ completeOptions: SLOW });
+      // Transmission writes down where a new torrent lies when it is stopped, else after six minutes.
+      for (const hash of scene.hashes) await scene.mounted.client.stop(hash);
+      for (const hash of scene.hashes) await scene.mounted.client.start(hash);
+      await scene.all('it downloads', ({ activity }) => activity === 'downloading');
+      await half();
+      await scene.mounted.daemon.restart('killed');
+      for (const hash of scene.hashes) await scene.mounted.client.start(hash);
+      await finish();
+    });
+
+    it('kill -9 of the server', async () => {
+      await begin({ completeOptions: SLOW });
+      await half();
+      await scene.server.stop('SIGKILL');
+      await sleep(500);
+      await scene.mount();
+      await recover();
+      await finish();
+    });
+
+    it('an unmount while it downloads', async () => {
+      await begin({ completeOptions: SLOW });
+      await half();
+      assert.equal((await scene.autotorrent.run('unmount')).code, 0);
+      await waitUntil('the server has ended', async () => scene.server.exited() !== undefined);
+      await sleep(500);
+      await scene.mount();
+      await recover();
+      await finish();
+    });
+
+    it('preallocation', async () => {
+      await begin({ mountedOptions: PREALLOCATING });
+      await finish();
+    });
+
+    /** What README says: stop and start what was there while the mount was away. A client that died is started again. */
+    async function recover(): Promise<void> {
+      const { client, daemon } = scene.mounted;
+      try {
+        for (const hash of scene.hashes) {
+          await client.stop(hash);
+          await client.start(hash);
+        }
+      } catch (error) {
+        console.log(`  (${pair.onMount} died with the mount: ${String(error)})`);
+        await daemon.restart('killed');
+      }
+    }
+  });
+}

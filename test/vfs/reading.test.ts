@@ -1,0 +1,89 @@
+import assert from 'node:assert/strict';
+import { constants } from 'node:fs';
+import fs from 'node:fs/promises';
+import { join } from 'node:path';
+import { it } from 'node:test';
+import { GAP } from '../../src/extent/extent.ts';
+import { silentLogger } from '../../src/logger.ts';
+import { loadLibc } from '../../src/posix/libc.ts';
+import { Store } from '../../src/store/store.ts';
+import { FileSystem } from '../../src/vfs/file-system.ts';
+import { OwnMounts } from '../../src/vfs/own-mounts.ts';
+import { fileOf, planOf, sourceOf } from '../conformance/plans.ts';
+import { openLevel, temporaryFolder } from '../store/fixture.ts';
+
+const BLOCK = 4096;
+
+it('reads the base in one go below the blocks that are written over it', async (t) => {
+  const libc = loadLibc(silentLogger);
+  const { preadCached } = libc;
+  if (preadCached === undefined) return t.skip('not on this kernel');
+  const folder = await temporaryFolder();
+  const source = join(folder.path, 'source');
+  const expected = Buffer.from(Array.from({ length: 40 * BLOCK }, (_, i) => (i * 7) % 251));
+  await fs.writeFile(source, expected);
+  const level = await openLevel(folder.path);
+  const store = await Store.open(level, { logger: silentLogger, statePath: folder.path });
+  await store.createEntry(
+    planOf(
+      'E',
+      [sourceOf(source)],
+      [
+        fileOf(
+          ['file'],
+          [
+            { length: 20 * BLOCK, source: 0, sourceOffset: 0 },
+            { length: BLOCK, source: GAP, sourceOffset: 0 },
+            { length: 10 * BLOCK, source: 0, sourceOffset: 21 * BLOCK },
+          ],
+        ),
+      ],
+    ),
+  );
+  expected.fill(0, 20 * BLOCK, 21 * BLOCK);
+  let calls = 0;
+  const files = new FileSystem({
+    store,
+    libc: {
+      ...libc,
+      preadCached: (...args) => {
+        calls++;
+        return preadCached(...args);
+      },
+    },
+    logger: silentLogger,
+    ownMounts: new OwnMounts(),
+    statePath: folder.path,
+    owner: { uid: 0, gid: 0 },
+    umask: 0,
+  });
+  const handle = await files.open(files.lookup(files.lookup(1, 'E'), 'file'), constants.O_RDWR);
+  // Single ones, several, the last of the first extent, and more of them than are worth reading below.
+  const written = [
+    [1, 2],
+    [3, 6],
+    [19, 20],
+    [22, 30],
+  ] as const;
+  for (const [first, end] of written) {
+    expected.fill(first, first * BLOCK, end * BLOCK);
+    await files.write(handle, expected.subarray(first * BLOCK, end * BLOCK), first * BLOCK);
+  }
+  for (const [from, end, reads] of [
+    [0, 20, 1 + 3],
+    [0, 31, 1 + 3 + 3],
+    [4, 22, 1 + 2 + 1],
+    [4, 6, 1],
+  ] as const) {
+    const buffer = Buffer.alloc((end - from) * BLOCK - 10, 0xee);
+    calls = 0;
+    assert.equal(await files.read(handle, buffer, from * BLOCK + 5), buffer.length);
+    assert.ok(buffer.equals(expected.subarray(from * BLOCK + 5, end * BLOCK - 5)), `${from} to ${end}`);
+    assert.equal(calls, reads, `${from} to ${end}`);
+  }
+  await files.release(handle);
+  files.close();
+  await store.close();
+  await level.close();
+  await folder.remove();
+});

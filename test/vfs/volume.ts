@@ -1,0 +1,206 @@
+/** A file system over a store in a temporary folder, in this process, and the calls that tests make of it. */
+import { constants, existsSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { GAP, ZEROS } from '../../src/extent/extent.ts';
+import { silentLogger } from '../../src/logger.ts';
+import type { Plan } from '../../src/plan/plan.ts';
+import { loadLibc } from '../../src/posix/libc.ts';
+import type { StoreLevel } from '../../src/store/database.ts';
+import { Store } from '../../src/store/store.ts';
+import { FileSystem } from '../../src/vfs/file-system.ts';
+import { OwnMounts } from '../../src/vfs/own-mounts.ts';
+import { fileOf, planOf, sourceOf } from '../conformance/plans.ts';
+import { openLevel } from '../store/fixture.ts';
+
+/** No two blocks of it are the same. */
+export const SOURCE = Buffer.from(Array.from({ length: 60_000 }, (_, i) => (i * 7 + (i >> 8) * 13 + 1) % 256));
+/** Where `T/whole` begins in the source. */
+const SKIPPED = 19;
+
+/** What the files of the entry `E` hold before anybody writes to them. */
+export const BASE: Readonly<Record<string, Buffer>> = {
+  'T/whole': SOURCE.subarray(SKIPPED, SKIPPED + 40_000),
+  'T/gap': Buffer.alloc(20_000),
+  'T/mixed': Buffer.concat([
+    SOURCE.subarray(0, 6000),
+    Buffer.alloc(6000),
+    Buffer.alloc(5000),
+    SOURCE.subarray(0, 3000),
+  ]),
+  'T/last': SOURCE.subarray(100, 5100),
+  'T/empty': Buffer.alloc(0),
+};
+
+/** Pieces of 16 KiB, all of them verified but those of `T/gap`. */
+export function planFor(source: string, name = 'E'): Plan {
+  const files = [
+    fileOf(['T', 'whole'], [{ length: 40_000, source: 0, sourceOffset: SKIPPED }]),
+    fileOf(['T', 'gap'], [{ length: 20_000, source: GAP, sourceOffset: 0 }]),
+    fileOf(
+      ['T', 'mixed'],
+      [
+        { length: 6000, source: 0, sourceOffset: 0 },
+        { length: 6000, source: ZEROS, sourceOffset: 0 },
+        { length: 5000, source: GAP, sourceOffset: 0 },
+        { length: 3000, source: 0, sourceOffset: 0 },
+      ],
+    ),
+    fileOf(['T', 'last'], [{ length: 5000, source: 0, sourceOffset: 100 }]),
+    fileOf(['T', 'empty'], []),
+  ];
+  return { ...planOf(name, [sourceOf(source)], files), pieceCount: 6, verified: Buffer.from([0b1100_0100]) };
+}
+
+export class Volume {
+  readonly folder: string;
+  readonly source: string;
+  #level: StoreLevel;
+  store: Store;
+  files: FileSystem;
+  /** Entries whose bytes changed, as the file system told. */
+  readonly changed: number[] = [];
+
+  private constructor(folder: string, level: StoreLevel, store: Store) {
+    this.folder = folder;
+    this.source = join(folder, 'source');
+    this.#level = level;
+    this.store = store;
+    this.files = this.#serve();
+  }
+
+  /** What is in `folder`, or a new one with an entry `E`. */
+  static async open(folder: string): Promise<Volume> {
+    const level = await openLevel(folder);
+    const store = await Store.open(level, { logger: silentLogger, statePath: folder });
+    const volume = new Volume(folder, level, store);
+    if (existsSync(volume.source)) return volume;
+    writeFileSync(volume.source, SOURCE);
+    // One that can be set again.
+    utimesSync(volume.source, 1e9, 1e9);
+    const plan = planFor(volume.source);
+    await store.createEntry(plan);
+    await store.markAdded(plan.infoHash);
+    return volume;
+  }
+
+  #serve(): FileSystem {
+    return new FileSystem({
+      store: this.store,
+      libc: loadLibc(silentLogger),
+      logger: silentLogger,
+      ownMounts: new OwnMounts(),
+      statePath: this.folder,
+      owner: { uid: 0, gid: 0 },
+      umask: 0o022,
+      onChange: (entry) => void this.changed.push(entry),
+    });
+  }
+
+  async close(): Promise<void> {
+    this.files.close();
+    await this.store.close();
+    await this.#level.close();
+  }
+
+  /** As the server does it, with all that a clean end records. */
+  async restart(): Promise<void> {
+    await this.close();
+    this.#level = await openLevel(this.folder);
+    this.store = await Store.open(this.#level, { logger: silentLogger, statePath: this.folder });
+    this.files = this.#serve();
+    await this.store.recovered;
+  }
+
+  /** The directory and the name, below the entry. */
+  place(path: string): [parent: number, name: string] {
+    const names = ['E', ...path.split('/')];
+    const name = names.pop() ?? '';
+    return [names.reduce((parent, each) => this.files.lookup(parent, each), 1), name];
+  }
+
+  ino(path: string): number {
+    return path === '' ? this.files.lookup(1, 'E') : this.files.lookup(...this.place(path));
+  }
+
+  async open(path: string, flags: number = constants.O_RDWR): Promise<number> {
+    return await this.files.open(this.ino(path), flags);
+  }
+
+  async create(path: string, bytes: Buffer | string = '', mode = 0o644): Promise<number> {
+    const { ino, handle } = await this.files.create(...this.place(path), mode, constants.O_RDWR);
+    const buffer = Buffer.from(bytes);
+    for (let at = 0; at < buffer.length; at += 131_072) {
+      await this.files.write(handle, buffer.subarray(at, at + 131_072), at);
+    }
+    await this.files.release(handle);
+    return ino;
+  }
+
+  async write(path: string, bytes: Buffer | string, position: number): Promise<void> {
+    const handle = await this.open(path);
+    try {
+      await this.files.write(handle, Buffer.from(bytes), position);
+    } finally {
+      await this.files.release(handle);
+    }
+  }
+
+  async truncate(path: string, size: number): Promise<void> {
+    await this.files.setattr(this.ino(path), { size });
+  }
+
+  async unlink(path: string): Promise<void> {
+    await this.files.unlink(...this.place(path));
+  }
+
+  async rename(from: string, to: string, flags = 0): Promise<void> {
+    await this.files.rename(...this.place(from), ...this.place(to), flags);
+  }
+
+  /** All of a file. */
+  async read(path: string): Promise<Buffer> {
+    const handle = await this.open(path, constants.O_RDONLY);
+    try {
+      return await this.readHandle(handle, this.files.getattr(this.ino(path)).size);
+    } finally {
+      await this.files.release(handle);
+    }
+  }
+
+  /** From its beginning; what was in the buffer must not shine through. */
+  async readHandle(handle: number, length: number): Promise<Buffer> {
+    const buffer = Buffer.alloc(length, 0xee);
+    let done = 0;
+    while (done < length) {
+      const bytes = await this.files.read(handle, buffer.subarray(done, done + 131_072), done);
+      if (bytes === 0) break;
+      done += bytes;
+    }
+    return buffer.subarray(0, done);
+  }
+
+  /** What lies on the disk for a file; undefined where there is nothing. */
+  overlay(ino: number): Buffer | undefined {
+    const path = this.store.overlay.files.path(ino);
+    return existsSync(path) ? readFileSync(path) : undefined;
+  }
+
+  /** Bytes that an overlay file takes on the disk; 0 where there is none. */
+  stored(ino: number): number {
+    const path = this.store.overlay.files.path(ino);
+    return existsSync(path) ? statSync(path).blocks * 512 : 0;
+  }
+
+  get level(): StoreLevel {
+    return this.#level;
+  }
+}
+
+/** What a write leaves of `before`. */
+export function patched(before: Buffer, bytes: Buffer | string, position: number): Buffer {
+  const written = Buffer.from(bytes);
+  const after = Buffer.alloc(Math.max(before.length, position + written.length));
+  before.copy(after);
+  written.copy(after, position);
+  return after;
+}
