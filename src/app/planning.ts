@@ -46,11 +46,17 @@ export async function planTorrents(
   const db = await openIndexDatabase(config, { create: false, logger, signal });
   try {
     const index = await openIndex(db);
-    const pool = verify === 'none' ? undefined : await openPool(config);
+    const hashes = verify !== 'none' || config.scanModes.some((mode) => mode.startsWith('hash_'));
+    const pool = hashes ? await openPool(config) : undefined;
     try {
       const matches = await matchTorrents(torrents, {
         index,
-        options: { scanModes: config.scanModes, verify },
+        options: {
+          scanModes: config.scanModes,
+          verify,
+          sizeVarying: config.hashSizeVarying,
+          hashLimit: config.hashLimit,
+        },
         logger,
         signal,
         refuseDevice: (dev) => ours.has(dev),

@@ -1,6 +1,6 @@
 /** `autotorrent.conf`, validated and frozen. All paths are absolute; `parse.ts` makes one. */
 
-export const SCAN_MODES = ['exact', 'unsplitable', 'normal'] as const;
+export const SCAN_MODES = ['exact', 'unsplitable', 'normal', 'hash_name', 'hash_size', 'hash_slow'] as const;
 export type ScanMode = (typeof SCAN_MODES)[number];
 
 export type ClientConfig =
@@ -30,6 +30,10 @@ export interface Config {
   readonly verify: 'none' | 'probe' | 'full';
   /** Readers at once in the hash pool. */
   readonly hashReaders: number;
+  /** Percent by which a size may differ in `hash_name` and `hash_slow`. */
+  readonly hashSizeVarying: number;
+  /** Of the hash modes, for one file: candidates, and bytes hashed in vain. */
+  readonly hashLimit: { readonly candidates: number; readonly bytes: number };
   readonly driver: 'auto' | 'fuse-native';
   /** Undefined: decided at mount time. */
   readonly allowOther: boolean | undefined;

@@ -98,6 +98,8 @@ export function parseConfig(input: string | Uint8Array, options: ParseOptions): 
     exactTarget: values.exact_target,
     verify: values.verify,
     hashReaders: values.hash_readers,
+    hashSizeVarying: values.hash_size_varying,
+    hashLimit: Object.freeze(values.hash_limit),
     driver: values.driver,
     allowOther: values.allow_other.is,
     owner: ownerOf(values.owner, section, options, context),

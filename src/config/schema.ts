@@ -5,6 +5,7 @@ import { SCAN_MODES } from './config.ts';
 import {
   byteCount,
   freeText,
+  hashLimit,
   listOf,
   octalMask,
   oneOf,
@@ -17,8 +18,7 @@ import {
 } from './values.ts';
 
 /** What later versions will take and this one refuses: ignoring it would do something else than was asked for. */
-const LATER_SCAN_MODES: ReadonlySet<string> = new Set(['hash_name', 'hash_size', 'hash_slow']);
-export const LATER_GENERAL_KEYS: readonly string[] = ['hash_size_varying', 'hash_limit', 'recover', 'path_map'];
+export const LATER_GENERAL_KEYS: readonly string[] = ['recover', 'path_map'];
 export const LATER_CLIENTS: ReadonlySet<string> = new Set(['deluge', 'qbittorrent']);
 
 export const notYet = (what: string): string => `this version does not have ${what} yet`;
@@ -32,10 +32,8 @@ const scanModes = v.pipe(
   v.string(),
   v.rawTransform<string, (typeof SCAN_MODES)[number][]>(({ dataset, addIssue, NEVER }) => {
     const names = listOf(dataset.value.toLowerCase());
-    const later = names.find((name) => LATER_SCAN_MODES.has(name));
     const unknown = names.find((name) => !(SCAN_MODES as readonly string[]).includes(name));
-    if (later !== undefined) addIssue({ message: `${notYet(`scan mode ${later}`)}; ${SCAN_MODES_ACCEPTED}` });
-    else if (unknown !== undefined) addIssue({ message: `there is no scan mode ${unknown}; ${SCAN_MODES_ACCEPTED}` });
+    if (unknown !== undefined) addIssue({ message: `there is no scan mode ${unknown}; ${SCAN_MODES_ACCEPTED}` });
     else if (names.length === 0) addIssue({ message: SCAN_MODES_ACCEPTED });
     else return SCAN_MODES.filter((mode) => names.includes(mode));
     return NEVER;
@@ -62,6 +60,9 @@ export const general = v.object({
   verify: v.optional(oneOf(['none', 'probe', 'full']), 'probe'),
   // Two readers keep one disk busy; more than the cores there are only wait for each other.
   hash_readers: v.optional(wholeNumber(1, 64), () => String(Math.min(4, availableParallelism()))),
+  hash_size_varying: v.optional(percentage, '10'),
+  // What decides is what a torrent of thirty files may cost where nothing of it is there: some seconds.
+  hash_limit: v.optional(hashLimit, '32, 1 GiB'),
   driver: v.optional(driver, 'auto'),
   allow_other: v.optional(yesNoAuto, 'auto'),
   owner: v.optional(freeText),

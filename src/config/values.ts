@@ -62,13 +62,30 @@ const UNITS: Readonly<Record<string, number>> = {
   tib: 2 ** 40,
 };
 
-export const byteCount = parsed('accepted: a number of bytes, as 64000000, 64 MB or 1 GiB', (value) => {
+export const byteCount = parsed('accepted: a number of bytes, as 64000000, 64 MB or 1 GiB', parseBytes);
+
+function parseBytes(value: string): number | undefined {
   const parts = /^\+?(\d+(?:\.\d+)?)\s*([a-z]*)$/i.exec(value);
   const unit = parts?.[2] === '' ? 1 : UNITS[parts?.[2]?.toLowerCase() ?? ''];
   const bytes = unit === undefined ? Number.NaN : Math.floor(Number(parts?.[1]) * unit);
   // 0.5 without a unit is a slip, not half a byte.
   return Number.isSafeInteger(bytes) && (unit !== 1 || !value.includes('.')) ? bytes : undefined;
-});
+}
+
+/** How many candidates, and how many bytes in vain; `none` is no limit to either. */
+export const hashLimit = parsed(
+  'accepted: the most candidates and the most bytes for one file, as 32, 1 GiB; one of the two; or none',
+  (value): { readonly candidates: number; readonly bytes: number } | undefined => {
+    const most = Number.MAX_SAFE_INTEGER;
+    if (value.toLowerCase() === 'none') return { candidates: most, bytes: most };
+    const items = listOf(value);
+    const counts = items.filter((item) => /^\d{1,9}$/.test(item)).map(Number);
+    const sizes = items.filter((item) => !/^\d{1,9}$/.test(item)).map(parseBytes);
+    const [candidates = most, bytes = most] = [counts[0], sizes[0]];
+    const isSound = items.length > 0 && counts.length <= 1 && sizes.length <= 1 && !sizes.includes(undefined);
+    return isSound && candidates > 0 ? { candidates, bytes } : undefined;
+  },
+);
 
 export const percentage = parsed('accepted: a percentage from 0, as 1 or 0.5', (value) => {
   const digits = /^\+?(\d+(?:\.\d*)?|\.\d+)\s*%?$/.exec(value)?.[1];

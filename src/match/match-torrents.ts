@@ -4,9 +4,10 @@ import type { HashPool, HashProgress } from '../hash/hash-pool.ts';
 import type { Logger } from '../logger.ts';
 import type { Metainfo } from '../metainfo/metainfo.ts';
 import { proposeExact } from './exact.ts';
+import { Alignments, type HashLimit, type HashModeDependencies, proposeHashed } from './hash-modes.ts';
 import { FolderNames } from './likeness.ts';
 import { Looker, type Source } from './look.ts';
-import { MATCH_MODES, type MatchMode, type TorrentMatch, type VerifyLevel } from './match.ts';
+import { HASH_MODES, isHashMode, MATCH_MODES, type MatchMode, type TorrentMatch, type VerifyLevel } from './match.ts';
 import { proposeNormal } from './normal.ts';
 import { outcomeOf } from './outcome.ts';
 import { PieceHasher } from './piece-hashing.ts';
@@ -20,17 +21,25 @@ export interface MatchOptions {
   /** Tried in the order of `MATCH_MODES`, whatever their order here. */
   readonly scanModes: readonly MatchMode[];
   readonly verify: VerifyLevel;
+  /** Of the hash modes. */
+  readonly sizeVarying?: number;
+  readonly hashLimit?: HashLimit;
 }
+
+const DEFAULT_VARYING = 10;
+export const NO_LIMIT: HashLimit = { candidates: Number.MAX_SAFE_INTEGER, bytes: Number.MAX_SAFE_INTEGER };
 
 export interface MatchDependencies {
   readonly index: CollectionIndex;
-  /** Needed unless `verify` is `none`. */
+  /** Needed unless `verify` is `none` and no hash mode is among the modes. */
   readonly pool?: HashPool;
   readonly options: MatchOptions;
   readonly logger: Logger;
   /** True for the device numbers of autotorrent's own mounts: nothing on them may be a source. */
   readonly refuseDevice: (dev: number) => boolean;
   readonly signal?: AbortSignal;
+  /** Shifts that a candidate's own structure suggests (see `parts.ts`), the likeliest first. */
+  readonly hypotheses?: HashModeDependencies['hypotheses'];
   /** Of hashing; `totalBytes` grows when more candidates have to be tried. */
   readonly onProgress?: (progress: HashProgress) => void;
 }
@@ -65,12 +74,13 @@ class Matching {
 
   constructor(requests: readonly MatchRequest[], deps: MatchDependencies) {
     const { verify, scanModes } = deps.options;
-    if (verify !== 'none' && deps.pool === undefined) throw new Error(`verify ${verify} needs a hash pool`);
+    const hashes = verify !== 'none' || scanModes.some(isHashMode);
+    if (hashes && deps.pool === undefined) throw new Error('hashing needs a hash pool');
     this.#deps = deps;
     this.#torrents = requests.map(({ name, metainfo }) => new TorrentTask(name, metainfo));
     this.#modes = MATCH_MODES.filter((mode) => scanModes.includes(mode));
     this.#looker = new Looker(deps.refuseDevice);
-    if (verify !== 'none' && deps.pool !== undefined) {
+    if (hashes && deps.pool !== undefined) {
       this.#hasher = new PieceHasher(deps.pool, deps.signal, deps.onProgress);
     }
   }
@@ -78,24 +88,58 @@ class Matching {
   async run(): Promise<TorrentMatch[]> {
     const { verify } = this.#deps.options;
     const files = this.#torrents.flatMap((torrent) => torrent.files);
-    for (const mode of this.#modes) {
+    for (const mode of this.#modes.filter((one) => !isHashMode(one))) {
       await this.#propose(
         mode,
         files.filter((file) => !file.judged),
       );
       await this.#settle(files.filter((file) => !file.judged));
     }
+    await this.#hashModes(files.filter((file) => !file.judged && file.torrent.hashable));
     for (const file of files) settlePartial(file);
 
     let spares: ReadonlyMap<FileTask, Source> = new Map();
-    if (verify !== 'none' && this.#hasher !== undefined) {
+    if (this.#hasher !== undefined) {
       const hashable = this.#torrents.filter((torrent) => torrent.hashable);
-      await verifyShared(hashable, verify, this.#hasher, this.#looker, (suspects) => this.#proposeRest(suspects));
+      // Whatever hash modes have found needs its shared pieces proven.
+      const level = verify === 'none' ? 'probe' : verify;
+      const asked = verify === 'none' ? hashable.filter((torrent) => torrent.files.some(isHashed)) : hashable;
+      await verifyShared(asked, level, this.#hasher, this.#looker, (suspects) => this.#proposeRest(suspects));
       if (verify === 'full') spares = await findSpares(hashable, this.#hasher, this.#looker);
     }
     const matches = this.#torrents.map((torrent) => outcomeOf(torrent, verify, spares));
     for (const { name, reason } of matches) this.#deps.logger.debug(`${name}: ${reason}`);
     return matches;
+  }
+
+  /** What the other modes did not supply, or not wholly. */
+  async #hashModes(files: readonly FileTask[]): Promise<void> {
+    const modes = HASH_MODES.filter((mode) => this.#modes.includes(mode));
+    if (modes.length === 0 || this.#hasher === undefined) return;
+    const alignments = new Alignments({ ...this.#hashModeDependencies(), hasher: this.#hasher });
+    for (const mode of modes) {
+      const open = files.filter((file) => !file.judged);
+      await this.#propose(mode, open);
+      await alignments.run(
+        open.filter((file) => file.own.count > 0),
+        mode,
+      );
+    }
+    alignments.settle();
+    // Without a piece of its own a file takes the first candidate; its neighbours' pieces judge it.
+    for (const file of files) if (file.own.count === 0 && !file.judged) file.judged = file.advance(this.#looker);
+  }
+
+  #hashModeDependencies(): Omit<HashModeDependencies, 'hasher'> {
+    const { index, options, signal, hypotheses } = this.#deps;
+    return {
+      index,
+      signal,
+      looker: this.#looker,
+      folders: this.#folders,
+      options: { sizeVarying: options.sizeVarying ?? DEFAULT_VARYING, limit: options.hashLimit ?? NO_LIMIT },
+      ...(hypotheses === undefined ? {} : { hypotheses }),
+    };
   }
 
   async #propose(mode: MatchMode, files: readonly FileTask[]): Promise<void> {
@@ -105,7 +149,8 @@ class Matching {
     this.#wentThrough.set(mode, asked);
     for (const file of files) asked.add(file);
     const torrents = new Set(files.map((file) => file.torrent));
-    if (mode === 'exact') await proposeExact([...torrents], index);
+    if (isHashMode(mode)) await proposeHashed(files, mode, this.#hashModeDependencies());
+    else if (mode === 'exact') await proposeExact([...torrents], index);
     else if (mode === 'unsplitable') {
       const wanted = new Set(files);
       const kept = await proposeUnsplitable(this.#torrents, (file) => wanted.has(file), index);
@@ -150,4 +195,8 @@ class Matching {
     await new Promise(setImmediate);
     this.#deps.signal?.throwIfAborted();
   }
+}
+
+function isHashed({ current }: FileTask): boolean {
+  return current !== undefined && isHashMode(current.mode);
 }

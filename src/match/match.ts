@@ -2,7 +2,8 @@
  * Matching: which files of the collection supply which files of a torrent, and how much of that is proven.
  *
  * Glossary. A *candidate* is a collection file that might supply a torrent file. A *mode* is a way of finding
- * candidates (`exact`, `unsplitable`, `normal`), tried in that order; a file ends with the first that supplies it.
+ * candidates (`MATCH_MODES`), tried in that order; a file ends with the first that supplies it. The *hash modes* take
+ * candidates of other names and sizes, and map only what pieces prove (`align.ts`).
  * *Likeness* orders the candidates of one file: how far their folders resemble the torrent's path. A piece of which
  * one file alone (with pads) holds all bytes is the file's *own*; a piece with bytes of several is *shared*.
  * To *look* at a candidate is to lstat it now: the index only knows what was there at the last rebuild.
@@ -10,7 +11,7 @@
  * Invariants:
  * - Everything mapped was looked at: a regular file of the wanted size, not on one of our own mounts.
  * - A bit of `verified` is set only for a piece whose SHA-1 was computed from the match's own extents and agreed.
- * - Nothing that was hashed and failed is mapped, unless another file is to blame for it (see `blame.ts`).
+ * - Nothing that was hashed and failed is mapped, unless another file is to blame for it (see `verify-shared.ts`).
  * - Two files of a torrent share a source only where no other candidate was left.
  */
 import type { Extent } from '../extent/extent.ts';
@@ -18,8 +19,14 @@ import type { Metainfo } from '../metainfo/metainfo.ts';
 import type { FileStatus, PlanSource } from '../plan/plan.ts';
 
 /** In the order in which they are tried. */
-export const MATCH_MODES = ['exact', 'unsplitable', 'normal'] as const;
+export const MATCH_MODES = ['exact', 'unsplitable', 'normal', 'hash_name', 'hash_size', 'hash_slow'] as const;
 export type MatchMode = (typeof MATCH_MODES)[number];
+export const HASH_MODES = ['hash_name', 'hash_size', 'hash_slow'] as const;
+export type HashMode = (typeof HASH_MODES)[number];
+
+export function isHashMode(mode: MatchMode): mode is HashMode {
+  return (HASH_MODES as readonly MatchMode[]).includes(mode);
+}
 
 /**
  * How much is hashed before a candidate is believed. `none`: nothing. `probe`: the first, the last and a few own
@@ -35,9 +42,11 @@ export type DecisionCode =
   | 'empty' // no bytes: needs no source
   | 'symlink' // BEP 47: needs no source
   | 'pad' // BEP 47: zeros
+  | 'realigned' // hash modes: what is mapped was proven piece by piece, at the places where it lies
   | 'pieces-failed' // partial: what failed became gaps
   | 'no-candidate' // nothing of its name and size
   | 'not-in-release' // the torrent's folder is a release, and no folder of the collection is that release
+  | 'limit' // hash modes: `hash_limit` was reached before anything was found
   | 'changed' // the index knew a candidate, but it is no longer so
   | 'hash-mismatch'; // candidates were hashed, and none held the file's bytes
 

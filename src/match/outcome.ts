@@ -6,8 +6,16 @@ import type { TorrentFile } from '../metainfo/metainfo.ts';
 import { touchedPieces } from '../metainfo/piece-layout.ts';
 import type { PlanSource } from '../plan/plan.ts';
 import type { Source } from './look.ts';
-import type { DecisionCode, FileMatch, TorrentMatch, VerifyLevel } from './match.ts';
-import type { FileTask, TorrentTask } from './torrent-task.ts';
+import {
+  type DecisionCode,
+  type FileMatch,
+  isHashMode,
+  type MatchMode,
+  type TorrentMatch,
+  type VerifyLevel,
+} from './match.ts';
+import type { Part } from './parts.ts';
+import type { Chosen, FileTask, TorrentTask } from './torrent-task.ts';
 
 export function outcomeOf(
   torrent: TorrentTask,
@@ -91,8 +99,10 @@ function outcomeOfFile(task: FileTask, verify: VerifyLevel, sources: Sources): F
     const { code, reason } = task.failure ?? { code: 'no-candidate', reason: 'No file has its name and size.' };
     return { status: 'missing', mode: 'none', code, reason, extents: whole(file.length, GAP) };
   }
-  const extents = extentsOf(task, current, sources);
   const { mode } = current;
+  const parts = task.parts ?? (isHashMode(mode) && task.own.count === 0 ? wholePart(task, current) : undefined);
+  if (parts !== undefined) return realigned(task, parts, mode, provenExtents(task, parts, sources));
+  const extents = extentsOf(task, current, sources);
   const gaps = extents.filter(({ source }) => source === GAP);
   if (gaps.length > 0) {
     const bytes = gaps.reduce((sum, { length }) => sum + length, 0);
@@ -101,6 +111,52 @@ function outcomeOfFile(task: FileTask, verify: VerifyLevel, sources: Sources): F
     return { status, mode: status === 'missing' ? 'none' : mode, code: 'pieces-failed', reason, extents };
   }
   return { status: 'mapped', mode, ...grounds(task, verify), extents };
+}
+
+/** Of a file that only shared pieces can prove. */
+function wholePart({ file }: FileTask, { shift, ...source }: Chosen): Part[] {
+  return [{ offset: 0, length: file.length, source, shift }];
+}
+
+/** Of a file that hash modes have found: what is proven, and what lies where. */
+function realigned(task: FileTask, parts: readonly Part[], mode: MatchMode, extents: readonly Extent[]): FileMatch {
+  const { file, limited } = task;
+  const missing = extents.reduce((sum, { source, length }) => sum + (source === GAP ? length : 0), 0);
+  const paths = [...new Set(parts.map(({ source }) => source.path.toString()))].join(', ');
+  const limit = limited ? '; hash_limit kept more from being tried' : '';
+  if (missing === file.length) {
+    const reason = `Nothing of it is proven by whole pieces${limit}.`;
+    return { status: 'missing', mode: 'none', code: 'pieces-failed', reason, extents };
+  }
+  const moved = parts.some(({ shift, source }) => shift !== 0 || source.identity.size !== file.length);
+  if (missing > 0) {
+    const reason = `${missing} of its ${file.length} bytes are not in ${paths}: gaps${limit}.`;
+    return { status: 'partial', mode, code: 'pieces-failed', reason, extents };
+  }
+  const reason = `All its pieces agree with ${paths}${moved ? ', at other places' : ''}.`;
+  return { status: moved ? 'resized' : 'mapped', mode, code: 'realigned', reason, extents };
+}
+
+/** The bytes of verified pieces; all others are gaps, whatever the candidate has there. */
+function provenExtents({ torrent, file }: FileTask, parts: readonly Part[], sources: Sources): Extent[] {
+  const { metainfo, verified } = torrent;
+  const touched = touchedPieces(metainfo, file.index);
+  const found: Extent[] = [];
+  for (let piece = touched.first; piece < touched.first + touched.count; piece++) {
+    const from = Math.max(piece * metainfo.pieceLength - file.offset, 0);
+    const to = Math.min((piece + 1) * metainfo.pieceLength - file.offset, file.length);
+    if (!hasBit(verified, piece)) {
+      found.push({ offset: from, length: to - from, source: GAP, sourceOffset: 0 });
+      continue;
+    }
+    for (const part of parts) {
+      const begin = Math.max(from, part.offset);
+      const length = Math.min(to, part.offset + part.length) - begin;
+      if (length <= 0) continue;
+      found.push({ offset: begin, length, source: sources.indexOf(part.source), sourceOffset: begin + part.shift });
+    }
+  }
+  return coalesce(found);
 }
 
 function grounds(task: FileTask, verify: VerifyLevel): { code: DecisionCode; reason: string } {

@@ -1,17 +1,17 @@
 /** Asking the pool about pieces: what a piece is made of now, and whether it agrees. */
 import type { HashJob, HashPool, HashProgress, HashResult, HashSegment } from '../hash/hash-pool.ts';
 import { pieceSpans } from '../metainfo/piece-layout.ts';
-import type { Source } from './look.ts';
+import type { Range } from './parts.ts';
 import type { FileTask, TorrentTask } from './torrent-task.ts';
 
 const SHA1_BYTES = 20;
 
-/** A piece and the sources to make it of. */
+/** A piece and the bytes to make it of. */
 export interface PieceQuestion {
   readonly torrent: TorrentTask;
   readonly piece: number;
-  /** Undefined where a file has no source: the piece cannot be asked about. */
-  readonly sourceOf: (task: FileTask) => Source | undefined;
+  /** Undefined where nobody has these bytes of a file: the piece cannot be asked about. */
+  readonly bytesOf: (task: FileTask, range: Range) => readonly HashSegment[] | undefined;
 }
 
 /** `agrees`, or why not: a sentence's end after "piece 3". */
@@ -23,7 +23,9 @@ export class PieceHasher {
   readonly #pool: HashPool;
   readonly #signal: AbortSignal | undefined;
   readonly #onProgress: ((progress: HashProgress) => void) | undefined;
-  #earlierBytes = 0;
+  /** Of what has been asked. */
+  #totalBytes = 0;
+  #doneBytes = 0;
 
   constructor(pool: HashPool, signal: AbortSignal | undefined, onProgress: ((p: HashProgress) => void) | undefined) {
     this.#pool = pool;
@@ -44,18 +46,18 @@ export class PieceHasher {
   }
 
   async #hash(jobs: readonly HashJob[]): Promise<HashResult[]> {
-    let total = 0;
+    // Several callers may be asking at the same time.
+    let known = { doneBytes: 0, totalBytes: 0 };
     const onProgress = (progress: HashProgress): void => {
-      total = progress.totalBytes;
-      const earlier = this.#earlierBytes;
-      this.#onProgress?.({ doneBytes: earlier + progress.doneBytes, totalBytes: earlier + total });
+      this.#doneBytes += progress.doneBytes - known.doneBytes;
+      this.#totalBytes += progress.totalBytes - known.totalBytes;
+      known = progress;
+      this.#onProgress?.({ doneBytes: this.#doneBytes, totalBytes: this.#totalBytes });
     };
-    const results = await this.#pool.hash(jobs, {
+    return await this.#pool.hash(jobs, {
       ...(this.#signal === undefined ? {} : { signal: this.#signal }),
       ...(this.#onProgress === undefined ? {} : { onProgress }),
     });
-    this.#earlierBytes += total;
-    return results;
   }
 }
 
@@ -64,7 +66,7 @@ export function filesOfPiece(torrent: TorrentTask, piece: number): FileTask[] {
   return pieceSpans(torrent.metainfo, piece).flatMap(({ file }) => torrent.byIndex.get(file) ?? []);
 }
 
-function jobOf({ torrent, piece, sourceOf }: PieceQuestion): HashJob | undefined {
+function jobOf({ torrent, piece, bytesOf }: PieceQuestion): HashJob | undefined {
   const job: HashSegment[] = [];
   for (const span of pieceSpans(torrent.metainfo, piece)) {
     if (torrent.metainfo.files[span.file]?.pad === true) {
@@ -72,9 +74,9 @@ function jobOf({ torrent, piece, sourceOf }: PieceQuestion): HashJob | undefined
       continue;
     }
     const task = torrent.byIndex.get(span.file);
-    const source = task === undefined ? undefined : sourceOf(task);
-    if (source === undefined) return undefined;
-    job.push({ path: source.path, identity: source.identity, offset: span.offset, length: span.length });
+    const bytes = task === undefined ? undefined : bytesOf(task, span);
+    if (bytes === undefined) return undefined;
+    job.push(...bytes);
   }
   return job;
 }

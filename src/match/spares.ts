@@ -5,6 +5,7 @@
 import { hasBit } from '../extent/bitfield.ts';
 import { touchedPieces } from '../metainfo/piece-layout.ts';
 import type { Looker, Source } from './look.ts';
+import { bytesIn, type Range } from './parts.ts';
 import type { PieceHasher } from './piece-hashing.ts';
 import type { FileTask, TorrentTask } from './torrent-task.ts';
 
@@ -29,7 +30,8 @@ export async function findSpares(
     piecesOf(task).map((piece) => ({
       torrent: task.torrent,
       piece,
-      sourceOf: (other: FileTask) => (other === task ? spare : other.sourceOf(piece)),
+      bytesOf: (other: FileTask, range: Range) =>
+        other === task ? bytesIn(spare, 0, range) : other.bytes(piece, range),
     })),
   );
   const answers = await hasher.ask(questions);
@@ -49,7 +51,7 @@ function piecesOf({ torrent, file }: FileTask): number[] {
 }
 
 function isVerified(task: FileTask): boolean {
-  const { current, owners } = task;
-  if (current === undefined || owners?.some((owner) => owner !== current) === true) return false;
+  const { current, owners, parts } = task;
+  if (current === undefined || parts !== undefined || owners?.some((owner) => owner !== current) === true) return false;
   return piecesOf(task).every((piece) => hasBit(task.torrent.verified, piece));
 }

@@ -2,25 +2,30 @@
 import type { CollectionFile } from '../collection/collection.ts';
 import { normaliseName } from '../collection/names.ts';
 import { emptyBitfield } from '../extent/bitfield.ts';
+import type { HashSegment } from '../hash/hash-pool.ts';
 import type { Metainfo, TorrentFile } from '../metainfo/metainfo.ts';
 import type { PieceRange } from '../metainfo/piece-layout.ts';
 import type { Looker, Source } from './look.ts';
 import type { MatchMode } from './match.ts';
 import { type PieceShares, sharePieces } from './own-pieces.ts';
+import { bytesIn, bytesOfParts, type Part, type Range } from './parts.ts';
 
 /** A candidate before it is looked at. */
 export interface Proposal {
   readonly file: CollectionFile;
   readonly mode: MatchMode;
+  /** Where its bytes may lie (see `parts.ts`): for files that only shared pieces can prove. 0 where it is left out. */
+  readonly shift?: number;
 }
 
 /** A proposal that was looked at and is what the index said. */
 export interface Chosen extends Source {
   readonly mode: MatchMode;
+  readonly shift: number;
 }
 
 export interface Failure {
-  readonly code: 'no-candidate' | 'not-in-release' | 'changed' | 'hash-mismatch';
+  readonly code: 'no-candidate' | 'not-in-release' | 'changed' | 'hash-mismatch' | 'limit';
   readonly reason: string;
 }
 
@@ -42,6 +47,10 @@ export class FileTask {
   judged = false;
   /** `full`: who holds each own piece, proven. Absent until something is. */
   owners: (Chosen | undefined)[] | undefined;
+  /** Hash modes: what is proven of it, where that is not one candidate as it is. `current` is the one with most of it. */
+  parts: readonly Part[] | undefined;
+  /** Hash modes: `hash_limit` kept candidates from being tried. */
+  limited = false;
   /** Pieces with bytes of it that agreed. */
   provenPieces = 0;
   /** Pieces with bytes of it that were hashed and did not agree, with what is mapped now. */
@@ -95,12 +104,12 @@ export class FileTask {
   /** The next candidates, looked at, without taking any. */
   alternatives(looker: Looker, most: number): Chosen[] {
     const found: Chosen[] = [];
-    const inodes = new Set<string>();
+    const places = new Set<string>();
     for (const proposal of this.queue) {
       if (found.length >= most) break;
       const chosen = this.#look(proposal, looker);
-      if (chosen === undefined || chosen.inode === this.current?.inode || inodes.has(chosen.inode)) continue;
-      inodes.add(chosen.inode);
+      if (chosen === undefined || chosen.inode === this.current?.inode || places.has(placeOf(chosen))) continue;
+      places.add(placeOf(chosen));
       found.push(chosen);
     }
     return found;
@@ -121,6 +130,18 @@ export class FileTask {
     this.failure = { code: 'hash-mismatch', reason };
   }
 
+  /** The bytes of a range as the current candidate has them. */
+  currentBytes(range: Range): HashSegment[] | undefined {
+    return this.current === undefined ? undefined : bytesIn(this.current, this.current.shift, range);
+  }
+
+  /** The bytes of a range that lies in `piece`, as they are decided now. */
+  bytes(piece: number, range: Range): HashSegment[] | undefined {
+    if (this.parts !== undefined) return bytesOfParts(this.parts, range);
+    const chosen = this.sourceOf(piece);
+    return chosen === undefined ? undefined : bytesIn(chosen, chosen.shift, range);
+  }
+
   /** Who supplies the bytes at `offset` of the file, as far as it is decided. */
   sourceOf(piece: number): Chosen | undefined {
     if (this.owners === undefined || this.own.count === 0) return this.current;
@@ -134,13 +155,13 @@ export class FileTask {
       this.failure ??= { code: 'changed', reason: `${proposal.file.path.toString()} ${source.refused}.` };
       return undefined;
     }
-    if (this.#tried.has(source.inode)) return undefined;
-    return { ...source, mode: proposal.mode };
+    const chosen = { ...source, mode: proposal.mode, shift: proposal.shift ?? 0 };
+    return this.#tried.has(placeOf(chosen)) ? undefined : chosen;
   }
 
   #take(chosen: Chosen): void {
     this.current = chosen;
-    this.#tried.add(chosen.inode);
+    this.#tried.add(placeOf(chosen));
     if (this.#tried.size >= MAX_TRIED) this.queue = [];
     const { taken } = this.torrent;
     taken.set(chosen.inode, (taken.get(chosen.inode) ?? 0) + 1);
@@ -155,6 +176,10 @@ export class FileTask {
     if (users > 0) taken.set(current.inode, users);
     else taken.delete(current.inode);
   }
+}
+
+function placeOf({ inode, shift }: Chosen): string {
+  return `${inode}/${shift}`;
 }
 
 export class TorrentTask {

@@ -27,7 +27,11 @@ export async function verifyOwn(
     );
     const answers = await hasher.ask(
       active.flatMap((task, i) =>
-        (pieces[i] ?? []).map((piece) => ({ torrent: task.torrent, piece, sourceOf: () => task.current })),
+        (pieces[i] ?? []).map((piece) => ({
+          torrent: task.torrent,
+          piece,
+          bytesOf: (_, range) => task.currentBytes(range),
+        })),
       ),
     );
     let next = 0;

@@ -11,6 +11,7 @@
  */
 import { setBit } from '../extent/bitfield.ts';
 import type { Looker } from './look.ts';
+import { bytesIn, type Range } from './parts.ts';
 import { filesOfPiece, type PieceHasher } from './piece-hashing.ts';
 import type { Chosen, FileTask, TorrentTask } from './torrent-task.ts';
 
@@ -29,8 +30,8 @@ export async function verifyShared(
 ): Promise<void> {
   const questions = torrents.flatMap((torrent) =>
     torrent.shares.shared
-      .filter((piece) => level === 'full' || filesOfPiece(torrent, piece).some(({ own }) => own.count === 0))
-      .map((piece) => ({ torrent, piece, sourceOf: (task: FileTask) => task.sourceOf(piece) })),
+      .filter((piece) => level === 'full' || filesOfPiece(torrent, piece).some(needsNeighbours))
+      .map((piece) => ({ torrent, piece, bytesOf: (task: FileTask, range: Range) => task.bytes(piece, range) })),
   );
   const answers = await hasher.ask(questions);
   const failing = new Map<TorrentTask, number[]>();
@@ -48,6 +49,11 @@ export async function verifyShared(
   for (const [torrent, pieces] of failing) {
     blame(torrent, await solve(torrent, pieces, hasher, looker));
   }
+}
+
+/** Nothing proves it, or what lies at its ends, but pieces that it shares. */
+function needsNeighbours({ own, parts }: FileTask): boolean {
+  return own.count === 0 || parts !== undefined;
 }
 
 /** The pieces that no combination of candidates makes agree. */
@@ -93,7 +99,10 @@ async function solvePiece(
     variants.map((variant) => ({
       torrent,
       piece,
-      sourceOf: (task: FileTask) => variant.get(task) ?? task.sourceOf(piece),
+      bytesOf: (task: FileTask, range: Range) => {
+        const chosen = variant.get(task);
+        return chosen === undefined ? task.bytes(piece, range) : bytesIn(chosen, chosen.shift, range);
+      },
     })),
   );
   const found = variants[answers.findIndex((answer) => answer?.agrees === true)];

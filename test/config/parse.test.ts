@@ -64,6 +64,8 @@ describe('parseConfig', () => {
       exactTarget: 'mount',
       verify: 'probe',
       hashReaders: parse(general('')).hashReaders,
+      hashSizeVarying: 10,
+      hashLimit: { candidates: 32, bytes: 2 ** 30 },
       driver: 'auto',
       allowOther: undefined,
       owner: undefined,
@@ -113,6 +115,11 @@ describe('parseConfig', () => {
     ['fast_resume: never', 'fastResume', 'never'],
     ['driver = fuse-native', 'driver', 'fuse-native'],
     ['hash_readers = 12', 'hashReaders', 12],
+    ['hash_size_varying = 60', 'hashSizeVarying', 60],
+    ['hash_limit = 2 GiB, 8', 'hashLimit', { candidates: 8, bytes: 2 ** 31 }],
+    ['hash_limit = 64 MB', 'hashLimit', { candidates: Number.MAX_SAFE_INTEGER, bytes: 64e6 }],
+    ['hash_limit = NONE', 'hashLimit', { candidates: Number.MAX_SAFE_INTEGER, bytes: Number.MAX_SAFE_INTEGER }],
+    ['scan_mode = hash_slow, exact', 'scanModes', ['exact', 'hash_slow']],
     ['allow_other = On', 'allowOther', true],
     ['allow_other = 0', 'allowOther', false],
     ['allow_other = auto', 'allowOther', undefined],
@@ -141,8 +148,10 @@ describe('parseConfig', () => {
     });
   }
 
+  const LIMIT = 'accepted: the most candidates and the most bytes for one file, as 32, 1 GiB; one of the two; or none';
   const BYTES = 'accepted: a number of bytes, as 64000000, 64 MB or 1 GiB';
-  const MODES = 'accepted: one or more of exact, unsplitable, normal, separated by commas';
+  const MODES =
+    'accepted: one or more of exact, unsplitable, normal, hash_name, hash_size, hash_slow, separated by commas';
   const MASK = 'accepted: an octal mask from 000 to 777, as 022';
   const OWNER = 'accepted: user or user:group, names or numbers';
   const PATH = 'accepted: a path, absolute or relative to the folder of this file';
@@ -162,19 +171,10 @@ describe('parseConfig', () => {
     ['add_limit_percent = -1', '"-1"', 'accepted: a percentage from 0, as 1 or 0.5'],
     ['scan_mode = normal, unsplittable', '"normal, unsplittable"', `there is no scan mode unsplittable; ${MODES}`],
     ['scan_mode = ,', '","', MODES],
-    [
-      'scan_mode = hash_name,normal',
-      '"hash_name,normal"',
-      `this version does not have scan mode hash_name yet; ${MODES}`,
-    ],
-    ['scan_mode = hash_size', '"hash_size"', `this version does not have scan mode hash_size yet; ${MODES}`],
-    [
-      'scan_mode = normal,hash_slow',
-      '"normal,hash_slow"',
-      `this version does not have scan mode hash_slow yet; ${MODES}`,
-    ],
-    ['hash_size_varying = 10', '"10"', 'this version does not have hash_size_varying yet'],
-    ['hash_limit = 10', '"10"', 'this version does not have hash_limit yet'],
+    ['hash_size_varying = -1', '"-1"', 'accepted: a percentage from 0, as 1 or 0.5'],
+    ['hash_limit = many', '"many"', LIMIT],
+    ['hash_limit = 0', '"0"', LIMIT],
+    ['hash_limit = 3, 4', '"3, 4"', LIMIT],
     ['recover = on', '"on"', 'this version does not have recover yet'],
     ['path_map = /a = /b', '"/a = /b"', 'this version does not have path_map yet'],
     ['driver = kernel', '"kernel"', 'this version does not have driver kernel yet; accepted: auto, fuse-native'],
@@ -274,7 +274,7 @@ describe('parseConfig', () => {
       `${FILE}, line 8: section [other] is unknown and unused: known are general, disks, client, client-NAME`,
       `${FILE}, line 5: [general] storepath is unknown and unused: did you mean store_path?`,
       `${FILE}, line 6: [general] scene_mode is unknown and unused: did you mean scan_mode?`,
-      `${FILE}, line 7: [general] zzz is unknown and unused: known are db, store_path, state_path, ignore_files, add_limit_size, add_limit_percent, scan_mode, link_type, exact_target, verify, hash_readers, driver, allow_other, owner, umask, fast_resume`,
+      `${FILE}, line 7: [general] zzz is unknown and unused: known are db, store_path, state_path, ignore_files, add_limit_size, add_limit_percent, scan_mode, link_type, exact_target, verify, hash_readers, hash_size_varying, hash_limit, driver, allow_other, owner, umask, fast_resume`,
       `${FILE}, line 11: [client] url is unknown and unused: known are client`,
     ]);
   });

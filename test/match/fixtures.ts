@@ -35,18 +35,22 @@ export function content(seed: string, length: number): Buffer {
 export const PIECE = 16384;
 
 /** `files`: path to content, a number being a pad of so many zeros; or the content of a single file. */
-export function torrent(name: string | Buffer, files: Readonly<Record<string, Buffer | number>> | Buffer): Metainfo {
+export function torrent(
+  name: string | Buffer,
+  files: Readonly<Record<string, Buffer | number>> | Buffer,
+  pieceLength = PIECE,
+): Metainfo {
   const parts = Buffer.isBuffer(files) ? [files] : Object.values(files);
   const all = Buffer.concat(parts.map((part) => (typeof part === 'number' ? Buffer.alloc(part) : part)));
   const digests: Buffer[] = [];
-  for (let at = 0; at < all.length; at += PIECE) {
+  for (let at = 0; at < all.length; at += pieceLength) {
     digests.push(
       createHash('sha1')
-        .update(all.subarray(at, at + PIECE))
+        .update(all.subarray(at, at + pieceLength))
         .digest(),
     );
   }
-  const info: { [key: string]: Bencodable } = { name, 'piece length': PIECE, pieces: Buffer.concat(digests) };
+  const info: { [key: string]: Bencodable } = { name, 'piece length': pieceLength, pieces: Buffer.concat(digests) };
   if (Buffer.isBuffer(files)) info['length'] = files.length;
   else {
     info['files'] = Object.entries(files).map(([path, part]) =>

@@ -10,6 +10,7 @@ import { rebuild } from '../../src/collection/rebuild.ts';
 import { hasBit } from '../../src/extent/bitfield.ts';
 import { createHashPool } from '../../src/hash/piscina-pool.ts';
 import { silentLogger } from '../../src/logger.ts';
+import type { HashLimit } from '../../src/match/hash-modes.ts';
 import type { MatchMode, TorrentMatch, VerifyLevel } from '../../src/match/match.ts';
 import { type MatchDependencies, matchTorrents } from '../../src/match/match-torrents.ts';
 import type { Metainfo } from '../../src/metainfo/metainfo.ts';
@@ -22,6 +23,8 @@ import { NaiveIndex } from './naive-index.ts';
 export interface Setting extends Partial<Pick<MatchDependencies, 'refuseDevice' | 'signal' | 'onProgress'>> {
   readonly scanModes?: readonly MatchMode[];
   readonly verify?: VerifyLevel;
+  readonly sizeVarying?: number;
+  readonly hashLimit?: HashLimit;
   /** Matches with the real index, too, and compares. Where nothing is hashed, if nothing else is said. */
   readonly bothIndices?: boolean;
   /** Done after the index was built. */
@@ -56,13 +59,25 @@ export function matchBench(): Bench {
   after(() => pool.close());
   const disk = (): string => mkdtempSync(join(base, 'disk-'));
   const run: Bench['run'] = async (disk, metainfos, setting = {}) => {
-    const { scanModes = ['unsplitable', 'normal'], verify = 'none', later, ...others } = setting;
+    const {
+      scanModes = ['unsplitable', 'normal'],
+      verify = 'none',
+      later,
+      sizeVarying,
+      hashLimit,
+      ...others
+    } = setting;
     const { bothIndices = verify === 'none', ...rest } = others;
     const index = new NaiveIndex(disk);
     const db = bothIndices ? await rebuilt(disk, mkdtempSync(join(base, 'db-'))) : undefined;
     later?.(disk);
     const requests = metainfos.map((metainfo, i) => ({ name: `t${i}`, metainfo }));
-    const options = { scanModes, verify };
+    const options = {
+      scanModes,
+      verify,
+      ...(sizeVarying === undefined ? {} : { sizeVarying }),
+      ...(hashLimit === undefined ? {} : { hashLimit }),
+    };
     const shared = { pool, options, logger: silentLogger, refuseDevice: () => false, ...rest };
     const matches = await matchTorrents(requests, { index, ...shared });
     for (const match of matches) checkInvariants(match);

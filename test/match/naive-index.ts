@@ -15,8 +15,6 @@ const unasked = (): Promise<never> => Promise.reject(new Error('no mode asks thi
 export class NaiveIndex implements CollectionIndex {
   /** Batches asked, by method: matching must not ask a file at a time. */
   readonly calls: string[] = [];
-  readonly byName = unasked;
-  readonly bySize = unasked;
   readonly byInode = unasked;
   readonly archived = unasked;
   readonly #folders: Folder[] = [];
@@ -46,6 +44,27 @@ export class NaiveIndex implements CollectionIndex {
   async byNameAndSize(questions: readonly { name: string; size: number }[]): Promise<CollectionFile[][]> {
     this.calls.push('byNameAndSize');
     return questions.map(({ name, size }) => this.#byNameAndSize.get(`${size}/${name}`) ?? []);
+  }
+
+  async byName(questions: readonly { name: string; min: number; max: number }[]): Promise<CollectionFile[][]> {
+    this.calls.push('byName');
+    return questions.map(({ name, min, max }) =>
+      this.#files
+        .filter((file) => normaliseName(file.name) === name && file.size >= min && file.size <= max)
+        .toSorted((a, b) => a.size - b.size),
+    );
+  }
+
+  async bySize(
+    questions: readonly { min: number; max: number; near: number; limit: number }[],
+  ): Promise<CollectionFile[][]> {
+    this.calls.push('bySize');
+    return questions.map(({ min, max, near, limit }) =>
+      this.#files
+        .filter(({ size }) => size >= min && size <= max)
+        .toSorted((a, b) => Math.abs(a.size - near) - Math.abs(b.size - near))
+        .slice(0, limit),
+    );
   }
 
   async releases(names: readonly string[]): Promise<FolderRef[][]> {

@@ -1,0 +1,361 @@
+/**
+ * Alignment: where the bytes of a torrent file lie in a candidate that is longer, shorter, or damaged.
+ *
+ * The candidate is taken to be the file with ranges inserted and removed: its *shift* (see `parts.ts`) is constant between
+ * *breakpoints*. Pieces that lie whole in the file are tested at shifts; one that agrees is an *anchor*.
+ *
+ *  1. Two probes decide against almost every wrong candidate: the first piece at shift 0, the last one at the difference in
+ *     size (what an insertion or removal anywhere between leaves behind it).
+ *  2. Between two anchors of different shifts the breakpoint is found by halves.
+ *  3. Every other piece is hashed at the shift of its anchors.
+ *  4. A run of pieces that fail lies between two more breakpoints, or is damaged: shifts that are known from elsewhere are
+ *     tried on it, then those that lie near (`shiftsAround`), as far as the budget goes.
+ *  5. A piece with an insertion inside: every place is tried where pieces are small. Else it is a gap.
+ *
+ * Nothing is believed but what was hashed: a part that is given back is a piece, or neighbouring pieces, that agreed.
+ */
+import { closeSync, openSync, readSync } from 'node:fs';
+import type { HashSegment } from '../hash/hash-pool.ts';
+import type { Source } from './look.ts';
+import { bytesIn, joined, type Part, type Range } from './parts.ts';
+import type { PieceAnswer } from './piece-hashing.ts';
+import { type LearnedShifts, shiftsAround } from './shifts.ts';
+
+/** What one alignment may cost beyond what it proves: bytes hashed that did not agree. */
+export interface Budget {
+  left: number;
+  /** Set when something was not tried for want of it. */
+  reached: boolean;
+}
+
+export interface AlignOptions {
+  readonly source: Source;
+  /** Bytes of the torrent file. */
+  readonly length: number;
+  /** Pieces that lie whole in the file and are not proven yet, in order: the range of the file that each is. */
+  readonly pieces: readonly Range[];
+  /** Asks about pieces, by their index in `pieces`, each with its bytes. */
+  readonly ask: (
+    questions: readonly { readonly piece: number; readonly bytes: readonly HashSegment[] }[],
+  ) => Promise<readonly PieceAnswer[]>;
+  /** `probe`: two pieces decide. `search`: more is tried before the candidate is given up; `named`: much more. */
+  readonly effort: 'probe' | 'search' | 'named';
+  readonly budget: Budget;
+  readonly learned: LearnedShifts;
+  /** Shifts that the candidate's own structure suggests, the likeliest first. */
+  readonly hypotheses: readonly number[];
+}
+
+/** The candidate changed or cannot be read: nothing of it may be used. */
+export class CandidateFailed extends Error {}
+
+/** Shifts tried at once on one piece. */
+const BATCH = 16;
+/** Pieces so small that every place in them can be tried for an insertion: 32768² / 2 bytes are half a second. */
+const SPLIT_PIECE = 32_768;
+/** What is hashed for the shift of one piece, and where nothing of a candidate has agreed yet. */
+const SEARCH_BYTES = 256 * 2 ** 20;
+const NAMED_SEARCH_BYTES = 1024 * 2 ** 20;
+const FIRST_SEARCH_BYTES = 32 * 2 ** 20;
+/** Places tried at once in one piece. */
+const SPLIT_BATCH = 2048;
+/** Pieces hashed at once, so that what is learned on the way can be used. */
+const PASS = 1024;
+/** How much of a place is looked at to see whether there is anything. */
+const LOOK_BYTES = 4096;
+
+interface Question {
+  readonly piece: number;
+  readonly shift: number;
+}
+
+export class Alignment {
+  readonly #options: AlignOptions;
+  /** The difference in size. */
+  readonly #delta: number;
+  /** By piece: the shift at which it agreed. */
+  readonly #anchors = new Map<number, number>();
+  readonly #failed = new Set<string>();
+  /** Pieces of two shifts. */
+  readonly #split = new Map<number, Part[]>();
+  /** Pieces around which everything was tried; and in which. */
+  readonly #given = new Set<number>();
+  readonly #divided = new Set<number>();
+
+  constructor(options: AlignOptions) {
+    this.#options = options;
+    this.#delta = options.source.identity.size - options.length;
+  }
+
+  /** What of the pieces is proven; empty where nothing is. Throws CandidateFailed. */
+  async run(): Promise<{ readonly parts: Part[]; readonly proven: readonly number[] }> {
+    const { pieces, learned, source } = this.#options;
+    if (pieces.length > 0 && (await this.#findAnchor())) {
+      do {
+        await this.#findBreakpoints();
+        await this.#hashRest();
+      } while (await this.#searchRuns());
+      for (const shift of this.#anchors.values()) learned.add(shift);
+    }
+    const parts = [...this.#anchors].map(([piece, shift]): Part => ({ ...this.#range(piece), source, shift }));
+    return {
+      parts: joined([...parts, ...[...this.#split.values()].flat()]),
+      proven: [...this.#anchors.keys(), ...this.#split.keys()].toSorted((a, b) => a - b),
+    };
+  }
+
+  #range(piece: number): Range {
+    return this.#options.pieces[piece] ?? { offset: 0, length: 0 };
+  }
+
+  async #findAnchor(): Promise<boolean> {
+    const { pieces, effort, learned, hypotheses } = this.#options;
+    const last = pieces.length - 1;
+    await this.#test([
+      { piece: 0, shift: 0 },
+      { piece: last, shift: this.#delta },
+    ]);
+    if (this.#anchors.size > 0) return true;
+    const middle = last >> 1;
+    const usual = [...new Set([0, this.#delta])];
+    if (effort === 'probe') return false;
+    const likely = [...usual, ...hypotheses, ...learned.all];
+    for (const piece of new Set([middle, 0, last, last >> 2, last - (last >> 2)])) {
+      await this.#test(likely.map((shift) => ({ piece, shift })));
+      if (this.#anchors.size > 0) return true;
+    }
+    // A wrong candidate mostly. One that has the name may be worth more.
+    const most = effort === 'named' ? Math.min(NAMED_SEARCH_BYTES, 8 * this.#options.length) : 0;
+    return await this.#search(middle, 0, this.#delta, Math.max(most, FIRST_SEARCH_BYTES));
+  }
+
+  /** Between anchors of different shifts, until those at both sides of each breakpoint are next to each other. */
+  async #findBreakpoints(): Promise<void> {
+    for (let changed = true; changed; ) {
+      changed = false;
+      const anchors = this.#sorted();
+      for (const [i, [right, shiftRight]] of anchors.entries()) {
+        const [left, shiftLeft] = anchors[i - 1] ?? [right, shiftRight];
+        if (shiftLeft === shiftRight) continue;
+        if (await this.#halve(left, shiftLeft, right, shiftRight)) changed = true;
+      }
+    }
+  }
+
+  /** True where something was found that makes new neighbours of different shifts. */
+  async #halve(left: number, shiftLeft: number, right: number, shiftRight: number): Promise<boolean> {
+    let [low, high] = [left, right];
+    while (high - low > 1) {
+      const middle = (low + high) >> 1;
+      if (this.#given.has(middle)) return false;
+      await this.#test([{ piece: middle, shift: shiftLeft }]);
+      if (!this.#anchors.has(middle)) await this.#test([{ piece: middle, shift: shiftRight }]);
+      const found =
+        this.#anchors.get(middle) ?? (await this.#besideBroken(middle, [low, shiftLeft], [high, shiftRight]));
+      if (found === shiftLeft) low = Math.max(middle, low + 1);
+      else if (found === shiftRight) high = middle;
+      else {
+        // Damaged, or between two more breakpoints.
+        this.#given.add(middle);
+        return await this.#search(middle, shiftLeft, shiftRight);
+      }
+    }
+    return false;
+  }
+
+  /**
+   * A piece agrees with neither side: the breakpoint may lie in it, or it is damaged. Its neighbours tell on which side the
+   * search goes on; undefined where they do not agree either.
+   */
+  async #besideBroken(
+    middle: number,
+    [low, shiftLeft]: readonly [number, number],
+    [high, shiftRight]: readonly [number, number],
+  ): Promise<number | undefined> {
+    const after = middle + 1 >= high ? shiftRight : undefined;
+    const before = middle - 1 <= low ? shiftLeft : undefined;
+    if (after === undefined) {
+      await this.#test([
+        { piece: middle + 1, shift: shiftRight },
+        { piece: middle + 1, shift: shiftLeft },
+      ]);
+    }
+    const right = after ?? this.#anchors.get(middle + 1);
+    if (right === shiftLeft) return shiftLeft;
+    if (before === undefined) await this.#test([{ piece: middle - 1, shift: shiftLeft }]);
+    const left = before ?? this.#anchors.get(middle - 1);
+    if (left === shiftLeft && right === shiftRight) return shiftRight;
+    return right === shiftRight ? shiftRight : left;
+  }
+
+  /** What is not tested yet, at the shift of the anchors around it, and where these differ, at both. */
+  async #hashRest(): Promise<void> {
+    for (const other of [false, true]) {
+      const questions: Question[] = [];
+      for (let piece = 0; piece < this.#options.pieces.length; piece++) {
+        if (this.#isProven(piece)) continue;
+        const { left, right } = this.#shiftsBeside(piece);
+        if (!other) questions.push({ piece, shift: left ?? right ?? 0 });
+        else if (right !== undefined) questions.push({ piece, shift: right });
+      }
+      for (let from = 0; from < questions.length; from += PASS) await this.#test(questions.slice(from, from + PASS));
+    }
+  }
+
+  /** The shifts of the nearest anchors before and after a piece. */
+  #shiftsBeside(piece: number): { left: number | undefined; right: number | undefined } {
+    const anchors = this.#sorted();
+    let low = 0;
+    let high = anchors.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((anchors[middle]?.[0] ?? 0) < piece) low = middle + 1;
+      else high = middle;
+    }
+    return { left: anchors[low - 1]?.[1], right: anchors[low]?.[1] };
+  }
+
+  #order: [number, number][] | undefined;
+
+  #sorted(): readonly [number, number][] {
+    if (this.#order?.length !== this.#anchors.size) this.#order = [...this.#anchors].toSorted(([a], [b]) => a - b);
+    return this.#order;
+  }
+
+  /** Looks for the shift of runs of pieces that failed. True where one was found: its neighbours can be found now. */
+  async #searchRuns(): Promise<boolean> {
+    const { length } = this.#options.pieces;
+    for (let first = 0; first < length; first++) {
+      if (this.#isProven(first)) continue;
+      let end = first + 1;
+      while (end < length && !this.#isProven(end)) end++;
+      const { left = 0, right = this.#delta } = this.#shiftsBeside(first);
+      if (end - first === 1) await this.#findSplit(first, left, right);
+      else {
+        // Any of them may be one in which there is a breakpoint.
+        const places = [4, 2, 6, 3, 5].map((eighths) => first + Math.floor(((end - first - 1) * eighths) / 8));
+        for (const piece of new Set(places)) {
+          if (this.#given.has(piece)) continue;
+          this.#given.add(piece);
+          if (await this.#search(piece, left, right)) return true;
+        }
+      }
+      first = end;
+    }
+    return false;
+  }
+
+  /** Tries one piece at shifts that are likely there, until one agrees or the budget is spent. */
+  async #search(piece: number, left: number, right: number, most = SEARCH_BYTES): Promise<boolean> {
+    const { learned, hypotheses, budget } = this.#options;
+    if (this.#isBlank(piece, left)) return false;
+    const tried = new Set([left, right]);
+    const likely = [...new Set([0, this.#delta, ...this.#anchors.values(), ...learned.all, ...hypotheses])];
+    const rest = shiftsAround(left, right);
+    const bytes = this.#range(piece).length;
+    let batch = likely.filter((shift) => !tried.has(shift));
+    for (const shift of batch) tried.add(shift);
+    const least = Math.max(0, budget.left - most);
+    while (budget.left >= least + bytes * batch.length) {
+      await this.#test(batch.map((shift) => ({ piece, shift })));
+      if (this.#anchors.has(piece)) return true;
+      batch = [];
+      // Beyond both ends of the candidate there is nothing to come.
+      for (let misses = 0; batch.length < BATCH && misses < 4 * BATCH; ) {
+        const next = rest.next();
+        if (next.done === true) break;
+        if (tried.has(next.value)) continue;
+        if (this.#bytes({ piece, shift: next.value }) === undefined) misses++;
+        else batch.push(next.value);
+      }
+      if (batch.length === 0) return false;
+    }
+    if (budget.left < bytes) budget.reached = true;
+    return false;
+  }
+
+  /** A hole, or what was never downloaded: nothing of the file is there, and nothing is to be looked for. */
+  #isBlank(piece: number, shift: number): boolean {
+    const { source } = this.#options;
+    const { offset, length } = this.#range(piece);
+    const at = Math.max(0, Math.min(offset + shift, source.identity.size - LOOK_BYTES));
+    const bytes = Buffer.alloc(Math.min(LOOK_BYTES, length));
+    try {
+      const fd = openSync(source.path, 'r');
+      try {
+        const read = readSync(fd, bytes, 0, bytes.length, at);
+        return bytes.subarray(0, read).every((byte) => byte === bytes[0]);
+      } finally {
+        closeSync(fd);
+      }
+    } catch {
+      return true;
+    }
+  }
+
+  /** A piece with an insertion inside, where it is small enough to try every place. */
+  async #findSplit(piece: number, left: number, right: number): Promise<void> {
+    const { ask, budget, source } = this.#options;
+    const range = this.#range(piece);
+    if (this.#divided.has(piece) || right <= left || range.length > SPLIT_PIECE) return;
+    this.#divided.add(piece);
+    if (budget.left < range.length ** 2) {
+      budget.reached = true;
+      return;
+    }
+    for (let from = 1; from < range.length; from += SPLIT_BATCH) {
+      const halves: [Part, Part][] = [];
+      for (let at = from; at < Math.min(range.length, from + SPLIT_BATCH); at++) {
+        halves.push([
+          { offset: range.offset, length: at, source, shift: left },
+          { offset: range.offset + at, length: range.length - at, source, shift: right },
+        ]);
+      }
+      const questions = halves.flatMap((parts) => {
+        const bytes = parts.map((part) => bytesIn(source, part.shift, part));
+        return bytes.some((one) => one === undefined)
+          ? []
+          : [{ piece, bytes: bytes.flatMap((one) => one ?? []), parts }];
+      });
+      const answers = await ask(questions);
+      budget.left -= questions.length * range.length;
+      const found = answers.findIndex((answer) => answer.agrees);
+      const parts = questions[found]?.parts;
+      if (parts === undefined) continue;
+      this.#split.set(piece, parts);
+      return;
+    }
+  }
+
+  #isProven(piece: number): boolean {
+    return this.#anchors.has(piece) || this.#split.has(piece);
+  }
+
+  #bytes({ piece, shift }: Question): HashSegment[] | undefined {
+    return bytesIn(this.#options.source, shift, this.#range(piece));
+  }
+
+  /** Asks what is not known yet, and notes the answers. */
+  async #test(questions: readonly Question[]): Promise<void> {
+    const asked: (Question & { readonly bytes: HashSegment[] })[] = [];
+    const keys = new Set<string>();
+    for (const { piece, shift } of questions) {
+      const bytes = this.#bytes({ piece, shift });
+      const key = `${piece}/${shift}`;
+      if (bytes === undefined || this.#isProven(piece) || this.#failed.has(key) || keys.has(key)) continue;
+      keys.add(key);
+      asked.push({ piece, shift, bytes });
+    }
+    if (asked.length === 0) return;
+    const answers = await this.#options.ask(asked);
+    for (const [i, { piece, shift }] of asked.entries()) {
+      const answer = answers[i];
+      if (answer?.agrees === true) this.#anchors.set(piece, shift);
+      else {
+        if (answer?.changed === true) throw new CandidateFailed(answer.why);
+        this.#failed.add(`${piece}/${shift}`);
+        this.#options.budget.left -= this.#range(piece).length;
+      }
+    }
+  }
+}

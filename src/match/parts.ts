@@ -1,0 +1,59 @@
+/**
+ * Parts: which bytes of a torrent file lie where, when a candidate is not the file byte for byte.
+ *
+ * A *shift* is how much further on a byte lies in the candidate than in the torrent file: 0 in a copy, positive behind an
+ * insertion, negative behind a removal. A part is a range of the torrent file with one source and one shift. Parts lie
+ * in order and do not overlap; what lies between them is not proven.
+ */
+import type { HashSegment } from '../hash/hash-pool.ts';
+import type { Source } from './look.ts';
+
+export interface Part {
+  /** In the torrent file. */
+  readonly offset: number;
+  readonly length: number;
+  readonly source: Source;
+  readonly shift: number;
+}
+
+export interface Range {
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** The bytes of `range` as a source has them; undefined where it has not got all of them. */
+export function bytesIn(source: Source, shift: number, { offset, length }: Range): HashSegment[] | undefined {
+  if (offset + shift < 0 || offset + shift + length > source.identity.size) return undefined;
+  return [{ path: source.path, identity: source.identity, offset: offset + shift, length }];
+}
+
+/** The bytes of `range` as parts have them; undefined where they have not got all of them. */
+export function bytesOfParts(parts: readonly Part[], range: Range): HashSegment[] | undefined {
+  const segments: HashSegment[] = [];
+  let at = range.offset;
+  const end = range.offset + range.length;
+  for (const part of parts) {
+    if (part.offset + part.length <= at) continue;
+    if (at === end) break;
+    if (part.offset > at) return undefined;
+    const until = Math.min(end, part.offset + part.length);
+    const bytes = bytesIn(part.source, part.shift, { offset: at, length: until - at });
+    if (bytes === undefined) return undefined;
+    segments.push(...bytes);
+    at = until;
+  }
+  return at === end ? segments : undefined;
+}
+
+/** In order, neighbours that continue each other as one. They must not overlap. */
+export function joined(parts: readonly Part[]): Part[] {
+  const found: Part[] = [];
+  for (const part of parts.toSorted((a, b) => a.offset - b.offset)) {
+    const last = found.at(-1);
+    const goesOn = last?.source.inode === part.source.inode && last.shift === part.shift;
+    if (last !== undefined && goesOn && last.offset + last.length === part.offset) {
+      found[found.length - 1] = { ...last, length: last.length + part.length };
+    } else found.push(part);
+  }
+  return found;
+}
