@@ -3,7 +3,7 @@
 #
 #   sh scripts/setup.sh              what mounting needs: fuse3
 #   sh scripts/setup.sh quickstart   and the clients of the demonstration: rTorrent, Transmission
-#   sh scripts/setup.sh test         and what the tests compare with: mktorrent, libtorrent for Python
+#   sh scripts/setup.sh test         and what the tests compare with: mktorrent, libtorrent for Python, bsdtar
 #
 # On Debian and its kin it installs them as root, or through sudo; it asks first where it can (on a terminal), and
 # goes on by itself where it cannot. Elsewhere it says what to install. Exit status: 0 if all is there in the end.
@@ -40,6 +40,7 @@ has() {
     rtorrent) has_command rtorrent ;;
     transmission) has_command transmission-daemon ;;
     mktorrent) has_command mktorrent ;;
+    bsdtar) has_command bsdtar ;;
     libtorrent) has_python_libtorrent ;;
   esac
 }
@@ -50,6 +51,7 @@ why() {
     rtorrent) echo 'a torrent client: downloads from the store in the demonstration and the tests' ;;
     transmission) echo 'a torrent client: seeds from the store in the demonstration and the tests' ;;
     mktorrent) echo 'makes torrents that ours are compared with in the tests' ;;
+    bsdtar) echo 'reads the archives that the tests write' ;;
     libtorrent) echo 'makes v2 and hybrid torrents for the tests' ;;
   esac
 }
@@ -59,11 +61,13 @@ package() {
   case $1:$2 in
     debian:fuse) echo fuse3 ;;
     debian:transmission | fedora:transmission) echo transmission-daemon ;;
+    debian:bsdtar) echo libarchive-tools ;;
     debian:libtorrent) echo python3-libtorrent ;;
     fedora:fuse) echo 'fuse fuse3' ;;
     fedora:libtorrent) echo rb_libtorrent-python3 ;;
     arch:fuse) echo 'fuse2 fuse3' ;;
     arch:transmission) echo transmission-cli ;;
+    arch:bsdtar) echo libarchive ;;
     arch:libtorrent) echo libtorrent-rasterbar ;;
     *) echo "$2" ;;
   esac
@@ -256,7 +260,7 @@ purpose=${1:-mount}
 case $purpose in
   mount) needs='fuse' ;;
   quickstart) needs='fuse rtorrent transmission' ;;
-  test) needs='fuse rtorrent transmission mktorrent libtorrent' ;;
+  test) needs='fuse rtorrent transmission mktorrent libtorrent bsdtar' ;;
   *)
     complain "unknown purpose '$purpose'; usage: sh scripts/setup.sh [mount|quickstart|test]"
     exit 2

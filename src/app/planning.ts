@@ -4,6 +4,7 @@
  */
 import { openIndex } from '../collection/open-index.ts';
 import type { Config } from '../config/config.ts';
+import { shiftsOfFile } from '../container/payload-files.ts';
 import type { HashPool, HashProgress } from '../hash/hash-pool.ts';
 import type { Logger } from '../logger.ts';
 import { matchTorrents } from '../match/match-torrents.ts';
@@ -61,6 +62,7 @@ export async function planTorrents(
         logger,
         signal,
         refuseDevice: (dev) => ours.has(dev),
+        hypotheses: ({ path, identity }, wantedLength) => shiftsOfFile({ path, size: identity.size }, wantedLength),
         onProgress: request.onHashing,
         ...(pool === undefined ? {} : { pool }),
       });

@@ -10,6 +10,8 @@
  * - A file that grew in place does not change its folder: an incremental rebuild does not see it, the planner's look does.
  * - `ignore_files` hides a file that is in no release from `byNameAndSize`, `byName` and `bySize`; never from `trees`
  *   and `byInode`.
+ * - Archives (RAR sets and ZIPs) are known with the stored files in them, as they were when their folder was last read.
+ *   What is compressed, encrypted or cut off in them is not.
  * - Names are compared normalised (`names.ts`): case folded, runs of space, `_`, `.`, `-` as one.
  */
 
@@ -29,6 +31,15 @@ export interface CollectionFile {
   readonly size: number;
   /** The release (see `release.ts`) whose root contains the file: it is matched inside that release only. */
   readonly release: number | null;
+}
+
+/** A file that lies, stored, in an archive. `container/member-extents.ts` says where its bytes are now. */
+export interface ArchivedFile {
+  /** The archive's first volume. */
+  readonly archive: CollectionFile;
+  /** As the archive has it, with `/` between components. */
+  readonly name: Buffer;
+  readonly size: number;
 }
 
 /** A release or a folder as a whole: the files below it, with components relative to it. */
@@ -60,6 +71,13 @@ export interface CollectionIndex {
       readonly limit: number;
     }[],
   ): Promise<CollectionFile[][]>;
+  /**
+   * Files inside archives of exactly this size, at most `limit` of them; with a name only those whose base name is that,
+   * normalised. None of 0 bytes. They are hidden with their archive by `ignore_files`.
+   */
+  archived(
+    questions: readonly { readonly size: number; readonly name?: string; readonly limit: number }[],
+  ): Promise<ArchivedFile[][]>;
   /** Release roots with this normalised name. */
   releases(names: readonly string[]): Promise<FolderRef[][]>;
   /** Folders of exactly this name (bytes), for the `exact` mode. */

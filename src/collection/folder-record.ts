@@ -3,20 +3,29 @@
  * It is packed where it is made (a walk worker), travels as one transferable buffer, and is stored as it came.
  *
  *     f64 × 5           dev, ino, mtime, ctime (milliseconds; NaN: never taken for unchanged), dev of its files
- *     u32 × 4           number of files, number of subfolders, bytes of its own name, flags
+ *     u32 × 6           number of files, number of subfolders, bytes of its own name, flags, number of members, 0
  *     f64 × files       sizes
  *     f64 × files       inodes
+ *     f64 × members     sizes
  *     u32 × files       hashes of the normalised names
  *     u32 × files       where each file's name ends among the names
  *     u32 × subfolders  where each subfolder's name ends among the names
+ *     u32 × members     where each member's name ends among the names
+ *     u32 × members     hashes of the normalised base names
+ *     u32 × members     which file is the first volume of its archive
  *     u8 × files        1: matched by `ignore_files`
- *     bytes             own name (a root's: its whole path), files' names, subfolders' names
+ *     bytes             own name (a root's: its whole path), files' names, subfolders' names, members' names
+ *
+ * Members are the stored files inside the folder's archives (see `container/`).
  */
 import { AutotorrentError } from '../errors.ts';
 import { hashName } from './names.ts';
 
-const HEADER = 56;
+const HEADER = 64;
 const RELEASE = 1;
+/** Most folders have no archives, and there are very many folders. */
+const NO_SIZES = new Float64Array(0);
+const NO_WORDS = new Uint32Array(0);
 
 /** What tells whether a folder changed. */
 export interface FolderState {
@@ -24,6 +33,15 @@ export interface FolderState {
   readonly ino: number;
   readonly mtime: number;
   readonly ctime: number;
+}
+
+/** A file inside an archive; names are byte strings. */
+export interface MemberContent {
+  /** Position of the archive's first volume among the folder's files. */
+  readonly file: number;
+  /** With `/` between components. */
+  readonly name: string;
+  readonly size: number;
 }
 
 /** Names are byte strings. */
@@ -35,6 +53,7 @@ export interface FolderContent extends FolderState {
   readonly inodes: readonly number[];
   readonly ignored: readonly boolean[];
   readonly subfolders: readonly string[];
+  readonly members: readonly MemberContent[];
   /** `isReleaseFolder` of the files. */
   readonly marked: boolean;
 }
@@ -42,15 +61,21 @@ export interface FolderContent extends FolderState {
 export function encodeFolder(folder: FolderContent): ArrayBuffer {
   const files = folder.fileNames.length;
   const subs = folder.subfolders.length;
-  const names = folder.name + folder.fileNames.join('') + folder.subfolders.join('');
-  const fixed = HEADER + files * 25 + subs * 4;
+  const members = folder.members.length;
+  const names =
+    folder.name +
+    folder.fileNames.join('') +
+    folder.subfolders.join('') +
+    folder.members.map(({ name }) => name).join('');
+  const fixed = HEADER + files * 25 + subs * 4 + members * 20;
   const buffer = new ArrayBuffer(fixed + names.length);
   new Float64Array(buffer, 0, 5).set([folder.dev, folder.ino, folder.mtime, folder.ctime, folder.fileDev]);
-  new Uint32Array(buffer, 40, 4).set([files, subs, folder.name.length, folder.marked ? RELEASE : 0]);
+  new Uint32Array(buffer, 40, 5).set([files, subs, folder.name.length, folder.marked ? RELEASE : 0, members]);
   new Float64Array(buffer, HEADER, files).set(folder.sizes);
   new Float64Array(buffer, HEADER + files * 8, files).set(folder.inodes);
-  const words = new Uint32Array(buffer, HEADER + files * 16, files * 2 + subs);
-  const flags = new Uint8Array(buffer, HEADER + files * 24 + subs * 4, files);
+  const doubles = HEADER + files * 16 + members * 8;
+  const words = new Uint32Array(buffer, doubles, files * 2 + subs + members * 3);
+  const flags = new Uint8Array(buffer, doubles + words.byteLength, files);
   let end = folder.name.length;
   let at = 0;
   for (const name of folder.fileNames) {
@@ -60,6 +85,16 @@ export function encodeFolder(folder: FolderContent): ArrayBuffer {
     at++;
   }
   for (const name of folder.subfolders) words[files + at++] = end += name.length;
+  if (members > 0) {
+    const memberSizes = new Float64Array(buffer, HEADER + files * 16, members);
+    const hashes = words.subarray(files * 2 + subs + members);
+    for (const [i, { file, name, size }] of folder.members.entries()) {
+      memberSizes[i] = size;
+      words[files * 2 + subs + i] = end += name.length;
+      hashes[i] = hashName(name.slice(name.lastIndexOf('/') + 1));
+      hashes[members + i] = file;
+    }
+  }
   Buffer.from(buffer, fixed).write(names, 'latin1');
   return buffer;
 }
@@ -79,6 +114,12 @@ export class FolderRecord {
   readonly inodes: Float64Array;
   readonly hashes: Uint32Array;
   readonly ignored: Uint8Array;
+  readonly members: number;
+  readonly memberSizes: Float64Array;
+  /** Of the normalised base names. */
+  readonly memberHashes: Uint32Array;
+  /** For each member the position of its archive's first volume among the files. */
+  readonly memberFiles: Uint32Array;
   readonly #nameEnds: Uint32Array;
   readonly #ownName: number;
   readonly #names: Buffer;
@@ -87,8 +128,8 @@ export class FolderRecord {
   constructor(buffer: ArrayBuffer, offset = 0, length = buffer.byteLength) {
     if (length < HEADER || offset % 8 !== 0 || offset + length > buffer.byteLength) throw damagedFolder();
     const [dev = 0, ino = 0, mtime = 0, ctime = 0, fileDev = 0] = new Float64Array(buffer, offset, 5);
-    const [files = 0, subs = 0, ownName = 0, flags = 0] = new Uint32Array(buffer, offset + 40, 4);
-    const fixed = HEADER + files * 25 + subs * 4;
+    const [files = 0, subs = 0, ownName = 0, flags = 0, members = 0] = new Uint32Array(buffer, offset + 40, 5);
+    const fixed = HEADER + files * 25 + subs * 4 + members * 20;
     if (length < fixed + ownName) throw damagedFolder();
     const body = offset + HEADER;
     this.packed = new Uint8Array(buffer, offset, length);
@@ -102,9 +143,15 @@ export class FolderRecord {
     this.fileDev = fileDev;
     this.sizes = new Float64Array(buffer, body, files);
     this.inodes = new Float64Array(buffer, body + files * 8, files);
-    this.hashes = new Uint32Array(buffer, body + files * 16, files);
-    this.#nameEnds = new Uint32Array(buffer, body + files * 20, files + subs);
-    this.ignored = new Uint8Array(buffer, body + files * 24 + subs * 4, files);
+    this.members = members;
+    this.memberSizes = members === 0 ? NO_SIZES : new Float64Array(buffer, body + files * 16, members);
+    const words = body + files * 16 + members * 8;
+    this.hashes = new Uint32Array(buffer, words, files);
+    this.#nameEnds = new Uint32Array(buffer, words + files * 4, files + subs + members);
+    const ofMembers = words + files * 8 + subs * 4 + members * 4;
+    this.memberHashes = members === 0 ? NO_WORDS : new Uint32Array(buffer, ofMembers, members);
+    this.memberFiles = members === 0 ? NO_WORDS : new Uint32Array(buffer, ofMembers + members * 4, members);
+    this.ignored = new Uint8Array(buffer, ofMembers + members * 8, files);
     this.#ownName = ownName;
     this.#names = Buffer.from(buffer, offset + fixed, length - fixed);
     if ((this.#nameEnds.at(-1) ?? ownName) !== this.#names.length) throw damagedFolder();
@@ -122,6 +169,11 @@ export class FolderRecord {
   /** A byte string. */
   subfolderName(index: number): string {
     return this.#name(this.files + index).toString('latin1');
+  }
+
+  /** With `/` between components. */
+  memberName(index: number): Buffer {
+    return this.#name(this.files + this.subfolders + index);
   }
 
   sameState(now: FolderState): boolean {
@@ -143,6 +195,11 @@ export class FolderRecord {
         inodes: [...this.inodes],
         ignored: Array.from(this.ignored, (flag) => flag === 1),
         subfolders: [...Array.from({ length: this.subfolders }, (_, i) => this.subfolderName(i)), ...names],
+        members: Array.from({ length: this.members }, (_, i) => ({
+          file: this.memberFiles[i] ?? 0,
+          name: this.memberName(i).toString('latin1'),
+          size: this.memberSizes[i] ?? 0,
+        })),
         marked: this.marked,
       }),
     );
@@ -169,6 +226,7 @@ export function unreadFolder(name: string): FolderRecord {
       inodes: [],
       ignored: [],
       subfolders: [],
+      members: [],
       marked: false,
     }),
   );

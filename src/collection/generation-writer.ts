@@ -50,6 +50,12 @@ export class GenerationWriter {
   readonly #fileOf = uint32Column();
   readonly #ignored = uint32Column();
 
+  readonly #memberSizes = float64Column();
+  readonly #memberHashes = uint32Column();
+  readonly #memberFolders = uint32Column();
+  readonly #memberOf = uint32Column();
+  readonly #memberIgnored = uint32Column();
+
   #page: Uint8Array[] = [];
   #pageBytes = 0;
   #pages = 0;
@@ -92,6 +98,7 @@ export class GenerationWriter {
     this.#folderOf.extend(files, () => id);
     this.#fileOf.extend(files, (i) => i);
     this.#ignored.extend(files, (i) => record.ignored[i] ?? 0);
+    if (record.members > 0) this.#addMembers(id, record);
     this.folders++;
     this.files += files;
     for (let i = 0; i < files; i++) this.bytes += sizes[i] ?? 0;
@@ -105,6 +112,14 @@ export class GenerationWriter {
     const first = this.reserve(record.subfolders);
     this.#firstSubfolders.set(id, first);
     return first;
+  }
+
+  #addMembers(id: number, { members, memberSizes, memberHashes, memberFiles, ignored }: FolderRecord): void {
+    this.#memberSizes.append(memberSizes);
+    this.#memberHashes.append(memberHashes);
+    this.#memberFolders.extend(members, () => id);
+    this.#memberOf.extend(members, (i) => i);
+    this.#memberIgnored.extend(members, (i) => ignored[memberFiles[i] ?? 0] ?? 0);
   }
 
   /** Resolves when the disk has caught up; the scan waits for it, so that memory stays bounded. */
@@ -142,7 +157,8 @@ export class GenerationWriter {
     const file = this.#fileOf.view;
     const ignored = this.#ignored.view;
     // What is ignored is found by nothing but its inode, or as part of a folder; in a release nothing is ignored.
-    const shown = (row: number): boolean => ignored[row] === 0 || (releases[folder[row] ?? 0] ?? -1) >= 0;
+    const inRelease = (id: number | undefined): boolean => (releases[id ?? 0] ?? -1) >= 0;
+    const shown = (row: number): boolean => ignored[row] === 0 || inRelease(folder[row]);
     await this.#putPostings(KIND.bySize, { k1: sizes, k2: hashes, folder, file }, shown);
     await this.#putPostings(KIND.byName, { k1: hashes, k2: sizes, folder, file }, shown);
     const inodes = this.#inodes.view;
@@ -150,6 +166,19 @@ export class GenerationWriter {
       KIND.byInode,
       { k1: inodes, k2: this.#devs.view, folder, file },
       (row) => inodes[row] !== 0,
+    );
+
+    const memberFolders = this.#memberFolders.view;
+    const memberIgnored = this.#memberIgnored.view;
+    await this.#putPostings(
+      KIND.members,
+      {
+        k1: this.#memberSizes.view,
+        k2: this.#memberHashes.view,
+        folder: memberFolders,
+        file: this.#memberOf.view,
+      },
+      (row) => memberIgnored[row] === 0 || inRelease(memberFolders[row]),
     );
 
     const ids = Uint32Array.from({ length: this.ids }, (_, id) => id);

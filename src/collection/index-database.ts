@@ -28,12 +28,14 @@ export const KIND = {
   releases: 19,
   /** Folders, by the hash of their name's bytes. */
   folderNames: 20,
+  /** Members of archives, by (size, hash of the normalised base name); `file` is the member's position in its folder. */
+  members: 21,
 } as const;
 
-export type PostingKind = 16 | 17 | 18 | 19 | 20;
+export type PostingKind = 16 | 17 | 18 | 19 | 20 | 21;
 
 /** Version of everything in the database: keys, records, hashes, the rules for names and releases. */
-const FORMAT = `1-${endianness()}`;
+const FORMAT = `2-${endianness()}`;
 const PREFIX = 0x63;
 const VIEWS = { keyEncoding: 'view', valueEncoding: 'view' } as const;
 

@@ -1,7 +1,7 @@
 /** The index as it answers. What it says is what the last rebuild saw. */
 
 import { AutotorrentError } from '../errors.ts';
-import type { CollectionFile, CollectionIndex, FolderRef, FolderTree } from './collection.ts';
+import type { ArchivedFile, CollectionFile, CollectionIndex, FolderRef, FolderTree } from './collection.ts';
 import type { FolderRecord } from './folder-record.ts';
 import { baseName, FolderStore, joinPath, RECORDS_AT_ONCE } from './folder-store.ts';
 import { NONE } from './folder-table.ts';
@@ -32,6 +32,7 @@ interface Hit {
   readonly question: number;
   readonly rank: number;
   readonly folder: number;
+  /** Position of the file, or of the member, in its folder. */
   readonly file: number;
   readonly accepts: (record: FolderRecord) => boolean;
 }
@@ -140,6 +141,30 @@ class LevelIndex implements CollectionIndex {
     return this.#files(hits, questions.length);
   }
 
+  async archived(
+    questions: readonly { readonly size: number; readonly name?: string; readonly limit: number }[],
+  ): Promise<ArchivedFile[][]> {
+    const wanted = questions.map(({ size, name, limit }) => {
+      const normal = name === undefined ? undefined : normaliseName(name);
+      const hash = normal === undefined ? undefined : hashText(normal);
+      return { k1: size, low: hash ?? 0, high: hash ?? 0xffffffff, normal, limit };
+    });
+    const hits: Hit[] = [];
+    for (const [question, { normal, limit, k1 }, rows] of await this.#ranges(KIND.members, wanted)) {
+      for (const [rank, { folder, file }] of rows.slice(0, limit).entries()) {
+        const accepts = (record: FolderRecord): boolean =>
+          record.memberSizes[file] === k1 &&
+          (normal === undefined || normaliseName(baseName(record.memberName(file))) === normal);
+        hits.push({ question, rank, folder, file, accepts });
+      }
+    }
+    return this.#resolve(hits, questions.length, 'members', (folder, path, record, member) => ({
+      archive: this.#file(folder, path, record, record.memberFiles[member] ?? 0),
+      name: Buffer.from(record.memberName(member)),
+      size: record.memberSizes[member] ?? 0,
+    }));
+  }
+
   async releases(names: readonly string[]): Promise<FolderRef[][]> {
     const wanted = names.map((name) => normaliseName(name));
     const named = wanted.map((name) => hashText(name));
@@ -223,9 +248,20 @@ class LevelIndex implements CollectionIndex {
     return found;
   }
 
-  /** The files of these rows, in their folders' order off the disk, and handed back in the questions' order. */
-  async #files(hits: readonly Hit[], questions: number): Promise<CollectionFile[][]> {
-    const found: { readonly hit: Hit; readonly file: CollectionFile }[] = [];
+  #files(hits: readonly Hit[], questions: number): Promise<CollectionFile[][]> {
+    return this.#resolve(hits, questions, 'files', (folder, path, record, file) =>
+      this.#file(folder, path, record, file),
+    );
+  }
+
+  /** What these rows stand for, in their folders' order off the disk, and handed back in the questions' order. */
+  async #resolve<T>(
+    hits: readonly Hit[],
+    questions: number,
+    of: 'files' | 'members',
+    make: (folder: number, path: Buffer, record: FolderRecord, index: number) => T,
+  ): Promise<T[][]> {
+    const found: { readonly hit: Hit; readonly made: T }[] = [];
     const order = hits.toSorted((a, b) => a.folder - b.folder);
     for (let from = 0; from < order.length; from += RECORDS_AT_ONCE) {
       const chunk = order.slice(from, from + RECORDS_AT_ONCE);
@@ -235,13 +271,13 @@ class LevelIndex implements CollectionIndex {
       for (const [i, hit] of chunk.entries()) {
         const record = records.get(hit.folder);
         const path = paths[i];
-        if (record === undefined || path === undefined || hit.file >= record.files) throw damaged('a file is missing');
+        if (record === undefined || path === undefined || hit.file >= record[of]) throw damaged('a file is missing');
         if (!hit.accepts(record)) continue;
-        found.push({ hit, file: this.#file(hit.folder, path, record, hit.file) });
+        found.push({ hit, made: make(hit.folder, path, record, hit.file) });
       }
     }
-    const answers: CollectionFile[][] = Array.from({ length: questions }, () => []);
-    for (const { hit, file } of found.toSorted((a, b) => a.hit.rank - b.hit.rank)) answers[hit.question]?.push(file);
+    const answers: T[][] = Array.from({ length: questions }, () => []);
+    for (const { hit, made } of found.toSorted((a, b) => a.hit.rank - b.hit.rank)) answers[hit.question]?.push(made);
     return answers;
   }
 

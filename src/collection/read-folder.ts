@@ -3,6 +3,7 @@ import { lstatSync, readdirSync, type Stats, statSync } from 'node:fs';
 import { errnoOf, messageOf } from '../errors.ts';
 import { encodeFolder, type FolderState } from './folder-record.ts';
 import type { IgnoreTest } from './ignore.ts';
+import { readMembers } from './read-members.ts';
 import { isReleaseFolder } from './release.ts';
 
 /** Paths and names are byte strings. */
@@ -109,6 +110,7 @@ function listFolder(task: FolderTask, state: FolderState, context: ReadContext):
       context.skip(OTHER_KINDS.get(kind) ?? 'of unknown kind', child);
     }
   }
+  const members = readMembers({ base, fileNames, sizes }, (reason, name) => context.skip(reason, base + name));
   return encodeFolder({
     dev: state.dev,
     ino: state.ino,
@@ -121,6 +123,7 @@ function listFolder(task: FolderTask, state: FolderState, context: ReadContext):
     inodes,
     ignored,
     subfolders,
+    members,
     marked: isReleaseFolder(fileNames),
   });
 }

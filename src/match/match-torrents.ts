@@ -3,6 +3,7 @@ import type { CollectionIndex } from '../collection/collection.ts';
 import type { HashPool, HashProgress } from '../hash/hash-pool.ts';
 import type { Logger } from '../logger.ts';
 import type { Metainfo } from '../metainfo/metainfo.ts';
+import { supplyFromArchives } from './archived.ts';
 import { proposeExact } from './exact.ts';
 import { Alignments, type HashLimit, type HashModeDependencies, proposeHashed } from './hash-modes.ts';
 import { FolderNames } from './likeness.ts';
@@ -97,6 +98,11 @@ class Matching {
     }
     await this.#hashModes(files.filter((file) => !file.judged && file.torrent.hashable));
     for (const file of files) settlePartial(file);
+    if (this.#hasher !== undefined) {
+      const missing = files.filter((file) => !file.judged && file.current === undefined && file.torrent.hashable);
+      const { index, signal } = this.#deps;
+      await supplyFromArchives(missing, { index, looker: this.#looker, hasher: this.#hasher, signal });
+    }
 
     let spares: ReadonlyMap<FileTask, Source> = new Map();
     if (this.#hasher !== undefined) {
@@ -198,5 +204,5 @@ class Matching {
 }
 
 function isHashed({ current }: FileTask): boolean {
-  return current !== undefined && isHashMode(current.mode);
+  return current !== undefined && (current.mode === 'archive' || isHashMode(current.mode));
 }

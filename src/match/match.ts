@@ -24,8 +24,11 @@ export type MatchMode = (typeof MATCH_MODES)[number];
 export const HASH_MODES = ['hash_name', 'hash_size', 'hash_slow'] as const;
 export type HashMode = (typeof HASH_MODES)[number];
 
-export function isHashMode(mode: MatchMode): mode is HashMode {
-  return (HASH_MODES as readonly MatchMode[]).includes(mode);
+/** What a file may be supplied by: a mode, or, when none has it, an archive that holds it (`archived.ts`). */
+export type Supplier = MatchMode | 'archive';
+
+export function isHashMode(mode: Supplier): mode is HashMode {
+  return (HASH_MODES as readonly Supplier[]).includes(mode);
 }
 
 /**
@@ -42,7 +45,7 @@ export type DecisionCode =
   | 'empty' // no bytes: needs no source
   | 'symlink' // BEP 47: needs no source
   | 'pad' // BEP 47: zeros
-  | 'realigned' // hash modes: what is mapped was proven piece by piece, at the places where it lies
+  | 'realigned' // hash modes and archives: what is mapped was proven piece by piece, at the places where it lies
   | 'pieces-failed' // partial: what failed became gaps
   | 'no-candidate' // nothing of its name and size
   | 'not-in-release' // the torrent's folder is a release, and no folder of the collection is that release
@@ -52,8 +55,8 @@ export type DecisionCode =
 
 export interface FileMatch {
   readonly status: FileStatus;
-  /** The mode that supplied it. */
-  readonly mode: MatchMode | 'none';
+  /** What supplied it. */
+  readonly mode: Supplier | 'none';
   readonly code: DecisionCode;
   /** One sentence. */
   readonly reason: string;

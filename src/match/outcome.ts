@@ -10,7 +10,7 @@ import {
   type DecisionCode,
   type FileMatch,
   isHashMode,
-  type MatchMode,
+  type Supplier,
   type TorrentMatch,
   type VerifyLevel,
 } from './match.ts';
@@ -119,10 +119,10 @@ function wholePart({ file }: FileTask, { shift, ...source }: Chosen): Part[] {
 }
 
 /** Of a file that hash modes have found: what is proven, and what lies where. */
-function realigned(task: FileTask, parts: readonly Part[], mode: MatchMode, extents: readonly Extent[]): FileMatch {
+function realigned(task: FileTask, parts: readonly Part[], mode: Supplier, extents: readonly Extent[]): FileMatch {
   const { file, limited } = task;
   const missing = extents.reduce((sum, { source, length }) => sum + (source === GAP ? length : 0), 0);
-  const paths = [...new Set(parts.map(({ source }) => source.path.toString()))].join(', ');
+  const paths = shownPaths(parts);
   const limit = limited ? '; hash_limit kept more from being tried' : '';
   if (missing === file.length) {
     const reason = `Nothing of it is proven by whole pieces${limit}.`;
@@ -135,6 +135,12 @@ function realigned(task: FileTask, parts: readonly Part[], mode: MatchMode, exte
   }
   const reason = `All its pieces agree with ${paths}${moved ? ', at other places' : ''}.`;
   return { status: moved ? 'resized' : 'mapped', mode, code: 'realigned', reason, extents };
+}
+
+/** An archive may have hundreds of volumes. */
+function shownPaths(parts: readonly Part[]): string {
+  const paths = [...new Set(parts.map(({ source }) => source.path.toString()))];
+  return paths.length <= 3 ? paths.join(', ') : `${paths[0] ?? ''} and ${paths.length - 1} more`;
 }
 
 /** The bytes of verified pieces; all others are gaps, whatever the candidate has there. */

@@ -6,7 +6,7 @@ import type { HashSegment } from '../hash/hash-pool.ts';
 import type { Metainfo, TorrentFile } from '../metainfo/metainfo.ts';
 import type { PieceRange } from '../metainfo/piece-layout.ts';
 import type { Looker, Source } from './look.ts';
-import type { MatchMode } from './match.ts';
+import type { MatchMode, Supplier } from './match.ts';
 import { type PieceShares, sharePieces } from './own-pieces.ts';
 import { bytesIn, bytesOfParts, type Part, type Range } from './parts.ts';
 
@@ -20,7 +20,7 @@ export interface Proposal {
 
 /** A proposal that was looked at and is what the index said. */
 export interface Chosen extends Source {
-  readonly mode: MatchMode;
+  readonly mode: Supplier;
   readonly shift: number;
 }
 

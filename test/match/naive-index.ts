@@ -1,6 +1,12 @@
 /** The collection index's contract over a real folder, with plain loops: what the real one must agree with. */
 import { lstatSync, readdirSync } from 'node:fs';
-import type { CollectionFile, CollectionIndex, FolderRef, FolderTree } from '../../src/collection/collection.ts';
+import type {
+  ArchivedFile,
+  CollectionFile,
+  CollectionIndex,
+  FolderRef,
+  FolderTree,
+} from '../../src/collection/collection.ts';
 import { normaliseName } from '../../src/collection/names.ts';
 import { isReleaseFolder, isReleasePart } from '../../src/collection/release.ts';
 
@@ -64,6 +70,11 @@ export class NaiveIndex implements CollectionIndex {
         .toSorted((a, b) => Math.abs(a.size - near) - Math.abs(b.size - near))
         .slice(0, limit),
     );
+  }
+
+  /** Knows no archives. */
+  async archived(questions: readonly unknown[]): Promise<ArchivedFile[][]> {
+    return questions.map(() => []);
   }
 
   async releases(names: readonly string[]): Promise<FolderRef[][]> {

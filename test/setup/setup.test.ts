@@ -37,7 +37,7 @@ ls -l "$T/${POLICY}" >"$T/policy-mode"
 [ -e "$T/apt-waits" ] && { touch "$T/apt-started"; sleep 30; }
 [ -e "$T/apt-fails" ] && { echo 'E: no' >&2; exit 100; }
 for name in "$@"; do
-  case $name in fuse3) name=fusermount ;; esac
+  case $name in fuse3) name=fusermount ;; libarchive-tools) name=bsdtar ;; esac
   case $name in -* | install | DPkg*) continue ;; esac
   printf '#!/bin/sh\\n' >"$T/bin/$name" && chmod 755 "$T/bin/$name"
 done`,
@@ -104,7 +104,7 @@ const UPDATE = 'apt-get -q -y -o DPkg::Lock::Timeout=120 update';
 
 describe('scripts/setup.sh', () => {
   it('says one line and calls nothing where all is there', async () => {
-    for (const name of ['fusermount', 'rtorrent', 'mktorrent', 'python3-libtorrent']) await stub(name);
+    for (const name of ['fusermount', 'rtorrent', 'mktorrent', 'python3-libtorrent', 'bsdtar']) await stub(name);
     // Daemons lie in sbin, which an ordinary PATH lacks.
     await chmod(await put('usr/sbin/transmission-daemon', '#!/bin/sh\n'), 0o755);
     assert.deepEqual(setup('test'), { status: 0, out: 'setup: all that test needs is there\n', err: '' });
@@ -122,7 +122,7 @@ describe('scripts/setup.sh', () => {
     assert.doesNotMatch(out, /rtorrent - /);
     assert.match(out, /all that test needs is there\n$/);
     assert.deepEqual(await calls(), [
-      `${INSTALL} fuse3 transmission-daemon mktorrent python3-libtorrent`,
+      `${INSTALL} fuse3 transmission-daemon mktorrent python3-libtorrent libarchive-tools`,
       'update-rc.d transmission-daemon disable',
     ]);
   });

@@ -1,0 +1,101 @@
+/** Archives as they lie on a disk: their volumes found by name, and read. */
+import { closeSync, constants, openSync, readSync } from 'node:fs';
+import type { Archive, Volumes } from './container.ts';
+import { openRar } from './rar.ts';
+import { nextVolumeNames } from './volume-names.ts';
+import { openZip } from './zip.ts';
+
+export interface VolumeFile {
+  readonly path: Buffer;
+  readonly size: number;
+}
+
+/** A set has at most 10,000 volumes for us: `.r00` to `.z99` are 900. */
+const MAX_VOLUMES = 10_000;
+
+/**
+ * The names of the volumes that follow `first`, in order: as many as there are without a hole.
+ * `has` says whether there is a file of this name; names are byte strings.
+ */
+export function volumesAfter(first: string, has: (name: string) => boolean): string[] {
+  const names: string[] = [];
+  for (let last = first; names.length < MAX_VOLUMES - 1; ) {
+    const next = nextVolumeNames(last).find(has);
+    if (next === undefined) break;
+    names.push(next);
+    last = next;
+  }
+  return names;
+}
+
+/**
+ * An archive whose volumes are files. Reading opens one of them at a time, as a set may have more volumes than a process
+ * may have files; `close` closes it, and the next reading opens it again. Throws the error of a system call.
+ */
+export class ArchiveFiles implements Volumes {
+  readonly #first: VolumeFile;
+  readonly #further: () => readonly VolumeFile[];
+  #files: readonly VolumeFile[] | undefined;
+  #open: { readonly volume: number; readonly fd: number } | undefined;
+
+  /** The volumes after the first are asked for once that looks like an archive: most of what has the name may be. */
+  constructor(first: VolumeFile, further: () => readonly VolumeFile[]) {
+    this.#first = first;
+    this.#further = further;
+  }
+
+  get files(): readonly VolumeFile[] {
+    this.#files ??= [this.#first, ...this.#further()];
+    return this.#files;
+  }
+
+  get count(): number {
+    return this.files.length;
+  }
+
+  /** Undefined where the files are no archive that we can read. */
+  archive(): Archive | undefined {
+    return openRar(this) ?? openZip(this);
+  }
+
+  size(volume: number): number {
+    return this.#file(volume)?.size ?? 0;
+  }
+
+  read(volume: number, offset: number, length: number): Buffer {
+    const buffer = Buffer.allocUnsafe(length);
+    const fd = this.#fd(volume);
+    if (fd === undefined) return buffer.subarray(0, 0);
+    let filled = 0;
+    while (filled < length) {
+      const got = readSync(fd, buffer, filled, length - filled, offset + filled);
+      if (got === 0) break;
+      filled += got;
+    }
+    return buffer.subarray(0, filled);
+  }
+
+  close(): void {
+    const open = this.#open;
+    this.#open = undefined;
+    if (open !== undefined) closeSync(open.fd);
+  }
+
+  #file(volume: number): VolumeFile | undefined {
+    return volume === 0 ? this.#first : this.files[volume];
+  }
+
+  /**
+   * That the files are regular ones the caller has seen. What has taken their place since is not followed if it is a
+   * link, not waited for if it is a pipe, and cannot be read at an offset if it is neither.
+   */
+  #fd(volume: number): number | undefined {
+    if (this.#open?.volume === volume) return this.#open.fd;
+    this.close();
+    const path = this.#file(volume)?.path;
+    if (path === undefined) return undefined;
+    const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    this.#open = { volume, fd };
+    return fd;
+  }
+}

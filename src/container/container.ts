@@ -1,0 +1,114 @@
+/**
+ * Files inside other files: where the bytes of an archive's member lie, and where a container's payload begins.
+ *
+ * Glossary. A *volume* is one file of an archive: a ZIP has one, a RAR set may have hundreds. A *member* is a file in
+ * the archive. It is *stored* when its bytes lie in the volumes as they are; the ranges that hold them are its *parts*.
+ *
+ * Invariants:
+ * - Everything here is hostile input. Every offset and length is checked against the sizes of the volumes; what does not
+ *   fit is left out and named (`Unusable`), and nothing throws but `read` itself.
+ * - Parsers move forwards only, and read headers, never contents: a few KiB a volume. `MAX_HEADERS` and `MAX_DIRECTORY`
+ *   bound how much of an archive is read, and so what its listing can take of memory.
+ * - A listing says what an archive claims. Whether the bytes are those that a torrent wants, only hashing decides.
+ */
+
+/** The volumes of one archive, in order, as far as they are there. */
+export interface Volumes {
+  readonly count: number;
+  /** Bytes; `volume` counts from 0. */
+  size(volume: number): number;
+  /** Asked only for ranges inside the volume; fewer bytes come back only where it has shrunk. */
+  read(volume: number, offset: number, length: number): Buffer;
+}
+
+/** A range of a volume. */
+export interface Part {
+  readonly volume: number;
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** Why the bytes of a member cannot be taken from the volumes. */
+export type Unusable =
+  | 'compressed'
+  | 'encrypted'
+  | 'incomplete' // a volume with a part of it is missing
+  | 'not a file' // a folder, a link, an older version
+  | 'damaged'; // the headers contradict themselves, one another or the sizes of the volumes
+
+export interface Member {
+  /** Bytes, with `/` between components: UTF-8 where the archive says which characters it means. */
+  readonly name: Buffer;
+  readonly size: number;
+  /** Absent where its bytes can be had. */
+  readonly unusable?: Unusable;
+}
+
+/** Members that are cut off by the end of what could be read are not in `members`. */
+export interface Archive {
+  readonly members: readonly Member[];
+  /** Parts in the member's order that add up to its size; `member` is one of `members`. */
+  locate(member: Member): readonly Part[] | Unusable;
+}
+
+/** Headers that are read of one archive at most. */
+export const MAX_HEADERS = 65_536;
+/** A member with a longer name is taken for damaged; RAR's own limit is 2,048. */
+export const MAX_NAME_BYTES = 4096;
+/** When so many files of an archive are unusable and none is not, no more of it is read: it is a compressed one. */
+export const GIVE_UP_AFTER = 64;
+
+/** Reads small ranges of one volume through a window, so that neighbouring headers are one read. */
+export class HeaderReader {
+  readonly size: number;
+  readonly #volumes: Volumes;
+  readonly #volume: number;
+  #from = 0;
+  #window: Buffer = Buffer.alloc(0);
+
+  constructor(volumes: Volumes, volume: number) {
+    this.#volumes = volumes;
+    this.#volume = volume;
+    this.size = volumes.size(volume);
+  }
+
+  /** `length` bytes, or undefined where they do not all lie in the volume. */
+  bytes(offset: number, length: number): Buffer | undefined {
+    if (!isInside(offset, length, this.size)) return undefined;
+    if (offset < this.#from || offset + length > this.#from + this.#window.length) {
+      this.#window = this.#volumes.read(
+        this.#volume,
+        offset,
+        Math.min(Math.max(length, WINDOW_BYTES), this.size - offset),
+      );
+      this.#from = offset;
+    }
+    const at = offset - this.#from;
+    const found = this.#window.subarray(at, at + length);
+    return found.length === length ? found : undefined;
+  }
+}
+
+/** Most archives' headers begin and end within this. */
+const WINDOW_BYTES = 4096;
+
+/** Whether `[offset, offset + length)` is a range of a file of `size` bytes. */
+export function isInside(offset: number, length: number, size: number): boolean {
+  return (
+    Number.isSafeInteger(offset) &&
+    Number.isSafeInteger(length) &&
+    offset >= 0 &&
+    length >= 0 &&
+    length <= size - offset
+  );
+}
+
+/** Reads 64 bits as a number; beyond 2^53 it is no safe integer, which `isInside` refuses. */
+export function readUint64(bytes: Buffer, offset: number): number {
+  return bytes.readUInt32LE(offset) + bytes.readUInt32LE(offset + 4) * 2 ** 32;
+}
+
+/** The same, the highest byte first. */
+export function readUint64BE(bytes: Buffer, offset: number): number {
+  return bytes.readUInt32BE(offset) * 2 ** 32 + bytes.readUInt32BE(offset + 4);
+}

@@ -1,0 +1,19 @@
+/** Hypotheses about a candidate on a disk. */
+import { errnoOf } from '../errors.ts';
+import { ArchiveFiles, type VolumeFile } from './archive-files.ts';
+import { HeaderReader } from './container.ts';
+import { describePayload, shiftHypotheses } from './payload.ts';
+
+/** `shiftHypotheses` of a file; none where it is of no kind that we know, or cannot be read. */
+export function shiftsOfFile(file: VolumeFile, wantedLength: number): number[] {
+  const files = new ArchiveFiles(file, () => []);
+  try {
+    const payload = describePayload(new HeaderReader(files, 0));
+    return payload === undefined ? [] : shiftHypotheses(payload, wantedLength);
+  } catch (error) {
+    if (errnoOf(error) === undefined) throw error;
+    return [];
+  } finally {
+    files.close();
+  }
+}

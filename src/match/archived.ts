@@ -1,0 +1,138 @@
+/**
+ * Files inside archives as candidates: the last resort, for files that nothing else supplied.
+ *
+ * A release that lies packed, stored, has every byte of what is in it, in ranges of its volumes. What the index and the
+ * archive say of a member is no more than a name and a size: its parts are to be hashed like any other candidate's.
+ */
+import type { ArchivedFile, CollectionIndex } from '../collection/collection.ts';
+import { MemberReader } from '../container/member-extents.ts';
+import { setBit } from '../extent/bitfield.ts';
+import type { Looker, Refusal } from './look.ts';
+import { samplePieces } from './own-pieces.ts';
+import { bytesOfParts, joined, type Part } from './parts.ts';
+import type { PieceAnswer, PieceHasher } from './piece-hashing.ts';
+import type { FileTask } from './torrent-task.ts';
+
+/** Members tried for one file. */
+const MAX_TRIED = 8;
+/** Pieces that decide against a wrong one. */
+const PROBED_PIECES = 2;
+
+export interface ArchiveDependencies {
+  readonly index: CollectionIndex;
+  readonly looker: Looker;
+  readonly hasher: PieceHasher;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Gives files a member of an archive, if one has their bytes: all their own pieces are hashed, and what does not agree is
+ * left a gap. A file without a piece of its own takes the first; its neighbours' pieces judge it.
+ */
+export async function supplyFromArchives(files: readonly FileTask[], dependencies: ArchiveDependencies): Promise<void> {
+  if (files.length === 0) return;
+  const { index, looker, hasher, signal } = dependencies;
+  const archived = new ArchivedCandidates(index, looker);
+  const questions = files.map(({ name, file }) => ({ name, size: file.length }));
+  for (const [i, found] of (await archived.find(questions, MAX_TRIED)).entries()) {
+    const task = files[i];
+    for (const member of found) {
+      signal?.throwIfAborted();
+      if (task === undefined || (await supplies(task, member, archived, hasher))) break;
+    }
+  }
+}
+
+async function supplies(
+  task: FileTask,
+  member: ArchivedFile,
+  archived: ArchivedCandidates,
+  hasher: PieceHasher,
+): Promise<boolean> {
+  const path = member.archive.path.toString();
+  const parts = await archived.partsOf(member);
+  if ('refused' in parts) {
+    task.failure = { code: 'changed', reason: `${path} ${parts.refused}.` };
+    return false;
+  }
+  const ask = async (pieces: readonly number[]): Promise<(PieceAnswer | undefined)[]> =>
+    await hasher.ask(
+      pieces.map((piece) => ({
+        torrent: task.torrent,
+        piece,
+        bytesOf: (_: FileTask, range) => bytesOfParts(parts, range),
+      })),
+    );
+  const probed = await ask(samplePieces(task.own, PROBED_PIECES));
+  if (probed.length > 0 && !probed.some(agrees)) {
+    task.reject(`${path} holds a file of its size, but its pieces do not agree.`);
+    return false;
+  }
+  const [first] = parts;
+  if (first === undefined) return false;
+  const own = samplePieces(task.own, task.own.count);
+  for (const [i, answer] of (await ask(own)).entries()) {
+    if (!agrees(answer)) continue;
+    setBit(task.torrent.verified, own[i] ?? 0);
+    task.provenPieces++;
+  }
+  task.adopt({ ...first.source, mode: 'archive', shift: first.shift });
+  task.parts = joined(parts);
+  task.judged = true;
+  return true;
+}
+
+function agrees(answer: PieceAnswer | undefined): boolean {
+  return answer?.agrees === true;
+}
+
+export class ArchivedCandidates {
+  readonly #index: CollectionIndex;
+  readonly #looker: Looker;
+  readonly #reader = new MemberReader();
+
+  constructor(index: CollectionIndex, looker: Looker) {
+    this.#index = index;
+    this.#looker = looker;
+  }
+
+  /**
+   * For each file, in their order, at most `limit` members of its size: those of its name (normalised or not) first. One
+   * batch for all.
+   */
+  async find(
+    files: readonly { readonly name: string; readonly size: number }[],
+    limit: number,
+  ): Promise<ArchivedFile[][]> {
+    const answers = await this.#index.archived(
+      files.flatMap(({ name, size }) => [
+        { name, size, limit },
+        { size, limit },
+      ]),
+    );
+    return files.map((_, i) => {
+      const places = new Set<string>();
+      const found = [...(answers[2 * i] ?? []), ...(answers[2 * i + 1] ?? [])].filter((file) => {
+        const place = Buffer.concat([file.archive.path, Buffer.of(0), file.name]).toString('latin1');
+        return !places.has(place) && places.add(place);
+      });
+      return found.slice(0, limit);
+    });
+  }
+
+  /** Parts in order that cover the file exactly, their sources looked at; or why there are none. */
+  async partsOf({ archive, name, size }: ArchivedFile): Promise<readonly Part[] | Refusal> {
+    // The mount of our own server, and what has changed, is not opened.
+    const first = this.#looker.look(archive);
+    if ('refused' in first) return first;
+    const extents = await this.#reader.memberExtents({ archive: archive.path, name, size });
+    if ('refused' in extents) return extents;
+    const parts: Part[] = [];
+    for (const { source: volume, sourceOffset, offset, length } of extents) {
+      const source = this.#looker.look(volume);
+      if ('refused' in source) return source;
+      parts.push({ offset, length, source, shift: sourceOffset - offset });
+    }
+    return parts;
+  }
+}
