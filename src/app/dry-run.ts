@@ -30,7 +30,7 @@ export async function* dryRun(
   for (let i = 0; i < request.torrents.length; i += BATCH) {
     const read = await Promise.all(request.torrents.slice(i, i + BATCH).map(readTorrent));
     const parsed = read.filter((torrent) => torrent.error === undefined);
-    const planned = await planTorrents(config, parsed, request);
+    const planned = await planTorrents(config, parsed, { ...request, changesNothing: true });
     const plans = new Map(planned.map((plan) => [plan.path, plan]));
     for (const torrent of read) {
       const plan = plans.get(torrent.path);

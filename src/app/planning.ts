@@ -21,6 +21,8 @@ import type { TorrentFile } from './torrent-files.ts';
 export const BATCH = 100;
 export interface PlanningRequest {
   readonly verify: 'none' | 'probe' | 'full';
+  /** Nothing is written, not even what was hashed. */
+  readonly changesNothing?: boolean;
   readonly logger: Logger;
   readonly signal: AbortSignal;
   readonly onHashing: (progress: HashProgress) => void;
@@ -49,7 +51,7 @@ export async function planTorrents(
   try {
     const index = await openIndex(db);
     const hashes = verify !== 'none' || config.scanModes.some((mode) => mode.startsWith('hash_'));
-    const pool = hashes ? await openPool(config, logger) : undefined;
+    const pool = hashes ? await openPool(config, request) : undefined;
     try {
       const matches = await matchTorrents(torrents, {
         index,
@@ -88,7 +90,8 @@ export async function planTorrents(
   }
 }
 
-async function openPool(config: Config, logger: Logger): Promise<HashPool> {
+async function openPool(config: Config, { changesNothing, logger }: PlanningRequest): Promise<HashPool> {
   const { createHashPool } = await import('../hash/piscina-pool.ts');
-  return await withHashCache(createHashPool({ readersPerDisk: config.hashReaders }), config, logger);
+  const pool = createHashPool({ readersPerDisk: config.hashReaders });
+  return changesNothing === true ? pool : await withHashCache(pool, config, logger);
 }
