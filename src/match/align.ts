@@ -55,14 +55,20 @@ const BATCH = 16;
 const SPLIT_PIECE = 32_768;
 /** What is hashed for the shift of one piece, and where nothing of a candidate has agreed yet. */
 const SEARCH_BYTES = 256 * 2 ** 20;
-const NAMED_SEARCH_BYTES = 1024 * 2 ** 20;
-const FIRST_SEARCH_BYTES = 32 * 2 ** 20;
+const NAMED_SEARCH_BYTES = 512 * 2 ** 20;
+const FIRST_SEARCH_BYTES = 18 * 2 ** 20;
 /** Places tried at once in one piece. */
 const SPLIT_BATCH = 2048;
 /** Pieces hashed at once, so that what is learned on the way can be used. */
 const PASS = 1024;
 /** How much of a place is looked at to see whether there is anything. */
 const LOOK_BYTES = 4096;
+
+/** The shifts of the nearest anchors before and after a piece, where there are any. */
+interface Beside {
+  readonly left: number | undefined;
+  readonly right: number | undefined;
+}
 
 interface Question {
   readonly piece: number;
@@ -125,7 +131,7 @@ export class Alignment {
       if (this.#anchors.size > 0) return true;
     }
     // A wrong candidate mostly. One that has the name may be worth more.
-    const most = effort === 'named' ? Math.min(NAMED_SEARCH_BYTES, 8 * this.#options.length) : 0;
+    const most = effort === 'named' ? Math.min(NAMED_SEARCH_BYTES, 2 * this.#options.length) : 0;
     return await this.#search(middle, 0, this.#delta, Math.max(most, FIRST_SEARCH_BYTES));
   }
 
@@ -202,8 +208,7 @@ export class Alignment {
     }
   }
 
-  /** The shifts of the nearest anchors before and after a piece. */
-  #shiftsBeside(piece: number): { left: number | undefined; right: number | undefined } {
+  #shiftsBeside(piece: number): Beside {
     const anchors = this.#sorted();
     let low = 0;
     let high = anchors.length;
@@ -229,9 +234,10 @@ export class Alignment {
       if (this.#isProven(first)) continue;
       let end = first + 1;
       while (end < length && !this.#isProven(end)) end++;
-      const { left = 0, right = this.#delta } = this.#shiftsBeside(first);
+      const beside = this.#shiftsBeside(first);
+      const { left = 0, right = this.#delta } = beside;
       if (end - first === 1) await this.#findSplit(first, left, right);
-      else {
+      else if (!this.#isCutOff((first + end - 1) >> 1, beside)) {
         // Any of them may be one in which there is a breakpoint.
         const places = [4, 2, 6, 3, 5].map((eighths) => first + Math.floor(((end - first - 1) * eighths) / 8));
         for (const piece of new Set(places)) {
@@ -243,6 +249,12 @@ export class Alignment {
       first = end;
     }
     return false;
+  }
+
+  /** It lies beyond an end of the candidate, as its only neighbours have it: the candidate was cut there. */
+  #isCutOff(piece: number, { left, right }: Beside): boolean {
+    const shift = left === undefined ? right : right === undefined ? left : undefined;
+    return shift !== undefined && this.#bytes({ piece, shift }) === undefined;
   }
 
   /** Tries one piece at shifts that are likely there, until one agrees or the budget is spent. */

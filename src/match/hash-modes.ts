@@ -50,6 +50,8 @@ export interface HashModeDependencies {
 const AT_ONCE = 6;
 /** Candidates for which more than two probes are made before they are given up. */
 const SEARCHED = 2;
+/** So many pieces are wanted still where a candidate has supplied the others. */
+const WORTH_A_SEARCH = 4;
 /** Candidates of other names and sizes that are still tried when a first one has supplied something. */
 const STITCHED = 4;
 /** So many are ranked for one that is tried. */
@@ -201,7 +203,9 @@ class FileAlignment {
         break;
       }
       this.#tried++;
-      const effort = named ? 'named' : this.#tried <= SEARCHED ? 'search' : 'probe';
+      // What only mends what another has supplied is not worth a search.
+      const worth = this.#parts.length === 0 || this.#wanted.length >= WORTH_A_SEARCH;
+      const effort = worth && named ? 'named' : worth && this.#tried <= SEARCHED ? 'search' : 'probe';
       await this.#align({ ...source, mode, shift: 0 }, effort);
     }
     if (this.#budget.reached) task.limited = true;
