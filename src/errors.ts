@@ -41,41 +41,7 @@ export class AutotorrentError extends Error {
 }
 
 /** The errno names that the file system answers with. `fuse/errno.ts` has a number for each. */
-export type PosixCode =
-  | 'EACCES'
-  | 'EBADF'
-  | 'EBUSY'
-  | 'EDQUOT'
-  | 'EEXIST'
-  | 'EFBIG'
-  | 'EILSEQ'
-  | 'EINVAL'
-  | 'EIO'
-  | 'EISDIR'
-  | 'EMLINK'
-  | 'ENAMETOOLONG'
-  | 'ENOENT'
-  | 'ENOSPC'
-  | 'ENOSYS'
-  | 'ENOTDIR'
-  | 'ENOTEMPTY'
-  | 'EOPNOTSUPP'
-  | 'EPERM'
-  | 'EROFS'
-  | 'ESTALE'
-  | 'EXDEV';
-
-export class PosixError extends Error {
-  readonly code: PosixCode;
-
-  constructor(code: PosixCode, message: string = code, cause?: unknown) {
-    super(message, cause === undefined ? undefined : { cause });
-    this.name = 'PosixError';
-    this.code = code;
-  }
-}
-
-const POSIX_CODES: ReadonlySet<string> = new Set<PosixCode>([
+const POSIX_CODES = [
   'EACCES',
   'EBADF',
   'EBUSY',
@@ -98,13 +64,25 @@ const POSIX_CODES: ReadonlySet<string> = new Set<PosixCode>([
   'EROFS',
   'ESTALE',
   'EXDEV',
-]);
+] as const;
+export type PosixCode = (typeof POSIX_CODES)[number];
+
+export class PosixError extends Error {
+  readonly code: PosixCode;
+
+  constructor(code: PosixCode, message: string = code, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.name = 'PosixError';
+    this.code = code;
+  }
+}
 
 /** The same as a `PosixError` where it is one that a user of the mount should see as it is, such as a full disk. */
 export function posixErrorOf(error: unknown): PosixError | undefined {
   if (error instanceof PosixError) return error;
   const code = errnoOf(error);
-  if (code !== undefined && POSIX_CODES.has(code)) return new PosixError(code as PosixCode, messageOf(error), error);
+  const known = POSIX_CODES.find((name) => name === code);
+  if (known !== undefined) return new PosixError(known, messageOf(error), error);
   // LevelDB has no codes for what the disk says.
   if (messageOf(error).includes('No space left on device')) return new PosixError('ENOSPC', messageOf(error), error);
   return undefined;
