@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import { connect, type TLSSocket } from 'node:tls';
 import { deflateSync, inflateSync } from 'node:zlib';
 import { AutotorrentError, errnoOf, messageOf } from '../errors.ts';
-import type { DelugeAnswer, DelugeCall, DelugeRpc } from './deluge-rpc.ts';
+import type { DelugeAnswer, DelugeCall, DelugeError, DelugeRpc } from './deluge-rpc.ts';
 import {
   type ClientOptions,
   connectionFailure,
@@ -41,13 +41,21 @@ const PROTOCOL_VERSION = 1;
 const HEADER_BYTES = 5;
 const RESPONSE = 1;
 const ERROR = 2;
+const BAD_LOGINS: ReadonlySet<string> = new Set(['BadLoginError', 'AuthenticationRequired']);
 const CLIENT_VERSION = '2.0.3';
 /** A request of many calls may take longer than one of one. */
 const MORE_MS_A_CALL = 250;
 const CORRECT = 'Correct them in the [client] section: its auth file has user:password:level on each line.';
 
-/** Throws `AutotorrentError('CONFIG')` for a host of no known form. */
-export function connectDaemon(address: DelugeAddress, options: ClientOptions): DelugeRpc {
+/**
+ * `authFiles`: asked for an account, one after the other, where `address` has none.
+ * @throws AutotorrentError('CONFIG') for a host of no known form
+ */
+export function connectDaemon(
+  address: DelugeAddress,
+  options: ClientOptions,
+  authFiles: (host: string) => readonly string[] = ownAuthFiles,
+): DelugeRpc {
   const [, bracketed, plain, port = String(DEFAULT_PORT)] =
     /^(?:\[([0-9a-f:.]+)\]|([^\s:/@]+))(?::(\d{1,5}))?$/i.exec(address.host) ?? [];
   const host = bracketed ?? plain;
@@ -61,7 +69,14 @@ export function connectDaemon(address: DelugeAddress, options: ClientOptions): D
     );
   }
   const endpoint = endpointOf('Deluge', `${bracketed === undefined ? host : `[${host}]`}:${port}`, options);
-  return new DaemonRpc(endpoint, host, Number(port), address);
+  return new DaemonRpc(endpoint, { host, port: Number(port) }, address, authFiles(host));
+}
+
+/** A daemon of this machine lets in who can read its auth file, as Deluge's own programs do. */
+function ownAuthFiles(host: string): string[] {
+  if (!['127.0.0.1', '::1', 'localhost'].includes(host)) return [];
+  const configHome = process.env['XDG_CONFIG_HOME'] ?? join(homedir(), '.config');
+  return delugeFolders(configHome, '/').map((folder) => join(folder, 'auth'));
 }
 
 interface Waiting {
@@ -74,14 +89,23 @@ class DaemonRpc implements DelugeRpc {
   readonly #host: string;
   readonly #port: number;
   readonly #address: DelugeAddress;
+  readonly #authFiles: readonly string[];
+  /** Auth files that gave no account, and why. */
+  #useless: string[] = [];
   #connection: Promise<Connection> | undefined;
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(endpoint: Endpoint, host: string, port: number, address: DelugeAddress) {
+  constructor(
+    endpoint: Endpoint,
+    { host, port }: { readonly host: string; readonly port: number },
+    address: DelugeAddress,
+    authFiles: readonly string[],
+  ) {
     this.endpoint = endpoint;
     this.#host = host;
     this.#port = port;
     this.#address = address;
+    this.#authFiles = authFiles;
   }
 
   calls(calls: readonly DelugeCall[]): Promise<DelugeAnswer[]> {
@@ -113,43 +137,50 @@ class DaemonRpc implements DelugeRpc {
   async #connected(): Promise<Connection> {
     const connection = await Connection.open(this.endpoint, this.#host, this.#port);
     try {
-      const { username, password } = await this.#account();
-      const [answer] = await connection.request([{ method: 'daemon.login', args: [username, password] }], {
-        client_version: CLIENT_VERSION,
-      });
-      if (answer !== undefined && 'error' in answer) throw this.#refused(answer.error);
-      return connection;
+      let refused: DelugeError | undefined;
+      for await (const { username, password } of this.#accounts()) {
+        const [answer] = await connection.request([{ method: 'daemon.login', args: [username, password] }], {
+          client_version: CLIENT_VERSION,
+        });
+        if (answer === undefined || !('error' in answer)) return connection;
+        refused = answer.error;
+        if (!BAD_LOGINS.has(refused.type)) break;
+      }
+      throw refused === undefined ? this.#noAccount() : this.#refused(refused);
     } catch (error) {
       connection.end();
       throw error;
     }
   }
 
-  /** A daemon of this machine lets in who can read its auth file, as Deluge's own programs do. */
-  async #account(): Promise<{ readonly username: string; readonly password: string }> {
+  /** The one of the configuration; else those of the auth files, of which an older one may be left from another daemon. */
+  async *#accounts(): AsyncGenerator<{ readonly username: string; readonly password: string }> {
     const { username, password = '' } = this.#address;
-    if (username !== undefined) return { username, password };
-    const local = ['127.0.0.1', '::1', 'localhost'].includes(this.#host);
-    const configHome = process.env['XDG_CONFIG_HOME'] ?? join(homedir(), '.config');
-    const files = local ? delugeFolders(configHome, '/').map((folder) => join(folder, 'auth')) : [];
-    for (const file of files) {
+    if (username !== undefined) {
+      yield { username, password };
+      return;
+    }
+    this.#useless = [];
+    for (const file of this.#authFiles) {
       try {
         const account = accountIn(await readFile(file, 'utf8'));
-        if (account !== undefined) return account;
+        if (account === undefined) this.#useless.push(`${file} has none`);
+        else yield account;
       } catch (error) {
-        if (errnoOf(error) !== 'ENOENT')
-          throw failure(this.endpoint, `wants a password, and ${file} cannot be read: ${messageOf(error)}`);
+        const why = errnoOf(error) === 'ENOENT' ? 'is not there' : `cannot be read (${messageOf(error)})`;
+        this.#useless.push(`${file} ${why}`);
       }
     }
-    throw failure(
-      this.endpoint,
-      'wants a user name and a password',
-      `Add username and password to the [client] section${local ? `; neither ${files.join(' nor ')} has one` : ''}.`,
-    );
   }
 
-  #refused({ type, message }: { readonly type: string; readonly message: string }): AutotorrentError {
-    if (type === 'BadLoginError' || type === 'AuthenticationRequired') {
+  #noAccount(): AutotorrentError {
+    const looked = this.#useless.map((file) => `; ${file}`).join('');
+    const hint = `Add username and password to the [client] section${looked}.`;
+    return failure(this.endpoint, 'wants a user name and a password', hint);
+  }
+
+  #refused({ type, message }: DelugeError): AutotorrentError {
+    if (BAD_LOGINS.has(type)) {
       return failure(this.endpoint, `refused the user name and password: ${quoted(message)}`, CORRECT);
     }
     if (type === 'IncompatibleClient')

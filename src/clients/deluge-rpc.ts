@@ -8,10 +8,13 @@ export interface DelugeCall {
   readonly args: readonly Rencodable[];
 }
 
-/** `error`: the name of its exception, where it tells one, and what it says. */
-export type DelugeAnswer =
-  | { readonly result: unknown }
-  | { readonly error: { readonly type: string; readonly message: string } };
+/** The name of its exception, where it tells one, and what it says. */
+export interface DelugeError {
+  readonly type: string;
+  readonly message: string;
+}
+
+export type DelugeAnswer = { readonly result: unknown } | { readonly error: DelugeError };
 
 export interface DelugeRpc {
   readonly endpoint: Endpoint;

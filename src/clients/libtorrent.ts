@@ -39,8 +39,26 @@ export function maySkipCheck({ metainfo, resume }: AddRequest): boolean {
   for (let piece = 0; piece < metainfo.pieceCount; piece++) if (!hasBit(resume.verified, piece)) return false;
   return (
     keepsName(metainfo.name, metainfo.rawName) &&
-    metainfo.files.every(({ path, rawPath }) => path.every((name, i) => keepsName(name, rawPath[i])))
+    metainfo.files.every(({ path, rawPath }) => path.every((name, i) => keepsName(name, rawPath[i]))) &&
+    !hasTwins(metainfo)
   );
+}
+
+/** It tells no names apart that differ in the case of a to z alone, and renames the second; pads are none of them. */
+function hasTwins({ files }: Metainfo): boolean {
+  const folders = new Set<string>();
+  const names = new Set<string>();
+  for (const { path, pad } of files) {
+    if (pad) continue;
+    let name = '';
+    for (const [i, component] of path.entries()) {
+      name += `/${component.replaceAll(/[A-Z]/g, (letter) => letter.toLowerCase())}`;
+      if (i < path.length - 1) folders.add(name);
+    }
+    if (names.has(name)) return true;
+    names.add(name);
+  }
+  return [...names].some((name) => folders.has(name));
 }
 
 /** False for all that it changes, and for some that it does not. */

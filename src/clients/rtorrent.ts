@@ -437,11 +437,11 @@ function stateOf(rpc: RtorrentRpc, row: readonly unknown[]): TorrentState {
       ? complete
         ? 'seeding'
         : 'downloading'
-      : failed
-        ? 'error'
-        : number('d.state') !== 0
-          ? 'queued'
-          : 'stopped';
+      : number('d.state') === 0
+        ? 'stopped'
+        : failed
+          ? 'error'
+          : 'queued';
   return {
     infoHash,
     name: text(rpc, field('d.name')),

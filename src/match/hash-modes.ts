@@ -220,17 +220,17 @@ class FileAlignment {
     }
     // Only now: mostly another candidate is right, which two pieces have shown.
     for (const { alignment, effort } of later) {
+      // What only mends what another has supplied is not worth a search.
+      if (this.#wanted.length === 0 || (this.#parts.length > 0 && this.#wanted.length < WORTH_A_SEARCH)) break;
       if (this.#budget.left <= 0) {
         task.limited = true;
         break;
       }
-      // What only mends what another has supplied is not worth a search.
-      if (this.#wanted.length === 0 || (this.#parts.length > 0 && this.#wanted.length < WORTH_A_SEARCH)) break;
       const current = alignment.pieces === this.#wanted ? alignment : this.#alignmentWith(alignment.chosen);
       await this.#align(current, effort);
     }
-    if (this.#budget.reached) task.limited = true;
     if (this.#wanted.length === 0) task.judged = true;
+    else if (this.#budget.reached) task.limited = true;
   }
 
   #alignmentWith(chosen: Chosen): CandidateAlignment {

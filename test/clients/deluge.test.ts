@@ -13,6 +13,7 @@ import { connectDaemon } from '../../src/clients/deluge-daemon.ts';
 import { ask } from '../../src/clients/deluge-rpc.ts';
 import type { ClientOptions } from '../../src/clients/exchange.ts';
 import { rencode } from '../../src/clients/rencode.ts';
+import type { AutotorrentError } from '../../src/errors.ts';
 import { parseMetainfo } from '../../src/metainfo/parse.ts';
 import type { ClientDaemon } from '../harness/client-daemon.ts';
 import { waitUntil } from '../harness/daemon.ts';
@@ -137,6 +138,31 @@ describe('what Deluge does in its own way', () => {
       if (before === undefined) delete process.env['XDG_CONFIG_HOME'];
       else process.env['XDG_CONFIG_HOME'] = before;
     }
+  });
+
+  it('goes on to the next auth file where one is not that of this daemon', async () => {
+    const { host } = new URL(daemon.url);
+    const [other, none, own] = ['other', 'none', 'own'].map((name) => join(folder, `auth-${name}`));
+    assert.ok(other && none && own);
+    await writeFile(other, 'localclient:hunter2:10\n');
+    await writeFile(own, `localclient:${PASSWORD}:10\n`);
+    const ask = async (...files: string[]): Promise<unknown> => {
+      const rpc = connectDaemon({ host }, {}, () => files);
+      try {
+        return (await rpc.calls([{ method: 'daemon.get_version', args: [] }]))[0];
+      } finally {
+        await rpc.close();
+      }
+    };
+    assert.deepEqual(Object.keys(Object(await ask(other, own))), ['result']);
+    // A folder cannot be read as a file, whoever asks.
+    assert.deepEqual(Object.keys(Object(await ask(folder, none, own))), ['result']);
+    await assert.rejects(ask(none, other, folder), { code: 'CLIENT', message: /refused the user name and password/ });
+    await assert.rejects(ask(none, folder), (error: AutotorrentError) => {
+      assert.match(error.message, /wants a user name and a password/);
+      assert.match(error.hint ?? '', /Add username and password .*auth-none is not there; .* cannot be read \(EISDIR/);
+      return true;
+    });
   });
 
   it('refuses addresses and labels that it cannot use', () => {

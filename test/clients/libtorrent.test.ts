@@ -25,4 +25,40 @@ describe("libtorrent's check", () => {
       assert.equal(maySkipCheck({ metainfo, directory: '/nowhere' }), false);
     });
   }
+
+  for (const [what, paths, skips] of [
+    [
+      'names that are alike',
+      [
+        ['a', 'x.bin'],
+        ['b', 'x.bin'],
+      ],
+      true,
+    ],
+    ['names beyond a to z that differ in case', [['Ä.bin'], ['ä.bin']], true],
+    [
+      'names that differ in case',
+      [
+        ['CD1', 'A.bin'],
+        ['cd1', 'a.bin'],
+      ],
+      false,
+    ],
+    ['a file by the name of a folder', [['Covers', 'a.bin'], ['covers']], false],
+    ['a folder by the name of a file', [['covers'], ['Covers', 'a.bin']], false],
+  ] as const) {
+    it(`${skips ? 'may be' : 'is not'} skipped: ${what}`, () => {
+      const metainfo = sample({
+        name: 'plain',
+        pieceLength: 16_384,
+        content: paths.map((path, i) => ({ path, data: bytes(16_384, i) })),
+      });
+      const resume = {
+        files: paths.map(() => ({ state: 'known' as const, mtimeMs: 0 })),
+        verified: Buffer.of(0xc0),
+        gaps: Buffer.of(0),
+      };
+      assert.equal(maySkipCheck({ metainfo, directory: '/nowhere', resume }), skips);
+    });
+  }
 });
