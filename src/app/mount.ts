@@ -16,7 +16,7 @@ import { loadLibc } from '../posix/libc.ts';
 import { Store } from '../store/store.ts';
 import { FileSystem } from '../vfs/file-system.ts';
 import { OwnMounts } from '../vfs/own-mounts.ts';
-import { AbsenceProcesses } from './absence-processes.ts';
+import { AbsenceProcesses } from './absence/processes.ts';
 import { DownloadWatch } from './download-watch.ts';
 import { openLevel } from './open-level.ts';
 import { ServedStore } from './served-store.ts';

@@ -1,6 +1,8 @@
-/** `autotorrent absence stop|resume`: run by the server, which reads what it prints (`app/absence-processes.ts`). */
-import { resumeAfterAbsence, stopForAbsence } from '../../app/absence.ts';
-import type { AbsenceLine } from '../../app/absence-processes.ts';
+/** `autotorrent absence stop|resume`: run by the server, which reads what it prints (`app/absence/processes.ts`). */
+
+import type { AbsenceLine } from '../../app/absence/processes.ts';
+import { resumeAfterAbsence } from '../../app/absence/resume.ts';
+import { stopForAbsence } from '../../app/absence/stop.ts';
 import { AutotorrentError } from '../../errors.ts';
 import type { CommandContext } from '../command.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';

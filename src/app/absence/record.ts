@@ -5,7 +5,7 @@
  */
 import { open, readFile, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { AutotorrentError, errnoOf, messageOf } from '../errors.ts';
+import { AutotorrentError, errnoOf, messageOf } from '../../errors.ts';
 
 const NEEDS = ['serving', 'resume', 'look', 'recover'] as const;
 

@@ -4,8 +4,8 @@
  */
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import type { Logger } from '../logger.ts';
-import { type OwnProcess, type OwnProcessOptions, startOwnProcess } from './own-process.ts';
+import type { Logger } from '../../logger.ts';
+import { type OwnProcess, type OwnProcessOptions, startOwnProcess } from '../own-process.ts';
 
 /** What a child prints, one JSON document a line. */
 export interface AbsenceLine {

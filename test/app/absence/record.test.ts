@@ -3,7 +3,7 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { AbsenceRecord } from '../../src/app/absence-record.ts';
+import { AbsenceRecord } from '../../../src/app/absence/record.ts';
 
 describe('AbsenceRecord', () => {
   let folder: string;

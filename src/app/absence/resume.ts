@@ -1,0 +1,87 @@
+/** `absence resume`, which the server runs when the mount is there. docs/absence.md has the states and the failures. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Config } from '../../config/config.ts';
+import { type Obstacle, Recovery, type Scope } from './recovery.ts';
+import {
+  type AbsenceRequest,
+  clientFailure,
+  contact,
+  entriesOf,
+  hasEnded,
+  inEachClient,
+  type Section,
+  type Work,
+  withClient,
+} from './sections.ts';
+
+/** The client may be started a good while after the mount. */
+const WAIT_MS = 10 * 60_000;
+const LONGEST_PAUSE_MS = 30_000;
+
+/** Starts what was stopped, and recovers what was not; goes on until each client has done it, or for ten minutes. */
+export async function resumeAfterAbsence(config: Config, request: AbsenceRequest): Promise<void> {
+  await inEachClient(config, request, resumeIn);
+}
+
+async function resumeIn(work: Work, section: Section): Promise<void> {
+  const { record, server, say } = work;
+  const { name, config, shown } = section;
+  const { needs, stopped } = record.of(name);
+  // From now on whatever ends the server leaves torrents that lost the mount while they used it.
+  await record.set(name, { needs: 'recover', stopped });
+  const serving = () => record.set(name, { needs: 'serving', stopped: record.of(name).stopped });
+  let scope: Scope = !work.recover || needs === 'nothing' || needs === 'resume' ? 'none' : 'all';
+  if (scope === 'none' && stopped.length === 0) return await serving();
+  const recovery = new Recovery(work, section);
+  const patience = new Patience();
+  const told = new Set<string>();
+  let obstacle: Obstacle | undefined;
+  for (let first = true; ; first = false) {
+    if ((await entriesOf(server)).size === 0) return await serving();
+    let answers = false;
+    try {
+      await contact(config);
+      answers = true;
+      obstacle = await withClient(config, async (client) => await recovery.turn(client, scope));
+      if (obstacle === undefined) return await serving();
+    } catch (error) {
+      recovery.lostClient();
+      obstacle = { level: 'warn', what: 'its torrents are started when it answers', why: clientFailure(error) };
+      if (first && !answers && (needs === 'look' || needs === 'resume') && hasEnded(section, error)) {
+        // It ended before the mount went away, and has not been without it since.
+        await record.set(name, { needs: 'look', stopped });
+        if (scope === 'all') scope = 'errors';
+      }
+      if (record.of(name).needs === 'look' && stopped.length === 0) obstacle = { ...obstacle, level: 'info' };
+    }
+    if (recovery.gotOn()) patience.renew();
+    const message = `${shown}: ${obstacle.what}: ${obstacle.why}`;
+    if (!told.has(message)) say(obstacle.level, message);
+    told.add(message);
+    if (!(await patience.wait())) break;
+  }
+  await withClient(config, async (client) => await recovery.followChecks(client)).catch(clientFailure);
+  if (obstacle.level === 'warn') {
+    say('warn', `${shown}: its torrents were not all started, the next mount tries anew: ${obstacle.why}`);
+  } else if (record.of(name).needs !== 'look') await serving();
+}
+
+/** Pauses that grow, until so much was waited since there was a reason to have hope. */
+class Patience {
+  #pause = 1000;
+  #left = WAIT_MS;
+
+  renew(): void {
+    this.#pause = 1000;
+    this.#left = WAIT_MS;
+  }
+
+  /** False where it has ended. */
+  async wait(): Promise<boolean> {
+    if (this.#left <= 0) return false;
+    await sleep(this.#pause);
+    this.#left -= this.#pause;
+    this.#pause = Math.min(LONGEST_PAUSE_MS, this.#pause * 2);
+    return true;
+  }
+}

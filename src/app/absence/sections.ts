@@ -1,0 +1,110 @@
+/** The clients of the configuration, each of which is told by itself that the mount goes away and that it is back. */
+
+import type { TorrentClient, TorrentState } from '../../clients/client.ts';
+import { createClient } from '../../clients/create.ts';
+import { listensItself } from '../../clients/own-address.ts';
+import type { ClientConfig, Config } from '../../config/config.ts';
+import { AutotorrentError, errnoOf, explained, messageOf } from '../../errors.ts';
+import type { ControlClient } from '../control/control-client.ts';
+import type { EntryMessage } from '../control/messages.ts';
+import { requireServer } from '../server-connection.ts';
+import { statePaths } from '../state-paths.ts';
+import { AbsenceRecord } from './record.ts';
+
+export interface AbsenceRequest {
+  /** The configuration, with the client of a section: '' is `[client]`. */
+  readonly configOf: (section: string) => Promise<Config>;
+  /** For the server's log, and for whoever waits for it. */
+  readonly say: (level: 'info' | 'warn', message: string) => void;
+}
+
+export interface Section {
+  readonly name: string;
+  readonly config: ClientConfig & { readonly client: Exclude<ClientConfig['client'], 'none'> };
+  /** `rtorrent`, or `rtorrent (client-laptop)`. */
+  readonly shown: string;
+}
+
+export interface Work extends AbsenceRequest {
+  readonly server: ControlClient;
+  readonly record: AbsenceRecord;
+  readonly recover: boolean;
+}
+
+/** A client that is away must not keep an unmount for longer, nor one that hangs. */
+const CONTACT_LIMIT_MS = 5000;
+
+/** Once for each client, at the same time; when all have ended it throws the first failure there was. */
+export async function inEachClient(
+  config: Config,
+  request: AbsenceRequest,
+  act: (work: Work, section: Section) => Promise<void>,
+): Promise<void> {
+  const server = await requireServer(config);
+  const { absence } = statePaths(config.statePath);
+  const record = await AbsenceRecord.read(absence, (message) => request.say('warn', message));
+  const work = { ...request, server, record, recover: config.recover };
+  const sections = await sectionsOf(config, request);
+  const ended = await Promise.allSettled(sections.map((section) => act(work, section)));
+  const failed = ended.find((one) => one.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
+}
+
+/** The clients of the configuration, each once. */
+async function sectionsOf(config: Config, { configOf, say }: AbsenceRequest): Promise<Section[]> {
+  const sections = new Map<string, Section>();
+  for (const name of config.clientSections) {
+    try {
+      const { client } = await configOf(name);
+      if (client === undefined || client.client === 'none') continue;
+      const address = JSON.stringify(client, ['client', 'url', 'host']);
+      const shown = name === '' ? client.client : `${client.client} (client-${name})`;
+      if (!sections.has(address)) sections.set(address, { name, config: client, shown });
+    } catch (error) {
+      say('warn', `[client${name === '' ? '' : `-${name}`}] is left alone: ${messageOf(error)}`);
+    }
+  }
+  return [...sections.values()];
+}
+
+/** Entries that need the mount, by info hash. */
+export async function entriesOf(server: ControlClient): Promise<ReadonlyMap<string, EntryMessage>> {
+  const entries = (await server.entries()).filter(({ kind, state }) => kind === 'mount' && state === 'added');
+  return new Map(entries.map((entry) => [entry.info_hash, entry]));
+}
+
+/** @throws AutotorrentError('CLIENT') soon, where the client does not answer */
+export async function contact(config: Section['config']): Promise<void> {
+  const client = createClient(config, { timeoutMs: CONTACT_LIMIT_MS });
+  try {
+    await client.describe();
+  } finally {
+    await client.close();
+  }
+}
+
+export async function withClient<T>(
+  config: Section['config'],
+  work: (client: TorrentClient) => Promise<T>,
+): Promise<T> {
+  const client = createClient(config);
+  try {
+    return await work(client);
+  } finally {
+    await client.close();
+  }
+}
+
+/** The client was asked, and nothing listens where it should itself. */
+export function hasEnded({ config }: Section, error: unknown): boolean {
+  if (!(error instanceof AutotorrentError) || error.code !== 'CLIENT') return false;
+  return ['ECONNREFUSED', 'ENOENT'].includes(errnoOf(error.cause) ?? '') && listensItself(config);
+}
+
+/** Throws what is no client's failure: without the server, or the disk, nothing can be done. */
+export function clientFailure(error: unknown): string {
+  if (error instanceof AutotorrentError && error.code !== 'SERVER' && error.code !== 'STORE') return explained(error);
+  throw error;
+}
+
+export const hashesOf = (states: readonly TorrentState[]): string[] => states.map(({ infoHash }) => infoHash);

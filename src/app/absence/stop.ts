@@ -1,0 +1,62 @@
+/** `absence stop`, which the server runs before the mount goes away. docs/absence.md has the states and the failures. */
+import type { Config } from '../../config/config.ts';
+import { introduce } from '../introduce.ts';
+import {
+  type AbsenceRequest,
+  clientFailure,
+  contact,
+  entriesOf,
+  hasEnded,
+  hashesOf,
+  inEachClient,
+  type Section,
+  type Work,
+  withClient,
+} from './sections.ts';
+import { settledStates } from './settled.ts';
+
+const SETTLE_LIMIT_MS = 5000;
+
+/** Stops the clients' torrents of this store, and records which. What a client does not do is told; never throws for it. */
+export async function stopForAbsence(config: Config, request: AbsenceRequest): Promise<void> {
+  await inEachClient(config, request, async (work, section) => {
+    try {
+      await stopIn(work, section);
+    } catch (error) {
+      const { needs, stopped } = work.record.of(section.name);
+      const failure = clientFailure(error);
+      if (hasEnded(section, error) && (needs === 'serving' || needs === 'look')) {
+        await work.record.set(section.name, { needs: 'look', stopped });
+        work.say('info', `${section.shown} does not run, and has nothing to stop: ${failure}`);
+        return;
+      }
+      const later = work.recover
+        ? 'the next mount has them started anew'
+        : 'they are to be stopped and started by hand';
+      work.say('warn', `${section.shown}: its torrents were not stopped, ${later}: ${failure}`);
+    }
+  });
+}
+
+async function stopIn({ server, record }: Work, { name, config }: Section): Promise<void> {
+  const entries = await entriesOf(server);
+  const hashes = [...entries.keys()];
+  const before = record.of(name).stopped.filter((hash) => entries.has(hash));
+  if (hashes.length === 0) return record.set(name, { needs: 'resume', stopped: [] });
+  await contact(config);
+  await withClient(config, async (client) => {
+    introduce(client, entries.values());
+    const expected = { infoHashes: hashes, awaited: before, isVague: isUnsettled };
+    const states = await settledStates(client, expected, SETTLE_LIMIT_MS);
+    const known = states.filter((state) => !isUnsettled(state));
+    const running = new Set(hashesOf(known.filter(({ activity }) => activity !== 'stopped')));
+    // What the client has not loaded yet stays ours to start, too.
+    const stopped = [...before.filter((hash) => !running.has(hash)), ...running];
+    await record.set(name, { needs: 'recover', stopped });
+    if (running.size > 0) await client.stop([...running]);
+    // Of the others nobody can tell whether they run: the next mount sees.
+    if (known.length === states.length) await record.set(name, { needs: 'resume', stopped });
+  });
+}
+
+const isUnsettled = ({ unsettled }: { readonly unsettled?: true }): boolean => unsettled === true;
