@@ -44,6 +44,8 @@ export class Recovery {
   #started: string[] = [];
   #gotOn = false;
   #clientLost = false;
+  /** It has had its time to look at what it has. */
+  #settled = false;
   #failure: string | undefined;
   readonly #said = new Set<string>();
 
@@ -62,6 +64,7 @@ export class Recovery {
   /** The client went away, or did not answer: it may have forgotten what it was told to check. */
   lostClient(): void {
     this.#clientLost = true;
+    this.#settled = false;
   }
 
   /**
@@ -75,6 +78,7 @@ export class Recovery {
     const listed = record.of(this.#section.name).stopped.filter((hash) => entries.has(hash));
     introduce(client, entries.values());
     const states = await this.#states(client, entries, listed, scope);
+    this.#settled = true;
     const known = states.filter(({ unsettled }) => unsettled !== true);
     const there = new Set(hashesOf(known));
     const awaited = listed.filter((hash) => !there.has(hash));
@@ -113,7 +117,7 @@ export class Recovery {
           unsettled === true ||
           (scope !== 'none' && activity === 'checking' && progress === 0 && !isOwnCheck(infoHash)),
       },
-      SETTLE_LIMIT_MS,
+      this.#settled ? 0 : SETTLE_LIMIT_MS,
     );
   }
 

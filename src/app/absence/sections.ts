@@ -26,7 +26,7 @@ export interface Section {
 }
 
 export interface Work extends AbsenceRequest {
-  readonly server: ControlClient;
+  readonly server: Pick<ControlClient, 'entries' | 'status'>;
   readonly record: AbsenceRecord;
   readonly recover: boolean;
 }
@@ -68,7 +68,7 @@ async function sectionsOf(config: Config, { configOf, say }: AbsenceRequest): Pr
 }
 
 /** Entries that need the mount, by info hash. */
-export async function entriesOf(server: ControlClient): Promise<ReadonlyMap<string, EntryMessage>> {
+export async function entriesOf(server: Work['server']): Promise<ReadonlyMap<string, EntryMessage>> {
   const entries = (await server.entries()).filter(({ kind, state }) => kind === 'mount' && state === 'added');
   return new Map(entries.map((entry) => [entry.info_hash, entry]));
 }

@@ -1,0 +1,225 @@
+/** What real clients do not do when they are asked to: test/e2e/absence.test.ts has what they do. */
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import { AbsenceRecord } from '../../../src/app/absence/record.ts';
+import { type Obstacle, Recovery, type Scope } from '../../../src/app/absence/recovery.ts';
+import type { Section, Work } from '../../../src/app/absence/sections.ts';
+import type { EntryMessage, StatusMessage } from '../../../src/app/control/messages.ts';
+import type { TorrentActivity, TorrentClient, TorrentState } from '../../../src/clients/client.ts';
+import { AutotorrentError } from '../../../src/errors.ts';
+
+type Call = 'start' | 'stop' | 'recheck';
+
+/** Does at once what it is told, but for what fails; a check ends when it is looked at for the second time. */
+class PretendedClient implements TorrentClient {
+  readonly #torrents = new Map<string, TorrentState>();
+  readonly #looks = new Map<string, number>();
+  readonly said: string[] = [];
+  readonly failing = new Map<Call, string>();
+  /** Called before each list. */
+  onList: () => void = () => {};
+
+  has(infoHash: string, activity: TorrentActivity, progress = 1): void {
+    this.#torrents.set(infoHash, { infoHash, name: infoHash, activity, progress });
+  }
+
+  activity(infoHash: string): TorrentActivity | undefined {
+    return this.#torrents.get(infoHash)?.activity;
+  }
+
+  async describe(): Promise<{ name: string; version: string }> {
+    return { name: 'Pretended', version: '1' };
+  }
+
+  async list(infoHashes: readonly string[] = [...this.#torrents.keys()]): Promise<TorrentState[]> {
+    this.onList();
+    for (const hash of infoHashes) {
+      if (this.activity(hash) !== 'checking' || !this.#looks.has(hash)) continue;
+      const looks = this.#looks.get(hash) ?? 0;
+      this.#looks.set(hash, looks + 1);
+      if (looks > 0) this.has(hash, 'stopped');
+    }
+    return infoHashes.map((hash) => this.#torrents.get(hash)).filter((one) => one !== undefined);
+  }
+
+  async add(): Promise<never> {
+    throw new Error('it is not to add anything');
+  }
+
+  start(infoHashes: readonly string[]): Promise<string[]> {
+    return this.#act('start', infoHashes, (hash) => this.has(hash, 'seeding', this.#torrents.get(hash)?.progress));
+  }
+
+  stop(infoHashes: readonly string[]): Promise<string[]> {
+    return this.#act('stop', infoHashes, (hash) => this.has(hash, 'stopped', this.#torrents.get(hash)?.progress));
+  }
+
+  recheck(infoHashes: readonly string[]): Promise<string[]> {
+    return this.#act('recheck', infoHashes, (hash) => {
+      this.has(hash, 'checking', 0.5);
+      this.#looks.set(hash, 0);
+    });
+  }
+
+  async remove(): Promise<never> {
+    throw new Error('it is not to remove anything');
+  }
+
+  async close(): Promise<void> {}
+
+  async #act(what: Call, infoHashes: readonly string[], act: (infoHash: string) => void): Promise<string[]> {
+    this.said.push(`${what} ${infoHashes.toSorted().join(' ')}`);
+    const failing = this.failing.get(what);
+    for (const hash of infoHashes) if (hash !== failing) act(hash);
+    if (failing === undefined || !infoHashes.includes(failing)) return [...infoHashes];
+    throw new AutotorrentError('CLIENT', `${failing} does not ${what}`);
+  }
+}
+
+describe('Recovery', () => {
+  let folder: string;
+  let record: AbsenceRecord;
+  let client: PretendedClient;
+  let recovery: Recovery;
+  let missing: Map<string, number>;
+  let readOnly: boolean;
+  const told: string[] = [];
+
+  const listed = (): readonly string[] => record.of('').stopped.toSorted();
+  const turn = (scope: Scope): Promise<Obstacle | undefined> => recovery.turn(client, scope);
+
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'autotorrent-recovery-'));
+    record = await AbsenceRecord.read(join(folder, 'absence.json'), assert.fail);
+    client = new PretendedClient();
+    missing = new Map(['a', 'b', 'c', 'user'].map((hash) => [hash, 0]));
+    readOnly = false;
+    told.length = 0;
+    const work: Work = {
+      configOf: assert.fail,
+      say: (_, message) => told.push(message),
+      record,
+      recover: true,
+      server: {
+        entries: async () =>
+          [...missing].map(
+            ([hash, bytes]) =>
+              ({ info_hash: hash, kind: 'mount', state: 'added', missing_bytes: bytes }) as unknown as EntryMessage,
+          ),
+        status: async () => ({ read_only: readOnly }) as unknown as StatusMessage,
+      },
+    };
+    const section: Section = {
+      name: '',
+      shown: 'pretended',
+      config: { client: 'rtorrent', url: 'scgi://127.0.0.1:9' },
+    };
+    recovery = new Recovery(work, section);
+    for (const hash of missing.keys()) client.has(hash, hash === 'user' ? 'stopped' : 'seeding');
+  });
+  afterEach(() => rm(folder, { recursive: true, force: true }));
+
+  for (const what of ['start', 'stop'] as const) {
+    it(`of all: one that fails to ${what} does not keep the others, and they are not touched again`, async () => {
+      client.failing.set(what, 'b');
+      const obstacle = await turn('all');
+      assert.match(obstacle?.why ?? '', new RegExp(`b does not ${what}`));
+      assert.equal(client.activity('a'), 'seeding');
+      assert.deepEqual(listed(), ['b']);
+      assert.ok(recovery.gotOn());
+      assert.deepEqual(told, ['pretended: 2 torrent(s) that had lost the mount use it again']);
+
+      // What the user stops meanwhile is his.
+      client.has('a', 'stopped');
+      client.said.length = 0;
+      await turn('all');
+      assert.ok(!recovery.gotOn());
+      assert.deepEqual(new Set(client.said.flatMap((call) => call.split(' ').slice(1))), new Set(['b']));
+      assert.equal(client.activity('a'), 'stopped');
+
+      client.failing.clear();
+      assert.equal(await turn('all'), undefined);
+      assert.ok(recovery.gotOn());
+      assert.equal(client.activity('b'), 'seeding');
+      assert.deepEqual(listed(), []);
+      assert.equal(client.activity('user'), 'stopped');
+    });
+  }
+
+  it('one that is not to be checked does not keep those that are', async () => {
+    for (const hash of ['a', 'b']) client.has(hash, 'error', 0);
+    client.failing.set('recheck', 'b');
+    assert.match((await turn('errors'))?.why ?? '', /b does not recheck/);
+    assert.deepEqual(listed(), ['a', 'b']);
+    await turn('errors');
+    assert.deepEqual(listed(), ['b']);
+    assert.equal(client.activity('a'), 'seeding');
+    assert.equal(client.activity('b'), 'stopped');
+  });
+
+  it('what the client has not loaded yet stays in the list until it has', async () => {
+    await record.set('', { needs: 'resume', stopped: ['a', 'later', 'gone'] });
+    client.has('a', 'stopped');
+    missing.set('later', 0);
+    const obstacle = await turn('none');
+    assert.equal(obstacle?.level, 'info');
+    assert.match(obstacle.what, /^1 torrent\(s\) that were stopped for the mount are started when it has them$/);
+    assert.equal(client.activity('a'), 'seeding');
+    assert.deepEqual(listed(), ['later'], 'the entry of the third is gone');
+
+    client.has('later', 'stopped');
+    assert.equal(await turn('none'), undefined);
+    assert.equal(client.activity('later'), 'seeding');
+    assert.deepEqual(listed(), []);
+  });
+
+  it('what it loads while it is asked is waited for', async () => {
+    await record.set('', { needs: 'resume', stopped: ['late', 'later'] });
+    for (const hash of ['late', 'later']) missing.set(hash, 0);
+    let looks = 0;
+    client.onList = () => {
+      looks++;
+      if (looks === 2) client.has('late', 'stopped');
+      if (looks === 3) client.has('later', 'stopped');
+    };
+    assert.equal(await turn('none'), undefined);
+    assert.deepEqual(client.said, ['start late later']);
+  });
+
+  it('of errors: also what it takes to be incomplete where nothing is missing, unless it looks', async () => {
+    client.has('a', 'downloading', 0);
+    client.has('b', 'downloading', 0.5);
+    missing.set('b', 1);
+    client.has('c', 'checking', 0.3);
+    assert.equal(await turn('errors'), undefined);
+    assert.deepEqual(client.said, ['stop a', 'recheck a', 'start a']);
+  });
+
+  it('what a client that went away was checking is checked again, unless it still is or is whole', async () => {
+    for (const hash of ['a', 'b', 'c']) client.has(hash, 'error', 0);
+    let looks = 0;
+    client.onList = () => {
+      if (++looks === 2) throw new AutotorrentError('CLIENT', 'it is away');
+    };
+    await assert.rejects(turn('all'), { message: 'it is away' });
+    recovery.lostClient();
+    assert.deepEqual(listed(), ['a', 'b', 'c']);
+    client.has('a', 'stopped', 0.2);
+    client.has('b', 'stopped', 1);
+    client.said.length = 0;
+    assert.equal(await turn('all'), undefined);
+    assert.deepEqual(client.said, ['start b', 'recheck a', 'start c', 'start a']);
+  });
+
+  it('a mount that is read-only does not start what lacks bytes', async () => {
+    readOnly = true;
+    missing.set('a', 1);
+    assert.equal(await turn('all'), undefined);
+    assert.deepEqual(listed(), ['a']);
+    assert.equal(client.activity('a'), 'stopped');
+    assert.match(told.join('\n'), /1 torrent\(s\) stay stopped/);
+  });
+});
