@@ -9,7 +9,7 @@ import type { ClientConfig } from '../config/config.ts';
 export function listensItself(config: ClientConfig): boolean {
   switch (config.client) {
     case 'rtorrent':
-      return /^scgi:\/\/(\/|localhost:|127\.|\[::1\])/i.test(config.url);
+      return /^scgi:\/\/(\/|localhost:|127\.[\d.]+:|\[::1\]:)/i.test(config.url);
     case 'deluge':
       return config.host !== undefined && /^(localhost|127\.[\d.]+|\[::1\])(:|$)/i.test(config.host);
     case 'transmission':

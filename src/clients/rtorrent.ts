@@ -43,6 +43,10 @@ import type { XmlRpcParam } from './xml-rpc.ts';
 const CLOSE_FAILED: RtorrentCall = { method: 'branch', params: ['d.hashing_failed=', 'd.close='] };
 /** And what is started already it does not start. */
 const STOP_FAILED: RtorrentCall = { method: 'branch', params: ['d.hashing_failed=', 'd.stop='] };
+/** Its words where it has stopped a complete torrent by itself (`core/download_list.cc`): as if the user had. */
+const LOST_FILES = 'Download registered as completed, but hash check returned unfinished chunks.';
+/** Or a later stop would be taken for its own. */
+const FORGET_MESSAGE: RtorrentCall = { method: 'catch', params: ['d.message.set='] };
 const STATE_FIELDS = [
   'd.hash',
   'd.name',
@@ -135,6 +139,7 @@ class RtorrentClient implements TorrentClient {
     return this.#each(infoHashes, [
       STOP_FAILED,
       CLOSE_FAILED,
+      FORGET_MESSAGE,
       { method: 'd.open' },
       { method: 'd.start' },
       { method: 'd.save_full_session' },
@@ -143,7 +148,12 @@ class RtorrentClient implements TorrentClient {
 
   /** Closes its files, too: an open torrent keeps them mapped, and a file system under them busy. */
   stop(infoHashes: readonly string[]): Promise<string[]> {
-    return this.#each(infoHashes, [{ method: 'd.stop' }, { method: 'd.close' }, { method: 'd.save_full_session' }]);
+    return this.#each(infoHashes, [
+      { method: 'd.stop' },
+      { method: 'd.close' },
+      FORGET_MESSAGE,
+      { method: 'd.save_full_session' },
+    ]);
   }
 
   recheck(infoHashes: readonly string[]): Promise<string[]> {
@@ -438,7 +448,9 @@ function stateOf(rpc: RtorrentRpc, row: readonly unknown[]): TorrentState {
         ? 'seeding'
         : 'downloading'
       : number('d.state') === 0
-        ? 'stopped'
+        ? said === LOST_FILES && !complete
+          ? 'error'
+          : 'stopped'
         : failed
           ? 'error'
           : 'queued';

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer as createHttpServer, type Server } from 'node:http';
 import { dirname, join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
@@ -157,6 +157,36 @@ describe('rTorrent over every transport', () => {
     } finally {
       await own.stop();
     }
+  });
+
+  it('is in error where it has stopped what it misses, and stopped where the user has', async () => {
+    const client = createClient({ client: 'rtorrent', url: tcp.url });
+    const options: TorrentOptions = { name: 'missed', content: bytes(100_000, 3) };
+    const metainfo = sample(options);
+    const directory = join(tcp.folder, 'missed');
+    await lay(directory, options);
+    await addOne(client, { metainfo, directory });
+    const { infoHash } = metainfo;
+    await client.start([infoHash]);
+    await reaches(client, infoHash, 'seeding');
+
+    await rm(join(directory, 'missed'));
+    await client.stop([infoHash]);
+    assert.equal((await stateOf(client, infoHash)).activity, 'stopped');
+    await client.recheck([infoHash]);
+    const { message } = await reaches(client, infoHash, 'error');
+    assert.match(message ?? '', /registered as completed/);
+    await client.stop([infoHash]);
+    assert.equal((await stateOf(client, infoHash)).activity, 'stopped');
+
+    // It creates what it opens.
+    await rm(join(directory, 'missed'), { force: true });
+    await mkdir(join(directory, 'missed'));
+    await client.recheck([infoHash]);
+    await waitUntil('it says why', async () =>
+      /its check failed/.test((await stateOf(client, infoHash)).message ?? ''),
+    );
+    assert.equal((await stateOf(client, infoHash)).activity, 'stopped', 'it was, when it was told to check');
   });
 
   it('refuses names that are no UTF-8, which the mount cannot show', async () => {

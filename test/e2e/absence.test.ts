@@ -21,9 +21,7 @@ afterEach(() => scene?.end());
 for (const client of CLIENTS) {
   it(`${client.kind} is stopped before an unmount and seeds again after mount, and after kill -9`, async () => {
     scene = await AbsenceScene.make(client);
-    const { code, stderr } = await scene.autotorrent.run('unmount');
-    assert.deepEqual([code, stderr], [0, '']);
-    await scene.serverEnds();
+    await scene.unmount();
     assert.equal(await scene.activity(scene.seeding), 'stopped');
     assert.deepEqual(scene.recorded(), [scene.seeding]);
     await scene.mount();
@@ -63,16 +61,46 @@ for (const client of CLIENTS) {
     await waitUntil('all is recorded', async () => scene.needs() === 'serving');
     // As at a shutdown and the next boot, where its service is ordered behind that of the mount.
     await scene.member.daemon.restart('in order', async () => {
-      const { code, stderr } = await scene.autotorrent.run('unmount');
-      assert.deepEqual([code, stderr], [0, '']);
-      await scene.serverEnds();
+      for (const _ of ['once', 'and once more before it comes']) {
+        await scene.unmount();
+        assert.equal(scene.needs(), 'look');
+        await scene.mount();
+        await waitUntil('it waits', async () =>
+          scene.server.output().includes('its torrents are started when it answers'),
+        );
+      }
+    });
+    await waitUntil('nothing was to be done', async () => scene.needs() === 'serving');
+    assert.doesNotMatch(scene.server.output(), /use it again|go on/);
+    await scene.seeds();
+  });
+}
+
+for (const client of CLIENTS) {
+  it(`${client.kind} that starts and checks while the mount is away seeds again after mount`, async () => {
+    scene = await AbsenceScene.make(client);
+    await waitUntil('all is recorded', async () => scene.needs() === 'serving');
+    await scene.member.daemon.restart('in order', () => scene.unmount());
+    await scene.missesEverything();
+    await scene.mount();
+    // The others hold in error what the user had stopped, too, and do not tell which that was.
+    await scene.seeds({ userStopped: client.kind === 'rtorrent' });
+  });
+}
+
+for (const client of CLIENTS.filter(({ kind }) => kind === 'qbittorrent' || kind === 'deluge')) {
+  it(`${client.kind} that checked while the mount was away, and starts again when it is back, has what is there`, async () => {
+    scene = await AbsenceScene.make(client);
+    await waitUntil('all is recorded', async () => scene.needs() === 'serving');
+    const { daemon } = scene.member;
+    await daemon.restart('in order', () => scene.unmount());
+    await scene.missesEverything();
+    await daemon.restart('in order', async () => {
       await scene.mount();
       await waitUntil('it waits', async () =>
         scene.server.output().includes('its torrents are started when it answers'),
       );
     });
-    await waitUntil('nothing was to be done', async () => scene.needs() === 'serving');
-    assert.doesNotMatch(scene.server.output(), /use it again|go on/);
     await scene.seeds();
   });
 }
@@ -91,9 +119,7 @@ it('two clients of one store are each stopped and started, and after kill -9 rec
   };
   await seed();
 
-  const { code, stderr } = await scene.autotorrent.run('unmount');
-  assert.deepEqual([code, stderr], [0, '']);
-  await scene.serverEnds();
+  await scene.unmount();
   for (const { client } of [scene.member, second]) {
     assert.equal((await stateOf(client, scene.seeding)).activity, 'stopped');
   }
@@ -111,9 +137,7 @@ it('two clients of one store are each stopped and started, and after kill -9 rec
 
 it('a torrent that does not need the mount goes on without it', async () => {
   scene = await AbsenceScene.make(transmission, { general: ['scan_mode = exact', 'exact_target = original'] });
-  const { code, stderr } = await scene.autotorrent.run('unmount');
-  assert.deepEqual([code, stderr], [0, '']);
-  await scene.serverEnds();
+  await scene.unmount();
   assert.equal(await scene.activity(scene.seeding), 'seeding');
   assert.deepEqual(scene.recorded(), []);
   await scene.member.client.recheck([scene.seeding]);
@@ -125,16 +149,14 @@ it('a torrent that lacks bytes waits behind a read-only mount for one that can b
   scene = await AbsenceScene.make(transmission, { general: ['add_limit_percent = 60', 'add_limit_size = 10 MiB'] });
   const half = await scene.addHalf();
   await reaches(scene.member.client, half, 'downloading');
-  assert.equal((await scene.autotorrent.run('unmount')).code, 0);
-  await scene.serverEnds();
+  await scene.unmount();
 
   await scene.mount('--read-only');
   await waitUntil('it says so', async () => /1 torrent\(s\) stay stopped: they lack bytes/.test(scene.server.output()));
   await reaches(scene.member.client, scene.seeding, 'seeding');
   assert.equal(await scene.activity(half), 'stopped');
   assert.deepEqual(scene.recorded(), [half]);
-  assert.equal((await scene.autotorrent.run('unmount')).code, 0);
-  await scene.serverEnds();
+  await scene.unmount();
   assert.deepEqual(scene.recorded().toSorted(), [half, scene.seeding].toSorted());
 
   await scene.mount();

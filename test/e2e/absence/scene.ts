@@ -144,12 +144,24 @@ export class AbsenceScene {
   /** The server is killed, and the client told to check what it cannot read then. */
   async checksInVain(): Promise<void> {
     await this.server.stop('SIGKILL');
+    await this.missesEverything();
+  }
+
+  /** While the mount is away, the client is told to check. */
+  async missesEverything(): Promise<void> {
     await this.member.client.recheck([this.seeding]);
     await waitUntil('it misses everything', async () => {
       const [state] = await this.member.client.list([this.seeding]);
       if (state === undefined || state.activity === 'seeding') return false;
       return state.activity === 'error' || state.progress === 0;
     });
+  }
+
+  /** In good order, and without a word. */
+  async unmount(): Promise<void> {
+    const { code, stderr } = await this.autotorrent.run('unmount');
+    assert.deepEqual([code, stderr], [0, '']);
+    await this.serverEnds();
   }
 
   async mount(...args: string[]): Promise<void> {
@@ -211,7 +223,7 @@ export class AbsenceScene {
   }
 
   /** It seeds, from the mount that there is, what a check finds whole; and the user's stopped torrent is stopped. */
-  async seeds(): Promise<void> {
+  async seeds({ userStopped = true } = {}): Promise<void> {
     await reaches(this.member.client, this.seeding, 'seeding');
     await waitUntil('nothing is left to start', async () => this.recorded().length === 0);
     assert.deepEqual(await this.staleFiles(), []);
@@ -222,7 +234,7 @@ export class AbsenceScene {
       const [state] = await this.member.client.list([this.seeding]);
       return state?.activity === 'seeding' && state.progress === 1;
     });
-    assert.equal(await this.activity(this.stopped), 'stopped');
+    if (userStopped) assert.equal(await this.activity(this.stopped), 'stopped');
   }
 }
 
