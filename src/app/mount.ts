@@ -91,6 +91,13 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       logger,
     });
     undo.push(async () => fileSystem.close());
+    const absence = new AbsenceProcesses({
+      command: config.clientSections.length === 0 ? undefined : request.absenceCommand,
+      record: paths.absence,
+      keepDescriptors: () => libc.keepDescriptors?.(),
+      logger,
+    });
+    await absence.look();
     const allowOther = request.allowOther ?? (await othersAllowed());
     const driver = createFuseNativeDriver({ libc, logger });
     const mount = await driver.mount(fileSystem, {
@@ -104,11 +111,6 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
     // process would tear down what they use.
     process.once('exit', (code) => libc.exitNow?.(code));
 
-    const absence = new AbsenceProcesses({
-      command: config.clientSections.length === 0 ? undefined : request.absenceCommand,
-      keepDescriptors: () => libc.keepDescriptors?.(),
-      logger,
-    });
     const asked = new AbortController();
     const listeners: ((message: string) => void)[] = [];
     const facts = { mountPoint: config.storePath, driver: driver.name, visibleTo: visibility(allowOther) };

@@ -65,9 +65,7 @@ for (const client of CLIENTS) {
         await scene.unmount();
         assert.equal(scene.needs(), 'look');
         await scene.mount();
-        await waitUntil('it waits', async () =>
-          scene.server.output().includes('its torrents are started when it answers'),
-        );
+        await waitUntil('it waits', async () => scene.server.output().includes('it is looked at when it answers'));
       }
     });
     await waitUntil('nothing was to be done', async () => scene.needs() === 'serving');
@@ -97,9 +95,7 @@ for (const client of CLIENTS.filter(({ kind }) => kind === 'qbittorrent' || kind
     await scene.missesEverything();
     await daemon.restart('in order', async () => {
       await scene.mount();
-      await waitUntil('it waits', async () =>
-        scene.server.output().includes('its torrents are started when it answers'),
-      );
+      await waitUntil('it waits', async () => scene.server.output().includes('it is looked at when it answers'));
     });
     await scene.seeds();
   });

@@ -16,6 +16,8 @@ export interface ClientDaemon {
   output(): string;
   /** Ends it, and starts it again with what it has on the disk then, under the same addresses. */
   restart(how: 'in order' | 'killed', meanwhile?: () => Promise<unknown>): Promise<void>;
+  /** Ends it in order, and leaves its folder to whatever else is to run it. */
+  end(): Promise<void>;
   /** Ends it, waits, and removes its folder. */
   stop(): Promise<void>;
 }
@@ -62,6 +64,7 @@ export async function clientDaemon(kind: Kind): Promise<ClientDaemon> {
       daemon = await kind.start();
       await answering();
     },
+    end: () => daemon.stop(end),
     stop,
   };
 }

@@ -1,11 +1,12 @@
 /**
  * The server's side of docs/absence.md: has clients' torrents stopped before the mount goes away, and started when it is
- * there, each in a child process, one after the other, while it serves.
+ * there, each in a child process, one after the other.
  */
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import type { Logger } from '../../logger.ts';
 import { type OwnProcess, type OwnProcessOptions, startOwnProcess } from '../own-process.ts';
+import { AbsenceRecord } from './record.ts';
 
 /** What a child prints, one JSON document a line. */
 export interface AbsenceLine {
@@ -13,12 +14,19 @@ export interface AbsenceLine {
   readonly message: string;
 }
 
+const PURPOSES = {
+  look: 'asked whether they run',
+  resume: 'told that the mount is there',
+  stop: 'told that the mount goes away',
+} as const;
 /** systemd ends a service by force 90 seconds after it told it to stop; the unmount wants some of them. */
 const STOP_LIMIT_MS = 60_000;
 
 export interface AbsenceProcessesOptions {
-  /** Node's arguments up to `stop` or `resume`; undefined where there is no client. */
+  /** Node's arguments up to `look`, `stop` or `resume`; undefined where there is no client. */
   readonly command: readonly string[] | undefined;
+  /** Where `AbsenceRecord` is. */
+  readonly record: string;
   readonly keepDescriptors: OwnProcessOptions['keepDescriptors'];
   readonly logger: Logger;
 }
@@ -29,6 +37,13 @@ export class AbsenceProcesses {
 
   constructor(options: AbsenceProcessesOptions) {
     this.#options = options;
+  }
+
+  /** Before there is a mount. @throws AutotorrentError('STORE') where the record cannot be read */
+  async look(): Promise<void> {
+    const { command, record } = this.#options;
+    if (command === undefined || !(await AbsenceRecord.read(record, () => {})).hasLook) return;
+    await this.#run('look', () => {});
   }
 
   /** Begins it; clients may take their time. */
@@ -65,7 +80,7 @@ export class AbsenceProcesses {
     await once(child, 'close');
   }
 
-  async #run(what: 'stop' | 'resume', onWarning: (message: string) => void): Promise<void> {
+  async #run(what: keyof typeof PURPOSES, onWarning: (message: string) => void): Promise<void> {
     const { command, keepDescriptors, logger } = this.#options;
     if (command === undefined) return;
     const { child, said } = startOwnProcess({ args: [...command, what], keepDescriptors, detached: true });
@@ -77,7 +92,7 @@ export class AbsenceProcesses {
       if (read.level === 'warn') onWarning(read.message);
     });
     const failed = (why: string): void => {
-      const message = `clients could not be told that the mount ${what === 'stop' ? 'goes away' : 'is there'}: ${why}`;
+      const message = `clients could not be ${PURPOSES[what]}: ${why}`;
       logger.warn(message);
       onWarning(message);
     };

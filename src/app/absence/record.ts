@@ -52,6 +52,11 @@ export class AbsenceRecord {
     return this.#clients.get(section) ?? this.#others;
   }
 
+  /** Of any client. */
+  get hasLook(): boolean {
+    return [...this.#clients.values()].some(({ needs }) => needs === 'look');
+  }
+
   /** On the disk when it resolves. @throws AutotorrentError('STORE') */
   async set(section: string, absence: Absence): Promise<void> {
     this.#clients.set(section, absence);

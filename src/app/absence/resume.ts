@@ -28,9 +28,10 @@ async function resumeIn(work: Work, section: Section): Promise<void> {
   const { name, config, shown } = section;
   const { needs, stopped } = record.of(name);
   // From now on whatever ends the server leaves torrents that lost the mount while they used it.
-  await record.set(name, { needs: 'recover', stopped });
+  if (needs !== 'look') await record.set(name, { needs: 'recover', stopped });
   const serving = () => record.set(name, { needs: 'serving', stopped: record.of(name).stopped });
-  let scope: Scope = !work.recover || needs === 'nothing' || needs === 'resume' ? 'none' : 'all';
+  const scope: Scope =
+    !work.recover || needs === 'nothing' || needs === 'resume' ? 'none' : needs === 'look' ? 'errors' : 'all';
   if (scope === 'none' && stopped.length === 0) return await serving();
   const recovery = new Recovery(work, section);
   const patience = new Patience();
@@ -46,13 +47,15 @@ async function resumeIn(work: Work, section: Section): Promise<void> {
       if (obstacle === undefined) return await serving();
     } catch (error) {
       recovery.lostClient();
-      obstacle = { level: 'warn', what: 'its torrents are started when it answers', why: clientFailure(error) };
-      if (first && !answers && (needs === 'look' || needs === 'resume') && hasEnded(section, error)) {
-        // It ended before the mount went away, and has not been without it since.
+      const why = clientFailure(error);
+      // Stopped in good order, and has not been without the mount since.
+      if (first && !answers && needs === 'resume' && hasEnded(section, error)) {
         await record.set(name, { needs: 'look', stopped });
-        if (scope === 'all') scope = 'errors';
       }
-      if (record.of(name).needs === 'look' && stopped.length === 0) obstacle = { ...obstacle, level: 'info' };
+      obstacle =
+        record.of(name).needs === 'look' && stopped.length === 0
+          ? { level: 'info', what: 'it is looked at when it answers', why }
+          : { level: 'warn', what: 'its torrents are started when it answers', why };
     }
     if (recovery.gotOn()) patience.renew();
     const message = `${shown}: ${obstacle.what}: ${obstacle.why}`;

@@ -34,15 +34,14 @@ export interface Work extends AbsenceRequest {
 /** A client that is away must not keep an unmount for longer, nor one that hangs. */
 const CONTACT_LIMIT_MS = 5000;
 
-/** Once for each client, at the same time; when all have ended it throws the first failure there was. */
+/** Once for each client, at the same time, while the server serves; when all have ended it throws the first failure there was. */
 export async function inEachClient(
   config: Config,
   request: AbsenceRequest,
   act: (work: Work, section: Section) => Promise<void>,
 ): Promise<void> {
   const server = await requireServer(config);
-  const { absence } = statePaths(config.statePath);
-  const record = await AbsenceRecord.read(absence, (message) => request.say('warn', message));
+  const record = await recordOf(config, request);
   const work = { ...request, server, record, recover: config.recover };
   const sections = await sectionsOf(config, request);
   const ended = await Promise.allSettled(sections.map((section) => act(work, section)));
@@ -50,8 +49,12 @@ export async function inEachClient(
   if (failed !== undefined) throw failed.reason;
 }
 
+export async function recordOf(config: Config, { say }: AbsenceRequest): Promise<AbsenceRecord> {
+  return await AbsenceRecord.read(statePaths(config.statePath).absence, (message) => say('warn', message));
+}
+
 /** The clients of the configuration, each once. */
-async function sectionsOf(config: Config, { configOf, say }: AbsenceRequest): Promise<Section[]> {
+export async function sectionsOf(config: Config, { configOf, say }: AbsenceRequest): Promise<Section[]> {
   const sections = new Map<string, Section>();
   for (const name of config.clientSections) {
     try {

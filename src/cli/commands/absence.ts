@@ -1,5 +1,6 @@
-/** `autotorrent absence stop|resume`: run by the server, which reads what it prints (`app/absence/processes.ts`). */
+/** `autotorrent absence look|resume|stop`: run by the server, which reads what it prints (`app/absence/processes.ts`). */
 
+import { lookBeforeMount } from '../../app/absence/look.ts';
 import type { AbsenceLine } from '../../app/absence/processes.ts';
 import { resumeAfterAbsence } from '../../app/absence/resume.ts';
 import { stopForAbsence } from '../../app/absence/stop.ts';
@@ -8,9 +9,9 @@ import type { CommandContext } from '../command.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 
 export async function absence(context: CommandContext, what: string): Promise<ExitCode> {
-  const work = { stop: stopForAbsence, resume: resumeAfterAbsence }[what];
+  const work = { look: lookBeforeMount, resume: resumeAfterAbsence, stop: stopForAbsence }[what];
   if (work === undefined) {
-    throw new AutotorrentError('USAGE', `${what} is neither stop nor resume`, {
+    throw new AutotorrentError('USAGE', `${what} is none of look, resume and stop`, {
       hint: 'autotorrent unmount and autotorrent mount do this',
     });
   }

@@ -1,0 +1,24 @@
+/** `absence look`, which the server runs before it mounts. docs/absence.md has the states. */
+import type { Config } from '../../config/config.ts';
+import { type AbsenceRequest, contact, hasEnded, recordOf, sectionsOf } from './sections.ts';
+
+/**
+ * Of clients that had ended before the mount went away: one that runs now has been without it. Afterwards nobody could tell
+ * such a one from one that was started as soon as the mount was there.
+ */
+export async function lookBeforeMount(config: Config, request: AbsenceRequest): Promise<void> {
+  const record = await recordOf(config, request);
+  const sections = await sectionsOf(config, request);
+  await Promise.all(
+    sections.map(async (section) => {
+      const { needs, stopped } = record.of(section.name);
+      if (needs !== 'look') return;
+      try {
+        await contact(section.config);
+      } catch (error) {
+        if (hasEnded(section, error)) return;
+      }
+      await record.set(section.name, { needs: 'recover', stopped });
+    }),
+  );
+}
