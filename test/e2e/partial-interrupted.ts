@@ -84,7 +84,8 @@ for (const pair of PAIRS) {
       await scene.all('it downloads', ({ activity }) => activity === 'downloading');
       await half();
       await scene.mounted.daemon.restart('killed');
-      await scene.mounted.client.start(scene.hashes);
+      // Transmission answers before it has loaded what it has.
+      await waitUntil('it has it', async () => (await scene.mounted.client.start(scene.hashes)).length > 0);
       await finish();
     });
 
