@@ -34,6 +34,7 @@ const NAMED = 5;
 export class Recovery {
   readonly #work: Work;
   readonly #section: Section;
+  readonly #shown: ReadonlySet<string>;
   /** Started by us, on this mount: from then on what becomes of them is the user's matter, and the client's. */
   readonly #done = new Set<string>();
   readonly #checks = new Checks();
@@ -49,9 +50,11 @@ export class Recovery {
   #failure: string | undefined;
   readonly #said = new Set<string>();
 
-  constructor(work: Work, section: Section) {
+  /** `shown`: what the mount has shown from its beginning, by info hash. What was added since has not lost another one. */
+  constructor(work: Work, section: Section, shown: ReadonlySet<string>) {
     this.#work = work;
     this.#section = section;
+    this.#shown = shown;
   }
 
   /** Whether a torrent was started that had not been, since this was asked for the last time. */
@@ -140,7 +143,8 @@ export class Recovery {
     const checked = new Set(this.#clientLost ? [] : ended);
     this.#clientLost = false;
     const others = known.filter(({ infoHash }) => !this.#checks.has(infoHash) && !checked.has(infoHash));
-    const lost = new Set(others.filter((one) => !this.#done.has(one.infoHash) && hasLost(one, entries, scope)));
+    const mayHaveLost = ({ infoHash }: TorrentState): boolean => this.#shown.has(infoHash) && !this.#done.has(infoHash);
+    const lost = new Set(others.filter((one) => mayHaveLost(one) && hasLost(one, entries, scope)));
     const rest = others.filter((one) => !lost.has(one));
     const running = new Set(hashesOf(rest.filter(isRunning)));
     const stopped = rest.filter(({ infoHash }) => listed.has(infoHash) && !running.has(infoHash));

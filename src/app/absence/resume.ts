@@ -33,7 +33,7 @@ async function resumeIn(work: Work, section: Section): Promise<void> {
   const scope: Scope =
     !work.recover || needs === 'nothing' || needs === 'resume' ? 'none' : needs === 'look' ? 'errors' : 'all';
   if (scope === 'none' && stopped.length === 0) return await serving();
-  const recovery = new Recovery(work, section);
+  const recovery = new Recovery(work, section, new Set((await entriesOf(server)).keys()));
   const patience = new Patience();
   const told = new Set<string>();
   let obstacle: Obstacle | undefined;

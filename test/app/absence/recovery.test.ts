@@ -117,7 +117,7 @@ describe('Recovery', () => {
       shown: 'pretended',
       config: { client: 'rtorrent', url: 'scgi://127.0.0.1:9' },
     };
-    recovery = new Recovery(work, section);
+    recovery = new Recovery(work, section, new Set(missing.keys()));
     for (const hash of missing.keys()) client.has(hash, hash === 'user' ? 'stopped' : 'seeding');
   });
   afterEach(() => rm(folder, { recursive: true, force: true }));
@@ -212,6 +212,18 @@ describe('Recovery', () => {
     client.said.length = 0;
     assert.equal(await turn('all'), undefined);
     assert.deepEqual(client.said, ['start b', 'recheck a', 'start c', 'start a']);
+  });
+
+  it('what is added while it goes on is left alone', async () => {
+    client.failing.set('start', 'b');
+    await turn('all');
+    missing.set('new', 0);
+    client.has('new', 'checking', 0.4);
+    client.failing.clear();
+    client.said.length = 0;
+    assert.equal(await turn('all'), undefined);
+    assert.deepEqual(client.said, ['start b']);
+    assert.equal(client.activity('new'), 'checking');
   });
 
   it('a mount that is read-only does not start what lacks bytes', async () => {
