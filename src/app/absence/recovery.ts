@@ -222,8 +222,9 @@ export class Recovery {
       const failure = clientFailure(error);
       // This throws where it is not a torrent that it fails at.
       const states = await client.list(infoHashes);
-      this.#failure ??= failure;
-      return hashesOf(states.filter(isDone));
+      const done = hashesOf(states.filter(isDone));
+      if (done.length < infoHashes.length) this.#failure ??= failure;
+      return done;
     }
   }
 
