@@ -1,0 +1,145 @@
+/** How often a client is asked, and what is said of it: against a pretended Transmission and a pretended server. */
+import assert from 'node:assert/strict';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
+import type { ListenOptions } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { resumeAfterAbsence } from '../../../src/app/absence/resume.ts';
+import { stopForAbsence } from '../../../src/app/absence/stop.ts';
+import { statePaths } from '../../../src/app/state-paths.ts';
+import type { Config } from '../../../src/config/config.ts';
+import { freePort, waitUntil } from '../../harness/daemon.ts';
+
+const HASHES = ['a', 'b'].map((digit) => digit.repeat(40));
+
+describe('absence resume', () => {
+  let statePath: string;
+  let config: Config;
+  let port: number;
+  const servers: Server[] = [];
+  const calls: string[] = [];
+  const told: string[] = [];
+
+  const listen = async (server: Server, where: ListenOptions): Promise<void> => {
+    servers.push(server);
+    await new Promise<void>((resolve) => {
+      server.listen(where, resolve);
+    });
+  };
+  /** All torrents are as one. `refuses`: it says so to each call that changes something, and does nothing. */
+  const transmission = async (status: number): Promise<{ refuses: boolean }> => {
+    const pretended = { refuses: false };
+    let now = status;
+    const server = createServer((asked, response) => {
+      void (async () => {
+        const call = JSON.parse(await text(asked)) as { method: string; arguments?: { ids?: string[] } };
+        const ids = call.arguments?.ids ?? HASHES;
+        const torrents = ids.map((hashString) => ({ ...TORRENT, hashString, status: now }));
+        const known = { 'torrent-get': { torrents }, 'session-get': { version: '3.00', 'rpc-version': 16 } }[
+          call.method
+        ];
+        if (known === undefined) {
+          calls.push(call.method);
+          if (!pretended.refuses) now = call.method === 'torrent-stop' ? 0 : 6;
+        }
+        const result = known === undefined && pretended.refuses ? 'not now' : 'success';
+        response.setHeader('content-type', 'application/json');
+        response.end(JSON.stringify({ result, arguments: known ?? {} }));
+      })();
+    });
+    await listen(server, { port, host: '127.0.0.1' });
+    return pretended;
+  };
+  const recorded = async (): Promise<unknown> => {
+    const { clients } = JSON.parse(await readFile(statePaths(statePath).absence, 'utf8')) as { clients: unknown };
+    return clients;
+  };
+  const record = async (needs: string, stopped: readonly string[] = []): Promise<void> => {
+    const content = { version: 1, clients: { '': { needs, stopped } } };
+    await writeFile(statePaths(statePath).absence, JSON.stringify(content));
+  };
+  const request = { configOf: async () => config, say: (level: string, said: string) => told.push(`${level} ${said}`) };
+
+  beforeEach(async () => {
+    statePath = await mkdtemp(join(tmpdir(), 'autotorrent-resume-'));
+    calls.length = 0;
+    told.length = 0;
+    const entries = HASHES.map((hash) => ({ kind: 'mount', state: 'added', info_hash: hash, missing_bytes: 0 }));
+    const control = createServer((asked, response) => {
+      response.setHeader('content-type', 'application/json');
+      response.end(JSON.stringify(asked.url?.startsWith('/v1/status') === true ? { read_only: false } : entries));
+    });
+    await listen(control, { path: statePaths(statePath).socket });
+    port = await freePort();
+    const url = `http://127.0.0.1:${port}/transmission/rpc`;
+    const client = { client: 'transmission', url };
+    config = { statePath, storePath: '/', recover: true, clientSections: [''], client } as unknown as Config;
+  });
+  afterEach(async () => {
+    for (const server of servers.splice(0)) {
+      server.closeAllConnections();
+      await new Promise((resolve) => {
+        server.close(resolve);
+      });
+    }
+    await rm(statePath, { recursive: true, force: true });
+  });
+
+  it('tries a client that refuses with longer and longer pauses, and says so once', async () => {
+    const client = await transmission(6);
+    client.refuses = true;
+    await record('recover');
+    const done = resumeAfterAbsence(config, request);
+    // After 0, 1, 3 and 7 seconds.
+    await sleep(9000);
+    assert.deepEqual(
+      calls,
+      Array.from({ length: 4 }, () => 'torrent-stop'),
+    );
+    assert.match(told.join('\n'), /^warn transmission: not all of its torrents were started yet: .*not now$/);
+    assert.deepEqual(await recorded(), { '': { needs: 'recover', stopped: HASHES } });
+    client.refuses = false;
+    await done;
+    assert.deepEqual(await recorded(), { '': { needs: 'serving', stopped: [] } });
+  });
+
+  it('behind a client that had ended, and does not come, has nothing to do and leaves that so', async () => {
+    await record('look');
+    const done = resumeAfterAbsence(config, request);
+    await waitUntil('it says so', async () => told.length > 0);
+    assert.match(told.join('\n'), /^info transmission: it is looked at when it answers: .*nothing listens there/);
+    assert.deepEqual(await recorded(), { '': { needs: 'look', stopped: [] } });
+    told.length = 0;
+    await stopForAbsence(config, request);
+    assert.match(told.join('\n'), /^info transmission does not run, and has nothing to stop/);
+    assert.deepEqual(await recorded(), { '': { needs: 'look', stopped: [] } });
+    await transmission(6);
+    await done;
+    assert.deepEqual(await recorded(), { '': { needs: 'serving', stopped: [] } });
+    assert.deepEqual(calls, []);
+  });
+
+  it('behind a client that was stopped in good order, and has ended since, only starts what was stopped', async () => {
+    await record('resume', HASHES.slice(0, 1));
+    const done = resumeAfterAbsence(config, request);
+    await waitUntil('it says so', async () => told.length > 0);
+    assert.deepEqual(await recorded(), { '': { needs: 'look', stopped: HASHES.slice(0, 1) } });
+    await transmission(0);
+    await done;
+    assert.equal(calls.length, 1);
+    assert.deepEqual(await recorded(), { '': { needs: 'serving', stopped: [] } });
+  });
+});
+
+const TORRENT = {
+  name: 'one',
+  error: 0,
+  errorString: '',
+  percentDone: 1,
+  recheckProgress: 0,
+  leftUntilDone: 0,
+};
