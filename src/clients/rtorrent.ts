@@ -135,8 +135,11 @@ class RtorrentClient implements TorrentClient {
     return begun.map(({ result }) => result ?? { outcome: 'exists' });
   }
 
-  start(infoHashes: readonly string[]): Promise<string[]> {
-    return this.#each(infoHashes, [
+  /** What it has stopped because it missed it, it checks where it is closed first, and would download anew otherwise. */
+  async start(infoHashes: readonly string[]): Promise<string[]> {
+    const states = await this.list(infoHashes);
+    await this.stop(states.filter(({ activity }) => activity === 'error').map(({ infoHash }) => infoHash));
+    return await this.#each(infoHashes, [
       STOP_FAILED,
       CLOSE_FAILED,
       FORGET_MESSAGE,
@@ -147,8 +150,9 @@ class RtorrentClient implements TorrentClient {
   }
 
   /** Closes its files, too: an open torrent keeps them mapped, and a file system under them busy. */
-  stop(infoHashes: readonly string[]): Promise<string[]> {
-    return this.#each(infoHashes, [
+  async stop(infoHashes: readonly string[]): Promise<string[]> {
+    if (infoHashes.length === 0) return [];
+    return await this.#each(infoHashes, [
       { method: 'd.stop' },
       { method: 'd.close' },
       FORGET_MESSAGE,

@@ -23,15 +23,22 @@ export class Checks {
     this.#hungAt = performance.now() + LIMIT_MS;
   }
 
-  /** Those that have ended by what the client says now; what it does not have any more is forgotten. */
-  ended(states: readonly TorrentState[]): string[] {
+  /** Those that have ended by what the client says now; what it does not have is neither. */
+  ended(states: readonly TorrentState[]): TorrentState[] {
     const before = this.#left;
     const own = states.filter(({ infoHash }) => before.has(infoHash));
-    const checking = own.filter(({ activity }) => activity === 'checking');
-    this.#left = new Map(checking.map(({ infoHash, progress }) => [infoHash, progress]));
-    const gotOn = checking.length < before.size || checking.some((one) => before.get(one.infoHash) !== one.progress);
+    const ended = own.filter(({ activity }) => activity !== 'checking');
+    const gotOn = ended.length > 0 || own.some((one) => before.get(one.infoHash) !== one.progress);
+    this.#left = new Map([...before, ...own.map((one): [string, number] => [one.infoHash, one.progress])]);
+    for (const { infoHash } of ended) this.#left.delete(infoHash);
     if (gotOn) this.#hungAt = performance.now() + LIMIT_MS;
-    return own.filter(({ activity }) => activity !== 'checking').map(({ infoHash }) => infoHash);
+    return ended;
+  }
+
+  /** The client may have forgotten what it does not check any more, or does not have. */
+  keepOnly(states: readonly TorrentState[]): void {
+    const checking = new Set(states.filter(({ activity }) => activity === 'checking').map(({ infoHash }) => infoHash));
+    for (const infoHash of this.#left.keys()) if (!checking.has(infoHash)) this.#left.delete(infoHash);
   }
 
   /** Those that do not get on, once; they may still. */

@@ -11,14 +11,13 @@ export async function lookBeforeMount(config: Config, request: AbsenceRequest): 
   const sections = await sectionsOf(config, request);
   await Promise.all(
     sections.map(async (section) => {
-      const { needs, stopped } = record.of(section.name);
-      if (needs !== 'look') return;
+      if (record.of(section.name).needs !== 'look') return;
       try {
         await contact(section.config);
       } catch (error) {
         if (hasEnded(section, error)) return;
       }
-      await record.set(section.name, { needs: 'recover', stopped });
+      await record.update(section.name, { needs: 'recover' });
     }),
   );
 }

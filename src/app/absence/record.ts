@@ -14,6 +14,8 @@ export interface Absence {
   readonly needs: 'nothing' | (typeof NEEDS)[number];
   /** Info hashes of what we stopped and have not started again. */
   readonly stopped: readonly string[];
+  /** Those of them that are to be checked before they are started. */
+  readonly unchecked?: readonly string[];
 }
 
 const FRESH: Absence = { needs: 'nothing', stopped: [] };
@@ -52,17 +54,27 @@ export class AbsenceRecord {
     return this.#clients.get(section) ?? this.#others;
   }
 
+  /** Sections of which there is something to start. */
+  get sections(): string[] {
+    return [...this.#clients].filter(([, { stopped }]) => stopped.length > 0).map(([section]) => section);
+  }
+
   /** Of any client. */
   get hasLook(): boolean {
     return [...this.#clients.values()].some(({ needs }) => needs === 'look');
   }
 
   /** On the disk when it resolves. @throws AutotorrentError('STORE') */
-  async set(section: string, absence: Absence): Promise<void> {
-    this.#clients.set(section, absence);
+  async set(section: string, { needs, stopped, unchecked = [] }: Absence): Promise<void> {
+    this.#clients.set(section, { needs, stopped, ...(unchecked.length > 0 ? { unchecked } : {}) });
     const writing = this.#writing.then(() => this.#write());
     this.#writing = writing.catch(() => {});
     await writing;
+  }
+
+  /** The same, of what is said of it already. */
+  async update(section: string, change: Partial<Absence>): Promise<void> {
+    await this.set(section, { ...this.of(section), ...change });
   }
 
   async #write(): Promise<void> {
@@ -101,10 +113,14 @@ function parse(text: string): Map<string, Absence> | undefined {
   if (version !== 1 || typeof clients !== 'object' || clients === null) return undefined;
   const found = new Map<string, Absence>();
   for (const [section, absence] of Object.entries(clients)) {
-    const { needs, stopped } = (absence ?? {}) as Partial<Absence>;
+    const { needs, stopped, unchecked = [] } = (absence ?? {}) as Partial<Absence>;
     if (needs === undefined || needs === 'nothing' || !NEEDS.includes(needs)) return undefined;
-    if (!Array.isArray(stopped) || !stopped.every((hash) => typeof hash === 'string')) return undefined;
-    found.set(section, { needs, stopped });
+    if (!isListOfStrings(stopped) || !isListOfStrings(unchecked)) return undefined;
+    found.set(section, { needs, stopped, ...(unchecked.length > 0 ? { unchecked } : {}) });
   }
   return found;
+}
+
+function isListOfStrings(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((one) => typeof one === 'string');
 }

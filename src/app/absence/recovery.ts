@@ -4,17 +4,11 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { TorrentClient, TorrentState } from '../../clients/client.ts';
-import type { EntryMessage } from '../control/messages.ts';
 import { introduce } from '../introduce.ts';
 import { Checks } from './checks.ts';
+import { type Entries, hasLost, isUnsure, isWhole, type Scope } from './lost.ts';
 import { clientFailure, entriesOf, hashesOf, type Section, type Work } from './sections.ts';
 import { settledStates } from './settled.ts';
-
-/**
- * What is looked at beside the torrents that autotorrent has stopped itself. `errors`: what the client holds in error, or
- * takes to be incomplete where nothing is missing.
- */
-export type Scope = 'none' | 'errors' | 'all';
 
 /** What keeps the client's torrents from being all started. */
 export interface Obstacle {
@@ -23,12 +17,12 @@ export interface Obstacle {
   readonly why: string;
 }
 
-type Entries = ReadonlyMap<string, EntryMessage>;
-
 /** libtorrent takes no notice of a stop and a start within the same moment. */
 const REOPEN_MS = 1000;
 const LONGEST_LOOK_MS = 10_000;
 const SETTLE_LIMIT_MS = 20_000;
+/** A client answers before it has loaded its torrents. */
+const QUIET_MS = 3000;
 const NAMED = 5;
 
 export class Recovery {
@@ -40,6 +34,10 @@ export class Recovery {
   readonly #checks = new Checks();
   /** Ours to start, as it is recorded: what is started leaves it. */
   #open: ReadonlySet<string> = new Set();
+  /** Those of them that are to be checked before, as it is recorded. */
+  #unchecked = new Set<string>();
+  /** Checked a second time, since the first one found too little. */
+  readonly #twice = new Set<string>();
   /** Had lost the mount: said of them when they are started. */
   readonly #lost = new Set<string>();
   #started: string[] = [];
@@ -48,13 +46,20 @@ export class Recovery {
   /** It has had its time to look at what it has. */
   #settled = false;
   #failure: string | undefined;
-  readonly #said = new Set<string>();
+  #said = '';
+  /** Said to hang. */
+  readonly #named = new Set<string>();
 
   /** `shown`: what the mount has shown from its beginning, by info hash. What was added since has not lost another one. */
   constructor(work: Work, section: Section, shown: ReadonlySet<string>) {
     this.#work = work;
     this.#section = section;
     this.#shown = shown;
+  }
+
+  /** Whether there are checks that it waits for. */
+  get isChecking(): boolean {
+    return this.#checks.infoHashes.length > 0;
   }
 
   /** Whether a torrent was started that had not been, since this was asked for the last time. */
@@ -78,7 +83,9 @@ export class Recovery {
     const { server, record } = this.#work;
     this.#failure = undefined;
     const entries = await entriesOf(server);
-    const listed = record.of(this.#section.name).stopped.filter((hash) => entries.has(hash));
+    const { stopped, unchecked = [] } = record.of(this.#section.name);
+    const listed = stopped.filter((hash) => entries.has(hash));
+    this.#unchecked = new Set(unchecked);
     introduce(client, entries.values());
     const states = await this.#states(client, entries, listed, scope);
     this.#settled = true;
@@ -86,21 +93,19 @@ export class Recovery {
     const there = new Set(hashesOf(known));
     const awaited = listed.filter((hash) => !there.has(hash));
     await this.#takeUp(client, { entries, known, listed: new Set(listed), scope });
-    if (scope !== 'none') this.#sayHung(states.filter(({ unsettled }) => unsettled === true));
-    if (awaited.length === 0) await this.#follow(client, () => this.#failure === undefined);
+    if (scope !== 'none') {
+      const vague = states.filter(({ unsettled }) => unsettled === true);
+      this.#sayOf(vague, 'are still looked at by the client, and are left alone');
+    }
+    if (awaited.length === 0) await this.#follow(client, entries);
     this.#sayStarted();
     if (this.#failure !== undefined) {
       return { level: 'warn', what: 'not all of its torrents were started yet', why: this.#failure };
     }
-    if (awaited.length === 0) return undefined;
-    const what = `${awaited.length} torrent(s) that were stopped for the mount are started when it has them`;
+    const left = awaited.length + this.#checks.infoHashes.length;
+    if (left === 0) return undefined;
+    const what = `${left} torrent(s) that were stopped for the mount are started when it has them`;
     return { level: 'info', what, why: 'it has just been started, or they were removed from it' };
-  }
-
-  /** What it was told to check is started when that has ended, whatever becomes of the others. */
-  async followChecks(client: TorrentClient): Promise<void> {
-    await this.#follow(client, () => true);
-    this.#sayStarted();
   }
 
   async #states(
@@ -119,6 +124,7 @@ export class Recovery {
         isVague: ({ infoHash, activity, progress, unsettled }) =>
           unsettled === true ||
           (scope !== 'none' && activity === 'checking' && progress === 0 && !isOwnCheck(infoHash)),
+        quietMs: scope === 'none' ? 0 : QUIET_MS,
       },
       this.#settled ? 0 : SETTLE_LIMIT_MS,
     );
@@ -138,11 +144,13 @@ export class Recovery {
       readonly scope: Scope;
     },
   ): Promise<void> {
-    const ended = this.#checks.ended(known);
     // Whether a check came to its end before the client did, nobody can tell: such a torrent is as any other.
-    const checked = new Set(this.#clientLost ? [] : ended);
+    const there = new Set(hashesOf(known));
+    if (this.#clientLost || !this.#checks.infoHashes.every((hash) => there.has(hash))) this.#checks.keepOnly(known);
     this.#clientLost = false;
-    const others = known.filter(({ infoHash }) => !this.#checks.has(infoHash) && !checked.has(infoHash));
+    const ended = this.#checks.ended(known);
+    const isOwn = new Set([...this.#checks.infoHashes, ...hashesOf(ended)]);
+    const others = known.filter(({ infoHash }) => !isOwn.has(infoHash));
     const mayHaveLost = ({ infoHash }: TorrentState): boolean => this.#shown.has(infoHash) && !this.#done.has(infoHash);
     const lost = new Set(others.filter((one) => mayHaveLost(one) && hasLost(one, entries, scope)));
     const rest = others.filter((one) => !lost.has(one));
@@ -150,6 +158,9 @@ export class Recovery {
     const stopped = rest.filter(({ infoHash }) => listed.has(infoHash) && !running.has(infoHash));
     this.#open = new Set([...[...listed].filter((hash) => !running.has(hash)), ...hashesOf([...lost])]);
     for (const { infoHash } of lost) this.#lost.add(infoHash);
+    if (scope !== 'none') {
+      for (const one of [...stopped, ...lost]) if (isUnsure(one)) this.#unchecked.add(one.infoHash);
+    }
     // On the disk before the client is told to stop them.
     await this.#keep();
 
@@ -157,17 +168,37 @@ export class Recovery {
     if (closed.length > 0) await sleep(REOPEN_MS);
     const isClosed = new Set(closed);
     const ready = [...stopped, ...[...lost].filter(({ infoHash }) => isClosed.has(infoHash))];
-    const taken = await this.#takenBy(ready, entries);
-    const isToCheck = (state: TorrentState): boolean => scope !== 'none' && isUnsure(state);
-    await this.#start(client, [...checked, ...hashesOf(taken.filter((one) => !isToCheck(one)))]);
+    const taken = hashesOf(await this.#takenBy(ready, entries));
+    await this.#start(
+      client,
+      taken.filter((hash) => !this.#unchecked.has(hash)),
+    );
+    await this.#startChecked(client, ended, entries);
+    await this.#check(
+      client,
+      taken.filter((hash) => this.#unchecked.has(hash)),
+    );
+    this.#sayHung(this.#checks.hanging(known));
+  }
+
+  async #check(client: TorrentClient, infoHashes: readonly string[]): Promise<void> {
     const begun = await this.#attempt(
       client,
-      hashesOf(taken.filter(isToCheck)),
+      infoHashes,
       (hashes) => client.recheck(hashes),
       ({ activity }) => activity === 'checking',
     );
     this.#checks.begin(begun);
-    this.#sayHung(this.#checks.hanging(known));
+  }
+
+  /** A client that was restarted in the meantime may have given its check up: what it found is believed the second time. */
+  async #startChecked(client: TorrentClient, ended: readonly TorrentState[], entries: Entries): Promise<void> {
+    const doubtful = ended.filter(
+      ({ infoHash, progress }) => progress < 1 && isWhole(infoHash, entries) && !this.#twice.has(infoHash),
+    );
+    for (const { infoHash } of doubtful) this.#twice.add(infoHash);
+    await this.#check(client, hashesOf(doubtful));
+    await this.#start(client, hashesOf(ended.filter((one) => !doubtful.includes(one))));
   }
 
   /** A mount that cannot be written to is not for what lacks bytes. */
@@ -175,18 +206,24 @@ export class Recovery {
     if (!(await this.#work.server.status()).read_only) return ready;
     const taken = ready.filter(({ infoHash }) => entries.get(infoHash)?.missing_bytes === 0);
     const left = ready.length - taken.length;
-    if (left > 0) {
-      this.#say('warn', `${left} torrent(s) stay stopped: they lack bytes, which a read-only mount cannot take`);
-    }
+    const said = `${left} torrent(s) stay stopped: they lack bytes, which a read-only mount cannot take`;
+    if (left > 0 && said !== this.#said) this.#work.say('warn', `${this.#section.shown}: ${said}`);
+    this.#said = said;
     return taken;
   }
 
-  async #follow(client: TorrentClient, isToGoOn: () => boolean): Promise<void> {
+  /** Until all checks have ended, or a torrent fails, or the client does not have one any more: it was restarted. */
+  async #follow(client: TorrentClient, entries: Entries): Promise<void> {
     this.#sayStarted();
-    for (let pause = REOPEN_MS; this.#checks.infoHashes.length > 0 && isToGoOn(); ) {
+    for (let pause = REOPEN_MS; this.isChecking && this.#failure === undefined; ) {
       await sleep(pause);
-      const states = await client.list(this.#checks.infoHashes);
-      await this.#start(client, this.#checks.ended(states));
+      const asked = this.#checks.infoHashes;
+      const states = await client.list(asked);
+      if (states.length < asked.length) {
+        this.lostClient();
+        return;
+      }
+      await this.#startChecked(client, this.#checks.ended(states), entries);
       this.#sayHung(this.#checks.hanging(states));
       pause = Math.min(LONGEST_LOOK_MS, pause * 1.5);
     }
@@ -197,11 +234,14 @@ export class Recovery {
       client,
       infoHashes,
       (hashes) => client.start(hashes),
-      (state) => isRunning(state) || state.activity === 'checking',
+      ({ activity }) => activity !== 'stopped' && activity !== 'error',
     );
     if (started.length === 0) return;
     this.#gotOn ||= started.some((hash) => !this.#done.has(hash));
-    for (const hash of started) this.#done.add(hash);
+    for (const hash of started) {
+      this.#done.add(hash);
+      this.#unchecked.delete(hash);
+    }
     this.#open = new Set([...this.#open].filter((hash) => !this.#done.has(hash)));
     this.#started.push(...started);
     await this.#keep();
@@ -229,7 +269,8 @@ export class Recovery {
   }
 
   async #keep(): Promise<void> {
-    await this.#work.record.set(this.#section.name, { needs: 'recover', stopped: [...this.#open] });
+    const unchecked = [...this.#unchecked].filter((hash) => this.#open.has(hash));
+    await this.#work.record.set(this.#section.name, { needs: 'recover', stopped: [...this.#open], unchecked });
   }
 
   #sayStarted(): void {
@@ -244,25 +285,21 @@ export class Recovery {
 
   /** libtorrent 2.0 never ends a check that met an error of the disk, whatever it is told. */
   #sayHung(states: readonly TorrentState[]): void {
-    if (states.length === 0) return;
-    const names = states.slice(0, NAMED).map(({ name }) => JSON.stringify(name));
-    const more = states.length > NAMED ? ` and ${states.length - NAMED} more` : '';
-    const what = `${states.length} torrent(s) do not get on with their check, which lost the mount`;
-    this.#say('warn', `${what}: restart the client, unless it is busy with others: ${names.join(', ')}${more}`);
+    this.#sayOf(
+      states,
+      'do not get on with their check, which lost the mount: restart the client, unless it is busy with others',
+    );
   }
 
-  /** Once. */
-  #say(level: 'info' | 'warn', message: string): void {
-    if (this.#said.has(message)) return;
-    this.#said.add(message);
-    this.#work.say(level, `${this.#section.shown}: ${message}`);
+  /** Of each torrent once. */
+  #sayOf(states: readonly TorrentState[], what: string): void {
+    const fresh = states.filter(({ infoHash }) => !this.#named.has(`${infoHash} ${what}`));
+    if (fresh.length === 0) return;
+    for (const { infoHash } of fresh) this.#named.add(`${infoHash} ${what}`);
+    const names = fresh.slice(0, NAMED).map(({ name }) => JSON.stringify(name));
+    const more = fresh.length > NAMED ? ` and ${fresh.length - NAMED} more` : '';
+    this.#work.say('warn', `${this.#section.shown}: ${fresh.length} torrent(s) ${what}: ${names.join(', ')}${more}`);
   }
-}
-
-function hasLost({ infoHash, activity, progress }: TorrentState, entries: Entries, scope: Scope): boolean {
-  if (scope === 'none' || activity === 'stopped') return false;
-  if (scope === 'all' || activity === 'error') return true;
-  return activity !== 'checking' && progress < 1 && entries.get(infoHash)?.missing_bytes === 0;
 }
 
 function isRunning({ activity }: TorrentState): boolean {
@@ -271,9 +308,4 @@ function isRunning({ activity }: TorrentState): boolean {
 
 function isIdle({ activity }: TorrentState): boolean {
   return activity === 'stopped' || activity === 'error' || activity === 'checking';
-}
-
-/** Of what was written in its last moments the mount may have lost some; what is complete was not written to. */
-function isUnsure({ activity, progress }: TorrentState): boolean {
-  return activity === 'error' || activity === 'checking' || progress < 1;
 }

@@ -1,7 +1,8 @@
 /** `absence resume`, which the server runs when the mount is there. docs/absence.md has the states and the failures. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../../config/config.ts';
-import { type Obstacle, Recovery, type Scope } from './recovery.ts';
+import type { Scope } from './lost.ts';
+import { type Obstacle, Recovery } from './recovery.ts';
 import {
   type AbsenceRequest,
   clientFailure,
@@ -9,6 +10,7 @@ import {
   entriesOf,
   hasEnded,
   inEachClient,
+  recordOf,
   type Section,
   type Work,
   withClient,
@@ -20,6 +22,12 @@ const LONGEST_PAUSE_MS = 30_000;
 
 /** Starts what was stopped, and recovers what was not; goes on until each client has done it, or for ten minutes. */
 export async function resumeAfterAbsence(config: Config, request: AbsenceRequest): Promise<void> {
+  const record = await recordOf(config, request);
+  for (const section of record.sections.filter((name) => !config.clientSections.includes(name))) {
+    const { length } = record.of(section).stopped;
+    const shown = section === '' ? '[client]' : `[client-${section}]`;
+    request.say('warn', `${shown} is gone: in its client ${length} torrent(s) that were stopped for the mount stay so`);
+  }
   await inEachClient(config, request, resumeIn);
 }
 
@@ -28,8 +36,8 @@ async function resumeIn(work: Work, section: Section): Promise<void> {
   const { name, config, shown } = section;
   const { needs, stopped } = record.of(name);
   // From now on whatever ends the server leaves torrents that lost the mount while they used it.
-  if (needs !== 'look') await record.set(name, { needs: 'recover', stopped });
-  const serving = () => record.set(name, { needs: 'serving', stopped: record.of(name).stopped });
+  if (needs !== 'look') await record.update(name, { needs: 'recover' });
+  const serving = () => record.update(name, { needs: 'serving' });
   const scope: Scope =
     !work.recover || needs === 'nothing' || needs === 'resume' ? 'none' : needs === 'look' ? 'errors' : 'all';
   if (scope === 'none' && stopped.length === 0) return await serving();
@@ -50,7 +58,7 @@ async function resumeIn(work: Work, section: Section): Promise<void> {
       const why = clientFailure(error);
       // Stopped in good order, and has not been without the mount since.
       if (first && !answers && needs === 'resume' && hasEnded(section, error)) {
-        await record.set(name, { needs: 'look', stopped });
+        await record.update(name, { needs: 'look' });
       }
       obstacle =
         record.of(name).needs === 'look' && stopped.length === 0
@@ -61,15 +69,16 @@ async function resumeIn(work: Work, section: Section): Promise<void> {
     const message = `${shown}: ${obstacle.what}: ${obstacle.why}`;
     if (!told.has(message)) say(obstacle.level, message);
     told.add(message);
-    if (!(await patience.wait())) break;
+    if (!(await patience.wait()) && !recovery.isChecking) break;
   }
-  await withClient(config, async (client) => await recovery.followChecks(client)).catch(clientFailure);
   if (obstacle.level === 'warn') {
     say('warn', `${shown}: its torrents were not all started, the next mount tries anew: ${obstacle.why}`);
-  } else if (record.of(name).needs !== 'look') await serving();
+  }
+  // It may come still, and use the mount.
+  if (obstacle.level === 'info' || record.of(name).needs === 'look') await serving();
 }
 
-/** Pauses that grow, until so much was waited since there was a reason to have hope. */
+/** Pauses that grow, until so much was waited since a torrent was started. */
 class Patience {
   #pause = 1000;
   #left = WAIT_MS;
@@ -79,12 +88,11 @@ class Patience {
     this.#left = WAIT_MS;
   }
 
-  /** False where it has ended. */
+  /** False where it is over. */
   async wait(): Promise<boolean> {
-    if (this.#left <= 0) return false;
     await sleep(this.#pause);
     this.#left -= this.#pause;
     this.#pause = Math.min(LONGEST_PAUSE_MS, this.#pause * 2);
-    return true;
+    return this.#left > 0;
   }
 }

@@ -10,12 +10,14 @@ export interface Expected {
   readonly awaited: readonly string[];
   /** What it says of a torrent may be another thing in a moment. */
   readonly isVague: (state: TorrentState) => boolean;
+  /** So long none of the others must have come for it to have none of them, milliseconds. */
+  readonly quietMs: number;
 }
 
 /** What the client knows when it knows all, or when it has not got on with that for `limitMs`. */
 export async function settledStates(
   client: TorrentClient,
-  { infoHashes, awaited, isVague }: Expected,
+  { infoHashes, awaited, isVague, quietMs }: Expected,
   limitMs: number,
 ): Promise<TorrentState[]> {
   const openIn = (states: readonly TorrentState[]): number => {
@@ -24,12 +26,18 @@ export async function settledStates(
   };
   let states = await client.list(infoHashes);
   let least = openIn(states);
-  for (let end = performance.now() + limitMs; least > 0 && performance.now() < end; ) {
+  let most = states.length;
+  let quietAt = performance.now() + quietMs;
+  let end = performance.now() + limitMs;
+  const isSettled = (): boolean => least === 0 && (most >= infoHashes.length || performance.now() >= quietAt);
+  while (!isSettled() && performance.now() < end) {
     await sleep(LOOK_MS);
     states = await client.list(infoHashes);
     const now = openIn(states);
-    if (now < least) end = performance.now() + limitMs;
+    if (now < least || states.length > most) end = performance.now() + limitMs;
+    if (states.length > most) quietAt = performance.now() + quietMs;
     least = Math.min(least, now);
+    most = Math.max(most, states.length);
   }
   return states;
 }

@@ -1,6 +1,7 @@
 /** `absence stop`, which the server runs before the mount goes away. docs/absence.md has the states and the failures. */
 import type { Config } from '../../config/config.ts';
 import { introduce } from '../introduce.ts';
+import { hasLost, isUnsure } from './lost.ts';
 import {
   type AbsenceRequest,
   clientFailure,
@@ -23,10 +24,10 @@ export async function stopForAbsence(config: Config, request: AbsenceRequest): P
     try {
       await stopIn(work, section);
     } catch (error) {
-      const { needs, stopped } = work.record.of(section.name);
+      const { needs } = work.record.of(section.name);
       const failure = clientFailure(error);
       if (hasEnded(section, error) && (needs === 'serving' || needs === 'look')) {
-        await work.record.set(section.name, { needs: 'look', stopped });
+        await work.record.update(section.name, { needs: 'look' });
         work.say('info', `${section.shown} does not run, and has nothing to stop: ${failure}`);
         return;
       }
@@ -38,24 +39,32 @@ export async function stopForAbsence(config: Config, request: AbsenceRequest): P
   });
 }
 
-async function stopIn({ server, record }: Work, { name, config }: Section): Promise<void> {
+async function stopIn({ server, record, recover }: Work, { name, config }: Section): Promise<void> {
   const entries = await entriesOf(server);
   const hashes = [...entries.keys()];
-  const before = record.of(name).stopped.filter((hash) => entries.has(hash));
+  const { needs, stopped: listed, unchecked: toCheck = [] } = record.of(name);
+  const before = listed.filter((hash) => entries.has(hash));
   if (hashes.length === 0) return record.set(name, { needs: 'resume', stopped: [] });
   await contact(config);
   await withClient(config, async (client) => {
     introduce(client, entries.values());
-    const expected = { infoHashes: hashes, awaited: before, isVague: isUnsettled };
+    const expected = { infoHashes: hashes, awaited: before, isVague: isUnsettled, quietMs: 0 };
     const states = await settledStates(client, expected, SETTLE_LIMIT_MS);
     const known = states.filter((state) => !isUnsettled(state));
-    const running = new Set(hashesOf(known.filter(({ activity }) => activity !== 'stopped')));
+    const active = known.filter(({ activity }) => activity !== 'stopped');
+    const running = new Set(hashesOf(active));
     // What the client has not loaded yet stays ours to start, too.
     const stopped = [...before.filter((hash) => !running.has(hash)), ...running];
-    await record.set(name, { needs: 'recover', stopped });
+    // What it was to recover from is not over: of that, the check is left.
+    const scope = !recover || needs === 'serving' || needs === 'resume' ? 'none' : needs === 'look' ? 'errors' : 'all';
+    const unsure = active.filter((state) => hasLost(state, entries, scope) && isUnsure(state));
+    const unchecked = [...new Set([...toCheck.filter((hash) => stopped.includes(hash)), ...hashesOf(unsure)])];
+    await record.set(name, { needs: 'recover', stopped, unchecked });
     if (running.size > 0) await client.stop([...running]);
-    // Of the others nobody can tell whether they run: the next mount sees.
-    if (known.length === states.length) await record.set(name, { needs: 'resume', stopped });
+    // Of the others nobody can tell whether they run, nor of any while it has loaded none: the next mount sees.
+    if (known.length === states.length && states.length > 0) {
+      await record.set(name, { needs: 'resume', stopped, unchecked });
+    }
   });
 }
 

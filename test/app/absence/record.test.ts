@@ -42,6 +42,7 @@ describe('AbsenceRecord', () => {
     '{"version":2,"clients":{}}',
     '{"version":1,"clients":{"":{"needs":"rest","stopped":[]}}}',
     '{"version":1,"clients":{"":{"needs":"resume","stopped":[1]}}}',
+    '{"version":1,"clients":{"":{"needs":"resume","stopped":[],"unchecked":"a"}}}',
   ]) {
     it(`takes ${JSON.stringify(text)} as what a crash left, and says so`, async () => {
       await writeFile(path, text);

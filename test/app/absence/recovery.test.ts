@@ -4,8 +4,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
+import type { Scope } from '../../../src/app/absence/lost.ts';
 import { AbsenceRecord } from '../../../src/app/absence/record.ts';
-import { type Obstacle, Recovery, type Scope } from '../../../src/app/absence/recovery.ts';
+import { type Obstacle, Recovery } from '../../../src/app/absence/recovery.ts';
 import type { Section, Work } from '../../../src/app/absence/sections.ts';
 import type { EntryMessage, StatusMessage } from '../../../src/app/control/messages.ts';
 import type { TorrentActivity, TorrentClient, TorrentState } from '../../../src/clients/client.ts';
@@ -25,6 +26,14 @@ class PretendedClient implements TorrentClient {
   has(infoHash: string, activity: TorrentActivity, progress = 1): void {
     this.#torrents.set(infoHash, { infoHash, name: infoHash, activity, progress });
   }
+
+  forgets(infoHash: string): void {
+    this.#torrents.delete(infoHash);
+    this.#looks.delete(infoHash);
+  }
+
+  /** A torrent that it has waits for others from now on, when it is started. */
+  readonly queues = new Set<string>();
 
   activity(infoHash: string): TorrentActivity | undefined {
     return this.#torrents.get(infoHash)?.activity;
@@ -50,7 +59,9 @@ class PretendedClient implements TorrentClient {
   }
 
   start(infoHashes: readonly string[]): Promise<string[]> {
-    return this.#act('start', infoHashes, (hash) => this.has(hash, 'seeding', this.#torrents.get(hash)?.progress));
+    return this.#act('start', infoHashes, (hash) =>
+      this.has(hash, this.queues.has(hash) ? 'queued' : 'seeding', this.#torrents.get(hash)?.progress),
+    );
   }
 
   stop(infoHashes: readonly string[]): Promise<string[]> {
@@ -198,7 +209,7 @@ describe('Recovery', () => {
     assert.deepEqual(client.said, ['stop a', 'recheck a', 'start a']);
   });
 
-  it('what a client that went away was checking is checked again, unless it still is or is whole', async () => {
+  it('what a client that went away was checking is checked again, unless it still is', async () => {
     for (const hash of ['a', 'b', 'c']) client.has(hash, 'error', 0);
     let looks = 0;
     client.onList = () => {
@@ -211,7 +222,73 @@ describe('Recovery', () => {
     client.has('b', 'stopped', 1);
     client.said.length = 0;
     assert.equal(await turn('all'), undefined);
-    assert.deepEqual(client.said, ['start b', 'recheck a', 'start c', 'start a']);
+    assert.deepEqual(client.said, ['recheck a b', 'start c', 'start a b']);
+  });
+
+  it('a client that was restarted between two looks is waited for, and what it has given up is checked again', async () => {
+    client.has('a', 'error', 0);
+    client.has('b', 'error', 0);
+    let looks = 0;
+    client.onList = () => {
+      looks++;
+      if (looks === 2) client.forgets('a');
+      // It is there again, not checking, with what it had noted down; the other has not been missing at any look.
+      if (looks === 2) client.has('b', 'stopped', 0.3);
+      if (looks === 3) client.has('a', 'stopped', 0.3);
+    };
+    let obstacle = await turn('errors');
+    assert.equal(obstacle?.level, 'info');
+    assert.deepEqual(listed(), ['a', 'b']);
+    obstacle = await turn('errors');
+    assert.equal(obstacle, undefined);
+    assert.deepEqual(client.said, ['stop a b', 'recheck a b', 'recheck a b', 'start a b']);
+    assert.deepEqual(listed(), []);
+  });
+
+  it('a check that ends with too little is made once more', async () => {
+    client.has('a', 'error', 0);
+    let looks = 0;
+    client.onList = () => {
+      if (++looks >= 2) client.has('a', 'stopped', 0.9);
+    };
+    assert.equal(await turn('errors'), undefined);
+    assert.deepEqual(client.said, ['stop a', 'recheck a', 'recheck a', 'start a']);
+  });
+
+  it('a client that has loaded nothing yet is not taken for one that has nothing', async () => {
+    for (const hash of ['a', 'b', 'c']) client.forgets(hash);
+    let looks = 0;
+    client.onList = () => {
+      looks++;
+      if (looks === 2) client.has('a', 'seeding');
+      if (looks === 4) for (const hash of ['b', 'c']) client.has(hash, 'downloading', 0.5);
+    };
+    assert.equal(await turn('all'), undefined);
+    assert.deepEqual(client.said, ['stop a b c', 'start a', 'recheck b c', 'start b c']);
+  });
+
+  it('what waits in the queue of its client was started', async () => {
+    client.queues.add('a');
+    client.failing.set('start', 'b');
+    await turn('all');
+    assert.deepEqual(listed(), ['b']);
+    client.said.length = 0;
+    await turn('all');
+    assert.deepEqual(client.said, ['start b']);
+  });
+
+  it('what is to be checked still is when the server has ended in between', async () => {
+    client.has('a', 'error', 1);
+    client.failing.set('recheck', 'a');
+    await turn('errors');
+    assert.deepEqual(record.of(''), { needs: 'recover', stopped: ['a'], unchecked: ['a'] });
+    assert.equal(client.activity('a'), 'stopped');
+    client.failing.clear();
+    client.said.length = 0;
+    await record.update('', { needs: 'resume' });
+    assert.equal(await turn('none'), undefined);
+    assert.deepEqual(client.said, ['recheck a', 'start a']);
+    assert.deepEqual(record.of(''), { needs: 'recover', stopped: [] });
   });
 
   it('what is added while it goes on is left alone', async () => {

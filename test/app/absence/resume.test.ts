@@ -123,6 +123,26 @@ describe('absence resume', () => {
     assert.deepEqual(calls, []);
   });
 
+  it('a recovery that has not come about is left as checks by an unmount in good order', async () => {
+    TORRENT.percentDone = 0.5;
+    await transmission(4);
+    await record('recover');
+    await stopForAbsence(config, request);
+    assert.deepEqual(await recorded(), { '': { needs: 'resume', stopped: HASHES, unchecked: HASHES } });
+    await record('serving');
+    await stopForAbsence(config, request);
+    TORRENT.percentDone = 1;
+    assert.deepEqual(told, []);
+  });
+
+  it('says that a section is gone in whose client torrents are stopped', async () => {
+    await transmission(6);
+    const content = { version: 1, clients: { old: { needs: 'resume', stopped: HASHES } } };
+    await writeFile(statePaths(statePath).absence, JSON.stringify(content));
+    await resumeAfterAbsence(config, request);
+    assert.match(told.join('\n'), /^warn \[client-old\] is gone: in its client 2 torrent\(s\) .* stay so$/);
+  });
+
   it('behind a client that was stopped in good order, and has ended since, only starts what was stopped', async () => {
     await record('resume', HASHES.slice(0, 1));
     const done = resumeAfterAbsence(config, request);

@@ -1,0 +1,28 @@
+/** What the state of a torrent tells of the mount that its client has lost. */
+import type { TorrentState } from '../../clients/client.ts';
+import type { EntryMessage } from '../control/messages.ts';
+
+/**
+ * What is looked at beside the torrents that autotorrent has stopped itself. `errors`: what the client holds in error, or
+ * takes to be incomplete where nothing is missing.
+ */
+export type Scope = 'none' | 'errors' | 'all';
+
+export type Entries = ReadonlyMap<string, EntryMessage>;
+
+export function hasLost(state: TorrentState, entries: Entries, scope: Scope): boolean {
+  const { infoHash, activity, progress } = state;
+  if (scope === 'none' || activity === 'stopped') return false;
+  if (scope === 'all' || activity === 'error') return true;
+  return activity !== 'checking' && progress < 1 && isWhole(infoHash, entries);
+}
+
+/** Of what was written in its last moments the mount may have lost some; what is complete was not written to. */
+export function isUnsure({ activity, progress }: TorrentState): boolean {
+  return activity === 'error' || activity === 'checking' || progress < 1;
+}
+
+/** Nothing of it is missing in the mount. */
+export function isWhole(infoHash: string, entries: Entries): boolean {
+  return entries.get(infoHash)?.missing_bytes === 0;
+}
