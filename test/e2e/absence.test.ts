@@ -151,6 +151,7 @@ it('a torrent that lacks bytes waits behind a read-only mount for one that can b
   await waitUntil('it says so', async () => /1 torrent\(s\) stay stopped: they lack bytes/.test(scene.server.output()));
   await reaches(scene.member.client, scene.seeding, 'seeding');
   assert.equal(await scene.activity(half), 'stopped');
+  await waitUntil('the other is started', async () => scene.recorded().length === 1);
   assert.deepEqual(scene.recorded(), [half]);
   await scene.unmount();
   assert.deepEqual(scene.recorded().toSorted(), [half, scene.seeding].toSorted());
