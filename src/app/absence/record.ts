@@ -7,6 +7,7 @@ import { open, readFile, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { AutotorrentError, errnoOf, messageOf } from '../../errors.ts';
 
+const PENDING = ['errors', 'all'] as const;
 const NEEDS = ['serving', 'resume', 'look', 'recover'] as const;
 
 export interface Absence {
@@ -16,6 +17,8 @@ export interface Absence {
   readonly stopped: readonly string[];
   /** Those of them that are to be checked before they are started. */
   readonly unchecked?: readonly string[];
+  /** Of a recovery that has not been taken up yet: what it is to look at. */
+  readonly pending?: (typeof PENDING)[number];
 }
 
 const FRESH: Absence = { needs: 'nothing', stopped: [] };
@@ -65,8 +68,8 @@ export class AbsenceRecord {
   }
 
   /** On the disk when it resolves. @throws AutotorrentError('STORE') */
-  async set(section: string, { needs, stopped, unchecked = [] }: Absence): Promise<void> {
-    this.#clients.set(section, { needs, stopped, ...(unchecked.length > 0 ? { unchecked } : {}) });
+  async set(section: string, absence: Absence): Promise<void> {
+    this.#clients.set(section, withoutNothing(absence));
     const writing = this.#writing.then(() => this.#write());
     this.#writing = writing.catch(() => {});
     await writing;
@@ -113,12 +116,22 @@ function parse(text: string): Map<string, Absence> | undefined {
   if (version !== 1 || typeof clients !== 'object' || clients === null) return undefined;
   const found = new Map<string, Absence>();
   for (const [section, absence] of Object.entries(clients)) {
-    const { needs, stopped, unchecked = [] } = (absence ?? {}) as Partial<Absence>;
+    const { needs, stopped, unchecked = [], pending } = (absence ?? {}) as Partial<Absence>;
     if (needs === undefined || needs === 'nothing' || !NEEDS.includes(needs)) return undefined;
     if (!isListOfStrings(stopped) || !isListOfStrings(unchecked)) return undefined;
-    found.set(section, { needs, stopped, ...(unchecked.length > 0 ? { unchecked } : {}) });
+    if (pending !== undefined && !PENDING.includes(pending)) return undefined;
+    found.set(section, withoutNothing({ needs, stopped, unchecked, ...(pending === undefined ? {} : { pending }) }));
   }
   return found;
+}
+
+function withoutNothing({ needs, stopped, unchecked = [], pending }: Absence): Absence {
+  return {
+    needs,
+    stopped,
+    ...(unchecked.length > 0 ? { unchecked } : {}),
+    ...(pending === undefined ? {} : { pending }),
+  };
 }
 
 function isListOfStrings(value: unknown): value is string[] {

@@ -36,6 +36,8 @@ export class Recovery {
   #open: ReadonlySet<string> = new Set();
   /** Those of them that are to be checked before, as it is recorded. */
   #unchecked = new Set<string>();
+  /** Checked on this mount: a start that fails does not make that worthless. */
+  readonly #checked = new Set<string>();
   /** Checked a second time, since the first one found too little. */
   readonly #twice = new Set<string>();
   /** Had lost the mount: said of them when they are started. */
@@ -43,6 +45,8 @@ export class Recovery {
   #started: string[] = [];
   #gotOn = false;
   #clientLost = false;
+  /** While it checked. */
+  #wasLost = false;
   /** It has had its time to look at what it has. */
   #settled = false;
   #failure: string | undefined;
@@ -59,7 +63,7 @@ export class Recovery {
 
   /** Whether there are checks that it waits for. */
   get isChecking(): boolean {
-    return this.#checks.infoHashes.length > 0;
+    return !this.#clientLost && this.#checks.infoHashes.length > 0;
   }
 
   /** Whether a torrent was started that had not been, since this was asked for the last time. */
@@ -69,10 +73,16 @@ export class Recovery {
     return gotOn;
   }
 
-  /** The client went away, or did not answer: it may have forgotten what it was told to check. */
-  lostClient(): void {
+  /**
+   * The client went away, or did not answer: it may have forgotten what it was told to check. True where it had been told,
+   * for the first time: it may take as long to come as at the beginning.
+   */
+  lostClient(): boolean {
+    const isFirst = this.isChecking && !this.#wasLost;
+    this.#wasLost ||= isFirst;
     this.#clientLost = true;
     this.#settled = false;
+    return isFirst;
   }
 
   /**
@@ -102,10 +112,12 @@ export class Recovery {
     if (this.#failure !== undefined) {
       return { level: 'warn', what: 'not all of its torrents were started yet', why: this.#failure };
     }
-    const left = awaited.length + this.#checks.infoHashes.length;
-    if (left === 0) return undefined;
-    const what = `${left} torrent(s) that were stopped for the mount are started when it has them`;
-    return { level: 'info', what, why: 'it has just been started, or they were removed from it' };
+    if (awaited.length > 0) {
+      const what = `${awaited.length} torrent(s) that were stopped for the mount are started when it has them`;
+      return { level: 'info', what, why: 'it has just been started, or they were removed from it' };
+    }
+    if (this.#checks.infoHashes.length === 0) return undefined;
+    return { level: 'info', what: 'its checks are looked for again', why: 'it does not have what it was checking' };
   }
 
   async #states(
@@ -159,7 +171,9 @@ export class Recovery {
     this.#open = new Set([...[...listed].filter((hash) => !running.has(hash)), ...hashesOf([...lost])]);
     for (const { infoHash } of lost) this.#lost.add(infoHash);
     if (scope !== 'none') {
-      for (const one of [...stopped, ...lost]) if (isUnsure(one)) this.#unchecked.add(one.infoHash);
+      for (const one of [...stopped, ...lost]) {
+        if (isUnsure(one) && !this.#checked.has(one.infoHash)) this.#unchecked.add(one.infoHash);
+      }
     }
     // On the disk before the client is told to stop them.
     await this.#keep();
@@ -198,7 +212,14 @@ export class Recovery {
     );
     for (const { infoHash } of doubtful) this.#twice.add(infoHash);
     await this.#check(client, hashesOf(doubtful));
-    await this.#start(client, hashesOf(ended.filter((one) => !doubtful.includes(one))));
+    const checked = hashesOf(ended.filter((one) => !doubtful.includes(one)));
+    if (checked.length === 0) return;
+    for (const infoHash of checked) {
+      this.#checked.add(infoHash);
+      this.#unchecked.delete(infoHash);
+    }
+    await this.#keep();
+    await this.#start(client, checked);
   }
 
   /** A mount that cannot be written to is not for what lacks bytes. */

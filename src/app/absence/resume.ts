@@ -1,6 +1,7 @@
 /** `absence resume`, which the server runs when the mount is there. docs/absence.md has the states and the failures. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../../config/config.ts';
+import { requireServer } from '../server-connection.ts';
 import type { Scope } from './lost.ts';
 import { type Obstacle, Recovery } from './recovery.ts';
 import {
@@ -22,24 +23,36 @@ const LONGEST_PAUSE_MS = 30_000;
 
 /** Starts what was stopped, and recovers what was not; goes on until each client has done it, or for ten minutes. */
 export async function resumeAfterAbsence(config: Config, request: AbsenceRequest): Promise<void> {
-  const record = await recordOf(config, request);
-  for (const section of record.sections.filter((name) => !config.clientSections.includes(name))) {
-    const { length } = record.of(section).stopped;
-    const shown = section === '' ? '[client]' : `[client-${section}]`;
+  await tellOfStrangers(config, request);
+  await inEachClient(config, request, resumeIn);
+}
+
+/** What is stopped in clients whose sections have another name now, or none. */
+async function tellOfStrangers(config: Config, request: AbsenceRequest): Promise<void> {
+  // Of damage is told by whoever goes on with it.
+  const record = await recordOf(config, { ...request, say: () => {} });
+  const strangers = record.sections.filter((name) => !config.clientSections.includes(name));
+  if (strangers.length === 0) return;
+  const entries = await entriesOf(await requireServer(config));
+  for (const name of strangers) {
+    const { length } = record.of(name).stopped.filter((hash) => entries.has(hash));
+    if (length === 0) continue;
+    const shown = name === '' ? '[client]' : `[client-${name}]`;
     request.say('warn', `${shown} is gone: in its client ${length} torrent(s) that were stopped for the mount stay so`);
   }
-  await inEachClient(config, request, resumeIn);
 }
 
 async function resumeIn(work: Work, section: Section): Promise<void> {
   const { record, server, say } = work;
   const { name, config, shown } = section;
   const { needs, stopped } = record.of(name);
-  // From now on whatever ends the server leaves torrents that lost the mount while they used it.
-  if (needs !== 'look') await record.update(name, { needs: 'recover' });
   const serving = () => record.update(name, { needs: 'serving' });
   const scope: Scope =
     !work.recover || needs === 'nothing' || needs === 'resume' ? 'none' : needs === 'look' ? 'errors' : 'all';
+  // From now on whatever ends the server leaves torrents that lost the mount while they used it.
+  if (needs !== 'look') {
+    await record.update(name, { needs: 'recover', ...(scope === 'none' ? {} : { pending: scope }) });
+  }
   if (scope === 'none' && stopped.length === 0) return await serving();
   const recovery = new Recovery(work, section, new Set((await entriesOf(server)).keys()));
   const patience = new Patience();
@@ -54,7 +67,7 @@ async function resumeIn(work: Work, section: Section): Promise<void> {
       obstacle = await withClient(config, async (client) => await recovery.turn(client, scope));
       if (obstacle === undefined) return await serving();
     } catch (error) {
-      recovery.lostClient();
+      if (recovery.lostClient()) patience.renew();
       const why = clientFailure(error);
       // Stopped in good order, and has not been without the mount since.
       if (first && !answers && needs === 'resume' && hasEnded(section, error)) {

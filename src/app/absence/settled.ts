@@ -25,18 +25,21 @@ export async function settledStates(
     return awaited.filter((hash) => !there.has(hash)).length + states.filter(isVague).length;
   };
   let states = await client.list(infoHashes);
-  let least = openIn(states);
+  let open = openIn(states);
+  let least = open;
   let most = states.length;
   let quietAt = performance.now() + quietMs;
   let end = performance.now() + limitMs;
-  const isSettled = (): boolean => least === 0 && (most >= infoHashes.length || performance.now() >= quietAt);
+  const isSettled = (): boolean => open === 0 && (most >= infoHashes.length || performance.now() >= quietAt);
   while (!isSettled() && performance.now() < end) {
     await sleep(LOOK_MS);
     states = await client.list(infoHashes);
-    const now = openIn(states);
-    if (now < least || states.length > most) end = performance.now() + limitMs;
-    if (states.length > most) quietAt = performance.now() + quietMs;
-    least = Math.min(least, now);
+    open = openIn(states);
+    const came = states.length > most;
+    if (came) quietAt = performance.now() + quietMs;
+    if (came || open < least) end = performance.now() + limitMs;
+    // What has just come may be open still.
+    least = came ? open : Math.min(least, open);
     most = Math.max(most, states.length);
   }
   return states;

@@ -42,7 +42,7 @@ export async function stopForAbsence(config: Config, request: AbsenceRequest): P
 async function stopIn({ server, record, recover }: Work, { name, config }: Section): Promise<void> {
   const entries = await entriesOf(server);
   const hashes = [...entries.keys()];
-  const { needs, stopped: listed, unchecked: toCheck = [] } = record.of(name);
+  const { needs, stopped: listed, unchecked: toCheck = [], pending } = record.of(name);
   const before = listed.filter((hash) => entries.has(hash));
   if (hashes.length === 0) return record.set(name, { needs: 'resume', stopped: [] });
   await contact(config);
@@ -55,8 +55,8 @@ async function stopIn({ server, record, recover }: Work, { name, config }: Secti
     const running = new Set(hashesOf(active));
     // What the client has not loaded yet stays ours to start, too.
     const stopped = [...before.filter((hash) => !running.has(hash)), ...running];
-    // What it was to recover from is not over: of that, the check is left.
-    const scope = !recover || needs === 'serving' || needs === 'resume' ? 'none' : needs === 'look' ? 'errors' : 'all';
+    // Of a recovery that has not come about the checks are left.
+    const scope = !recover ? 'none' : needs === 'look' ? 'errors' : (pending ?? 'none');
     const unsure = active.filter((state) => hasLost(state, entries, scope) && isUnsure(state));
     const unchecked = [...new Set([...toCheck.filter((hash) => stopped.includes(hash)), ...hashesOf(unsure)])];
     await record.set(name, { needs: 'recover', stopped, unchecked });

@@ -267,6 +267,27 @@ describe('Recovery', () => {
     assert.deepEqual(client.said, ['stop a b c', 'start a', 'recheck b c', 'start b c']);
   });
 
+  it('what a client that is loading still looks at is waited for', async () => {
+    for (const hash of ['a', 'b', 'c']) client.forgets(hash);
+    let looks = 0;
+    client.onList = () => {
+      looks++;
+      if (looks === 2) for (const hash of ['a', 'b', 'c']) client.has(hash, 'checking', 0);
+      // Longer than it waits for others to come.
+      if (looks === 12) for (const hash of ['a', 'b', 'c']) client.has(hash, 'seeding');
+    };
+    assert.equal(await turn('all'), undefined);
+    assert.deepEqual(client.said, ['stop a b c', 'start a b c']);
+  });
+
+  it('a start that fails behind a check does not make it check again', async () => {
+    client.has('a', 'error', 0.5);
+    client.failing.set('start', 'a');
+    await turn('errors');
+    await turn('errors');
+    assert.deepEqual(client.said, ['stop a', 'recheck a', 'start a', 'start a']);
+  });
+
   it('what waits in the queue of its client was started', async () => {
     client.queues.add('a');
     client.failing.set('start', 'b');

@@ -58,8 +58,8 @@ describe('absence resume', () => {
     const { clients } = JSON.parse(await readFile(statePaths(statePath).absence, 'utf8')) as { clients: unknown };
     return clients;
   };
-  const record = async (needs: string, stopped: readonly string[] = []): Promise<void> => {
-    const content = { version: 1, clients: { '': { needs, stopped } } };
+  const record = async (needs: string, stopped: readonly string[] = [], more: object = {}): Promise<void> => {
+    const content = { version: 1, clients: { '': { needs, stopped, ...more } } };
     await writeFile(statePaths(statePath).absence, JSON.stringify(content));
   };
   const request = { configOf: async () => config, say: (level: string, said: string) => told.push(`${level} ${said}`) };
@@ -126,13 +126,31 @@ describe('absence resume', () => {
   it('a recovery that has not come about is left as checks by an unmount in good order', async () => {
     TORRENT.percentDone = 0.5;
     await transmission(4);
-    await record('recover');
+    await record('recover', [], { pending: 'all' });
     await stopForAbsence(config, request);
     assert.deepEqual(await recorded(), { '': { needs: 'resume', stopped: HASHES, unchecked: HASHES } });
-    await record('serving');
-    await stopForAbsence(config, request);
     TORRENT.percentDone = 1;
-    assert.deepEqual(told, []);
+  });
+
+  it('an unmount while it is started again in good order checks nothing', async () => {
+    TORRENT.percentDone = 0.5;
+    await transmission(4);
+    await record('recover');
+    await stopForAbsence(config, request);
+    assert.deepEqual(await recorded(), { '': { needs: 'resume', stopped: HASHES } });
+    TORRENT.percentDone = 1;
+  });
+
+  it('behind a crash, records what is to be looked at until it has been', async () => {
+    await record('serving');
+    const done = resumeAfterAbsence(config, request);
+    await waitUntil('it says so', async () => told.length > 0);
+    assert.match(told.join('\n'), /^warn transmission: its torrents are started when it answers: /);
+    assert.deepEqual(await recorded(), { '': { needs: 'recover', stopped: [], pending: 'all' } });
+    await transmission(6);
+    await done;
+    assert.deepEqual(await recorded(), { '': { needs: 'serving', stopped: [] } });
+    assert.match(told.at(-1) ?? '', /2 torrent\(s\) that had lost the mount use it again/);
   });
 
   it('says that a section is gone in whose client torrents are stopped', async () => {
