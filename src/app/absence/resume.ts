@@ -46,7 +46,10 @@ async function resumeIn(work: Work, section: Section): Promise<void> {
   const { record, server, say } = work;
   const { name, config, shown } = section;
   const { needs, stopped } = record.of(name);
-  const serving = () => record.update(name, { needs: 'serving' });
+  const serving = () => {
+    const { stopped: left, unchecked = [] } = record.of(name);
+    return record.set(name, { needs: 'serving', stopped: left, unchecked });
+  };
   const scope: Scope =
     !work.recover || needs === 'nothing' || needs === 'resume' ? 'none' : needs === 'look' ? 'errors' : 'all';
   // From now on whatever ends the server leaves torrents that lost the mount while they used it.
