@@ -103,10 +103,7 @@ export class Recovery {
     const there = new Set(hashesOf(known));
     const awaited = listed.filter((hash) => !there.has(hash));
     await this.#takeUp(client, { entries, known, listed: new Set(listed), scope });
-    if (scope !== 'none') {
-      const vague = states.filter(({ unsettled }) => unsettled === true);
-      this.#sayOf(vague, 'are still looked at by the client, and are left alone');
-    }
+    if (scope !== 'none') this.#sayHung(states.filter(({ unsettled }) => unsettled === true));
     if (awaited.length === 0) await this.#follow(client, entries);
     this.#sayStarted();
     if (this.#failure !== undefined) {
@@ -304,22 +301,16 @@ export class Recovery {
     if (recovered > 0) say('info', `${shown}: ${recovered} torrent(s) that had lost the mount use it again`);
   }
 
-  /** libtorrent 2.0 never ends a check that met an error of the disk, whatever it is told. */
+  /** Of each once. libtorrent 2.0 never ends a check that met an error of the disk, whatever it is told. */
   #sayHung(states: readonly TorrentState[]): void {
-    this.#sayOf(
-      states,
-      'do not get on with their check, which lost the mount: restart the client, unless it is busy with others',
-    );
-  }
-
-  /** Of each torrent once. */
-  #sayOf(states: readonly TorrentState[], what: string): void {
-    const fresh = states.filter(({ infoHash }) => !this.#named.has(`${infoHash} ${what}`));
+    const fresh = states.filter(({ infoHash }) => !this.#named.has(infoHash));
     if (fresh.length === 0) return;
-    for (const { infoHash } of fresh) this.#named.add(`${infoHash} ${what}`);
+    for (const { infoHash } of fresh) this.#named.add(infoHash);
     const names = fresh.slice(0, NAMED).map(({ name }) => JSON.stringify(name));
     const more = fresh.length > NAMED ? ` and ${fresh.length - NAMED} more` : '';
-    this.#work.say('warn', `${this.#section.shown}: ${fresh.length} torrent(s) ${what}: ${names.join(', ')}${more}`);
+    const what = `${fresh.length} torrent(s) do not get on with their check, which lost the mount`;
+    const advice = 'restart the client, unless it is busy with others';
+    this.#work.say('warn', `${this.#section.shown}: ${what}: ${advice}: ${names.join(', ')}${more}`);
   }
 }
 
