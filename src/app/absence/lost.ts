@@ -22,6 +22,11 @@ export function isUnsure({ activity, progress }: TorrentState): boolean {
   return activity === 'error' || activity === 'checking' || progress < 1;
 }
 
+/** The client has only begun to look at it, or hangs there: what it says of it tells nothing. */
+export function isUnsettled({ unsettled }: TorrentState): boolean {
+  return unsettled === true;
+}
+
 /** Nothing of it is missing in the mount. */
 export function isWhole(infoHash: string, entries: Entries): boolean {
   return entries.get(infoHash)?.missing_bytes === 0;

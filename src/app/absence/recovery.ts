@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { TorrentClient, TorrentState } from '../../clients/client.ts';
 import { introduce } from '../introduce.ts';
 import { Checks } from './checks.ts';
-import { type Entries, hasLost, isUnsure, isWhole, type Scope } from './lost.ts';
+import { type Entries, hasLost, isUnsettled, isUnsure, isWhole, type Scope } from './lost.ts';
 import { clientFailure, entriesOf, hashesOf, type Section, type Work } from './sections.ts';
 import { settledStates } from './settled.ts';
 
@@ -99,11 +99,11 @@ export class Recovery {
     introduce(client, entries.values());
     const states = await this.#states(client, entries, listed, scope);
     this.#settled = true;
-    const known = states.filter(({ unsettled }) => unsettled !== true);
+    const known = states.filter((state) => !isUnsettled(state));
     const there = new Set(hashesOf(known));
     const awaited = listed.filter((hash) => !there.has(hash));
     await this.#takeUp(client, { entries, known, listed: new Set(listed), scope });
-    if (scope !== 'none') this.#sayHung(states.filter(({ unsettled }) => unsettled === true));
+    if (scope !== 'none') this.#sayHung(states.filter(isUnsettled));
     if (awaited.length === 0) await this.#follow(client, entries);
     this.#sayStarted();
     if (this.#failure !== undefined) {
@@ -130,9 +130,9 @@ export class Recovery {
         infoHashes: [...entries.keys()],
         awaited,
         // A Deluge that was just started says that it checks what it only looks at.
-        isVague: ({ infoHash, activity, progress, unsettled }) =>
-          unsettled === true ||
-          (scope !== 'none' && activity === 'checking' && progress === 0 && !isOwnCheck(infoHash)),
+        isVague: (state) =>
+          isUnsettled(state) ||
+          (scope !== 'none' && state.activity === 'checking' && state.progress === 0 && !isOwnCheck(state.infoHash)),
         quietMs: scope === 'none' ? 0 : QUIET_MS,
       },
       this.#settled ? 0 : SETTLE_LIMIT_MS,
@@ -222,7 +222,7 @@ export class Recovery {
   /** A mount that cannot be written to is not for what lacks bytes. */
   async #takenBy(ready: readonly TorrentState[], entries: Entries): Promise<readonly TorrentState[]> {
     if (!(await this.#work.server.status()).read_only) return ready;
-    const taken = ready.filter(({ infoHash }) => entries.get(infoHash)?.missing_bytes === 0);
+    const taken = ready.filter(({ infoHash }) => isWhole(infoHash, entries));
     const left = ready.length - taken.length;
     const said = `${left} torrent(s) stay stopped: they lack bytes, which a read-only mount cannot take`;
     if (left > 0 && said !== this.#said) this.#work.say('warn', `${this.#section.shown}: ${said}`);
@@ -256,10 +256,7 @@ export class Recovery {
     );
     if (started.length === 0) return;
     this.#gotOn ||= started.some((hash) => !this.#done.has(hash));
-    for (const hash of started) {
-      this.#done.add(hash);
-      this.#unchecked.delete(hash);
-    }
+    for (const hash of started) this.#done.add(hash);
     this.#open = new Set([...this.#open].filter((hash) => !this.#done.has(hash)));
     this.#started.push(...started);
     await this.#keep();

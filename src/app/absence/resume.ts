@@ -1,7 +1,6 @@
 /** `absence resume`, which the server runs when the mount is there. docs/absence.md has the states and the failures. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../../config/config.ts';
-import { requireServer } from '../server-connection.ts';
 import type { Scope } from './lost.ts';
 import { type Obstacle, Recovery } from './recovery.ts';
 import {
@@ -11,7 +10,6 @@ import {
   entriesOf,
   hasEnded,
   inEachClient,
-  recordOf,
   type Section,
   type Work,
   withClient,
@@ -23,22 +21,19 @@ const LONGEST_PAUSE_MS = 30_000;
 
 /** Starts what was stopped, and recovers what was not; goes on until each client has done it, or for ten minutes. */
 export async function resumeAfterAbsence(config: Config, request: AbsenceRequest): Promise<void> {
-  await tellOfStrangers(config, request);
-  await inEachClient(config, request, resumeIn);
+  await inEachClient(config, request, resumeIn, async (work) => await tellOfStrangers(config, work));
 }
 
 /** What is stopped in clients whose sections have another name now, or none. */
-async function tellOfStrangers(config: Config, request: AbsenceRequest): Promise<void> {
-  // Of damage is told by whoever goes on with it.
-  const record = await recordOf(config, { ...request, say: () => {} });
+async function tellOfStrangers(config: Config, { server, record, say }: Work): Promise<void> {
   const strangers = record.sections.filter((name) => !config.clientSections.includes(name));
   if (strangers.length === 0) return;
-  const entries = await entriesOf(await requireServer(config));
+  const entries = await entriesOf(server);
   for (const name of strangers) {
     const { length } = record.of(name).stopped.filter((hash) => entries.has(hash));
     if (length === 0) continue;
     const shown = name === '' ? '[client]' : `[client-${name}]`;
-    request.say('warn', `${shown} is gone: in its client ${length} torrent(s) that were stopped for the mount stay so`);
+    say('warn', `${shown} is gone: in its client ${length} torrent(s) that were stopped for the mount stay so`);
   }
 }
 

@@ -34,15 +34,17 @@ export interface Work extends AbsenceRequest {
 /** A client that is away must not keep an unmount for longer, nor one that hangs. */
 const CONTACT_LIMIT_MS = 5000;
 
-/** Once for each client, at the same time, while the server serves; when all have ended it throws the first failure there was. */
+/** `before`, and then `act` once for each client, at the same time, while the server serves; when all have ended it throws the first failure there was. */
 export async function inEachClient(
   config: Config,
   request: AbsenceRequest,
   act: (work: Work, section: Section) => Promise<void>,
+  before: (work: Work) => Promise<void> = async () => {},
 ): Promise<void> {
   const server = await requireServer(config);
   const record = await recordOf(config, request);
   const work = { ...request, server, record, recover: config.recover };
+  await before(work);
   const sections = await sectionsOf(config, request);
   const ended = await Promise.allSettled(sections.map((section) => act(work, section)));
   const failed = ended.find((one) => one.status === 'rejected');

@@ -1,7 +1,7 @@
 /** `absence stop`, which the server runs before the mount goes away. docs/absence.md has the states and the failures. */
 import type { Config } from '../../config/config.ts';
 import { introduce } from '../introduce.ts';
-import { hasLost, isUnsure } from './lost.ts';
+import { hasLost, isUnsettled, isUnsure } from './lost.ts';
 import {
   type AbsenceRequest,
   clientFailure,
@@ -67,5 +67,3 @@ async function stopIn({ server, record, recover }: Work, { name, config }: Secti
     }
   });
 }
-
-const isUnsettled = ({ unsettled }: { readonly unsettled?: true }): boolean => unsettled === true;
