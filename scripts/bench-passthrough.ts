@@ -11,7 +11,7 @@ import type { FuseStat } from 'fuse-native';
 import { errnoOf } from '../src/errors.ts';
 import { loadFuseNative } from '../src/fuse/native/library.ts';
 import { createLogger } from '../src/logger.ts';
-import { loadLibc } from '../src/posix/libc.ts';
+import { loadLibc } from '../src/native/libc.ts';
 
 const [folder = '', mountPoint = ''] = process.argv.slice(2);
 const libc = loadLibc(createLogger('warn'));

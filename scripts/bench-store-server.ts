@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import { Level } from 'level';
 import { createFuseNativeDriver } from '../src/fuse/native/driver.ts';
 import { createLogger } from '../src/logger.ts';
-import { loadLibc } from '../src/posix/libc.ts';
+import { loadLibc } from '../src/native/libc.ts';
+import { OwnMounts } from '../src/source/own-mounts.ts';
 import { Store } from '../src/store/store.ts';
 import { FileSystem } from '../src/vfs/file-system.ts';
-import { OwnMounts } from '../src/vfs/own-mounts.ts';
 
 const [statePath = '', mountPoint = ''] = process.argv.slice(2);
 const logger = createLogger('warn');

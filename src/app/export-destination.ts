@@ -20,7 +20,7 @@ import {
 } from 'node:fs/promises';
 import { dirname, join, posix } from 'node:path';
 import { AutotorrentError, errnoOf, messageOf } from '../errors.ts';
-import { isAtOrBelow, OUR_TYPE, readMounts } from '../posix/mountinfo.ts';
+import { isAtOrBelow, OUR_TYPE, readMounts } from '../native/mountinfo.ts';
 import { bytes } from './quantities.ts';
 import { DestinationError, ofDestination } from './resumable-copy.ts';
 

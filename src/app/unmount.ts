@@ -1,10 +1,10 @@
 /** `autotorrent unmount`: stops the server of a configuration, or removes what a killed one has left. */
 import type { Config } from '../config/config.ts';
-import { mountsAt, realMountPoint } from '../fuse/mount-point.ts';
-import { unmount } from '../fuse/unmount.ts';
+import { mountsAt, realMountPoint } from '../fuse/mounting/mount-point.ts';
+import { unmount } from '../fuse/mounting/unmount.ts';
 import type { Logger } from '../logger.ts';
-import { loadLibc } from '../posix/libc.ts';
-import { OUR_TYPE } from '../posix/mountinfo.ts';
+import { loadLibc } from '../native/libc.ts';
+import { OUR_TYPE } from '../native/mountinfo.ts';
 import { findServer } from './server-connection.ts';
 
 /** `stopped`: a server ended and its mount with it. `stale`: a mount without a server was removed. */

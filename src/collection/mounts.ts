@@ -4,7 +4,7 @@
  */
 import { readFileSync, readlinkSync } from 'node:fs';
 import { AutotorrentError, errnoOf } from '../errors.ts';
-import { parseMounts } from '../posix/mountinfo.ts';
+import { parseMounts } from '../native/mountinfo.ts';
 
 /** The mount points of these file system types, from the text of `/proc/self/mountinfo`. */
 export function mountPointsOfType(mountinfo: Buffer, types: ReadonlySet<string>): string[] {

@@ -6,8 +6,8 @@
 import crypto from 'node:crypto';
 import { silentLogger } from '../logger.ts';
 import { BLOCK_BYTES, MerkleTree, sha256 } from '../metainfo/merkle.ts';
-import { type DigestPair, loadDigestPair, BLOCK_BYTES as SHA_BLOCK_BYTES } from '../posix/digest-pair.ts';
-import { type Libc, loadLibc } from '../posix/libc.ts';
+import { type DigestPair, loadDigestPair, BLOCK_BYTES as SHA_BLOCK_BYTES } from '../native/digest-pair.ts';
+import { type Libc, loadLibc } from '../native/libc.ts';
 import { BlankDigests } from './blank.ts';
 import { type HashTask, type HashTaskResult, jobsOf, SHA256_BYTES, type TaskJob } from './hash-task.ts';
 import { BUFFER_BYTES, ReadFailure, SegmentReader } from './segment-reader.ts';

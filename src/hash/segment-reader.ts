@@ -10,7 +10,7 @@
  */
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { errnoOf, messageOf } from '../errors.ts';
-import type { Libc } from '../posix/libc.ts';
+import type { Libc } from '../native/libc.ts';
 import { CANCELLED, DONE_BYTES, type HashTask, ZEROS_FILE } from './hash-task.ts';
 
 /** Fits the second-level cache: larger reads measured slower, smaller ones cost more calls. */

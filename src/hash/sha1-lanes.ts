@@ -2,7 +2,7 @@
  * The SHA-1 of many jobs, two at a time: each lane reads its jobs through a reader of its own, and as much as both have is
  * hashed at once. Short jobs are dealt out as many at a time as a reader reads at once, so that nothing is read twice.
  */
-import { BLOCK_BYTES, type DigestPair, type Lane } from '../posix/digest-pair.ts';
+import { BLOCK_BYTES, type DigestPair, type Lane } from '../native/digest-pair.ts';
 import type { BlankDigests } from './blank.ts';
 import type { TaskJob } from './hash-task.ts';
 import { ReadFailure, type SegmentReader } from './segment-reader.ts';

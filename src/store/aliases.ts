@@ -3,7 +3,7 @@
  * link): it goes when the entry goes. That a name is one is recorded, so that `overlay discard` can give it back.
  */
 import { AutotorrentError } from '../errors.ts';
-import type { Timestamp } from '../posix/timestamp.ts';
+import type { Timestamp } from '../native/timestamp.ts';
 import { newFolder } from './creation.ts';
 import { type Database, put, type Write } from './database.ts';
 import { aliasKey } from './key.ts';

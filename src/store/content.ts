@@ -6,7 +6,7 @@
  */
 import { type Extent, OVERLAY, ZEROS } from '../extent/extent.ts';
 import type { ExtentMap } from '../extent/extent-map.ts';
-import type { Timestamp } from '../posix/timestamp.ts';
+import type { Timestamp } from '../native/timestamp.ts';
 import type { EntryPieces } from './entry-pieces.ts';
 import type { Inode } from './record.ts';
 import { BLOCK_BYTES, WrittenBlocks } from './written-blocks.ts';

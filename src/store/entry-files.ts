@@ -1,7 +1,7 @@
 /** The files of an entry as they are now: what was planned, what clients have made of it, and what has its name. */
 import { type Extent, OVERLAY } from '../extent/extent.ts';
+import type { Timestamp } from '../native/timestamp.ts';
 import type { FileStatus } from '../plan/plan.ts';
-import type { Timestamp } from '../posix/timestamp.ts';
 import type { Database } from './database.ts';
 import type { StoredEntry } from './entry.ts';
 import { fileKey, filesOf, lastNumber } from './key.ts';

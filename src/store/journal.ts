@@ -10,7 +10,7 @@
 import fs from 'node:fs';
 import { join } from 'node:path';
 import { errnoOf, PosixError } from '../errors.ts';
-import type { Timestamp } from '../posix/timestamp.ts';
+import type { Timestamp } from '../native/timestamp.ts';
 
 export type JournalRecord = {
   readonly ino: number;

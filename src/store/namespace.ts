@@ -5,7 +5,7 @@
  * batches are not synced (fsync and fsyncdir are what make them last through a power loss). All throw PosixError.
  */
 import { PosixError } from '../errors.ts';
-import { later, type Timestamp } from '../posix/timestamp.ts';
+import { later, type Timestamp } from '../native/timestamp.ts';
 import { type Database, del, NOTHING, put, type Write } from './database.ts';
 import { direntKey, direntsOf, linkKey, orphanKey } from './key.ts';
 import type { Overlay } from './overlay.ts';

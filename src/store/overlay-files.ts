@@ -7,7 +7,7 @@
 import fs from 'node:fs';
 import { join } from 'node:path';
 import { errnoOf } from '../errors.ts';
-import { fromNanoseconds, type Timestamp } from '../posix/timestamp.ts';
+import { fromNanoseconds, type Timestamp } from '../native/timestamp.ts';
 
 const FILE_MODE = 0o600;
 const FOLDER_MODE = 0o700;

@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { messageOf, PosixError } from '../errors.ts';
 import type { ExtentMap } from '../extent/extent-map.ts';
 import type { Logger } from '../logger.ts';
-import { createClock, isLater, later, type Timestamp } from '../posix/timestamp.ts';
+import { createClock, isLater, later, type Timestamp } from '../native/timestamp.ts';
 import { Content } from './content.ts';
 import { type Database, del, NOTHING, put, type Write } from './database.ts';
 import { Journal, type JournalRecord } from './journal.ts';

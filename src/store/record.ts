@@ -6,8 +6,8 @@
  */
 import { AutotorrentError } from '../errors.ts';
 import type { Extent } from '../extent/extent.ts';
+import { fromMilliseconds, type Timestamp } from '../native/timestamp.ts';
 import type { FileStatus } from '../plan/plan.ts';
-import { fromMilliseconds, type Timestamp } from '../posix/timestamp.ts';
 
 export const FORMAT = 2;
 /** It has no overlay, times in milliseconds, and inodes that all belong to the mount's owner. It is read as it is. */

@@ -14,7 +14,9 @@ import { close, constants, fsync, lstat, statfs } from 'node:fs';
 import { promisify } from 'node:util';
 import { PosixError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
-import type { Libc } from '../posix/libc.ts';
+import type { Libc } from '../native/libc.ts';
+import type { OwnMounts } from '../source/own-mounts.ts';
+import { type BrokenSource, FRESH_MS, SourceFiles } from '../source/served-sources.ts';
 import type { Content } from '../store/content.ts';
 import { put } from '../store/database.ts';
 import type { Quiet } from '../store/discard.ts';
@@ -41,9 +43,7 @@ import {
   RENAME_NOREPLACE,
 } from './operations.ts';
 import { OverlayDisk } from './overlay-disk.ts';
-import type { OwnMounts } from './own-mounts.ts';
 import { Reading } from './reading.ts';
-import { type BrokenSource, FRESH_MS, SourceFiles } from './sources.ts';
 import { asPosix, Writing } from './writing.ts';
 
 const statfsAsync = promisify(statfs);

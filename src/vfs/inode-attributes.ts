@@ -1,8 +1,8 @@
 /** Attributes: what `stat` shows of an inode, and what it may be told to change; those of a new inode, too. */
 import { utimesSync } from 'node:fs';
 import { PosixError } from '../errors.ts';
-import type { Libc } from '../posix/libc.ts';
-import { later, type Timestamp } from '../posix/timestamp.ts';
+import type { Libc } from '../native/libc.ts';
+import { later, type Timestamp } from '../native/timestamp.ts';
 import { type Inode, newInode } from '../store/record.ts';
 import type { Store } from '../store/store.ts';
 import type { OpenFile } from './open-file.ts';

@@ -4,9 +4,10 @@
  * Changes of one file take turns. One that needs to wait (for its base, for a record) holds its turn until it has ended;
  * the others, which need not wait, run in the call that asks for them.
  */
+
+import type { SourceFile } from '../source/source-file.ts';
 import type { Content } from '../store/content.ts';
 import type { MaybePromise } from './operations.ts';
-import type { SourceFile } from './source-file.ts';
 
 export class OpenFile {
   readonly ino: number;

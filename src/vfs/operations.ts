@@ -8,7 +8,7 @@
  * client; a result that is not a promise is the common case and costs no tick of the event loop.
  */
 
-import type { Timestamp } from '../posix/timestamp.ts';
+import type { Timestamp } from '../native/timestamp.ts';
 import type { InodeType } from '../store/record.ts';
 
 export const ROOT_INO = 1;

@@ -8,11 +8,11 @@ import { read } from 'node:fs';
 import { promisify } from 'node:util';
 import { messageOf, PosixError } from '../errors.ts';
 import { type Extent, OVERLAY } from '../extent/extent.ts';
-import type { Libc } from '../posix/libc.ts';
+import type { Libc } from '../native/libc.ts';
+import { FRESH_MS, type SourceFiles } from '../source/served-sources.ts';
+import type { SourceFile } from '../source/source-file.ts';
 import type { Overlay } from '../store/overlay.ts';
 import type { OpenFile } from './open-file.ts';
-import type { SourceFile } from './source-file.ts';
-import { FRESH_MS, type SourceFiles } from './sources.ts';
 
 const readAsync = promisify(read);
 

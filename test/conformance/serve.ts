@@ -8,10 +8,10 @@ import { Level } from 'level';
 import { messageOf } from '../../src/errors.ts';
 import { createFuseNativeDriver } from '../../src/fuse/native/driver.ts';
 import { createLogger } from '../../src/logger.ts';
-import { loadLibc } from '../../src/posix/libc.ts';
+import { loadLibc } from '../../src/native/libc.ts';
+import { OwnMounts } from '../../src/source/own-mounts.ts';
 import { Store } from '../../src/store/store.ts';
 import { FileSystem } from '../../src/vfs/file-system.ts';
-import { OwnMounts } from '../../src/vfs/own-mounts.ts';
 import type { Reply, Request, ServeOptions } from './messages.ts';
 
 const logger = createLogger('info');

@@ -6,10 +6,10 @@ import { fullBitfield } from '../../src/extent/bitfield.ts';
 import { GAP } from '../../src/extent/extent.ts';
 import { silentLogger } from '../../src/logger.ts';
 import type { PlanFile } from '../../src/plan/plan.ts';
+import { OwnMounts } from '../../src/source/own-mounts.ts';
 import type { Store } from '../../src/store/store.ts';
 import { FileSystem } from '../../src/vfs/file-system.ts';
 import { RENAME_EXCHANGE } from '../../src/vfs/operations.ts';
-import { OwnMounts } from '../../src/vfs/own-mounts.ts';
 import { fileOf, planOf, sourceOf } from '../conformance/plans.ts';
 import { hashOf, inoOf, tree } from './fixture.ts';
 

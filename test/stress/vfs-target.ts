@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { PosixError } from '../../src/errors.ts';
-import type { Timestamp } from '../../src/posix/timestamp.ts';
+import type { Timestamp } from '../../src/native/timestamp.ts';
 import { type Attributes, type FileType, type Operations, ROOT_INO } from '../../src/vfs/operations.ts';
 import type { Observed, Operation, SetTime } from './operation.ts';
 import type { Outcome, Request, Stat, Target, TreeEntry } from './target.ts';

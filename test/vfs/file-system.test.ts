@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { GAP, ZEROS } from '../../src/extent/extent.ts';
 import { createLogger, silentLogger } from '../../src/logger.ts';
-import { type Libc, loadLibc } from '../../src/posix/libc.ts';
+import { type Libc, loadLibc } from '../../src/native/libc.ts';
+import { OwnMounts } from '../../src/source/own-mounts.ts';
 import type { StoreLevel } from '../../src/store/database.ts';
 import { Store } from '../../src/store/store.ts';
 import { FileSystem } from '../../src/vfs/file-system.ts';
-import { OwnMounts } from '../../src/vfs/own-mounts.ts';
 import { fileOf, planOf, sourceOf } from '../conformance/plans.ts';
 import { openLevel, temporaryFolder } from '../store/fixture.ts';
 

@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { it } from 'node:test';
 import { GAP } from '../../src/extent/extent.ts';
 import { silentLogger } from '../../src/logger.ts';
-import { loadLibc } from '../../src/posix/libc.ts';
+import { loadLibc } from '../../src/native/libc.ts';
+import { OwnMounts } from '../../src/source/own-mounts.ts';
 import { Store } from '../../src/store/store.ts';
 import { FileSystem } from '../../src/vfs/file-system.ts';
-import { OwnMounts } from '../../src/vfs/own-mounts.ts';
 import { fileOf, planOf, sourceOf } from '../conformance/plans.ts';
 import { openLevel, temporaryFolder } from '../store/fixture.ts';
 

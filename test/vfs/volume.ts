@@ -3,12 +3,12 @@ import { constants, existsSync, readFileSync, statSync, utimesSync, writeFileSyn
 import { join } from 'node:path';
 import { GAP, ZEROS } from '../../src/extent/extent.ts';
 import { silentLogger } from '../../src/logger.ts';
+import { loadLibc } from '../../src/native/libc.ts';
 import type { Plan } from '../../src/plan/plan.ts';
-import { loadLibc } from '../../src/posix/libc.ts';
+import { OwnMounts } from '../../src/source/own-mounts.ts';
 import type { StoreLevel } from '../../src/store/database.ts';
 import { Store } from '../../src/store/store.ts';
 import { FileSystem } from '../../src/vfs/file-system.ts';
-import { OwnMounts } from '../../src/vfs/own-mounts.ts';
 import { fileOf, planOf, sourceOf } from '../conformance/plans.ts';
 import { openLevel } from '../store/fixture.ts';
 

@@ -8,7 +8,7 @@ import { dirname } from 'node:path/posix';
 import type { FuseHandlers, FuseStat, FuseStatfs } from 'fuse-native';
 import { PosixError } from '../../errors.ts';
 import type { Logger } from '../../logger.ts';
-import { fromMilliseconds, toMilliseconds } from '../../posix/timestamp.ts';
+import { fromMilliseconds, toMilliseconds } from '../../native/timestamp.ts';
 import type {
   AttributeChanges,
   Attributes,

@@ -5,7 +5,7 @@
 import { createRequire } from 'node:module';
 import type Fuse from 'fuse-native';
 import { AutotorrentError, messageOf } from '../../errors.ts';
-import type { Libc } from '../../posix/libc.ts';
+import type { Libc } from '../../native/libc.ts';
 
 /** Throws AutotorrentError('MOUNT') with how to get what is missing. */
 export function loadFuseNative(libc: Libc): typeof Fuse {

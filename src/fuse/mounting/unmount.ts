@@ -1,8 +1,8 @@
 /** Taking a mount away: by system call as root, else with fusermount, and never through a shell. */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { AutotorrentError, messageOf } from '../errors.ts';
-import type { Libc } from '../posix/libc.ts';
+import { AutotorrentError, messageOf } from '../../errors.ts';
+import type { Libc } from '../../native/libc.ts';
 import { mountsAt, realMountPoint } from './mount-point.ts';
 
 const run = promisify(execFile);

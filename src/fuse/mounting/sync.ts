@@ -1,7 +1,7 @@
 /** What clients changed through mmap, before its mount is taken away. */
 import { execFile } from 'node:child_process';
-import { messageOf } from '../errors.ts';
-import type { Logger } from '../logger.ts';
+import { messageOf } from '../../errors.ts';
+import type { Logger } from '../../logger.ts';
 
 const LIMIT_MS = 20_000;
 

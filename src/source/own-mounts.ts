@@ -3,8 +3,8 @@
  * for itself, two that read each other's for each other, beyond SIGKILL.
  */
 import { AutotorrentError } from '../errors.ts';
+import { isAtOrBelow, type MountedAt, OUR_TYPE, readMounts } from '../native/mountinfo.ts';
 import type { PlanSource } from '../plan/plan.ts';
-import { isAtOrBelow, type MountedAt, OUR_TYPE, readMounts } from '../posix/mountinfo.ts';
 
 /** How long a look at the mounts is believed. */
 const FRESH_MS = 1000;

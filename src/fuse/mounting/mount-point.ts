@@ -7,9 +7,9 @@
 import { constants } from 'node:fs';
 import { type FileHandle, lstat, mkdir, open, readdir, readlink, realpath, stat, statfs } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { AutotorrentError, errnoOf, messageOf } from '../errors.ts';
-import type { Logger } from '../logger.ts';
-import { type MountedAt, OUR_TYPE, readMounts } from '../posix/mountinfo.ts';
+import { AutotorrentError, errnoOf, messageOf } from '../../errors.ts';
+import type { Logger } from '../../logger.ts';
+import { type MountedAt, OUR_TYPE, readMounts } from '../../native/mountinfo.ts';
 
 const WRITABLE = 0o755;
 const NOT_WRITABLE = 0o555;

@@ -3,8 +3,8 @@ import fs from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { silentLogger } from '../../src/logger.ts';
-import { OwnMounts } from '../../src/vfs/own-mounts.ts';
-import { SourceFiles } from '../../src/vfs/sources.ts';
+import { OwnMounts } from '../../src/source/own-mounts.ts';
+import { SourceFiles } from '../../src/source/served-sources.ts';
 import { sourceOf } from '../conformance/plans.ts';
 import { temporaryFolder } from '../store/fixture.ts';
 

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { prepareMountPoint, realMountPoint } from '../../src/fuse/mount-point.ts';
-import { unmount } from '../../src/fuse/unmount.ts';
-import { silentLogger } from '../../src/logger.ts';
-import { loadLibc } from '../../src/posix/libc.ts';
-import { temporaryFolder } from '../store/fixture.ts';
+import { prepareMountPoint, realMountPoint } from '../../../src/fuse/mounting/mount-point.ts';
+import { unmount } from '../../../src/fuse/mounting/unmount.ts';
+import { silentLogger } from '../../../src/logger.ts';
+import { loadLibc } from '../../../src/native/libc.ts';
+import { temporaryFolder } from '../../store/fixture.ts';
 
 const never = async (): Promise<void> => await Promise.reject(new Error('nothing is to be detached'));
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { stat } from 'node:fs/promises';
 import { describe, it } from 'node:test';
-import { isAtOrBelow, parseMounts, readMounts } from '../../src/posix/mountinfo.ts';
+import { isAtOrBelow, parseMounts, readMounts } from '../../src/native/mountinfo.ts';
 
 const below = (path: string, folder: string): boolean => isAtOrBelow(Buffer.from(path), Buffer.from(folder));
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { describe, it } from 'node:test';
-import { BLOCK_BYTES, loadDigestPair } from '../../src/posix/digest-pair.ts';
+import { BLOCK_BYTES, loadDigestPair } from '../../src/native/digest-pair.ts';
 
 /** A message with the padding of SHA-1 and SHA-256. */
 function padded(message: Buffer): Buffer {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { silentLogger } from '../../src/logger.ts';
-import { loadLibc } from '../../src/posix/libc.ts';
+import { loadLibc } from '../../src/native/libc.ts';
 
 describe('preadCached', () => {
   const { preadCached } = loadLibc(silentLogger);
