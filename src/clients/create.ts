@@ -1,11 +1,11 @@
 /** The one place that knows which adapter a configuration means. */
 import type { ClientConfig } from '../config/config.ts';
 import type { TorrentClient } from './client.ts';
-import { createDelugeClient } from './deluge.ts';
-import type { ClientOptions } from './exchange.ts';
-import { createQbittorrentClient } from './qbittorrent.ts';
-import { createRtorrentClient } from './rtorrent.ts';
-import { createTransmissionClient } from './transmission.ts';
+import { createDelugeClient } from './deluge/adapter.ts';
+import { createQbittorrentClient } from './qbittorrent/adapter.ts';
+import { createRtorrentClient } from './rtorrent/adapter.ts';
+import { createTransmissionClient } from './transmission/adapter.ts';
+import type { ClientOptions } from './wire/exchange.ts';
 
 /**
  * The client that `config` names, not connected yet; undefined for `client = none`.

@@ -5,8 +5,9 @@
 import { readFile } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
 import { errnoOf, messageOf } from '../errors.ts';
-import { isRecord } from './json.ts';
-import { scgiPlaceOf } from './rtorrent-rc.ts';
+import { accountIn, delugeFolders } from './deluge/account.ts';
+import { scgiPlaceOf } from './rtorrent/rc.ts';
+import { isRecord } from './wire/json.ts';
 
 export interface LocalClient {
   readonly client: 'rtorrent' | 'deluge' | 'transmission' | 'qbittorrent';
@@ -55,11 +56,6 @@ export async function findLocalClients(places: Places): Promise<LocalClient[]> {
     await firstOf([join(xdg, 'qBittorrent', 'qBittorrent.conf')], 'qbittorrent', qbittorrent),
   ];
   return found.filter((one) => one !== undefined);
-}
-
-/** Where a Deluge keeps its settings: the user's own, and Debian's service. `configHome` as XDG has it. */
-export function delugeFolders(configHome: string, root: string): string[] {
-  return [join(configHome, 'deluge'), join(root, 'var/lib/deluged/config')];
 }
 
 type Told = Omit<LocalClient, 'client' | 'from'>;
@@ -117,15 +113,6 @@ async function deluge(text: string, from: string): Promise<Told> {
   }
   const account = accountIn(auth);
   return { settings: { ...host, ...account }, wantsPassword: account === undefined };
-}
-
-/** Deluge's own account for this machine in its `auth` file (`user:password:level` a line), or the first that there is. */
-export function accountIn(auth: string): { readonly username: string; readonly password: string } | undefined {
-  const accounts = auth.split('\n').filter((line) => line.includes(':') && !line.startsWith('#'));
-  const account = accounts.find((line) => line.startsWith('localclient:')) ?? accounts[0];
-  if (account === undefined) return undefined;
-  const [username = '', password = ''] = account.split(':');
-  return { username, password };
 }
 
 function transmission(text: string): Told {

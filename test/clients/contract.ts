@@ -9,7 +9,7 @@ import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AddRequest, AddResult, TorrentActivity, TorrentClient, TorrentState } from '../../src/clients/client.ts';
-import type { ClientOptions } from '../../src/clients/exchange.ts';
+import type { ClientOptions } from '../../src/clients/wire/exchange.ts';
 import type { Metainfo } from '../../src/metainfo/metainfo.ts';
 import type { ClientDaemon } from '../harness/client-daemon.ts';
 import { startCountingProxy } from '../harness/counting-proxy.ts';

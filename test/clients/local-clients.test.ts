@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { findLocalClients } from '../../src/clients/local-clients.ts';
-import { scgiPlaceOf } from '../../src/clients/rtorrent-rc.ts';
+import { scgiPlaceOf } from '../../src/clients/rtorrent/rc.ts';
 
 describe('where an rtorrent.rc has rTorrent listen', () => {
   const cases: readonly (readonly [string, string, string | undefined])[] = [

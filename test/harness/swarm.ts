@@ -8,11 +8,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { TorrentClient, TorrentState } from '../../src/clients/client.ts';
 import { createClient } from '../../src/clients/create.ts';
-import { connectDaemon } from '../../src/clients/deluge-daemon.ts';
-import { ask } from '../../src/clients/deluge-rpc.ts';
-import { connectQbittorrent } from '../../src/clients/qbittorrent-rpc.ts';
-import { connectRtorrent } from '../../src/clients/rtorrent-rpc.ts';
-import { connectTransmission } from '../../src/clients/transmission-rpc.ts';
+import { connectDaemon } from '../../src/clients/deluge/daemon.ts';
+import { ask } from '../../src/clients/deluge/rpc.ts';
+import { connectQbittorrent } from '../../src/clients/qbittorrent/rpc.ts';
+import { connectRtorrent } from '../../src/clients/rtorrent/rpc.ts';
+import { connectTransmission } from '../../src/clients/transmission/rpc.ts';
 import type { ClientConfig } from '../../src/config/config.ts';
 import type { ClientDaemon } from './client-daemon.ts';
 import { type DelugeOptions, startDeluge } from './deluge.ts';

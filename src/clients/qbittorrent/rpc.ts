@@ -6,7 +6,7 @@
  * answers 403. Seen with 4.5.2 (API 2.8.19); what is said of 5.x is from its documentation.
  */
 import { QBittorrent } from '@ctrl/qbittorrent';
-import type { AutotorrentError } from '../errors.ts';
+import type { AutotorrentError } from '../../errors.ts';
 import {
   type ClientOptions,
   type Endpoint,
@@ -16,9 +16,9 @@ import {
   statusFailure,
   withoutCredentials,
   wrongFormat,
-} from './exchange.ts';
-import { type Credentials, credentialsFrom, type HttpSender, httpAddress, httpSender } from './http.ts';
-import { jsonIn } from './json.ts';
+} from '../wire/exchange.ts';
+import { type Credentials, credentialsFrom, type HttpSender, httpAddress, httpSender } from '../wire/http.ts';
+import { jsonIn } from '../wire/json.ts';
 
 export interface QbittorrentAddress {
   readonly url: string;

@@ -1,9 +1,9 @@
 /** What Deluge and qBittorrent have in common, which both are made of libtorrent. */
 import { isUtf8 } from 'node:buffer';
-import { hasBit } from '../extent/bitfield.ts';
-import type { Metainfo } from '../metainfo/metainfo.ts';
-import type { AddRequest } from './client.ts';
-import type { NamedFile } from './client-names.ts';
+import { hasBit } from '../../extent/bitfield.ts';
+import type { Metainfo } from '../../metainfo/metainfo.ts';
+import type { NamedFile } from '../adding/names.ts';
+import type { AddRequest } from '../client.ts';
 
 /** What they name a torrent by: the v1 info hash, or, of hybrid and v2 torrents, the v2 one cut to 40 digits. */
 export function torrentId({ infoHash, infoHashV2 }: Pick<Metainfo, 'infoHash' | 'infoHashV2'>): string {

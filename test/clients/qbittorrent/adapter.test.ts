@@ -4,15 +4,15 @@ import { createServer, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { createClient } from '../../src/clients/create.ts';
-import { parseMetainfo } from '../../src/metainfo/parse.ts';
-import type { ClientDaemon } from '../harness/client-daemon.ts';
-import { waitUntil } from '../harness/daemon.ts';
-import { libtorrentOf } from '../harness/libtorrent.ts';
-import type { TorrentOptions } from '../harness/make-torrent.ts';
-import { startQbittorrent } from '../harness/qbittorrent.ts';
-import { addOne, bytes, clientContract, lay, reaches, sample, stateOf } from './contract.ts';
-import { LIBTORRENT_NAMES } from './libtorrent-names.ts';
+import { createClient } from '../../../src/clients/create.ts';
+import { parseMetainfo } from '../../../src/metainfo/parse.ts';
+import type { ClientDaemon } from '../../harness/client-daemon.ts';
+import { waitUntil } from '../../harness/daemon.ts';
+import { libtorrentOf } from '../../harness/libtorrent.ts';
+import type { TorrentOptions } from '../../harness/make-torrent.ts';
+import { startQbittorrent } from '../../harness/qbittorrent.ts';
+import { addOne, bytes, clientContract, lay, reaches, sample, stateOf } from '../contract.ts';
+import { LIBTORRENT_NAMES } from '../libtorrent/names.ts';
 
 interface Info {
   readonly category: string;

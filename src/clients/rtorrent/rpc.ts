@@ -1,6 +1,6 @@
 /** rTorrent's end of the wire: which transport a URL means, calls one and many, and checked values. */
-import { AutotorrentError } from '../errors.ts';
-import { byWeight } from './batches.ts';
+import { AutotorrentError } from '../../errors.ts';
+import { byWeight } from '../wire/batches.ts';
 import {
   type ClientOptions,
   type Endpoint,
@@ -11,10 +11,10 @@ import {
   statusFailure,
   withoutCredentials,
   wrongFormat,
-} from './exchange.ts';
-import { credentialsOf, httpAddress, httpExchange } from './http.ts';
-import { scgiExchange, scgiTarget } from './scgi.ts';
-import { decodeReply, encodeCall, faultOf, XmlRpcFault, type XmlRpcParam } from './xml-rpc.ts';
+} from '../wire/exchange.ts';
+import { credentialsOf, httpAddress, httpExchange } from '../wire/http.ts';
+import { scgiExchange, scgiTarget } from '../wire/scgi.ts';
+import { decodeReply, encodeCall, faultOf, XmlRpcFault, type XmlRpcParam } from '../wire/xml-rpc.ts';
 
 export interface RtorrentCall {
   readonly method: string;

@@ -1,6 +1,6 @@
 /** The names under which a client looks for files, read from its reply and checked: a reply is hostile input. */
-import type { Metainfo } from '../metainfo/metainfo.ts';
-import { type Endpoint, failure, quoted } from './exchange.ts';
+import type { Metainfo } from '../../metainfo/metainfo.ts';
+import { type Endpoint, failure, quoted } from '../wire/exchange.ts';
 
 /** A path below the download directory as components; throws where it could leave that directory. */
 export function pathComponents(endpoint: Endpoint, path: string): string[] {

@@ -10,9 +10,9 @@
  * - -1, to be created: the bits are cleared; where there is a file after all, its pieces are hashed;
  * - -3: the bits are cleared and the pieces hashed, and the file is not created.
  */
-import { clearBit, clearSpareBits, countBits, hasBit } from '../extent/bitfield.ts';
-import type { Metainfo, TorrentFile } from '../metainfo/metainfo.ts';
-import type { AddRequest, FileResume } from './client.ts';
+import { clearBit, clearSpareBits, countBits, hasBit } from '../../extent/bitfield.ts';
+import type { Metainfo, TorrentFile } from '../../metainfo/metainfo.ts';
+import type { AddRequest, FileResume } from '../client.ts';
 
 const TO_CREATE = -1;
 const TO_CHECK = -3;

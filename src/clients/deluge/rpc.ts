@@ -1,7 +1,7 @@
 /** What Deluge is asked, whatever carries it: the daemon's own protocol, or the web interface that speaks to a daemon. */
-import type { AutotorrentError } from '../errors.ts';
-import { type Endpoint, failure, quoted } from './exchange.ts';
-import type { Rencodable } from './rencode.ts';
+import type { AutotorrentError } from '../../errors.ts';
+import { type Endpoint, failure, quoted } from '../wire/exchange.ts';
+import type { Rencodable } from '../wire/rencode.ts';
 
 export interface DelugeCall {
   readonly method: string;

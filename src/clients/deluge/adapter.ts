@@ -9,9 +9,9 @@
  * - Labels are the plugin's: small letters, digits, `_`, `-` and `.`; it is enabled where a label is configured.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ClientConfig } from '../config/config.ts';
-import { AutotorrentError } from '../errors.ts';
-import { byWeight } from './batches.ts';
+import type { ClientConfig } from '../../config/config.ts';
+import { AutotorrentError } from '../../errors.ts';
+import { changedNames, type NamedFile, pathComponents } from '../adding/names.ts';
 import type {
   AddRequest,
   AddResult,
@@ -20,15 +20,15 @@ import type {
   TorrentClient,
   TorrentHashes,
   TorrentState,
-} from './client.ts';
-import { changedNames, type NamedFile, pathComponents } from './client-names.ts';
-import { connectDaemon } from './deluge-daemon.ts';
-import { ask, type DelugeAnswer, type DelugeRpc, refusal } from './deluge-rpc.ts';
-import { connectWeb } from './deluge-web.ts';
-import { type ClientOptions, failure, quoted } from './exchange.ts';
-import { isRecord } from './json.ts';
-import { maySkipCheck, torrentId, withPads } from './libtorrent.ts';
-import type { Rencodable } from './rencode.ts';
+} from '../client.ts';
+import { maySkipCheck, torrentId, withPads } from '../libtorrent/libtorrent.ts';
+import { byWeight } from '../wire/batches.ts';
+import { type ClientOptions, failure, quoted } from '../wire/exchange.ts';
+import { isRecord } from '../wire/json.ts';
+import type { Rencodable } from '../wire/rencode.ts';
+import { connectDaemon } from './daemon.ts';
+import { ask, type DelugeAnswer, type DelugeRpc, refusal } from './rpc.ts';
+import { connectWeb } from './web.ts';
 
 const STATE_KEYS = ['name', 'state', 'progress', 'message'];
 const ACTIVITIES: ReadonlyMap<string, TorrentActivity> = new Map(

@@ -4,17 +4,17 @@ import { createServer as createHttpServer, type Server } from 'node:http';
 import { dirname, join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { after, before, describe, it } from 'node:test';
-import type { FileResume, TorrentActivity, TorrentClient } from '../../src/clients/client.ts';
-import { createClient } from '../../src/clients/create.ts';
-import { connectRtorrent } from '../../src/clients/rtorrent-rpc.ts';
-import { scgiExchange, scgiTarget } from '../../src/clients/scgi.ts';
-import type { Metainfo } from '../../src/metainfo/metainfo.ts';
-import type { ClientDaemon } from '../harness/client-daemon.ts';
-import { waitUntil } from '../harness/daemon.ts';
-import type { TorrentOptions } from '../harness/make-torrent.ts';
-import { startRtorrent } from '../harness/rtorrent.ts';
-import { ANNOUNCE, addOne, bytes, clientContract, lay, reaches, sample, stateOf } from './contract.ts';
-import { torrentFor } from './torrent-for.ts';
+import type { FileResume, TorrentActivity, TorrentClient } from '../../../src/clients/client.ts';
+import { createClient } from '../../../src/clients/create.ts';
+import { connectRtorrent } from '../../../src/clients/rtorrent/rpc.ts';
+import { scgiExchange, scgiTarget } from '../../../src/clients/wire/scgi.ts';
+import type { Metainfo } from '../../../src/metainfo/metainfo.ts';
+import type { ClientDaemon } from '../../harness/client-daemon.ts';
+import { waitUntil } from '../../harness/daemon.ts';
+import type { TorrentOptions } from '../../harness/make-torrent.ts';
+import { startRtorrent } from '../../harness/rtorrent.ts';
+import { ANNOUNCE, addOne, bytes, clientContract, lay, reaches, sample, stateOf } from '../contract.ts';
+import { torrentFor } from '../torrent-for.ts';
 
 clientContract({
   name: 'rTorrent',

@@ -5,7 +5,7 @@
  * 409, and turns every network error into a TypeError (it reads `error.response.status` where there is no response).
  */
 import { Transmission } from '@ctrl/transmission';
-import type { AutotorrentError } from '../errors.ts';
+import type { AutotorrentError } from '../../errors.ts';
 import {
   type ClientOptions,
   type Endpoint,
@@ -16,9 +16,9 @@ import {
   type Reply,
   statusFailure,
   withoutCredentials,
-} from './exchange.ts';
-import { credentialsFrom, httpAddress, httpExchange } from './http.ts';
-import { isRecord, jsonIn } from './json.ts';
+} from '../wire/exchange.ts';
+import { credentialsFrom, httpAddress, httpExchange } from '../wire/http.ts';
+import { isRecord, jsonIn } from '../wire/json.ts';
 
 export interface TransmissionAddress {
   readonly url: string;

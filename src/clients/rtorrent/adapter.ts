@@ -11,11 +11,11 @@
  */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ClientConfig } from '../config/config.ts';
-import { AutotorrentError } from '../errors.ts';
-import type { Metainfo } from '../metainfo/metainfo.ts';
-import { withTopLevelKey } from '../metainfo/top-level-key.ts';
-import { byWeight } from './batches.ts';
+import type { ClientConfig } from '../../config/config.ts';
+import { AutotorrentError } from '../../errors.ts';
+import type { Metainfo } from '../../metainfo/metainfo.ts';
+import { withTopLevelKey } from '../../metainfo/top-level-key.ts';
+import { changedNames, pathComponents } from '../adding/names.ts';
 import type {
   AddRequest,
   AddResult,
@@ -23,21 +23,13 @@ import type {
   TorrentActivity,
   TorrentClient,
   TorrentState,
-} from './client.ts';
-import { changedNames, pathComponents } from './client-names.ts';
-import { type ClientOptions, failure, quoted } from './exchange.ts';
-import { libtorrentResume } from './rtorrent-resume.ts';
-import {
-  connectRtorrent,
-  integer,
-  listOf,
-  REQUEST_BYTES,
-  type RtorrentCall,
-  type RtorrentRpc,
-  text,
-} from './rtorrent-rpc.ts';
-import { asParam, isSpellingOf } from './rtorrent-spelling.ts';
-import type { XmlRpcParam } from './xml-rpc.ts';
+} from '../client.ts';
+import { byWeight } from '../wire/batches.ts';
+import { type ClientOptions, failure, quoted } from '../wire/exchange.ts';
+import type { XmlRpcParam } from '../wire/xml-rpc.ts';
+import { libtorrentResume } from './resume.ts';
+import { connectRtorrent, integer, listOf, REQUEST_BYTES, type RtorrentCall, type RtorrentRpc, text } from './rpc.ts';
+import { asParam, isSpellingOf } from './spelling.ts';
 
 /** Behind a check that failed it does nothing more with a torrent, not even another check, until that is closed. */
 const CLOSE_FAILED: RtorrentCall = { method: 'branch', params: ['d.hashing_failed=', 'd.close='] };

@@ -5,8 +5,8 @@
  * whole answer, at most `maxReplyBytes` of it, within `timeoutMs` of the call: both hold for every call, since what
  * answers may be anything (a proxy, another program, a client that hangs).
  */
-import { AutotorrentError, errnoOf } from '../errors.ts';
-import { printable } from '../logger.ts';
+import { AutotorrentError, errnoOf } from '../../errors.ts';
+import { printable } from '../../logger.ts';
 
 export interface ClientOptions {
   /** Milliseconds that one call may take, from connecting to the reply's last byte. Default: 30 seconds. */

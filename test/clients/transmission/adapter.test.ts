@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
 import { after, before, describe, it } from 'node:test';
-import { createClient } from '../../src/clients/create.ts';
-import type { Metainfo } from '../../src/metainfo/metainfo.ts';
-import type { ClientDaemon } from '../harness/client-daemon.ts';
-import { bencoded, type TorrentOptions } from '../harness/make-torrent.ts';
-import { startTransmission } from '../harness/transmission.ts';
-import { ANNOUNCE, addOne, bytes, clientContract, lay, reaches, sample } from './contract.ts';
-import { torrentFor } from './torrent-for.ts';
+import { createClient } from '../../../src/clients/create.ts';
+import type { Metainfo } from '../../../src/metainfo/metainfo.ts';
+import type { ClientDaemon } from '../../harness/client-daemon.ts';
+import { bencoded, type TorrentOptions } from '../../harness/make-torrent.ts';
+import { startTransmission } from '../../harness/transmission.ts';
+import { ANNOUNCE, addOne, bytes, clientContract, lay, reaches, sample } from '../contract.ts';
+import { torrentFor } from '../torrent-for.ts';
 
 clientContract({
   name: 'Transmission',

@@ -8,9 +8,9 @@
  * - Labels in torrent-add are ignored: `torrent-set` sets them (since 3.00).
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ClientConfig } from '../config/config.ts';
-import { AutotorrentError } from '../errors.ts';
-import { byWeight, inParallel } from './batches.ts';
+import type { ClientConfig } from '../../config/config.ts';
+import { AutotorrentError } from '../../errors.ts';
+import { changedNames, pathComponents } from '../adding/names.ts';
 import type {
   AddRequest,
   AddResult,
@@ -18,12 +18,12 @@ import type {
   TorrentActivity,
   TorrentClient,
   TorrentState,
-} from './client.ts';
-import { changedNames, pathComponents } from './client-names.ts';
-import { type ClientOptions, failure, quoted } from './exchange.ts';
-import { isRecord } from './json.ts';
-import { argumentsOf, connectTransmission, type TransmissionRpc } from './transmission-rpc.ts';
-import { restored, spelling } from './transmission-spelling.ts';
+} from '../client.ts';
+import { byWeight, inParallel } from '../wire/batches.ts';
+import { type ClientOptions, failure, quoted } from '../wire/exchange.ts';
+import { isRecord } from '../wire/json.ts';
+import { argumentsOf, connectTransmission, type TransmissionRpc } from './rpc.ts';
+import { restored, spelling } from './spelling.ts';
 
 const STATE_FIELDS = ['hashString', 'name', 'status', 'error', 'errorString', 'percentDone', 'recheckProgress'];
 

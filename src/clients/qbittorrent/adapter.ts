@@ -8,10 +8,10 @@
  * - `skip_checking` is believed without a look: it is used only where every piece was verified.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ClientConfig } from '../config/config.ts';
-import { AutotorrentError } from '../errors.ts';
-import type { Metainfo } from '../metainfo/metainfo.ts';
-import { byWeight, inParallel } from './batches.ts';
+import type { ClientConfig } from '../../config/config.ts';
+import { AutotorrentError } from '../../errors.ts';
+import type { Metainfo } from '../../metainfo/metainfo.ts';
+import { changedNames, type NamedFile, pathComponents } from '../adding/names.ts';
 import type {
   AddRequest,
   AddResult,
@@ -19,12 +19,12 @@ import type {
   TorrentActivity,
   TorrentClient,
   TorrentState,
-} from './client.ts';
-import { changedNames, type NamedFile, pathComponents } from './client-names.ts';
-import { type ClientOptions, failure, quoted, wrongFormat } from './exchange.ts';
-import { isRecord } from './json.ts';
-import { maySkipCheck, torrentId, withPads } from './libtorrent.ts';
-import { connectQbittorrent, type QbittorrentRpc } from './qbittorrent-rpc.ts';
+} from '../client.ts';
+import { maySkipCheck, torrentId, withPads } from '../libtorrent/libtorrent.ts';
+import { byWeight, inParallel } from '../wire/batches.ts';
+import { type ClientOptions, failure, quoted, wrongFormat } from '../wire/exchange.ts';
+import { isRecord } from '../wire/json.ts';
+import { connectQbittorrent, type QbittorrentRpc } from './rpc.ts';
 
 /** `state` of a torrent; those of 5.x beside those of 4.x. */
 const ACTIVITIES: ReadonlyMap<string, TorrentActivity> = new Map(

@@ -3,7 +3,7 @@
  * `CONTENT_LENGTH` first, then the body. The reply is CGI's: headers, an empty line, a body.
  */
 import { connect, type NetConnectOpts } from 'node:net';
-import { AutotorrentError } from '../errors.ts';
+import { AutotorrentError } from '../../errors.ts';
 import {
   connectionFailure,
   cutOff,

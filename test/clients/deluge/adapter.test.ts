@@ -7,21 +7,21 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import { deflateSync } from 'node:zlib';
-import type { TorrentClient } from '../../src/clients/client.ts';
-import { createClient } from '../../src/clients/create.ts';
-import { connectDaemon } from '../../src/clients/deluge-daemon.ts';
-import { ask } from '../../src/clients/deluge-rpc.ts';
-import type { ClientOptions } from '../../src/clients/exchange.ts';
-import { rencode } from '../../src/clients/rencode.ts';
-import type { AutotorrentError } from '../../src/errors.ts';
-import { parseMetainfo } from '../../src/metainfo/parse.ts';
-import type { ClientDaemon } from '../harness/client-daemon.ts';
-import { waitUntil } from '../harness/daemon.ts';
-import { PASSWORD, startDeluge, USER } from '../harness/deluge.ts';
-import { libtorrentOf } from '../harness/libtorrent.ts';
-import type { TorrentOptions } from '../harness/make-torrent.ts';
-import { addOne, bytes, clientContract, lay, reaches, sample, stateOf } from './contract.ts';
-import { LIBTORRENT_NAMES } from './libtorrent-names.ts';
+import type { TorrentClient } from '../../../src/clients/client.ts';
+import { createClient } from '../../../src/clients/create.ts';
+import { connectDaemon } from '../../../src/clients/deluge/daemon.ts';
+import { ask } from '../../../src/clients/deluge/rpc.ts';
+import type { ClientOptions } from '../../../src/clients/wire/exchange.ts';
+import { rencode } from '../../../src/clients/wire/rencode.ts';
+import type { AutotorrentError } from '../../../src/errors.ts';
+import { parseMetainfo } from '../../../src/metainfo/parse.ts';
+import type { ClientDaemon } from '../../harness/client-daemon.ts';
+import { waitUntil } from '../../harness/daemon.ts';
+import { PASSWORD, startDeluge, USER } from '../../harness/deluge.ts';
+import { libtorrentOf } from '../../harness/libtorrent.ts';
+import type { TorrentOptions } from '../../harness/make-torrent.ts';
+import { addOne, bytes, clientContract, lay, reaches, sample, stateOf } from '../contract.ts';
+import { LIBTORRENT_NAMES } from '../libtorrent/names.ts';
 
 /** What the harness's URL means: the daemon, or the web interface. */
 function connect(url: string, options?: ClientOptions, label?: string): TorrentClient {

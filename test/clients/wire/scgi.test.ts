@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { createServer, type Server, type Socket } from 'node:net';
 import { afterEach, describe, it } from 'node:test';
-import { createClient } from '../../src/clients/create.ts';
-import type { ClientOptions } from '../../src/clients/exchange.ts';
-import { scgiTarget } from '../../src/clients/scgi.ts';
+import { createClient } from '../../../src/clients/create.ts';
+import type { ClientOptions } from '../../../src/clients/wire/exchange.ts';
+import { scgiTarget } from '../../../src/clients/wire/scgi.ts';
 
 const body = (xml: string, status = '200 OK') => {
   const head = `Status: ${status}\r\nContent-Type: text/xml\r\nContent-Length: ${Buffer.byteLength(xml)}\r\n\r\n`;

@@ -5,8 +5,7 @@
  * look at the errors in answers.
  */
 import { Deluge } from '@ctrl/deluge';
-import { inParallel } from './batches.ts';
-import { type DelugeAnswer, type DelugeCall, type DelugeRpc, refusal } from './deluge-rpc.ts';
+import { inParallel } from '../wire/batches.ts';
 import {
   type ClientOptions,
   type Endpoint,
@@ -15,9 +14,10 @@ import {
   quoted,
   statusFailure,
   withoutCredentials,
-} from './exchange.ts';
-import { credentialsOf, type HttpSender, httpAddress, httpSender } from './http.ts';
-import { isRecord, jsonIn } from './json.ts';
+} from '../wire/exchange.ts';
+import { credentialsOf, type HttpSender, httpAddress, httpSender } from '../wire/http.ts';
+import { isRecord, jsonIn } from '../wire/json.ts';
+import { type DelugeAnswer, type DelugeCall, type DelugeRpc, refusal } from './rpc.ts';
 
 const CALLS_AT_ONCE = 4;
 /** `deluge/ui/web/auth.py`: the session is unknown, or has ended. */

@@ -4,7 +4,7 @@
  */
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
-import { AutotorrentError } from '../errors.ts';
+import { AutotorrentError } from '../../errors.ts';
 import {
   connectionFailure,
   cutOff,

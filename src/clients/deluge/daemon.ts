@@ -13,8 +13,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { connect, type TLSSocket } from 'node:tls';
 import { deflateSync, inflateSync } from 'node:zlib';
-import { AutotorrentError, errnoOf, messageOf } from '../errors.ts';
-import type { DelugeAnswer, DelugeCall, DelugeError, DelugeRpc } from './deluge-rpc.ts';
+import { AutotorrentError, errnoOf, messageOf } from '../../errors.ts';
 import {
   type ClientOptions,
   connectionFailure,
@@ -25,9 +24,10 @@ import {
   quoted,
   timedOut,
   tooLong,
-} from './exchange.ts';
-import { accountIn, delugeFolders } from './local-clients.ts';
-import { derencode, type Rencodable, rencode } from './rencode.ts';
+} from '../wire/exchange.ts';
+import { derencode, type Rencodable, rencode } from '../wire/rencode.ts';
+import { accountIn, delugeFolders } from './account.ts';
+import type { DelugeAnswer, DelugeCall, DelugeError, DelugeRpc } from './rpc.ts';
 
 export interface DelugeAddress {
   /** `host:port`, or a host alone. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { derencode, type Rencodable, rencode } from '../../src/clients/rencode.ts';
+import { derencode, type Rencodable, rencode } from '../../../src/clients/wire/rencode.ts';
 
 const text = fc.string({ unit: 'binary', maxLength: 200 });
 const leaf = fc.oneof(
