@@ -1,5 +1,5 @@
 /** How an entry differs from what was planned, as the control socket carries it: lines, some thousand ranges in each. */
-import type { Difference } from '../store/differences.ts';
+import type { Difference } from '../store/overlay/differences.ts';
 import type { Store } from '../store/store.ts';
 import type { DifferenceLine, DifferenceMessage } from './control/messages.ts';
 

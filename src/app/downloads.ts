@@ -1,7 +1,7 @@
 /** How much of what was missing clients have downloaded: the bytes of gaps that lie in verified pieces. */
 import { hasBit } from '../extent/bitfield.ts';
 import { type Extent, GAP } from '../extent/extent.ts';
-import type { Entry } from '../store/entry.ts';
+import type { Entry } from '../store/entries/entry.ts';
 import type { Store } from '../store/store.ts';
 
 interface Counted {

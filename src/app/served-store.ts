@@ -9,8 +9,8 @@ import { AutotorrentError } from '../errors.ts';
 import { type Extent, GAP, OVERLAY, ZEROS } from '../extent/extent.ts';
 import { PlanReader } from '../plan/codec.ts';
 import type { OwnMounts } from '../source/own-mounts.ts';
-import type { Entry } from '../store/entry.ts';
-import type { StoredFile } from '../store/entry-files.ts';
+import type { Entry } from '../store/entries/entry.ts';
+import type { StoredFile } from '../store/entries/entry-files.ts';
 import type { Store } from '../store/store.ts';
 import type { FileSystem } from '../vfs/file-system.ts';
 import type {

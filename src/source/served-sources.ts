@@ -9,7 +9,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf, PosixError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
-import type { SourceRecord } from '../store/record.ts';
+import type { SourceRecord } from '../store/records/record.ts';
 import type { OwnMounts } from './own-mounts.ts';
 import { SourceFile } from './source-file.ts';
 

@@ -2,7 +2,7 @@
 import { close, constants, fstat, open, type Stats } from 'node:fs';
 import { promisify } from 'node:util';
 import { errnoOf, messageOf } from '../errors.ts';
-import type { SourceRecord } from '../store/record.ts';
+import type { SourceRecord } from '../store/records/record.ts';
 import type { OwnMounts } from './own-mounts.ts';
 
 const openAsync = promisify(open);

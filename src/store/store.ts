@@ -19,14 +19,17 @@ import { ExtentMap } from '../extent/extent-map.ts';
 import type { Logger } from '../logger.ts';
 import { fromMilliseconds } from '../native/timestamp.ts';
 import type { Plan, PlanSource } from '../plan/plan.ts';
-import { type Alias, addAliases } from './aliases.ts';
-import { Creation, type EntryPlan, newFolder } from './creation.ts';
-import { Database, del, put, type StoreLevel, type Write } from './database.ts';
-import { type Difference, Differences } from './differences.ts';
-import { Discard, type Discarded, type Quiet } from './discard.ts';
-import { type Entry, formatEntry, parseEntry, type StoredEntry } from './entry.ts';
-import { EntryFiles, type StoredFile } from './entry-files.ts';
-import type { Verification } from './entry-pieces.ts';
+import { type Alias, addAliases } from './entries/aliases.ts';
+import { Creation, type EntryPlan, newFolder } from './entries/creation.ts';
+import { type Entry, formatEntry, parseEntry, type StoredEntry } from './entries/entry.ts';
+import { EntryFiles, type StoredFile } from './entries/entry-files.ts';
+import type { Verification } from './entries/entry-pieces.ts';
+import { Pieces } from './entries/pieces.ts';
+import { type Difference, Differences } from './overlay/differences.ts';
+import { Discard, type Discarded, type Quiet } from './overlay/discard.ts';
+import { Overlay } from './overlay/overlay.ts';
+import { Selection } from './overlay/selection.ts';
+import { Database, del, put, type StoreLevel, type Write } from './records/database.ts';
 import {
   direntKey,
   ENTRIES,
@@ -44,12 +47,7 @@ import {
   orphanKey,
   pieceMapKey,
   VERSION_KEY,
-} from './key.ts';
-import { entryNames } from './name.ts';
-import { Namespace, type Uses } from './namespace.ts';
-import { Overlay } from './overlay.ts';
-import { Pieces } from './pieces.ts';
-import { PoolFiles } from './pool-files.ts';
+} from './records/key.ts';
 import {
   type DirentRecord,
   damaged,
@@ -62,11 +60,13 @@ import {
   Reader,
   type SourceRecord,
   Writer,
-} from './record.ts';
-import { Removal } from './removal.ts';
-import { Selection } from './selection.ts';
-import { Sources } from './sources.ts';
-import { type NamedDirent, ROOT, Tree } from './tree.ts';
+} from './records/record.ts';
+import { PoolFiles } from './sources/pool-files.ts';
+import { Sources } from './sources/sources.ts';
+import { entryNames } from './tree/names.ts';
+import { Namespace, type Uses } from './tree/namespace.ts';
+import { Removal } from './tree/removal.ts';
+import { type NamedDirent, ROOT, Tree } from './tree/tree.ts';
 
 /** What is listed but not mounted: the client was pointed at the original folder. */
 export type ExternalPlan = Omit<Plan, 'sources' | 'files'> & {

@@ -3,7 +3,7 @@ import { utimesSync } from 'node:fs';
 import { PosixError } from '../errors.ts';
 import type { Libc } from '../native/libc.ts';
 import { later, type Timestamp } from '../native/timestamp.ts';
-import { type Inode, newInode } from '../store/record.ts';
+import { type Inode, newInode } from '../store/records/record.ts';
 import type { Store } from '../store/store.ts';
 import type { OpenFile } from './open-file.ts';
 import type { AttributeChanges, Attributes, Caller, FileType } from './operations.ts';

@@ -6,7 +6,7 @@
  */
 
 import type { SourceFile } from '../source/source-file.ts';
-import type { Content } from '../store/content.ts';
+import type { Content } from '../store/overlay/content.ts';
 import type { MaybePromise } from './operations.ts';
 
 export class OpenFile {

@@ -4,10 +4,10 @@
  */
 import { close } from 'node:fs';
 import { PosixError } from '../errors.ts';
-import type { Content } from '../store/content.ts';
-import type { Quiet } from '../store/discard.ts';
-import type { Uses } from '../store/namespace.ts';
+import type { Content } from '../store/overlay/content.ts';
+import type { Quiet } from '../store/overlay/discard.ts';
 import type { Store } from '../store/store.ts';
+import type { Uses } from '../store/tree/namespace.ts';
 import { OpenFile } from './open-file.ts';
 import type { MaybePromise } from './operations.ts';
 import type { Reading } from './reading.ts';

@@ -9,7 +9,7 @@
  */
 
 import type { Timestamp } from '../native/timestamp.ts';
-import type { InodeType } from '../store/record.ts';
+import type { InodeType } from '../store/records/record.ts';
 
 export const ROOT_INO = 1;
 

@@ -11,7 +11,7 @@ import { type Extent, OVERLAY } from '../extent/extent.ts';
 import type { Libc } from '../native/libc.ts';
 import { FRESH_MS, type SourceFiles } from '../source/served-sources.ts';
 import type { SourceFile } from '../source/source-file.ts';
-import type { Overlay } from '../store/overlay.ts';
+import type { Overlay } from '../store/overlay/overlay.ts';
 import type { OpenFile } from './open-file.ts';
 
 const readAsync = promisify(read);

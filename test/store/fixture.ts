@@ -7,9 +7,9 @@ import { Level } from 'level';
 import type { ExtentMap } from '../../src/extent/extent-map.ts';
 import { silentLogger } from '../../src/logger.ts';
 import type { Plan, PlanFile, PlanSource } from '../../src/plan/plan.ts';
-import type { StoreLevel } from '../../src/store/database.ts';
+import type { StoreLevel } from '../../src/store/records/database.ts';
 import { Store } from '../../src/store/store.ts';
-import { ROOT } from '../../src/store/tree.ts';
+import { ROOT } from '../../src/store/tree/tree.ts';
 
 export const hashOf = (name: string): string => createHash('sha1').update(name).digest('hex');
 

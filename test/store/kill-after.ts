@@ -1,5 +1,5 @@
 /** Kills this process (SIGKILL) right after the nth batch of a store's database was written; 0: never. */
-import type { StoreLevel } from '../../src/store/database.ts';
+import type { StoreLevel } from '../../src/store/records/database.ts';
 
 export function killAfter(level: StoreLevel, last: number): void {
   let batches = 0;

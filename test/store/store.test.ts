@@ -4,7 +4,7 @@ import { GAP, ZEROS } from '../../src/extent/extent.ts';
 import { silentLogger } from '../../src/logger.ts';
 import type { PlanFile } from '../../src/plan/plan.ts';
 import { Store } from '../../src/store/store.ts';
-import { ROOT } from '../../src/store/tree.ts';
+import { ROOT } from '../../src/store/tree/tree.ts';
 import {
   extentsOf,
   file,

@@ -7,7 +7,7 @@ import { GAP, ZEROS } from '../../src/extent/extent.ts';
 import { createLogger, silentLogger } from '../../src/logger.ts';
 import { type Libc, loadLibc } from '../../src/native/libc.ts';
 import { OwnMounts } from '../../src/source/own-mounts.ts';
-import type { StoreLevel } from '../../src/store/database.ts';
+import type { StoreLevel } from '../../src/store/records/database.ts';
 import { Store } from '../../src/store/store.ts';
 import { FileSystem } from '../../src/vfs/file-system.ts';
 import { fileOf, planOf, sourceOf } from '../conformance/plans.ts';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import type { StoredFile } from '../../src/store/entry-files.ts';
+import type { StoredFile } from '../../src/store/entries/entry-files.ts';
 import { letters, temporaryFolder } from '../store/fixture.ts';
 import { BASE, patched, planFor, Volume } from './volume.ts';
 

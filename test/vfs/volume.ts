@@ -6,7 +6,7 @@ import { silentLogger } from '../../src/logger.ts';
 import { loadLibc } from '../../src/native/libc.ts';
 import type { Plan } from '../../src/plan/plan.ts';
 import { OwnMounts } from '../../src/source/own-mounts.ts';
-import type { StoreLevel } from '../../src/store/database.ts';
+import type { StoreLevel } from '../../src/store/records/database.ts';
 import { Store } from '../../src/store/store.ts';
 import { FileSystem } from '../../src/vfs/file-system.ts';
 import { fileOf, planOf, sourceOf } from '../conformance/plans.ts';

@@ -1,0 +1,94 @@
+/**
+ * Further names of an entry's files, under which a client looks them up. An alias is a dirent like any other (a hard
+ * link): it goes when the entry goes. That a name is one is recorded, so that `overlay discard` can give it back.
+ */
+import { AutotorrentError } from '../../errors.ts';
+import type { Timestamp } from '../../native/timestamp.ts';
+import { type Database, put, type Write } from '../records/database.ts';
+import { aliasKey } from '../records/key.ts';
+import { encodePath, type Inode } from '../records/record.ts';
+import { checkPath } from '../tree/names.ts';
+import type { Tree } from '../tree/tree.ts';
+import { newFolder } from './creation.ts';
+
+export interface Alias {
+  /** The torrent's file index. */
+  readonly index: number;
+  readonly ino: number;
+  /** Components below the entry's folder. */
+  readonly path: readonly string[];
+}
+
+const SLICE = 1000;
+
+/**
+ * Throws AutotorrentError('CLIENT') for names that no folder can hold, ('CONFLICT') where a name is another file's
+ * already or two files would get one. Nothing is changed then. Repeatable.
+ */
+export async function addAliases(
+  db: Database,
+  tree: Tree,
+  root: number,
+  entry: number,
+  aliases: readonly Alias[],
+  now: Timestamp,
+): Promise<void> {
+  await checkAliases(tree, root, aliases);
+  for (let from = 0; from < aliases.length; from += SLICE) {
+    await db.exclusive(async () => {
+      const changed = new Map<number, Inode>();
+      const dirents = new Map<string, number>();
+      const writes: Write[] = [];
+      const inodeOf = (ino: number): Inode => changed.get(ino) ?? tree.inode(ino) ?? newFolder(now, entry, root);
+      for (const { ino, path, index } of aliases.slice(from, from + SLICE)) {
+        writes.push(put(aliasKey(entry, index), encodePath(path)));
+        let parent = root;
+        for (const [depth, name] of path.entries()) {
+          const key = `${parent}/${name}`;
+          const found = dirents.get(key) ?? tree.lookup(parent, name)?.ino;
+          const last = depth === path.length - 1;
+          const child = found ?? (last ? ino : db.take('ino'));
+          if (found === undefined) {
+            dirents.set(key, child);
+            const type = last ? inodeOf(child).type : 'directory';
+            writes.push(tree.linking(parent, name, { ino: child, type }));
+            const above = inodeOf(parent);
+            changed.set(parent, { ...above, nlink: above.nlink + (last ? 0 : 1), mtime: now, ctime: now });
+            const own = inodeOf(child);
+            const linked = { ...own, nlink: own.nlink + 1, ctime: now };
+            changed.set(child, last ? linked : newFolder(now, entry, parent));
+          }
+          parent = child;
+        }
+      }
+      for (const [ino, inode] of changed) writes.push(tree.writing(ino, inode));
+      await db.commit(writes);
+      tree.forget(changed.keys());
+    });
+  }
+}
+
+/** Checks all before the first is made. */
+async function checkAliases(tree: Tree, root: number, aliases: readonly Alias[]): Promise<void> {
+  /** By path: the inode it is to lead to, or 0 for a folder that is to be made. */
+  const wanted = new Map<string, number>();
+  for (const [i, { ino, path }] of aliases.entries()) {
+    checkPath(path, 'CLIENT');
+    let parent: number | undefined = root;
+    for (const [depth, name] of path.entries()) {
+      const last = depth === path.length - 1;
+      const shown = path.slice(0, depth + 1).join('/');
+      const found: { ino: number; type: string } | undefined =
+        parent === undefined ? undefined : tree.lookup(parent, name);
+      const taken = wanted.get(shown) ?? (found?.type === 'directory' ? 0 : found?.ino);
+      if (taken !== undefined && taken !== (last ? ino : 0)) {
+        throw new AutotorrentError('CONFLICT', `two files would be ${JSON.stringify(shown)} for this client`, {
+          hint: 'The client changes the names of this torrent so that they collide; use another client for it.',
+        });
+      }
+      wanted.set(shown, last ? ino : 0);
+      parent = found?.ino;
+    }
+    if (i % SLICE === SLICE - 1) await new Promise(setImmediate);
+  }
+}

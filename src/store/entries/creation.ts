@@ -1,0 +1,220 @@
+/**
+ * Building an entry from a plan, in slices, so that the server goes on serving: a torrent may have 200,000 files.
+ *
+ * An intent is written first, the tree next, hanging from nowhere, and one last batch makes it visible. A folder's
+ * dirent is written before or with what it holds, so that the tree of a build that was cut short can be walked.
+ */
+import { AutotorrentError } from '../../errors.ts';
+import { countBits } from '../../extent/bitfield.ts';
+import type { Extent } from '../../extent/extent.ts';
+import { ExtentMap } from '../../extent/extent-map.ts';
+import { fromMilliseconds, type Timestamp } from '../../native/timestamp.ts';
+import type { Plan, PlanFile, PlanSource } from '../../plan/plan.ts';
+import { type Database, put, type Write } from '../records/database.ts';
+import { extentsKey, fileKey, linkKey } from '../records/key.ts';
+import { encodeExtents, encodeFile, type Inode, newInode } from '../records/record.ts';
+import type { Sources } from '../sources/sources.ts';
+import { checkPath } from '../tree/names.ts';
+import { ROOT, type Tree } from '../tree/tree.ts';
+import type { Entry } from './entry.ts';
+
+/** A plan whose lists may come in slices, as the decoder of the binary form gives them. */
+export interface EntryPlan extends Omit<Plan, 'sources' | 'files'> {
+  readonly sources: Iterable<PlanSource> | AsyncIterable<PlanSource>;
+  readonly files: Iterable<PlanFile> | AsyncIterable<PlanFile>;
+}
+
+/** Files in one batch: some milliseconds of work, in which no read is answered. */
+const SLICE = 250;
+
+interface Folder {
+  readonly ino: number;
+  readonly parent: number;
+  subfolders: number;
+}
+
+export class Creation {
+  readonly #db: Database;
+  readonly #tree: Tree;
+  readonly #sources: Sources;
+  readonly #entry: number;
+  readonly #now: Timestamp;
+  /** By path below the entry's folder, components joined with `/`. */
+  readonly #folders = new Map<string, Folder>();
+  readonly #sourceIds: number[] = [];
+  /** Pad files of one length may share a path (`.pad/N`): they are one file of zeros. */
+  readonly #pads = new Map<string, { readonly ino: number; readonly length: number }>();
+  /** Files of the slice at work, which the database does not have yet. */
+  readonly #sliceNames = new Set<string>();
+  #fileCount = 0;
+  /** Where the next file begins in the torrent. */
+  #torrentOffset = 0;
+  /** What that is a multiple of. */
+  #alignment = 1;
+
+  constructor(db: Database, tree: Tree, sources: Sources, entry: number, root: number, now: Timestamp) {
+    this.#db = db;
+    this.#tree = tree;
+    this.#sources = sources;
+    this.#entry = entry;
+    this.#now = now;
+    this.#folders.set('', { ino: root, parent: ROOT, subfolders: 0 });
+  }
+
+  /** Everything but what makes it visible. */
+  async build(plan: EntryPlan): Promise<Pick<Entry, 'fileCount' | 'verifiedPieces' | 'torrentName'>> {
+    if (plan.aligned === true) this.#alignment = plan.pieceLength;
+    await this.#addSources(plan.sources);
+    let torrentName: string | undefined;
+    for await (const slice of slices(plan.files)) {
+      torrentName ??= slice[0]?.path[0];
+      await this.#db.exclusive(async () => await this.#addFiles(slice));
+    }
+    if (torrentName === undefined) throw new AutotorrentError('TORRENT', 'the torrent has no files');
+    return { torrentName, fileCount: this.#fileCount, verifiedPieces: countBits(plan.verified) };
+  }
+
+  async #addSources(sources: EntryPlan['sources']): Promise<void> {
+    const spares = new Map<number, readonly number[]>();
+    for await (const slice of slices(sources)) {
+      const ids = await this.#sources.add(slice, this.#entry);
+      for (const [i, id] of ids.entries()) {
+        this.#sourceIds.push(id);
+        const source = slice[i];
+        if (source !== undefined && source.spares.length > 0) spares.set(id, source.spares);
+      }
+    }
+    for await (const slice of slices(spares)) {
+      await this.#sources.addSpares(
+        new Map(slice.map(([id, indices]) => [id, indices.map((index) => this.#sourceId(index))])),
+      );
+    }
+  }
+
+  #sourceId(index: number): number {
+    const id = this.#sourceIds[index];
+    if (id === undefined)
+      throw new AutotorrentError('TORRENT', `the plan names source ${index}, which it does not list`);
+    return id;
+  }
+
+  async #addFiles(slice: readonly PlanFile[]): Promise<void> {
+    const writes: Write[] = [];
+    const changed = new Set<Folder>();
+    const names = this.#sliceNames;
+    names.clear();
+    for (const file of slice) {
+      checkPath(file.path, 'TORRENT');
+      if (file.symlink !== undefined) checkPath(file.symlink, 'TORRENT');
+      const parent = this.#folderFor(file.path.slice(0, -1), writes, changed);
+      const name = file.path.at(-1) ?? '';
+      const path = file.path.join('/');
+      const pad = file.status === 'pad' ? this.#pads.get(path) : undefined;
+      if (pad?.length === file.length) {
+        this.#record(file, pad.ino, writes);
+        continue;
+      }
+      if (names.has(path) || this.#folders.has(path) || this.#tree.lookup(parent.ino, name) !== undefined) {
+        throw new AutotorrentError('TORRENT', `${JSON.stringify(path)} is twice in the torrent`);
+      }
+      names.add(path);
+      this.#addFile(file, parent, name, writes);
+    }
+    for (const folder of changed) {
+      const inode = newFolder(this.#now, this.#entry, folder.parent);
+      writes.push(this.#tree.writing(folder.ino, { ...inode, nlink: 2 + folder.subfolders }));
+    }
+    await this.#db.commit(writes);
+    this.#tree.forget([...changed].map((folder) => folder.ino));
+  }
+
+  #addFile(file: PlanFile, parent: Folder, name: string, writes: Write[]): void {
+    const ino = this.#db.take('ino');
+    const type = file.symlink === undefined ? 'file' : 'symlink';
+    const target = file.symlink === undefined ? '' : relativeTarget(file.path, file.symlink);
+    const mtime = Number.isFinite(file.mtimeMs) ? fromMilliseconds(Math.max(0, file.mtimeMs)) : this.#now;
+    const planned = newInode(type, this.#now, { atime: mtime, mtime, entry: this.#entry });
+    writes.push(
+      this.#tree.linking(parent.ino, name, { ino, type }),
+      ...(type === 'symlink'
+        ? [
+            this.#tree.writing(ino, { ...planned, mode: 0o777, size: Buffer.byteLength(target), plannedMtime: mtime }),
+            put(linkKey(ino), Buffer.from(target)),
+          ]
+        : [
+            this.#tree.writing(ino, {
+              ...planned,
+              mode: file.executable ? 0o755 : 0o644,
+              size: file.length,
+              baseEnd: file.length,
+              torrentOffset: this.#torrentOffset,
+              plannedMtime: mtime,
+            }),
+            put(extentsKey(ino), encodeExtents(this.#mapped(file))),
+          ]),
+    );
+    if (file.status === 'pad') this.#pads.set(file.path.join('/'), { ino, length: file.length });
+    this.#record(file, ino, writes);
+  }
+
+  /** At its place in the torrent's list. */
+  #record(file: PlanFile, ino: number, writes: Write[]): void {
+    const { status, mode, path } = file;
+    writes.push(put(fileKey(this.#entry, this.#fileCount), encodeFile({ ino, status, mode, path })));
+    this.#fileCount++;
+    this.#torrentOffset = Math.ceil((this.#torrentOffset + file.length) / this.#alignment) * this.#alignment;
+  }
+
+  #mapped(file: PlanFile): ExtentMap {
+    const withIds = file.extents.map((extent): Extent => {
+      return extent.source < 0 ? extent : { ...extent, source: this.#sourceId(extent.source) };
+    });
+    try {
+      return ExtentMap.from(withIds, file.length);
+    } catch (error) {
+      throw new AutotorrentError(
+        'TORRENT',
+        `the plan of ${JSON.stringify(file.path.join('/'))} does not fit together`,
+        {
+          cause: error,
+        },
+      );
+    }
+  }
+
+  #folderFor(path: readonly string[], writes: Write[], changed: Set<Folder>): Folder {
+    const known = this.#folders.get(path.join('/'));
+    if (known !== undefined) return known;
+    const parent = this.#folderFor(path.slice(0, -1), writes, changed);
+    const name = path.at(-1) ?? '';
+    if (this.#tree.lookup(parent.ino, name) !== undefined || this.#sliceNames.has(path.join('/'))) {
+      throw new AutotorrentError('TORRENT', `${JSON.stringify(path.join('/'))} is a file and a folder in the torrent`);
+    }
+    const folder = { ino: this.#db.take('ino'), parent: parent.ino, subfolders: 0 };
+    parent.subfolders++;
+    this.#folders.set(path.join('/'), folder);
+    writes.push(this.#tree.linking(parent.ino, name, { ino: folder.ino, type: 'directory' }));
+    changed.add(folder).add(parent);
+    return folder;
+  }
+}
+
+export function newFolder(now: Timestamp, entry: number, parent: number): Inode {
+  return newInode('directory', now, { mode: 0o755, nlink: 2, size: 4096, entry, parent });
+}
+
+/** BEP 47 counts the target from the torrent's own folder; the link's text counts from the link's folder. */
+function relativeTarget(path: readonly string[], target: readonly string[]): string {
+  return [...path.slice(2).map(() => '..'), ...target].join('/');
+}
+
+async function* slices<T>(list: Iterable<T> | AsyncIterable<T>): AsyncGenerator<T[], void, undefined> {
+  let slice: T[] = [];
+  for await (const item of list) {
+    slice.push(item);
+    if (slice.length < SLICE) continue;
+    yield slice;
+    slice = [];
+  }
+  if (slice.length > 0) yield slice;
+}

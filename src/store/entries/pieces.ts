@@ -1,0 +1,99 @@
+/** The piece maps of entries that are being written to: loaded once each, and recorded before they count. */
+import { countBits } from '../../extent/bitfield.ts';
+import { type Database, put, type Write } from '../records/database.ts';
+import { ENTRIES, entryKey, pieceMapKey } from '../records/key.ts';
+import type { Inode } from '../records/record.ts';
+import { formatEntry, parseEntry, type StoredEntry } from './entry.ts';
+import { EntryPieces } from './entry-pieces.ts';
+
+/** Pieces that are taken back by a batch. */
+interface Unverifying {
+  readonly writes: readonly Write[];
+  /** Called once it is committed. */
+  readonly recorded: () => void;
+}
+
+export class Pieces {
+  readonly #db: Database;
+  readonly #loaded = new Map<number, EntryPieces>();
+
+  constructor(db: Database) {
+    this.#db = db;
+  }
+
+  /** Null where there is no such entry. */
+  async of(entry: number): Promise<EntryPieces | null> {
+    const known = this.#loaded.get(entry);
+    if (known !== undefined) return known;
+    for await (const page of this.#db.pages(ENTRIES)) {
+      for (const [, value] of page) {
+        const { id, kind, infoHash, pieceLength, pieceCount } = parseEntry(value);
+        if (id !== entry || kind !== 'mount') continue;
+        const map = this.#db.get(pieceMapKey(infoHash)) ?? Buffer.alloc(Math.ceil(pieceCount / 8));
+        const pieces = this.#loaded.get(entry) ?? new EntryPieces(entry, infoHash, pieceLength, pieceCount, map);
+        this.#loaded.set(entry, pieces);
+        return pieces;
+      }
+    }
+    return null;
+  }
+
+  /** The entries that have been written to since the start. */
+  get loaded(): Iterable<EntryPieces> {
+    return this.#loaded.values();
+  }
+
+  forget(entry: number): void {
+    this.#loaded.delete(entry);
+  }
+
+  /**
+   * Takes back what is verified of `[offset, end)`. With `sync` durably; without, it is on the disk before whatever is
+   * recorded later: enough where a power loss takes back what changes, too.
+   */
+  async unverify(
+    pieces: EntryPieces,
+    offset: number,
+    end: number,
+    { sync }: { readonly sync: boolean },
+  ): Promise<void> {
+    await this.#db.exclusive(async () => {
+      if (!pieces.hasVerified(offset, end)) return;
+      const map = pieces.without(offset, end);
+      await this.#db.commit(this.recording(pieces, map), { sync });
+      pieces.map = map;
+    });
+  }
+
+  /** The same for the whole of an inode that goes: writes of the batch that takes it, and what follows it. */
+  async unverifying(inode: Inode, length: number): Promise<Unverifying> {
+    const { entry, torrentOffset: offset } = inode;
+    return await this.unverifyingAll(entry, offset === undefined ? [] : [[offset, offset + length]]);
+  }
+
+  /** The same for ranges of the torrent. */
+  async unverifyingAll(
+    entry: number,
+    ranges: readonly (readonly [offset: number, end: number])[],
+  ): Promise<Unverifying> {
+    const pieces = ranges.length === 0 ? null : await this.of(entry);
+    if (pieces === null) return { writes: [], recorded() {} };
+    const map = pieces.withoutAll(ranges);
+    return {
+      writes: map.equals(pieces.map) ? [] : this.recording(pieces, map),
+      recorded() {
+        pieces.map = map;
+        // Not before: a verification that begins now reads what will be there.
+        for (const [offset, end] of ranges) pieces.noteChange(offset, end);
+      },
+    };
+  }
+
+  /** The writes that record `map`; none where the entry has gone. */
+  recording(pieces: EntryPieces, map: Buffer): Write[] {
+    const bytes = this.#db.get(entryKey(pieces.infoHash));
+    if (bytes === undefined) return [];
+    const entry: StoredEntry = { ...parseEntry(bytes), verifiedPieces: countBits(map) };
+    return [put(pieceMapKey(pieces.infoHash), map), put(entryKey(pieces.infoHash), formatEntry(entry))];
+  }
+}

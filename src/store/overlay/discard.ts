@@ -1,0 +1,336 @@
+/**
+ * `overlay discard`: an entry, or some of its files, as it was planned again.
+ *
+ * It works in slices, each a batch of its own: what was written over a file goes together with the names that it gets
+ * back. A crash between two batches leaves some files as they were and some as planned; done again, it does the rest.
+ * Nobody has one of the files open, and who opens one waits until its batch is committed (`Quiet`).
+ *
+ * The order: what clients made, so that names become free; files of the torrent; those whose names were another's until
+ * then (two that were exchanged: both are without a name for a moment, and in the store that is what a deleted file is);
+ * folders last, deepest first, where nothing is in them.
+ */
+import { AutotorrentError } from '../../errors.ts';
+import { newFolder } from '../entries/creation.ts';
+import type { StoredEntry } from '../entries/entry.ts';
+import type { Pieces } from '../entries/pieces.ts';
+import type { Database } from '../records/database.ts';
+import { direntsOf, nameOfDirentKey } from '../records/key.ts';
+import type { Inode } from '../records/record.ts';
+import { Batch, type Place } from '../tree/namespace.ts';
+import type { Tree } from '../tree/tree.ts';
+import type { Difference, Stray } from './differences.ts';
+import type { Overlay } from './overlay.ts';
+import { BLOCK_BYTES } from './written-blocks.ts';
+
+/** Who has what open, and keeps it from being opened. */
+export interface Quiet {
+  isOpen(ino: number): boolean;
+  /** Whoever opens one of them waits until the function that it gives is called. */
+  hold(inodes: readonly number[]): () => void;
+  /** Bytes of an entry have changed. */
+  changed(entry: number): void;
+}
+
+export interface Discarded {
+  /** Files and folders that are as planned now, or gone. */
+  readonly files: number;
+  /** What they had in the overlay. */
+  readonly bytes: number;
+  /** Files that could not have their names back, and why. */
+  readonly kept: readonly { readonly path: string; readonly reason: string }[];
+}
+
+const SLICE = 200;
+const SHOWN = 3;
+/** Looked at between two turns of the event loop. */
+const RANGES = 10_000;
+
+interface Step {
+  readonly batch: Batch;
+  /** Of the torrent: bytes that change. */
+  readonly changed: [offset: number, end: number][];
+}
+
+export class Discard {
+  readonly #db: Database;
+  readonly #tree: Tree;
+  readonly #overlay: Overlay;
+  readonly #pieces: Pieces;
+  readonly #entry: StoredEntry;
+  readonly #quiet: Quiet;
+  /** Called behind a batch that took folders away. */
+  readonly #onFoldersGone: () => void;
+  /** Inodes that will let go of the names that others wait for. */
+  readonly #leaving = new Set<number>();
+  readonly #kept: { path: string; reason: string }[] = [];
+
+  constructor(
+    parts: { readonly db: Database; readonly tree: Tree; readonly overlay: Overlay; readonly pieces: Pieces },
+    entry: StoredEntry,
+    quiet: Quiet,
+    onFoldersGone: () => void,
+  ) {
+    this.#db = parts.db;
+    this.#tree = parts.tree;
+    this.#overlay = parts.overlay;
+    this.#pieces = parts.pieces;
+    this.#entry = entry;
+    this.#quiet = quiet;
+    this.#onFoldersGone = onFoldersGone;
+  }
+
+  /** Throws AutotorrentError('CONFLICT') where a file is open; what was discarded until then stays so. */
+  async run(differences: readonly Difference[]): Promise<Discarded> {
+    this.#refuseOpen(differences);
+    const made = differences.filter(({ changes, type }) => changes.includes('made') && type !== 'directory');
+    const folders = differences.filter(({ changes, type }) => changes.includes('made') && type === 'directory');
+    const planned = differences.filter(({ changes }) => !changes.includes('made'));
+    for (const { ino, strays, type } of differences)
+      if (strays.length > 0 || type === 'directory') this.#leaving.add(ino);
+
+    await this.#each(made, async (step, { ino, strays }) => await this.#deleteMade(step, ino, strays));
+    await this.#removeFolders(folders);
+    const waiting: Difference[] = [];
+    await this.#each(planned, async (step, difference) => {
+      await this.#restore(step, difference);
+      if (!this.#giveBack(step.batch, difference)) waiting.push(difference);
+    });
+    await this.#removeFolders(folders);
+    await this.#each(waiting, async (step, difference) => this.#giveBackOrKeep(step.batch, difference));
+    await this.#removeFolders(folders);
+    return {
+      files: differences.length - this.#kept.length,
+      bytes: differences.reduce((sum, { writtenBytes }) => sum + writtenBytes, 0),
+      kept: this.#kept,
+    };
+  }
+
+  #refuseOpen(differences: readonly Difference[]): void {
+    const open = differences.filter((difference) => inodesOf(difference).some((ino) => this.#quiet.isOpen(ino)));
+    if (open.length === 0) return;
+    const names = open.slice(0, SHOWN).map(({ path }) => JSON.stringify(path.join('/')));
+    const rest = open.length - names.length;
+    throw new AutotorrentError(
+      'CONFLICT',
+      `${open.length === 1 ? 'a file is' : `${open.length} files are`} open in the mount: ${names.join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`,
+      { hint: 'Stop the torrent in its client, or end the program that reads the files, and do it again.' },
+    );
+  }
+
+  /** One batch for each slice. */
+  async #each(
+    differences: readonly Difference[],
+    work: (step: Step, difference: Difference) => Promise<void> | void,
+  ): Promise<void> {
+    for (let from = 0; from < differences.length; from += SLICE) {
+      const slice = differences.slice(from, from + SLICE);
+      const release = this.#quiet.hold(slice.flatMap(inodesOf));
+      try {
+        this.#refuseOpen(slice);
+        await this.#commit(async (step) => {
+          for (const difference of slice) await work(step, difference);
+        });
+      } finally {
+        release();
+      }
+      this.#quiet.changed(this.#entry.id);
+      await new Promise(setImmediate);
+    }
+  }
+
+  async #commit(work: (step: Step) => Promise<void>): Promise<void> {
+    await this.#db.exclusive(async () => {
+      const step: Step = { batch: new Batch(this.#tree, this.#overlay), changed: [] };
+      await work(step);
+      const unverifying = await this.#pieces.unverifyingAll(this.#entry.id, step.changed);
+      const writes = [...step.batch.finish(), ...unverifying.writes];
+      if (writes.length === 0) return;
+      await this.#db.commit(writes);
+      this.#tree.forget(step.batch.changed);
+      unverifying.recorded();
+      for (const ino of step.batch.freed) this.#overlay.freed(ino);
+      for (const after of step.batch.afterwards) after();
+    });
+  }
+
+  /** A file that a client made loses a name, and goes with the last one. */
+  async #deleteMade({ batch, changed }: Step, ino: number, names: readonly Stray[]): Promise<void> {
+    for (const { parent, name } of names) {
+      const inode = batch.has(ino) ? batch.inode(ino) : undefined;
+      if (inode === undefined || batch.lookup(parent, name)?.ino !== ino) continue;
+      batch.unlink(parent, name);
+      if (inode.nlink > 1) {
+        batch.set(ino, { ...inode, nlink: inode.nlink - 1, ctime: batch.now });
+        continue;
+      }
+      const { torrentOffset } = inode;
+      // In the place of a file of the torrent it may have been verified.
+      if (torrentOffset !== undefined) {
+        changed.push([torrentOffset, torrentOffset + this.#overlay.files.sizeOf(ino)]);
+      }
+      const overlay = await this.#overlay.deleting(ino, inode);
+      batch.writes.push(...overlay);
+      if (overlay.length > 0) batch.freed.push(ino);
+      batch.delete(ino, inode);
+    }
+  }
+
+  /** What was written over a file of the torrent goes, and so does what has its name. */
+  async #restore(step: Step, { ino, replacedBy }: Difference): Promise<void> {
+    const { batch } = step;
+    if (replacedBy !== undefined) await this.#deleteMade(step, replacedBy.ino, [replacedBy.at]);
+    const inode = batch.has(ino) ? batch.inode(ino) : undefined;
+    if (inode?.type !== 'file' || inode.content === 'plain') return;
+    const mtime = inode.plannedMtime ?? inode.mtime;
+    if (inode.content === 'mapped') {
+      const open = this.#overlay.inUse(ino);
+      if (open !== undefined) open.mtime = mtime;
+      batch.set(ino, { ...inode, mtime, ctime: batch.now });
+      return;
+    }
+    const size = this.#tree.extents(ino).length;
+    await this.#noteChanged(step, ino, inode, size);
+    batch.writes.push(...(await this.#overlay.deleting(ino, inode)));
+    batch.freed.push(ino);
+    batch.set(ino, { ...inode, content: 'mapped', size, baseEnd: size, mtime, ctime: batch.now });
+  }
+
+  /** Where the bytes of a file of the torrent will be others. */
+  async #noteChanged({ changed }: Step, ino: number, { torrentOffset }: Inode, planned: number): Promise<void> {
+    if (torrentOffset === undefined) return;
+    const pieceLength = (await this.#pieces.of(this.#entry.id))?.pieceLength ?? 0;
+    const content = await this.#overlay.acquire(ino);
+    try {
+      const { size, baseEnd, blocks } = content;
+      let turns = 0;
+      for (const [first, last] of blocks.ranges(Math.ceil(Math.min(size, planned) / BLOCK_BYTES))) {
+        const [offset, end] = [first * BLOCK_BYTES, Math.min(last * BLOCK_BYTES, planned)];
+        const before = changed.at(-1);
+        // A file may have millions of ranges. What lies between two holds no whole piece: one range does for both.
+        if (
+          before !== undefined &&
+          before[1] <= torrentOffset + offset &&
+          torrentOffset + offset - before[1] < pieceLength
+        )
+          before[1] = torrentOffset + end;
+        else changed.push([torrentOffset + offset, torrentOffset + end]);
+        if (++turns % RANGES === 0) await new Promise(setImmediate);
+      }
+      if (baseEnd < planned) changed.push([torrentOffset + baseEnd, torrentOffset + planned]);
+    } finally {
+      this.#overlay.release(content);
+    }
+  }
+
+  /**
+   * A file's own names lead to it again, and no other does. False where what has one of them is still to let go of it:
+   * the file waits without a name, if need be.
+   */
+  #giveBack(batch: Batch, difference: Difference): boolean {
+    const { ino, missing, strays } = difference;
+    if (missing.length === 0) return true;
+    if (!batch.has(ino)) {
+      this.#keep(difference, 'nothing is known of it any more: add the torrent again');
+      return true;
+    }
+    const held = missing.flatMap((path) => this.#holder(batch, path, ino) ?? []);
+    if (held.some((holder) => !this.#leaving.has(holder))) {
+      this.#keep(difference, 'its name belongs to another file now, which is not discarded');
+      return true;
+    }
+    for (const stray of strays) this.#unlink(batch, ino, stray);
+    if (held.length > 0) return false;
+    for (const path of missing) this.#link(batch, ino, path);
+    return true;
+  }
+
+  #giveBackOrKeep(batch: Batch, difference: Difference): void {
+    const { ino, missing, strays } = difference;
+    if (!batch.has(ino)) return;
+    const free = missing.filter((path) => this.#holder(batch, path, ino) === undefined);
+    for (const path of free) this.#link(batch, ino, path);
+    if (free.length === missing.length) return;
+    const [stray] = strays;
+    if (batch.inode(ino).nlink === 0 && stray !== undefined && this.#holder(batch, stray.path, ino) === undefined) {
+      this.#link(batch, ino, stray.path);
+    }
+    this.#keep(difference, 'its name belongs to another file now');
+  }
+
+  #keep({ path }: Difference, reason: string): void {
+    this.#kept.push({ path: path.join('/'), reason });
+  }
+
+  /** The inode, not `own`, that has a name, or that is no folder where one of its folders should be. */
+  #holder(batch: Batch, path: readonly string[], own: number): number | undefined {
+    let at = this.#entry.ino;
+    for (const [depth, name] of path.entries()) {
+      const dirent = batch.lookup(at, name);
+      if (dirent === undefined) return undefined;
+      if (depth === path.length - 1) return dirent.ino === own ? undefined : dirent.ino;
+      if (dirent.type !== 'directory') return dirent.ino;
+      at = dirent.ino;
+    }
+    return undefined;
+  }
+
+  #unlink(batch: Batch, ino: number, { parent, name }: Place): void {
+    if (batch.lookup(parent, name)?.ino !== ino) return;
+    const inode = batch.inode(ino);
+    batch.unlink(parent, name);
+    batch.set(ino, { ...inode, nlink: inode.nlink - 1, ctime: batch.now });
+  }
+
+  /** Under a name that is free. Folders that are not there are made. */
+  #link(batch: Batch, ino: number, path: readonly string[]): void {
+    let parent = this.#entry.ino;
+    for (const name of path.slice(0, -1)) {
+      const found = batch.lookup(parent, name)?.ino;
+      const folder = found ?? this.#db.take('ino');
+      if (found === undefined) {
+        batch.link(parent, name, { ino: folder, type: 'directory' });
+        batch.set(folder, newFolder(batch.now, this.#entry.id, parent));
+        batch.count(parent, 1);
+      }
+      parent = folder;
+    }
+    const name = path.at(-1) ?? '';
+    if (batch.lookup(parent, name)?.ino === ino) return;
+    const inode = batch.inode(ino);
+    batch.link(parent, name, { ino, type: inode.type });
+    batch.set(ino, { ...inode, nlink: inode.nlink + 1, ctime: batch.now });
+  }
+
+  /** Those that are empty. */
+  async #removeFolders(folders: readonly Difference[]): Promise<void> {
+    // Those below come behind those above in the list.
+    const deepestFirst = folders.toReversed();
+    for (let from = 0; from < deepestFirst.length; from += SLICE) {
+      const gone: number[] = [];
+      await this.#commit(async ({ batch }) => {
+        for (const { ino, strays } of deepestFirst.slice(from, from + SLICE)) {
+          for (const { parent, name } of strays) {
+            if (!batch.has(ino) || batch.lookup(parent, name)?.ino !== ino || !(await this.#isEmpty(batch, ino)))
+              continue;
+            batch.unlink(parent, name);
+            batch.delete(ino, batch.inode(ino));
+            batch.count(parent, -1);
+            gone.push(ino);
+          }
+        }
+      });
+      if (gone.length > 0) this.#onFoldersGone();
+    }
+  }
+
+  async #isEmpty(batch: Batch, ino: number): Promise<boolean> {
+    const rows = await this.#db.first(direntsOf(ino), SLICE + 1);
+    return rows.length <= SLICE && rows.every(([key]) => batch.lookup(ino, nameOfDirentKey(key)) === undefined);
+  }
+}
+
+/** All that a difference concerns, but folders. */
+function inodesOf({ ino, type, replacedBy }: Difference): number[] {
+  if (type === 'directory') return [];
+  return replacedBy === undefined ? [ino] : [ino, replacedBy.ino];
+}

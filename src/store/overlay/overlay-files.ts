@@ -1,0 +1,156 @@
+/**
+ * The overlay's files on the disk: `overlay/<xx>/<ino>` in the state folder, `xx` being the last byte of the inode number
+ * in hexadecimal. They belong to the server alone (mode 0600); whom a file of the mount belongs to, its inode says.
+ *
+ * Most calls are synchronous: they answer from the kernel's caches, and the mount's own calls need them in one turn.
+ */
+import fs from 'node:fs';
+import { join } from 'node:path';
+import { errnoOf } from '../../errors.ts';
+import { fromNanoseconds, type Timestamp } from '../../native/timestamp.ts';
+
+const FILE_MODE = 0o600;
+const FOLDER_MODE = 0o700;
+
+export interface OverlayFileStats {
+  readonly size: number;
+  /** Of 512 bytes. */
+  readonly blocks: number;
+  readonly atime: Timestamp;
+  readonly mtime: Timestamp;
+  readonly ctime: Timestamp;
+}
+
+export interface OverlayFilePlace {
+  readonly path: string;
+  /** Undefined: its name is none of ours. */
+  readonly ino: number | undefined;
+}
+
+export class OverlayFiles {
+  readonly folder: string;
+  readonly #setAside: string;
+  /** Folders in which files were made since they were last synced. */
+  readonly #fresh = new Set<string>();
+  readonly #syncing = new Map<string, Promise<void>>();
+  /** Folders that are still there after a power loss themselves. */
+  readonly #rooted = new Set<string>();
+
+  constructor(statePath: string) {
+    this.folder = join(statePath, 'overlay');
+    this.#setAside = join(statePath, 'set-aside');
+    fs.mkdirSync(this.folder, { recursive: true, mode: FOLDER_MODE });
+  }
+
+  path(ino: number): string {
+    return join(this.#shard(ino), `${ino}`);
+  }
+
+  #shard(ino: number): string {
+    return join(this.folder, (ino % 256).toString(16).padStart(2, '0'));
+  }
+
+  /** A new, empty one, open for reading and writing; one that is there already is emptied: nothing refers to it. */
+  create(ino: number): number {
+    const flags = fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_TRUNC | fs.constants.O_NOFOLLOW;
+    let fd: number;
+    try {
+      fd = fs.openSync(this.path(ino), flags, FILE_MODE);
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOENT') throw error;
+      fs.mkdirSync(this.#shard(ino), { recursive: true, mode: FOLDER_MODE });
+      fd = fs.openSync(this.path(ino), flags, FILE_MODE);
+    }
+    this.#fresh.add(this.#shard(ino));
+    return fd;
+  }
+
+  /** For reading and writing. */
+  open(ino: number): number {
+    return fs.openSync(this.path(ino), fs.constants.O_RDWR | fs.constants.O_NOFOLLOW);
+  }
+
+  stat(ino: number, fd?: number): OverlayFileStats {
+    const stats =
+      fd === undefined ? fs.lstatSync(this.path(ino), { bigint: true }) : fs.fstatSync(fd, { bigint: true });
+    return {
+      size: Number(stats.size),
+      blocks: Number(stats.blocks),
+      atime: fromNanoseconds(stats.atimeNs),
+      mtime: fromNanoseconds(stats.mtimeNs),
+      ctime: fromNanoseconds(stats.ctimeNs),
+    };
+  }
+
+  /** Bytes; 0 for one that is not there. */
+  sizeOf(ino: number): number {
+    return fs.lstatSync(this.path(ino), { throwIfNoEntry: false })?.size ?? 0;
+  }
+
+  /** Makes sure that the files themselves, not what is in them, are still there after a power loss. */
+  async syncNames(inodes: Iterable<number>): Promise<void> {
+    const shards = new Set([...inodes].map((ino) => this.#shard(ino)));
+    await Promise.all([...shards].map(async (shard) => await this.#syncShard(shard)));
+  }
+
+  async #syncShard(shard: string): Promise<void> {
+    for (;;) {
+      const running = this.#syncing.get(shard);
+      if (running === undefined) break;
+      await running.catch(() => {});
+    }
+    // What is made from now on is for another time.
+    if (!this.#fresh.delete(shard)) return;
+    const work = this.#syncFolders(shard).finally(() => this.#syncing.delete(shard));
+    this.#syncing.set(shard, work);
+    await work;
+  }
+
+  async #syncFolders(shard: string): Promise<void> {
+    try {
+      await syncFolder(shard);
+      if (this.#rooted.has(shard)) return;
+      await syncFolder(this.folder);
+      this.#rooted.add(shard);
+    } catch (error) {
+      this.#fresh.add(shard);
+      throw error;
+    }
+  }
+
+  /** One that is not there is removed already. */
+  async remove(ino: number): Promise<void> {
+    // By a thread: to free a large file takes its time.
+    await fs.promises.rm(this.path(ino), { force: true });
+  }
+
+  /** Out of the way, for somebody to look at. Where it is now. */
+  setAside(path: string, name: string): string {
+    fs.mkdirSync(this.#setAside, { recursive: true, mode: FOLDER_MODE });
+    const to = join(this.#setAside, `${name}-${Date.now()}`);
+    fs.renameSync(path, to);
+    return to;
+  }
+
+  /** What lies in the folder, a shard at a time; the inode number only where the name is one in its place. */
+  *list(): Generator<readonly OverlayFilePlace[], void, undefined> {
+    for (const shard of fs.readdirSync(this.folder)) {
+      if (!/^[0-9a-f]{2}$/.test(shard)) continue;
+      const folder = join(this.folder, shard);
+      yield fs.readdirSync(folder).map((name) => {
+        const ino =
+          /^[1-9]\d*$/.test(name) && this.path(Number(name)) === join(folder, name) ? Number(name) : undefined;
+        return { path: join(folder, name), ino };
+      });
+    }
+  }
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const handle = await fs.promises.open(path, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}

@@ -1,0 +1,32 @@
+/** Which of an entry's files a command means: paths of files and folders below the entry's folder. */
+import { AutotorrentError } from '../../errors.ts';
+import type { Difference } from './differences.ts';
+
+export class Selection {
+  /** Without a slash at the end. */
+  readonly #paths: readonly string[];
+  readonly #unused: Set<string>;
+
+  constructor(paths: readonly string[]) {
+    this.#paths = paths.map((path) => path.replace(/^(?:\.?\/)+/, '').replace(/\/+$/, ''));
+    this.#unused = new Set(this.#paths);
+  }
+
+  takes({ path, strays }: Difference): boolean {
+    const names = [path, ...strays.map((stray) => stray.path)].map((name) => name.join('/'));
+    const meant = this.#paths.filter((wanted) =>
+      names.some((name) => wanted === '' || name === wanted || name.startsWith(`${wanted}/`)),
+    );
+    for (const wanted of meant) this.#unused.delete(wanted);
+    return meant.length > 0;
+  }
+
+  /** Throws AutotorrentError('NOT_FOUND') for a path that nothing was taken by. */
+  refuseUnused(): void {
+    const [first] = this.#unused;
+    if (first === undefined) return;
+    throw new AutotorrentError('NOT_FOUND', `nothing of the entry differs at ${JSON.stringify(first)}`, {
+      hint: 'autotorrent overlay diff shows what does, under the names that are meant here',
+    });
+  }
+}

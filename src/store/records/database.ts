@@ -1,0 +1,167 @@
+/**
+ * The store's LevelDB: reads answer at once (getSync, from the block cache or the page cache), writes are batches, and one writer
+ * works at a time.
+ */
+import fs from 'node:fs';
+import type { Level } from 'level';
+import { AutotorrentError, messageOf } from '../../errors.ts';
+import { COUNTERS_KEY, type KeyRange } from './key.ts';
+import { Reader, Writer } from './record.ts';
+
+/** Opened and closed by the caller, with both encodings `buffer`. */
+export type StoreLevel = Level<Buffer, Buffer>;
+
+export type Write =
+  | { readonly type: 'put'; readonly key: Buffer; readonly value: Buffer }
+  | { readonly type: 'del'; readonly key: Buffer };
+
+export const put = (key: Buffer, value: Buffer): Write => ({ type: 'put', key, value });
+export const del = (key: Buffer): Write => ({ type: 'del', key });
+
+export const NOTHING = Buffer.alloc(0);
+
+/**
+ * LevelDB must not find its disk full. What is appended to a log behind a record that was cut short is lost when it is
+ * opened the next time, and a table that cannot be written ends all writes until then. So there has to be room before
+ * anything is written: for its log and the tables it becomes.
+ */
+const ROOM_BYTES = 6 * 2 ** 20;
+/** Of a small disk, a part. */
+const ROOM_PART = 1 / 32;
+/** For what frees room, and what records that room was taken. */
+const LEAST_ROOM_BYTES = 256 * 2 ** 10;
+
+/** Rows that an iterator fetches at once: a few milliseconds of work between two turns of the event loop. */
+const PAGE = 500;
+
+/** Numbers that are given once and never again, not even after a crash: they are written with what they name. */
+export type Counter = 'ino' | 'source' | 'entry';
+
+export class Database {
+  readonly #level: StoreLevel;
+  readonly #next: Record<Counter, number>;
+  #last: Promise<unknown> = Promise.resolve();
+  #unsynced = false;
+  /** The log may end with a record that was cut short. */
+  #torn = false;
+  #postponed: Write[] = [];
+
+  constructor(level: StoreLevel, rootIno: number) {
+    this.#level = level;
+    const counters = this.get(COUNTERS_KEY);
+    const from = counters === undefined ? undefined : new Reader(counters);
+    this.#next = {
+      ino: from?.integer() ?? rootIno + 1,
+      source: from?.integer() ?? 0,
+      entry: from?.integer() ?? 1,
+    };
+  }
+
+  get(key: Buffer): Buffer | undefined {
+    return this.#level.getSync(key);
+  }
+
+  /** Only inside `exclusive`, and the batch that uses the number must be committed before the next one. */
+  take(counter: Counter): number {
+    return this.#next[counter]++;
+  }
+
+  /**
+   * All or nothing. With `sync` it is on the disk when it resolves: kill -9 and power loss find it there. Without, kill -9
+   * finds it, and a power loss may take it together with all that came after it. `needed`: it frees room, or records what
+   * has taken some, and is written while there is any. Throws AutotorrentError('STORE').
+   */
+  async commit(
+    writes: readonly Write[],
+    { sync = true, needed = false }: { readonly sync?: boolean; readonly needed?: boolean } = {},
+  ): Promise<void> {
+    const { ino, source, entry } = this.#next;
+    const postponed = this.#postponed;
+    this.#postponed = [];
+    try {
+      const all = [...postponed, ...writes];
+      this.#requireRoom(all, needed && !this.#torn);
+      if (this.#torn) await this.#beginLog();
+      // Chained: an array of operations takes abstract-level 3.1 twelve times as long, on the event loop.
+      const batch = this.#level.batch();
+      for (const write of all) {
+        if (write.type === 'put') batch.put(write.key, write.value);
+        else batch.del(write.key);
+      }
+      batch.put(COUNTERS_KEY, new Writer().integer(ino).integer(source).integer(entry).finish());
+      this.#unsynced = true;
+      this.#torn = true;
+      await batch.write({ sync });
+      this.#torn = false;
+    } catch (error) {
+      this.#postponed.push(...postponed);
+      throw new AutotorrentError('STORE', `the store could not be written: ${messageOf(error)}`, {
+        cause: error,
+        hint: 'Look at the free space and the health of the disk that holds state_path, then start the server again.',
+      });
+    }
+    if (sync) this.#unsynced = false;
+  }
+
+  #requireRoom(writes: readonly Write[], needed: boolean): void {
+    let bytes = 0;
+    for (const write of writes) bytes += write.key.length + (write.type === 'put' ? write.value.length : 0) + 16;
+    const { bavail, blocks, bsize } = fs.statfsSync(this.#level.location);
+    const most = needed ? LEAST_ROOM_BYTES : ROOM_BYTES;
+    // Some file systems tell nothing.
+    if (blocks > 0 && bavail * bsize < bytes + Math.min(most, blocks * bsize * ROOM_PART)) {
+      throw new Error(`No space left on device (${this.#level.location})`);
+    }
+  }
+
+  /** A log of its own for what follows one that may have been cut short: what is in memory becomes a table. */
+  async #beginLog(): Promise<void> {
+    const logs = (): string[] => fs.readdirSync(this.#level.location).filter((name) => name.endsWith('.log'));
+    const before = logs();
+    if ('compactRange' in this.#level && typeof this.#level.compactRange === 'function') {
+      await this.#level.compactRange(COUNTERS_KEY, COUNTERS_KEY);
+    }
+    if (logs().some((name) => before.includes(name))) throw new Error('its log cannot be begun anew');
+  }
+
+  /** Goes with the next batch: what is good to have and not worth a batch of its own. */
+  postpone(write: Write): void {
+    this.#postponed.push(write);
+  }
+
+  /** What was committed until now is on the disk when it resolves. */
+  async sync(): Promise<void> {
+    await this.exclusive(async () => {
+      if (this.#unsynced || this.#postponed.length > 0) await this.commit([], { needed: true });
+    });
+  }
+
+  /** Runs one writer after another, so that what it read is still so when it commits. */
+  async exclusive<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(work);
+    this.#last = result.catch(() => {});
+    return await result;
+  }
+
+  async *pages(range: KeyRange, size: number = PAGE): AsyncGenerator<[Buffer, Buffer][], void, undefined> {
+    const iterator = this.#level.iterator(range);
+    try {
+      for (;;) {
+        const page = await iterator.nextv(size);
+        if (page.length === 0) return;
+        yield page;
+      }
+    } finally {
+      await iterator.close();
+    }
+  }
+
+  /** The first `limit` rows of a range. */
+  async first(range: KeyRange, limit: number): Promise<[Buffer, Buffer][]> {
+    return await this.#level.iterator({ ...range, limit }).all();
+  }
+
+  async isEmpty(): Promise<boolean> {
+    return (await this.#level.keys({ limit: 1 }).all()).length === 0;
+  }
+}

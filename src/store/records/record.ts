@@ -1,0 +1,339 @@
+/**
+ * The store's records as bytes. `FORMAT` names the whole of keys and records: a change to either raises it.
+ *
+ * Integers are unsigned LEB128 or of fixed width, texts UTF-8. Records are our own, yet a disk can damage them: what
+ * does not decode throws AutotorrentError('STORE').
+ */
+import { AutotorrentError } from '../../errors.ts';
+import type { Extent } from '../../extent/extent.ts';
+import { fromMilliseconds, type Timestamp } from '../../native/timestamp.ts';
+import type { FileStatus } from '../../plan/plan.ts';
+
+export const FORMAT = 2;
+/** It has no overlay, times in milliseconds, and inodes that all belong to the mount's owner. It is read as it is. */
+export const FORMAT_WITHOUT_OVERLAY = 1;
+
+export type InodeType = 'file' | 'directory' | 'symlink' | 'fifo' | 'socket' | 'block' | 'character';
+const TYPES: readonly InodeType[] = ['file', 'directory', 'symlink', 'fifo', 'socket', 'block', 'character'];
+const STATUSES: readonly FileStatus[] = ['mapped', 'resized', 'partial', 'missing', 'pad'];
+
+/** What a file's bytes are (`docs/overlay.md`). */
+export type FileContent = 'mapped' | 'overlaid' | 'plain';
+const CONTENTS: readonly FileContent[] = ['mapped', 'overlaid', 'plain'];
+
+/** What stat shows, and what a file is made of. */
+export interface Inode {
+  readonly type: InodeType;
+  readonly mode: number;
+  /** Undefined: it was planned, belongs to the mount's owner, and the mount's umask holds for it. */
+  readonly owner: { readonly uid: number; readonly gid: number } | undefined;
+  /** 0: a whiteout (a torrent's file that was deleted), or an orphan. */
+  readonly nlink: number;
+  /** Bytes; of a plain file, its overlay file says. */
+  readonly size: number;
+  readonly atime: Timestamp;
+  readonly mtime: Timestamp;
+  readonly ctime: Timestamp;
+  /** The id of the entry it belongs to; 0 for the root, and for what clients make beside the entries. */
+  readonly entry: number;
+  /** Of devices. */
+  readonly rdev: number;
+  /** Of files. */
+  readonly content: FileContent;
+  /** How many bytes of the extents are still shown: a truncate lowers it for good. */
+  readonly baseEnd: number;
+  /** Of a file of the torrent: where it begins among all bytes of the torrent. */
+  readonly torrentOffset: number | undefined;
+  /** Of files and symlinks of the torrent: what they show while nobody has changed them. */
+  readonly plannedMtime: Timestamp | undefined;
+  /** Of directories: the one it is in; 0 where that is not known (a store of format 1). */
+  readonly parent: number;
+}
+
+/** A collection file as it was when it was planned. */
+export interface SourceRecord {
+  /** Absolute, bytes. */
+  readonly path: Buffer;
+  readonly dev: number;
+  readonly ino: number;
+  readonly size: number;
+  /** As Node's `Stats.mtimeMs`. */
+  readonly mtimeMs: number;
+  /** Ids of sources that hold the same bytes, verified so. */
+  readonly spares: readonly number[];
+}
+
+/** A file of an entry as the torrent lists it: its place is the client's file index. */
+export interface FileRecord {
+  readonly ino: number;
+  readonly status: FileStatus;
+  readonly mode: string;
+  readonly path: readonly string[];
+}
+
+export interface DirentRecord {
+  readonly ino: number;
+  readonly type: InodeType;
+}
+
+export class Writer {
+  #buffer = Buffer.allocUnsafe(64);
+  #at = 0;
+
+  #room(bytes: number): void {
+    if (this.#at + bytes <= this.#buffer.length) return;
+    const larger = Buffer.allocUnsafe(Math.max(this.#buffer.length * 2, this.#at + bytes));
+    this.#buffer.copy(larger, 0, 0, this.#at);
+    this.#buffer = larger;
+  }
+
+  integer(value: number): this {
+    this.#room(8);
+    let rest = value;
+    while (rest >= 0x80) {
+      this.#buffer[this.#at++] = (rest % 0x80) | 0x80;
+      rest = Math.floor(rest / 0x80);
+    }
+    this.#buffer[this.#at++] = rest;
+    return this;
+  }
+
+  double(value: number): this {
+    this.#room(8);
+    this.#at = this.#buffer.writeDoubleLE(value, this.#at);
+    return this;
+  }
+
+  bytes(value: Buffer): this {
+    this.integer(value.length);
+    this.#room(value.length);
+    this.#at += value.copy(this.#buffer, this.#at);
+    return this;
+  }
+
+  text(value: string): this {
+    return this.bytes(Buffer.from(value));
+  }
+
+  finish(): Buffer {
+    return Buffer.from(this.#buffer.subarray(0, this.#at));
+  }
+}
+
+export class Reader {
+  readonly #buffer: Buffer;
+  #at = 0;
+
+  constructor(buffer: Buffer) {
+    this.#buffer = buffer;
+  }
+
+  #need(bytes: number): number {
+    const from = this.#at;
+    if (bytes > this.#buffer.length - from) throw damaged('a record ends too early');
+    this.#at += bytes;
+    return from;
+  }
+
+  integer(): number {
+    let value = 0;
+    for (let scale = 1; ; scale *= 0x80) {
+      const byte = this.#buffer[this.#need(1)] ?? 0;
+      value += (byte & 0x7f) * scale;
+      if (!Number.isSafeInteger(value)) throw damaged('a number in a record is too large');
+      if (byte < 0x80) return value;
+      if (scale > 2 ** 49) throw damaged('a number in a record does not end');
+    }
+  }
+
+  double(): number {
+    return this.#buffer.readDoubleLE(this.#need(8));
+  }
+
+  bytes(): Buffer {
+    const length = this.integer();
+    const from = this.#need(length);
+    return Buffer.from(this.#buffer.subarray(from, from + length));
+  }
+
+  text(): string {
+    return this.bytes().toString();
+  }
+
+  get done(): boolean {
+    return this.#at === this.#buffer.length;
+  }
+}
+
+export function damaged(what: string, cause?: unknown): AutotorrentError {
+  return new AutotorrentError('STORE', `the store is damaged: ${what}`, {
+    cause,
+    hint: 'Restore state_path from a backup, or move it away and add the torrents again; no source file is affected.',
+  });
+}
+
+function oneOf<T>(list: readonly T[], index: number): T {
+  const found = list[index];
+  if (found === undefined) throw damaged(`there is no kind ${index}`);
+  return found;
+}
+
+/** First integer of an inode's record. Below it: the type of an inode of `FORMAT_WITHOUT_OVERLAY`. */
+const TAG = 16;
+
+export function encodeInode(inode: Inode): Buffer {
+  const out = new Writer()
+    .integer(TAG + TYPES.indexOf(inode.type))
+    .integer(inode.mode)
+    .integer(inode.nlink)
+    .integer(inode.size)
+    .integer(inode.entry)
+    .integer(inode.owner === undefined ? 0 : inode.owner.uid + 1)
+    .integer(inode.owner === undefined ? 0 : inode.owner.gid + 1);
+  for (const { seconds, nanoseconds } of [inode.atime, inode.mtime, inode.ctime]) {
+    out.double(seconds).integer(nanoseconds);
+  }
+  if (inode.type === 'file') {
+    out
+      .integer(CONTENTS.indexOf(inode.content))
+      .integer(inode.baseEnd)
+      .integer(inode.torrentOffset === undefined ? 0 : inode.torrentOffset + 1);
+    writeTime(out, inode.plannedMtime);
+    return out.finish();
+  }
+  out.integer(inode.type === 'directory' ? inode.parent : inode.rdev);
+  return writeTime(out, inode.plannedMtime).finish();
+}
+
+function writeTime(out: Writer, time: Timestamp | undefined): Writer {
+  return time === undefined ? out : out.double(time.seconds).integer(time.nanoseconds);
+}
+
+export function decodeInode(bytes: Buffer): Inode {
+  const from = new Reader(bytes);
+  const tag = from.integer();
+  if (tag < TAG) return decodePlanned(oneOf(TYPES, tag), from);
+  const type = oneOf(TYPES, tag - TAG);
+  const common = { mode: from.integer(), nlink: from.integer(), size: from.integer(), entry: from.integer() };
+  const [uid, gid] = [from.integer(), from.integer()];
+  const time = (): Timestamp => ({ seconds: from.double(), nanoseconds: from.integer() });
+  const inode: Inode = {
+    type,
+    ...common,
+    owner: uid === 0 ? undefined : { uid: uid - 1, gid: gid - 1 },
+    atime: time(),
+    mtime: time(),
+    ctime: time(),
+    ...NO_FILE,
+  };
+  if (type === 'directory') return { ...inode, parent: from.integer() };
+  if (type !== 'file') return { ...inode, rdev: from.integer(), plannedMtime: from.done ? undefined : time() };
+  const [content, baseEnd, offset] = [oneOf(CONTENTS, from.integer()), from.integer(), from.integer()];
+  const plannedMtime = from.done ? undefined : time();
+  return { ...inode, content, baseEnd, torrentOffset: offset === 0 ? undefined : offset - 1, plannedMtime };
+}
+
+const NO_FILE = {
+  content: 'mapped',
+  baseEnd: 0,
+  torrentOffset: undefined,
+  plannedMtime: undefined,
+  parent: 0,
+  rdev: 0,
+} as const;
+
+/** Of `FORMAT_WITHOUT_OVERLAY`. */
+function decodePlanned(type: InodeType, from: Reader): Inode {
+  const common = { mode: from.integer(), nlink: from.integer(), size: from.integer(), entry: from.integer() };
+  const [atime, mtime, ctime] = [from.double(), from.double(), from.double()].map(fromMilliseconds);
+  if (atime === undefined || mtime === undefined || ctime === undefined) throw damaged('an inode has no times');
+  const plannedMtime = type === 'directory' ? undefined : mtime;
+  return { type, ...common, atime, mtime, ctime, owner: undefined, ...NO_FILE, baseEnd: common.size, plannedMtime };
+}
+
+/** What a planned or new inode has, before what differs. */
+export function newInode(type: InodeType, now: Timestamp, more: Partial<Inode>): Inode {
+  const times = { atime: now, mtime: now, ctime: now };
+  return { type, mode: 0o644, nlink: 1, size: 0, entry: 0, owner: undefined, ...NO_FILE, ...times, ...more };
+}
+
+export function encodeDirent(dirent: DirentRecord): Buffer {
+  return new Writer().integer(TYPES.indexOf(dirent.type)).integer(dirent.ino).finish();
+}
+
+export function decodeDirent(bytes: Buffer): DirentRecord {
+  const from = new Reader(bytes);
+  return { type: oneOf(TYPES, from.integer()), ino: from.integer() };
+}
+
+/** Components below an entry's folder. */
+export function encodePath(path: readonly string[]): Buffer {
+  const out = new Writer();
+  for (const component of path) out.text(component);
+  return out.finish();
+}
+
+export function decodePath(bytes: Buffer): string[] {
+  const from = new Reader(bytes);
+  const path: string[] = [];
+  while (!from.done) path.push(from.text());
+  return path;
+}
+
+/** `ZEROS` and `GAP` are -1 and -2. */
+const SOURCE_SHIFT = 2;
+
+/** An extent's offset is where the one before it ends, and is not written. */
+export function encodeExtents(extents: Iterable<Extent>): Buffer {
+  const out = new Writer();
+  for (const extent of extents) {
+    out.integer(extent.length).integer(extent.source + SOURCE_SHIFT);
+    if (extent.source >= 0) out.integer(extent.sourceOffset);
+  }
+  return out.finish();
+}
+
+export function* decodeExtents(bytes: Buffer): Generator<Extent, void, undefined> {
+  const from = new Reader(bytes);
+  for (let offset = 0; !from.done; ) {
+    const length = from.integer();
+    const source = from.integer() - SOURCE_SHIFT;
+    yield { offset, length, source, sourceOffset: source < 0 ? 0 : from.integer() };
+    offset += length;
+  }
+}
+
+export function encodeSource(source: SourceRecord): Buffer {
+  const out = new Writer().bytes(source.path).double(source.dev).double(source.ino);
+  out.integer(source.size).double(source.mtimeMs);
+  for (const spare of source.spares) out.integer(spare);
+  return out.finish();
+}
+
+export function decodeSource(bytes: Buffer): SourceRecord {
+  const from = new Reader(bytes);
+  const path = from.bytes();
+  const dev = from.double();
+  const ino = from.double();
+  const size = from.integer();
+  const mtimeMs = from.double();
+  const spares: number[] = [];
+  while (!from.done) spares.push(from.integer());
+  return { path, dev, ino, size, mtimeMs, spares };
+}
+
+export function encodeFile(file: FileRecord): Buffer {
+  const out = new Writer().integer(file.ino).integer(STATUSES.indexOf(file.status)).text(file.mode);
+  for (const component of file.path) out.text(component);
+  return out.finish();
+}
+
+export function decodeFile(bytes: Buffer): FileRecord {
+  const from = new Reader(bytes);
+  const ino = from.integer();
+  const status = oneOf(STATUSES, from.integer());
+  const mode = from.text();
+  const path: string[] = [];
+  while (!from.done) path.push(from.text());
+  return { ino, status, mode, path };
+}

@@ -1,0 +1,107 @@
+/**
+ * The pool: files that clients have completed, beside the index, for all stores that share it (`docs/overlay.md`).
+ *
+ * A file of the pool never changes: it is a source like any other. Each store that uses one has a hard link of its own, in
+ * `pooled` in its state folder, named by the file's inode number: so the link count counts the users, and what a store
+ * shows outlives the pool's folder. Where the two are on different file systems nothing can be linked: what is complete
+ * stays in the overlay, and what others use lies in the pool alone.
+ */
+import { chmod, link, lstat, mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { errnoOf } from '../../errors.ts';
+import type { PlanSource } from '../../plan/plan.ts';
+
+/** `pooled`: its place in the pool; `source`: the store's own link. `kept`: it stays where it is, and why. */
+export type Pooling = { readonly pooled: string; readonly source: string } | { readonly kept: string };
+
+const READ_ONLY = 0o444;
+
+export class PoolFiles {
+  readonly folder: string;
+  readonly #own: string;
+
+  constructor(folder: string, statePath: string) {
+    this.folder = folder;
+    this.#own = join(statePath, 'pooled');
+  }
+
+  /**
+   * Puts a file into the pool, as `place` below its folder, until `giveBack`. It must not be written to any more once it
+   * is sealed. Throws what the disk says.
+   */
+  async take(path: string, place: readonly string[]): Promise<Pooling> {
+    const pooled = join(this.folder, ...place);
+    const { ino } = await lstat(path);
+    const source = join(this.#own, `${ino}`);
+    await mkdir(this.#own, { recursive: true, mode: 0o700 });
+    await mkdir(join(pooled, '..'), { recursive: true });
+    await linkAgain(path, source);
+    try {
+      // Another store may have completed the same file: the newer one takes its name; links of the other keep its bytes.
+      await linkAgain(path, `${pooled}.new`);
+      await rename(`${pooled}.new`, pooled);
+    } catch (error) {
+      await rm(source, { force: true });
+      if (errnoOf(error) !== 'EXDEV' && errnoOf(error) !== 'EPERM' && errnoOf(error) !== 'EMLINK') throw error;
+      return { kept: `${this.folder} is on another file system than the overlay, or takes no hard links` };
+    }
+    return { pooled, source };
+  }
+
+  /** The file has become a source. */
+  async seal(pooled: string): Promise<void> {
+    await chmod(pooled, READ_ONLY);
+  }
+
+  /** It has not: it will be written to again. */
+  async giveBack({ pooled, source }: { readonly pooled: string; readonly source: string }): Promise<void> {
+    await rm(pooled, { force: true });
+    await rm(source, { force: true });
+  }
+
+  /** A source of a plan that lies in the pool, under the store's own link; any other as it is. */
+  async share(source: PlanSource): Promise<PlanSource> {
+    const folder = Buffer.from(`${this.folder}/`);
+    if (!source.path.subarray(0, folder.length).equals(folder)) return source;
+    const own = join(this.#own, `${source.ino}`);
+    try {
+      await mkdir(this.#own, { recursive: true, mode: 0o700 });
+      await linkAgain(source.path, own);
+    } catch {
+      return source;
+    }
+    return { ...source, path: Buffer.from(own) };
+  }
+
+  isOwn(path: Buffer): boolean {
+    const folder = Buffer.from(`${this.#own}/`);
+    return path.subarray(0, folder.length).equals(folder);
+  }
+
+  /** The store uses it no more. */
+  async release(path: Buffer): Promise<void> {
+    await rm(path, { force: true });
+  }
+
+  /** The store's own links. */
+  async list(): Promise<string[]> {
+    const names = await readdir(this.#own).catch((error: unknown) => {
+      if (errnoOf(error) === 'ENOENT') return [];
+      throw error;
+    });
+    return names.map((name) => join(this.#own, name));
+  }
+}
+
+/** link(2), in the place of whatever has the name. */
+async function linkAgain(from: string | Buffer, to: string): Promise<void> {
+  try {
+    await link(from, to);
+  } catch (error) {
+    if (errnoOf(error) !== 'EEXIST') throw error;
+    const [a, b] = [await lstat(from), await lstat(to)];
+    if (a.ino === b.ino && a.dev === b.dev) return;
+    await rm(to);
+    await link(from, to);
+  }
+}

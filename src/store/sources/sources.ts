@@ -1,0 +1,121 @@
+/**
+ * Sources: one record for each collection file that extents name, shared by all entries that use it.
+ *
+ * Equal identity (path, device, inode, size, mtime) means one record. Each (source, entry) pair is a record of its own,
+ * so that counting cannot go wrong in a crash: a source without pairs is deleted with the last of them.
+ */
+import { createHash } from 'node:crypto';
+import type { PlanSource } from '../../plan/plan.ts';
+import { type Database, del, NOTHING, put, type Write } from '../records/database.ts';
+import { identityKey, lastNumber, SOURCES, sourceKey, useKey, userKey, usersOf } from '../records/key.ts';
+import { Lru } from '../records/lru.ts';
+import { decodeSource, encodeSource, Reader, type SourceRecord, Writer } from '../records/record.ts';
+import type { PoolFiles } from './pool-files.ts';
+
+const CACHED_SOURCES = 4096;
+
+export class Sources {
+  readonly #db: Database;
+  readonly #pool: PoolFiles | undefined;
+  readonly #cache = new Lru<number, SourceRecord>(CACHED_SOURCES);
+
+  constructor(db: Database, pool?: PoolFiles) {
+    this.#db = db;
+    this.#pool = pool;
+  }
+
+  get(id: number): SourceRecord | undefined {
+    const cached = this.#cache.get(id);
+    if (cached !== undefined) return cached;
+    const bytes = this.#db.get(sourceKey(id));
+    if (bytes === undefined) return undefined;
+    const source = decodeSource(bytes);
+    this.#cache.set(id, source);
+    return source;
+  }
+
+  /** Ids for a slice of a plan's sources, used by `entry` from now on. Spares come later: they may name later ones. */
+  async add(plan: readonly PlanSource[], entry: number): Promise<number[]> {
+    const slice = [...plan];
+    for (const [i, source] of plan.entries()) slice[i] = (await this.#pool?.share(source)) ?? source;
+    return await this.#db.exclusive(async () => {
+      const writes: Write[] = [];
+      const fresh = new Map<string, number>();
+      const ids = slice.map((source) => {
+        const identity = identityOf(source);
+        const key = identityKey(identity);
+        const known = this.#db.get(key);
+        let id = known === undefined ? fresh.get(identity.toString('hex')) : new Reader(known).integer();
+        if (id === undefined) {
+          id = this.#db.take('source');
+          fresh.set(identity.toString('hex'), id);
+          writes.push(put(key, new Writer().integer(id).finish()));
+          writes.push(put(sourceKey(id), encodeSource({ ...source, spares: [] })));
+        }
+        writes.push(put(userKey(id, entry), NOTHING), put(useKey(entry, id), NOTHING));
+        return id;
+      });
+      await this.#db.commit(writes);
+      return ids;
+    });
+  }
+
+  /** Adds `spares` to those that a source has. */
+  async addSpares(slice: ReadonlyMap<number, readonly number[]>): Promise<void> {
+    await this.#db.exclusive(async () => {
+      const writes: Write[] = [];
+      for (const [id, more] of slice) {
+        const source = this.get(id);
+        if (source === undefined) continue;
+        const spares = [...new Set([...source.spares, ...more])].filter((spare) => spare !== id);
+        writes.push(put(sourceKey(id), encodeSource({ ...source, spares })));
+      }
+      await this.#db.commit(writes);
+      for (const id of slice.keys()) this.#cache.delete(id);
+    });
+  }
+
+  /** Ends the use of `ids` by `entry`. */
+  async release(ids: readonly number[], entry: number): Promise<void> {
+    await this.#db.exclusive(async () => {
+      const writes: Write[] = [];
+      const gone: SourceRecord[] = [];
+      const ended: number[] = [];
+      for (const id of ids) {
+        writes.push(del(userKey(id, entry)), del(useKey(entry, id)));
+        const users = (await this.#db.first(usersOf(id), 2)).map(([key]) => lastNumber(key));
+        if (users.some((user) => user !== entry)) continue;
+        const source = this.get(id);
+        if (source === undefined) continue;
+        writes.push(del(sourceKey(id)), del(identityKey(identityOf(source))));
+        gone.push(source);
+        ended.push(id);
+      }
+      await this.#db.commit(writes, { needed: true });
+      for (const id of ended) this.#cache.delete(id);
+      for (const { path } of gone) if (this.#pool?.isOwn(path) === true) await this.#pool.release(path);
+    });
+  }
+
+  /** Deletes the store's links to the pool that no source has: of a server that was killed. */
+  async releaseUnused(): Promise<void> {
+    const links = new Set((await this.#pool?.list()) ?? []);
+    if (links.size === 0) return;
+    for await (const page of this.#db.pages(SOURCES)) {
+      for (const [, value] of page) links.delete(decodeSource(value).path.toString());
+    }
+    for (const path of links) await this.#pool?.release(Buffer.from(path));
+  }
+
+  /** Ids of the entries that use a source. */
+  async users(id: number): Promise<number[]> {
+    const users: number[] = [];
+    for await (const page of this.#db.pages(usersOf(id))) users.push(...page.map(([key]) => lastNumber(key)));
+    return users;
+  }
+}
+
+function identityOf(source: Omit<PlanSource, 'spares'>): Buffer {
+  const { path, dev, ino, size, mtimeMs } = source;
+  return createHash('sha1').update(`${dev} ${ino} ${size} ${mtimeMs} `).update(path).digest();
+}

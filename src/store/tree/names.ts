@@ -1,0 +1,46 @@
+/** Names in the mount: the entry's own, and those that clients ask for. */
+import { AutotorrentError } from '../../errors.ts';
+
+/** NAME_MAX of every Linux file system that matters, in bytes of UTF-8. */
+const NAME_MAX = 255;
+
+/** `name` cut to `limit` bytes of UTF-8, on a character's boundary. */
+export function cutToBytes(name: string, limit: number): string {
+  if (Buffer.byteLength(name) <= limit) return name;
+  let bytes = 0;
+  let end = 0;
+  for (const character of name) {
+    bytes += Buffer.byteLength(character);
+    if (bytes > limit) break;
+    end += character.length;
+  }
+  return name.slice(0, end);
+}
+
+/**
+ * The names an entry may have, best first: the wanted one, the same with the first 8 digits of the info hash, and the
+ * info hash, which no other torrent has.
+ */
+export function entryNames(wanted: string, infoHash: string): string[] {
+  const safe = Buffer.from(wanted).toString().replaceAll(/[/\0]/g, '_');
+  const base = safe === '' || safe === '.' || safe === '..' ? infoHash : safe;
+  const suffix = ` [${infoHash.slice(0, 8)}]`;
+  return [cutToBytes(base, NAME_MAX), `${cutToBytes(base, NAME_MAX - suffix.length)}${suffix}`, infoHash];
+}
+
+/** What keeps `component` from being a name in a folder; undefined for a good one. */
+export function faultOfComponent(component: string): string | undefined {
+  if (component === '') return 'a name is empty';
+  if (component === '.' || component === '..') return `a name is ${component}`;
+  if (component.includes('/') || component.includes('\0')) return 'a name holds / or NUL';
+  if (/\p{Surrogate}/u.test(component)) return 'a name is no Unicode text';
+  if (Buffer.byteLength(component) > NAME_MAX) return `a name is longer than ${NAME_MAX} bytes`;
+  return undefined;
+}
+
+/** Throws AutotorrentError(`code`) for a path that could leave its folder or that no file system takes. */
+export function checkPath(path: readonly string[], code: 'CLIENT' | 'TORRENT'): void {
+  const fault = path.length === 0 ? 'a path is empty' : path.map(faultOfComponent).find((f) => f !== undefined);
+  if (fault !== undefined)
+    throw new AutotorrentError(code, `${JSON.stringify(path.join('/'))} cannot be shown: ${fault}`);
+}

@@ -1,0 +1,89 @@
+/** Inodes and dirents: reads, with a bounded cache, and the writes that change them. */
+import { ExtentMap } from '../../extent/extent-map.ts';
+import { type Database, del, put, type Write } from '../records/database.ts';
+import { direntKey, direntsOf, extentsKey, inodeKey, linkKey, nameOfDirentKey } from '../records/key.ts';
+import { Lru } from '../records/lru.ts';
+import {
+  type DirentRecord,
+  damaged,
+  decodeDirent,
+  decodeExtents,
+  decodeInode,
+  encodeDirent,
+  encodeInode,
+  type Inode,
+} from '../records/record.ts';
+
+export const ROOT = 1;
+
+export interface NamedDirent extends DirentRecord {
+  readonly name: string;
+}
+
+/** About 4 MB. */
+const CACHED_INODES = 16_384;
+
+export class Tree {
+  readonly #db: Database;
+  readonly #inodes = new Lru<number, Inode>(CACHED_INODES);
+
+  constructor(db: Database) {
+    this.#db = db;
+  }
+
+  lookup(parent: number, name: string): DirentRecord | undefined {
+    const bytes = this.#db.get(direntKey(parent, name));
+    return bytes === undefined ? undefined : decodeDirent(bytes);
+  }
+
+  inode(ino: number): Inode | undefined {
+    const cached = this.#inodes.get(ino);
+    if (cached !== undefined) return cached;
+    const bytes = this.#db.get(inodeKey(ino));
+    if (bytes === undefined) return undefined;
+    const inode = decodeInode(bytes);
+    this.#inodes.set(ino, inode);
+    return inode;
+  }
+
+  extents(ino: number): ExtentMap {
+    const bytes = this.#db.get(extentsKey(ino));
+    if (bytes === undefined) throw damaged(`inode ${ino} has no extents`);
+    try {
+      const extents = [...decodeExtents(bytes)];
+      const last = extents.at(-1);
+      return ExtentMap.from(extents, last === undefined ? 0 : last.offset + last.length);
+    } catch (error) {
+      throw damaged(`the extents of inode ${ino} do not fit together`, error);
+    }
+  }
+
+  target(ino: number): string | undefined {
+    return this.#db.get(linkKey(ino))?.toString();
+  }
+
+  async *readdir(ino: number): AsyncGenerator<NamedDirent[], void, undefined> {
+    for await (const page of this.#db.pages(direntsOf(ino))) {
+      yield page.map(([key, value]) => Object.assign(decodeDirent(value), { name: nameOfDirentKey(key) }));
+    }
+  }
+
+  /** After a commit that changed them. */
+  forget(inodes: Iterable<number>): void {
+    for (const ino of inodes) this.#inodes.delete(ino);
+  }
+
+  linking(parent: number, name: string, dirent: DirentRecord): Write {
+    return put(direntKey(parent, name), encodeDirent(dirent));
+  }
+
+  writing(ino: number, inode: Inode): Write {
+    return put(inodeKey(ino), encodeInode(inode));
+  }
+
+  deleting(ino: number, inode: Inode): Write[] {
+    const attributes = del(inodeKey(ino));
+    if (inode.type === 'file') return inode.content === 'plain' ? [attributes] : [attributes, del(extentsKey(ino))];
+    return inode.type === 'symlink' ? [attributes, del(linkKey(ino))] : [attributes];
+  }
+}

@@ -1,0 +1,441 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import fs from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { errnoOf } from '../../../src/errors.ts';
+import { GAP } from '../../../src/extent/extent.ts';
+import { garbageKey, inodeKey, overlayKey, VERSION_KEY } from '../../../src/store/records/key.ts';
+import { Writer } from '../../../src/store/records/record.ts';
+import { fileOf, planOf } from '../../conformance/plans.ts';
+import { BASE, patched, Volume } from '../../vfs/volume.ts';
+import { letters, openLevel, temporaryFolder, withStore } from '../fixture.ts';
+
+const child = fileURLToPath(new URL('../../vfs/killed.js', import.meta.url));
+
+/** Runs one of the child's scenarios, which ends with SIGKILL. */
+function killed(folder: string, scenario: string): void {
+  const { signal, stderr } = spawnSync(process.execPath, [child, folder, scenario], { encoding: 'utf8' });
+  assert.equal(signal, 'SIGKILL', stderr);
+}
+
+/** A power loss leaves the journal of another boot, whatever else has reached the disk. */
+function pretendPowerLoss(folder: string): void {
+  for (const name of fs.readdirSync(join(folder, 'overlay'))) {
+    if (!name.startsWith('journal-')) continue;
+    const path = join(folder, 'overlay', name);
+    const bytes = fs.readFileSync(path);
+    randomBytes(16).copy(bytes, 8);
+    fs.writeFileSync(path, bytes);
+  }
+}
+
+const second = (seconds: number) => ({ seconds, nanoseconds: 0 });
+
+describe('the overlay', () => {
+  let folder: { path: string; remove: () => Promise<void> };
+  let volume: Volume | undefined;
+  beforeEach(async () => {
+    folder = await temporaryFolder();
+  });
+  afterEach(async () => {
+    await volume?.close();
+    volume = undefined;
+    await folder.remove();
+  });
+
+  const opened = async (): Promise<Volume> => {
+    volume = await Volume.open(folder.path);
+    await volume.store.recovered;
+    return volume;
+  };
+  const closed = async (): Promise<void> => {
+    await volume?.close();
+    volume = undefined;
+  };
+  const overlayFiles = (): string[] =>
+    fs
+      .readdirSync(join(folder.path, 'overlay'), { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.includes('/'));
+  const journals = (): string[] =>
+    fs.readdirSync(join(folder.path, 'overlay')).filter((name) => name.startsWith('journal-'));
+  /** What is recorded, without anything that is in memory. */
+  const recordedMtime = async (path: string): Promise<number> => {
+    const { files } = await opened();
+    const { mtime } = files.getattr(volume!.ino(path));
+    await closed();
+    return mtime.seconds;
+  };
+
+  it('records what was written at each checkpoint, forgets the journal, and cuts what is behind the end', async () => {
+    const { store, files } = await opened();
+    const ino = volume!.ino('T/gap');
+    await volume!.write('T/gap', Buffer.alloc(20_000, 'x'), 0);
+    await volume!.truncate('T/gap', 5000);
+    assert.equal(volume!.overlay(ino)?.length, 20_000);
+    assert.equal(journals().length, 1);
+    assert.equal(store.inode(ino)?.size, 20_000, 'not before the checkpoint');
+    await store.overlay.checkpointAll();
+    assert.equal(store.inode(ino)?.size, 5000);
+    assert.equal(store.inode(ino)?.baseEnd, 5000);
+    assert.equal(volume!.overlay(ino)?.length, 5000);
+    assert.deepEqual(journals(), []);
+    assert.equal(files.getattr(ino).size, 5000);
+    assert.match(await letters(volume!.level), /O+.*W/);
+  });
+
+  it('has what was acknowledged after kill -9, over a file of the torrent, in a gap, and in a new file', async () => {
+    killed(folder.path, 'write');
+    assert.equal(journals().length, 1);
+    const { store } = await opened();
+    const whole = patched(patched(BASE['T/whole']!, 'across blocks', 4090), 'behind the end', 50_000);
+    assert.ok((await volume!.read('T/whole')).equals(whole));
+    assert.ok((await volume!.read('T/gap')).equals(patched(BASE['T/gap']!.subarray(0, 9000), 'gap', 100)));
+    assert.equal((await volume!.read('T/new')).toString(), 'new');
+    assert.deepEqual(store.overlay.problems, []);
+    // Once more, from what the first start has made of it.
+    await volume!.restart();
+    assert.ok((await volume!.read('T/whole')).equals(whole));
+    assert.deepEqual(journals(), []);
+  });
+
+  it('has it after a second kill -9, too, before anything of the first was recorded', async () => {
+    killed(folder.path, 'write');
+    killed(folder.path, 'write more');
+    await opened();
+    const whole = patched(patched(BASE['T/whole']!, 'across blocks', 4090), 'behind the end', 50_000);
+    assert.ok((await volume!.read('T/whole')).equals(patched(whole, 'more', 50_000)));
+    assert.ok((await volume!.read('T/gap')).equals(Buffer.alloc(9100)));
+  });
+
+  it('has what was fsynced after a power loss, and nothing half of what was not', async () => {
+    killed(folder.path, 'fsync');
+    pretendPowerLoss(folder.path);
+    await opened();
+    assert.ok((await volume!.read('T/whole')).equals(patched(BASE['T/whole']!, 'synced', 10)));
+    assert.ok((await volume!.read('T/gap')).equals(BASE['T/gap']!), 'its blocks are there, and nobody says so');
+    assert.ok((await volume!.read('T/mixed')).equals(BASE['T/mixed']!));
+    // Their overlay files are reused, and what they held does not shine through.
+    await volume!.write('T/gap', 'y', 4096);
+    assert.ok((await volume!.read('T/gap')).equals(patched(BASE['T/gap']!, 'y', 4096)));
+    await volume!.truncate('T/gap', 3);
+    await volume!.truncate('T/gap', 20_000);
+    assert.ok((await volume!.read('T/gap')).equals(BASE['T/gap']!));
+  });
+
+  it('keeps the times that were set after a write, through kill -9 and through a checkpoint', async () => {
+    killed(folder.path, 'times');
+    assert.equal(await recordedMtime('T/whole'), 1000);
+    assert.ok((await recordedMtime('T/gap')) > 1_600_000_001, 'the write was the last');
+    assert.ok((await recordedMtime('T/mixed')) > 1_600_000_001, 'chmod leaves the mtime of the write');
+  });
+
+  it('keeps the times that are set while a checkpoint is under way', async () => {
+    const { store, files } = await opened();
+    const ino = volume!.ino('T/whole');
+    const handle = await volume!.open('T/whole');
+    await files.write(handle, Buffer.from('changed'), 0);
+    const content = store.overlay.inUse(ino)!;
+    await Promise.all([
+      store.overlay.checkpoint(content),
+      files.setattr(ino, { atime: second(1000), mtime: second(2000) }),
+    ]);
+    await files.release(handle);
+    assert.equal(files.getattr(ino).mtime.seconds, 2000);
+    assert.equal(store.inode(ino)?.mtime.seconds, 2000);
+  });
+
+  it('gives a mapped file that is being opened the state it has when it is open', async () => {
+    const { store, files } = await opened();
+    await volume!.write('T/whole', 'changed', 0);
+    await store.overlay.checkpointAll();
+    const ino = volume!.ino('T/whole');
+    const [handle] = await Promise.all([files.open(ino, 0), files.setattr(ino, { mtime: second(2000) })]);
+    assert.equal(files.getattr(ino).mtime.seconds, 2000);
+    await files.release(handle);
+    // Its blocks have to be read first: it is open before it is deleted, and stays, or it is not there.
+    const opening = async (): Promise<void> => {
+      try {
+        const again = await files.open(ino, 0);
+        assert.ok((await volume!.readHandle(again, 40_000)).equals(patched(BASE['T/whole']!, 'changed', 0)));
+        await files.release(again);
+      } catch (error) {
+        assert.equal(errnoOf(error), 'ENOENT');
+      }
+    };
+    await Promise.all([opening(), volume!.unlink('T/whole')]);
+    assert.equal(store.overlay.inUse(ino), undefined);
+    assert.equal((await files.status()).openFiles, 0);
+  });
+
+  it('deletes what was unlinked while it was open, after kill -9', async () => {
+    killed(folder.path, 'orphans');
+    const before = overlayFiles();
+    assert.equal(before.length, 2);
+    const { store } = await opened();
+    await store.overlay.close();
+    assert.deepEqual(overlayFiles(), []);
+    assert.doesNotMatch(await letters(volume!.level), /[ZOW]/);
+    assert.throws(() => volume!.ino('T/whole'), { code: 'ENOENT' });
+  });
+
+  it('leaves what loses its last name while it starts to whoever has it open', async () => {
+    killed(folder.path, 'orphans');
+    volume = await Volume.open(folder.path);
+    // Programs may be faster than the recovery.
+    const { files, ino, handle } = {
+      files: volume.files,
+      ino: volume.ino('T/gap'),
+      handle: await volume.open('T/gap'),
+    };
+    await files.write(handle, Buffer.from('kept'), 0);
+    await volume.unlink('T/gap');
+    await volume.store.recovered;
+    assert.equal(files.getattr(ino).size, 20_000);
+    assert.ok((await volume.readHandle(handle, 20_000)).equals(patched(BASE['T/gap']!, 'kept', 0)));
+    assert.notEqual(volume.overlay(ino), undefined);
+    await files.release(handle);
+  });
+
+  it('deletes an overlay file only when its inode has gone from the disk', async () => {
+    const { store } = await opened();
+    const ino = await volume!.create('T/new', 'new');
+    await store.sync();
+    let synced = false;
+    const sync = volume!.level.batch.bind(volume!.level);
+    Object.assign(volume!.level, {
+      batch: () => {
+        const batch = sync();
+        const write = batch.write.bind(batch);
+        return Object.assign(batch, {
+          write: async (options: { sync: boolean }) => {
+            await write(options);
+            synced ||= options.sync;
+          },
+        });
+      },
+    });
+    await volume!.unlink('T/new');
+    assert.ok(synced || fs.existsSync(store.overlay.files.path(ino)));
+    while (fs.existsSync(store.overlay.files.path(ino))) await new Promise(setImmediate);
+    assert.ok(synced);
+  });
+
+  it('makes good what a server did between the deletion of an inode and that of its overlay file', async () => {
+    const { store } = await opened();
+    await volume!.write('T/gap', 'x', 0);
+    const ino = volume!.ino('T/gap');
+    const path = store.overlay.files.path(ino);
+    await closed();
+    const kept = fs.readFileSync(path);
+    await opened();
+    await volume!.unlink('T/gap');
+    await closed();
+    assert.equal(fs.existsSync(path), false);
+    fs.writeFileSync(path, kept);
+    await withStore(folder.path, async (_, level) => await level.put(garbageKey(ino), Buffer.alloc(0)));
+    await opened();
+    await closed();
+    assert.equal(fs.existsSync(path), false);
+    assert.equal(await withStore(folder.path, async (_, level) => level.getSync(garbageKey(ino))), undefined);
+  });
+
+  it('does not delete what an old note of garbage names once it is written to again', async () => {
+    const { store } = await opened();
+    const ino = volume!.ino('T/gap');
+    await volume!.level.put(garbageKey(ino), Buffer.alloc(0));
+    const handle = await volume!.open('T/gap');
+    store.overlay.collect(ino);
+    await volume!.files.write(handle, Buffer.from('kept'), 0);
+    store.overlay.collect(ino);
+    await volume!.files.fsync(handle);
+    await volume!.files.release(handle);
+    await volume!.restart();
+    assert.ok((await volume!.read('T/gap')).equals(patched(BASE['T/gap']!, 'kept', 0)));
+  });
+
+  it('sets aside what nothing refers to, and tells what is missing', async () => {
+    const { store } = await opened();
+    await volume!.write('T/gap', 'x', 0);
+    await volume!.create('T/new', 'plain');
+    const [gap, plain] = [volume!.ino('T/gap'), volume!.ino('T/new')];
+    await closed();
+    const { files } = store.overlay;
+    fs.unlinkSync(files.path(gap));
+    fs.unlinkSync(files.path(plain));
+    fs.mkdirSync(join(files.folder, 'ff'), { recursive: true });
+    fs.writeFileSync(join(files.folder, 'ff', '255'), 'whose is it');
+    fs.writeFileSync(join(files.folder, 'ff', 'notes'), 'mine');
+    fs.writeFileSync(join(files.folder, 'ff', '511'), '');
+    await opened();
+    const problems = volume!.store.overlay.problems.map(({ what, path }) => `${what.slice(0, 40)} ${path}`).toSorted();
+    assert.equal(problems.length, 4);
+    assert.equal(problems.filter((line) => line.includes('is missing')).length, 2);
+    const aside = fs.readdirSync(join(folder.path, 'set-aside')).toSorted();
+    assert.deepEqual(
+      aside.map((name) => name.replace(/-\d+$/, '')),
+      ['255', 'unknown'],
+    );
+    assert.equal(fs.existsSync(join(files.folder, 'ff', '511')), false);
+    // What is missing cannot be read, and is in the way of nothing else.
+    const held = { openFiles: 0, openSources: 0 };
+    await assert.rejects(volume!.read('T/gap'), { code: 'EIO' });
+    await assert.rejects(async () => await volume!.open('T/new'), { code: 'EIO' });
+    assert.throws(() => volume!.files.getattr(plain), { code: 'EIO' });
+    const { openFiles, openSources } = await volume!.files.status();
+    assert.deepEqual({ openFiles, openSources }, held);
+    await volume!.write('T/whole', 'good', 0);
+    await volume!.restart();
+    assert.ok((await volume!.read('T/whole')).equals(patched(BASE['T/whole']!, 'good', 0)));
+    await volume!.unlink('T/new');
+    await volume!.unlink('T/gap');
+  });
+
+  it('does not take a file that is being made for one that nothing refers to', async () => {
+    const { store } = await opened();
+    const checking = store.overlay.check(() => false);
+    const made = Promise.all(Array.from({ length: 40 }, async (_, i) => await volume!.create(`T/new ${i}`, `${i}`)));
+    for (let i = 0; i < 5; i++) await store.overlay.check(() => false);
+    await Promise.all([checking, made]);
+    for (let i = 0; i < 40; i++) assert.equal((await volume!.read(`T/new ${i}`)).toString(), `${i}`);
+    assert.deepEqual(store.overlay.problems, []);
+  });
+
+  it('records all others when one cannot be, and when it can be, that one', async () => {
+    const { store, files } = await opened();
+    const handles = [await volume!.open('T/gap'), await volume!.open('T/whole')];
+    for (const handle of handles) await files.write(handle, Buffer.from('x'), 0);
+    for (const handle of handles) await files.release(handle);
+    const path = store.overlay.files.path(volume!.ino('T/gap'));
+    fs.renameSync(path, `${path}-away`);
+    await assert.rejects(store.overlay.checkpointAll(), { code: 'ENOENT' });
+    assert.equal(store.overlay.inUse(volume!.ino('T/whole')), undefined, 'it is recorded');
+    assert.equal(journals().length, 1);
+    fs.renameSync(`${path}-away`, path);
+    await store.overlay.checkpointAll();
+    assert.deepEqual(journals(), []);
+    await volume!.restart();
+    assert.ok((await volume!.read('T/gap')).equals(patched(BASE['T/gap']!, 'x', 0)));
+  });
+
+  it('keeps no descriptor of what is closed and waits for its checkpoint', async () => {
+    await opened();
+    const count = (): number => fs.readdirSync('/proc/self/fd').length;
+    const before = count();
+    for (const path of ['T/gap', 'T/whole', 'T/mixed']) await volume!.write(path, 'x', 0);
+    // The journal.
+    for (let i = 0; i < 100 && count() > before + 1; i++) await new Promise((resolve) => setTimeout(resolve, 10));
+    assert.ok(count() <= before + 1);
+    await volume!.store.overlay.checkpointAll();
+    await volume!.restart();
+    for (const path of ['T/gap', 'T/whole', 'T/mixed'])
+      assert.equal((await volume!.read(path)).toString('latin1', 0, 1), 'x');
+  });
+
+  it('leaves no descriptor and no file where a file could not be made to take writes', async () => {
+    const { files } = await opened();
+    const handle = await volume!.open('T/gap');
+    const count = (): number => fs.readdirSync('/proc/self/fd').length;
+    const before = count();
+    const batch = volume!.level.batch.bind(volume!.level);
+    Object.assign(volume!.level, {
+      batch: () =>
+        Object.assign(batch(), {
+          write: async () => await Promise.reject(new Error('IO error: No space left on device')),
+        }),
+    });
+    for (let i = 0; i < 3; i++) {
+      await assert.rejects(async () => await files.write(handle, Buffer.from('x'), 0), { code: 'ENOSPC' });
+    }
+    assert.ok(count() <= before + 1, 'but for the journal');
+    assert.deepEqual(overlayFiles(), []);
+    Object.assign(volume!.level, { batch });
+    await files.write(handle, Buffer.from('x'), 0);
+    await files.release(handle);
+    assert.ok((await volume!.read('T/gap')).equals(patched(BASE['T/gap']!, 'x', 0)));
+    assert.notEqual(volume!.level.getSync(overlayKey(volume!.ino('T/gap'))), undefined);
+  });
+
+  it('ends with all recorded, though a checkpoint is under way', async () => {
+    const { files, store } = await opened();
+    const handle = await volume!.open('T/gap');
+    await files.write(handle, Buffer.from('first'), 0);
+    const running = store.overlay.checkpointAll();
+    await files.write(handle, Buffer.from('second'), 8192);
+    await files.release(handle);
+    await closed();
+    await running;
+    assert.deepEqual(journals(), []);
+    await opened();
+    assert.ok((await volume!.read('T/gap')).equals(patched(patched(BASE['T/gap']!, 'first', 0), 'second', 8192)));
+  });
+
+  it('records many files together, with few batches', async () => {
+    await opened();
+    const files = Array.from({ length: 100 }, (_, i) =>
+      fileOf(['G', `${i}`], [{ length: 5000, source: GAP, sourceOffset: 0 }]),
+    );
+    const plan = planOf('Gaps', [], files);
+    await volume!.store.createEntry(plan);
+    const folder = volume!.files.lookup(volume!.files.lookup(1, 'Gaps'), 'G');
+    for (let i = 0; i < 100; i++) {
+      const handle = await volume!.files.open(volume!.files.lookup(folder, `${i}`), 2);
+      await volume!.files.write(handle, Buffer.from(`${i}`), i);
+      await volume!.files.release(handle);
+    }
+    const batch = volume!.level.batch.bind(volume!.level);
+    let batches = 0;
+    Object.assign(volume!.level, {
+      batch: () => {
+        batches++;
+        return batch();
+      },
+    });
+    await volume!.store.overlay.checkpointAll();
+    assert.ok(batches <= 5, `${batches}`);
+    Object.assign(volume!.level, { batch });
+    await volume!.restart();
+    for (let i = 0; i < 100; i++) {
+      const handle = await volume!.files.open(volume!.files.lookup(folder, `${i}`), 0);
+      assert.ok((await volume!.readHandle(handle, 5000)).equals(patched(Buffer.alloc(5000), `${i}`, i)));
+      await volume!.files.release(handle);
+    }
+  });
+
+  it('opens a store of format 1, and writes to it', async () => {
+    await opened();
+    const inos = ['T/whole', 'T'].map((path) => volume!.ino(path));
+    await closed();
+    // As the version without an overlay has them: type, mode, nlink, size, entry, three times.
+    const old = (type: number, mode: number, nlink: number, size: number): Buffer =>
+      new Writer()
+        .integer(type)
+        .integer(mode)
+        .integer(nlink)
+        .integer(size)
+        .integer(1)
+        .double(1.5e12)
+        .double(1.6e12)
+        .double(1.7e12)
+        .finish();
+    const level = await openLevel(folder.path);
+    await level.put(VERSION_KEY, new Writer().integer(1).finish());
+    await level.put(inodeKey(inos[0]!), old(0, 0o644, 1, 40_000));
+    await level.put(inodeKey(inos[1]!), old(1, 0o755, 2, 4096));
+    await level.close();
+    fs.rmSync(join(folder.path, 'overlay'), { recursive: true });
+    const { files } = await opened();
+    const attributes = files.getattr(inos[0]!);
+    assert.deepEqual([attributes.size, attributes.mtime.seconds, attributes.type], [40_000, 1.6e9, 'file']);
+    assert.ok((await volume!.read('T/whole')).equals(BASE['T/whole']!));
+    await volume!.write('T/whole', 'new', 5);
+    await volume!.create('T/plain', 'plain');
+    await volume!.rename('T/whole', 'T/renamed');
+    await volume!.restart();
+    assert.ok((await volume!.read('T/renamed')).equals(patched(BASE['T/whole']!, 'new', 5)));
+    assert.equal((await volume!.read('T/plain')).toString(), 'plain');
+    assert.equal(volume!.level.getSync(VERSION_KEY)?.[0], 2);
+  });
+});
