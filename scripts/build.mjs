@@ -1,4 +1,4 @@
-// Compiles src, test and scripts to dist, from nothing: a test of a deleted file must not linger there.
+// Compiles src, test, bench and scripts to dist, from nothing: a test of a deleted file must not linger there.
 import { execFileSync } from 'node:child_process';
 import { chmodSync, rmSync } from 'node:fs';
 

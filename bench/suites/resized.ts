@@ -1,7 +1,7 @@
 /** Reads of a file of five extents, as the hash modes make it of a copy with insertions, beside one that is mapped whole. */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { writeDataFile } from './bench-data.ts';
+import { writeDataFile } from '../data/known-bytes.ts';
 import {
   fillStore,
   interleaved,
@@ -13,8 +13,8 @@ import {
   rowOf,
   shuffled,
   withServers,
-} from './bench-mounts.ts';
-import type { BenchRow } from './bench-row.ts';
+} from '../lib/mounts.ts';
+import type { BenchRow } from '../lib/row.ts';
 
 const FILE_BYTES = 256 * MIB;
 const ROUNDS = 9;
@@ -43,7 +43,7 @@ export async function benchResized(): Promise<BenchRow[]> {
         verified: true,
       },
     ]);
-    await servers.start('bench-store-server.js', join(base, 'state'), mountPoint);
+    await servers.start('store-server.js', join(base, 'state'), mountPoint);
     const jobs = {
       'sequential read, 1 MiB': { at: positions(FILE_BYTES, MIB), length: MIB },
       'random read, 16 KiB': { at: shuffled(positions(FILE_BYTES, 16384)).slice(0, RANDOM_READS), length: 16384 },

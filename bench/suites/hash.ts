@@ -21,14 +21,14 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { HashJob, HashPool } from '../src/hash/hash-pool.ts';
-import { createHashPool } from '../src/hash/piscina-pool.ts';
-import { BLOCK_BYTES } from '../src/metainfo/merkle.ts';
-import { autotorrentIn } from '../test/harness/autotorrent.ts';
-import { makeTorrentOf } from '../test/harness/make-torrent.ts';
-import { opensslCost, opensslDigest, opensslSpeed, PROCESSES } from './bench-openssl.ts';
-import { type BenchRow, median } from './bench-row.ts';
-import { hashSet } from './bench-tree.ts';
+import type { HashJob, HashPool } from '../../src/hash/hash-pool.ts';
+import { createHashPool } from '../../src/hash/piscina-pool.ts';
+import { BLOCK_BYTES } from '../../src/metainfo/merkle.ts';
+import { autotorrentIn } from '../../test/harness/autotorrent.ts';
+import { makeTorrentOf } from '../../test/harness/make-torrent.ts';
+import { hashSet } from '../data/collections.ts';
+import { type BenchRow, median } from '../lib/row.ts';
+import { opensslCost, opensslDigest, opensslSpeed, PROCESSES } from '../references/openssl.ts';
 
 const ROUNDS = 5;
 const MIB = 1024 * 1024;

@@ -1,6 +1,6 @@
 /**
  * What parsing a large .torrent costs: seconds, and how many times as long as reading the file and taking its SHA-1.
- * Each case runs in a process of its own, so that its memory is its own. `node dist/scripts/bench-metainfo.js`
+ * Each case runs in a process of its own, so that its memory is its own. `node dist/bench/suites/metainfo.js`
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -8,7 +8,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
-import { parseMetainfo } from '../src/metainfo/parse.ts';
+import { parseMetainfo } from '../../src/metainfo/parse.ts';
 
 const FILES = 200_000;
 const PIECE_LENGTH = 16_384;

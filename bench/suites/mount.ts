@@ -11,8 +11,8 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import type { PlanFile } from '../src/plan/plan.ts';
-import { writeDataFile } from './bench-data.ts';
+import type { PlanFile } from '../../src/plan/plan.ts';
+import { writeDataFile } from '../data/known-bytes.ts';
 import {
   type EntryContents,
   fillStore,
@@ -26,8 +26,8 @@ import {
   type Servers,
   shuffled,
   withServers,
-} from './bench-mounts.ts';
-import { type BenchRow, median } from './bench-row.ts';
+} from '../lib/mounts.ts';
+import { type BenchRow, median } from '../lib/row.ts';
 
 const FILE_BYTES = 256 * MIB;
 const ROUNDS = 7;
@@ -51,8 +51,8 @@ async function benchReads(base: string, servers: Servers): Promise<BenchRow[]> {
   await mkdir(bare);
   writeTree(disk);
   await fillStore(join(base, 'state'), [entry('E', SMALL_FILES, join(disk, 'large'))]);
-  await servers.start('bench-store-server.js', join(base, 'state'), ours);
-  await servers.start('bench-passthrough.js', disk, bare);
+  await servers.start('store-server.js', join(base, 'state'), ours);
+  await servers.start('../references/passthrough.js', disk, bare);
 
   const places = { ours: join(ours, 'E'), bare, disk };
   const all = positions(FILE_BYTES, MIB);
@@ -99,7 +99,7 @@ async function benchLargeStore(base: string, servers: Servers): Promise<BenchRow
   let rss = 0;
   for (let round = 0; round < 5; round++) {
     const began = performance.now();
-    const server = await servers.start('bench-store-server.js', state, mountPoint);
+    const server = await servers.start('store-server.js', state, mountPoint);
     const { stdout } = await run('ls', [mountPoint]);
     times.push((performance.now() - began) / 1000);
     if (stdout.trim().split('\n').length !== LARGE_ENTRIES) throw new Error('ls does not show every entry');

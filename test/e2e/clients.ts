@@ -8,13 +8,13 @@
  * released, and the collection with what it was.
  */
 import { createHash, randomBytes } from 'node:crypto';
-import type { EntryMessage } from '../src/app/control/messages.ts';
-import { parseMetainfo } from '../src/metainfo/parse.ts';
-import { complete, missing, type PartialRelease } from '../test/e2e/partial/releases.ts';
-import { LIMIT_MS, Scene } from '../test/e2e/partial/scene.ts';
-import { waitUntil } from '../test/harness/daemon.ts';
-import { hashTree } from '../test/harness/hash-tree.ts';
-import { type ClientKind, exchange } from '../test/harness/swarm.ts';
+import type { EntryMessage } from '../../src/app/control/messages.ts';
+import { parseMetainfo } from '../../src/metainfo/parse.ts';
+import { waitUntil } from '../harness/daemon.ts';
+import { hashTree } from '../harness/hash-tree.ts';
+import { type ClientKind, exchange } from '../harness/swarm.ts';
+import { complete, missing, type PartialRelease } from './partial/releases.ts';
+import { LIMIT_MS, Scene } from './partial/scene.ts';
 
 const ROWS: readonly (readonly [seeder: ClientKind, downloader: ClientKind])[] = [
   ['rtorrent', 'qbittorrent'],

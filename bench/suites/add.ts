@@ -3,9 +3,9 @@ import { execFileSync } from 'node:child_process';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { autotorrentIn } from '../test/harness/autotorrent.ts';
-import { type BenchRow, median } from './bench-row.ts';
-import { generateTree } from './bench-tree.ts';
+import { autotorrentIn } from '../../test/harness/autotorrent.ts';
+import { generateTree } from '../data/collections.ts';
+import { type BenchRow, median } from '../lib/row.ts';
 
 const ROUNDS = 7;
 

@@ -1,12 +1,12 @@
-/** Our mount for `bench-mount.ts`: `node bench-store-server.js STATE MOUNTPOINT`; says `ready`, ends with SIGTERM. */
+/** Our mount for `suites/mount.ts`: `node dist/bench/lib/store-server.js STATE MOUNTPOINT`; says `ready`, ends with SIGTERM. */
 import { join } from 'node:path';
 import { Level } from 'level';
-import { createFuseNativeDriver } from '../src/fuse/native/driver.ts';
-import { createLogger } from '../src/logger.ts';
-import { loadLibc } from '../src/native/libc.ts';
-import { OwnMounts } from '../src/source/own-mounts.ts';
-import { Store } from '../src/store/store.ts';
-import { FileSystem } from '../src/vfs/file-system.ts';
+import { createFuseNativeDriver } from '../../src/fuse/native/driver.ts';
+import { createLogger } from '../../src/logger.ts';
+import { loadLibc } from '../../src/native/libc.ts';
+import { OwnMounts } from '../../src/source/own-mounts.ts';
+import { Store } from '../../src/store/store.ts';
+import { FileSystem } from '../../src/vfs/file-system.ts';
 
 const [statePath = '', mountPoint = ''] = process.argv.slice(2);
 const logger = createLogger('warn');

@@ -1,17 +1,17 @@
 /**
- * A bare fuse-native pass-through, the reference of `bench-mount.ts` and `bench-writes.ts`: a folder shown as it is, with
+ * A bare fuse-native pass-through, the reference of `suites/mount.ts` and `suites/writes.ts`: a folder shown as it is, with
  * the options of our driver and its way of reading (the page cache at once, the rest by a thread), and nothing of what
  * ours does beside.
- * `node bench-passthrough.js FOLDER MOUNTPOINT`; says `ready` to its parent, ends with SIGTERM.
+ * `node dist/bench/references/passthrough.js FOLDER MOUNTPOINT`; says `ready` to its parent, ends with SIGTERM.
  */
 import fs from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import type { FuseStat } from 'fuse-native';
-import { errnoOf } from '../src/errors.ts';
-import { loadFuseNative } from '../src/fuse/native/library.ts';
-import { createLogger } from '../src/logger.ts';
-import { loadLibc } from '../src/native/libc.ts';
+import { errnoOf } from '../../src/errors.ts';
+import { loadFuseNative } from '../../src/fuse/native/library.ts';
+import { createLogger } from '../../src/logger.ts';
+import { loadLibc } from '../../src/native/libc.ts';
 
 const [folder = '', mountPoint = ''] = process.argv.slice(2);
 const libc = loadLibc(createLogger('warn'));

@@ -7,17 +7,17 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { Level } from 'level';
-import { GAP } from '../src/extent/extent.ts';
-import { mountsAt } from '../src/fuse/mounting/mount-point.ts';
-import { unmount } from '../src/fuse/mounting/unmount.ts';
-import { silentLogger } from '../src/logger.ts';
-import { loadLibc } from '../src/native/libc.ts';
-import type { PlanFile, PlanSource } from '../src/plan/plan.ts';
-import { Store } from '../src/store/store.ts';
-import type { ProbeRange } from './bench-probe.ts';
-import type { ReadJob } from './bench-reader.ts';
-import { type BenchRow, median } from './bench-row.ts';
-import type { WriteJob } from './bench-writer.ts';
+import { GAP } from '../../src/extent/extent.ts';
+import { mountsAt } from '../../src/fuse/mounting/mount-point.ts';
+import { unmount } from '../../src/fuse/mounting/unmount.ts';
+import { silentLogger } from '../../src/logger.ts';
+import { loadLibc } from '../../src/native/libc.ts';
+import type { PlanFile, PlanSource } from '../../src/plan/plan.ts';
+import { Store } from '../../src/store/store.ts';
+import type { ProbeRange } from '../references/probe.ts';
+import type { ReadJob } from './reader.ts';
+import { type BenchRow, median } from './row.ts';
+import type { WriteJob } from './writer.ts';
 
 export const MIB = 2 ** 20;
 
@@ -28,7 +28,7 @@ export class Servers {
 
   /** Waits until the script has mounted: what lies in `folder`, a state folder of ours or any folder for the other. */
   async start(
-    script: 'bench-store-server.js' | 'bench-passthrough.js',
+    script: 'store-server.js' | '../references/passthrough.js',
     folder: string,
     mountPoint: string,
   ): Promise<ChildProcess> {
@@ -132,17 +132,17 @@ export function planFile(path: readonly string[], length: number, source: number
 
 /** Seconds from the first reader's start to the last one's end. */
 export async function read(jobs: readonly ReadJob[]): Promise<number> {
-  return await timed('bench-reader.js', jobs);
+  return await timed('reader.js', jobs);
 }
 
 /** Seconds, without the fsync that follows. */
 export async function write(job: WriteJob): Promise<number> {
-  return await timed('bench-writer.js', [job]);
+  return await timed('writer.js', [job]);
 }
 
 /** Reads and hashes ranges, each list in a thread of its own. */
 export async function probe(lists: readonly (readonly ProbeRange[])[]): Promise<number> {
-  return await timed('bench-probe.js', lists);
+  return await timed('../references/probe.js', lists);
 }
 
 async function timed(script: string, jobs: readonly (ReadJob | WriteJob | readonly ProbeRange[])[]): Promise<number> {

@@ -1,4 +1,4 @@
-/** The reference of `bench-matching.ts`, a worker thread: reads each range and hashes it, with no more than Node has. */
+/** The reference of `suites/matching.ts`, a worker thread: reads each range and hashes it, with no more than Node has. */
 import { createHash } from 'node:crypto';
 import { closeSync, openSync, readSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';

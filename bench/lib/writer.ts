@@ -1,17 +1,17 @@
 /**
- * One writer of `bench-writes.ts`, a worker thread: writes as it is told and says when it began and ended. What it
+ * One writer of `suites/writes.ts`, a worker thread: writes as it is told and says when it began and ended. What it
  * measures is open, writes and close; the fsync comes afterwards, so that nothing of it falls into what is measured next.
  */
 import { closeSync, constants, fsyncSync, openSync, writeSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
-import { dataOf } from './bench-data.ts';
-import { warmMemory } from './bench-memory.ts';
+import { dataOf } from '../data/known-bytes.ts';
+import { warmMemory } from './memory.ts';
 
 export interface WriteJob {
   readonly path: string;
   readonly positions: readonly number[];
   readonly length: number;
-  /** Of the data: see `bench-data.ts`. */
+  /** Of the data: see `data/known-bytes.ts`. */
   readonly seed: number;
   /** The file must not be there yet, else it must. */
   readonly create: boolean;

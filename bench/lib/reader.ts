@@ -1,7 +1,7 @@
-/** One reader of `bench-mounts.ts`, a worker thread: reads as it is told and says when it began and ended. */
+/** One reader of `lib/mounts.ts`, a worker thread: reads as it is told and says when it began and ended. */
 import { closeSync, openSync, readSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
-import { warmMemory } from './bench-memory.ts';
+import { warmMemory } from './memory.ts';
 
 export interface ReadJob {
   readonly path: string;

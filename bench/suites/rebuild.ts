@@ -3,9 +3,9 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { autotorrentIn } from '../test/harness/autotorrent.ts';
-import { type BenchRow, median } from './bench-row.ts';
-import { generateTree } from './bench-tree.ts';
+import { autotorrentIn } from '../../test/harness/autotorrent.ts';
+import { generateTree } from '../data/collections.ts';
+import { type BenchRow, median } from '../lib/row.ts';
 
 const ROUNDS = 5;
 
@@ -74,7 +74,7 @@ async function measure(folder: string, files: number, seed: number): Promise<Mea
 function rebuild(config: string, ...flags: readonly string[]): ReturnType<typeof run> {
   return run(process.execPath, [
     '--import',
-    resolve('dist/scripts/bench-rss.js'),
+    resolve('dist/bench/lib/rss.js'),
     resolve('dist/src/main.js'),
     '-c',
     config,

@@ -8,9 +8,9 @@ import { closeSync, mkdirSync, openSync, readFileSync, readSync, rmSync } from '
 import { lstat, readdir, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { GAP } from '../src/extent/extent.ts';
-import type { PlanFile } from '../src/plan/plan.ts';
-import { dataOf, writeDataFile } from './bench-data.ts';
+import { GAP } from '../../src/extent/extent.ts';
+import type { PlanFile } from '../../src/plan/plan.ts';
+import { dataOf, writeDataFile } from '../data/known-bytes.ts';
 import {
   fillStore,
   interleaved,
@@ -24,8 +24,8 @@ import {
   shuffled,
   withServers,
   write,
-} from './bench-mounts.ts';
-import type { BenchRow } from './bench-row.ts';
+} from '../lib/mounts.ts';
+import type { BenchRow } from '../lib/row.ts';
 
 const GIB = 2 ** 30;
 const FILE_BYTES = 256 * MIB;
@@ -41,7 +41,7 @@ const SPACING = 6 * BLOCK;
 const BARE = 'bare pass-through';
 const run = promisify(execFile);
 
-/** Seeds of the data: see `bench-data.ts`. What a round writes differs from what was written before. */
+/** Seeds of the data: see `data/known-bytes.ts`. What a round writes differs from what was written before. */
 const SEED = { source: 1, identical: 2, ordinary: 3, written: 10, rewritten: 30 };
 
 export async function benchWrites(): Promise<BenchRow[]> {
@@ -93,8 +93,8 @@ async function serve(base: string, servers: Servers): Promise<Places> {
     { name: 'E', sources: [source, identical], files: mapped, totalLength: bytes(mapped), verified: true },
     { name: 'G', sources: [], files: gaps, totalLength: bytes(gaps), verified: false },
   ]);
-  await servers.start('bench-store-server.js', state, ours);
-  await servers.start('bench-passthrough.js', disk, bare);
+  await servers.start('store-server.js', state, ours);
+  await servers.start('../references/passthrough.js', disk, bare);
   return { base, disk, state, ours: join(ours, 'E'), gaps: join(ours, 'G'), bare };
 }
 
@@ -210,7 +210,7 @@ async function benchLargeOverlay({ base }: Places, servers: Servers): Promise<Be
   await fillStore(state, [
     { name: 'E', sources: [], files: [planFile(['large'], bytes, GAP)], totalLength: bytes, verified: false },
   ]);
-  const server = await servers.start('bench-store-server.js', state, mountPoint);
+  const server = await servers.start('store-server.js', state, mountPoint);
   const some = shuffled(positions(bytes, SMALL));
   const seed = SEED.written;
   const job = { path, positions: some, length: SMALL, seed, create: false, scratch: base, sync: false };
@@ -220,7 +220,7 @@ async function benchLargeOverlay({ base }: Places, servers: Servers): Promise<Be
 
   const startToLs = async (statePath: string, look: () => void = () => {}): Promise<number> => {
     const began = performance.now();
-    const again = await servers.start('bench-store-server.js', statePath, mountPoint);
+    const again = await servers.start('store-server.js', statePath, mountPoint);
     await run('ls', [mountPoint]);
     const seconds = (performance.now() - began) / 1000;
     look();

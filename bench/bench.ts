@@ -5,15 +5,15 @@
  */
 import { writeFile } from 'node:fs/promises';
 import { table } from '../src/cli/format.ts';
-import { type BenchRow, meets } from './bench-row.ts';
+import { type BenchRow, meets } from './lib/row.ts';
 
 const SUITES: Readonly<Record<string, () => Promise<readonly BenchRow[]>>> = {
-  rebuild: async () => (await import('./bench-rebuild.ts')).benchRebuild(),
-  add: async () => (await import('./bench-add.ts')).benchAdd(),
-  hash: async () => (await import('./bench-hash.ts')).benchHash(),
-  matching: async () => (await import('./bench-matching.ts')).benchMatching(),
-  mount: async () => (await import('./bench-mount.ts')).benchMount(),
-  writes: async () => (await import('./bench-writes.ts')).benchWrites(),
+  rebuild: async () => (await import('./suites/rebuild.ts')).benchRebuild(),
+  add: async () => (await import('./suites/add.ts')).benchAdd(),
+  hash: async () => (await import('./suites/hash.ts')).benchHash(),
+  matching: async () => (await import('./suites/matching.ts')).benchMatching(),
+  mount: async () => (await import('./suites/mount.ts')).benchMount(),
+  writes: async () => (await import('./suites/writes.ts')).benchWrites(),
 };
 
 const names = process.argv.slice(2).filter((arg) => arg in SUITES);
