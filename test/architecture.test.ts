@@ -12,14 +12,16 @@ const SRC = resolve('src');
  */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   extent: [],
+  bytes: [],
+  leveldb: [],
   native: [],
   source: ['native'],
   metainfo: ['extent'],
   container: ['extent', 'source'],
-  collection: ['native', 'container'],
+  collection: ['native', 'container', 'bytes', 'leveldb'],
   hash: ['metainfo', 'extent', 'native', 'source'],
   match: ['metainfo', 'collection', 'container', 'hash', 'extent', 'source'],
-  plan: ['match', 'metainfo', 'extent'],
+  plan: ['match', 'metainfo', 'extent', 'bytes'],
   store: ['plan', 'extent', 'native'],
   vfs: ['store', 'source', 'extent', 'native'],
   fuse: ['vfs', 'extent', 'native'],
@@ -35,6 +37,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   config: [],
   app: [
     'extent',
+    'leveldb',
     'native',
     'source',
     'metainfo',
@@ -67,9 +70,9 @@ const PACKAGE_OWNERS: Readonly<Record<string, string>> = {
   xmlrpc: 'src/clients/wire',
   commander: 'src/cli',
   bencode: 'src/metainfo',
-  picomatch: 'src/collection',
+  picomatch: 'src/collection/scan',
   valibot: 'src/config',
-  level: 'src/app',
+  level: 'src/leveldb',
 };
 
 interface Import {

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Level } from 'level';
 import type { EntryMessage, FileMessage, StatusMessage } from '../../src/app/control/messages.ts';
-import { openIndex } from '../../src/collection/open-index.ts';
+import { openIndex } from '../../src/collection/level/open-index.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { type HashJob, type HashPool, jobBytes, segmentsOf } from '../../src/hash/hash-pool.ts';
 import { createHashPool } from '../../src/hash/piscina-pool.ts';

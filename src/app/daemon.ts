@@ -4,7 +4,7 @@ import { open, readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Config } from '../config/config.ts';
 import { AutotorrentError } from '../errors.ts';
-import { makeFolder } from './open-level.ts';
+import { makeFolder } from '../leveldb/open.ts';
 import { statePaths } from './state-paths.ts';
 
 export interface Daemon {

@@ -2,8 +2,8 @@
 import type { Config } from '../config/config.ts';
 import { errnoOf, messageOf } from '../errors.ts';
 import type { HashPool } from '../hash/hash-pool.ts';
+import { openLevel } from '../leveldb/open.ts';
 import type { Logger } from '../logger.ts';
-import { openLevel } from './open-level.ts';
 import { hashCachePath } from './state-paths.ts';
 
 /** `pool`, which is closed with what this gives. LevelDB is one process at a time: nobody waits for another's cache. */

@@ -11,6 +11,7 @@ import type { Config } from '../config/config.ts';
 import { AutotorrentError } from '../errors.ts';
 import type { Mount } from '../fuse/driver.ts';
 import { createFuseNativeDriver } from '../fuse/native/driver.ts';
+import { openLevel } from '../leveldb/open.ts';
 import type { Logger } from '../logger.ts';
 import { loadLibc } from '../native/libc.ts';
 import { OwnMounts } from '../source/own-mounts.ts';
@@ -18,7 +19,6 @@ import { Store } from '../store/store.ts';
 import { FileSystem } from '../vfs/file-system.ts';
 import { AbsenceProcesses } from './absence/processes.ts';
 import { DownloadWatch } from './download-watch.ts';
-import { openLevel } from './open-level.ts';
 import { ServedStore } from './served-store.ts';
 import { poolPath, statePaths } from './state-paths.ts';
 

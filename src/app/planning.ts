@@ -2,10 +2,11 @@
  * From torrents to plans: opens the collection index for as long as it is needed, matches a batch, hashes what
  * `verify` asks for, and lets go of the index again, since other commands and configurations share it.
  */
-import { openIndex } from '../collection/open-index.ts';
+import { openIndex } from '../collection/level/open-index.ts';
 import type { Config } from '../config/config.ts';
 import { shiftsOfFile } from '../container/payload-files.ts';
 import type { HashPool, HashProgress } from '../hash/hash-pool.ts';
+import { openIndexDatabase } from '../leveldb/open.ts';
 import type { Logger } from '../logger.ts';
 import type { TorrentMatch } from '../match/match.ts';
 import { matchTorrents } from '../match/match-torrents.ts';
@@ -15,7 +16,6 @@ import { checkLimits, type LimitVerdict } from '../plan/limits.ts';
 import { makePlan } from '../plan/make-plan.ts';
 import type { Plan } from '../plan/plan.ts';
 import { withHashCache } from './hash-cache.ts';
-import { openIndexDatabase } from './open-level.ts';
 import type { TorrentFile } from './torrent-files.ts';
 
 /** How many torrents are matched together: enough for the index to answer in batches, few enough to hold in memory. */

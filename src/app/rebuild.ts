@@ -1,11 +1,11 @@
 /** `autotorrent rebuild`: scans the disks, or some paths, into the collection index. */
 import { lstat } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { type RebuildProgress, rebuild } from '../collection/rebuild.ts';
+import { type RebuildProgress, rebuild } from '../collection/level/rebuild.ts';
 import type { Config } from '../config/config.ts';
 import { AutotorrentError, errnoOf } from '../errors.ts';
+import { openIndexDatabase } from '../leveldb/open.ts';
 import type { Logger } from '../logger.ts';
-import { openIndexDatabase } from './open-level.ts';
 import { shownPath } from './shown-path.ts';
 import { hashCachePath, poolPath } from './state-paths.ts';
 

@@ -4,7 +4,7 @@
  * A release that lies packed, stored, has every byte of what is in it, in ranges of its volumes. What the index and the
  * archive say of a member is no more than a name and a size: its parts are to be hashed like any other candidate's.
  */
-import type { ArchivedFile, CollectionIndex } from '../collection/collection.ts';
+import type { ArchivedFile, CollectionIndex } from '../collection/index.ts';
 import { MemberReader } from '../container/member-extents.ts';
 import { setBit } from '../extent/bitfield.ts';
 import type { Looker, Refusal } from './look.ts';

@@ -4,7 +4,7 @@
  * Names are compared as bytes: as the torrent's `path` has them, or as UTF-8 where that differs. Files without bytes
  * and pads may be missing: nothing has to be read for them.
  */
-import type { CollectionFile, CollectionIndex, FolderTree } from '../collection/collection.ts';
+import type { CollectionFile, CollectionIndex, FolderTree } from '../collection/index.ts';
 import { components } from './likeness.ts';
 import { askByNameAndSize, questionKey } from './normal.ts';
 import type { FileTask, TorrentTask } from './torrent-task.ts';

@@ -9,7 +9,7 @@
  * damaged copies make one whole file. Files without a piece of their own are left to the shared pieces (`verify-shared.ts`),
  * which try their candidates as they are.
  */
-import type { CollectionFile, CollectionIndex } from '../collection/collection.ts';
+import type { CollectionFile, CollectionIndex } from '../collection/index.ts';
 import { normaliseName } from '../collection/names.ts';
 import { setBit } from '../extent/bitfield.ts';
 import type { HashSegment } from '../hash/hash-pool.ts';

@@ -5,7 +5,7 @@
  * bytes of this torrent lie in the same place; the more words its folders share with the torrent's name; the same
  * bytes in its name; the path, so that equal runs decide equally.
  */
-import type { CollectionFile } from '../collection/collection.ts';
+import type { CollectionFile } from '../collection/index.ts';
 import { normaliseName } from '../collection/names.ts';
 import type { FileTask } from './torrent-task.ts';
 

@@ -1,6 +1,6 @@
 /** Looking at candidates: what the index knew is lstat'ed again before it is believed. */
 import { lstatSync } from 'node:fs';
-import type { CollectionFile } from '../collection/collection.ts';
+import type { CollectionFile } from '../collection/index.ts';
 import { errnoOf, messageOf } from '../errors.ts';
 import type { FileIdentity } from '../hash/hash-pool.ts';
 

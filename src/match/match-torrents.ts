@@ -1,5 +1,5 @@
 /** Matches torrents with a collection: glossary and invariants in `match.ts`. */
-import type { CollectionIndex } from '../collection/collection.ts';
+import type { CollectionIndex } from '../collection/index.ts';
 import type { HashPool, HashProgress } from '../hash/hash-pool.ts';
 import type { Logger } from '../logger.ts';
 import type { Metainfo } from '../metainfo/metainfo.ts';

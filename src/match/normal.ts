@@ -1,5 +1,5 @@
 /** The `normal` mode: name and size; of several candidates the likeliest first. */
-import type { CollectionFile, CollectionIndex } from '../collection/collection.ts';
+import type { CollectionFile, CollectionIndex } from '../collection/index.ts';
 import { type FolderNames, type Rivals, rank } from './likeness.ts';
 import type { FileTask, TorrentTask } from './torrent-task.ts';
 

@@ -1,5 +1,5 @@
 /** A torrent while it is being matched: what each file has found, what it may still try, and what is proven. */
-import type { CollectionFile } from '../collection/collection.ts';
+import type { CollectionFile } from '../collection/index.ts';
 import { normaliseName } from '../collection/names.ts';
 import { emptyBitfield } from '../extent/bitfield.ts';
 import type { HashSegment } from '../hash/hash-pool.ts';

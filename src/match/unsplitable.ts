@@ -4,7 +4,7 @@
  * A folder is that release when it has the release's name, or, under another name, when everything that matters is in
  * it. Folders are found by name, and by the release's largest files: where these lie, its folder is above them.
  */
-import type { CollectionFile, CollectionIndex, FolderTree } from '../collection/collection.ts';
+import type { CollectionFile, CollectionIndex, FolderTree } from '../collection/index.ts';
 import { normaliseName } from '../collection/names.ts';
 import { components } from './likeness.ts';
 import { askByNameAndSize, questionKey } from './normal.ts';

@@ -9,9 +9,10 @@
  *
  * The reader believes nothing: counts, ranges, coverage, totals and paths are checked, and the first fault throws.
  */
+
+import { ByteReader, ByteWriter, MalformedBytes } from '../bytes/byte-codec.ts';
 import { AutotorrentError } from '../errors.ts';
 import { type Extent, GAP, ZEROS } from '../extent/extent.ts';
-import { ByteReader, ByteWriter, MalformedBytes } from './byte-codec.ts';
 import type { FileStatus, Plan, PlanFile, PlanSource } from './plan.ts';
 
 const MAGIC = Buffer.from('ATPLAN');

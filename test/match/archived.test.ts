@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { closeSync, mkdirSync, openSync, readFileSync, readSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, beforeEach, describe, it } from 'node:test';
-import { openIndex } from '../../src/collection/open-index.ts';
+import { openIndex } from '../../src/collection/level/open-index.ts';
 import { createHashPool } from '../../src/hash/piscina-pool.ts';
 import { silentLogger } from '../../src/logger.ts';
 import { ArchivedCandidates } from '../../src/match/archived.ts';
@@ -13,7 +13,7 @@ import type { Part } from '../../src/match/parts.ts';
 import type { Metainfo } from '../../src/metainfo/metainfo.ts';
 import { decodePlan, encodePlan } from '../../src/plan/codec.ts';
 import { makePlan } from '../../src/plan/make-plan.ts';
-import { TempIndex } from '../collection/temp-index.ts';
+import { TempIndex } from '../collection/level/temp-index.ts';
 import { volumeNames, writeRar4, writeRar5 } from '../container/rar-writer.ts';
 import { content, PIECE, torrent } from './fixtures.ts';
 

@@ -6,7 +6,7 @@ import type {
   CollectionIndex,
   FolderRef,
   FolderTree,
-} from '../../src/collection/collection.ts';
+} from '../../src/collection/index.ts';
 import { normaliseName } from '../../src/collection/names.ts';
 import { isReleaseFolder, isReleasePart } from '../../src/collection/release.ts';
 

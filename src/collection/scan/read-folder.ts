@@ -1,10 +1,10 @@
 /** Reads one folder, in a walk worker: synchronous calls, because a thread of its own waits for nothing else. */
 import { lstatSync, readdirSync, type Stats, statSync } from 'node:fs';
-import { errnoOf, messageOf } from '../errors.ts';
+import { errnoOf, messageOf } from '../../errors.ts';
+import { isReleaseFolder } from '../release.ts';
 import { encodeFolder, type FolderState } from './folder-record.ts';
 import type { IgnoreTest } from './ignore.ts';
 import { readMembers } from './read-members.ts';
-import { isReleaseFolder } from './release.ts';
 
 /** Paths and names are byte strings. */
 export interface FolderTask {

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
-import { currentMountPoints, isInside, mountPointsOfType, realPath } from '../../src/collection/mounts.ts';
+import { currentMountPoints, isInside, mountPointsOfType, realPath } from '../../../src/collection/scan/mounts.ts';
 
 const MOUNTINFO = `22 28 0:21 / /proc rw,nosuid - proc proc rw
 99 28 0:50 / /mnt/my\\040store\\134x rw,nosuid,nodev shared:7 master:1 - fuse.autotorrent autotorrent rw,user_id=0

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { createIgnoreTest } from '../../src/collection/ignore.ts';
+import { createIgnoreTest } from '../../../src/collection/scan/ignore.ts';
 
 const bytes = (text: string): string => Buffer.from(text).toString('latin1');
 const ignores = (pattern: string, path: string): boolean => {

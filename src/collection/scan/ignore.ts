@@ -1,6 +1,6 @@
 /** `ignore_files`: which files the scan mode `normal` does not see. Files of releases stay, as in the original. */
 import picomatch from 'picomatch';
-import { decodeName } from './names.ts';
+import { decodeName } from '../names.ts';
 
 /** Both are byte strings: the file's name, and the absolute path of its folder. */
 export type IgnoreTest = (name: string, folder: string) => boolean;

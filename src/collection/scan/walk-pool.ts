@@ -1,6 +1,6 @@
 /** The walk workers, and which of them gets the next batch. */
 import { Worker } from 'node:worker_threads';
-import { AutotorrentError } from '../errors.ts';
+import { AutotorrentError } from '../../errors.ts';
 import type { FolderTask } from './read-folder.ts';
 import type { WalkAnswer, WalkRequest, WalkSettings } from './walk-worker.ts';
 

@@ -1,7 +1,7 @@
 /** The stored files inside a folder's archives, in a walk worker. */
-import { ArchiveFiles, type VolumeFile, volumesAfter } from '../container/archive-files.ts';
-import { isFirstVolume } from '../container/volume-names.ts';
-import { errnoOf } from '../errors.ts';
+import { ArchiveFiles, type VolumeFile, volumesAfter } from '../../container/archive-files.ts';
+import { isFirstVolume } from '../../container/volume-names.ts';
+import { errnoOf } from '../../errors.ts';
 import type { MemberContent } from './folder-record.ts';
 
 /** Members of one folder's archives: a folder's record is held in memory as a whole. */

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { openIndex } from '../../src/collection/open-index.ts';
-import { MemberReader } from '../../src/container/member-extents.ts';
-import { type RarMember, volumeNames, writeRar4, writeRar5 } from '../container/rar-writer.ts';
+import { openIndex } from '../../../src/collection/level/open-index.ts';
+import { MemberReader } from '../../../src/container/member-extents.ts';
+import { type RarMember, volumeNames, writeRar4, writeRar5 } from '../../container/rar-writer.ts';
 import { TempIndex } from './temp-index.ts';
 
 describe('files inside archives', () => {

@@ -3,8 +3,8 @@ import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { Level } from 'level';
-import type { CollectionFile } from '../../src/collection/collection.ts';
-import { type RebuildOptions, type RebuildResult, rebuild } from '../../src/collection/rebuild.ts';
+import type { CollectionFile } from '../../../src/collection/index.ts';
+import { type RebuildOptions, type RebuildResult, rebuild } from '../../../src/collection/level/rebuild.ts';
 
 export class TempIndex {
   readonly top = mkdtempSync(join(tmpdir(), 'autotorrent-collection-'));

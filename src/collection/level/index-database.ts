@@ -7,7 +7,7 @@
  */
 import { endianness } from 'node:os';
 import type { Level } from 'level';
-import { AutotorrentError, messageOf } from '../errors.ts';
+import { AutotorrentError, messageOf } from '../../errors.ts';
 
 /** Opened and closed by the caller, with any encodings. */
 export type LevelDatabase = Level<Buffer, Buffer>;

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { openIndex } from '../../src/collection/open-index.ts';
+import { openIndex } from '../../../src/collection/level/open-index.ts';
 import { TempIndex } from './temp-index.ts';
 
 describe('a rebuild that is killed', () => {

@@ -3,8 +3,8 @@
  * All paths here are byte strings (see `names.ts`).
  */
 import { readFileSync, readlinkSync } from 'node:fs';
-import { AutotorrentError, errnoOf } from '../errors.ts';
-import { parseMounts } from '../native/mountinfo.ts';
+import { AutotorrentError, errnoOf } from '../../errors.ts';
+import { parseMounts } from '../../native/mountinfo.ts';
 
 /** The mount points of these file system types, from the text of `/proc/self/mountinfo`. */
 export function mountPointsOfType(mountinfo: Buffer, types: ReadonlySet<string>): string[] {

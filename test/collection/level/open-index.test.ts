@@ -3,9 +3,9 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import * as fc from 'fast-check';
-import { hashText, normaliseName } from '../../src/collection/names.ts';
-import { openIndex } from '../../src/collection/open-index.ts';
-import { isReleaseFolder } from '../../src/collection/release.ts';
+import { openIndex } from '../../../src/collection/level/open-index.ts';
+import { hashText, normaliseName } from '../../../src/collection/names.ts';
+import { isReleaseFolder } from '../../../src/collection/release.ts';
 import { TempIndex } from './temp-index.ts';
 
 interface Made {

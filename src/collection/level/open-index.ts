@@ -1,8 +1,9 @@
 /** The index as it answers. What it says is what the last rebuild saw. */
 
-import { AutotorrentError } from '../errors.ts';
-import type { ArchivedFile, CollectionFile, CollectionIndex, FolderRef, FolderTree } from './collection.ts';
-import type { FolderRecord } from './folder-record.ts';
+import { AutotorrentError } from '../../errors.ts';
+import type { ArchivedFile, CollectionFile, CollectionIndex, FolderRef, FolderTree } from '../index.ts';
+import { hashText, normaliseName } from '../names.ts';
+import type { FolderRecord } from '../scan/folder-record.ts';
 import { baseName, FolderStore, joinPath, RECORDS_AT_ONCE } from './folder-store.ts';
 import { NONE } from './folder-table.ts';
 import {
@@ -13,7 +14,6 @@ import {
   type LevelDatabase,
   type PostingKind,
 } from './index-database.ts';
-import { hashText, normaliseName } from './names.ts';
 import { type PostingRow, Postings } from './postings.ts';
 
 export interface IndexInfo {

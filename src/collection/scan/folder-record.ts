@@ -18,8 +18,8 @@
  *
  * Members are the stored files inside the folder's archives (see `container/`).
  */
-import { AutotorrentError } from '../errors.ts';
-import { hashName } from './names.ts';
+import { AutotorrentError } from '../../errors.ts';
+import { hashName } from '../names.ts';
 
 const HEADER = 64;
 const RELEASE = 1;

@@ -1,16 +1,16 @@
 /** Builds the index: walks the disks in worker threads, and writes a new generation meanwhile. */
 import { availableParallelism } from 'node:os';
-import { AutotorrentError } from '../errors.ts';
-import type { Logger } from '../logger.ts';
-import { FolderRecord, unreadFolder } from './folder-record.ts';
+import { AutotorrentError } from '../../errors.ts';
+import type { Logger } from '../../logger.ts';
+import { FolderRecord, unreadFolder } from '../scan/folder-record.ts';
+import { currentMountPoints, isInside, realPath } from '../scan/mounts.ts';
+import type { FolderReading, FolderTask } from '../scan/read-folder.ts';
+import { rebase, type ScanRoot, scanRoots } from '../scan/scan-roots.ts';
+import { WalkPool } from '../scan/walk-pool.ts';
 import { FolderStore } from './folder-store.ts';
 import { NONE } from './folder-table.ts';
 import { GenerationWriter } from './generation-writer.ts';
 import { damaged, IndexDatabase, type IndexState, type LevelDatabase } from './index-database.ts';
-import { currentMountPoints, isInside, realPath } from './mounts.ts';
-import type { FolderReading, FolderTask } from './read-folder.ts';
-import { rebase, type ScanRoot, scanRoots } from './scan-roots.ts';
-import { WalkPool } from './walk-pool.ts';
 
 export interface RebuildOptions {
   /** Absolute. */

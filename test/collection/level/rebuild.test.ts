@@ -4,8 +4,8 @@ import { mkdirSync, renameSync, rmSync, statSync, symlinkSync, truncateSync } fr
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { KIND } from '../../src/collection/index-database.ts';
-import { openIndex } from '../../src/collection/open-index.ts';
+import { KIND } from '../../../src/collection/level/index-database.ts';
+import { openIndex } from '../../../src/collection/level/open-index.ts';
 import { TempIndex } from './temp-index.ts';
 
 const skips = (skipped: ReadonlyMap<string, { count: number }>): Record<string, number> =>

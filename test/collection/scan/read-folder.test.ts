@@ -3,8 +3,8 @@ import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { FolderRecord } from '../../src/collection/folder-record.ts';
-import { type FolderReading, readFolder } from '../../src/collection/read-folder.ts';
+import { FolderRecord } from '../../../src/collection/scan/folder-record.ts';
+import { type FolderReading, readFolder } from '../../../src/collection/scan/read-folder.ts';
 
 const record = (reading: FolderReading): FolderRecord => {
   assert.ok(reading instanceof ArrayBuffer);

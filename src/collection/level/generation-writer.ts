@@ -1,11 +1,12 @@
 /** Writes a new generation of the index: folders as they come, in the background, and the rest when all are there. */
-import type { FolderRecord } from './folder-record.ts';
+
+import { hashName, hashText } from '../names.ts';
+import { isReleasePart, releaseRoots } from '../release.ts';
+import type { FolderRecord } from '../scan/folder-record.ts';
 import { ABSENT, tablePuts } from './folder-table.ts';
 import { float64Column, uint32Column } from './growing-column.ts';
 import { type IndexDatabase, KIND, keyOf, type PostingKind, type Put } from './index-database.ts';
-import { hashName, hashText } from './names.ts';
 import { type PostingColumns, postingPuts, sortedRows } from './postings.ts';
-import { isReleasePart, releaseRoots } from './release.ts';
 
 /** Records are small, and LevelDB's price is by the key: some ten share one. */
 const PAGE_BYTES = 16 << 10;

@@ -1,6 +1,6 @@
 /** Where a rebuild begins: which folders are roots of the index, and what below them is read. Byte strings throughout. */
 import { statSync } from 'node:fs';
-import type { IndexRoot } from './index-database.ts';
+import type { IndexRoot } from '../level/index-database.ts';
 import { isInside, realPath } from './mounts.ts';
 
 export interface ScanRoot extends IndexRoot {

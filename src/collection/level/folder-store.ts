@@ -1,5 +1,5 @@
 /** The folders of one generation: records, paths and table rows, with small caches. */
-import { FolderRecord } from './folder-record.ts';
+import { FolderRecord } from '../scan/folder-record.ts';
 import { type FolderRow, FolderTable, NONE } from './folder-table.ts';
 import { aligned, damaged, type IndexDatabase, KIND } from './index-database.ts';
 
