@@ -16,7 +16,7 @@ import { parseMetainfo } from '../src/metainfo/parse.ts';
 import { type Autotorrent, autotorrentIn } from '../test/harness/autotorrent.ts';
 import { waitUntil } from '../test/harness/daemon.ts';
 import { type Demo, makeDemo } from '../test/harness/demo.ts';
-import { hashTree } from '../test/harness/hash-tree.ts';
+import { hashTree } from '../test/harness/folder.ts';
 import { CLIENT_KINDS, type ClientKind, type Member, sectionOf, startMember } from '../test/harness/swarm.ts';
 import { startTracker } from '../test/harness/tracker.ts';
 

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, readdir, readlink, rm, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readdir, readlink, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, it } from 'node:test';
+import { beforeEach, describe, it } from 'node:test';
 import { ExportDestination } from '../../src/app/export-destination.ts';
+import { temporaryFolder } from '../harness/folder.ts';
 
 const HASH = 'a'.repeat(40);
 
@@ -13,10 +13,9 @@ describe('the destination of an export', () => {
   const copy = (...path: readonly string[]): string => join(folder, 'copy.partial', HASH, ...path);
 
   beforeEach(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'autotorrent-export-'));
+    folder = temporaryFolder('export');
     destination = await ExportDestination.open(join(folder, 'copy'), HASH, 1);
   });
-  afterEach(() => rm(folder, { recursive: true, force: true }));
 
   for (const path of [['..', 'x'], ['T', '..', '..', 'x'], ['T', '.'], ['T', ''], ['T/../../x'], ['T', 'a\0b'], []]) {
     it(`refuses the path ${JSON.stringify(path)}`, async () => {

@@ -1,19 +1,16 @@
 /** `overlay` on command lines that need no mount. */
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { after, before, describe, it } from 'node:test';
+import { before, describe, it } from 'node:test';
 import { type Autotorrent, autotorrentIn } from '../harness/autotorrent.ts';
+import { temporaryFolder } from '../harness/folder.ts';
 
 describe('the command line of overlay', () => {
   let folder: string;
   let autotorrent: Autotorrent;
   before(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'autotorrent-cli-overlay-'));
+    folder = temporaryFolder('cli-overlay');
     autotorrent = await autotorrentIn({ folder, disks: [folder] });
   });
-  after(() => rm(folder, { recursive: true, force: true }));
 
   const wrong: readonly [string[], RegExp][] = [
     [['overlay', 'bogus'], /unknown command 'bogus'/],

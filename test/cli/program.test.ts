@@ -1,10 +1,10 @@
 /** The built program on command lines that need no server: words, streams, exit codes. */
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { after, before, describe, it } from 'node:test';
+import { before, describe, it } from 'node:test';
 import { type Autotorrent, autotorrentIn } from '../harness/autotorrent.ts';
+import { temporaryFolder } from '../harness/folder.ts';
 import { makeTorrent } from '../harness/make-torrent.ts';
 
 interface Failure {
@@ -16,7 +16,7 @@ describe('the command line', () => {
   let autotorrent: Autotorrent;
 
   before(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'autotorrent-cli-'));
+    folder = temporaryFolder('cli');
     await mkdir(join(folder, 'disk'));
     await writeFile(join(folder, 'disk', 'film.bin'), Buffer.alloc(50_000, 'film'));
     const { raw } = makeTorrent({ name: 'film.bin', content: Buffer.alloc(50_000, 'film') });
@@ -25,7 +25,6 @@ describe('the command line', () => {
     autotorrent = await autotorrentIn({ folder, disks: [join(folder, 'disk')] });
     assert.equal((await autotorrent.run('rebuild')).code, 0);
   });
-  after(() => rm(folder, { recursive: true, force: true }));
 
   const wrong: readonly [string[], RegExp][] = [
     [['bogus'], /there is no command bogus/],

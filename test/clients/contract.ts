@@ -1,10 +1,9 @@
 /** What every client adapter must do, tried against the real client. An adapter's own test is a few lines. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
-import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -14,6 +13,7 @@ import type { Metainfo } from '../../src/metainfo/metainfo.ts';
 import type { ClientDaemon } from '../harness/client-daemon.ts';
 import { startCountingProxy } from '../harness/counting-proxy.ts';
 import { freePort, waitUntil } from '../harness/daemon.ts';
+import { temporaryFolder } from '../harness/folder.ts';
 import { bencoded, type TorrentContent, type TorrentOptions } from '../harness/make-torrent.ts';
 import { torrentFor } from './torrent-for.ts';
 
@@ -468,7 +468,7 @@ export function clientContract(subject: Subject): void {
     let server: Server;
     let port: number;
     before(async () => {
-      folder = await mkdtemp(join(tmpdir(), 'self-signed-'));
+      folder = temporaryFolder('self-signed');
       const [key, cert] = ['key.pem', 'cert.pem'].map((name) => join(folder, name));
       assert.ok(key !== undefined && cert !== undefined);
       const args = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-subj', '/CN=127.0.0.1', '-keyout', key];
@@ -479,7 +479,6 @@ export function clientContract(subject: Subject): void {
     after(async () => {
       server?.closeAllConnections();
       server?.close();
-      await rm(folder, { recursive: true, force: true });
     });
 
     it('says that a certificate is not trusted, and how to make it', async () => {

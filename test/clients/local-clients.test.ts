@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { after, before, describe, it } from 'node:test';
+import { before, describe, it } from 'node:test';
 import { findLocalClients } from '../../src/clients/local-clients.ts';
 import { scgiPlaceOf } from '../../src/clients/rtorrent/rc.ts';
+import { temporaryFolder } from '../harness/folder.ts';
 
 describe('where an rtorrent.rc has rTorrent listen', () => {
   const cases: readonly (readonly [string, string, string | undefined])[] = [
@@ -39,9 +39,8 @@ describe('the clients of this machine', () => {
   let base: string;
   let folders = 0;
   before(async () => {
-    base = await mkdtemp(join(tmpdir(), 'autotorrent-local-'));
+    base = temporaryFolder('local');
   });
-  after(() => rm(base, { recursive: true }));
 
   /** What is found where these files are. */
   const found = async (files: Readonly<Record<string, string>>): Promise<Record<string, unknown>> => {

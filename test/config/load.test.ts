@@ -1,22 +1,21 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, mkdtemp, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { after, before, beforeEach, describe, it } from 'node:test';
+import { before, beforeEach, describe, it } from 'node:test';
 import { createConfig } from '../../src/config/create.ts';
 import { type LoadOptions, loadConfig } from '../../src/config/load.ts';
 import { parseConfig } from '../../src/config/parse.ts';
 import { AutotorrentError } from '../../src/errors.ts';
+import { temporaryFolder } from '../harness/folder.ts';
 
 let root: string;
 let folder: string;
 before(async () => {
-  root = await mkdtemp(join(tmpdir(), 'autotorrent-config-'));
+  root = temporaryFolder('config');
 });
 beforeEach(async () => {
   folder = await mkdtemp(join(root, 'case-'));
 });
-after(() => rm(root, { recursive: true, force: true }));
 
 async function write(name: string, text = '[general]\nstore_path = /store\n'): Promise<string> {
   const file = join(folder, name);

@@ -7,12 +7,12 @@ import { execFile, spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { constants, truncateSync, writeFileSync } from 'node:fs';
 import fs from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import { GAP, ZEROS } from '../../src/extent/extent.ts';
-import { fileOf, planOf, sourceOf } from './plans.ts';
+import { temporaryFolder } from '../harness/folder.ts';
+import { fileOf, planOf, sourceOf } from '../harness/plans.ts';
 import { Server } from './server.ts';
 
 const run = promisify(execFile);
@@ -93,7 +93,7 @@ export function runConformance(driver: string): void {
     ]);
 
     before(async () => {
-      base = await fs.mkdtemp(join(tmpdir(), 'autotorrent-conformance-'));
+      base = temporaryFolder('conformance');
       sources = join(base, 'sources');
       mnt = join(base, "store $HOME `id` 'x");
       await fs.mkdir(sources);
@@ -141,7 +141,6 @@ export function runConformance(driver: string): void {
 
     after(async () => {
       await server?.stop();
-      await fs.rm(base, { recursive: true, force: true });
     });
 
     it('shows entries, files, sizes, modes, times and link counts', async () => {

@@ -19,12 +19,12 @@ import { execFile, spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import fs from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import { GAP } from '../../src/extent/extent.ts';
-import { fileOf, planOf, sourceOf } from './plans.ts';
+import { temporaryFolder } from '../harness/folder.ts';
+import { fileOf, planOf, sourceOf } from '../harness/plans.ts';
 import { Server } from './server.ts';
 
 const run = promisify(execFile);
@@ -74,7 +74,7 @@ export function runWritingConformance(driver: string): void {
     };
 
     before(async () => {
-      base = await fs.mkdtemp(join(tmpdir(), 'autotorrent-writing-'));
+      base = temporaryFolder('writing');
       await fs.chmod(base, 0o755);
       mnt = join(base, 'store');
       const source = join(base, 'source');
@@ -91,7 +91,6 @@ export function runWritingConformance(driver: string): void {
     });
     after(async () => {
       await server?.stop();
-      await fs.rm(base, { recursive: true, force: true });
     });
 
     it('creates files with the mode and the umask, and tells their folder', async () => {

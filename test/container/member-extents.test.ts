@@ -1,20 +1,10 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import {
-  closeSync,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  readSync,
-  rmSync,
-  symlinkSync,
-  truncateSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { closeSync, mkdirSync, openSync, readSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, it } from 'node:test';
+import { beforeEach, describe, it } from 'node:test';
 import { type MemberExtent, MemberReader, type NoExtents } from '../../src/container/member-extents.ts';
+import { temporaryFolder } from '../harness/folder.ts';
 import { volumeNames, writeRar4, writeRar5 } from './rar-writer.ts';
 
 const DATA = Buffer.from(Uint8Array.from({ length: 50_000 }, (_, i) => (i * 7919) >>> 3));
@@ -22,9 +12,8 @@ const DATA = Buffer.from(Uint8Array.from({ length: 50_000 }, (_, i) => (i * 7919
 describe('the extents of a member', () => {
   let folder = '';
   beforeEach(() => {
-    folder = mkdtempSync(join(tmpdir(), 'autotorrent-member-'));
+    folder = temporaryFolder('member');
   });
-  afterEach(() => rmSync(folder, { recursive: true }));
 
   const put = (names: readonly string[], volumes: readonly Buffer[]): Buffer => {
     for (const [i, volume] of volumes.entries()) writeFileSync(join(folder, names[i] ?? ''), volume);

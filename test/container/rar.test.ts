@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import { GIVE_UP_AFTER, type Member, type Volumes } from '../../src/container/container.ts';
 import { crc32 } from '../../src/container/crc32.ts';
 import { openRar } from '../../src/container/rar.ts';
+import { temporaryFolder } from '../harness/folder.ts';
 import { MemoryVolumes } from './memory-volumes.ts';
 import { block5, type RarMember, type RarOptions, vint, volumeNames, writeRar4, writeRar5 } from './rar-writer.ts';
 
@@ -255,7 +255,7 @@ describe('a hostile RAR archive', () => {
 });
 
 describe('what the writer of these tests writes', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'autotorrent-rar-'));
+  const folder = temporaryFolder('rar');
   const has = (command: string): boolean => spawnSync(command, ['--version']).error === undefined;
 
   for (const [format, write] of FORMATS) {

@@ -1,15 +1,14 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import { openZip } from '../../src/container/zip.ts';
+import { temporaryFolder } from '../harness/folder.ts';
 import { MemoryVolumes } from './memory-volumes.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'autotorrent-zip-'));
-after(() => rmSync(folder, { recursive: true }));
+const folder = temporaryFolder('zip');
 
 /** A ZIP that Python's zipfile writes: `z` is open, `S` is for stored, `D` for deflated members. */
 function zipOf(script: string, open = "zipfile.ZipFile(path, 'w')"): Buffer {

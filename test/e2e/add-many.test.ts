@@ -1,8 +1,7 @@
 /** `add` of many torrents at once: few calls, and an `add` that is killed in the middle and run again doubles nothing. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { afterEach, describe, it } from 'node:test';
 import type { AddOutcome } from '../../src/app/add.ts';
@@ -12,6 +11,7 @@ import { createClient } from '../../src/clients/create.ts';
 import { type Autotorrent, autotorrentIn } from '../harness/autotorrent.ts';
 import { type CountingProxy, startCountingProxy } from '../harness/counting-proxy.ts';
 import { waitUntil } from '../harness/daemon.ts';
+import { temporaryFolder } from '../harness/folder.ts';
 import { makeTorrent } from '../harness/make-torrent.ts';
 import { startRtorrent } from '../harness/rtorrent.ts';
 import { startTransmission } from '../harness/transmission.ts';
@@ -56,8 +56,7 @@ for (const kind of ['transmission', 'rtorrent'] as const) {
 
     /** So many torrents of one small file each, all of them on the disk. */
     async function begin(count: number): Promise<void> {
-      folder = await mkdtemp(join(tmpdir(), 'autotorrent-many-'));
-      undo.push(() => rm(folder, { recursive: true, force: true }));
+      folder = temporaryFolder('many');
       torrents = join(folder, 'torrents');
       await mkdir(torrents);
       await mkdir(join(folder, 'disk'));

@@ -1,7 +1,7 @@
 /** `add` with everything that a user may hand it: the server and the store are real, the client is `none` or Transmission. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { after, afterEach, beforeEach, describe, it } from 'node:test';
@@ -12,7 +12,7 @@ import type { ListedEntry } from '../../src/app/list.ts';
 import { createClient } from '../../src/clients/create.ts';
 import { type Autotorrent, autotorrentIn } from '../harness/autotorrent.ts';
 import { waitUntil } from '../harness/daemon.ts';
-import { hashTree } from '../harness/hash-tree.ts';
+import { hashTree, temporaryFolder } from '../harness/folder.ts';
 import { makeTorrent, type TorrentOptions } from '../harness/make-torrent.ts';
 import { startTransmission } from '../harness/transmission.ts';
 
@@ -47,8 +47,7 @@ describe('add', () => {
   const data = (letter: string, length = 70_000): Buffer => Buffer.alloc(length, letter);
 
   beforeEach(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'autotorrent-add-'));
-    undo.push(() => rm(folder, { recursive: true, force: true }));
+    folder = temporaryFolder('add');
     await mkdir(join(folder, 'disk'));
   });
   afterEach(unwind);

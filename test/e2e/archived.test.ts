@@ -1,13 +1,12 @@
 /** A release that lies packed seeds the torrent of what is in it: by the command, through a real mount. */
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { AddOutcome } from '../../src/app/add.ts';
 import { volumeNames, writeRar4, writeRar5 } from '../container/rar-writer.ts';
 import { type Autotorrent, autotorrentIn } from '../harness/autotorrent.ts';
-import { hashTree } from '../harness/hash-tree.ts';
+import { hashTree, temporaryFolder } from '../harness/folder.ts';
 import { makeTorrent } from '../harness/make-torrent.ts';
 import { content } from '../match/fixtures.ts';
 
@@ -19,7 +18,7 @@ describe('a torrent of the extracted file', () => {
   const series = content('series', 500_000);
 
   before(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'autotorrent-archived-'));
+    folder = temporaryFolder('archived');
     const put = async (release: string, volumes: readonly Buffer[], style: 'old' | 'part'): Promise<void> => {
       await mkdir(join(folder, 'disk', release), { recursive: true });
       for (const [i, name] of volumeNames('grp-x', volumes.length, style).entries()) {
@@ -42,7 +41,6 @@ describe('a torrent of the extracted file', () => {
   });
   after(async () => {
     await stop();
-    await rm(folder, { recursive: true, force: true });
   });
 
   it('is mapped to the volumes, reads back as it is, and changes none of them', async () => {

@@ -11,7 +11,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import type { EntryMessage } from '../../src/app/control/messages.ts';
 import { parseMetainfo } from '../../src/metainfo/parse.ts';
 import { waitUntil } from '../harness/daemon.ts';
-import { hashTree } from '../harness/hash-tree.ts';
+import { hashTree } from '../harness/folder.ts';
 import { type ClientKind, exchange } from '../harness/swarm.ts';
 import { complete, missing, type PartialRelease } from './partial/releases.ts';
 import { LIMIT_MS, Scene } from './partial/scene.ts';

@@ -1,7 +1,6 @@
 /** Deluge on a real mount: what is there it seeds without a check, what is lacking it gets from another Deluge. */
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import type { AddOutcome } from '../../src/app/add.ts';
@@ -12,7 +11,7 @@ import { parseMetainfo } from '../../src/metainfo/parse.ts';
 import { addOne, bytes, lay, reaches } from '../clients/contract.ts';
 import { autotorrentIn } from '../harness/autotorrent.ts';
 import { PASSWORD, startDeluge, USER } from '../harness/deluge.ts';
-import { hashTree } from '../harness/hash-tree.ts';
+import { hashTree, temporaryFolder } from '../harness/folder.ts';
 import { makeTorrent } from '../harness/make-torrent.ts';
 
 const options = (name: string, seed: number) => ({
@@ -31,8 +30,7 @@ describe('Deluge on the mount', () => {
   });
 
   it('seeds what is there, and downloads into the mount what is lacking', async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'autotorrent-deluge-'));
-    undo.push(() => rm(folder, { recursive: true, force: true }));
+    const folder = temporaryFolder('deluge');
     const [disk, torrents] = [join(folder, 'disk'), join(folder, 'torrents')];
     await mkdir(torrents);
     const laid = [options('whole', 1), options('partial', 3)].map((one) => ({

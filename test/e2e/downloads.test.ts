@@ -1,14 +1,14 @@
 /** What clients write: it counts when its pieces agree, goes to the pool when it is whole, and serves other torrents. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { access, lstat, mkdir, mkdtemp, open, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { access, lstat, mkdir, mkdtemp, open, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import type { EntryMessage, FileMessage } from '../../src/app/control/messages.ts';
 import type { VerifiedEntry } from '../../src/app/verify.ts';
 import { type Autotorrent, autotorrentIn } from '../harness/autotorrent.ts';
 import { waitUntil } from '../harness/daemon.ts';
+import { temporaryFolder } from '../harness/folder.ts';
 import { makeTorrent } from '../harness/make-torrent.ts';
 
 type Shown = EntryMessage & { readonly file_list: readonly FileMessage[] };
@@ -23,8 +23,7 @@ describe('what clients download', () => {
   const undo: (() => Promise<unknown>)[] = [];
 
   beforeEach(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'autotorrent-downloads-'));
-    undo.push(() => rm(folder, { recursive: true, force: true }));
+    folder = temporaryFolder('downloads');
     await mkdir(join(folder, 'disk'));
     await writeFile(join(folder, 'disk', 'video.mkv'), video);
     autotorrent = await autotorrentIn({

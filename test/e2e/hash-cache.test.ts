@@ -1,14 +1,14 @@
 /** The cache of piece hashes beside the index: never in the way. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { access, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { access, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { Level } from 'level';
 import type { EntryMessage } from '../../src/app/control/messages.ts';
 import { type Autotorrent, autotorrentIn } from '../harness/autotorrent.ts';
 import type { Daemon } from '../harness/daemon.ts';
+import { temporaryFolder } from '../harness/folder.ts';
 import { makeTorrentOf } from '../harness/make-torrent.ts';
 
 describe('the cache of piece hashes of a configuration', () => {
@@ -17,7 +17,7 @@ describe('the cache of piece hashes of a configuration', () => {
   let torrent: string;
   let server: Daemon | undefined;
   before(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'autotorrent-hash-cache-'));
+    folder = temporaryFolder('hash-cache');
     await mkdir(join(folder, 'disk'));
     await writeFile(join(folder, 'disk', 'a.bin'), randomBytes(300_000));
     autotorrent = await autotorrentIn({ folder, disks: [join(folder, 'disk')] });
@@ -28,7 +28,6 @@ describe('the cache of piece hashes of a configuration', () => {
   });
   after(async () => {
     await server?.stop();
-    await rm(folder, { recursive: true, force: true });
   });
 
   /** Anew: what an earlier add has made is taken out first. */

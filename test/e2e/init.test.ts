@@ -1,11 +1,11 @@
 /** `init` with real clients: found by their own files, tried, written. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { copyFile, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { copyFile, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { ClientDaemon } from '../harness/client-daemon.ts';
+import { temporaryFolder } from '../harness/folder.ts';
 import { startRtorrent } from '../harness/rtorrent.ts';
 import { startTransmission } from '../harness/transmission.ts';
 
@@ -25,7 +25,7 @@ describe('init', () => {
     });
 
   before(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'autotorrent-init-'));
+    folder = temporaryFolder('init');
     home = join(folder, 'home');
     await mkdir(join(home, '.config', 'transmission-daemon'), { recursive: true });
     rtorrent = await startRtorrent({ scgi: 'unix' });
@@ -34,7 +34,6 @@ describe('init', () => {
   after(async () => {
     await rtorrent?.stop();
     await transmission?.stop();
-    await rm(folder, { recursive: true, force: true });
   });
 
   it('writes the example where it finds no client', async () => {

@@ -3,8 +3,7 @@
  * downloads everything from that one; and what a user does around it.
  */
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -16,7 +15,7 @@ import { type Autotorrent, autotorrentIn } from '../harness/autotorrent.ts';
 import type { ClientDaemon } from '../harness/client-daemon.ts';
 import { type Daemon, waitUntil } from '../harness/daemon.ts';
 import { type Demo, makeDemo } from '../harness/demo.ts';
-import { hashTree } from '../harness/hash-tree.ts';
+import { hashTree, temporaryFolder } from '../harness/folder.ts';
 import { startRtorrent } from '../harness/rtorrent.ts';
 import { startTracker, type Tracker } from '../harness/tracker.ts';
 import { startTransmission } from '../harness/transmission.ts';
@@ -46,8 +45,7 @@ for (const { seeder, verify, start } of CASES) {
     const undo: (() => Promise<unknown>)[] = [];
 
     before(async () => {
-      folder = await mkdtemp(join(tmpdir(), 'autotorrent-e2e-'));
-      undo.push(() => rm(folder, { recursive: true, force: true }));
+      folder = temporaryFolder('e2e');
       tracker = await startTracker();
       undo.push(() => tracker.stop());
       client = await start();

@@ -7,15 +7,14 @@
  */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import type { EntryMessage, FileMessage, StatusMessage } from '../../src/app/control/messages.ts';
 import { parseMetainfo } from '../../src/metainfo/parse.ts';
 import { type Autotorrent, autotorrentIn } from '../harness/autotorrent.ts';
 import type { Daemon } from '../harness/daemon.ts';
-import { hashTree } from '../harness/hash-tree.ts';
+import { hashTree, temporaryFolder } from '../harness/folder.ts';
 import { type Mangled, mangle } from './mangled/mangle.ts';
 
 const COUNT = Number(process.env['MANGLED_SEEDS'] ?? 24);
@@ -37,7 +36,7 @@ describe(`${COUNT} torrents of which the collection has mangled files`, () => {
   let collection: unknown;
   let room: number;
   before(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'autotorrent-mangled-'));
+    folder = temporaryFolder('mangled');
     disk = join(folder, 'disk');
     await mkdir(join(folder, 'probe'));
     await mkdir(join(folder, 'full'));
@@ -64,7 +63,6 @@ describe(`${COUNT} torrents of which the collection has mangled files`, () => {
   });
   after(async () => {
     await server?.stop();
-    await rm(folder, { recursive: true, force: true });
   });
 
   it('are added', async () => {

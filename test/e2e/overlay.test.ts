@@ -6,7 +6,6 @@ import {
   chmod,
   lstat,
   mkdir,
-  mkdtemp,
   open,
   readdir,
   readFile,
@@ -20,7 +19,6 @@ import {
   utimes,
   writeFile,
 } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
@@ -34,7 +32,7 @@ import type {
 import type { ExportedEntry } from '../../src/app/export-entry.ts';
 import { type Autotorrent, autotorrentIn } from '../harness/autotorrent.ts';
 import { type Daemon, startDaemon, waitUntil } from '../harness/daemon.ts';
-import { hashTree } from '../harness/hash-tree.ts';
+import { hashTree, temporaryFolder } from '../harness/folder.ts';
 import { makeTorrent } from '../harness/make-torrent.ts';
 
 const exec = promisify(execFile);
@@ -93,8 +91,7 @@ describe('what clients write over an entry', () => {
     );
 
   before(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'autotorrent-overlay-'));
-    undo.push(() => rm(folder, { recursive: true, force: true }));
+    folder = temporaryFolder('overlay');
     await mkdir(join(folder, 'disk'));
     const files = { 'song.bin': SONG, 'big.bin': BIG };
     for (const [name, data] of Object.entries(files)) await writeFile(join(folder, 'disk', name), data);

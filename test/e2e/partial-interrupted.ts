@@ -9,7 +9,7 @@ import { afterEach, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { reaches } from '../clients/contract.ts';
 import { waitUntil } from '../harness/daemon.ts';
-import { hashTree } from '../harness/hash-tree.ts';
+import { hashTree } from '../harness/folder.ts';
 import { type ClientKind, exchange, type MemberOptions } from '../harness/swarm.ts';
 import { complete, missing, type PartialRelease } from './partial/releases.ts';
 import { LIMIT_MS, Scene } from './partial/scene.ts';

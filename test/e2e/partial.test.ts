@@ -10,7 +10,7 @@ import { after, before, describe, it } from 'node:test';
 import type { EntryMessage, FileMessage } from '../../src/app/control/messages.ts';
 import { parseMetainfo } from '../../src/metainfo/parse.ts';
 import { waitUntil } from '../harness/daemon.ts';
-import { hashTree } from '../harness/hash-tree.ts';
+import { hashTree } from '../harness/folder.ts';
 import { bytesReceived, type ClientKind, exchange, type MemberOptions } from '../harness/swarm.ts';
 import { roomOf, roomTaken } from './partial/overlay.ts';
 import { BLOCK, partialReleases, type ReleaseOptions, shownPath, sizeOf } from './partial/releases.ts';

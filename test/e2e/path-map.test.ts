@@ -1,13 +1,13 @@
 /** `path_map` with a client that really sees other paths: it runs in a mount namespace of its own. */
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, it } from 'node:test';
 import type { ListedEntry } from '../../src/app/list.ts';
 import { createClient } from '../../src/clients/create.ts';
 import { autotorrentIn } from '../harness/autotorrent.ts';
 import { waitUntil } from '../harness/daemon.ts';
+import { temporaryFolder } from '../harness/folder.ts';
 import { makeTorrent } from '../harness/make-torrent.ts';
 import { startTransmission } from '../harness/transmission.ts';
 
@@ -24,8 +24,7 @@ describe('path_map', () => {
   });
 
   it('tells the client its own paths, of the mount and of a folder of the user', async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'autotorrent-paths-'));
-    undo.push(() => rm(folder, { recursive: true, force: true }));
+    const folder = temporaryFolder('paths');
     const [disk, store, seenStore, seenDisk] = ['disk', 'store', 'data/store', 'data/disk'].map((p) => join(folder, p));
     assert.ok(disk !== undefined && store !== undefined && seenStore !== undefined && seenDisk !== undefined);
     for (const path of [disk, store, seenStore, seenDisk, join(disk, 'Whole')]) await mkdir(path, { recursive: true });

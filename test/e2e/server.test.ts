@@ -1,9 +1,8 @@
 /** The server under what happens to servers: signals, crashes, second starts, hostile requests, sources that change. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { promisify } from 'node:util';
@@ -11,6 +10,7 @@ import { ControlClient } from '../../src/app/control/control-client.ts';
 import type { EntryMessage, StatusMessage } from '../../src/app/control/messages.ts';
 import { type Autotorrent, autotorrentIn } from '../harness/autotorrent.ts';
 import { startDaemon, waitUntil } from '../harness/daemon.ts';
+import { temporaryFolder } from '../harness/folder.ts';
 import { makeTorrent } from '../harness/make-torrent.ts';
 
 const exec = promisify(execFile);
@@ -45,8 +45,7 @@ describe('the server', () => {
   };
 
   beforeEach(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'autotorrent-server-'));
-    undo.push(() => rm(folder, { recursive: true, force: true }));
+    folder = temporaryFolder('server');
     await mkdir(join(folder, 'disk'));
     autotorrent = await autotorrentIn({ folder, disks: [join(folder, 'disk')] });
   });

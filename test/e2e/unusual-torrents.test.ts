@@ -1,7 +1,6 @@
 /** Each client seeds each unusual torrent from the mount, or `add` says why it cannot. */
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { AddOutcome } from '../../src/app/add.ts';
@@ -11,6 +10,7 @@ import type { TorrentState } from '../../src/clients/client.ts';
 import { parseMetainfo } from '../../src/metainfo/parse.ts';
 import { autotorrentIn } from '../harness/autotorrent.ts';
 import { waitUntil } from '../harness/daemon.ts';
+import { temporaryFolder } from '../harness/folder.ts';
 import { CLIENT_KINDS, type ClientKind, type Member, sectionOf, startMember } from '../harness/swarm.ts';
 import { UNUSUAL } from './unusual-torrents.ts';
 
@@ -25,8 +25,7 @@ for (const [i, kind] of KINDS.entries()) {
     let member: Member;
 
     before(async () => {
-      const folder = await mkdtemp(join(tmpdir(), 'autotorrent-unusual-'));
-      undo.push(() => rm(folder, { recursive: true, force: true }));
+      const folder = temporaryFolder('unusual');
       await mkdir(join(folder, 'torrents'));
       for (const { name, data, raw } of UNUSUAL) {
         const disk = join(folder, 'disk', name);

@@ -1,8 +1,7 @@
 /** `verify` of v2 and hybrid torrents (BEP 52), as libtorrent makes them. */
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
-import { cp, mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp, mkdir, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { VerifiedEntry } from '../../src/app/verify.ts';
@@ -10,6 +9,7 @@ import { merklePiece } from '../../src/metainfo/merkle-pieces.ts';
 import { parseMetainfo } from '../../src/metainfo/parse.ts';
 import { type Autotorrent, autotorrentIn } from '../harness/autotorrent.ts';
 import type { Daemon } from '../harness/daemon.ts';
+import { temporaryFolder } from '../harness/folder.ts';
 import { libtorrentOf } from '../harness/libtorrent.ts';
 
 const PIECE = 65_536;
@@ -28,7 +28,7 @@ describe('verify of v2 and hybrid torrents', () => {
   let server: Daemon;
 
   before(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'autotorrent-verify-v2-'));
+    folder = temporaryFolder('verify-v2');
     for (const [path, data] of Object.entries(FILES)) {
       await mkdir(join(folder, 'disk', 'Album', path, '..'), { recursive: true });
       await writeFile(join(folder, 'disk', 'Album', path), data);
@@ -39,7 +39,6 @@ describe('verify of v2 and hybrid torrents', () => {
   });
   after(async () => {
     await server.stop();
-    await rm(folder, { recursive: true, force: true });
   });
 
   /** Takes names and sizes for a match: what is hashed is `verify`'s to say. */

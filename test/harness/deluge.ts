@@ -1,10 +1,10 @@
 /** A real deluged, and a real deluge-web where it is wanted, on loopback addresses, in a temporary folder of their own. */
-import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ClientDaemon, clientDaemon } from './client-daemon.ts';
 import { type Daemon, freePort, startDaemon, waitUntil } from './daemon.ts';
+import { temporaryFolder } from './folder.ts';
 
 export interface DelugeOptions {
   /** What it listens on for peers. Two clients in one swarm need two addresses. Default: 127.0.0.1. */
@@ -21,7 +21,7 @@ export const PASSWORD = 'no-secret';
 /** `url` is `deluge://me:password@host:port` for the daemon, `http://:password@host:port` for the web interface. */
 export async function startDeluge(options: DelugeOptions = {}): Promise<ClientDaemon> {
   const { address = '127.0.0.1', web = false, core = {} } = options;
-  const folder = await mkdtemp(join(tmpdir(), 'deluge-'));
+  const folder = temporaryFolder('deluge');
   const config = join(folder, 'config');
   const downloads = join(folder, 'downloads');
   await mkdir(downloads);

@@ -1,9 +1,9 @@
 /** A real qbittorrent-nox on a loopback address, in a temporary folder of its own. */
-import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type ClientDaemon, clientDaemon } from './client-daemon.ts';
 import { freePort, startDaemon } from './daemon.ts';
+import { temporaryFolder } from './folder.ts';
 
 export interface QbittorrentOptions {
   /** What it listens on for peers. Two clients in one swarm need two addresses. Default: 127.0.0.1. */
@@ -16,7 +16,7 @@ export interface QbittorrentOptions {
 
 export async function startQbittorrent(options: QbittorrentOptions = {}): Promise<ClientDaemon> {
   const { address = '127.0.0.1', login = false, conf = {} } = options;
-  const folder = await mkdtemp(join(tmpdir(), 'qbittorrent-'));
+  const folder = temporaryFolder('qbittorrent');
   const downloads = join(folder, 'downloads');
   const configuration = join(folder, 'qBittorrent', 'config');
   await mkdir(downloads);

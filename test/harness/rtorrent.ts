@@ -1,10 +1,10 @@
 /** A real rTorrent on a loopback address, in a temporary folder of its own. */
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ClientDaemon, clientDaemon } from './client-daemon.ts';
 import { freePort, startDaemon } from './daemon.ts';
+import { temporaryFolder } from './folder.ts';
 
 export interface RtorrentOptions {
   /** What it binds to and listens on for peers. Two clients in one swarm need two addresses. Default: 127.0.0.1. */
@@ -17,7 +17,7 @@ export interface RtorrentOptions {
 
 export async function startRtorrent(options: RtorrentOptions = {}): Promise<ClientDaemon> {
   const { address = '127.0.0.1', scgi = 'tcp', rc = [] } = options;
-  const folder = await mkdtemp(join(tmpdir(), 'rtorrent-'));
+  const folder = temporaryFolder('rtorrent');
   const downloads = join(folder, 'downloads');
   const session = join(folder, 'session');
   await mkdir(downloads);

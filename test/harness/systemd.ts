@@ -3,11 +3,11 @@
  * own and no units but those it is given. Needs root. Nothing of it is seen outside, what it mounts neither.
  */
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { startDaemon, waitUntil } from './daemon.ts';
+import { temporaryFolder } from './folder.ts';
 
 /** `$1`: its folder. Each hierarchy of control groups gets a group that is the root of what systemd sees. */
 const ENTER = `
@@ -60,7 +60,7 @@ export class Systemd {
 
   /** By name; each is started, as one that multi-user.target wants. Resolves when all have been, or have failed to. */
   static async boot(units: Readonly<Record<string, string>>): Promise<Systemd> {
-    const folder = await mkdtemp(join(tmpdir(), 'autotorrent-systemd-'));
+    const folder = temporaryFolder('systemd');
     const wanted = join(folder, 'units', 'multi-user.target.wants');
     await mkdir(wanted, { recursive: true });
     for (const target of TARGETS) {

@@ -1,9 +1,9 @@
 /** A real transmission-daemon on a loopback address, in a temporary folder of its own. */
-import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type ClientDaemon, clientDaemon } from './client-daemon.ts';
 import { freePort, startDaemon } from './daemon.ts';
+import { temporaryFolder } from './folder.ts';
 
 export interface TransmissionOptions {
   /** What it listens on for peers. Two clients in one swarm need two addresses. Default: 127.0.0.1. */
@@ -18,7 +18,7 @@ export interface TransmissionOptions {
 
 export async function startTransmission(options: TransmissionOptions = {}): Promise<ClientDaemon> {
   const { address = '127.0.0.1', username, password = '', settings = {}, within = [] } = options;
-  const folder = await mkdtemp(join(tmpdir(), 'transmission-'));
+  const folder = temporaryFolder('transmission');
   const downloads = join(folder, 'downloads');
   await mkdir(downloads);
   const peerPort = await freePort(address);

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
-import { lstatSync, mkdtempSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { lstatSync, renameSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -10,6 +9,7 @@ import { type CachedPoolOptions, createCachedPool } from '../../src/hash/cached-
 import { type FileIdentity, type HashJob, type HashPool, type HashResult, jobBytes } from '../../src/hash/hash-pool.ts';
 import { createHashPool } from '../../src/hash/piscina-pool.ts';
 import { silentLogger } from '../../src/logger.ts';
+import { temporaryFolder } from '../harness/folder.ts';
 
 const PIECE = 1000;
 
@@ -29,12 +29,11 @@ describe('the cache of piece hashes', () => {
   let next = 0;
 
   before(() => {
-    dir = mkdtempSync(join(tmpdir(), 'autotorrent-hashes-'));
+    dir = temporaryFolder('hashes');
     real = createHashPool({ threads: 1 });
   });
   after(async () => {
     await real.close();
-    rmSync(dir, { recursive: true, force: true });
   });
   beforeEach(() => {
     hashed = 0;

@@ -6,7 +6,6 @@ import {
   closeSync,
   ftruncateSync,
   lstatSync,
-  mkdtempSync,
   openSync,
   renameSync,
   rmSync,
@@ -15,12 +14,12 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { array, asyncProperty, assert as holds, nat, oneof, tuple } from 'fast-check';
 import type { HashJob, HashPool, HashResult, HashSegment } from '../../src/hash/hash-pool.ts';
 import { createHashPool } from '../../src/hash/piscina-pool.ts';
+import { temporaryFolder } from '../harness/folder.ts';
 
 const sha1 = (...parts: Buffer[]): string => {
   const hash = createHash('sha1');
@@ -34,12 +33,11 @@ describe('hash pool', () => {
   let dir = '';
   let pool: HashPool;
   before(() => {
-    dir = mkdtempSync(join(tmpdir(), 'autotorrent-hash-'));
+    dir = temporaryFolder('hash');
     pool = createHashPool({ threads: 2 });
   });
   after(async () => {
     await pool.close();
-    rmSync(dir, { recursive: true, force: true });
   });
 
   function file(name: string | Buffer, content: Buffer): (offset: number, length: number) => HashSegment {

@@ -1,8 +1,7 @@
 /** Merkle jobs give what libtorrent computes and what the bare definition of BEP 52 says. */
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
-import { lstatSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { lstatSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { FileIdentity, HashJob, HashPool, HashResult, HashSegment } from '../../src/hash/hash-pool.ts';
@@ -10,6 +9,7 @@ import { createHashPool } from '../../src/hash/piscina-pool.ts';
 import { merklePiece } from '../../src/metainfo/merkle-pieces.ts';
 import type { Metainfo } from '../../src/metainfo/metainfo.ts';
 import { parseMetainfo } from '../../src/metainfo/parse.ts';
+import { temporaryFolder } from '../harness/folder.ts';
 import { libtorrentOf } from '../harness/libtorrent.ts';
 
 const BLOCK = 16_384;
@@ -45,7 +45,7 @@ describe('merkle trees', () => {
   let pool: HashPool;
   const files = new Map<string, WholeFile>();
   before(() => {
-    root = mkdtempSync(join(tmpdir(), 'autotorrent-merkle-'));
+    root = temporaryFolder('merkle');
     pool = createHashPool({ threads: 2 });
     for (const [name, size] of Object.entries(SIZES)) {
       const path = join(root, 'folder', name);
@@ -57,7 +57,6 @@ describe('merkle trees', () => {
   });
   after(async () => {
     await pool.close();
-    rmSync(root, { recursive: true, force: true });
   });
 
   const fileOf = (meta: Metainfo, index: number): WholeFile => {

@@ -19,8 +19,9 @@ import { createHashPool } from '../../src/hash/piscina-pool.ts';
 import { silentLogger } from '../../src/logger.ts';
 import type { MatchMode, TorrentMatch } from '../../src/match/match.ts';
 import { matchTorrents } from '../../src/match/match-torrents.ts';
+import { temporaryFolder } from '../harness/folder.ts';
 import { edited } from './edits.ts';
-import { content, type Files, PIECE, temporaryFolder, torrent, writeFiles } from './fixtures.ts';
+import { content, type Files, PIECE, torrent, writeFiles } from './fixtures.ts';
 import { NaiveIndex } from './naive-index.ts';
 
 const HASHED: readonly MatchMode[] = ['normal', 'hash_name', 'hash_size', 'hash_slow'];
@@ -56,7 +57,7 @@ const CHANGES: Readonly<Record<string, (path: string) => void>> = {
 };
 
 describe('a candidate that, while it is hashed, is', () => {
-  const base = temporaryFolder();
+  const base = temporaryFolder('match');
   const inner = createHashPool({ threads: 2 });
   after(() => inner.close());
   let disks = 0;

@@ -1,9 +1,7 @@
 /** Real files and .torrents with true hashes for the tests of matching. */
 import { createHash } from 'node:crypto';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { after } from 'node:test';
 import type { Metainfo } from '../../src/metainfo/metainfo.ts';
 import { parseMetainfo } from '../../src/metainfo/parse.ts';
 
@@ -60,13 +58,6 @@ export function torrent(
     );
   }
   return parseMetainfo(bencode({ announce: 'http://127.0.0.1:1/announce', info }));
-}
-
-/** A folder that goes when the suite ends. */
-export function temporaryFolder(): string {
-  const dir = mkdtempSync(join(tmpdir(), 'autotorrent-match-'));
-  after(() => rmSync(dir, { recursive: true, force: true }));
-  return dir;
 }
 
 /** Writes `files` below `dir`; gives it back. */

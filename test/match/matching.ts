@@ -17,7 +17,8 @@ import type { Metainfo } from '../../src/metainfo/metainfo.ts';
 import { pieceHashes } from '../../src/metainfo/piece-hashes.ts';
 import { decodePlan, encodePlan } from '../../src/plan/codec.ts';
 import { makePlan } from '../../src/plan/make-plan.ts';
-import { type Files, temporaryFolder, writeFiles } from './fixtures.ts';
+import { temporaryFolder } from '../harness/folder.ts';
+import { type Files, writeFiles } from './fixtures.ts';
 import { NaiveIndex } from './naive-index.ts';
 
 export interface Setting extends Partial<Pick<MatchDependencies, 'refuseDevice' | 'signal' | 'onProgress'>> {
@@ -54,7 +55,7 @@ export interface Bench {
 
 /** To be called once in a suite. */
 export function matchBench(): Bench {
-  const base = temporaryFolder();
+  const base = temporaryFolder('match');
   const pool = createHashPool({ threads: 2 });
   after(() => pool.close());
   const disk = (): string => mkdtempSync(join(base, 'disk-'));

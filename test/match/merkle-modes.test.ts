@@ -9,9 +9,10 @@ import { describe, it } from 'node:test';
 import { countBits, hasBit } from '../../src/extent/bitfield.ts';
 import type { Metainfo } from '../../src/metainfo/metainfo.ts';
 import { parseMetainfo } from '../../src/metainfo/parse.ts';
+import { temporaryFolder } from '../harness/folder.ts';
 import { libtorrentOf } from '../harness/libtorrent.ts';
 import { type Edit, edited, recoverable } from './edits.ts';
-import { content, type Files, PIECE, temporaryFolder, writeFiles } from './fixtures.ts';
+import { content, type Files, PIECE, writeFiles } from './fixtures.ts';
 import { codes, matchBench, modes, statuses } from './matching.ts';
 
 const HASHED = ['unsplitable', 'normal', 'hash_name', 'hash_size', 'hash_slow'] as const;
@@ -24,7 +25,7 @@ const C = content('v2 c', 3 * PIECE);
 
 describe('v2 and hybrid torrents', () => {
   const bench = matchBench();
-  const base = temporaryFolder();
+  const base = temporaryFolder('match');
 
   const made = (version: 'v2' | 'hybrid', name: string, files: Files | Buffer, piece: number): Metainfo => {
     const folder = mkdtempSync(join(base, 'original-'));

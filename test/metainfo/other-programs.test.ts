@@ -2,14 +2,14 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, describe, it } from 'node:test';
+import { before, describe, it } from 'node:test';
 import type { Metainfo } from '../../src/metainfo/metainfo.ts';
 import { parseMetainfo } from '../../src/metainfo/parse.ts';
 import { pieceSpans } from '../../src/metainfo/piece-layout.ts';
 import { withTopLevelKey } from '../../src/metainfo/top-level-key.ts';
+import { temporaryFolder } from '../harness/folder.ts';
 
 /** Makes v1, v2 and hybrid torrents of each path, and says what libtorrent reads in them. */
 const LIBTORRENT = `
@@ -59,14 +59,13 @@ const SIZES: Readonly<Record<string, number>> = {
 describe('torrents of other programs', () => {
   let root: string;
   before(() => {
-    root = mkdtempSync(join(tmpdir(), 'autotorrent-metainfo-'));
+    root = temporaryFolder('metainfo');
     for (const [name, size] of Object.entries(SIZES)) {
       mkdirSync(join(root, 'folder', name, '..'), { recursive: true });
       writeFileSync(join(root, 'folder', name), randomBytes(size));
     }
     writeFileSync(join(root, 'one.bin'), randomBytes(50_000));
   });
-  after(() => rmSync(root, { recursive: true, force: true }));
 
   /** A torrent's file as it lies below `root`. */
   const onDisk = (meta: Metainfo, file: number): Buffer => {

@@ -1,23 +1,22 @@
 import assert from 'node:assert/strict';
-import { closeSync, ftruncateSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { closeSync, ftruncateSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { silentLogger } from '../../src/logger.ts';
 import { loadLibc } from '../../src/native/libc.ts';
+import { temporaryFolder } from '../harness/folder.ts';
 
 describe('preadCached', () => {
   const { preadCached } = loadLibc(silentLogger);
   let folder: string;
   let fd: number;
   before(() => {
-    folder = mkdtempSync(join(tmpdir(), 'autotorrent-libc-'));
+    folder = temporaryFolder('libc');
     writeFileSync(join(folder, 'f'), 'abcdefghij');
     fd = openSync(join(folder, 'f'), 'r');
   });
   after(() => {
     closeSync(fd);
-    rmSync(folder, { recursive: true });
   });
 
   it('reads what is cached into the middle of a buffer, and nothing beside it', (t) => {
@@ -52,7 +51,7 @@ describe('seekData', () => {
 
   it('finds where a hole ends, that it never does, and that it cannot tell', (t) => {
     if (seekData === undefined) return t.skip('not on this kernel');
-    const folder = mkdtempSync(join(tmpdir(), 'autotorrent-libc-'));
+    const folder = temporaryFolder('libc');
     const fd = openSync(join(folder, 'sparse'), 'w+');
     try {
       writeSync(fd, 'data', 1_048_576);
@@ -63,7 +62,6 @@ describe('seekData', () => {
       assert.equal(seekData(-1, 7), 7);
     } finally {
       closeSync(fd);
-      rmSync(folder, { recursive: true });
     }
   });
 });

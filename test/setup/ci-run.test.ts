@@ -1,20 +1,20 @@
 /** `.ci/run` with npm replaced: what it runs, what it prints last, what it fails for. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, it } from 'node:test';
+import { beforeEach, describe, it } from 'node:test';
+import { temporaryFolder } from '../harness/folder.ts';
 
 let folder: string;
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'autotorrent-ci-'));
+  folder = temporaryFolder('ci');
   await mkdir(join(folder, '.ci'));
   await mkdir(join(folder, 'bin'));
   await copyFile('.ci/run', join(folder, '.ci/run'));
   await writeFile(join(folder, 'mounts'), 'other /mnt fuse.sshfs rw 0 0\n');
 });
-afterEach(() => rm(folder, { recursive: true, force: true }));
 
 const CLOSING = 'ℹ tests 3\nℹ suites 1\nℹ pass 3\nℹ fail 0\nℹ cancelled 0\nℹ skipped 0\nℹ todo 0\nℹ duration_ms 12.5\n';
 

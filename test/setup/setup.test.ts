@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, lstatSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { after, before, beforeEach, describe, it } from 'node:test';
+import { before, beforeEach, describe, it } from 'node:test';
+import { temporaryFolder } from '../harness/folder.ts';
 
 const SCRIPT = resolve('scripts/setup.sh');
 const POLICY = 'usr/sbin/policy-rc.d';
@@ -15,7 +15,7 @@ const TOOLS = ['sh', 'sed', 'tr', 'grep', 'mkdir', 'chmod', 'mv', 'rm', 'cat', '
 let root: string;
 let folder: string;
 before(async () => {
-  root = await mkdtemp(join(tmpdir(), 'autotorrent-setup-'));
+  root = temporaryFolder('setup');
 });
 beforeEach(async () => {
   folder = await mkdtemp(join(root, 'case-'));
@@ -46,7 +46,6 @@ done`,
   await stub('update-rc.d', 'echo "update-rc.d $*" >>"$T/calls"');
   await stub('system-python', '[ -e "$T/bin/python3-libtorrent" ]');
 });
-after(() => rm(root, { recursive: true, force: true }));
 
 async function put(name: string, text: string): Promise<string> {
   const file = join(folder, name);

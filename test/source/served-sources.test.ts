@@ -5,7 +5,7 @@ import { after, before, describe, it } from 'node:test';
 import { silentLogger } from '../../src/logger.ts';
 import { OwnMounts } from '../../src/source/own-mounts.ts';
 import { SourceFiles } from '../../src/source/served-sources.ts';
-import { sourceOf } from '../conformance/plans.ts';
+import { sourceOf } from '../harness/plans.ts';
 import { temporaryFolder } from '../store/fixture.ts';
 
 describe('the sources that are open', () => {

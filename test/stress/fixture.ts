@@ -7,7 +7,7 @@ import fs from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type Extent, GAP, ZEROS } from '../../src/extent/extent.ts';
 import type { Plan, PlanSource } from '../../src/plan/plan.ts';
-import { fileOf, planOf, sourceOf } from '../conformance/plans.ts';
+import { fileOf, planOf, sourceOf } from '../harness/plans.ts';
 import type { Model } from './model.ts';
 import { Random } from './random.ts';
 

@@ -4,14 +4,13 @@
 import assert from 'node:assert/strict';
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import fs from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { ServeOptions } from '../conformance/messages.ts';
 import { Server } from '../conformance/server.ts';
+import { temporaryFolder } from '../harness/folder.ts';
 import { Fixture } from './fixture.ts';
 import { FileHistory, PAGE } from './history.ts';
 import { Random } from './random.ts';
@@ -52,7 +51,7 @@ describe('a server that is killed', () => {
   let writers: Writer[];
 
   before(async () => {
-    folder = await fs.mkdtemp(join(tmpdir(), 'autotorrent-killed-'));
+    folder = temporaryFolder('killed');
     options = { mountPoint: join(folder, 'store'), statePath: join(folder, 'state') };
     fixture = await Fixture.make(join(folder, 'sources'));
     hash = await fixture.hash();
@@ -63,7 +62,6 @@ describe('a server that is killed', () => {
   after(async () => {
     for (const writer of writers ?? []) await writer.close();
     await server?.stop();
-    await fs.rm(folder, { recursive: true, force: true });
   });
 
   const beginAll = async (): Promise<void> => {

@@ -1,9 +1,8 @@
 /** The stress itself: two ordinary folders must agree, and a fault that is planted in one of them must be found. */
 import assert from 'node:assert/strict';
-import fs from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { temporaryFolder } from '../harness/folder.ts';
 import { Fixture } from './fixture.ts';
 import { runSideBySide, type Sides } from './side-by-side.ts';
 import { FolderSubject, type Subject } from './subject.ts';
@@ -31,7 +30,7 @@ describe('the comparison of two folders', () => {
   let sides: Sides;
 
   before(async () => {
-    folder = await fs.mkdtemp(join(tmpdir(), 'autotorrent-stress-'));
+    folder = temporaryFolder('stress');
     fixture = await Fixture.make(join(folder, 'sources'));
     reference = new FolderSubject(join(folder, 'reference'), fixture, { isReference: true });
     other = new FolderSubject(join(folder, 'other'), fixture, { isReference: false });
@@ -40,7 +39,6 @@ describe('the comparison of two folders', () => {
   after(async () => {
     await reference.close();
     await other.close();
-    await fs.rm(folder, { recursive: true, force: true });
   });
 
   const finds = async (fault: Parameters<typeof faulty>[1], message: RegExp): Promise<void> => {

@@ -5,10 +5,9 @@
  * with `STRESS_SHRINK=1` says which of the operations it takes.
  */
 import assert from 'node:assert/strict';
-import fs from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { temporaryFolder } from '../harness/folder.ts';
 import { Fixture } from './fixture.ts';
 import { describeOperation } from './operation.ts';
 import { settingOf } from './setting.ts';
@@ -30,7 +29,7 @@ export function describeStress(
     let subject: Subject;
 
     before(async () => {
-      folder = await fs.mkdtemp(join(tmpdir(), 'autotorrent-stress-'));
+      folder = temporaryFolder('stress');
       fixture = await Fixture.make(join(folder, 'sources'));
       hash = await fixture.hash();
       reference = new FolderSubject(join(folder, 'reference'), fixture, { isReference: true });
@@ -39,7 +38,6 @@ export function describeStress(
     after(async () => {
       await reference?.close();
       await subject?.close();
-      await fs.rm(folder, { recursive: true, force: true });
     });
 
     const { seeds, count } = settingOf(short);

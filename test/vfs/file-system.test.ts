@@ -10,7 +10,7 @@ import { OwnMounts } from '../../src/source/own-mounts.ts';
 import type { StoreLevel } from '../../src/store/records/database.ts';
 import { Store } from '../../src/store/store.ts';
 import { FileSystem } from '../../src/vfs/file-system.ts';
-import { fileOf, planOf, sourceOf } from '../conformance/plans.ts';
+import { fileOf, planOf, sourceOf } from '../harness/plans.ts';
 import { openLevel, temporaryFolder } from '../store/fixture.ts';
 
 const ino = (files: FileSystem, ...path: readonly string[]): number =>

@@ -9,7 +9,7 @@ import { loadLibc } from '../../src/native/libc.ts';
 import { OwnMounts } from '../../src/source/own-mounts.ts';
 import { Store } from '../../src/store/store.ts';
 import { FileSystem } from '../../src/vfs/file-system.ts';
-import { fileOf, planOf, sourceOf } from '../conformance/plans.ts';
+import { fileOf, planOf, sourceOf } from '../harness/plans.ts';
 import { openLevel, temporaryFolder } from '../store/fixture.ts';
 
 const BLOCK = 4096;

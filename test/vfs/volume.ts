@@ -9,7 +9,7 @@ import { OwnMounts } from '../../src/source/own-mounts.ts';
 import type { StoreLevel } from '../../src/store/records/database.ts';
 import { Store } from '../../src/store/store.ts';
 import { FileSystem } from '../../src/vfs/file-system.ts';
-import { fileOf, planOf, sourceOf } from '../conformance/plans.ts';
+import { fileOf, planOf, sourceOf } from '../harness/plans.ts';
 import { openLevel } from '../store/fixture.ts';
 
 /** No two blocks of it are the same. */

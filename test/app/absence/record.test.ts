@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, it } from 'node:test';
+import { beforeEach, describe, it } from 'node:test';
 import { AbsenceRecord } from '../../../src/app/absence/record.ts';
+import { temporaryFolder } from '../../harness/folder.ts';
 
 describe('AbsenceRecord', () => {
   let folder: string;
@@ -12,11 +12,10 @@ describe('AbsenceRecord', () => {
   const read = (): Promise<AbsenceRecord> => AbsenceRecord.read(path, (message) => told.push(message));
 
   beforeEach(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'autotorrent-record-'));
+    folder = temporaryFolder('record');
     path = join(folder, 'absence.json');
     told.length = 0;
   });
-  afterEach(() => rm(folder, { recursive: true, force: true }));
 
   it('has nothing to do in a fresh store, nor in a client that is new', async () => {
     assert.deepEqual((await read()).of(''), { needs: 'nothing', stopped: [] });

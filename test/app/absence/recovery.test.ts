@@ -1,9 +1,7 @@
 /** What real clients do not do when they are asked to: test/e2e/absence.test.ts has what they do. */
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, it } from 'node:test';
+import { beforeEach, describe, it } from 'node:test';
 import type { Scope } from '../../../src/app/absence/lost.ts';
 import { AbsenceRecord } from '../../../src/app/absence/record.ts';
 import { type Obstacle, Recovery } from '../../../src/app/absence/recovery.ts';
@@ -11,6 +9,7 @@ import type { Section, Work } from '../../../src/app/absence/sections.ts';
 import type { EntryMessage, StatusMessage } from '../../../src/app/control/messages.ts';
 import type { TorrentActivity, TorrentClient, TorrentState } from '../../../src/clients/client.ts';
 import { AutotorrentError } from '../../../src/errors.ts';
+import { temporaryFolder } from '../../harness/folder.ts';
 
 type Call = 'start' | 'stop' | 'recheck';
 
@@ -103,7 +102,7 @@ describe('Recovery', () => {
   const turn = (scope: Scope): Promise<Obstacle | undefined> => recovery.turn(client, scope);
 
   beforeEach(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'autotorrent-recovery-'));
+    folder = temporaryFolder('recovery');
     record = await AbsenceRecord.read(join(folder, 'absence.json'), assert.fail);
     client = new PretendedClient();
     missing = new Map(['a', 'b', 'c', 'user'].map((hash) => [hash, 0]));
@@ -131,7 +130,6 @@ describe('Recovery', () => {
     recovery = new Recovery(work, section, new Set(missing.keys()));
     for (const hash of missing.keys()) client.has(hash, hash === 'user' ? 'stopped' : 'seeding');
   });
-  afterEach(() => rm(folder, { recursive: true, force: true }));
 
   for (const what of ['start', 'stop'] as const) {
     it(`of all: one that fails to ${what} does not keep the others, and they are not touched again`, async () => {

@@ -1,10 +1,8 @@
 /** How often a client is asked, and what is said of it: against a pretended Transmission and a pretended server. */
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { ListenOptions } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -13,6 +11,7 @@ import { stopForAbsence } from '../../../src/app/absence/stop.ts';
 import { statePaths } from '../../../src/app/state-paths.ts';
 import type { Config } from '../../../src/config/config.ts';
 import { freePort, waitUntil } from '../../harness/daemon.ts';
+import { temporaryFolder } from '../../harness/folder.ts';
 
 const HASHES = ['a', 'b'].map((digit) => digit.repeat(40));
 
@@ -65,7 +64,7 @@ describe('absence resume', () => {
   const request = { configOf: async () => config, say: (level: string, said: string) => told.push(`${level} ${said}`) };
 
   beforeEach(async () => {
-    statePath = await mkdtemp(join(tmpdir(), 'autotorrent-resume-'));
+    statePath = temporaryFolder('resume');
     calls.length = 0;
     told.length = 0;
     const entries = HASHES.map((hash) => ({ kind: 'mount', state: 'added', info_hash: hash, missing_bytes: 0 }));
@@ -86,7 +85,6 @@ describe('absence resume', () => {
         server.close(resolve);
       });
     }
-    await rm(statePath, { recursive: true, force: true });
   });
 
   it('tries a client that refuses with longer and longer pauses, and says so once', async () => {

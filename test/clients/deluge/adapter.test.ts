@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
@@ -18,6 +17,7 @@ import { parseMetainfo } from '../../../src/metainfo/parse.ts';
 import type { ClientDaemon } from '../../harness/client-daemon.ts';
 import { waitUntil } from '../../harness/daemon.ts';
 import { PASSWORD, startDeluge, USER } from '../../harness/deluge.ts';
+import { temporaryFolder } from '../../harness/folder.ts';
 import { libtorrentOf } from '../../harness/libtorrent.ts';
 import type { TorrentOptions } from '../../harness/make-torrent.ts';
 import { addOne, bytes, clientContract, lay, reaches, sample, stateOf } from '../contract.ts';
@@ -95,13 +95,12 @@ describe('what Deluge does in its own way', () => {
     return one;
   };
   before(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'autotorrent-deluge-'));
+    folder = temporaryFolder('deluge');
     daemon = await startDeluge();
   });
   after(async () => {
     for (const one of clients) await one.close();
     await daemon?.stop();
-    await rm(folder, { recursive: true, force: true });
   });
 
   it('says what is wrong with a login', async () => {
@@ -258,7 +257,7 @@ describe('a Deluge daemon that is something else', () => {
   const open: { close(): void }[] = [];
   const sockets = new Set<Socket>();
   before(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'autotorrent-tls-'));
+    folder = temporaryFolder('tls');
     const [keyFile, certFile] = [join(folder, 'key'), join(folder, 'cert')];
     execFileSync(
       'openssl',
@@ -285,7 +284,6 @@ describe('a Deluge daemon that is something else', () => {
   after(async () => {
     for (const socket of sockets) socket.destroy();
     for (const server of open) server.close();
-    await rm(folder, { recursive: true, force: true });
   });
 
   const asked = async (onData: (socket: TLSSocket) => void, options: ClientOptions = {}): Promise<unknown> => {

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { createServer, request } from 'node:http';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { createClient } from '../../../src/clients/create.ts';
 import { parseMetainfo } from '../../../src/metainfo/parse.ts';
 import type { ClientDaemon } from '../../harness/client-daemon.ts';
 import { waitUntil } from '../../harness/daemon.ts';
+import { temporaryFolder } from '../../harness/folder.ts';
 import { libtorrentOf } from '../../harness/libtorrent.ts';
 import type { TorrentOptions } from '../../harness/make-torrent.ts';
 import { startQbittorrent } from '../../harness/qbittorrent.ts';
@@ -109,12 +109,11 @@ describe('what qBittorrent does in its own way', () => {
   let daemon: ClientDaemon;
   let folder: string;
   before(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'autotorrent-qbittorrent-'));
+    folder = temporaryFolder('qbittorrent');
     daemon = await startQbittorrent({ conf: { Preferences: ['Downloads\\UseIncompleteExtension=true'] } });
   });
   after(async () => {
     await daemon?.stop();
-    await rm(folder, { recursive: true, force: true });
   });
   const connect = (more: { category?: string; tags?: string } = {}) =>
     createClient({ client: 'qbittorrent', url: daemon.url, ...more });

@@ -1,13 +1,13 @@
 /** A folder of files and an index of it, both temporary. */
-import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { Level } from 'level';
 import type { CollectionFile } from '../../../src/collection/index.ts';
 import { type RebuildOptions, type RebuildResult, rebuild } from '../../../src/collection/level/rebuild.ts';
+import { temporaryFolder } from '../../harness/folder.ts';
 
 export class TempIndex {
-  readonly top = mkdtempSync(join(tmpdir(), 'autotorrent-collection-'));
+  readonly top = temporaryFolder('collection');
   readonly disk = join(this.top, 'disk');
   readonly db = new Level<Buffer, Buffer>(join(this.top, 'db'));
 

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import { currentMountPoints, isInside, mountPointsOfType, realPath } from '../../../src/collection/scan/mounts.ts';
+import { temporaryFolder } from '../../harness/folder.ts';
 
 const MOUNTINFO = `22 28 0:21 / /proc rw,nosuid - proc proc rw
 99 28 0:50 / /mnt/my\\040store\\134x rw,nosuid,nodev shared:7 master:1 - fuse.autotorrent autotorrent rw,user_id=0
@@ -11,8 +11,7 @@ const MOUNTINFO = `22 28 0:21 / /proc rw,nosuid - proc proc rw
 `;
 
 describe('mounts', () => {
-  const temp = mkdtempSync(join(tmpdir(), 'autotorrent-mounts-'));
-  after(() => rmSync(temp, { recursive: true, force: true }));
+  const temp = temporaryFolder('mounts');
 
   it('finds those of a type, and decodes their escapes', () => {
     assert.deepEqual(mountPointsOfType(Buffer.from(MOUNTINFO), new Set(['fuse.autotorrent'])), ['/mnt/my store\\x']);

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, it } from 'node:test';
+import { beforeEach, describe, it } from 'node:test';
 import { FolderRecord } from '../../../src/collection/scan/folder-record.ts';
 import { type FolderReading, readFolder } from '../../../src/collection/scan/read-folder.ts';
+import { temporaryFolder } from '../../harness/folder.ts';
 
 const record = (reading: FolderReading): FolderRecord => {
   assert.ok(reading instanceof ArrayBuffer);
@@ -15,13 +15,12 @@ describe('readFolder', () => {
   let top: string;
   let skipped: [string, string][];
   beforeEach(() => {
-    top = mkdtempSync(join(tmpdir(), 'autotorrent-folder-'));
+    top = temporaryFolder('folder');
     skipped = [];
     mkdirSync(join(top, 'mount'));
     mkdirSync(join(top, 'sub'));
     writeFileSync(join(top, 'file'), 'abc');
   });
-  afterEach(() => rmSync(top, { recursive: true, force: true }));
 
   const read = (path: string, avoid: string[] = [], known: FolderRecord | null = null): FolderReading =>
     readFolder(

@@ -1,8 +1,7 @@
 /** A client on the mount with two torrents: one that it seeds, and one that the user has stopped. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, readlink, rm, stat, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readdir, readlink, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { TorrentActivity } from '../../../src/clients/client.ts';
@@ -10,6 +9,7 @@ import { bytes, reaches } from '../../clients/contract.ts';
 import { type Autotorrent, type AutotorrentOptions, autotorrentIn } from '../../harness/autotorrent.ts';
 import { type CountingProxy, startCountingProxy } from '../../harness/counting-proxy.ts';
 import { type Daemon, waitUntil } from '../../harness/daemon.ts';
+import { temporaryFolder } from '../../harness/folder.ts';
 import { makeTorrent } from '../../harness/make-torrent.ts';
 import { type ClientKind, type Member, sectionOf, startMember } from '../../harness/swarm.ts';
 
@@ -61,8 +61,7 @@ export class AbsenceScene {
   ): Promise<AbsenceScene> {
     const undo: (() => Promise<unknown>)[] = [];
     try {
-      const folder = await mkdtemp(join(tmpdir(), 'autotorrent-absence-'));
-      undo.push(() => rm(folder, { recursive: true, force: true }));
+      const folder = temporaryFolder('absence');
       await mkdir(join(folder, 'disk'));
       const hashes: string[] = [];
       for (const [i, name] of ['seeds.bin', 'stopped.bin'].entries()) {

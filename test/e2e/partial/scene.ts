@@ -3,15 +3,13 @@
  * everything and lies in a plain folder.
  */
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { AddOutcome } from '../../../src/app/add.ts';
 import type { TorrentState } from '../../../src/clients/client.ts';
 import { parseMetainfo } from '../../../src/metainfo/parse.ts';
 import { type Autotorrent, autotorrentIn } from '../../harness/autotorrent.ts';
 import { type Daemon, waitUntil } from '../../harness/daemon.ts';
-import { hashTree } from '../../harness/hash-tree.ts';
+import { hashTree, temporaryFolder } from '../../harness/folder.ts';
 import { type ClientKind, type Member, type MemberOptions, sectionOf, startMember } from '../../harness/swarm.ts';
 import { type LaidOut, layOut, type PartialRelease } from './releases.ts';
 
@@ -65,8 +63,7 @@ export class Scene {
     const { onMount, complete, address, releases } = options;
     const undo: (() => Promise<unknown>)[] = [];
     try {
-      const folder = await mkdtemp(join(tmpdir(), 'autotorrent-partial-'));
-      undo.push(() => rm(folder, { recursive: true, force: true }));
+      const folder = temporaryFolder('partial');
       const collection = join(folder, 'collection');
       const completeFolder = join(folder, 'complete');
       const torrents = join(folder, 'torrents');

@@ -10,7 +10,7 @@ import { OwnMounts } from '../../../src/source/own-mounts.ts';
 import type { Store } from '../../../src/store/store.ts';
 import { FileSystem } from '../../../src/vfs/file-system.ts';
 import { RENAME_EXCHANGE } from '../../../src/vfs/operations.ts';
-import { fileOf, planOf, sourceOf } from '../../conformance/plans.ts';
+import { fileOf, planOf, sourceOf } from '../../harness/plans.ts';
 import { hashOf, inoOf, tree } from '../fixture.ts';
 
 const BYTES = 3 * 4096 + 100;

@@ -9,7 +9,7 @@ import { errnoOf } from '../../../src/errors.ts';
 import { GAP } from '../../../src/extent/extent.ts';
 import { garbageKey, inodeKey, overlayKey, VERSION_KEY } from '../../../src/store/records/key.ts';
 import { Writer } from '../../../src/store/records/record.ts';
-import { fileOf, planOf } from '../../conformance/plans.ts';
+import { fileOf, planOf } from '../../harness/plans.ts';
 import { BASE, patched, Volume } from '../../vfs/volume.ts';
 import { letters, openLevel, temporaryFolder, withStore } from '../fixture.ts';
 
