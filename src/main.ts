@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** The composition root: hands the control server to `mount`, and runs the command line. */
+/** The program: runs the command line and ends with its exit code. */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { runProgram } from './cli/program.ts';
@@ -15,9 +15,6 @@ const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.me
 };
 
 const exitCode = await runProgram(process.argv.slice(2), {
-  async startControlServer(...args) {
-    return (await import('./api/control-server.ts')).startControlServer(...args);
-  },
   program: fileURLToPath(import.meta.url),
   version: manifest.version,
 });

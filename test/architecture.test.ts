@@ -35,6 +35,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'clients/transmission': ['clients/adding', 'clients/wire'],
   'clients/qbittorrent': ['clients/adding', 'clients/libtorrent', 'clients/wire'],
   config: [],
+  control: [],
   app: [
     'extent',
     'leveldb',
@@ -46,15 +47,30 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'hash',
     'match',
     'plan',
-    'store',
-    'vfs',
     'fuse',
     'clients',
     'config',
+    'control',
   ],
-  cli: ['app', 'config'],
-  api: ['app', 'config'],
-  'main.ts': ['cli', 'api', 'app'],
+  // The process that serves: no scan, no hash, no client (invariant 5), and no command's use case.
+  server: [
+    'extent',
+    'leveldb',
+    'native',
+    'source',
+    'plan',
+    'store',
+    'vfs',
+    'fuse',
+    'config',
+    'control',
+    'server/processes',
+  ],
+  'server/processes': [],
+  // What runs in the processes that the server starts.
+  'server/children': ['app', 'clients', 'config', 'control', 'server/processes'],
+  cli: ['app', 'server', 'config'],
+  'main.ts': ['cli'],
 };
 const FOR_ALL: ReadonlySet<string> = new Set(['errors.ts', 'logger.ts']);
 

@@ -19,13 +19,13 @@
 import { rm } from 'node:fs/promises';
 import type { TorrentClient, TorrentState } from '../clients/client.ts';
 import type { Config } from '../config/config.ts';
+import type { ControlClient } from '../control/client.ts';
+import type { EntryMessage } from '../control/messages.ts';
 import { AutotorrentError, explained, messageOf } from '../errors.ts';
 import type { Metainfo } from '../metainfo/metainfo.ts';
 import { encodePlan } from '../plan/codec.ts';
 import type { Plan } from '../plan/plan.ts';
 import { addToClient, type ClientOutcome, type ClientTask, failureOf, takeOut } from './client-tasks.ts';
-import type { ControlClient } from './control/control-client.ts';
-import type { EntryMessage } from './control/messages.ts';
 import { bytesToDownload } from './gaps.ts';
 import { openClient } from './open-client.ts';
 import { BATCH, type Planned, type PlanningRequest, planTorrents } from './planning.ts';

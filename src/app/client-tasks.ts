@@ -6,12 +6,12 @@
  */
 import type { AddRequest, AddResult, TorrentClient } from '../clients/client.ts';
 import type { Config } from '../config/config.ts';
+import type { ControlClient } from '../control/client.ts';
+import type { EntryMessage } from '../control/messages.ts';
 import { AutotorrentError, messageOf } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { Metainfo } from '../metainfo/metainfo.ts';
 import { clientPath } from './client-paths.ts';
-import type { ControlClient } from './control/control-client.ts';
-import type { EntryMessage } from './control/messages.ts';
 
 export interface ClientTask {
   readonly metainfo: Metainfo;

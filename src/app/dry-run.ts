@@ -1,10 +1,10 @@
 /** `autotorrent add --dry-run`: what `add` would do. Changes nothing, needs no server and no client. */
 import type { Config } from '../config/config.ts';
+import { shownPath } from '../control/shown-path.ts';
 import { countBits } from '../extent/bitfield.ts';
 import { GAP, ZEROS } from '../extent/extent.ts';
 import type { AddOutcome } from './add.ts';
 import { BATCH, type Planned, type PlanningRequest, planTorrents } from './planning.ts';
-import { shownPath } from './shown-path.ts';
 import { complaint, readTorrent, type TorrentFile } from './torrent-files.ts';
 
 export interface DryRunFile {

@@ -1,11 +1,11 @@
 /** What the pieces of an entry are made of now, as questions to the hash pool. */
 import { lstat } from 'node:fs/promises';
+import type { ExtentMessage, FileMessage } from '../control/messages.ts';
 import { messageOf } from '../errors.ts';
 import type { FileIdentity, HashSegment } from '../hash/hash-pool.ts';
 import { type PieceCheck, pieceCheck } from '../hash/piece-check.ts';
 import type { Metainfo, PieceSpan } from '../metainfo/metainfo.ts';
 import { pieceHashes } from '../metainfo/piece-hashes.ts';
-import type { ExtentMessage, FileMessage } from './control/messages.ts';
 
 export class EntryLayout {
   /** Why files cannot be read. */

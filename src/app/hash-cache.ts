@@ -1,10 +1,10 @@
 /** The cache of piece hashes beside the index: used where it can be, and done without where not. */
 import type { Config } from '../config/config.ts';
+import { hashCachePath } from '../config/state-paths.ts';
 import { errnoOf, messageOf } from '../errors.ts';
 import type { HashPool } from '../hash/hash-pool.ts';
 import { openLevel } from '../leveldb/open.ts';
 import type { Logger } from '../logger.ts';
-import { hashCachePath } from './state-paths.ts';
 
 /** `pool`, which is closed with what this gives. LevelDB is one process at a time: nobody waits for another's cache. */
 export async function withHashCache(pool: HashPool, config: Config, logger: Logger): Promise<HashPool> {

@@ -1,9 +1,9 @@
 /** `autotorrent list`: the entries of the store, with what the client says of each. */
 import type { TorrentState } from '../clients/client.ts';
 import type { Config } from '../config/config.ts';
+import type { EntryMessage } from '../control/messages.ts';
 import { AutotorrentError, messageOf } from '../errors.ts';
 import type { Logger } from '../logger.ts';
-import type { EntryMessage } from './control/messages.ts';
 import { introduce } from './introduce.ts';
 import { openClient } from './open-client.ts';
 import { requireServer } from './server-connection.ts';

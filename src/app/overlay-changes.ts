@@ -1,8 +1,8 @@
 /** `autotorrent overlay diff` and `overlay discard`: what clients wrote over an entry, and dropping it. */
 import type { Config } from '../config/config.ts';
+import type { ControlClient } from '../control/client.ts';
+import type { DifferenceMessage, DiscardMessage, EntryMessage } from '../control/messages.ts';
 import { AutotorrentError } from '../errors.ts';
-import type { ControlClient } from './control/control-client.ts';
-import type { DifferenceMessage, DiscardMessage, EntryMessage } from './control/messages.ts';
 import { requireServer } from './server-connection.ts';
 
 export interface OverlayChanges {

@@ -3,11 +3,11 @@ import { lstat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { type RebuildProgress, rebuild } from '../collection/level/rebuild.ts';
 import type { Config } from '../config/config.ts';
+import { hashCachePath, poolPath } from '../config/state-paths.ts';
+import { shownPath } from '../control/shown-path.ts';
 import { AutotorrentError, errnoOf } from '../errors.ts';
 import { openIndexDatabase } from '../leveldb/open.ts';
 import type { Logger } from '../logger.ts';
-import { shownPath } from './shown-path.ts';
-import { hashCachePath, poolPath } from './state-paths.ts';
 
 export interface RebuildRequest {
   /** Only these; none: all disks. Relative to `cwd`. */

@@ -1,7 +1,7 @@
 /** `autotorrent remove`: takes entries out of the store, and with `fromClient` out of the client first. */
 import type { Config } from '../config/config.ts';
+import type { EntryMessage } from '../control/messages.ts';
 import { AutotorrentError } from '../errors.ts';
-import type { EntryMessage } from './control/messages.ts';
 import { introduce } from './introduce.ts';
 import { openClient } from './open-client.ts';
 import { requireServer } from './server-connection.ts';

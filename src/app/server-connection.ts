@@ -1,8 +1,8 @@
 /** The server of a configuration, for the commands that need it. */
 import type { Config } from '../config/config.ts';
+import { statePaths } from '../config/state-paths.ts';
+import { ControlClient } from '../control/client.ts';
 import { AutotorrentError } from '../errors.ts';
-import { ControlClient } from './control/control-client.ts';
-import { statePaths } from './state-paths.ts';
 
 /** Undefined where no server runs. */
 export async function findServer(config: Config): Promise<ControlClient | undefined> {

@@ -1,8 +1,8 @@
 /** `autotorrent show`: one entry, its files, where their bytes come from, and what of it was verified. */
 import type { Config } from '../config/config.ts';
+import type { EntryMessage, FileMessage } from '../control/messages.ts';
 import { AutotorrentError } from '../errors.ts';
 import { hasBit } from '../extent/bitfield.ts';
-import type { EntryMessage, FileMessage } from './control/messages.ts';
 import { requireServer } from './server-connection.ts';
 
 export interface ShownEntry {

@@ -6,6 +6,9 @@
  * since the question was asked. What is complete then goes to the pool, where other torrents find it.
  */
 import type { Config } from '../config/config.ts';
+import { poolPath } from '../config/state-paths.ts';
+import type { ControlClient } from '../control/client.ts';
+import type { EntryMessage, FileMessage } from '../control/messages.ts';
 import { AutotorrentError, messageOf } from '../errors.ts';
 import { countBits, emptyBitfield, hasBit, setBit } from '../extent/bitfield.ts';
 import type { HashPool, HashProgress, HashResult } from '../hash/hash-pool.ts';
@@ -14,13 +17,10 @@ import type { Logger } from '../logger.ts';
 import type { Metainfo } from '../metainfo/metainfo.ts';
 import { parseMetainfo } from '../metainfo/parse.ts';
 import { touchedPieces } from '../metainfo/piece-layout.ts';
-import type { ControlClient } from './control/control-client.ts';
-import type { EntryMessage, FileMessage } from './control/messages.ts';
 import { EntryLayout } from './entry-layout.ts';
 import { withHashCache } from './hash-cache.ts';
 import { rebuildCollection } from './rebuild.ts';
 import { requireServer } from './server-connection.ts';
-import { poolPath } from './state-paths.ts';
 
 export interface VerifyRequest {
   /** Names or info hashes; none: all entries. */

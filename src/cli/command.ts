@@ -1,11 +1,9 @@
 /** What every command is handed, and how its help ends. */
-import type { StartControlServer } from '../app/mount.ts';
 import type { Config } from '../config/config.ts';
 import type { Terminal } from './terminal.ts';
 
-/** The functions that only the composition root can bring together. */
+/** What `main.ts` alone knows. */
 export interface Wiring {
-  readonly startControlServer: StartControlServer;
   /** This program's own file, for a server that detaches. */
   readonly program: string;
   readonly version: string;

@@ -1,5 +1,5 @@
 /** The progress line of an export: what is done, the rate, and the time left. */
-import type { ExportProgress } from '../app/export-entry.ts';
+import type { ExportProgress } from '../app/export/export-entry.ts';
 import { bytes, duration } from '../app/quantities.ts';
 import type { Terminal } from './terminal.ts';
 

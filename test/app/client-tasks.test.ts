@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { addToClient, type ClientTask } from '../../src/app/client-tasks.ts';
-import type { EntryMessage } from '../../src/app/control/messages.ts';
 import type { TorrentClient } from '../../src/clients/client.ts';
+import type { EntryMessage } from '../../src/control/messages.ts';
 import { AutotorrentError } from '../../src/errors.ts';
 import { createLogger } from '../../src/logger.ts';
 import { bytes, sample } from '../clients/contract.ts';

@@ -8,7 +8,7 @@
  * released, and the collection with what it was.
  */
 import { createHash, randomBytes } from 'node:crypto';
-import type { EntryMessage } from '../../src/app/control/messages.ts';
+import type { EntryMessage } from '../../src/control/messages.ts';
 import { parseMetainfo } from '../../src/metainfo/parse.ts';
 import { waitUntil } from '../harness/daemon.ts';
 import { hashTree } from '../harness/folder.ts';

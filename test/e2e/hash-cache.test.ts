@@ -5,7 +5,7 @@ import { access, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { Level } from 'level';
-import type { EntryMessage } from '../../src/app/control/messages.ts';
+import type { EntryMessage } from '../../src/control/messages.ts';
 import { type Autotorrent, autotorrentIn } from '../harness/autotorrent.ts';
 import type { Daemon } from '../harness/daemon.ts';
 import { temporaryFolder } from '../harness/folder.ts';

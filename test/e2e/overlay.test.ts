@@ -22,14 +22,14 @@ import {
 import { join, resolve } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
+import type { ExportedEntry } from '../../src/app/export/export-entry.ts';
 import type {
   DifferenceMessage,
   DiscardMessage,
   EntryMessage,
   FileMessage,
   StatusMessage,
-} from '../../src/app/control/messages.ts';
-import type { ExportedEntry } from '../../src/app/export-entry.ts';
+} from '../../src/control/messages.ts';
 import { type Autotorrent, autotorrentIn } from '../harness/autotorrent.ts';
 import { type Daemon, startDaemon, waitUntil } from '../harness/daemon.ts';
 import { hashTree, temporaryFolder } from '../harness/folder.ts';

@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import type { EntryMessage, FileMessage } from '../../src/app/control/messages.ts';
+import type { EntryMessage, FileMessage } from '../../src/control/messages.ts';
 import { parseMetainfo } from '../../src/metainfo/parse.ts';
 import { waitUntil } from '../harness/daemon.ts';
 import { hashTree } from '../harness/folder.ts';

@@ -1,10 +1,10 @@
-/** `autotorrent absence look|resume|stop`: run by the server, which reads what it prints (`app/absence/processes.ts`). */
+/** `autotorrent absence look|resume|stop`: run by the server, which reads what it prints (`server/processes/absence.ts`). */
 
-import { lookBeforeMount } from '../../app/absence/look.ts';
-import type { AbsenceLine } from '../../app/absence/processes.ts';
-import { resumeAfterAbsence } from '../../app/absence/resume.ts';
-import { stopForAbsence } from '../../app/absence/stop.ts';
 import { AutotorrentError } from '../../errors.ts';
+import { lookBeforeMount } from '../../server/children/absence/look.ts';
+import { resumeAfterAbsence } from '../../server/children/absence/resume.ts';
+import { stopForAbsence } from '../../server/children/absence/stop.ts';
+import type { AbsenceLine } from '../../server/processes/absence.ts';
 import type { CommandContext } from '../command.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 

@@ -1,6 +1,6 @@
 /** `autotorrent mount` */
-import { startDaemon, tellStarter } from '../../app/daemon.ts';
-import { runMount } from '../../app/mount.ts';
+import { startDaemon, tellStarter } from '../../server/daemon.ts';
+import { runMount } from '../../server/mount.ts';
 import type { CommandContext } from '../command.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 
@@ -28,7 +28,6 @@ export async function mount(context: CommandContext, flags: MountFlags): Promise
   }
   await runMount(config, {
     version: wiring.version,
-    startControlServer: wiring.startControlServer,
     command: [wiring.program, '-c', config.file, ...context.clientArgs],
     driver: flags.driver ?? config.driver,
     allowOther: flags.allowOther === true ? true : config.allowOther,

@@ -1,7 +1,8 @@
 /** `autotorrent overlay diff ENTRY` */
-import type { DifferenceMessage, EntryMessage } from '../../app/control/messages.ts';
+
 import { overlayChanges } from '../../app/overlay-changes.ts';
 import { bytes } from '../../app/quantities.ts';
+import type { DifferenceMessage, EntryMessage } from '../../control/messages.ts';
 import { printable } from '../../logger.ts';
 import type { CommandContext } from '../command.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';

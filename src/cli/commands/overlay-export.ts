@@ -1,6 +1,6 @@
 /** `autotorrent overlay export ENTRY DEST` */
 import { resolve } from 'node:path';
-import { type ExportedEntry, exportEntry } from '../../app/export-entry.ts';
+import { type ExportedEntry, exportEntry } from '../../app/export/export-entry.ts';
 import { bytes } from '../../app/quantities.ts';
 import { printable } from '../../logger.ts';
 import type { CommandContext } from '../command.ts';

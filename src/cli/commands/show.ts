@@ -1,7 +1,8 @@
 /** `autotorrent show ENTRY` */
-import type { EntryMessage, ExtentMessage, FileMessage } from '../../app/control/messages.ts';
+
 import { bytes } from '../../app/quantities.ts';
 import { showEntry } from '../../app/show.ts';
+import type { EntryMessage, ExtentMessage, FileMessage } from '../../control/messages.ts';
 import { printable } from '../../logger.ts';
 import type { CommandContext } from '../command.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';

@@ -1,7 +1,8 @@
 /** `autotorrent status` */
-import type { StatusMessage } from '../../app/control/messages.ts';
+
 import { bytes, duration } from '../../app/quantities.ts';
 import { requireServer } from '../../app/server-connection.ts';
+import type { StatusMessage } from '../../control/messages.ts';
 import { printable } from '../../logger.ts';
 import type { CommandContext } from '../command.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';

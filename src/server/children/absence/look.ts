@@ -1,5 +1,5 @@
 /** `absence look`, which the server runs before it mounts. docs/absence.md has the states. */
-import type { Config } from '../../config/config.ts';
+import type { Config } from '../../../config/config.ts';
 import { type AbsenceRequest, contact, hasEnded, recordOf, sectionsOf } from './sections.ts';
 
 /**

@@ -1,7 +1,8 @@
 /** How an entry differs from what was planned, as the control socket carries it: lines, some thousand ranges in each. */
+
+import type { DifferenceLine, DifferenceMessage } from '../control/messages.ts';
 import type { Difference } from '../store/overlay/differences.ts';
 import type { Store } from '../store/store.ts';
-import type { DifferenceLine, DifferenceMessage } from './control/messages.ts';
 
 export async function* differenceLines(store: Store, infoHash: string): AsyncGenerator<DifferenceLine> {
   for await (const difference of store.differences(infoHash)) {

@@ -3,9 +3,9 @@ import { spawn } from 'node:child_process';
 import { open, readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Config } from '../config/config.ts';
+import { statePaths } from '../config/state-paths.ts';
 import { AutotorrentError } from '../errors.ts';
 import { makeFolder } from '../leveldb/open.ts';
-import { statePaths } from './state-paths.ts';
 
 export interface Daemon {
   readonly pid: number;

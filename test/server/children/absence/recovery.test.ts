@@ -2,14 +2,14 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { beforeEach, describe, it } from 'node:test';
-import type { Scope } from '../../../src/app/absence/lost.ts';
-import { AbsenceRecord } from '../../../src/app/absence/record.ts';
-import { type Obstacle, Recovery } from '../../../src/app/absence/recovery.ts';
-import type { Section, Work } from '../../../src/app/absence/sections.ts';
-import type { EntryMessage, StatusMessage } from '../../../src/app/control/messages.ts';
-import type { TorrentActivity, TorrentClient, TorrentState } from '../../../src/clients/client.ts';
-import { AutotorrentError } from '../../../src/errors.ts';
-import { temporaryFolder } from '../../harness/folder.ts';
+import type { TorrentActivity, TorrentClient, TorrentState } from '../../../../src/clients/client.ts';
+import type { EntryMessage, StatusMessage } from '../../../../src/control/messages.ts';
+import { AutotorrentError } from '../../../../src/errors.ts';
+import type { Scope } from '../../../../src/server/children/absence/lost.ts';
+import { type Obstacle, Recovery } from '../../../../src/server/children/absence/recovery.ts';
+import type { Section, Work } from '../../../../src/server/children/absence/sections.ts';
+import { AbsenceRecord } from '../../../../src/server/processes/absence-record.ts';
+import { temporaryFolder } from '../../../harness/folder.ts';
 
 type Call = 'start' | 'stop' | 'recheck';
 

@@ -1,6 +1,6 @@
 /** `absence resume`, which the server runs when the mount is there. docs/absence.md has the states and the failures. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Config } from '../../config/config.ts';
+import type { Config } from '../../../config/config.ts';
 import type { Scope } from './lost.ts';
 import { type Obstacle, Recovery } from './recovery.ts';
 import {

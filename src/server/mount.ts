@@ -8,6 +8,8 @@
  */
 import { readFile } from 'node:fs/promises';
 import type { Config } from '../config/config.ts';
+import { poolPath, statePaths } from '../config/state-paths.ts';
+import { startControlServer } from '../control/server.ts';
 import { AutotorrentError } from '../errors.ts';
 import type { Mount } from '../fuse/driver.ts';
 import { createFuseNativeDriver } from '../fuse/native/driver.ts';
@@ -17,21 +19,12 @@ import { loadLibc } from '../native/libc.ts';
 import { OwnMounts } from '../source/own-mounts.ts';
 import { Store } from '../store/store.ts';
 import { FileSystem } from '../vfs/file-system.ts';
-import { AbsenceProcesses } from './absence/processes.ts';
-import { DownloadWatch } from './download-watch.ts';
+import { AbsenceProcesses } from './processes/absence.ts';
+import { DownloadWatch } from './processes/download-watch.ts';
 import { ServedStore } from './served-store.ts';
-import { poolPath, statePaths } from './state-paths.ts';
-
-export interface ControlServer {
-  /** Ends every connection, and removes the socket. */
-  close(): Promise<void>;
-}
-
-export type StartControlServer = (store: ServedStore, socketPath: string, logger: Logger) => Promise<ControlServer>;
 
 export interface MountRequest {
   readonly version: string;
-  readonly startControlServer: StartControlServer;
   /** Arguments of Node with which this program reads the same configuration. */
   readonly command: readonly string[];
   readonly driver: 'auto' | 'fuse-native';
@@ -124,7 +117,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
         asked.abort();
       },
     });
-    const control = await request.startControlServer(served, paths.socket, logger);
+    const control = await startControlServer(served, paths.socket, logger);
     // Not part of `undo`: whoever asked for the shutdown waits on its connection until everything else has ended.
     try {
       request.onServing(facts);

@@ -4,7 +4,7 @@
  * "No server runs" is an outcome, not a failure: `ControlClient.connect` answers undefined.
  */
 import { type IncomingMessage, request } from 'node:http';
-import { AutotorrentError, type ErrorCode, errnoOf, messageOf } from '../../errors.ts';
+import { AutotorrentError, type ErrorCode, errnoOf, messageOf } from '../errors.ts';
 import type {
   AddedMessage,
   DifferenceLine,

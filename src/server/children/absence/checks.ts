@@ -1,5 +1,5 @@
 /** Checks that a client was told to make: that takes hours for large torrents. */
-import type { TorrentState } from '../../clients/client.ts';
+import type { TorrentState } from '../../../clients/client.ts';
 
 /** A check that does not get on for so long hangs, or waits for the checks of other torrents. */
 const LIMIT_MS = 2 * 60_000;

@@ -5,8 +5,8 @@
  * Hashing and parsing are another process's work (`autotorrent verify --unverified`), one at a time: the server serves.
  */
 import { once } from 'node:events';
-import type { Logger } from '../logger.ts';
-import { type OwnProcess, type OwnProcessOptions, startOwnProcess } from './own-process.ts';
+import type { Logger } from '../../logger.ts';
+import { type OwnProcess, type OwnProcessOptions, startOwnProcess } from './start-child.ts';
 
 /** A client that downloads writes every second or so. */
 const QUIET_MS = 3000;

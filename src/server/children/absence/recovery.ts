@@ -3,8 +3,8 @@
  * while it checks, and one torrent at which it fails does not keep the others.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { TorrentClient, TorrentState } from '../../clients/client.ts';
-import { introduce } from '../introduce.ts';
+import { introduce } from '../../../app/introduce.ts';
+import type { TorrentClient, TorrentState } from '../../../clients/client.ts';
 import { Checks } from './checks.ts';
 import { type Entries, hasLost, isUnsettled, isUnsure, isWhole, type Scope } from './lost.ts';
 import { clientFailure, entriesOf, hashesOf, type Section, type Work } from './sections.ts';

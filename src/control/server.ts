@@ -1,5 +1,5 @@
 /**
- * The control server: HTTP with JSON on a unix socket (`app/control/messages.ts` has the routes).
+ * The control server: HTTP with JSON on a unix socket (`messages.ts` has the routes).
  *
  * It is a thin call of what `mount` serves (`ServedStore`), and the process that runs it also serves the mount: nothing
  * here may block. A connection that sends rubbish gets a 400 and hurts nobody else.
@@ -7,6 +7,9 @@
 import { lstat, mkdir, rm } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { dirname } from 'node:path';
+import { AutotorrentError, type ErrorCode, messageOf } from '../errors.ts';
+import type { Logger } from '../logger.ts';
+import type { ServedStore } from '../server/served-store.ts';
 import type {
   AddedMessage,
   DiscardRequest,
@@ -14,10 +17,7 @@ import type {
   NamesRequest,
   ShutdownLine,
   VerificationRequest,
-} from '../app/control/messages.ts';
-import type { StartControlServer } from '../app/mount.ts';
-import type { ServedStore } from '../app/served-store.ts';
-import { AutotorrentError, type ErrorCode, messageOf } from '../errors.ts';
+} from './messages.ts';
 import { Turns } from './turns.ts';
 
 /** 64 MiB of metainfo, and what the extents of its files may take. */
@@ -41,8 +41,17 @@ interface Call {
 
 type Handler = (call: Call) => Promise<void>;
 
+export interface ControlServer {
+  /** Ends every connection, and removes the socket. */
+  close(): Promise<void>;
+}
+
 /** Listens on `socketPath`, mode 0600. */
-export const startControlServer: StartControlServer = async (store, socketPath, logger) => {
+export async function startControlServer(
+  store: ServedStore,
+  socketPath: string,
+  logger: Logger,
+): Promise<ControlServer> {
   const routes = routesOf(store);
   const server = createServer((request, reply) => {
     dispatch(routes, request, reply).catch((error: unknown) => {
@@ -70,7 +79,7 @@ export const startControlServer: StartControlServer = async (store, socketPath, 
       await rm(socketPath, { force: true });
     },
   };
-};
+}
 
 /**
  * Makes the folder of the socket for this user alone. One that is there must be ours or root's, and nobody else's to

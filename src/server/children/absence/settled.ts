@@ -1,6 +1,6 @@
 /** A client that was just started knows more of its torrents from one moment to the next. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { TorrentClient, TorrentState } from '../../clients/client.ts';
+import type { TorrentClient, TorrentState } from '../../../clients/client.ts';
 
 const LOOK_MS = 500;
 

@@ -1,15 +1,15 @@
 /** The clients of the configuration, each of which is told by itself that the mount goes away and that it is back. */
 
-import type { TorrentClient, TorrentState } from '../../clients/client.ts';
-import { createClient } from '../../clients/create.ts';
-import { listensItself } from '../../clients/own-address.ts';
-import type { ClientConfig, Config } from '../../config/config.ts';
-import { AutotorrentError, errnoOf, explained, messageOf } from '../../errors.ts';
-import type { ControlClient } from '../control/control-client.ts';
-import type { EntryMessage } from '../control/messages.ts';
-import { requireServer } from '../server-connection.ts';
-import { statePaths } from '../state-paths.ts';
-import { AbsenceRecord } from './record.ts';
+import { requireServer } from '../../../app/server-connection.ts';
+import type { TorrentClient, TorrentState } from '../../../clients/client.ts';
+import { createClient } from '../../../clients/create.ts';
+import { listensItself } from '../../../clients/own-address.ts';
+import type { ClientConfig, Config } from '../../../config/config.ts';
+import { statePaths } from '../../../config/state-paths.ts';
+import type { ControlClient } from '../../../control/client.ts';
+import type { EntryMessage } from '../../../control/messages.ts';
+import { AutotorrentError, errnoOf, explained, messageOf } from '../../../errors.ts';
+import { AbsenceRecord } from '../../processes/absence-record.ts';
 
 export interface AbsenceRequest {
   /** The configuration, with the client of a section: '' is `[client]`. */

@@ -5,14 +5,6 @@
  * an entry's list of files) is worked off in slices, between which the mount is served.
  */
 import { join } from 'node:path';
-import { AutotorrentError } from '../errors.ts';
-import { type Extent, GAP, OVERLAY, ZEROS } from '../extent/extent.ts';
-import { PlanReader } from '../plan/codec.ts';
-import type { OwnMounts } from '../source/own-mounts.ts';
-import type { Entry } from '../store/entries/entry.ts';
-import type { StoredFile } from '../store/entries/entry-files.ts';
-import type { Store } from '../store/store.ts';
-import type { FileSystem } from '../vfs/file-system.ts';
 import type {
   AddedMessage,
   DifferenceLine,
@@ -25,11 +17,19 @@ import type {
   PoolMessage,
   StatusMessage,
   VerificationRequest,
-} from './control/messages.ts';
+} from '../control/messages.ts';
+import { shownPath } from '../control/shown-path.ts';
+import { AutotorrentError } from '../errors.ts';
+import { type Extent, GAP, OVERLAY, ZEROS } from '../extent/extent.ts';
+import { PlanReader } from '../plan/codec.ts';
+import type { OwnMounts } from '../source/own-mounts.ts';
+import type { Entry } from '../store/entries/entry.ts';
+import type { StoredFile } from '../store/entries/entry-files.ts';
+import type { Store } from '../store/store.ts';
+import type { FileSystem } from '../vfs/file-system.ts';
 import { differenceLines } from './difference-lines.ts';
 import { Downloads } from './downloads.ts';
 import { OverlayUsage } from './overlay-usage.ts';
-import { shownPath } from './shown-path.ts';
 
 export interface ServerFacts {
   readonly version: string;

@@ -19,9 +19,9 @@ import {
   utimes,
 } from 'node:fs/promises';
 import { dirname, join, posix } from 'node:path';
-import { AutotorrentError, errnoOf, messageOf } from '../errors.ts';
-import { isAtOrBelow, OUR_TYPE, readMounts } from '../native/mountinfo.ts';
-import { bytes } from './quantities.ts';
+import { AutotorrentError, errnoOf, messageOf } from '../../errors.ts';
+import { isAtOrBelow, OUR_TYPE, readMounts } from '../../native/mountinfo.ts';
+import { bytes } from '../quantities.ts';
 import { DestinationError, ofDestination } from './resumable-copy.ts';
 
 const AT_ONCE = 16;

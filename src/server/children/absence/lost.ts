@@ -1,6 +1,6 @@
 /** What the state of a torrent tells of the mount that its client has lost. */
-import type { TorrentState } from '../../clients/client.ts';
-import type { EntryMessage } from '../control/messages.ts';
+import type { TorrentState } from '../../../clients/client.ts';
+import type { EntryMessage } from '../../../control/messages.ts';
 
 /**
  * What is looked at beside the torrents that autotorrent has stopped itself. `errors`: what the client holds in error, or

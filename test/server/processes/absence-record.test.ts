@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, it } from 'node:test';
-import { AbsenceRecord } from '../../../src/app/absence/record.ts';
+import { AbsenceRecord } from '../../../src/server/processes/absence-record.ts';
 import { temporaryFolder } from '../../harness/folder.ts';
 
 describe('AbsenceRecord', () => {

@@ -9,18 +9,18 @@
 import { constants } from 'node:fs';
 import { lstat, open, readlink, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Config } from '../config/config.ts';
-import { AutotorrentError, errnoOf, messageOf } from '../errors.ts';
-import type { Logger } from '../logger.ts';
-import { type Libc, loadLibc } from '../native/libc.ts';
-import { OUR_TYPE, readMounts } from '../native/mountinfo.ts';
-import type { ControlClient } from './control/control-client.ts';
-import type { EntryMessage, FileMessage } from './control/messages.ts';
+import type { Config } from '../../config/config.ts';
+import type { ControlClient } from '../../control/client.ts';
+import type { EntryMessage, FileMessage } from '../../control/messages.ts';
+import { AutotorrentError, errnoOf, messageOf } from '../../errors.ts';
+import type { Logger } from '../../logger.ts';
+import { type Libc, loadLibc } from '../../native/libc.ts';
+import { OUR_TYPE, readMounts } from '../../native/mountinfo.ts';
+import { mustHave } from '../overlay-changes.ts';
+import { bytes } from '../quantities.ts';
+import { requireServer } from '../server-connection.ts';
 import { ExportDestination } from './export-destination.ts';
-import { mustHave } from './overlay-changes.ts';
-import { bytes } from './quantities.ts';
 import { copyFile, DestinationError, LARGE_BYTES, ofDestination } from './resumable-copy.ts';
-import { requireServer } from './server-connection.ts';
 
 export interface ExportProgress {
   /** Of the copy, also what an earlier run has left of it. */

@@ -1,6 +1,7 @@
 /** `absence stop`, which the server runs before the mount goes away. docs/absence.md has the states and the failures. */
-import type { Config } from '../../config/config.ts';
-import { introduce } from '../introduce.ts';
+
+import { introduce } from '../../../app/introduce.ts';
+import type { Config } from '../../../config/config.ts';
 import { hasLost, isUnsettled, isUnsure } from './lost.ts';
 import {
   type AbsenceRequest,

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { mkdir, readdir, readlink, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, it } from 'node:test';
-import { ExportDestination } from '../../src/app/export-destination.ts';
-import { temporaryFolder } from '../harness/folder.ts';
+import { ExportDestination } from '../../../src/app/export/export-destination.ts';
+import { temporaryFolder } from '../../harness/folder.ts';
 
 const HASH = 'a'.repeat(40);
 

@@ -5,8 +5,8 @@
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import type { Logger } from '../../logger.ts';
-import { type OwnProcess, type OwnProcessOptions, startOwnProcess } from '../own-process.ts';
-import { AbsenceRecord } from './record.ts';
+import { AbsenceRecord } from './absence-record.ts';
+import { type OwnProcess, type OwnProcessOptions, startOwnProcess } from './start-child.ts';
 
 /** What a child prints, one JSON document a line. */
 export interface AbsenceLine {

@@ -24,7 +24,7 @@
  * ID is an info hash (40 hex digits), the first 8 or more of it, or an entry's name, percent-encoded.
  * Every failure is `{"error": {"code", "message", "hint"?}}`; `code` is an `ErrorCode`.
  */
-import type { ErrorCode } from '../../errors.ts';
+import type { ErrorCode } from '../errors.ts';
 
 export interface ErrorMessage {
   readonly error: { readonly code: ErrorCode | 'INTERNAL'; readonly message: string; readonly hint?: string };

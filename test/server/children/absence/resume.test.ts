@@ -6,12 +6,12 @@ import type { ListenOptions } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { resumeAfterAbsence } from '../../../src/app/absence/resume.ts';
-import { stopForAbsence } from '../../../src/app/absence/stop.ts';
-import { statePaths } from '../../../src/app/state-paths.ts';
-import type { Config } from '../../../src/config/config.ts';
-import { freePort, waitUntil } from '../../harness/daemon.ts';
-import { temporaryFolder } from '../../harness/folder.ts';
+import type { Config } from '../../../../src/config/config.ts';
+import { statePaths } from '../../../../src/config/state-paths.ts';
+import { resumeAfterAbsence } from '../../../../src/server/children/absence/resume.ts';
+import { stopForAbsence } from '../../../../src/server/children/absence/stop.ts';
+import { freePort, waitUntil } from '../../../harness/daemon.ts';
+import { temporaryFolder } from '../../../harness/folder.ts';
 
 const HASHES = ['a', 'b'].map((digit) => digit.repeat(40));
 

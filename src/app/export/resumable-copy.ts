@@ -5,8 +5,8 @@
  */
 import { constants } from 'node:fs';
 import { chmod, type FileHandle, lstat, open } from 'node:fs/promises';
-import type { Libc } from '../native/libc.ts';
-import { fromNanoseconds } from '../native/timestamp.ts';
+import type { Libc } from '../../native/libc.ts';
+import { fromNanoseconds } from '../../native/timestamp.ts';
 
 const CHUNK_BYTES = 2 ** 20;
 /** Without nanoseconds of our own, times go through doubles: they are off by less. */
