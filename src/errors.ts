@@ -54,6 +54,7 @@ const POSIX_CODES = [
   'EISDIR',
   'EMLINK',
   'ENAMETOOLONG',
+  'ENFILE',
   'ENOENT',
   'ENOSPC',
   'ENOSYS',

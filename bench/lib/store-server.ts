@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { Level } from 'level';
 import { createFuseNativeDriver } from '../../src/fuse/native/driver.ts';
 import { createLogger } from '../../src/logger.ts';
+import { DescriptorBudget } from '../../src/native/descriptor-budget.ts';
 import { loadLibc } from '../../src/native/libc.ts';
 import { OwnMounts } from '../../src/source/own-mounts.ts';
 import { Store } from '../../src/store/store.ts';
@@ -20,6 +21,7 @@ const fileSystem = new FileSystem({
   logger,
   statePath,
   ownMounts: new OwnMounts(),
+  descriptors: DescriptorBudget.ofProcess(),
   owner: { uid: 0, gid: 0 },
   umask: 0o022,
 });

@@ -15,6 +15,7 @@ import type { Mount } from '../fuse/driver.ts';
 import { createFuseNativeDriver } from '../fuse/native/driver.ts';
 import { openLevel } from '../leveldb/open.ts';
 import type { Logger } from '../logger.ts';
+import { DescriptorBudget } from '../native/descriptor-budget.ts';
 import { loadLibc } from '../native/libc.ts';
 import { OwnMounts } from '../source/own-mounts.ts';
 import { Store } from '../store/store.ts';
@@ -67,6 +68,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
     undo.push(async () => store.close());
     const libc = loadLibc(logger);
     const ownMounts = new OwnMounts();
+    const descriptors = DescriptorBudget.ofProcess();
     const downloads = new DownloadWatch({
       command: [...request.command, 'verify', '--unverified'],
       infoHashOf: async (entry) => (await store.entryById(entry))?.infoHash,
@@ -77,6 +79,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       store,
       libc,
       ownMounts,
+      descriptors,
       statePath: config.statePath,
       owner: config.owner ?? { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 },
       umask: config.umask,

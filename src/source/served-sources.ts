@@ -9,6 +9,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf, PosixError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
+import { type DescriptorBudget, type DescriptorShare, isOutOfDescriptors } from '../native/descriptor-budget.ts';
 import type { SourceRecord } from '../store/records/record.ts';
 import type { OwnMounts } from './own-mounts.ts';
 import { SourceFile } from './source-file.ts';
@@ -17,8 +18,6 @@ import { SourceFile } from './source-file.ts';
 export const FRESH_MS = 1000;
 const TRIES = 3;
 const PAUSE_MS = 150;
-/** Descriptors held open. A file whose descriptor had to go is opened again by its path at the next read. */
-const OPEN_LIMIT = 512;
 
 /** A source that is not what was recorded. */
 export interface BrokenSource {
@@ -37,19 +36,29 @@ interface Trouble {
   readonly unreadable: boolean;
 }
 
+export interface SourceFilesOptions {
+  readonly record: (id: number) => SourceRecord | undefined;
+  readonly ownMounts: OwnMounts;
+  /** A source whose descriptor had to go is opened again by its path at the next read. */
+  readonly descriptors: DescriptorBudget;
+  readonly logger: Logger;
+}
+
 export class SourceFiles {
   readonly #record: (id: number) => SourceRecord | undefined;
   readonly #ownMounts: OwnMounts;
   readonly #logger: Logger;
+  readonly #descriptors: DescriptorShare;
   /** In the order of use, the longest unused first. */
   readonly #open = new Map<number, SourceFile>();
-  readonly #resolving = new Map<number, Promise<SourceFile>>();
+  readonly #resolving = new Map<number, { readonly file: Promise<SourceFile>; readonly looks: boolean }>();
   readonly #broken = new Map<number, Trouble>();
 
-  constructor(record: (id: number) => SourceRecord | undefined, ownMounts: OwnMounts, logger: Logger) {
+  constructor({ record, ownMounts, descriptors, logger }: SourceFilesOptions) {
     this.#record = record;
     this.#ownMounts = ownMounts;
     this.#logger = logger;
+    this.#descriptors = descriptors.share(() => this.#closeIdle());
   }
 
   get openCount(): number {
@@ -62,14 +71,20 @@ export class SourceFiles {
 
   /**
    * A file that holds the bytes of source `id`, looked at within the last second, or now where `look` says so. It may
-   * have been closed again by the time a caller goes on: look at `closed`. Throws PosixError('EIO').
+   * have been closed again by the time a caller goes on: look at `closed`.
+   * @throws EIO, and ENFILE where too many files are open, which says nothing about the source
    */
   async serve(id: number, look = false): Promise<SourceFile> {
-    const running = this.#resolving.get(id);
-    if (running !== undefined) return await running;
-    const resolving = this.#resolve(id, look).finally(() => this.#resolving.delete(id));
-    this.#resolving.set(id, resolving);
-    return await resolving;
+    for (;;) {
+      const running = this.#resolving.get(id);
+      if (running === undefined) break;
+      if (running.looks || !look) return await running.file;
+      // It may believe an earlier look, which is not enough for this caller.
+      await running.file.catch(() => {});
+    }
+    const file = this.#resolve(id, look).finally(() => this.#resolving.delete(id));
+    this.#resolving.set(id, { file, looks: look });
+    return await file;
   }
 
   /** A read of it failed or ended too early: it is opened anew before it is used again. */
@@ -132,6 +147,7 @@ export class SourceFiles {
         if (trouble?.unreadable !== true) this.#healed(id);
         return file;
       } catch (error) {
+        if (isOutOfDescriptors(error)) throw error;
         reason = messageOf(error);
       }
     }
@@ -151,6 +167,7 @@ export class SourceFiles {
       try {
         return await this.#openOne(id, spare);
       } catch (error) {
+        if (isOutOfDescriptors(error)) throw error;
         this.#logger.debug(`${spare.path.toString()} cannot stand in: ${messageOf(error)}`);
       }
     }
@@ -158,7 +175,7 @@ export class SourceFiles {
   }
 
   async #openOne(id: number, record: SourceRecord): Promise<SourceFile> {
-    const file = await SourceFile.open(id, record, this.#ownMounts);
+    const file = await SourceFile.open(id, record, this.#ownMounts, this.#descriptors);
     const other = this.#open.get(id);
     if (other !== undefined && !other.closed) {
       // As a spare and by itself at the same time.
@@ -166,7 +183,6 @@ export class SourceFiles {
       return this.#used(other);
     }
     this.#open.set(id, file);
-    this.#makeRoom();
     return file;
   }
 
@@ -176,13 +192,13 @@ export class SourceFiles {
     return file;
   }
 
-  #makeRoom(): void {
-    if (this.#open.size <= OPEN_LIMIT) return;
+  #closeIdle(): boolean {
     for (const file of this.#open.values()) {
       if (file.busy > 0) continue;
       this.#drop(file);
-      return;
+      return true;
     }
+    return false;
   }
 
   #drop(file: SourceFile): void {

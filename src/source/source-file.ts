@@ -2,6 +2,7 @@
 import { close, constants, fstat, open, type Stats } from 'node:fs';
 import { promisify } from 'node:util';
 import { errnoOf, messageOf } from '../errors.ts';
+import { type DescriptorShare, isOutOfDescriptors } from '../native/descriptor-budget.ts';
 import type { SourceRecord } from '../store/records/record.ts';
 import type { OwnMounts } from './own-mounts.ts';
 
@@ -28,18 +29,26 @@ export class SourceFile {
   #closed = false;
   #checking: Promise<boolean> | undefined;
 
-  private constructor(id: number, record: SourceRecord, fd: number) {
+  readonly #descriptors: DescriptorShare;
+
+  private constructor(id: number, record: SourceRecord, fd: number, descriptors: DescriptorShare) {
+    this.#descriptors = descriptors;
     this.id = id;
     this.record = record;
     this.fd = fd;
     this.checkedAt = performance.now();
   }
 
-  /** Throws NotServed. */
-  static async open(id: number, record: SourceRecord, ownMounts: OwnMounts): Promise<SourceFile> {
+  /** @throws NotServed, and ENFILE where too many files are open */
+  static async open(
+    id: number,
+    record: SourceRecord,
+    ownMounts: OwnMounts,
+    descriptors: DescriptorShare,
+  ): Promise<SourceFile> {
     await ownMounts.refresh();
     if (ownMounts.holdsPath(record.path)) throw new NotServed('it lies on a mount of autotorrent');
-    const fd = await openReadOnly(record.path);
+    const fd = await descriptors.open(async () => await openReadOnly(record.path));
     try {
       const stats = await fstatAsync(fd);
       if (ownMounts.holdsDevice(stats.dev)) throw new NotServed('it lies on a mount of autotorrent');
@@ -47,9 +56,10 @@ export class SourceFile {
       if (difference !== undefined) throw new NotServed(difference);
     } catch (error) {
       await closeAsync(fd).catch(() => {});
+      descriptors.closed();
       throw error instanceof NotServed ? error : new NotServed(messageOf(error));
     }
-    return new SourceFile(id, record, fd);
+    return new SourceFile(id, record, fd, descriptors);
   }
 
   get closed(): boolean {
@@ -104,6 +114,7 @@ export class SourceFile {
   #closeIfDue(): void {
     if (!this.#closed || this.busy > 0 || this.#descriptorGone) return;
     this.#descriptorGone = true;
+    this.#descriptors.closed();
     close(this.fd);
   }
 }
@@ -113,13 +124,17 @@ async function openReadOnly(path: Buffer): Promise<number> {
     // The user's access times are not ours to change. Only the owner and root may ask for that.
     return await openAsync(path, READ_ONLY | constants.O_NOATIME);
   } catch (error) {
-    if (errnoOf(error) !== 'EPERM') throw new NotServed(shortly(error));
+    if (errnoOf(error) !== 'EPERM') throw refusal(error);
   }
   try {
     return await openAsync(path, READ_ONLY);
   } catch (error) {
-    throw new NotServed(shortly(error));
+    throw refusal(error);
   }
+}
+
+function refusal(error: unknown): unknown {
+  return isOutOfDescriptors(error) ? error : new NotServed(shortly(error));
 }
 
 function shortly(error: unknown): string {

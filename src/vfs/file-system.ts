@@ -14,6 +14,7 @@ import { close, constants, fsync, lstat, statfs } from 'node:fs';
 import { promisify } from 'node:util';
 import { PosixError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
+import type { DescriptorBudget } from '../native/descriptor-budget.ts';
 import type { Libc } from '../native/libc.ts';
 import type { OwnMounts } from '../source/own-mounts.ts';
 import { type BrokenSource, FRESH_MS, SourceFiles } from '../source/served-sources.ts';
@@ -55,6 +56,7 @@ export interface FileSystemOptions {
   readonly libc: Libc;
   readonly logger: Logger;
   readonly ownMounts: OwnMounts;
+  readonly descriptors: DescriptorBudget;
   /** Whose files the mount shows. */
   readonly owner: { readonly uid: number; readonly gid: number };
   /** Permission bits taken from every mode of what was planned. */
@@ -110,7 +112,8 @@ export class FileSystem implements Operations {
   constructor(options: FileSystemOptions) {
     this.#store = options.store;
     this.#options = options;
-    this.#sources = new SourceFiles((id) => options.store.source(id), options.ownMounts, options.logger);
+    const { store, ownMounts, descriptors, logger } = options;
+    this.#sources = new SourceFiles({ record: (id) => store.source(id), ownMounts, descriptors, logger });
     this.#reading = new Reading(options.libc, this.#sources, options.store.overlay);
     const disk = new OverlayDisk(options.store.overlay.files.folder);
     const onChange = options.onChange ?? ((): void => {});

@@ -8,6 +8,7 @@ import { Level } from 'level';
 import { messageOf } from '../../src/errors.ts';
 import { createFuseNativeDriver } from '../../src/fuse/native/driver.ts';
 import { createLogger } from '../../src/logger.ts';
+import { DescriptorBudget } from '../../src/native/descriptor-budget.ts';
 import { loadLibc } from '../../src/native/libc.ts';
 import { OwnMounts } from '../../src/source/own-mounts.ts';
 import { Store } from '../../src/store/store.ts';
@@ -30,6 +31,7 @@ async function serve({ mountPoint, statePath, readOnly = false }: ServeOptions):
     libc,
     logger,
     ownMounts,
+    descriptors: DescriptorBudget.ofProcess(),
     statePath,
     umask: 0o022,
     owner: { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 },

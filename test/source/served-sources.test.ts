@@ -3,22 +3,29 @@ import fs from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { silentLogger } from '../../src/logger.ts';
+import { DescriptorBudget } from '../../src/native/descriptor-budget.ts';
 import { OwnMounts } from '../../src/source/own-mounts.ts';
-import { SourceFiles } from '../../src/source/served-sources.ts';
+import { SourceFiles, type SourceFilesOptions } from '../../src/source/served-sources.ts';
 import { sourceOf } from '../harness/plans.ts';
 import { temporaryFolder } from '../store/fixture.ts';
 
+function served(record: SourceFilesOptions['record'], descriptors = DescriptorBudget.ofProcess()): SourceFiles {
+  return new SourceFiles({ record, ownMounts: new OwnMounts(), descriptors, logger: silentLogger });
+}
+
 describe('the sources that are open', () => {
+  let records: ReturnType<typeof sourceOf>[];
   let folder: { path: string; remove: () => Promise<void> };
   before(async () => {
     folder = await temporaryFolder();
-    await fs.writeFile(join(folder.path, 'a'), 'bytes');
+    for (const name of ['a', 'b', 'c']) await fs.writeFile(join(folder.path, name), 'bytes');
+    records = ['a', 'b', 'c'].map((name) => sourceOf(join(folder.path, name)));
   });
   after(async () => await folder.remove());
 
   it('opens one anew that its last user closed while it was being looked at', async () => {
     const record = sourceOf(join(folder.path, 'a'));
-    const sources = new SourceFiles(() => record, new OwnMounts(), silentLogger);
+    const sources = served(() => record);
     const first = await sources.serve(1);
     sources.retain(first);
     const looking = sources.serve(1, true);
@@ -26,6 +33,37 @@ describe('the sources that are open', () => {
     await looking;
     // Within the second for which a look is believed.
     assert.equal((await sources.serve(1)).closed, false);
+    sources.close();
+  });
+
+  it('closes an idle one where the budget is used up, and marks none as broken', async () => {
+    const budget = new DescriptorBudget(2, 100);
+    const sources = served((id) => records[id], budget);
+    const [a, b] = [await sources.serve(0), await sources.serve(1)];
+    await sources.serve(2);
+    assert.deepEqual([a.closed, b.closed, budget.held, sources.openCount], [true, false, 2, 2]);
+    sources.close();
+    assert.equal(budget.held, 0);
+  });
+
+  it('says ENFILE where all are in use, and marks none as broken', async () => {
+    const sources = served((id) => records[id], new DescriptorBudget(1, 100));
+    const a = await sources.serve(0);
+    a.begin();
+    await assert.rejects(sources.serve(1), { code: 'ENFILE' });
+    assert.deepEqual(sources.broken, []);
+    a.done();
+    await sources.serve(1);
+    sources.close();
+  });
+
+  it('looks at a source that is opened, though a reader is being served at the same time', async () => {
+    const sources = served((id) => records[id]);
+    await sources.serve(0);
+    await fs.appendFile(join(folder.path, 'a'), ' more');
+    const reading = sources.serve(0);
+    // A reader may still believe the last look. Who opens the file may not.
+    await Promise.all([reading, assert.rejects(sources.serve(0, true), { code: 'EIO' })]);
     sources.close();
   });
 });

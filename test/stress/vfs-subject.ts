@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Level } from 'level';
 import { silentLogger } from '../../src/logger.ts';
+import { DescriptorBudget } from '../../src/native/descriptor-budget.ts';
 import { loadLibc } from '../../src/native/libc.ts';
 import { OwnMounts } from '../../src/source/own-mounts.ts';
 import { Store } from '../../src/store/store.ts';
@@ -29,6 +30,7 @@ async function open(statePath: string): Promise<Opened> {
     libc: loadLibc(silentLogger),
     logger: silentLogger,
     ownMounts: new OwnMounts(),
+    descriptors: DescriptorBudget.ofProcess(),
     statePath,
     umask: 0o022,
     owner: { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 },

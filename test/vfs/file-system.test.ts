@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { GAP, ZEROS } from '../../src/extent/extent.ts';
 import { createLogger, silentLogger } from '../../src/logger.ts';
+import { DescriptorBudget } from '../../src/native/descriptor-budget.ts';
 import { type Libc, loadLibc } from '../../src/native/libc.ts';
 import { OwnMounts } from '../../src/source/own-mounts.ts';
 import type { StoreLevel } from '../../src/store/records/database.ts';
@@ -30,6 +31,7 @@ describe('the file system', () => {
       libc,
       logger,
       ownMounts: new OwnMounts(),
+      descriptors: DescriptorBudget.ofProcess(),
       statePath: folder.path,
       owner: { uid: 12, gid: 34 },
       umask: 0o027,

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { it } from 'node:test';
 import { GAP } from '../../src/extent/extent.ts';
 import { silentLogger } from '../../src/logger.ts';
+import { DescriptorBudget } from '../../src/native/descriptor-budget.ts';
 import { loadLibc } from '../../src/native/libc.ts';
 import { OwnMounts } from '../../src/source/own-mounts.ts';
 import { Store } from '../../src/store/store.ts';
@@ -53,6 +54,7 @@ it('reads the base in one go below the blocks that are written over it', async (
     },
     logger: silentLogger,
     ownMounts: new OwnMounts(),
+    descriptors: DescriptorBudget.ofProcess(),
     statePath: folder.path,
     owner: { uid: 0, gid: 0 },
     umask: 0,

@@ -4,6 +4,7 @@ import fs from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { silentLogger } from '../../src/logger.ts';
+import { DescriptorBudget } from '../../src/native/descriptor-budget.ts';
 import { loadLibc } from '../../src/native/libc.ts';
 import { OwnMounts } from '../../src/source/own-mounts.ts';
 import { SourceFiles } from '../../src/source/served-sources.ts';
@@ -49,7 +50,12 @@ describe('a disk that is slow', () => {
     folder = await temporaryFolder();
     volume = await Volume.open(join(folder.path));
     disk = new SlowDisk(volume.store.overlay.files.folder);
-    const sources = new SourceFiles((id) => volume.store.source(id), new OwnMounts(), silentLogger);
+    const sources = new SourceFiles({
+      record: (id) => volume.store.source(id),
+      ownMounts: new OwnMounts(),
+      descriptors: DescriptorBudget.ofProcess(),
+      logger: silentLogger,
+    });
     const reading = new Reading(loadLibc(silentLogger), sources, volume.store.overlay);
     writing = new Writing(volume.store, reading, disk, () => {});
   });

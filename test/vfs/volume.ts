@@ -3,6 +3,7 @@ import { constants, existsSync, readFileSync, statSync, utimesSync, writeFileSyn
 import { join } from 'node:path';
 import { GAP, ZEROS } from '../../src/extent/extent.ts';
 import { silentLogger } from '../../src/logger.ts';
+import { DescriptorBudget } from '../../src/native/descriptor-budget.ts';
 import { loadLibc } from '../../src/native/libc.ts';
 import type { Plan } from '../../src/plan/plan.ts';
 import { OwnMounts } from '../../src/source/own-mounts.ts';
@@ -89,6 +90,7 @@ export class Volume {
       libc: loadLibc(silentLogger),
       logger: silentLogger,
       ownMounts: new OwnMounts(),
+      descriptors: DescriptorBudget.ofProcess(),
       statePath: this.folder,
       owner: { uid: 0, gid: 0 },
       umask: 0o022,

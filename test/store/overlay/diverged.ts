@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fullBitfield } from '../../../src/extent/bitfield.ts';
 import { GAP } from '../../../src/extent/extent.ts';
 import { silentLogger } from '../../../src/logger.ts';
+import { DescriptorBudget } from '../../../src/native/descriptor-budget.ts';
 import type { PlanFile } from '../../../src/plan/plan.ts';
 import { OwnMounts } from '../../../src/source/own-mounts.ts';
 import type { Store } from '../../../src/store/store.ts';
@@ -22,8 +23,19 @@ export const DATA = Buffer.from(Array.from({ length: BYTES }, (_, i) => i % 251)
 export function fileSystemOf(store: Store, statePath: string, onChange?: (entry: number) => void): FileSystem {
   const owner = { uid: 0, gid: 0 };
   const ownMounts = new OwnMounts();
+  const descriptors = DescriptorBudget.ofProcess();
   const more = onChange === undefined ? {} : { onChange };
-  return new FileSystem({ store, libc: {}, logger: silentLogger, ownMounts, statePath, owner, umask: 0o22, ...more });
+  return new FileSystem({
+    store,
+    libc: {},
+    logger: silentLogger,
+    ownMounts,
+    descriptors,
+    statePath,
+    owner,
+    umask: 0o22,
+    ...more,
+  });
 }
 
 const NAMES = [
