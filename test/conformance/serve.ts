@@ -2,17 +2,12 @@
  * Serves a store on a mount, in a process of its own: nothing may touch a mount from the process that serves it.
  * The first message is `ServeOptions`. It ends when the mount ends, and on SIGTERM.
  */
-import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
-import { Level } from 'level';
 import { messageOf } from '../../src/errors.ts';
 import { createFuseNativeDriver } from '../../src/fuse/native/driver.ts';
 import { createLogger } from '../../src/logger.ts';
-import { DescriptorBudget } from '../../src/native/descriptor-budget.ts';
 import { loadLibc } from '../../src/native/libc.ts';
 import { OwnMounts } from '../../src/source/own-mounts.ts';
-import { Store } from '../../src/store/store.ts';
-import { FileSystem } from '../../src/vfs/file-system.ts';
+import { openVolume } from '../harness/volume.ts';
 import type { Reply, Request, ServeOptions } from './messages.ts';
 
 const logger = createLogger('info');
@@ -20,22 +15,9 @@ const reply = async (message: Reply): Promise<void> =>
   await new Promise((resolve) => process.send?.(message, undefined, undefined, () => resolve()));
 
 async function serve({ mountPoint, statePath, readOnly = false }: ServeOptions): Promise<void> {
-  await mkdir(statePath, { recursive: true });
-  const level = new Level<Buffer, Buffer>(join(statePath, 'store'), { keyEncoding: 'buffer', valueEncoding: 'buffer' });
-  await level.open();
   const libc = loadLibc(logger);
-  const store = await Store.open(level, { logger, statePath });
   const ownMounts = new OwnMounts();
-  const fileSystem = new FileSystem({
-    store,
-    libc,
-    logger,
-    ownMounts,
-    descriptors: DescriptorBudget.ofProcess(),
-    statePath,
-    umask: 0o022,
-    owner: { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 },
-  });
+  const { store, fileSystem, close } = await openVolume(statePath, { logger, libc, ownMounts });
   const driver = createFuseNativeDriver({ libc, logger });
   const mount = await driver.mount(fileSystem, { mountPoint, readOnly, allowOther: process.getuid?.() === 0 });
   let answering = Promise.resolve();
@@ -46,9 +28,7 @@ async function serve({ mountPoint, statePath, readOnly = false }: ServeOptions):
   await reply({ ok: true });
   await mount.ended;
   await answering;
-  fileSystem.close();
-  await store.close();
-  await level.close();
+  await close();
   libc.exitNow?.(0);
   process.exit(0);
 

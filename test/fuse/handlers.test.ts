@@ -6,24 +6,21 @@ import type { FuseHandlers, FuseStat } from 'fuse-native';
 import { createHandlers } from '../../src/fuse/native/handlers.ts';
 import { ThreadTimes } from '../../src/fuse/native/thread-times.ts';
 import { silentLogger } from '../../src/logger.ts';
-import { temporaryFolder } from '../store/fixture.ts';
+import { temporaryFolder } from '../harness/folder.ts';
 import { BASE, Volume } from '../vfs/volume.ts';
 
 const O_RDWR = 2;
 const HIDDEN = '.fuse_hidden0000002a00000001';
 
 describe('the handlers', () => {
-  let folder: { path: string; remove: () => Promise<void> };
   let volume: Volume;
   let handlers: FuseHandlers;
   beforeEach(async () => {
-    folder = await temporaryFolder();
-    volume = await Volume.open(folder.path);
+    volume = await Volume.open(temporaryFolder('handlers'));
     handlers = createHandlers(volume.files, silentLogger, new ThreadTimes());
   });
   afterEach(async () => {
     await volume.close();
-    await folder.remove();
   });
 
   /** The result, or the handle, or the bytes: negative for an errno. */

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs/promises';
 import { join } from 'node:path';
-import { after, before, describe, it } from 'node:test';
+import { before, describe, it } from 'node:test';
 import { silentLogger } from '../../src/logger.ts';
 import { DescriptorBudget } from '../../src/native/descriptor-budget.ts';
 import { OwnMounts } from '../../src/source/own-mounts.ts';
 import { SourceFiles, type SourceFilesOptions } from '../../src/source/served-sources.ts';
+import { temporaryFolder } from '../harness/folder.ts';
 import { sourceOf } from '../harness/plans.ts';
-import { temporaryFolder } from '../store/fixture.ts';
 
 function served(record: SourceFilesOptions['record'], descriptors = DescriptorBudget.ofProcess()): SourceFiles {
   return new SourceFiles({ record, ownMounts: new OwnMounts(), descriptors, logger: silentLogger });
@@ -15,16 +15,15 @@ function served(record: SourceFilesOptions['record'], descriptors = DescriptorBu
 
 describe('the sources that are open', () => {
   let records: ReturnType<typeof sourceOf>[];
-  let folder: { path: string; remove: () => Promise<void> };
+  let folder: string;
   before(async () => {
-    folder = await temporaryFolder();
-    for (const name of ['a', 'b', 'c']) await fs.writeFile(join(folder.path, name), 'bytes');
-    records = ['a', 'b', 'c'].map((name) => sourceOf(join(folder.path, name)));
+    folder = temporaryFolder('source');
+    for (const name of ['a', 'b', 'c']) await fs.writeFile(join(folder, name), 'bytes');
+    records = ['a', 'b', 'c'].map((name) => sourceOf(join(folder, name)));
   });
-  after(async () => await folder.remove());
 
   it('opens one anew that its last user closed while it was being looked at', async () => {
-    const record = sourceOf(join(folder.path, 'a'));
+    const record = sourceOf(join(folder, 'a'));
     const sources = served(() => record);
     const first = await sources.serve(1);
     sources.retain(first);
@@ -60,7 +59,7 @@ describe('the sources that are open', () => {
   it('looks at a source that is opened, though a reader is being served at the same time', async () => {
     const sources = served((id) => records[id]);
     await sources.serve(0);
-    await fs.appendFile(join(folder.path, 'a'), ' more');
+    await fs.appendFile(join(folder, 'a'), ' more');
     const reading = sources.serve(0);
     // A reader may still believe the last look. Who opens the file may not.
     await Promise.all([reading, assert.rejects(sources.serve(0, true), { code: 'EIO' })]);

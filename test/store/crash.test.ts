@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
-import { after, before, describe, it } from 'node:test';
+import { before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { hashOf, letters, temporaryFolder, tree, withStore } from './fixture.ts';
+import { temporaryFolder } from '../harness/folder.ts';
+import { hashOf, letters, tree, withStore } from './fixture.ts';
 
 const killed = (folder: string, what: string, batches: number): string =>
   spawnSync(process.execPath, [fileURLToPath(new URL('killed.js', import.meta.url)), folder, what, `${batches}`], {
@@ -12,17 +13,16 @@ const killed = (folder: string, what: string, batches: number): string =>
   }).stdout;
 
 describe('the store after kill -9', () => {
-  let folder: { path: string; remove: () => Promise<void> };
+  let folder: string;
   before(async () => {
-    folder = await temporaryFolder();
+    folder = temporaryFolder('store');
   });
-  after(async () => await folder.remove());
 
   it('has an entry whole or not at all, whichever batch was the last', async () => {
-    await withStore(folder.path, async () => {});
+    await withStore(folder, async () => {});
     for (let batches = 1; ; batches++) {
-      const finished = killed(folder.path, 'create', batches) === 'done';
-      const shown = await withStore(folder.path, async (store, level) => {
+      const finished = killed(folder, 'create', batches) === 'done';
+      const shown = await withStore(folder, async (store, level) => {
         const shown = (await tree(store)).length;
         await store.recovered;
         if (store.entry('A') === undefined) assert.equal(await letters(level), 'CIV');
@@ -40,11 +40,11 @@ describe('the store after kill -9', () => {
   });
 
   it('finishes a removal, whichever batch was the last', async () => {
-    const prepared = join(folder.path, 'prepared');
+    const prepared = join(folder, 'prepared');
     assert.equal(killed(prepared, 'create', 0), 'done');
     // The first batches, which make it disappear, one by one; of the many that clean up, ever fewer.
     for (let batches = 1; ; batches += Math.ceil(batches / 3)) {
-      const copy = join(folder.path, `copy ${batches}`);
+      const copy = join(folder, `copy ${batches}`);
       await cp(prepared, copy, { recursive: true });
       const finished = killed(copy, 'remove', batches) === 'done';
       await withStore(copy, async (store, level) => {

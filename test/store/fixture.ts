@@ -1,28 +1,14 @@
 /** Stores in temporary folders, and plans without files behind them. */
 import { createHash } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { Level } from 'level';
 import type { ExtentMap } from '../../src/extent/extent-map.ts';
 import { silentLogger } from '../../src/logger.ts';
 import type { Plan, PlanFile, PlanSource } from '../../src/plan/plan.ts';
 import type { StoreLevel } from '../../src/store/records/database.ts';
 import { Store } from '../../src/store/store.ts';
 import { ROOT } from '../../src/store/tree/tree.ts';
+import { openLevel } from '../harness/volume.ts';
 
 export const hashOf = (name: string): string => createHash('sha1').update(name).digest('hex');
-
-export async function temporaryFolder(): Promise<{ path: string; remove: () => Promise<void> }> {
-  const path = await mkdtemp(join(tmpdir(), 'autotorrent-store-'));
-  return { path, remove: async () => await rm(path, { recursive: true, force: true }) };
-}
-
-export async function openLevel(folder: string): Promise<StoreLevel> {
-  const level = new Level<Buffer, Buffer>(join(folder, 'level'), { keyEncoding: 'buffer', valueEncoding: 'buffer' });
-  await level.open();
-  return level;
-}
 
 /** Runs `work` on the store in `folder`, and closes it. */
 export async function withStore<T>(folder: string, work: (store: Store, level: StoreLevel) => Promise<T>): Promise<T> {

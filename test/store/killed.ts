@@ -1,7 +1,8 @@
 /** Does one thing to the store in argv[2], and is killed right after its nth batch: `killed.js FOLDER create|remove N`. */
 import { silentLogger } from '../../src/logger.ts';
 import { Store } from '../../src/store/store.ts';
-import { file, hashOf, openLevel, plan, source } from './fixture.ts';
+import { openLevel } from '../harness/volume.ts';
+import { file, hashOf, plan, source } from './fixture.ts';
 import { killAfter } from './kill-after.ts';
 
 const [folder = '', what = '', last = '0'] = process.argv.slice(2);

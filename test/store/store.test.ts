@@ -1,23 +1,13 @@
 import assert from 'node:assert/strict';
-import { after, before, beforeEach, describe, it } from 'node:test';
+import { beforeEach, describe, it } from 'node:test';
 import { GAP, ZEROS } from '../../src/extent/extent.ts';
 import { silentLogger } from '../../src/logger.ts';
 import type { PlanFile } from '../../src/plan/plan.ts';
 import { Store } from '../../src/store/store.ts';
 import { ROOT } from '../../src/store/tree/tree.ts';
-import {
-  extentsOf,
-  file,
-  hashOf,
-  inoOf,
-  letters,
-  openLevel,
-  plan,
-  source,
-  temporaryFolder,
-  tree,
-  withStore,
-} from './fixture.ts';
+import { temporaryFolder } from '../harness/folder.ts';
+import { openLevel } from '../harness/volume.ts';
+import { extentsOf, file, hashOf, inoOf, letters, plan, source, tree, withStore } from './fixture.ts';
 
 const hash = (digit: string): string => digit.repeat(40);
 
@@ -31,13 +21,9 @@ const createAndRemove = async (folder: string): Promise<number> =>
   });
 
 describe('the store', () => {
-  let folder: { path: string; remove: () => Promise<void> };
-  before(async () => {
-    folder = await temporaryFolder();
-  });
-  after(async () => await folder.remove());
-  beforeEach(async () => {
-    await folder.remove();
+  let folder: string;
+  beforeEach(() => {
+    folder = temporaryFolder('store');
   });
 
   it('shows an entry as planned, also after it was opened again', async () => {
@@ -47,7 +33,7 @@ describe('the store', () => {
       file('T/sub/c', GAP, { status: 'missing', extents: [{ offset: 0, length: 10, source: GAP, sourceOffset: 0 }] }),
       file('T/sub/link', 0, { symlink: ['a'], length: 0, extents: [] }),
     ];
-    const numbers = await withStore(folder.path, async (store) => {
+    const numbers = await withStore(folder, async (store) => {
       const entry = await store.createEntry(plan('One', files, [source('x'), source('yy')]));
       assert.equal(entry.state, 'adding');
       assert.equal(entry.torrentName, 'T');
@@ -55,7 +41,7 @@ describe('the store', () => {
       await store.markAdded([entry.infoHash]);
       return ['One', 'One/T/a', 'One/T/sub/deep/b'].map((path) => inoOf(store, path));
     });
-    await withStore(folder.path, async (store) => {
+    await withStore(folder, async (store) => {
       assert.deepEqual(
         numbers,
         ['One', 'One/T/a', 'One/T/sub/deep/b'].map((path) => inoOf(store, path)),
@@ -100,7 +86,7 @@ describe('the store', () => {
 
   it('gives each entry a name of its own', async () => {
     const long = '日'.repeat(100);
-    await withStore(folder.path, async (store) => {
+    await withStore(folder, async (store) => {
       const name = async (wanted: string, infoHash: string): Promise<string> =>
         (await store.createEntry(plan(wanted, [file('t')], [source('x')], infoHash))).name;
       assert.equal(await name(long, hash('1')), '日'.repeat(85));
@@ -115,7 +101,7 @@ describe('the store', () => {
   });
 
   it('leaves nothing of an entry that was removed, and keeps what others use', async () => {
-    await withStore(folder.path, async (store, level) => {
+    await withStore(folder, async (store, level) => {
       const empty = await letters(level);
       const keep = await store.createEntry(plan('Keep', [file('t')], [source('shared')]));
       const before = await letters(level);
@@ -139,12 +125,12 @@ describe('the store', () => {
   });
 
   it('never uses a number twice', async () => {
-    const first = await createAndRemove(folder.path);
-    assert.ok((await createAndRemove(folder.path)) > first);
+    const first = await createAndRemove(folder);
+    assert.ok((await createAndRemove(folder)) > first);
   });
 
   it('shares equal sources, adds up their spares, and tells who uses them', async () => {
-    await withStore(folder.path, async (store) => {
+    await withStore(folder, async (store) => {
       await store.createEntry(plan('A', [file('t')], [source('x', [1]), source('y1')]));
       await store.createEntry(plan('B', [file('t')], [source('x', [1]), source('y22')]));
       const ids = ['A/t', 'B/t'].map((path) => [...extentsOf(store, path)][0]?.source ?? -1);
@@ -159,7 +145,7 @@ describe('the store', () => {
   });
 
   it('shows pad files of one length that share a path once, and lists each', async () => {
-    await withStore(folder.path, async (store, level) => {
+    await withStore(folder, async (store, level) => {
       const before = await letters(level);
       const pad = (length: number): PlanFile =>
         file('T/.pad/6', 0, {
@@ -183,7 +169,7 @@ describe('the store', () => {
   });
 
   it('refuses plans that do not fit together, and leaves nothing of them', async () => {
-    await withStore(folder.path, async (store, level) => {
+    await withStore(folder, async (store, level) => {
       const before = await letters(level);
       const bad = [
         [file('T/a'), file('T/a')],
@@ -204,7 +190,7 @@ describe('the store', () => {
   });
 
   it('refuses names of clients that collide, and changes nothing then', async () => {
-    await withStore(folder.path, async (store) => {
+    await withStore(folder, async (store) => {
       const { infoHash } = await store.createEntry(plan('A', [file('T/a'), file('T/b')], [source('x')]));
       const before = await tree(store);
       const refused = [
@@ -244,7 +230,7 @@ describe('the store', () => {
   });
 
   it('lists external entries and does not mount them', async () => {
-    await withStore(folder.path, async (store, level) => {
+    await withStore(folder, async (store, level) => {
       const before = await letters(level);
       const { files: _files, sources: _sources, ...header } = plan('Ext', [], []);
       await store.createExternal({ ...header, directory: '/disk/x', torrentName: 'T', fileCount: 3 });
@@ -258,7 +244,7 @@ describe('the store', () => {
   });
 
   it('lists large folders in pages, in slices of the plan', async () => {
-    await withStore(folder.path, async (store) => {
+    await withStore(folder, async (store) => {
       const files = Array.from({ length: 2500 }, (_, i) => file(`T/f${String(i).padStart(5, '0')}`));
       async function* slowly() {
         for (const one of files) yield await Promise.resolve(one);
@@ -275,17 +261,17 @@ describe('the store', () => {
   });
 
   it('refuses a store of another version, and a database that is none', async () => {
-    await withStore(folder.path, async (_store, level) => {
+    await withStore(folder, async (_store, level) => {
       await level.put(Buffer.from('V'), Buffer.from([99]));
     });
-    const level = await openLevel(folder.path);
-    await assert.rejects(Store.open(level, { logger: silentLogger, statePath: folder.path }), {
+    const level = await openLevel(folder);
+    await assert.rejects(Store.open(level, { logger: silentLogger, statePath: folder }), {
       code: 'STORE',
       message: /format 99/,
     });
     await level.clear();
     await level.put(Buffer.from('something'), Buffer.from('else'));
-    await assert.rejects(Store.open(level, { logger: silentLogger, statePath: folder.path }), {
+    await assert.rejects(Store.open(level, { logger: silentLogger, statePath: folder }), {
       code: 'STORE',
       message: /no store/,
     });

@@ -11,8 +11,9 @@ import { OwnMounts } from '../../src/source/own-mounts.ts';
 import type { StoreLevel } from '../../src/store/records/database.ts';
 import { Store } from '../../src/store/store.ts';
 import { FileSystem } from '../../src/vfs/file-system.ts';
+import { temporaryFolder } from '../harness/folder.ts';
 import { fileOf, planOf, sourceOf } from '../harness/plans.ts';
-import { openLevel, temporaryFolder } from '../store/fixture.ts';
+import { openLevel } from '../harness/volume.ts';
 
 const ino = (files: FileSystem, ...path: readonly string[]): number =>
   path.reduce((parent, name) => files.lookup(parent, name), 1);
@@ -21,7 +22,7 @@ describe('the file system', () => {
   const data = Buffer.from(Array.from({ length: 5000 }, (_, i) => i % 251));
   const log: string[] = [];
   const logger = createLogger('info', (line) => log.push(line));
-  let folder: { path: string; remove: () => Promise<void> };
+  let folder: string;
   let level: StoreLevel;
   let store: Store;
 
@@ -32,16 +33,16 @@ describe('the file system', () => {
       logger,
       ownMounts: new OwnMounts(),
       descriptors: DescriptorBudget.ofProcess(),
-      statePath: folder.path,
+      statePath: folder,
       owner: { uid: 12, gid: 34 },
       umask: 0o027,
     });
-  const path = (name: string): string => join(folder.path, name);
+  const path = (name: string): string => join(folder, name);
 
   before(async () => {
-    folder = await temporaryFolder();
-    level = await openLevel(folder.path);
-    store = await Store.open(level, { logger: silentLogger, statePath: folder.path });
+    folder = temporaryFolder('vfs');
+    level = await openLevel(folder);
+    store = await Store.open(level, { logger: silentLogger, statePath: folder });
     await fs.writeFile(path('a'), data);
     await fs.writeFile(path('b'), data);
     await store.createEntry(
@@ -67,7 +68,6 @@ describe('the file system', () => {
   after(async () => {
     await store.close();
     await level.close();
-    await folder.remove();
   });
 
   const mixed = Buffer.concat([data.subarray(3, 1003), Buffer.alloc(10), data.subarray(1, 2001), Buffer.alloc(5)]);

@@ -4,7 +4,8 @@ import fs from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import type { StoredFile } from '../../src/store/entries/entry-files.ts';
-import { letters, temporaryFolder } from '../store/fixture.ts';
+import { temporaryFolder } from '../harness/folder.ts';
+import { letters } from '../store/fixture.ts';
 import { BASE, patched, planFor, Volume } from './volume.ts';
 
 const { infoHash } = planFor(import.meta.filename);
@@ -13,16 +14,15 @@ const DATA = Buffer.alloc(20_000, 'downloaded ');
 const GOOD = Buffer.from([0b0011_0000]);
 
 describe('the pool', () => {
-  let folder: { path: string; remove: () => Promise<void> };
+  let folder: string;
   let volume: Volume;
   beforeEach(async () => {
-    folder = await temporaryFolder();
-    volume = await Volume.open(folder.path);
+    folder = temporaryFolder('vfs');
+    volume = await Volume.open(folder);
     await volume.store.recovered;
   });
   afterEach(async () => {
     await volume.close();
-    await folder.remove();
   });
 
   const verify = async (): Promise<void> => {
@@ -69,7 +69,7 @@ describe('the pool', () => {
       await volume.write('T/gap', 'wrong', 100);
       const pooling = await volume.files.pool(infoHash, verified, ['x', 'gap']);
       assert.equal(pooling, undefined);
-      assert.equal(fs.existsSync(join(folder.path, 'pool')), false);
+      assert.equal(fs.existsSync(join(folder, 'pool')), false);
     });
   }
 
@@ -120,8 +120,8 @@ describe('the pool', () => {
     });
     await assert.rejects(pool(), { code: 'ENOSPC' });
     Object.assign(volume.level, { batch });
-    assert.deepEqual(fs.readdirSync(join(folder.path, 'pooled')), []);
-    assert.equal(fs.existsSync(join(folder.path, 'pool', 'x', 'gap')), false);
+    assert.deepEqual(fs.readdirSync(join(folder, 'pooled')), []);
+    assert.equal(fs.existsSync(join(folder, 'pool', 'x', 'gap')), false);
     await volume.write('T/gap', 'goes on', 0);
     await volume.restart();
     assert.ok((await volume.read('T/gap')).equals(patched(DATA, 'goes on', 0)));

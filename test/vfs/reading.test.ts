@@ -10,8 +10,9 @@ import { loadLibc } from '../../src/native/libc.ts';
 import { OwnMounts } from '../../src/source/own-mounts.ts';
 import { Store } from '../../src/store/store.ts';
 import { FileSystem } from '../../src/vfs/file-system.ts';
+import { temporaryFolder } from '../harness/folder.ts';
 import { fileOf, planOf, sourceOf } from '../harness/plans.ts';
-import { openLevel, temporaryFolder } from '../store/fixture.ts';
+import { openLevel } from '../harness/volume.ts';
 
 const BLOCK = 4096;
 
@@ -19,12 +20,12 @@ it('reads the base in one go below the blocks that are written over it', async (
   const libc = loadLibc(silentLogger);
   const { preadCached } = libc;
   if (preadCached === undefined) return t.skip('not on this kernel');
-  const folder = await temporaryFolder();
-  const source = join(folder.path, 'source');
+  const folder = temporaryFolder('vfs');
+  const source = join(folder, 'source');
   const expected = Buffer.from(Array.from({ length: 40 * BLOCK }, (_, i) => (i * 7) % 251));
   await fs.writeFile(source, expected);
-  const level = await openLevel(folder.path);
-  const store = await Store.open(level, { logger: silentLogger, statePath: folder.path });
+  const level = await openLevel(folder);
+  const store = await Store.open(level, { logger: silentLogger, statePath: folder });
   await store.createEntry(
     planOf(
       'E',
@@ -55,7 +56,7 @@ it('reads the base in one go below the blocks that are written over it', async (
     logger: silentLogger,
     ownMounts: new OwnMounts(),
     descriptors: DescriptorBudget.ofProcess(),
-    statePath: folder.path,
+    statePath: folder,
     owner: { uid: 0, gid: 0 },
     umask: 0,
   });
@@ -87,5 +88,4 @@ it('reads the base in one go below the blocks that are written over it', async (
   files.close();
   await store.close();
   await level.close();
-  await folder.remove();
 });

@@ -12,7 +12,7 @@ import { OpenFile } from '../../src/vfs/open-file.ts';
 import { OverlayDisk } from '../../src/vfs/overlay-disk.ts';
 import { Reading } from '../../src/vfs/reading.ts';
 import { Writing } from '../../src/vfs/writing.ts';
-import { temporaryFolder } from '../store/fixture.ts';
+import { temporaryFolder } from '../harness/folder.ts';
 import { BASE, patched, Volume } from './volume.ts';
 
 /** Writes when it is told to, in the order in which it was asked. */
@@ -41,14 +41,14 @@ class SlowDisk extends OverlayDisk {
 }
 
 describe('a disk that is slow', () => {
-  let folder: { path: string; remove: () => Promise<void> };
+  let folder: string;
   let volume: Volume;
   let disk: SlowDisk;
   let writing: Writing;
 
   before(async () => {
-    folder = await temporaryFolder();
-    volume = await Volume.open(join(folder.path));
+    folder = temporaryFolder('vfs');
+    volume = await Volume.open(join(folder));
     disk = new SlowDisk(volume.store.overlay.files.folder);
     const sources = new SourceFiles({
       record: (id) => volume.store.source(id),
@@ -61,7 +61,6 @@ describe('a disk that is slow', () => {
   });
   after(async () => {
     await volume.close();
-    await folder.remove();
   });
 
   const opened = async (path: string): Promise<OpenFile> => {

@@ -2,16 +2,12 @@
 import { constants, existsSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { GAP, ZEROS } from '../../src/extent/extent.ts';
-import { silentLogger } from '../../src/logger.ts';
-import { DescriptorBudget } from '../../src/native/descriptor-budget.ts';
-import { loadLibc } from '../../src/native/libc.ts';
 import type { Plan } from '../../src/plan/plan.ts';
-import { OwnMounts } from '../../src/source/own-mounts.ts';
 import type { StoreLevel } from '../../src/store/records/database.ts';
-import { Store } from '../../src/store/store.ts';
-import { FileSystem } from '../../src/vfs/file-system.ts';
+import type { Store } from '../../src/store/store.ts';
+import type { FileSystem } from '../../src/vfs/file-system.ts';
 import { fileOf, planOf, sourceOf } from '../harness/plans.ts';
-import { openLevel } from '../store/fixture.ts';
+import { type OpenVolume, openVolume } from '../harness/volume.ts';
 
 /** No two blocks of it are the same. */
 export const SOURCE = Buffer.from(Array.from({ length: 60_000 }, (_, i) => (i * 7 + (i >> 8) * 13 + 1) % 256));
@@ -55,65 +51,59 @@ export function planFor(source: string, name = 'E'): Plan {
 export class Volume {
   readonly folder: string;
   readonly source: string;
-  #level: StoreLevel;
-  store: Store;
-  files: FileSystem;
+  #opened: OpenVolume;
   /** Entries whose bytes changed, as the file system told. */
-  readonly changed: number[] = [];
+  readonly changed: number[];
 
-  private constructor(folder: string, level: StoreLevel, store: Store) {
+  private constructor(folder: string, opened: OpenVolume, changed: number[]) {
     this.folder = folder;
     this.source = join(folder, 'source');
-    this.#level = level;
-    this.store = store;
-    this.files = this.#serve();
+    this.#opened = opened;
+    this.changed = changed;
   }
 
   /** What is in `folder`, or a new one with an entry `E`. */
   static async open(folder: string): Promise<Volume> {
-    const level = await openLevel(folder);
-    const store = await Store.open(level, { logger: silentLogger, statePath: folder, poolPath: join(folder, 'pool') });
-    const volume = new Volume(folder, level, store);
+    const changed: number[] = [];
+    const volume = new Volume(folder, await Volume.#open(folder, changed), changed);
     if (existsSync(volume.source)) return volume;
     writeFileSync(volume.source, SOURCE);
     // One that can be set again.
     utimesSync(volume.source, 1e9, 1e9);
     const plan = planFor(volume.source);
-    await store.createEntry(plan);
-    await store.markAdded([plan.infoHash]);
+    await volume.store.createEntry(plan);
+    await volume.store.markAdded([plan.infoHash]);
     return volume;
   }
 
-  #serve(): FileSystem {
-    return new FileSystem({
-      store: this.store,
-      libc: loadLibc(silentLogger),
-      logger: silentLogger,
-      ownMounts: new OwnMounts(),
-      descriptors: DescriptorBudget.ofProcess(),
-      statePath: this.folder,
+  static async #open(folder: string, changed: number[]): Promise<OpenVolume> {
+    return await openVolume(folder, {
       owner: { uid: 0, gid: 0 },
-      umask: 0o022,
-      onChange: (entry) => void this.changed.push(entry),
+      poolPath: join(folder, 'pool'),
+      onChange: (entry) => void changed.push(entry),
     });
   }
 
+  get store(): Store {
+    return this.#opened.store;
+  }
+
+  get files(): FileSystem {
+    return this.#opened.fileSystem;
+  }
+
+  get level(): StoreLevel {
+    return this.#opened.level;
+  }
+
   async close(): Promise<void> {
-    this.files.close();
-    await this.store.close();
-    await this.#level.close();
+    await this.#opened.close();
   }
 
   /** As the server does it, with all that a clean end records. */
   async restart(): Promise<void> {
     await this.close();
-    this.#level = await openLevel(this.folder);
-    this.store = await Store.open(this.#level, {
-      logger: silentLogger,
-      statePath: this.folder,
-      poolPath: join(this.folder, 'pool'),
-    });
-    this.files = this.#serve();
+    this.#opened = await Volume.#open(this.folder, this.changed);
     await this.store.recovered;
   }
 
@@ -195,10 +185,6 @@ export class Volume {
   stored(ino: number): number {
     const path = this.store.overlay.files.path(ino);
     return existsSync(path) ? statSync(path).blocks * 512 : 0;
-  }
-
-  get level(): StoreLevel {
-    return this.#level;
   }
 }
 

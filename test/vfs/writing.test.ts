@@ -7,24 +7,23 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import { errnoOf, messageOf, posixErrorOf } from '../../src/errors.ts';
 import { hasBit } from '../../src/extent/bitfield.ts';
 import { OVERLAY } from '../../src/extent/extent.ts';
-import { temporaryFolder } from '../store/fixture.ts';
+import { temporaryFolder } from '../harness/folder.ts';
 import { BASE, patched, planFor, SOURCE, Volume } from './volume.ts';
 
 const BLOCK = 4096;
 const { infoHash } = planFor(import.meta.filename);
 
 describe('writing over a file of the torrent', () => {
-  let folder: { path: string; remove: () => Promise<void> };
+  let folder: string;
   let volume: Volume;
   beforeEach(async () => {
-    folder = await temporaryFolder();
-    volume = await Volume.open(folder.path);
+    folder = temporaryFolder('vfs');
+    volume = await Volume.open(folder);
     await volume.store.recovered;
   });
   afterEach(async () => {
     assert.ok(fs.readFileSync(volume.source).equals(SOURCE), 'no write reaches a source');
     await volume.close();
-    await folder.remove();
   });
 
   /** Blocks that are written, as ranges of bytes. */
@@ -474,12 +473,12 @@ describe('writing over a file of the torrent', () => {
 const isRoot = process.getuid?.() === 0;
 
 describe('a full disk', { skip: !isRoot && 'a file system of its own takes root' }, () => {
-  let folder: { path: string; remove: () => Promise<void> };
+  let folder: string;
   let disk: string;
   let volume: Volume;
   beforeEach(async () => {
-    folder = await temporaryFolder();
-    disk = join(folder.path, 'disk');
+    folder = temporaryFolder('vfs');
+    disk = join(folder, 'disk');
     fs.mkdirSync(disk);
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=24m', 'tmpfs', disk]);
     volume = await Volume.open(disk);
@@ -490,7 +489,6 @@ describe('a full disk', { skip: !isRoot && 'a file system of its own takes root'
       await volume.close();
     } finally {
       execFileSync('umount', ['-l', disk]);
-      await folder.remove();
     }
   });
 

@@ -1,47 +1,46 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs/promises';
 import { join } from 'node:path';
-import { after, before, describe, it } from 'node:test';
+import { before, describe, it } from 'node:test';
 import { prepareMountPoint, realMountPoint } from '../../../src/fuse/mounting/mount-point.ts';
 import { unmount } from '../../../src/fuse/mounting/unmount.ts';
 import { silentLogger } from '../../../src/logger.ts';
 import { loadLibc } from '../../../src/native/libc.ts';
-import { temporaryFolder } from '../../store/fixture.ts';
+import { temporaryFolder } from '../../harness/folder.ts';
 
 const never = async (): Promise<void> => await Promise.reject(new Error('nothing is to be detached'));
 
 describe('the mount point', () => {
-  let folder: { path: string; remove: () => Promise<void> };
+  let folder: string;
   before(async () => {
-    folder = await temporaryFolder();
+    folder = temporaryFolder('mount-point');
   });
-  after(async () => await folder.remove());
 
   it('is made where it is missing, with the folders above it', async () => {
-    const path = join(folder.path, 'a', 'b');
+    const path = join(folder, 'a', 'b');
     await (await prepareMountPoint(await realMountPoint(path), never, silentLogger)).close();
     assert.deepEqual(await fs.readdir(path), []);
   });
 
   it('is found behind symlinks, which may not lead in a circle', async () => {
-    const real = join(await fs.realpath(folder.path), 'real');
+    const real = join(await fs.realpath(folder), 'real');
     await fs.mkdir(real);
-    await fs.symlink('real', join(folder.path, 'link'));
-    await fs.symlink('link', join(folder.path, 'link2'));
-    assert.equal(await realMountPoint(join(folder.path, 'link2')), real);
-    assert.equal(await realMountPoint(join(folder.path, 'link2', 'below')), join(real, 'below'));
-    await fs.symlink('circle', join(folder.path, 'circle'));
-    await assert.rejects(realMountPoint(join(folder.path, 'circle')), { code: 'MOUNT', message: /circle/ });
+    await fs.symlink('real', join(folder, 'link'));
+    await fs.symlink('link', join(folder, 'link2'));
+    assert.equal(await realMountPoint(join(folder, 'link2')), real);
+    assert.equal(await realMountPoint(join(folder, 'link2', 'below')), join(real, 'below'));
+    await fs.symlink('circle', join(folder, 'circle'));
+    await assert.rejects(realMountPoint(join(folder, 'circle')), { code: 'MOUNT', message: /circle/ });
   });
 
   it('is refused where it holds something or is no folder', async () => {
-    await fs.mkdir(join(folder.path, 'full'));
-    await fs.writeFile(join(folder.path, 'full', 'x'), '');
+    await fs.mkdir(join(folder, 'full'));
+    await fs.writeFile(join(folder, 'full', 'x'), '');
     const refused = async (name: string, message: RegExp): Promise<void> =>
-      await assert.rejects(prepareMountPoint(join(folder.path, name), never, silentLogger), { code: 'MOUNT', message });
+      await assert.rejects(prepareMountPoint(join(folder, name), never, silentLogger), { code: 'MOUNT', message });
     await refused('full', /not empty/);
     await refused(join('full', 'x'), /not a directory/);
-    await assert.rejects(realMountPoint(join(folder.path, 'full', 'x', 'y')), {
+    await assert.rejects(realMountPoint(join(folder, 'full', 'x', 'y')), {
       code: 'MOUNT',
       message: /cannot be made/,
     });
@@ -55,7 +54,7 @@ describe('the mount point', () => {
   });
 
   it('may be unmounted where nothing is mounted', async () => {
-    await unmount(join(folder.path, 'full'), loadLibc(silentLogger));
-    assert.deepEqual(await fs.readdir(join(folder.path, 'full')), ['x']);
+    await unmount(join(folder, 'full'), loadLibc(silentLogger));
+    assert.deepEqual(await fs.readdir(join(folder, 'full')), ['x']);
   });
 });

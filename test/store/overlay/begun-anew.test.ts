@@ -2,11 +2,13 @@ import assert from 'node:assert/strict';
 import { constants } from 'node:fs';
 import { cp, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { after, before, describe, it } from 'node:test';
+import { before, describe, it } from 'node:test';
 import type { Store } from '../../../src/store/store.ts';
 import type { FileSystem } from '../../../src/vfs/file-system.ts';
-import { hashOf, inoOf, temporaryFolder, withStore } from '../fixture.ts';
-import { DATA, fileSystemOf, plannedEntry, write } from './diverged.ts';
+import { temporaryFolder } from '../../harness/folder.ts';
+import { fileSystemOver } from '../../harness/volume.ts';
+import { hashOf, inoOf, withStore } from '../fixture.ts';
+import { DATA, plannedEntry, write } from './diverged.ts';
 
 const E = hashOf('E');
 
@@ -30,11 +32,10 @@ async function pool(store: Store, folder: string, name: string, bytes: Buffer): 
 }
 
 describe('a file that is written to again after its overlay file went', () => {
-  let folder: { path: string; remove: () => Promise<void> };
+  let folder: string;
   before(async () => {
-    folder = await temporaryFolder();
+    folder = temporaryFolder('overlay');
   });
-  after(async () => await folder.remove());
 
   const cases: readonly [string, (store: Store, fs: FileSystem, state: string) => Promise<Buffer>][] = [
     [
@@ -55,11 +56,11 @@ describe('a file that is written to again after its overlay file went', () => {
   ];
   for (const [how, end] of cases) {
     it(`${how}: what the journal lists of before means nothing after kill -9`, async () => {
-      const state = join(folder.path, how);
-      const copy = join(folder.path, `${how}, killed`);
+      const state = join(folder, how);
+      const copy = join(folder, `${how}, killed`);
       const expected = await withStore(state, async (store) => {
-        await plannedEntry(store, folder.path);
-        const fs = fileSystemOf(store, state);
+        await plannedEntry(store, folder);
+        const fs = fileSystemOver(store, state);
         const ino = inoOf(store, 'E/T/written');
         await write(fs, ino, 0, Buffer.alloc(2 * 4096, 'before'));
         const bytes = await end(store, fs, state);
@@ -72,7 +73,7 @@ describe('a file that is written to again after its overlay file went', () => {
       });
       await withStore(copy, async (store) => {
         await store.recovered;
-        assert.deepEqual(await read(fileSystemOf(store, copy), inoOf(store, 'E/T/written')), expected);
+        assert.deepEqual(await read(fileSystemOver(store, copy), inoOf(store, 'E/T/written')), expected);
       });
     });
   }

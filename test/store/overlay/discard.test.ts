@@ -3,14 +3,16 @@ import { spawnSync } from 'node:child_process';
 import { constants } from 'node:fs';
 import { cp, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, it } from 'node:test';
+import { beforeEach, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { hasBit } from '../../../src/extent/bitfield.ts';
 import type { Difference } from '../../../src/store/overlay/differences.ts';
 import type { Store } from '../../../src/store/store.ts';
 import { RENAME_EXCHANGE } from '../../../src/vfs/operations.ts';
-import { hashOf, inoOf, letters, temporaryFolder, tree, withStore } from '../fixture.ts';
-import { DATA, diverge, fileSystemOf, plannedEntry, snapshot, write } from './diverged.ts';
+import { temporaryFolder } from '../../harness/folder.ts';
+import { fileSystemOver } from '../../harness/volume.ts';
+import { hashOf, inoOf, letters, tree, withStore } from '../fixture.ts';
+import { DATA, diverge, plannedEntry, snapshot, write } from './diverged.ts';
 
 const E = hashOf('E');
 
@@ -29,17 +31,16 @@ const overlayFiles = async (folder: string): Promise<string[]> =>
     .map((entry) => entry.name);
 
 describe('what differs from what was planned', () => {
-  let folder: { path: string; remove: () => Promise<void> };
+  let folder: string;
   beforeEach(async () => {
-    folder = await temporaryFolder();
+    folder = temporaryFolder('overlay');
   });
-  afterEach(async () => await folder.remove());
 
   it('is found, each with what became of it', async () => {
-    await withStore(folder.path, async (store) => {
-      await plannedEntry(store, folder.path);
+    await withStore(folder, async (store) => {
+      await plannedEntry(store, folder);
       assert.deepEqual(await differences(store), []);
-      await diverge(store, fileSystemOf(store, folder.path));
+      await diverge(store, fileSystemOver(store, folder));
       const found = await differences(store);
       const shown = found
         .filter(({ path }) => path[1] !== 'many')
@@ -82,9 +83,9 @@ describe('what differs from what was planned', () => {
   });
 
   it('is no other size where what was cut off is written again', async () => {
-    await withStore(folder.path, async (store) => {
-      await plannedEntry(store, folder.path);
-      const fs = fileSystemOf(store, folder.path);
+    await withStore(folder, async (store) => {
+      await plannedEntry(store, folder);
+      const fs = fileSystemOver(store, folder);
       const ino = inoOf(store, 'E/T/gap');
       await fs.setattr(ino, { size: 0 });
       await write(fs, ino, 0, Buffer.alloc(DATA.length - 1, 'g'));
@@ -98,9 +99,9 @@ describe('what differs from what was planned', () => {
   });
 
   it('has ranges, joined over the chunks of the record', async () => {
-    await withStore(folder.path, async (store) => {
-      await plannedEntry(store, folder.path);
-      const fs = fileSystemOf(store, folder.path);
+    await withStore(folder, async (store) => {
+      await plannedEntry(store, folder);
+      const fs = fileSystemOver(store, folder);
       const ino = inoOf(store, 'E/T/long');
       await write(fs, ino, 4095 * 4096, Buffer.alloc(3 * 4096, 'x'));
       await write(fs, ino, 0, Buffer.alloc(1, 'x'));
@@ -115,18 +116,17 @@ describe('what differs from what was planned', () => {
 });
 
 describe('discard', () => {
-  let folder: { path: string; remove: () => Promise<void> };
+  let folder: string;
   beforeEach(async () => {
-    folder = await temporaryFolder();
+    folder = temporaryFolder('overlay');
   });
-  afterEach(async () => await folder.remove());
 
   it('makes an entry as it was planned, and stays so', async () => {
-    const before = await withStore(folder.path, async (store) => {
-      await plannedEntry(store, folder.path);
+    const before = await withStore(folder, async (store) => {
+      await plannedEntry(store, folder);
       const before = await snapshot(store);
       const changed: number[] = [];
-      const fs = fileSystemOf(store, folder.path, (entry) => changed.push(entry));
+      const fs = fileSystemOver(store, folder, { onChange: (entry) => changed.push(entry) });
       await diverge(store, fs);
       changed.length = 0;
       const { kept } = await store.discard(E, undefined, fs.quiet);
@@ -142,8 +142,8 @@ describe('discard', () => {
       assert.deepEqual(await store.discard(E, undefined, fs.quiet), { files: 0, bytes: 0, kept: [] });
       return before;
     });
-    assert.deepEqual(await overlayFiles(folder.path), []);
-    await withStore(folder.path, async (store, level) => {
+    assert.deepEqual(await overlayFiles(folder), []);
+    await withStore(folder, async (store, level) => {
       await store.recovered;
       assert.deepEqual(await snapshot(store), before);
       assert.doesNotMatch(await letters(level), /[OWZG]/);
@@ -151,9 +151,9 @@ describe('discard', () => {
   });
 
   it('takes back the verified pieces whose bytes change, and no others', async () => {
-    await withStore(folder.path, async (store) => {
-      await plannedEntry(store, folder.path);
-      const fs = fileSystemOf(store, folder.path);
+    await withStore(folder, async (store) => {
+      await plannedEntry(store, folder);
+      const fs = fileSystemOver(store, folder);
       await write(fs, inoOf(store, 'E/T/many/200'), 4096, Buffer.alloc(4096, 'x'));
       const written = await store.pieces.of(store.inode(inoOf(store, 'E/T/same'))?.entry ?? 0);
       assert.ok(written);
@@ -175,9 +175,9 @@ describe('discard', () => {
   });
 
   it('takes back the verified pieces of a file that had the place of a deleted one', async () => {
-    await withStore(folder.path, async (store) => {
-      await plannedEntry(store, folder.path);
-      const fs = fileSystemOf(store, folder.path);
+    await withStore(folder, async (store) => {
+      await plannedEntry(store, folder);
+      const fs = fileSystemOver(store, folder);
       const [top, planned] = [inoOf(store, 'E/T'), inoOf(store, 'E/T/gap')];
       await fs.unlink(top, 'gap');
       const { ino, handle } = await fs.create(top, 'gap', 0o644, constants.O_RDWR);
@@ -200,9 +200,9 @@ describe('discard', () => {
   });
 
   it('refuses what is open, and changes nothing', async () => {
-    await withStore(folder.path, async (store) => {
-      await plannedEntry(store, folder.path);
-      const fs = fileSystemOf(store, folder.path);
+    await withStore(folder, async (store) => {
+      await plannedEntry(store, folder);
+      const fs = fileSystemOver(store, folder);
       await diverge(store, fs);
       const before = await snapshot(store);
       const open = await fs.open(inoOf(store, 'E/T/written'), constants.O_RDONLY);
@@ -222,9 +222,9 @@ describe('discard', () => {
   });
 
   it('has whoever opens a file meanwhile wait, and read what was planned', async () => {
-    await withStore(folder.path, async (store) => {
-      await plannedEntry(store, folder.path);
-      const fs = fileSystemOf(store, folder.path);
+    await withStore(folder, async (store) => {
+      await plannedEntry(store, folder);
+      const fs = fileSystemOver(store, folder);
       const ino = inoOf(store, 'E/T/written');
       await write(fs, ino, 0, Buffer.alloc(DATA.length, 'w'));
       let opening: Promise<number> | undefined;
@@ -246,9 +246,9 @@ describe('discard', () => {
   });
 
   it('discards just what is named, and says what cannot have its name back', async () => {
-    await withStore(folder.path, async (store) => {
-      await plannedEntry(store, folder.path);
-      const fs = fileSystemOf(store, folder.path);
+    await withStore(folder, async (store) => {
+      await plannedEntry(store, folder);
+      const fs = fileSystemOver(store, folder);
       await diverge(store, fs);
       await assert.rejects(store.discard(E, ['T/written', 'T/same'], fs.quiet), {
         code: 'NOT_FOUND',
@@ -275,10 +275,10 @@ describe('discard', () => {
   });
 
   it('gives names back in a ring of three, and where a folder has the name', async () => {
-    await withStore(folder.path, async (store) => {
-      await plannedEntry(store, folder.path);
+    await withStore(folder, async (store) => {
+      await plannedEntry(store, folder);
       const before = await snapshot(store);
-      const fs = fileSystemOf(store, folder.path);
+      const fs = fileSystemOver(store, folder);
       const top = inoOf(store, 'E/T');
       await fs.rename(top, 'a', top, 'b', RENAME_EXCHANGE);
       await fs.rename(top, 'b', top, 'moved', RENAME_EXCHANGE);
@@ -293,21 +293,21 @@ describe('discard', () => {
   });
 
   it('ends whole after kill -9, whichever batch was the last', { timeout: 300_000 }, async () => {
-    const prepared = join(folder.path, 'prepared');
+    const prepared = join(folder, 'prepared');
     const before = await withStore(prepared, async (store) => {
-      await plannedEntry(store, folder.path);
+      await plannedEntry(store, folder);
       const before = await snapshot(store);
-      await diverge(store, fileSystemOf(store, prepared));
+      await diverge(store, fileSystemOver(store, prepared));
       return before;
     });
     const script = fileURLToPath(new URL('killed-discard.js', import.meta.url));
     for (let batches = 1; ; batches++) {
-      const copy = join(folder.path, `copy ${batches}`);
+      const copy = join(folder, `copy ${batches}`);
       await cp(prepared, copy, { recursive: true });
       const { stdout, stderr } = spawnSync(process.execPath, [script, copy, `${batches}`], { encoding: 'utf8' });
       await withStore(copy, async (store) => {
         await store.recovered;
-        const fs = fileSystemOf(store, copy);
+        const fs = fileSystemOver(store, copy);
         // What is there can be read: no file was left half-way.
         for (const path of await tree(store)) {
           const ino = inoOf(store, path);

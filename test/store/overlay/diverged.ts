@@ -4,12 +4,9 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fullBitfield } from '../../../src/extent/bitfield.ts';
 import { GAP } from '../../../src/extent/extent.ts';
-import { silentLogger } from '../../../src/logger.ts';
-import { DescriptorBudget } from '../../../src/native/descriptor-budget.ts';
 import type { PlanFile } from '../../../src/plan/plan.ts';
-import { OwnMounts } from '../../../src/source/own-mounts.ts';
 import type { Store } from '../../../src/store/store.ts';
-import { FileSystem } from '../../../src/vfs/file-system.ts';
+import type { FileSystem } from '../../../src/vfs/file-system.ts';
 import { RENAME_EXCHANGE } from '../../../src/vfs/operations.ts';
 import { fileOf, planOf, sourceOf } from '../../harness/plans.ts';
 import { hashOf, inoOf, tree } from '../fixture.ts';
@@ -19,24 +16,6 @@ const BYTES = 3 * 4096 + 100;
 const MANY = 250;
 
 export const DATA = Buffer.from(Array.from({ length: BYTES }, (_, i) => i % 251));
-
-export function fileSystemOf(store: Store, statePath: string, onChange?: (entry: number) => void): FileSystem {
-  const owner = { uid: 0, gid: 0 };
-  const ownMounts = new OwnMounts();
-  const descriptors = DescriptorBudget.ofProcess();
-  const more = onChange === undefined ? {} : { onChange };
-  return new FileSystem({
-    store,
-    libc: {},
-    logger: silentLogger,
-    ownMounts,
-    descriptors,
-    statePath,
-    owner,
-    umask: 0o22,
-    ...more,
-  });
-}
 
 const NAMES = [
   'written',

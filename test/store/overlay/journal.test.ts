@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, it } from 'node:test';
+import { beforeEach, describe, it } from 'node:test';
 import { Journal, type JournalRecord } from '../../../src/store/overlay/journal.ts';
-import { temporaryFolder } from '../fixture.ts';
+import { temporaryFolder } from '../../harness/folder.ts';
 
 const BOOT = Buffer.alloc(16, 1);
 const time = { seconds: 1_600_000_000, nanoseconds: 123_456_789 };
@@ -11,18 +11,17 @@ const write = (ino: number, offset: number, end: number): JournalRecord => ({ ki
 const truncate = (ino: number, size: number): JournalRecord => ({ kind: 'truncate', ino, time, size });
 
 describe('the journal', () => {
-  let folder: { path: string; remove: () => Promise<void> };
+  let folder: string;
   beforeEach(async () => {
-    folder = await temporaryFolder();
+    folder = temporaryFolder('overlay');
   });
-  afterEach(async () => await folder.remove());
 
   const open = (bootId = BOOT) => {
-    const { journal, left } = Journal.open(folder.path, bootId);
+    const { journal, left } = Journal.open(folder, bootId);
     return { journal, left: [...left] };
   };
-  const names = (): string[] => fs.readdirSync(folder.path).toSorted();
-  const only = (): string => join(folder.path, names()[0] ?? '');
+  const names = (): string[] => fs.readdirSync(folder).toSorted();
+  const only = (): string => join(folder, names()[0] ?? '');
 
   it('gives what was appended, in its order, to the next server of this boot', () => {
     const records = [
@@ -88,7 +87,7 @@ describe('the journal', () => {
     journal.close();
     const whole = fs.readFileSync(only());
     for (let length = whole.length; length >= 0; length--) {
-      fs.writeFileSync(join(folder.path, 'journal-1'), whole.subarray(0, length));
+      fs.writeFileSync(join(folder, 'journal-1'), whole.subarray(0, length));
       const expected = [1, 2, 3].slice(0, Math.max(0, Math.floor((length - 32) / 36))).map((ino) => write(ino, 0, 10));
       assert.deepEqual(open().left, expected, `${length} bytes`);
     }

@@ -1,15 +1,15 @@
 /** `killed-discard.js FOLDER N`: discards all of an entry that clients have changed, and is killed after the nth batch. */
 import { silentLogger } from '../../../src/logger.ts';
 import { Store } from '../../../src/store/store.ts';
-import { hashOf, openLevel } from '../fixture.ts';
+import { fileSystemOver, openLevel } from '../../harness/volume.ts';
+import { hashOf } from '../fixture.ts';
 import { killAfter } from '../kill-after.ts';
-import { fileSystemOf } from './diverged.ts';
 
 const [folder = '', last = '0'] = process.argv.slice(2);
 const level = await openLevel(folder);
 const store = await Store.open(level, { logger: silentLogger, statePath: folder });
 await store.recovered;
 killAfter(level, Number(last));
-await store.discard(hashOf('E'), undefined, fileSystemOf(store, folder).quiet);
+await store.discard(hashOf('E'), undefined, fileSystemOver(store, folder).quiet);
 process.stdout.write('done');
 process.exit(0);

@@ -1,18 +1,17 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { basename } from 'node:path';
-import { afterEach, beforeEach, describe, it } from 'node:test';
+import { beforeEach, describe, it } from 'node:test';
 import { OverlayFiles } from '../../../src/store/overlay/overlay-files.ts';
-import { temporaryFolder } from '../fixture.ts';
+import { temporaryFolder } from '../../harness/folder.ts';
 
 describe('the files of the overlay', () => {
-  let folder: { path: string; remove: () => Promise<void> };
+  let folder: string;
   let files: OverlayFiles;
   beforeEach(async () => {
-    folder = await temporaryFolder();
-    files = new OverlayFiles(folder.path);
+    folder = temporaryFolder('overlay');
+    files = new OverlayFiles(folder);
   });
-  afterEach(async () => await folder.remove());
 
   const make = (ino: number, text = ''): void => {
     const fd = files.create(ino);
@@ -36,12 +35,12 @@ describe('the files of the overlay', () => {
     make(7, 'old');
     make(7);
     assert.equal(files.stat(7).size, 0);
-    fs.writeFileSync(`${folder.path}/elsewhere`, 'kept');
+    fs.writeFileSync(`${folder}/elsewhere`, 'kept');
     fs.rmSync(files.path(7));
-    fs.symlinkSync(`${folder.path}/elsewhere`, files.path(7));
+    fs.symlinkSync(`${folder}/elsewhere`, files.path(7));
     assert.throws(() => files.create(7), { code: 'ELOOP' });
     assert.throws(() => files.open(7), { code: 'ELOOP' });
-    assert.equal(fs.readFileSync(`${folder.path}/elsewhere`, 'utf8'), 'kept');
+    assert.equal(fs.readFileSync(`${folder}/elsewhere`, 'utf8'), 'kept');
   });
 
   it('are named durably once for all that were made since, and nobody is told before that', async (t) => {

@@ -9,9 +9,11 @@ import { errnoOf } from '../../../src/errors.ts';
 import { GAP } from '../../../src/extent/extent.ts';
 import { garbageKey, inodeKey, overlayKey, VERSION_KEY } from '../../../src/store/records/key.ts';
 import { Writer } from '../../../src/store/records/record.ts';
+import { temporaryFolder } from '../../harness/folder.ts';
 import { fileOf, planOf } from '../../harness/plans.ts';
+import { openLevel } from '../../harness/volume.ts';
 import { BASE, patched, Volume } from '../../vfs/volume.ts';
-import { letters, openLevel, temporaryFolder, withStore } from '../fixture.ts';
+import { letters, withStore } from '../fixture.ts';
 
 const child = fileURLToPath(new URL('../../vfs/killed.js', import.meta.url));
 
@@ -35,19 +37,18 @@ function pretendPowerLoss(folder: string): void {
 const second = (seconds: number) => ({ seconds, nanoseconds: 0 });
 
 describe('the overlay', () => {
-  let folder: { path: string; remove: () => Promise<void> };
+  let folder: string;
   let volume: Volume | undefined;
   beforeEach(async () => {
-    folder = await temporaryFolder();
+    folder = temporaryFolder('overlay');
   });
   afterEach(async () => {
     await volume?.close();
     volume = undefined;
-    await folder.remove();
   });
 
   const opened = async (): Promise<Volume> => {
-    volume = await Volume.open(folder.path);
+    volume = await Volume.open(folder);
     await volume.store.recovered;
     return volume;
   };
@@ -56,11 +57,9 @@ describe('the overlay', () => {
     volume = undefined;
   };
   const overlayFiles = (): string[] =>
-    fs
-      .readdirSync(join(folder.path, 'overlay'), { recursive: true, encoding: 'utf8' })
-      .filter((name) => name.includes('/'));
+    fs.readdirSync(join(folder, 'overlay'), { recursive: true, encoding: 'utf8' }).filter((name) => name.includes('/'));
   const journals = (): string[] =>
-    fs.readdirSync(join(folder.path, 'overlay')).filter((name) => name.startsWith('journal-'));
+    fs.readdirSync(join(folder, 'overlay')).filter((name) => name.startsWith('journal-'));
   /** What is recorded, without anything that is in memory. */
   const recordedMtime = async (path: string): Promise<number> => {
     const { files } = await opened();
@@ -87,7 +86,7 @@ describe('the overlay', () => {
   });
 
   it('has what was acknowledged after kill -9, over a file of the torrent, in a gap, and in a new file', async () => {
-    killed(folder.path, 'write');
+    killed(folder, 'write');
     assert.equal(journals().length, 1);
     const { store } = await opened();
     const whole = patched(patched(BASE['T/whole']!, 'across blocks', 4090), 'behind the end', 50_000);
@@ -102,8 +101,8 @@ describe('the overlay', () => {
   });
 
   it('has it after a second kill -9, too, before anything of the first was recorded', async () => {
-    killed(folder.path, 'write');
-    killed(folder.path, 'write more');
+    killed(folder, 'write');
+    killed(folder, 'write more');
     await opened();
     const whole = patched(patched(BASE['T/whole']!, 'across blocks', 4090), 'behind the end', 50_000);
     assert.ok((await volume!.read('T/whole')).equals(patched(whole, 'more', 50_000)));
@@ -111,8 +110,8 @@ describe('the overlay', () => {
   });
 
   it('has what was fsynced after a power loss, and nothing half of what was not', async () => {
-    killed(folder.path, 'fsync');
-    pretendPowerLoss(folder.path);
+    killed(folder, 'fsync');
+    pretendPowerLoss(folder);
     await opened();
     assert.ok((await volume!.read('T/whole')).equals(patched(BASE['T/whole']!, 'synced', 10)));
     assert.ok((await volume!.read('T/gap')).equals(BASE['T/gap']!), 'its blocks are there, and nobody says so');
@@ -126,7 +125,7 @@ describe('the overlay', () => {
   });
 
   it('keeps the times that were set after a write, through kill -9 and through a checkpoint', async () => {
-    killed(folder.path, 'times');
+    killed(folder, 'times');
     assert.equal(await recordedMtime('T/whole'), 1000);
     assert.ok((await recordedMtime('T/gap')) > 1_600_000_001, 'the write was the last');
     assert.ok((await recordedMtime('T/mixed')) > 1_600_000_001, 'chmod leaves the mtime of the write');
@@ -171,7 +170,7 @@ describe('the overlay', () => {
   });
 
   it('deletes what was unlinked while it was open, after kill -9', async () => {
-    killed(folder.path, 'orphans');
+    killed(folder, 'orphans');
     const before = overlayFiles();
     assert.equal(before.length, 2);
     const { store } = await opened();
@@ -182,8 +181,8 @@ describe('the overlay', () => {
   });
 
   it('leaves what loses its last name while it starts to whoever has it open', async () => {
-    killed(folder.path, 'orphans');
-    volume = await Volume.open(folder.path);
+    killed(folder, 'orphans');
+    volume = await Volume.open(folder);
     // Programs may be faster than the recovery.
     const { files, ino, handle } = {
       files: volume.files,
@@ -235,11 +234,11 @@ describe('the overlay', () => {
     await closed();
     assert.equal(fs.existsSync(path), false);
     fs.writeFileSync(path, kept);
-    await withStore(folder.path, async (_, level) => await level.put(garbageKey(ino), Buffer.alloc(0)));
+    await withStore(folder, async (_, level) => await level.put(garbageKey(ino), Buffer.alloc(0)));
     await opened();
     await closed();
     assert.equal(fs.existsSync(path), false);
-    assert.equal(await withStore(folder.path, async (_, level) => level.getSync(garbageKey(ino))), undefined);
+    assert.equal(await withStore(folder, async (_, level) => level.getSync(garbageKey(ino))), undefined);
   });
 
   it('does not delete what an old note of garbage names once it is written to again', async () => {
@@ -273,7 +272,7 @@ describe('the overlay', () => {
     const problems = volume!.store.overlay.problems.map(({ what, path }) => `${what.slice(0, 40)} ${path}`).toSorted();
     assert.equal(problems.length, 4);
     assert.equal(problems.filter((line) => line.includes('is missing')).length, 2);
-    const aside = fs.readdirSync(join(folder.path, 'set-aside')).toSorted();
+    const aside = fs.readdirSync(join(folder, 'set-aside')).toSorted();
     assert.deepEqual(
       aside.map((name) => name.replace(/-\d+$/, '')),
       ['255', 'unknown'],
@@ -420,12 +419,12 @@ describe('the overlay', () => {
         .double(1.6e12)
         .double(1.7e12)
         .finish();
-    const level = await openLevel(folder.path);
+    const level = await openLevel(folder);
     await level.put(VERSION_KEY, new Writer().integer(1).finish());
     await level.put(inodeKey(inos[0]!), old(0, 0o644, 1, 40_000));
     await level.put(inodeKey(inos[1]!), old(1, 0o755, 2, 4096));
     await level.close();
-    fs.rmSync(join(folder.path, 'overlay'), { recursive: true });
+    fs.rmSync(join(folder, 'overlay'), { recursive: true });
     const { files } = await opened();
     const attributes = files.getattr(inos[0]!);
     assert.deepEqual([attributes.size, attributes.mtime.seconds, attributes.type], [40_000, 1.6e9, 'file']);

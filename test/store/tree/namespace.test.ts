@@ -4,19 +4,20 @@ import { constants } from 'node:fs';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import type { Attributes } from '../../../src/vfs/operations.ts';
 import { RENAME_EXCHANGE, RENAME_NOREPLACE } from '../../../src/vfs/operations.ts';
+import { temporaryFolder } from '../../harness/folder.ts';
 import { BASE, planFor, Volume } from '../../vfs/volume.ts';
-import { letters, temporaryFolder } from '../fixture.ts';
+import { letters } from '../fixture.ts';
 
 const later = (a: Attributes, b: Attributes, time: 'mtime' | 'ctime'): boolean =>
   a[time].seconds > b[time].seconds ||
   (a[time].seconds === b[time].seconds && a[time].nanoseconds > b[time].nanoseconds);
 
 describe('names', () => {
-  let folder: { path: string; remove: () => Promise<void> };
+  let folder: string;
   let volume: Volume;
   beforeEach(async () => {
-    folder = await temporaryFolder();
-    volume = await Volume.open(folder.path);
+    folder = temporaryFolder('tree');
+    volume = await Volume.open(folder);
     await volume.store.recovered;
     for (const path of ['d', 'd/sub', 'd/full', 'e', 'e/empty']) await volume.files.mkdir(...volume.place(path), 0o755);
     for (const path of ['d/file', 'd/full/x', 'e/file']) await volume.create(path, path);
@@ -27,7 +28,6 @@ describe('names', () => {
   });
   afterEach(async () => {
     await volume.close();
-    await folder.remove();
   });
 
   const attributes = (path: string): Attributes => volume.files.getattr(volume.ino(path));

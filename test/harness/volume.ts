@@ -1,0 +1,68 @@
+/** A store in a folder of its own and the file system over it, in this process. */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Level } from 'level';
+import { silentLogger } from '../../src/logger.ts';
+import { DescriptorBudget } from '../../src/native/descriptor-budget.ts';
+import { loadLibc } from '../../src/native/libc.ts';
+import { OwnMounts } from '../../src/source/own-mounts.ts';
+import type { StoreLevel } from '../../src/store/records/database.ts';
+import { Store } from '../../src/store/store.ts';
+import { FileSystem, type FileSystemOptions } from '../../src/vfs/file-system.ts';
+
+/** Opens the LevelDB of the store in `statePath`, and makes it where there is none. */
+export async function openLevel(statePath: string): Promise<StoreLevel> {
+  await mkdir(statePath, { recursive: true });
+  const level = new Level<Buffer, Buffer>(join(statePath, 'store'), { keyEncoding: 'buffer', valueEncoding: 'buffer' });
+  await level.open();
+  return level;
+}
+
+/** The file system over a store. It belongs to this user and takes 022 from planned modes, unless `options` says otherwise. */
+export function fileSystemOver(store: Store, statePath: string, options: Partial<FileSystemOptions> = {}): FileSystem {
+  const logger = options.logger ?? silentLogger;
+  return new FileSystem({
+    store,
+    statePath,
+    logger,
+    libc: loadLibc(logger),
+    ownMounts: new OwnMounts(),
+    descriptors: DescriptorBudget.ofProcess(),
+    owner: { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 },
+    umask: 0o022,
+    ...options,
+  });
+}
+
+export interface OpenVolume {
+  readonly level: StoreLevel;
+  readonly store: Store;
+  readonly fileSystem: FileSystem;
+  /** Closes all three, as a server that ends does. */
+  close(): Promise<void>;
+}
+
+/** Opens the store in `statePath` and the file system over it. */
+export async function openVolume(
+  statePath: string,
+  options: Partial<FileSystemOptions> & { readonly poolPath?: string } = {},
+): Promise<OpenVolume> {
+  const { poolPath, ...fileSystemOptions } = options;
+  const level = await openLevel(statePath);
+  const store = await Store.open(level, {
+    logger: options.logger ?? silentLogger,
+    statePath,
+    ...(poolPath === undefined ? {} : { poolPath }),
+  });
+  const fileSystem = fileSystemOver(store, statePath, fileSystemOptions);
+  return {
+    level,
+    store,
+    fileSystem,
+    async close() {
+      fileSystem.close();
+      await store.close();
+      await level.close();
+    },
+  };
+}
