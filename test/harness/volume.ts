@@ -39,7 +39,7 @@ export interface OpenVolume {
   readonly store: Store;
   readonly fileSystem: FileSystem;
   /** Closes all three, as a server that ends does. */
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 /** Opens the store in `statePath` and the file system over it. */
