@@ -44,7 +44,7 @@ export interface AddRequest {
   readonly metainfo: Metainfo;
   /** The folder in which the client is to look for the torrent's name, as the client sees it. */
   readonly directory: string;
-  /** Absent: the client checks everything by itself. One element a file, in the torrent's order. */
+  /** Absent: the client checks everything by itself; see `takesWord`. One element a file, in the torrent's order. */
   readonly resume?: {
     readonly files: readonly FileResume[];
     /** One bit a piece, most significant bit first: hashed, and right. */
@@ -80,6 +80,12 @@ export interface TorrentClient {
    * the v2 one alone. Absent where it does not.
    */
   introduce?(torrents: readonly TorrentHashes[]): void;
+  /**
+   * Whether the client takes our word for every piece of this torrent, so that it reads no data when it is added with
+   * `resume`. `whole`: every piece is verified; false: the others are gaps. Where this is false, the client hashes the
+   * data by itself, whatever it is told.
+   */
+  takesWord(metainfo: Metainfo, whole: boolean): boolean;
   /** Connects, and says what answered. */
   describe(): Promise<ClientDescription>;
   /** The torrents the client has, or those of `infoHashes` that it has. Constant number of calls. */

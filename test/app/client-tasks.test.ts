@@ -38,6 +38,7 @@ const refused = new AutotorrentError('CLIENT', 'refused');
 function clientWith(own: Partial<TorrentClient>): { client: TorrentClient; has: Set<string> } {
   const has = new Set<string>();
   const client: TorrentClient = {
+    takesWord: () => false,
     describe: async () => ({ name: 'x', version: '1' }),
     list: async () => [],
     add: async (requests) => {

@@ -1,7 +1,7 @@
 /** What every client adapter must do, tried against the real client. An adapter's own test is a few lines. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import { dirname, join } from 'node:path';
@@ -39,8 +39,8 @@ export interface Subject {
   readonly takesV2?: true;
   /** What it says of a torrent whose file is a folder now, or, where it takes no notice of that, has gone. */
   readonly inError: { readonly says: RegExp; readonly file: 'a folder' | 'gone' };
-  /** It can be told of a torrent as a whole that it need not check it. */
-  readonly skipsCheck?: true;
+  /** Of which torrents it takes our word for what is there: of none, of whole ones, or also of those with gaps. */
+  readonly takesWord: 'never' | 'whole' | 'with gaps';
   /** Names that a torrent may have, with what this client makes of each; no name: as it is. */
   readonly unusualNames: readonly (readonly [own: string, used?: string])[];
 }
@@ -323,30 +323,44 @@ export function clientContract(subject: Subject): void {
       assert.equal((await reaches(client, metainfo.infoHash, 'seeding')).progress, 1);
     });
 
-    if (subject.skipsCheck === true) {
-      it('is told to skip its check where every piece was verified, and nowhere else', async () => {
-        for (const [name, verified, skips] of [
-          ['all verified', 0xff, true],
-          ['one not', 0xfb, false],
-        ] as const) {
-          const options: TorrentOptions = { name, content: bytes(8 * 16_384, 4), pieceLength: 16_384 };
-          const metainfo = sample(options);
-          const directory = await place();
-          // Other bytes: a check would find nothing.
-          await lay(directory, { ...options, content: bytes(8 * 16_384, 5) });
-          const resume = {
-            files: [{ state: verified === 0xff ? ('known' as const) : ('unchecked' as const), mtimeMs: 0 }],
-            verified: Buffer.of(verified),
-            gaps: Buffer.of(0),
-          };
-          assert.deepEqual(await addOne(client, { metainfo, directory, resume }), { outcome: 'added' });
-          await client.start([metainfo.infoHash]);
-          const state = await reaches(client, metainfo.infoHash, skips ? 'seeding' : 'downloading');
-          assert.equal(state.progress, skips ? 1 : 0);
-          await client.remove([metainfo.infoHash]);
-        }
+    for (const [what, missing] of [
+      ['all of which is verified', undefined],
+      ['of which a piece is a gap', 5],
+    ] as const) {
+      const whole = missing === undefined;
+      const believed = subject.takesWord === 'with gaps' || (subject.takesWord === 'whole' && whole);
+      it(`${believed ? 'takes' : 'does not take'} our word for a torrent ${what}, and says so`, async () => {
+        const options: TorrentOptions = { name: what, content: bytes(8 * 16_384, 4), pieceLength: 16_384 };
+        const metainfo = sample(options);
+        assert.equal(client.takesWord(metainfo, whole), believed);
+        const directory = await place();
+        // Other bytes: a check finds nothing.
+        await lay(directory, { ...options, content: bytes(8 * 16_384, 5) });
+        const { mtimeMs } = await stat(join(directory, what));
+        const bit = whole ? 0 : 0x80 >> missing;
+        const files = [{ state: 'known' as const, mtimeMs }];
+        const resume = { files, verified: Buffer.of(0xff & ~bit), gaps: Buffer.of(bit) };
+        assert.deepEqual(await addOne(client, { metainfo, directory, resume }), { outcome: 'added' });
+        await client.start([metainfo.infoHash]);
+        const { progress } = await reaches(client, metainfo.infoHash, whole && believed ? 'seeding' : 'downloading');
+        assert.equal(progress, believed ? (whole ? 1 : 7 / 8) : 0);
+        await client.remove([metainfo.infoHash]);
       });
     }
+
+    it('checks a piece that is neither verified nor a gap', async () => {
+      const options: TorrentOptions = { name: 'one unverified', content: bytes(8 * 16_384, 4), pieceLength: 16_384 };
+      const metainfo = sample(options);
+      const directory = await place();
+      await lay(directory, { ...options, content: bytes(8 * 16_384, 5) });
+      const { mtimeMs } = await stat(join(directory, 'one unverified'));
+      const files = [{ state: 'unchecked' as const, mtimeMs }];
+      const resume = { files, verified: Buffer.of(0xfb), gaps: Buffer.of(0) };
+      assert.deepEqual(await addOne(client, { metainfo, directory, resume }), { outcome: 'added' });
+      await client.start([metainfo.infoHash]);
+      assert.equal((await reaches(client, metainfo.infoHash, 'downloading')).progress, 0);
+      await client.remove([metainfo.infoHash]);
+    });
 
     it('says false of a torrent it does not have', async () => {
       const absent = 'ab'.repeat(20);

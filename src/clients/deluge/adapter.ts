@@ -11,6 +11,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ClientConfig } from '../../config/config.ts';
 import { AutotorrentError } from '../../errors.ts';
+import type { Metainfo } from '../../metainfo/metainfo.ts';
 import { changedNames, type NamedFile, pathComponents } from '../adding/names.ts';
 import type {
   AddRequest,
@@ -21,7 +22,7 @@ import type {
   TorrentHashes,
   TorrentState,
 } from '../client.ts';
-import { maySkipCheck, torrentId, withPads } from '../libtorrent/libtorrent.ts';
+import { keepsNames, maySkipCheck, torrentId, withPads } from '../libtorrent/libtorrent.ts';
 import { byWeight } from '../wire/batches.ts';
 import { type ClientOptions, failure, quoted } from '../wire/exchange.ts';
 import { isRecord } from '../wire/json.ts';
@@ -93,6 +94,10 @@ class DelugeClient implements TorrentClient {
 
   introduce(torrents: readonly TorrentHashes[]): void {
     for (const torrent of torrents) this.#ids.set(torrent.infoHash, torrentId(torrent));
+  }
+
+  takesWord(metainfo: Metainfo, whole: boolean): boolean {
+    return whole && keepsNames(metainfo);
   }
 
   async describe(): Promise<ClientDescription> {

@@ -29,14 +29,18 @@ export function withPads(metainfo: Metainfo, told: readonly NamedFile[]): readon
 /** Longer names it cuts; in bytes. */
 const MAX_NAME_BYTES = 240;
 
-/**
- * The client need not check anything: every piece was hashed and is right, and it finds the files at once. Where it changes
- * their names they get those only after it has looked, and it may tell us of what it missed much later than of anything
- * that it was asked for meanwhile.
- */
+/** Whether the torrent may be added without a check: every piece of it is verified, and its names stay. */
 export function maySkipCheck({ metainfo, resume }: AddRequest): boolean {
   if (resume === undefined || resume.files.some(({ state }) => state !== 'known')) return false;
   for (let piece = 0; piece < metainfo.pieceCount; piece++) if (!hasBit(resume.verified, piece)) return false;
+  return keepsNames(metainfo);
+}
+
+/**
+ * Whether libtorrent looks for every file under the torrent's own name for it. Where it renames one, the mount shows the
+ * new name only after libtorrent has looked for it; without a check libtorrent may report the miss much later.
+ */
+export function keepsNames(metainfo: Metainfo): boolean {
   return (
     keepsName(metainfo.name, metainfo.rawName) &&
     metainfo.files.every(({ path, rawPath }) => path.every((name, i) => keepsName(name, rawPath[i]))) &&

@@ -20,7 +20,7 @@ import type {
   TorrentClient,
   TorrentState,
 } from '../client.ts';
-import { maySkipCheck, torrentId, withPads } from '../libtorrent/libtorrent.ts';
+import { keepsNames, maySkipCheck, torrentId, withPads } from '../libtorrent/libtorrent.ts';
 import { byWeight, inParallel } from '../wire/batches.ts';
 import { type ClientOptions, failure, quoted, wrongFormat } from '../wire/exchange.ts';
 import { isRecord } from '../wire/json.ts';
@@ -96,6 +96,10 @@ class QbittorrentClient implements TorrentClient {
     this.#rpc = rpc;
     this.#category = category === '' ? undefined : category;
     this.#tags = tags === '' ? undefined : tags;
+  }
+
+  takesWord(metainfo: Metainfo, whole: boolean): boolean {
+    return whole && keepsNames(metainfo);
   }
 
   async describe(): Promise<ClientDescription> {

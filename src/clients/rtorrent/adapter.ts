@@ -9,6 +9,7 @@
  *   default directory, and download everything again: the session is saved with every change.
  * - The plain `name` and `path` are used as the bytes they are; `name.utf-8` and `path.utf-8` are ignored.
  */
+import { isUtf8 } from 'node:buffer';
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ClientConfig } from '../../config/config.ts';
@@ -80,6 +81,10 @@ class RtorrentClient implements TorrentClient {
     this.#label = label === '' ? undefined : label;
   }
 
+  takesWord(metainfo: Metainfo): boolean {
+    return unservable(metainfo) === undefined;
+  }
+
   async describe(): Promise<ClientDescription> {
     const version = await this.#rpc.call('system.client_version', []);
     return { name: 'rTorrent', version: quoted(text(this.#rpc, version)) };
@@ -106,9 +111,8 @@ class RtorrentClient implements TorrentClient {
   async add(requests: readonly AddRequest[]): Promise<AddResult[]> {
     const begun = requests.map((request) => new Adding(request));
     for (const adding of begun) {
-      adding.attempt(() => {
-        refuseUnservable(adding.metainfo);
-      });
+      const refused = unservable(adding.metainfo);
+      if (refused !== undefined) adding.fail(refused);
     }
     const marks = await this.#marksOf(unsettled(begun));
     for (const [adding, mark] of marks) if (mark !== undefined) adding.result = { outcome: 'exists' };
@@ -385,40 +389,28 @@ function tooLong(raw: Buffer, cause: AutotorrentError): AutotorrentError {
 
 const upper = (infoHash: string): string => infoHash.toUpperCase();
 
-function refuseUnservable(metainfo: Metainfo): void {
+/** Why rTorrent cannot seed the torrent from the mount; undefined where it can. */
+function unservable(metainfo: Metainfo): AutotorrentError | undefined {
+  const unsupported = (what: string): AutotorrentError =>
+    new AutotorrentError('UNSUPPORTED', what, { hint: 'Use another client for this torrent.' });
   if (metainfo.version === 'v2') {
-    throw new AutotorrentError(
-      'UNSUPPORTED',
-      'rTorrent does not know BitTorrent v2 torrents, and ignores them silently',
-      {
-        hint: 'Use another client for this torrent.',
-      },
-    );
+    return unsupported('rTorrent does not know BitTorrent v2 torrents, and ignores them silently');
   }
   const paths = new Set<string>();
   for (const { rawPath } of metainfo.files) {
     const path = rawPath.join('/');
     if (paths.has(path)) {
-      throw new AutotorrentError(
-        'UNSUPPORTED',
-        `rTorrent opens no torrent that has two files under one name: ${JSON.stringify(path)}`,
-        { hint: 'Use another client for this torrent.' },
-      );
+      return unsupported(`rTorrent opens no torrent that has two files under one name: ${JSON.stringify(path)}`);
     }
     paths.add(path);
   }
-  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
   for (const name of [metainfo.rawName, ...metainfo.files.flatMap((file) => file.rawPath)]) {
-    try {
-      decoder.decode(name);
-    } catch (cause) {
-      throw new AutotorrentError(
-        'UNSUPPORTED',
-        `rTorrent looks for the name ${JSON.stringify(name.toString('latin1'))} under bytes that are not UTF-8, which the mount cannot show`,
-        { hint: 'Use another client for this torrent.', cause },
-      );
-    }
+    if (isUtf8(name)) continue;
+    return unsupported(
+      `rTorrent looks for the name ${JSON.stringify(name.toString('latin1'))} under bytes that are not UTF-8, which the mount cannot show`,
+    );
   }
+  return undefined;
 }
 
 /** `row` holds the values of `STATE_FIELDS`. */

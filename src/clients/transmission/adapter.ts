@@ -76,6 +76,10 @@ class TransmissionClient implements TorrentClient {
     this.#label = label === '' ? undefined : label;
   }
 
+  takesWord(): boolean {
+    return false;
+  }
+
   async describe(): Promise<ClientDescription> {
     const { version } = argumentsOf(this.#rpc.endpoint, await this.#rpc.getSession());
     if (typeof version !== 'string') throw failure(this.#rpc.endpoint, 'answered without a version: no Transmission');

@@ -45,7 +45,7 @@ async function labelIn(daemonUrl: string, infoHash: string): Promise<string> {
 
 const common = {
   takesV2: true,
-  skipsCheck: true,
+  takesWord: 'whole',
   deletesData: true,
   labelled: (label: string) =>
     label
@@ -175,6 +175,10 @@ describe('what Deluge does in its own way', () => {
       code: 'CONFIG',
       message: /label/,
     });
+  });
+
+  it('takes no word for a torrent whose files it looks for under other names', () => {
+    assert.equal(client().takesWord(sample({ name: 'back\\slash', content: bytes(5, 1) }), true), false);
   });
 
   for (const version of ['v2', 'hybrid'] as const) {

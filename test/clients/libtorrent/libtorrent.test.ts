@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { maySkipCheck } from '../../../src/clients/libtorrent/libtorrent.ts';
+import { keepsNames, maySkipCheck } from '../../../src/clients/libtorrent/libtorrent.ts';
 import { bytes, sample } from '../contract.ts';
 
 describe("libtorrent's check", () => {
@@ -23,6 +23,7 @@ describe("libtorrent's check", () => {
       };
       assert.equal(maySkipCheck({ metainfo, directory: '/nowhere', resume }), skips);
       assert.equal(maySkipCheck({ metainfo, directory: '/nowhere' }), false);
+      if (verified === 0xff) assert.equal(keepsNames(metainfo), skips);
     });
   }
 

@@ -32,7 +32,7 @@ clientContract({
   connectLabelled: (url, category) => createClient({ client: 'qbittorrent', url, category }),
   labelOf: async (url, infoHash) => (await infoOf(url, infoHash)).category,
   takesV2: true,
-  skipsCheck: true,
+  takesWord: 'whole',
   deletesData: true,
   inError: { says: /its log says more/, file: 'a folder' },
   unusualNames: LIBTORRENT_NAMES,
@@ -143,6 +143,10 @@ describe('what qBittorrent does in its own way', () => {
       assert.deepEqual(await client.list([infoHash]), []);
     });
   }
+
+  it('takes no word for a torrent whose files it looks for under other names', () => {
+    assert.equal(connect().takesWord(sample({ name: 'back\\slash', content: bytes(5, 1) }), true), false);
+  });
 
   it('sets tags, and a category within another', async () => {
     const client = connect({ category: 'films/ünusual one', tags: 'a tag,ü, auto' });

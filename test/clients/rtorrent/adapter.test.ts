@@ -26,6 +26,7 @@ clientContract({
     return decodeURIComponent(String(custom));
   },
   deletesData: false,
+  takesWord: 'with gaps',
   inError: { says: /^its check failed: it could not open or read a file$/, file: 'a folder' },
   unusualNames: [
     ['plain'],
@@ -197,6 +198,7 @@ describe('rTorrent over every transport', () => {
       message: /"café" under bytes that are not UTF-8/,
     });
     assert.deepEqual(await client.list([latin.infoHash]), []);
+    assert.equal(client.takesWord(latin, true), false, 'it is not worth hashing');
   });
 
   it('tells the plain names where a torrent has `path.utf-8`, too', async () => {

@@ -34,6 +34,7 @@ clientContract({
     );
   },
   deletesData: true,
+  takesWord: 'never',
   inError: { says: /^No data found!/, file: 'gone' },
   unusualNames: [
     ['plain'],

@@ -38,6 +38,10 @@ class PretendedClient implements TorrentClient {
     return this.#torrents.get(infoHash)?.activity;
   }
 
+  takesWord(): boolean {
+    return false;
+  }
+
   async describe(): Promise<{ name: string; version: string }> {
     return { name: 'Pretended', version: '1' };
   }
