@@ -4,7 +4,8 @@
 #   sh scripts/setup.sh              what mounting needs: fuse3
 #   sh scripts/setup.sh quickstart   and the clients of the demonstration: rTorrent, Transmission; further words add
 #                                    deluge or qbittorrent
-#   sh scripts/setup.sh test         and what the tests compare with: mktorrent, libtorrent for Python, bsdtar, openssl
+#   sh scripts/setup.sh test         and what the tests compare with: mktorrent, libtorrent for Python, bsdtar, unar,
+#                                    openssl
 #
 # On Debian and its kin it installs them as root, or through sudo; it asks first where it can (on a terminal), and
 # goes on by itself where it cannot. Elsewhere it says what to install. Exit status: 0 if all is there in the end.
@@ -44,6 +45,7 @@ has() {
     qbittorrent) has_command qbittorrent-nox ;;
     mktorrent) has_command mktorrent ;;
     bsdtar) has_command bsdtar ;;
+    unar) has_command unar ;;
     openssl) has_command openssl ;;
     libtorrent) has_python_libtorrent ;;
   esac
@@ -57,7 +59,7 @@ why() {
     deluge) echo 'a torrent client: its daemon, and its web interface' ;;
     qbittorrent) echo 'a torrent client without a window' ;;
     mktorrent) echo 'makes torrents that ours are compared with in the tests' ;;
-    bsdtar) echo 'reads the archives that the tests write' ;;
+    bsdtar | unar) echo 'reads the archives that the tests write' ;;
     openssl) echo 'makes certificates for the tests' ;;
     libtorrent) echo 'makes v2 and hybrid torrents for the tests' ;;
   esac
@@ -78,6 +80,7 @@ package() {
     arch:fuse) echo 'fuse2 fuse3' ;;
     arch:transmission) echo transmission-cli ;;
     arch:bsdtar) echo libarchive ;;
+    arch:unar) echo unarchiver ;;
     arch:libtorrent) echo libtorrent-rasterbar ;;
     *) echo "$2" ;;
   esac
@@ -273,7 +276,7 @@ purpose=${1:-mount}
 case $purpose in
   mount) needs='fuse' ;;
   quickstart) needs='fuse rtorrent transmission' ;;
-  test) needs='fuse rtorrent transmission deluge qbittorrent mktorrent libtorrent bsdtar openssl' ;;
+  test) needs='fuse rtorrent transmission deluge qbittorrent mktorrent libtorrent bsdtar unar openssl' ;;
   *)
     complain "unknown purpose '$purpose'; usage: sh scripts/setup.sh [mount|quickstart|test] [deluge|qbittorrent]..."
     exit 2

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
@@ -256,7 +256,6 @@ describe('a hostile RAR archive', () => {
 
 describe('what the writer of these tests writes', () => {
   const folder = temporaryFolder('rar');
-  const has = (command: string): boolean => spawnSync(command, ['--version']).error === undefined;
 
   for (const [format, write] of FORMATS) {
     for (const [style, options] of [
@@ -272,7 +271,7 @@ describe('what the writer of these tests writes', () => {
         }
       };
 
-      it(`is read by libarchive: ${format}, ${style}`, { skip: !has('bsdtar') }, () => {
+      it(`is read by libarchive: ${format}, ${style}`, () => {
         const out = join(folder, `${format}-${style}-bsdtar`);
         mkdirSync(out);
         // It reads the volumes as one stream.
@@ -284,8 +283,8 @@ describe('what the writer of these tests writes', () => {
       });
 
       // unar does not look for the old names of RAR 5.
-      const skip = !has('unar') || (format === 'RAR5' && style === 'old');
-      it(`is read by unar: ${format}, ${style}`, { skip }, () => {
+      if (format === 'RAR5' && style === 'old') continue;
+      it(`is read by unar: ${format}, ${style}`, () => {
         const out = join(folder, `${format}-${style}-unar`);
         mkdirSync(out);
         for (const [i, volume] of volumes.entries()) writeFileSync(join(out, names[i] ?? ''), volume);
@@ -294,6 +293,4 @@ describe('what the writer of these tests writes', () => {
       });
     }
   }
-
-  it('leaves nothing behind', () => rmSync(folder, { recursive: true }));
 });

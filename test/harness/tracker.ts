@@ -1,6 +1,12 @@
-/** A real tracker on loopback: HTTP only, clients told to announce again after 5 seconds. */
-import Server from 'bittorrent-tracker/server';
+/**
+ * A tracker on loopback for real clients: HTTP alone (BEP 3), with compact answers for whoever asks for them (BEP 23).
+ * It tells clients to announce again after 5 seconds, and never returns the asker: clients would call themselves.
+ */
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { waitUntil } from './daemon.ts';
+import { type Bencodable, bencoded } from './make-torrent.ts';
 
 export interface Tracker {
   /** For `announce` of a torrent. */
@@ -13,21 +19,96 @@ export interface Tracker {
   stop(): Promise<void>;
 }
 
+interface Peer {
+  readonly id: Buffer;
+  readonly ip: string;
+  readonly port: number;
+  readonly seeds: boolean;
+}
+
+const INTERVAL_SECONDS = 5;
+/** Peers in one answer, for a client that names no number. */
+const PEERS = 50;
+
 export async function startTracker(address = '127.0.0.1'): Promise<Tracker> {
-  const server = new Server({ udp: false, ws: false, http: true, stats: false, interval: 5000 });
-  await new Promise<void>((resolve, reject) => {
-    server.on('error', reject);
-    // What a client sent that the tracker does not understand: the client's own affair.
-    server.on('warning', () => {});
-    server.listen(0, address, resolve);
+  /** By info hash, 40 hex digits; each swarm by the address and port of its peers. */
+  const swarms = new Map<string, Map<string, Peer>>();
+  const server = createServer((request, response) => {
+    const answer = announced(swarms, request.url ?? '', request.socket.remoteAddress ?? '');
+    // A tracker tells what it does not understand in an ordinary answer (BEP 3).
+    response.end(bencoded(typeof answer === 'string' ? { 'failure reason': answer } : answer));
   });
+  server.listen(0, address);
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
   return {
-    url: `http://${address}:${server.http.address().port}/announce`,
+    url: `http://${address}:${port}/announce`,
     seeded: (infoHash) =>
-      waitUntil('a seeder', async () => (server.torrents[infoHash]?.complete ?? 0) > 0, { limitMs: 60_000 }),
-    stop: () =>
-      new Promise((resolve) => {
-        server.close(resolve);
+      waitUntil('a seeder', async () => [...(swarms.get(infoHash)?.values() ?? [])].some(({ seeds }) => seeds), {
+        limitMs: 60_000,
       }),
+    async stop() {
+      const closed = once(server, 'close');
+      server.close();
+      server.closeAllConnections();
+      await closed;
+    },
   };
+}
+
+/** Notes who asks, and answers with the others; a string is why it cannot. */
+function announced(
+  swarms: Map<string, Map<string, Peer>>,
+  url: string,
+  ip: string,
+): { [key: string]: Bencodable } | string {
+  const [path, query = ''] = url.split('?', 2);
+  if (path !== '/announce') return 'only announces are answered here';
+  const given = parameters(query);
+  const infoHash = given.get('info_hash') ?? Buffer.alloc(0);
+  const id = given.get('peer_id') ?? Buffer.alloc(0);
+  const number = (name: string): number => Number(given.get(name)?.toString() ?? Number.NaN);
+  const port = number('port');
+  if (infoHash.length !== 20) return 'info_hash is not 20 bytes';
+  if (id.length !== 20) return 'peer_id is not 20 bytes';
+  if (!(Number.isInteger(port) && port > 0 && port < 65_536)) return 'port is not a port';
+
+  const key = infoHash.toString('hex');
+  const swarm = swarms.get(key) ?? new Map<string, Peer>();
+  swarms.set(key, swarm);
+  const asker = `${ip}:${port}`;
+  if (given.get('event')?.toString() === 'stopped') swarm.delete(asker);
+  else swarm.set(asker, { id, ip, port, seeds: number('left') === 0 });
+
+  const known = [...swarm.values()];
+  const numwant = number('numwant');
+  const others = [...swarm].filter(([name]) => name !== asker).map(([, peer]) => peer);
+  const peers = others.slice(0, numwant >= 0 ? numwant : PEERS);
+  return {
+    complete: known.filter(({ seeds }) => seeds).length,
+    incomplete: known.filter(({ seeds }) => !seeds).length,
+    interval: INTERVAL_SECONDS,
+    peers:
+      given.get('compact')?.toString() === '1'
+        ? Buffer.concat(peers.map(compact))
+        : peers.map((peer) => ({ ip: peer.ip, 'peer id': peer.id, port: peer.port })),
+  };
+}
+
+/** A query's parameters as bytes: an info hash is not UTF-8, so URLSearchParams would lose it. */
+function parameters(query: string): Map<string, Buffer> {
+  return new Map(
+    query.split('&').map((part) => {
+      const [name = '', value = ''] = part.split('=', 2);
+      const bytes = value.replaceAll(/%([0-9a-f]{2})/gi, (_, hex: string) =>
+        String.fromCharCode(Number.parseInt(hex, 16)),
+      );
+      return [name, Buffer.from(bytes, 'latin1')];
+    }),
+  );
+}
+
+/** Four bytes of address, two of port, both big-endian. */
+function compact({ ip, port }: Peer): Buffer {
+  return Buffer.from([...ip.split('.').map(Number), port >> 8, port & 255]);
 }

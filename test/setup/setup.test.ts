@@ -111,6 +111,7 @@ describe('scripts/setup.sh', () => {
       'qbittorrent-nox',
       'mktorrent',
       'bsdtar',
+      'unar',
       'openssl',
     ];
     for (const name of [...there, 'python3-libtorrent']) await stub(name);
@@ -131,7 +132,7 @@ describe('scripts/setup.sh', () => {
     assert.doesNotMatch(out, /rtorrent - /);
     assert.match(out, /all that test needs is there\n$/);
     assert.deepEqual(await calls(), [
-      `${INSTALL} fuse3 transmission-daemon deluged deluge-web qbittorrent-nox mktorrent python3-libtorrent libarchive-tools openssl`,
+      `${INSTALL} fuse3 transmission-daemon deluged deluge-web qbittorrent-nox mktorrent python3-libtorrent libarchive-tools unar openssl`,
       ...['transmission-daemon', 'deluged', 'deluge-web'].map((service) => `update-rc.d ${service} disable`),
     ]);
   });

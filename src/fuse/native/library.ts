@@ -1,20 +1,20 @@
 /**
- * Loading fuse-native, which is linked against libfuse.so.2: a library that a fresh machine lacks. npm brings one
- * (package fuse-shared-library-linux); loaded globally first, it is what the dynamic linker finds under that name.
+ * Loads fuse-native, which is linked with libfuse.so.2: a library that a fresh machine lacks. npm brings one (package
+ * fuse-shared-library-linux). Loaded globally first, it is what the dynamic linker finds under that name.
+ *
+ * Both packages are optional: where they do not install, everything but `mount` works.
  */
 import { createRequire } from 'node:module';
 import type Fuse from 'fuse-native';
 import { AutotorrentError, messageOf } from '../../errors.ts';
 import type { Libc } from '../../native/libc.ts';
 
-/** Throws AutotorrentError('MOUNT') with how to get what is missing. */
-export function loadFuseNative(libc: Libc): typeof Fuse {
-  const require = createRequire(import.meta.url);
+type Require = (name: string) => unknown;
+
+/** @throws AutotorrentError('MOUNT') with how to get what is missing. */
+export function loadFuseNative(libc: Libc, require: Require = createRequire(import.meta.url)): typeof Fuse {
   const failures: string[] = [];
-  const bundled = (): string => {
-    const { lib }: { lib: string } = require('fuse-shared-library');
-    return lib;
-  };
+  const bundled = (): string => (require('fuse-shared-library') as { readonly lib: string }).lib;
   const libraries = [bundled, () => 'libfuse.so.2'];
   for (const library of libraries) {
     try {
@@ -22,17 +22,31 @@ export function loadFuseNative(libc: Libc): typeof Fuse {
       libc.loadGlobally(library());
       break;
     } catch (error) {
-      failures.push(messageOf(error));
+      failures.push(firstLineOf(error));
     }
   }
   try {
-    const loaded: typeof Fuse = require('fuse-native');
-    return loaded;
+    return require('fuse-native') as typeof Fuse;
   } catch (error) {
-    failures.push(messageOf(error));
+    failures.push(firstLineOf(error));
     throw new AutotorrentError('MOUNT', `the FUSE library cannot be loaded: ${failures.join('; ')}`, {
-      hint: 'Install libfuse.so.2 (Debian, Ubuntu: apt install libfuse2), then run npm ci again.',
+      hint: hintFor(error),
       cause: error,
     });
   }
 }
+
+/** What to do, by where it failed. fuse-native itself throws no code where it finds no binary for this machine. */
+function hintFor(error: unknown): string {
+  const { code } = error as NodeJS.ErrnoException;
+  if (code === 'MODULE_NOT_FOUND') {
+    return 'The package fuse-native is not installed. Run npm ci again (npm install, where you installed it so), without --omit=optional.';
+  }
+  if (code === 'ERR_DLOPEN_FAILED') {
+    return 'Install libfuse.so.2 (Debian, Ubuntu: apt install libfuse2), then run npm ci again.';
+  }
+  return 'fuse-native has no prebuilt binary for this machine: native-notes/fuse-native.md says how to compile it.';
+}
+
+/** Node adds to a module that it does not find the list of those that asked for it. */
+const firstLineOf = (error: unknown): string => messageOf(error).split('\n', 1)[0] ?? '';
