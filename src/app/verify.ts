@@ -22,14 +22,17 @@ import { withHashCache } from './hash-cache.ts';
 import { rebuildCollection } from './rebuild.ts';
 import { requireServer } from './server-connection.ts';
 
-export interface VerifyRequest {
-  /** Names or info hashes; none: all entries. */
-  readonly entries: readonly string[];
+export interface VerificationOptions {
   /** Only the pieces that are not verified yet. */
   readonly unverified: boolean;
   readonly logger: Logger;
   readonly signal: AbortSignal;
   readonly onHashing: (progress: HashProgress) => void;
+}
+
+export interface VerifyRequest extends VerificationOptions {
+  /** Names or info hashes; none: all entries. */
+  readonly entries: readonly string[];
 }
 
 export interface VerifiedEntry {
@@ -64,21 +67,49 @@ export async function* verifyEntries(config: Config, request: VerifyRequest): As
     }
     entries.push(entry);
   }
-  const { createHashPool } = await import('../hash/piscina-pool.ts');
-  const reading = createHashPool({ readersPerDisk: config.hashReaders });
-  // A full verification reads: a disk may have changed what no time tells.
-  const pool = request.unverified ? await withHashCache(reading, config, request.logger) : reading;
-  let pooled = 0;
+  const verification = await Verification.open(config, server, request);
   try {
     for (const entry of entries) {
       request.signal.throwIfAborted();
-      const result = await verifyEntry(server, pool, entry, request);
-      pooled += result.pooled.length;
-      yield result;
+      yield await verification.verify(entry);
     }
   } finally {
-    await pool.close();
-    if (pooled > 0) await indexPool(config, request);
+    await verification.close();
+  }
+}
+
+/** Hashes entries one after the other, in one pool; what became whole is indexed when it is closed. */
+export class Verification {
+  readonly #config: Config;
+  readonly #server: ControlClient;
+  readonly #pool: HashPool;
+  readonly #options: VerificationOptions;
+  #pooled = 0;
+
+  private constructor(config: Config, server: ControlClient, pool: HashPool, options: VerificationOptions) {
+    this.#config = config;
+    this.#server = server;
+    this.#pool = pool;
+    this.#options = options;
+  }
+
+  static async open(config: Config, server: ControlClient, options: VerificationOptions): Promise<Verification> {
+    const { createHashPool } = await import('../hash/piscina-pool.ts');
+    const reading = createHashPool({ readersPerDisk: config.hashReaders });
+    // A full verification reads: a disk may have changed what no time tells.
+    const pool = options.unverified ? await withHashCache(reading, config, options.logger) : reading;
+    return new Verification(config, server, pool, options);
+  }
+
+  async verify(entry: EntryMessage): Promise<VerifiedEntry> {
+    const result = await verifyEntry(this.#server, this.#pool, entry, this.#options);
+    this.#pooled += result.pooled.length;
+    return result;
+  }
+
+  async close(): Promise<void> {
+    await this.#pool.close();
+    if (this.#pooled > 0) await indexPool(this.#config, this.#options);
   }
 }
 
@@ -86,7 +117,7 @@ async function verifyEntry(
   server: ControlClient,
   pool: HashPool,
   entry: EntryMessage,
-  request: VerifyRequest,
+  request: VerificationOptions,
 ): Promise<VerifiedEntry> {
   if (entry.kind === 'external') return skipped(entry, 'it is seeded from the original folder');
   const since = await server.beginVerification(entry.info_hash);
@@ -185,7 +216,7 @@ function allSet(map: Buffer, first: number, count: number): boolean {
 }
 
 /** So that the next `add` finds what has just been completed. */
-async function indexPool(config: Config, request: VerifyRequest): Promise<void> {
+async function indexPool(config: Config, request: VerificationOptions): Promise<void> {
   try {
     const { logger, signal } = request;
     const [paths, cwd] = [[poolPath(config.db)], '/'];

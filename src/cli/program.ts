@@ -13,6 +13,7 @@ import type { AddFlags } from './commands/add.ts';
 import type { DiscardFlags } from './commands/overlay-discard.ts';
 import type { ExportFlags } from './commands/overlay-export.ts';
 import type { VerifyFlags } from './commands/verify.ts';
+import type { VerifyDownloadsFlags } from './commands/verify-downloads.ts';
 import { EXIT, type ExitCode, exitCodeOf } from './exit-codes.ts';
 import type { OriginalFlags } from './original.ts';
 import { stopOnSignals } from './signals.ts';
@@ -167,12 +168,22 @@ function modernProgram(version: string, choose: (globals: GlobalOptions, run: Ru
     .addHelpText('after', helpEnding({ examples: ['autotorrent unmount'] }))
     .action(() => action(async (context) => (await import('./commands/unmount.ts')).unmount(context)));
 
-  // For the server alone, which does not talk to clients itself.
+  // For the server alone, which neither talks to clients nor hashes.
   program
     .command('absence <what>', { hidden: true })
     .exitOverride()
     .action((what: string) =>
       action(async (context) => (await import('./commands/absence.ts')).absence(context, what)),
+    );
+
+  program
+    .command('verify-downloads [infoHash...]', { hidden: true })
+    .option('--unasked <infoHash...>')
+    .exitOverride()
+    .action((infoHashes: string[], flags: VerifyDownloadsFlags) =>
+      action(async (context) =>
+        (await import('./commands/verify-downloads.ts')).verifyDownloadsCommand(context, infoHashes, flags),
+      ),
     );
 
   command('add <torrent...>', 'match torrents, show them in the mount, and add them to the client')

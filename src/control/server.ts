@@ -64,6 +64,8 @@ export async function startControlServer(
   await rm(socketPath, { force: true });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
+    // Later ones are of single connections, such as EMFILE from accept(2): they must not end the process that serves.
+    server.on('error', (error) => logger.warn(`control socket: ${messageOf(error)}`));
     // bind(2) happens inside listen: the mode is right from the first moment on.
     const umask = process.umask(0o177);
     server.listen(socketPath, resolve);

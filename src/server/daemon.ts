@@ -31,7 +31,9 @@ export async function startDaemon(config: Config, program: string, args: readonl
       child.once('message', () => resolve());
       child.once('error', reject);
       child.once('exit', () => {
-        void readFile(log).then((text) => reject(endedEarly(text.subarray(size).toString('utf8'))), reject);
+        readFile(log)
+          .then((text) => reject(endedEarly(text.subarray(size).toString('utf8'))))
+          .catch(reject);
       });
     });
     child.disconnect();

@@ -26,8 +26,8 @@ import { ServedStore } from './served-store.ts';
 
 export interface MountRequest {
   readonly version: string;
-  /** Arguments of Node with which this program reads the same configuration. */
-  readonly command: readonly string[];
+  /** Node's arguments up to the flags and info hashes of what is to be verified. */
+  readonly verifyCommand: readonly string[];
   readonly driver: 'auto' | 'fuse-native';
   /** Undefined: yes where it is possible. */
   readonly allowOther: boolean | undefined;
@@ -70,7 +70,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
     const ownMounts = new OwnMounts();
     const descriptors = DescriptorBudget.ofProcess();
     const downloads = new DownloadWatch({
-      command: [...request.command, 'verify', '--unverified'],
+      command: request.verifyCommand,
       infoHashOf: async (entry) => (await store.entryById(entry))?.infoHash,
       keepDescriptors: () => libc.keepDescriptors?.(),
       logger,

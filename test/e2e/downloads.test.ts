@@ -2,7 +2,10 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { access, lstat, mkdir, mkdtemp, open, readdir, readFile, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import type { VerifiedEntry } from '../../src/app/verify.ts';
 import type { EntryMessage, FileMessage } from '../../src/control/messages.ts';
@@ -163,6 +166,33 @@ describe('what clients download', () => {
     assert.equal((await listed()).verified_pieces, before.verified_pieces);
   });
 
+  it('is verified when its client has ended the check, and not before', async () => {
+    const client = await pretendedTransmission();
+    undo.push(() => client.close());
+    const checked = await autotorrentIn({
+      folder,
+      disks: [join(folder, 'disk')],
+      general: ['add_limit_percent = 50'],
+      client: ['client = transmission', `url = ${client.url}`],
+    });
+    await mount(checked);
+    const content = [{ path: ['a.nfo'], data: nfo }];
+    const { raw, infoHash } = makeTorrent({
+      name: 'Checked',
+      content: [...content, { path: ['video.mkv'], data: video }],
+    });
+    const path = join(folder, 'Checked.torrent');
+    await writeFile(path, raw);
+    assert.equal((await checked.run('add', '--no-client', path)).code, 0);
+    client.torrents.set(infoHash, 'checking');
+    await write(join(checked.storePath, 'Checked', 'Checked', 'a.nfo'), nfo);
+    const asked = client.questions();
+    await waitUntil('the client to be asked twice more', async () => client.questions() >= asked + 2);
+    assert.equal((await listed(checked)).downloaded_bytes, 0);
+    client.torrents.set(infoHash, 'seeding');
+    await waitUntil('its pieces to count', async () => (await listed(checked)).downloaded_bytes === nfo.length);
+  });
+
   it('is not scanned where the state lies on a disk', async () => {
     await mount();
     await addPartial();
@@ -172,6 +202,55 @@ describe('what clients download', () => {
     assert.match(stderr, /skipped 3 × of autotorrent itself/, 'the state, the mount, and the cache of hashes');
   });
 });
+
+/** Answers as Transmission does; what its torrents do is the test's to say. */
+async function pretendedTransmission(): Promise<{
+  readonly url: string;
+  readonly torrents: Map<string, 'checking' | 'seeding' | 'stopped'>;
+  /** How often it was asked for the state of a torrent. */
+  questions(): number;
+  close(): Promise<void>;
+}> {
+  const STATUS = { stopped: 0, checking: 2, seeding: 6 } as const;
+  const torrents = new Map<string, keyof typeof STATUS>();
+  let questions = 0;
+  const server = createServer((request, reply) => {
+    void buffer(request).then((body) => {
+      const { method, arguments: args } = JSON.parse(body.toString()) as {
+        method: string;
+        arguments: { ids?: string[]; fields?: string[] };
+      };
+      if (method === 'torrent-stop') for (const id of args.ids ?? []) torrents.set(id, 'stopped');
+      if (method === 'torrent-get' && args.fields?.includes('recheckProgress') === true) questions++;
+      const known = [...torrents].filter(([hash]) => args.ids?.includes(hash) ?? true);
+      const listed = known.map(([hashString, state]) => ({
+        hashString,
+        name: 'Checked',
+        status: STATUS[state],
+        error: 0,
+        errorString: '',
+        percentDone: 1,
+        leftUntilDone: 0,
+        recheckProgress: 0.5,
+      }));
+      reply.end(JSON.stringify({ result: 'success', arguments: { version: '3.00', torrents: listed } }));
+    });
+  });
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  const { port } = server.address() as AddressInfo;
+  return {
+    url: `http://127.0.0.1:${port}/transmission/rpc`,
+    torrents,
+    questions: () => questions,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
 
 async function pooledFiles(pool: string, name: string): Promise<string[]> {
   await access(pool);

@@ -28,7 +28,7 @@ export async function mount(context: CommandContext, flags: MountFlags): Promise
   }
   await runMount(config, {
     version: wiring.version,
-    command: [wiring.program, '-c', config.file, ...context.clientArgs],
+    verifyCommand: [wiring.program, '-c', config.file, 'verify-downloads'],
     driver: flags.driver ?? config.driver,
     allowOther: flags.allowOther === true ? true : config.allowOther,
     readOnly: flags.readOnly === true,

@@ -2,11 +2,11 @@
  * The server's side of docs/absence.md: has clients' torrents stopped before the mount goes away, and started when it is
  * there, each in a child process, one after the other.
  */
-import { once } from 'node:events';
 import { createInterface } from 'node:readline';
+import { messageOf } from '../../errors.ts';
 import type { Logger } from '../../logger.ts';
 import { AbsenceRecord } from './absence-record.ts';
-import { type OwnProcess, type OwnProcessOptions, startOwnProcess } from './start-child.ts';
+import { type Child, type ChildOptions, startChild } from './start-child.ts';
 
 /** What a child prints, one JSON document a line. */
 export interface AbsenceLine {
@@ -27,13 +27,13 @@ export interface AbsenceProcessesOptions {
   readonly command: readonly string[] | undefined;
   /** Where `AbsenceRecord` is. */
   readonly record: string;
-  readonly keepDescriptors: OwnProcessOptions['keepDescriptors'];
+  readonly keepDescriptors: ChildOptions['keepDescriptors'];
   readonly logger: Logger;
 }
 
 export class AbsenceProcesses {
   readonly #options: AbsenceProcessesOptions;
-  #running: OwnProcess['child'] | undefined;
+  #running: { readonly child: Child['child']; readonly ended: Promise<void> } | undefined;
 
   constructor(options: AbsenceProcessesOptions) {
     this.#options = options;
@@ -58,13 +58,13 @@ export class AbsenceProcesses {
     const { logger } = this.#options;
     const skip = (): void => {
       logger.warn('clients are not waited for');
-      void this.close();
+      this.#kill();
     };
     const limit = setTimeout(() => {
       const message = `clients took more than ${STOP_LIMIT_MS / 1000} s to stop their torrents: they are not waited for`;
       logger.warn(message);
       onWarning(message);
-      void this.close();
+      this.#kill();
     }, STOP_LIMIT_MS);
     hurry.addEventListener('abort', skip, { once: true });
     await this.#run('stop', onWarning);
@@ -74,37 +74,48 @@ export class AbsenceProcesses {
 
   /** Ends what is running, at once: it has recorded what it is about to do. */
   async close(): Promise<void> {
-    const child = this.#running;
-    if (child === undefined) return;
-    child.kill('SIGKILL');
-    await once(child, 'close');
+    this.#kill();
+    await this.#running?.ended;
   }
 
+  #kill(): void {
+    this.#running?.child.kill('SIGKILL');
+  }
+
+  /** Never rejects: a child that cannot be started costs the clients a message, not the server its life. */
   async #run(what: keyof typeof PURPOSES, onWarning: (message: string) => void): Promise<void> {
     const { command, keepDescriptors, logger } = this.#options;
     if (command === undefined) return;
-    const { child, said } = startOwnProcess({ args: [...command, what], keepDescriptors, detached: true });
-    this.#running = child;
+    const failed = (why: string): void => {
+      const message = `clients could not be ${PURPOSES[what]}: ${why}`;
+      logger.warn(message);
+      onWarning(message);
+    };
+    let started: Child;
+    try {
+      started = startChild({ args: [...command, what], keepDescriptors, detached: true });
+    } catch (error) {
+      failed(messageOf(error));
+      return;
+    }
+    const { child, said } = started;
+    const ended = new Promise<void>((resolve) => {
+      child.once('close', (code) => {
+        this.#running = undefined;
+        // None: it was ended by us.
+        if (code !== null && code !== 0 && child.pid !== undefined) failed(said());
+        resolve();
+      });
+    });
+    this.#running = { child, ended };
+    child.on('error', (error) => failed(error.message));
     createInterface({ input: child.stdout }).on('line', (line) => {
       const read = lineOf(line);
       if (read === undefined) return;
       logger[read.level](read.message);
       if (read.level === 'warn') onWarning(read.message);
     });
-    const failed = (why: string): void => {
-      const message = `clients could not be ${PURPOSES[what]}: ${why}`;
-      logger.warn(message);
-      onWarning(message);
-    };
-    child.once('error', (error) => failed(error.message));
-    await new Promise<void>((resolve) => {
-      child.once('close', (code) => {
-        if (this.#running === child) this.#running = undefined;
-        // None: it was ended by us.
-        if (code !== null && code !== 0 && child.pid !== undefined) failed(said());
-        resolve();
-      });
-    });
+    await ended;
   }
 }
 

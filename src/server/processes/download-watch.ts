@@ -1,90 +1,210 @@
 /**
- * Notices that clients have written to entries, and has them verified once they are quiet: what a client downloaded
- * counts when its pieces agree.
+ * Notices that clients wrote to entries, and has each verified once it is quiet: what a client downloaded counts when its
+ * pieces agree.
  *
- * Hashing and parsing are another process's work (`autotorrent verify --unverified`), one at a time: the server serves.
+ * A child process hashes, parses and asks clients (`server/children/verify-downloads.ts`), one child at a time: the
+ * server only serves. A change is forgotten when the child has said that it verified the entry, and nothing was written
+ * since it began; one that failed is tried again later, so nothing is lost but by the end of the server.
  */
 import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { messageOf } from '../../errors.ts';
 import type { Logger } from '../../logger.ts';
-import { type OwnProcess, type OwnProcessOptions, startOwnProcess } from './start-child.ts';
+import { type ChildOptions, startChild } from './start-child.ts';
 
-/** A client that downloads writes every second or so. */
-const QUIET_MS = 3000;
-/** One that never rests is verified all the same. */
-const LONGEST_MS = 60_000;
-const LOOK_MS = 500;
+/** What the child prints, one JSON document a line, when it has done with an entry. */
+export interface VerifierLine {
+  readonly info_hash: string;
+  /** `checking`: a client hashes it now, so it was left alone. `failed`: `message` says why. */
+  readonly outcome: 'verified' | 'gone' | 'checking' | 'failed';
+  readonly message?: string;
+}
+
+/** Milliseconds. */
+export interface WatchTimes {
+  /** An entry is quiet when nothing was written for so long. A client that downloads writes every second or so. */
+  readonly quiet: number;
+  /** An entry that is never quiet is verified so often. */
+  readonly longest: number;
+  readonly look: number;
+  /** Pauses before the next attempt, of an entry that failed or that a client checks: they grow from the first to the last. */
+  readonly again: readonly [first: number, last: number];
+  /** A client's check is waited for so long: one that hangs must not keep an entry unverified for ever. */
+  readonly patience: number;
+}
+
+const TIMES: WatchTimes = {
+  quiet: 3000,
+  longest: 60_000,
+  look: 500,
+  again: [5000, 5 * 60_000],
+  patience: 6 * 60 * 60_000,
+};
+
+/** Entries for one child: a start costs it as much as the hashing of a small torrent. */
+const BATCH = 200;
 
 interface Change {
-  readonly firstAt: number;
+  firstAt: number;
   lastAt: number;
+  /** Not before this time. */
+  notBefore: number;
+  pause: number;
+  /** When a client was first found to check it. */
+  checkedSince: number | undefined;
 }
 
 export interface DownloadWatchOptions {
-  /** Node's arguments up to the entry's info hash. */
+  /** Node's arguments up to the flags and info hashes. */
   readonly command: readonly string[];
   /** Undefined for an entry that has gone. */
   readonly infoHashOf: (entry: number) => Promise<string | undefined>;
-  readonly keepDescriptors: OwnProcessOptions['keepDescriptors'];
+  readonly keepDescriptors: ChildOptions['keepDescriptors'];
   readonly logger: Logger;
+  readonly times?: WatchTimes;
 }
 
 export class DownloadWatch {
   readonly #options: DownloadWatchOptions;
+  readonly #times: WatchTimes;
   readonly #changed = new Map<number, Change>();
-  #timer: NodeJS.Timeout | undefined;
-  #running: OwnProcess['child'] | undefined;
-  #closed = false;
+  readonly #closing = new AbortController();
+  #working: Promise<void> | undefined;
 
   constructor(options: DownloadWatchOptions) {
     this.#options = options;
+    this.#times = options.times ?? TIMES;
   }
 
   /** Bytes of an entry changed. Called for each write. */
   note(entry: number): void {
     const now = performance.now();
     const change = this.#changed.get(entry);
-    if (change === undefined) this.#changed.set(entry, { firstAt: now, lastAt: now });
+    if (change === undefined) this.#changed.set(entry, newChange(now));
     else change.lastAt = now;
-    if (!this.#closed) this.#timer ??= setInterval(() => void this.#look(), LOOK_MS).unref();
+    if (!this.#closing.signal.aborted) this.#working ??= this.#work();
   }
 
-  async #look(): Promise<void> {
-    if (this.#running !== undefined || this.#closed) return;
-    const now = performance.now();
-    for (const [entry, { firstAt, lastAt }] of this.#changed) {
-      if (now - lastAt < QUIET_MS && now - firstAt < LONGEST_MS) continue;
-      this.#changed.delete(entry);
-      await this.#verify(entry);
-      return;
-    }
-    if (this.#changed.size > 0) return;
-    clearInterval(this.#timer);
-    this.#timer = undefined;
-  }
-
-  async #verify(entry: number): Promise<void> {
-    const { command, infoHashOf, keepDescriptors, logger } = this.#options;
-    const infoHash = await infoHashOf(entry);
-    if (infoHash === undefined || this.#closed || this.#running !== undefined) return;
-    const { child, said } = startOwnProcess({ args: [...command, infoHash], keepDescriptors });
-    child.stdout.resume();
-    this.#running = child;
-    child.once('error', (error) => logger.warn(`what was downloaded could not be verified: ${error.message}`));
-    child.once('close', (code) => {
-      this.#running = undefined;
-      // 3: some piece is not right yet, which `list` and `show` tell.
-      if (code === 0 || code === 3 || this.#closed) return;
-      logger.warn(`what was downloaded could not be verified: ${said()}`);
-    });
-  }
-
-  /** Ends what is running. */
+  /** Ends what is running; nothing runs any more when it resolves. */
   async close(): Promise<void> {
-    this.#closed = true;
-    clearInterval(this.#timer);
-    const child = this.#running;
-    if (child === undefined) return;
-    child.kill('SIGTERM');
-    await once(child, 'close');
+    this.#closing.abort();
+    await this.#working;
+  }
+
+  /** Looks until nothing is changed. Never rejects. */
+  async #work(): Promise<void> {
+    const { signal } = this.#closing;
+    try {
+      while (!signal.aborted && this.#changed.size > 0) {
+        const due = this.#due();
+        if (due.length === 0) await sleep(this.#times.look, undefined, { signal, ref: false }).catch(() => {});
+        else await this.#verify(due);
+      }
+    } catch (error) {
+      this.#options.logger.error(`what clients download is not watched for a moment: ${messageOf(error)}`);
+    } finally {
+      this.#working = undefined;
+    }
+  }
+
+  #due(): number[] {
+    const now = performance.now();
+    const due: number[] = [];
+    for (const [entry, { firstAt, lastAt, notBefore }] of this.#changed) {
+      if (now < notBefore || (now - lastAt < this.#times.quiet && now - firstAt < this.#times.longest)) continue;
+      due.push(entry);
+      if (due.length === BATCH) break;
+    }
+    return due;
+  }
+
+  async #verify(due: readonly number[]): Promise<void> {
+    const began = performance.now();
+    const asked = new Map<string, number>();
+    const overdue: string[] = [];
+    for (const entry of due) {
+      try {
+        const infoHash = await this.#options.infoHashOf(entry);
+        if (infoHash === undefined) {
+          this.#changed.delete(entry);
+          continue;
+        }
+        asked.set(infoHash, entry);
+        const since = this.#changed.get(entry)?.checkedSince;
+        if (since !== undefined && began - since > this.#times.patience) overdue.push(infoHash);
+      } catch (error) {
+        this.#postpone(entry, `an entry that a client wrote to could not be looked up: ${messageOf(error)}`);
+      }
+    }
+    if (asked.size === 0 || this.#closing.signal.aborted) return;
+    const flags = overdue.length === 0 ? [] : ['--unasked', ...overdue];
+    const why = await this.#run([...asked.keys(), ...flags], (line) => {
+      const entry = asked.get(line.info_hash);
+      if (entry === undefined) return;
+      asked.delete(line.info_hash);
+      this.#take(entry, line, began);
+    });
+    if (this.#closing.signal.aborted) return;
+    // What the child did not come to.
+    const message = `what was downloaded could not be verified: ${why ?? 'the child said nothing of it'}`;
+    for (const [i, entry] of [...asked.values()].entries()) this.#postpone(entry, i === 0 ? message : undefined);
+  }
+
+  #take(entry: number, { outcome, message }: VerifierLine, began: number): void {
+    const change = this.#changed.get(entry);
+    if (change === undefined) return;
+    if (outcome === 'checking') {
+      change.checkedSince ??= began;
+      this.#postpone(entry);
+    } else if (outcome === 'failed') {
+      this.#postpone(entry, `what was downloaded could not be verified: ${message ?? ''}`);
+    } else if (outcome === 'gone' || change.lastAt < began) this.#changed.delete(entry);
+    else this.#changed.set(entry, { ...newChange(began), lastAt: change.lastAt });
+  }
+
+  #postpone(entry: number, message?: string): void {
+    if (message !== undefined) this.#options.logger.warn(message);
+    const change = this.#changed.get(entry);
+    if (change === undefined) return;
+    const [first, last] = this.#times.again;
+    change.pause = Math.min(last, change.pause === 0 ? first : change.pause * 2);
+    change.notBefore = performance.now() + change.pause;
+  }
+
+  /** Runs a child to its end. Gives what is wrong where it failed; `onLine` hears of each entry. */
+  async #run(args: readonly string[], onLine: (line: VerifierLine) => void): Promise<string | undefined> {
+    const { command, keepDescriptors } = this.#options;
+    const { signal } = this.#closing;
+    let stop = (): void => {};
+    try {
+      const { child, said } = startChild({ args: [...command, ...args], keepDescriptors });
+      stop = () => void child.kill('SIGTERM');
+      signal.addEventListener('abort', stop, { once: true });
+      const lines = createInterface({ input: child.stdout }).on('line', (line) => {
+        const read = lineOf(line);
+        if (read !== undefined) onLine(read);
+      });
+      // The first rejects where the child could not be started.
+      await Promise.all([once(child, 'close'), once(lines, 'close')]);
+      return child.exitCode === 0 ? undefined : said();
+    } catch (error) {
+      return messageOf(error);
+    } finally {
+      signal.removeEventListener('abort', stop);
+    }
+  }
+}
+
+function newChange(now: number): Change {
+  return { firstAt: now, lastAt: now, notBefore: 0, pause: 0, checkedSince: undefined };
+}
+
+/** Undefined for half a line, of a child that was ended. */
+function lineOf(line: string): VerifierLine | undefined {
+  try {
+    return JSON.parse(line) as VerifierLine;
+  } catch {
+    return undefined;
   }
 }

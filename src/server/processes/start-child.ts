@@ -2,7 +2,7 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import type { Readable } from 'node:stream';
 
-export interface OwnProcessOptions {
+export interface ChildOptions {
   /** Node's arguments. */
   readonly args: readonly string[];
   /**
@@ -14,15 +14,21 @@ export interface OwnProcessOptions {
   readonly detached?: boolean;
 }
 
-export interface OwnProcess {
+export interface Child {
   readonly child: ChildProcessByStdio<null, Readable, Readable>;
   /** The end of what it wrote to standard error. */
   readonly said: () => string;
 }
 
-export function startOwnProcess({ args, keepDescriptors, detached = false }: OwnProcessOptions): OwnProcess {
+/** Throws where this process is out of descriptors; other failures come as the child's `error` event. */
+export function startChild({ args, keepDescriptors, detached = false }: ChildOptions): Child {
   keepDescriptors();
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], detached });
+  // Without descriptors for the pipes there is no child, and Node makes no streams (typed as if it always did).
+  if ((child.stderr as Readable | undefined) === undefined) {
+    child.on('error', () => {});
+    throw new Error('no process could be started: there are no descriptors left');
+  }
   let said = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     said = (said + text).slice(-4096);

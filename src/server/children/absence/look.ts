@@ -1,6 +1,7 @@
 /** `absence look`, which the server runs before it mounts. docs/absence.md has the states. */
 import type { Config } from '../../../config/config.ts';
-import { type AbsenceRequest, contact, hasEnded, recordOf, sectionsOf } from './sections.ts';
+import { sectionsOf } from '../sections.ts';
+import { type AbsenceRequest, contact, hasEnded, recordOf } from './sections.ts';
 
 /**
  * Of clients that had ended before the mount went away: one that runs now has been without it. Afterwards nobody could tell
@@ -8,7 +9,7 @@ import { type AbsenceRequest, contact, hasEnded, recordOf, sectionsOf } from './
  */
 export async function lookBeforeMount(config: Config, request: AbsenceRequest): Promise<void> {
   const record = await recordOf(config, request);
-  const sections = await sectionsOf(config, request);
+  const sections = await sectionsOf(config, request.configOf, (message) => request.say('warn', message));
   await Promise.all(
     sections.map(async (section) => {
       if (record.of(section.name).needs !== 'look') return;

@@ -5,9 +5,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { introduce } from '../../../app/introduce.ts';
 import type { TorrentClient, TorrentState } from '../../../clients/client.ts';
+import { type Section } from '../sections.ts';
 import { Checks } from './checks.ts';
 import { type Entries, hasLost, isUnsettled, isUnsure, isWhole, type Scope } from './lost.ts';
-import { clientFailure, entriesOf, hashesOf, type Section, type Work } from './sections.ts';
+import { clientFailure, entriesOf, hashesOf, type Work } from './sections.ts';
 import { settledStates } from './settled.ts';
 
 /** What keeps the client's torrents from being all started. */

@@ -1,6 +1,7 @@
 /** `absence resume`, which the server runs when the mount is there. docs/absence.md has the states and the failures. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../../../config/config.ts';
+import { type Section } from '../sections.ts';
 import type { Scope } from './lost.ts';
 import { type Obstacle, Recovery } from './recovery.ts';
 import {
@@ -10,7 +11,6 @@ import {
   entriesOf,
   hasEnded,
   inEachClient,
-  type Section,
   type Work,
   withClient,
 } from './sections.ts';

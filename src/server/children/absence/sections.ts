@@ -1,28 +1,21 @@
-/** The clients of the configuration, each of which is told by itself that the mount goes away and that it is back. */
+/** What is done in each client of the configuration when the mount goes away and when it is back. */
 
 import { requireServer } from '../../../app/server-connection.ts';
 import type { TorrentClient, TorrentState } from '../../../clients/client.ts';
 import { createClient } from '../../../clients/create.ts';
 import { listensItself } from '../../../clients/own-address.ts';
-import type { ClientConfig, Config } from '../../../config/config.ts';
+import type { Config } from '../../../config/config.ts';
 import { statePaths } from '../../../config/state-paths.ts';
 import type { ControlClient } from '../../../control/client.ts';
 import type { EntryMessage } from '../../../control/messages.ts';
-import { AutotorrentError, errnoOf, explained, messageOf } from '../../../errors.ts';
+import { AutotorrentError, errnoOf, explained } from '../../../errors.ts';
 import { AbsenceRecord } from '../../processes/absence-record.ts';
+import { type ConfigOf, type Section, sectionsOf } from '../sections.ts';
 
 export interface AbsenceRequest {
-  /** The configuration, with the client of a section: '' is `[client]`. */
-  readonly configOf: (section: string) => Promise<Config>;
+  readonly configOf: ConfigOf;
   /** For the server's log, and for whoever waits for it. */
   readonly say: (level: 'info' | 'warn', message: string) => void;
-}
-
-export interface Section {
-  readonly name: string;
-  readonly config: ClientConfig & { readonly client: Exclude<ClientConfig['client'], 'none'> };
-  /** `rtorrent`, or `rtorrent (client-laptop)`. */
-  readonly shown: string;
 }
 
 export interface Work extends AbsenceRequest {
@@ -45,7 +38,7 @@ export async function inEachClient(
   const record = await recordOf(config, request);
   const work = { ...request, server, record, recover: config.recover };
   await before(work);
-  const sections = await sectionsOf(config, request);
+  const sections = await sectionsOf(config, request.configOf, (message) => request.say('warn', message));
   const ended = await Promise.allSettled(sections.map((section) => act(work, section)));
   const failed = ended.find((one) => one.status === 'rejected');
   if (failed !== undefined) throw failed.reason;
@@ -53,23 +46,6 @@ export async function inEachClient(
 
 export async function recordOf(config: Config, { say }: AbsenceRequest): Promise<AbsenceRecord> {
   return await AbsenceRecord.read(statePaths(config.statePath).absence, (message) => say('warn', message));
-}
-
-/** The clients of the configuration, each once. */
-export async function sectionsOf(config: Config, { configOf, say }: AbsenceRequest): Promise<Section[]> {
-  const sections = new Map<string, Section>();
-  for (const name of config.clientSections) {
-    try {
-      const { client } = await configOf(name);
-      if (client === undefined || client.client === 'none') continue;
-      const address = JSON.stringify(client, ['client', 'url', 'host']);
-      const shown = name === '' ? client.client : `${client.client} (client-${name})`;
-      if (!sections.has(address)) sections.set(address, { name, config: client, shown });
-    } catch (error) {
-      say('warn', `[client${name === '' ? '' : `-${name}`}] is left alone: ${messageOf(error)}`);
-    }
-  }
-  return [...sections.values()];
 }
 
 /** Entries that need the mount, by info hash. */

@@ -2,6 +2,7 @@
 
 import { introduce } from '../../../app/introduce.ts';
 import type { Config } from '../../../config/config.ts';
+import { type Section } from '../sections.ts';
 import { hasLost, isUnsettled, isUnsure } from './lost.ts';
 import {
   type AbsenceRequest,
@@ -11,7 +12,6 @@ import {
   hasEnded,
   hashesOf,
   inEachClient,
-  type Section,
   type Work,
   withClient,
 } from './sections.ts';

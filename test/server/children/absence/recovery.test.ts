@@ -7,7 +7,8 @@ import type { EntryMessage, StatusMessage } from '../../../../src/control/messag
 import { AutotorrentError } from '../../../../src/errors.ts';
 import type { Scope } from '../../../../src/server/children/absence/lost.ts';
 import { type Obstacle, Recovery } from '../../../../src/server/children/absence/recovery.ts';
-import type { Section, Work } from '../../../../src/server/children/absence/sections.ts';
+import type { Work } from '../../../../src/server/children/absence/sections.ts';
+import type { Section } from '../../../../src/server/children/sections.ts';
 import { AbsenceRecord } from '../../../../src/server/processes/absence-record.ts';
 import { temporaryFolder } from '../../../harness/folder.ts';
 

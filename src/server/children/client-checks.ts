@@ -1,0 +1,68 @@
+/** Asks the clients of the configuration whether one of them is hashing a torrent now. */
+import { introduce } from '../../app/introduce.ts';
+import type { TorrentClient } from '../../clients/client.ts';
+import { createClient } from '../../clients/create.ts';
+import type { EntryMessage } from '../../control/messages.ts';
+import { messageOf } from '../../errors.ts';
+import type { Logger } from '../../logger.ts';
+import type { Section } from './sections.ts';
+
+/** A client that does not answer must not hold up the verification for longer. */
+const TIME_LIMIT_MS = 5000;
+/** An answer counts for so long: a check takes longer than that to matter. */
+const FRESH_MS = 2000;
+
+export class ClientChecks {
+  readonly #clients: Set<TorrentClient>;
+  readonly #infoHashes: readonly string[];
+  readonly #logger: Logger;
+  #checking: ReadonlySet<string> = new Set();
+  #askedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(clients: Iterable<TorrentClient>, infoHashes: readonly string[], logger: Logger) {
+    this.#clients = new Set(clients);
+    this.#infoHashes = infoHashes;
+    this.#logger = logger;
+  }
+
+  static open(sections: readonly Section[], entries: readonly EntryMessage[], logger: Logger): ClientChecks {
+    const clients = new Set<TorrentClient>();
+    for (const { config } of sections) {
+      const client = createClient(config, { timeoutMs: TIME_LIMIT_MS });
+      introduce(client, entries);
+      clients.add(client);
+    }
+    const infoHashes = entries.map(({ info_hash: infoHash }) => infoHash);
+    return new ClientChecks(clients, infoHashes, logger);
+  }
+
+  /** False also where no client can be asked: then there is no word to wait for. */
+  async isChecking(infoHash: string): Promise<boolean> {
+    if (performance.now() - this.#askedAt >= FRESH_MS) await this.#ask();
+    return this.#checking.has(infoHash);
+  }
+
+  async close(): Promise<void> {
+    await Promise.allSettled([...this.#clients].map(async (client) => await client.close()));
+  }
+
+  async #ask(): Promise<void> {
+    const checking = new Set<string>();
+    await Promise.all(
+      [...this.#clients].map(async (client) => {
+        try {
+          for (const { infoHash, activity, unsettled } of await client.list(this.#infoHashes)) {
+            if (activity === 'checking' || unsettled === true) checking.add(infoHash);
+          }
+        } catch (error) {
+          // It is asked no more: each further question would take its time limit again.
+          this.#clients.delete(client);
+          this.#logger.debug(`a client cannot be asked what it checks: ${messageOf(error)}`);
+          await client.close().catch(() => {});
+        }
+      }),
+    );
+    this.#checking = checking;
+    this.#askedAt = performance.now();
+  }
+}

@@ -1,0 +1,64 @@
+/**
+ * Verifies entries that clients wrote to. Runs in a child that `server/processes/download-watch.ts` starts.
+ *
+ * An entry that a client is checking is left alone: both would read the same bytes at the same time, and the client, for
+ * which they are read, would wait longer. It is tried again later. What the client finds is not taken over: the piece map
+ * says which pieces we hashed, and decides what other clients are told and what goes to the pool.
+ */
+import { requireServer } from '../../app/server-connection.ts';
+import { Verification } from '../../app/verify.ts';
+import type { Config } from '../../config/config.ts';
+import type { EntryMessage } from '../../control/messages.ts';
+import { AutotorrentError, messageOf } from '../../errors.ts';
+import type { Logger } from '../../logger.ts';
+import type { VerifierLine } from '../processes/download-watch.ts';
+import { ClientChecks } from './client-checks.ts';
+import { type ConfigOf, sectionsOf } from './sections.ts';
+
+export interface VerifyDownloadsRequest {
+  readonly infoHashes: readonly string[];
+  /** Those that are verified whatever their client does. */
+  readonly unasked: ReadonlySet<string>;
+  readonly configOf: ConfigOf;
+  readonly logger: Logger;
+  readonly signal: AbortSignal;
+  /** Called once for each info hash. */
+  readonly report: (line: VerifierLine) => void;
+}
+
+/** @throws AutotorrentError('SERVER') where the server cannot be asked; what was not reported is not verified then */
+export async function verifyDownloads(config: Config, request: VerifyDownloadsRequest): Promise<void> {
+  const { report, logger, signal } = request;
+  const server = await requireServer(config);
+  const entries: EntryMessage[] = [];
+  for (const infoHash of request.infoHashes) {
+    const entry = await server.entry(infoHash);
+    if (entry === undefined) report({ info_hash: infoHash, outcome: 'gone' });
+    else entries.push(entry);
+  }
+  const sections = await sectionsOf(config, request.configOf, (message) => logger.debug(message));
+  const checks = ClientChecks.open(sections, entries, logger);
+  const verification = await Verification.open(config, server, { unverified: true, logger, signal, onHashing() {} });
+  try {
+    for (const entry of entries) {
+      signal.throwIfAborted();
+      const { info_hash } = entry;
+      if (!request.unasked.has(info_hash) && (await checks.isChecking(info_hash))) {
+        report({ info_hash, outcome: 'checking' });
+        continue;
+      }
+      try {
+        await verification.verify(entry);
+        report({ info_hash, outcome: 'verified' });
+      } catch (error) {
+        // One entry that cannot be verified must not keep the others from it. Without the server none can be.
+        if (signal.aborted || !(error instanceof AutotorrentError) || error.code === 'SERVER') throw error;
+        if (error.code === 'NOT_FOUND') report({ info_hash, outcome: 'gone' });
+        else report({ info_hash, outcome: 'failed', message: messageOf(error) });
+      }
+    }
+  } finally {
+    await verification.close();
+    await checks.close();
+  }
+}
