@@ -22,7 +22,7 @@ export interface Copy {
   readonly length: number;
   readonly libc: Libc;
   readonly signal: AbortSignal;
-  /** So many bytes more are in the copy; negative: as many fewer. `fresh`: they were copied now. */
+  /** So many bytes more are in the copy; negative: as many fewer. `fresh`: they were copied by this call. */
   readonly onBytes: (bytes: number, fresh: boolean) => void;
 }
 
@@ -33,7 +33,22 @@ export type CopyOutcome = 'copied' | 'finished before' | 'changed';
 export class DestinationError extends Error {}
 
 /** Throws DestinationError for what the destination says, and what the source says as it is. */
-export async function copyFile(copy: Copy): Promise<CopyOutcome> {
+export async function copyFile(request: Copy): Promise<CopyOutcome> {
+  const counted = { fresh: 0, kept: 0 };
+  const onBytes = (bytes: number, fresh: boolean): void => {
+    counted[fresh ? 'fresh' : 'kept'] += bytes;
+    request.onBytes(bytes, fresh);
+  };
+  const outcome = await copyOnce({ ...request, onBytes });
+  if (outcome === 'changed') {
+    // The copy is made anew: nothing of what was counted is in it for certain.
+    request.onBytes(-counted.fresh, true);
+    request.onBytes(-counted.kept, false);
+  }
+  return outcome;
+}
+
+async function copyOnce(copy: Copy): Promise<CopyOutcome> {
   const before = await lstat(copy.from, { bigint: true });
   const there = await ofDestination(async () => await statOrUndefined(copy.to));
   if (there !== undefined && !there.isFile()) {
@@ -58,10 +73,7 @@ export async function copyFile(copy: Copy): Promise<CopyOutcome> {
         if (copy.length >= LARGE_BYTES) await target.datasync();
       });
       const after = await lstat(copy.from, { bigint: true });
-      if (after.mtimeNs !== before.mtimeNs || after.size !== before.size) {
-        copy.onBytes(-copy.length, true);
-        return 'changed';
-      }
+      if (after.mtimeNs !== before.mtimeNs || after.size !== before.size) return 'changed';
       await ofDestination(async () => {
         // Set-user-ID and the like are not kept: the mount does not honour them either (nosuid).
         await target.chmod(Number(before.mode) & 0o777);
@@ -136,10 +148,7 @@ async function pump(copy: Copy, source: FileHandle, target: FileHandle, from: nu
   for (let at = from; at < end; ) {
     copy.signal.throwIfAborted();
     const length = Math.min(size, end - at);
-    if ((await reading) !== length) {
-      copy.onBytes(-at, true);
-      return false;
-    }
+    if ((await reading) !== length) return false;
     const then = at + length;
     if (then < end) {
       reading = readFully(source, next, Math.min(size, end - then), then);
