@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { access, lstat, mkdir, mkdtemp, open, readdir, readFile, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
@@ -214,28 +214,28 @@ async function pretendedTransmission(): Promise<{
   const STATUS = { stopped: 0, checking: 2, seeding: 6 } as const;
   const torrents = new Map<string, keyof typeof STATUS>();
   let questions = 0;
-  const server = createServer((request, reply) => {
-    void buffer(request).then((body) => {
-      const { method, arguments: args } = JSON.parse(body.toString()) as {
-        method: string;
-        arguments: { ids?: string[]; fields?: string[] };
-      };
-      if (method === 'torrent-stop') for (const id of args.ids ?? []) torrents.set(id, 'stopped');
-      if (method === 'torrent-get' && args.fields?.includes('recheckProgress') === true) questions++;
-      const known = [...torrents].filter(([hash]) => args.ids?.includes(hash) ?? true);
-      const listed = known.map(([hashString, state]) => ({
-        hashString,
-        name: 'Checked',
-        status: STATUS[state],
-        error: 0,
-        errorString: '',
-        percentDone: 1,
-        leftUntilDone: 0,
-        recheckProgress: 0.5,
-      }));
-      reply.end(JSON.stringify({ result: 'success', arguments: { version: '3.00', torrents: listed } }));
-    });
-  });
+  const answer = async (request: IncomingMessage, reply: ServerResponse): Promise<void> => {
+    const body = await buffer(request);
+    const { method, arguments: args } = JSON.parse(body.toString()) as {
+      method: string;
+      arguments: { ids?: string[]; fields?: string[] };
+    };
+    if (method === 'torrent-stop') for (const id of args.ids ?? []) torrents.set(id, 'stopped');
+    if (method === 'torrent-get' && args.fields?.includes('recheckProgress') === true) questions++;
+    const known = [...torrents].filter(([hash]) => args.ids?.includes(hash) ?? true);
+    const listed = known.map(([hashString, state]) => ({
+      hashString,
+      name: 'Checked',
+      status: STATUS[state],
+      error: 0,
+      errorString: '',
+      percentDone: 1,
+      leftUntilDone: 0,
+      recheckProgress: 0.5,
+    }));
+    reply.end(JSON.stringify({ result: 'success', arguments: { version: '3.00', torrents: listed } }));
+  };
+  const server = createServer((request, reply) => void answer(request, reply));
   await new Promise<void>((resolve) => {
     server.listen(0, '127.0.0.1', resolve);
   });
