@@ -18,7 +18,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   source: ['native'],
   metainfo: ['extent'],
   container: ['extent', 'source'],
-  collection: ['native', 'container', 'bytes', 'leveldb'],
+  collection: ['native', 'source', 'container', 'bytes', 'leveldb'],
   hash: ['metainfo', 'extent', 'native', 'source'],
   match: ['metainfo', 'collection', 'container', 'hash', 'extent', 'source'],
   plan: ['match', 'metainfo', 'extent', 'bytes'],

@@ -18,6 +18,7 @@ import type { HashLimit } from '../../src/match/hash-modes.ts';
 import type { MatchMode } from '../../src/match/match.ts';
 import { matchTorrents, NO_LIMIT } from '../../src/match/match-torrents.ts';
 import { parseMetainfo } from '../../src/metainfo/parse.ts';
+import { OwnMounts } from '../../src/source/own-mounts.ts';
 import { type Autotorrent, autotorrentIn } from '../../test/harness/autotorrent.ts';
 import { generateTree, hashSet } from '../data/collections.ts';
 import { probe } from '../lib/mounts.ts';
@@ -231,7 +232,7 @@ async function counted(
       pool,
       options: { scanModes: modes, verify: 'probe', sizeVarying, hashLimit },
       logger: silentLogger,
-      refuseDevice: () => false,
+      ownMounts: new OwnMounts(),
       // It is asked once for each candidate of each file.
       hypotheses({ path }) {
         const key = path.toString('latin1');

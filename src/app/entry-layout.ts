@@ -2,10 +2,11 @@
 import { lstat } from 'node:fs/promises';
 import type { ExtentMessage, FileMessage } from '../control/messages.ts';
 import { messageOf } from '../errors.ts';
-import type { FileIdentity, HashSegment } from '../hash/hash-pool.ts';
+import type { HashSegment } from '../hash/hash-pool.ts';
 import { type PieceCheck, pieceCheck } from '../hash/piece-check.ts';
 import type { Metainfo, PieceSpan } from '../metainfo/metainfo.ts';
 import { pieceHashes } from '../metainfo/piece-hashes.ts';
+import { type FileIdentity, identityOf } from '../source/identity.ts';
 
 export class EntryLayout {
   /** Why files cannot be read. */
@@ -63,8 +64,7 @@ export class EntryLayout {
 
   async #identify(path: Buffer): Promise<FileIdentity | undefined> {
     try {
-      const { dev, ino, size, mtimeMs } = await lstat(path);
-      return { dev, ino, size, mtimeMs };
+      return identityOf(await lstat(path));
     } catch (error) {
       this.unreadable.add(`${path.toString()}: ${messageOf(error)}`);
       return undefined;

@@ -11,10 +11,10 @@ import type { Logger } from '../logger.ts';
 import type { TorrentMatch } from '../match/match.ts';
 import { matchTorrents } from '../match/match-torrents.ts';
 import type { Metainfo } from '../metainfo/metainfo.ts';
-import { OUR_TYPE, readMounts } from '../native/mountinfo.ts';
 import { checkLimits, type LimitVerdict } from '../plan/limits.ts';
 import { makePlan } from '../plan/make-plan.ts';
 import type { Plan } from '../plan/plan.ts';
+import { OwnMounts } from '../source/own-mounts.ts';
 import { withHashCache } from './hash-cache.ts';
 import type { TorrentFile } from './torrent-files.ts';
 
@@ -47,7 +47,7 @@ export async function planTorrents(
 ): Promise<Planned[]> {
   if (torrents.length === 0) return [];
   const { logger, signal, verify, changesNothing } = request;
-  const ours = new Set((await readMounts()).filter((mount) => mount.type === OUR_TYPE).map((mount) => mount.dev));
+  const ownMounts = new OwnMounts();
   // Its threads start while the index is opened.
   const threads = hashes(config, verify) ? await startThreads(config) : undefined;
   try {
@@ -67,8 +67,9 @@ export async function planTorrents(
           },
           logger,
           signal,
-          refuseDevice: (dev) => ours.has(dev),
-          hypotheses: ({ path, identity }, wantedLength) => shiftsOfFile({ path, size: identity.size }, wantedLength),
+          ownMounts,
+          hypotheses: ({ path, identity }, wantedLength) =>
+            shiftsOfFile({ path, size: identity.size }, wantedLength, ownMounts),
           onProgress: request.onHashing,
           ...(pool === undefined ? {} : { pool }),
         });

@@ -1,5 +1,8 @@
 /** Archives as they lie on a disk: their volumes found by name, and read. */
-import { closeSync, constants, openSync, readSync } from 'node:fs';
+import { closeSync, readSync } from 'node:fs';
+import type { Difference } from '../source/identity.ts';
+import { openSourceSync } from '../source/open-source.ts';
+import type { OwnMounts } from '../source/own-mounts.ts';
 import type { Archive, Volumes } from './container.ts';
 import { openRar } from './rar.ts';
 import { nextVolumeNames } from './volume-names.ts';
@@ -28,18 +31,31 @@ export function volumesAfter(first: string, has: (name: string) => boolean): str
   return names;
 }
 
+/** A volume cannot be opened. */
+export class VolumeFailure extends Error {
+  readonly code: Difference['code'];
+
+  constructor({ code, says }: Difference) {
+    super(`a volume ${says}`);
+    this.code = code;
+  }
+}
+
 /**
  * An archive whose volumes are files. Reading opens one of them at a time, as a set may have more volumes than a process
- * may have files; `close` closes it, and the next reading opens it again. Throws the error of a system call.
+ * may have files; `close` closes it, and the next reading opens it again.
+ * @throws VolumeFailure; the error of a system call
  */
 export class ArchiveFiles implements Volumes {
   readonly #first: VolumeFile;
   readonly #further: () => readonly VolumeFile[];
+  readonly #ownMounts: OwnMounts;
   #files: readonly VolumeFile[] | undefined;
   #open: { readonly volume: number; readonly fd: number } | undefined;
 
   /** The volumes after the first are asked for once that looks like an archive: most of what has the name may be. */
-  constructor(first: VolumeFile, further: () => readonly VolumeFile[]) {
+  constructor(first: VolumeFile, further: () => readonly VolumeFile[], ownMounts: OwnMounts) {
+    this.#ownMounts = ownMounts;
     this.#first = first;
     this.#further = further;
   }
@@ -85,17 +101,15 @@ export class ArchiveFiles implements Volumes {
     return volume === 0 ? this.#first : this.files[volume];
   }
 
-  /**
-   * That the files are regular ones the caller has seen. What has taken their place since is not followed if it is a
-   * link, not waited for if it is a pipe, and cannot be read at an offset if it is neither.
-   */
+  /** The caller has seen regular files: what has taken the place of one since is refused, a link, too. */
   #fd(volume: number): number | undefined {
     if (this.#open?.volume === volume) return this.#open.fd;
     this.close();
     const path = this.#file(volume)?.path;
     if (path === undefined) return undefined;
-    const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-    this.#open = { volume, fd };
-    return fd;
+    const opened = openSourceSync({ path, noFollow: true }, this.#ownMounts);
+    if (opened.state !== 'as recorded') throw new VolumeFailure(opened.why);
+    this.#open = { volume, fd: opened.fd };
+    return opened.fd;
   }
 }

@@ -1,6 +1,7 @@
 /** Where the bytes of a member of an archive lie now: the index only knows which members there were. */
-import { lstatSync } from 'node:fs';
 import { errnoOf, messageOf } from '../errors.ts';
+import { lookAtSource } from '../source/open-source.ts';
+import type { OwnMounts } from '../source/own-mounts.ts';
 import { ArchiveFiles, type VolumeFile, volumesAfter } from './archive-files.ts';
 import type { Archive, Part, Unusable } from './container.ts';
 
@@ -45,6 +46,11 @@ interface Opened {
 export class MemberReader {
   /** By path, as latin1; the one used last comes last. */
   readonly #opened = new Map<string, Opened>();
+  readonly #ownMounts: OwnMounts;
+
+  constructor(ownMounts: OwnMounts) {
+    this.#ownMounts = ownMounts;
+  }
 
   /** Extents in order, which cover the member exactly. System calls are synchronous, a few for each volume. */
   async memberExtents(question: MemberQuestion): Promise<readonly MemberExtent[] | NoExtents> {
@@ -66,7 +72,7 @@ export class MemberReader {
 
   #open(path: Buffer): Opened {
     const key = path.toString('latin1');
-    const opened = this.#opened.get(key) ?? openArchive(key);
+    const opened = this.#opened.get(key) ?? openArchive(key, this.#ownMounts);
     this.#opened.delete(key);
     this.#opened.set(key, opened);
     for (const oldest of this.#opened.keys()) {
@@ -78,25 +84,29 @@ export class MemberReader {
 }
 
 /** `path` is a byte string. */
-function openArchive(path: string): Opened {
+function openArchive(path: string, ownMounts: OwnMounts): Opened {
   const folder = path.slice(0, path.lastIndexOf('/') + 1);
   const lookAt = (name: string): VolumeFile | undefined => {
     const file = Buffer.from(folder + name, 'latin1');
-    const stats = lstatSync(file, { throwIfNoEntry: false });
-    return stats?.isFile() === true ? { path: file, size: stats.size } : undefined;
+    const looked = lookAtSource({ path: file, noFollow: true }, ownMounts);
+    return looked.state === 'as recorded' ? { path: file, size: looked.stats.size } : undefined;
   };
   const firstName = path.slice(folder.length);
   // What is not there is an archive without members.
   const first = lookAt(firstName) ?? { path: Buffer.from(path, 'latin1'), size: 0 };
-  const files = new ArchiveFiles(first, () => {
-    const further: VolumeFile[] = [];
-    volumesAfter(firstName, (name) => {
-      const found = lookAt(name);
-      if (found !== undefined) further.push(found);
-      return found !== undefined;
-    });
-    return further;
-  });
+  const files = new ArchiveFiles(
+    first,
+    () => {
+      const further: VolumeFile[] = [];
+      volumesAfter(firstName, (name) => {
+        const found = lookAt(name);
+        if (found !== undefined) further.push(found);
+        return found !== undefined;
+      });
+      return further;
+    },
+    ownMounts,
+  );
   try {
     return { files, archive: first.size === 0 ? undefined : files.archive() };
   } finally {

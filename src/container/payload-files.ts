@@ -1,12 +1,13 @@
 /** Hypotheses about a candidate on a disk. */
 import { errnoOf } from '../errors.ts';
+import type { OwnMounts } from '../source/own-mounts.ts';
 import { ArchiveFiles, type VolumeFile } from './archive-files.ts';
 import { HeaderReader } from './container.ts';
 import { describePayload, shiftHypotheses } from './payload.ts';
 
 /** `shiftHypotheses` of a file; none where it is of no kind that we know, or cannot be read. */
-export function shiftsOfFile(file: VolumeFile, wantedLength: number): number[] {
-  const files = new ArchiveFiles(file, () => []);
+export function shiftsOfFile(file: VolumeFile, wantedLength: number, ownMounts: OwnMounts): number[] {
+  const files = new ArchiveFiles(file, () => [], ownMounts);
   try {
     const payload = describePayload(new HeaderReader(files, 0));
     return payload === undefined ? [] : shiftHypotheses(payload, wantedLength);

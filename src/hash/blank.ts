@@ -1,4 +1,6 @@
 /** Digests of zeros: holes in files, and pads. There are few lengths of pieces, so that each is hashed once. */
+
+import { OwnMounts } from '../source/own-mounts.ts';
 import type { HashControl, TaskJob } from './hash-task.ts';
 import { ZEROS_FILE } from './hash-task.ts';
 import { SegmentReader } from './segment-reader.ts';
@@ -33,6 +35,6 @@ export class BlankDigests {
 function zeros(length: number): SegmentReader {
   const control: HashControl = { flags: new Int32Array(1), doneBytes: new BigInt64Array(1) };
   const segments = Float64Array.of(ZEROS_FILE, 0, length);
-  const task = { control, files: [], counts: Uint32Array.of(1), leaves: Float64Array.of(0), segments };
-  return new SegmentReader(task, Buffer.alloc(0), {});
+  const task = { control, openFiles: 0, files: [], counts: Uint32Array.of(1), leaves: Float64Array.of(0), segments };
+  return new SegmentReader(task, Buffer.alloc(0), { libc: {}, ownMounts: new OwnMounts() });
 }

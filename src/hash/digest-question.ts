@@ -4,8 +4,10 @@
  * The pieces of one file at one alignment, 64 at a time, are a group; a piece with parts of several is one of its own.
  */
 import { createHash } from 'node:crypto';
-import { type Stats, statSync } from 'node:fs';
-import { type FileIdentity, type HashJob, type HashSegment, isMerkle, segmentsOf } from './hash-pool.ts';
+import type { FileIdentity } from '../source/identity.ts';
+import { lookAtSource } from '../source/open-source.ts';
+import { OwnMounts } from '../source/own-mounts.ts';
+import { type HashJob, type HashSegment, isMerkle, segmentsOf } from './hash-pool.ts';
 import { SHA1_BYTES, SHA256_BYTES } from './hash-task.ts';
 
 /** How many digests a group has room for. */
@@ -22,6 +24,7 @@ type FileSegment = Extract<HashSegment, { readonly path: Buffer }>;
 
 /** Names questions, and looks once at each file for it. */
 export class QuestionNames {
+  readonly #ownMounts = new OwnMounts();
   readonly #changed = new Map<FileIdentity, number | undefined>();
   /** The group named last: the pieces of a file are asked for one after the other, and a digest a piece takes time. */
   #last: { readonly identity: FileIdentity; readonly words: readonly number[]; readonly group: string } | undefined;
@@ -58,14 +61,8 @@ export class QuestionNames {
    */
   changedMs({ path, identity }: FileSegment): number | undefined {
     if (this.#changed.has(identity)) return this.#changed.get(identity);
-    const now = look(path);
-    const same =
-      now?.isFile() === true &&
-      now.dev === identity.dev &&
-      now.ino === identity.ino &&
-      now.size === identity.size &&
-      now.mtimeMs === identity.mtimeMs;
-    const changed = same ? now.ctimeMs : undefined;
+    const looked = lookAtSource({ path, recorded: identity }, this.#ownMounts);
+    const changed = looked.state === 'as recorded' ? looked.stats.ctimeMs : undefined;
     this.#changed.set(identity, changed);
     return changed;
   }
@@ -93,12 +90,4 @@ export class QuestionNames {
 function digested(words: readonly number[]): string {
   const bytes = Buffer.from(Float64Array.from(words).buffer);
   return createHash('sha256').update(bytes).digest('binary').slice(0, 16);
-}
-
-function look(path: Buffer): Stats | undefined {
-  try {
-    return statSync(path, { throwIfNoEntry: false });
-  } catch {
-    return undefined; // the pool says why it cannot be read
-  }
 }

@@ -7,10 +7,11 @@ import crypto from 'node:crypto';
 import { silentLogger } from '../logger.ts';
 import { BLOCK_BYTES, MerkleTree, sha256 } from '../metainfo/merkle.ts';
 import { type DigestPair, loadDigestPair, BLOCK_BYTES as SHA_BLOCK_BYTES } from '../native/digest-pair.ts';
-import { type Libc, loadLibc } from '../native/libc.ts';
+import { loadLibc } from '../native/libc.ts';
+import { OwnMounts } from '../source/own-mounts.ts';
 import { BlankDigests } from './blank.ts';
 import { type HashTask, type HashTaskResult, jobsOf, SHA256_BYTES, type TaskJob } from './hash-task.ts';
-import { BUFFER_BYTES, ReadFailure, SegmentReader } from './segment-reader.ts';
+import { BUFFER_BYTES, type ReaderTools, ReadFailure, SegmentReader } from './segment-reader.ts';
 import { hashInLanes } from './sha1-lanes.ts';
 
 /** Node 20.12 on: half the cost of an object for a small piece. */
@@ -19,7 +20,7 @@ const oneShot = (crypto as Partial<Pick<typeof crypto, 'hash'>>).hash;
 /** Of this thread; null where there is none. */
 let sha1Pair: DigestPair | null | undefined;
 let sha256Pair: DigestPair | null | undefined;
-let libc: Libc | undefined;
+let tools: ReaderTools | undefined;
 const blanks = new BlankDigests(digestOf);
 /** Of this thread, too: new memory for each task would cost as much as hashing a small one. */
 let buffers: readonly [Buffer, Buffer] | undefined;
@@ -27,8 +28,8 @@ let buffers: readonly [Buffer, Buffer] | undefined;
 /** Stops early, with the results so far, when `control` says so. */
 export function hashJobs(task: HashTask): HashTaskResult {
   buffers ??= [Buffer.allocUnsafeSlow(BUFFER_BYTES), Buffer.allocUnsafeSlow(BUFFER_BYTES)];
-  libc ??= loadLibc(silentLogger);
-  const readers = [new SegmentReader(task, buffers[0], libc), new SegmentReader(task, buffers[1], libc)] as const;
+  tools ??= { libc: loadLibc(silentLogger), ownMounts: new OwnMounts() };
+  const readers = [new SegmentReader(task, buffers[0], tools), new SegmentReader(task, buffers[1], tools)] as const;
   const digests = Buffer.from(new ArrayBuffer(task.counts.length * SHA256_BYTES));
   const failures: HashTaskResult['failures'][number][] = [];
   const onDigest = (job: number, digest: string | ReadFailure): void => {

@@ -4,22 +4,17 @@
  * Two kinds: SHA-1 (v1 pieces), and roots of merkle trees of SHA-256 (v2 pieces and whole files, BEP 52).
  */
 
-/** What a file must still be, by fstat, before and after its bytes are read: hashing never half-believes a change. */
-export interface FileIdentity {
-  readonly dev: number;
-  readonly ino: number;
-  /** Bytes. */
-  readonly size: number;
-  /** As Node's `Stats.mtimeMs`: milliseconds with a fraction. */
-  readonly mtimeMs: number;
-}
+import type { FileIdentity } from '../source/identity.ts';
 
 export type HashSegment =
   | {
       readonly path: Buffer;
       readonly offset: number;
       readonly length: number;
-      /** Segments of one file are cheapest when they share one object: it is sent, opened and checked once for them. */
+      /**
+       * What the file must still be, by fstat, before and after its bytes are read: hashing never half-believes a change.
+       * Segments of one file are cheapest when they share one object: it is sent, opened and checked once for them.
+       */
       readonly identity: FileIdentity;
     }
   /** Zeros: a pad file's bytes. */

@@ -2,7 +2,9 @@
  * What travels between the pool and a worker: many jobs in one message, as a table of files and arrays of numbers.
  * A message a job would cost more than hashing a small piece does.
  */
-import { type FileIdentity, type HashJob, isMerkle, segmentsOf } from './hash-pool.ts';
+
+import type { FileIdentity } from '../source/identity.ts';
+import { type HashJob, isMerkle, segmentsOf } from './hash-pool.ts';
 
 export const SHA1_BYTES = 20;
 export const SHA256_BYTES = 32;
@@ -23,6 +25,8 @@ export interface HashControl {
 
 export interface HashTask {
   readonly control: HashControl;
+  /** Files that a reader may keep open. A worker has two readers. */
+  readonly openFiles: number;
   readonly files: readonly { readonly path: Uint8Array; readonly identity: FileIdentity }[];
   /** How many segments each job has. */
   readonly counts: Uint32Array;
@@ -42,7 +46,7 @@ export interface HashTaskResult {
   }[];
 }
 
-export function encodeTask(jobs: readonly HashJob[], control: HashControl): HashTask {
+export function encodeTask(jobs: readonly HashJob[], control: HashControl, openFiles: number): HashTask {
   const files: HashTask['files'][number][] = [];
   // By identity object first: the pieces of one file usually share it, and comparing paths costs more.
   const known = new Map<FileIdentity, number>();
@@ -67,7 +71,7 @@ export function encodeTask(jobs: readonly HashJob[], control: HashControl): Hash
       segments.push(file, segment.offset, segment.length);
     }
   }
-  return { control, files, counts, leaves, segments: Float64Array.from(segments) };
+  return { control, openFiles, files, counts, leaves, segments: Float64Array.from(segments) };
 }
 
 function sameBytes(a: Uint8Array | undefined, b: Buffer): boolean {

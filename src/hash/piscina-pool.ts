@@ -8,6 +8,7 @@ import { setMaxListeners } from 'node:events';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import type { Piscina } from 'piscina';
+import { budgetFor, openFilesLimit } from '../native/descriptor-budget.ts';
 import { DiskQueue } from './disk-queue.ts';
 import {
   type HashJob,
@@ -49,6 +50,16 @@ const MAX_TASK_JOBS = 4096;
 const PROGRESS_MS = 100;
 const TASKS_A_THREAD = 3;
 
+/** A piece may span thousands of small files, but rarely reads one of them twice. */
+const OPEN_FILES = 16;
+const READERS_A_THREAD = 2;
+
+/** Files that each reader may keep open, so that all readers together stay within the budget of this process. */
+function openFilesFor(threads: number): number {
+  const share = Math.floor(budgetFor(openFilesLimit()) / (threads * READERS_A_THREAD));
+  return Math.max(1, Math.min(OPEN_FILES, share));
+}
+
 export function createHashPool(options: HashPoolOptions = {}): HashPool {
   const threads = Math.max(1, options.threads ?? Math.min(4, availableParallelism()));
   return new PiscinaPool(threads, Math.max(1, options.readersPerDisk ?? threads), options.ready === true);
@@ -56,6 +67,7 @@ export function createHashPool(options: HashPoolOptions = {}): HashPool {
 
 class PiscinaPool implements HashPool {
   readonly #threads: number;
+  readonly #openFiles: number;
   readonly #ready: boolean;
   readonly #queue: DiskQueue;
   readonly #active = new Set<HashControl>();
@@ -64,6 +76,7 @@ class PiscinaPool implements HashPool {
 
   constructor(threads: number, perDisk: number, ready: boolean) {
     this.#threads = threads;
+    this.#openFiles = openFilesFor(threads);
     this.#ready = ready;
     // A second task waits in each thread, so that it need not wait for this one; not where a disk's readers are counted.
     const waiting = perDisk < threads ? 1 : TASKS_A_THREAD;
@@ -105,7 +118,7 @@ class PiscinaPool implements HashPool {
         return new Promise<void>((resolve, reject) => {
           const run = async (): Promise<void> => {
             try {
-              place(results, first, slice, await piscina.run(encodeTask(slice, control)));
+              place(results, first, slice, await piscina.run(encodeTask(slice, control, this.#openFiles)));
               resolve();
             } catch (error) {
               reject(error);

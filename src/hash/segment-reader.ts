@@ -8,19 +8,25 @@
  * to the kernel as a whole: several readers of one disk then cost it no seek a buffer. Holes need not be read: files that were
  * given their full size and never downloaded are common.
  */
-import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, readSync, type Stats } from 'node:fs';
 import { errnoOf, messageOf } from '../errors.ts';
+import { isOutOfDescriptors } from '../native/descriptor-budget.ts';
 import type { Libc } from '../native/libc.ts';
+import { type Difference, differenceOf, type FileIdentity } from '../source/identity.ts';
+import { type OpenedSource, openSourceSync } from '../source/open-source.ts';
+import type { OwnMounts } from '../source/own-mounts.ts';
 import { CANCELLED, DONE_BYTES, type HashTask, ZEROS_FILE } from './hash-task.ts';
 
 /** Fits the second-level cache: larger reads measured slower, smaller ones cost more calls. */
 export const BUFFER_BYTES = 256 * 1024;
 /** Of `Stats.blocks`. */
 const BLOCK_BYTES = 512;
-/** A piece may span thousands of small files, but rarely reads one of them twice. */
-const OPEN_FILES = 16;
-// O_NONBLOCK: a path that has become a FIFO must not hang the worker; it means nothing for a regular file.
-const OPEN_FLAGS = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
+/** How long an opening waits for other readers to close a file, where the process has no descriptor left. */
+const WAIT_MS = 10_000;
+const PAUSE_MS = 20;
+
+/** Nobody wakes a reader that waits here: it only passes time in a thread that has nothing else to do. */
+const PAUSE = new Int32Array(new SharedArrayBuffer(4));
 
 /** Why a job has no digest: the result says it, and the jobs after it go on. */
 export class ReadFailure extends Error {
@@ -32,10 +38,17 @@ export class ReadFailure extends Error {
   }
 }
 
+/** What all readers of a thread share. */
+export interface ReaderTools {
+  readonly libc: Pick<Libc, 'willNeed' | 'seekData'>;
+  readonly ownMounts: OwnMounts;
+}
+
 export class SegmentReader {
   readonly #task: HashTask;
   readonly #buffer: Buffer;
   readonly #libc: Pick<Libc, 'willNeed' | 'seekData'>;
+  readonly #ownMounts: OwnMounts;
   /** Files of fewer blocks than bytes. */
   readonly #sparse = new Set<number>();
   /** File index to descriptor, the one used last at the end. */
@@ -48,9 +61,10 @@ export class SegmentReader {
   #next = 0;
 
   /** `buffer`: BUFFER_BYTES that are the reader's alone until it is closed. */
-  constructor(task: HashTask, buffer: Buffer, libc: Pick<Libc, 'willNeed' | 'seekData'>) {
+  constructor(task: HashTask, buffer: Buffer, { libc, ownMounts }: ReaderTools) {
     this.#task = task;
     this.#libc = libc;
+    this.#ownMounts = ownMounts;
     this.#buffer = buffer;
   }
 
@@ -128,10 +142,7 @@ export class SegmentReader {
     } catch (error) {
       this.#forget(file);
       if (error instanceof ReadFailure || errnoOf(error) === undefined) throw error;
-      throw new ReadFailure(
-        errnoOf(error) === 'ENOENT' ? 'changed' : 'unreadable',
-        `${this.#shown(file)} cannot be read: ${messageOf(error)}`,
-      );
+      throw new ReadFailure('unreadable', `${this.#shown(file)} cannot be read: ${messageOf(error)}`);
     }
   }
 
@@ -185,37 +196,55 @@ export class SegmentReader {
       this.#open.set(file, fd);
       return fd;
     }
-    const path = Buffer.from(this.#task.files[file]?.path ?? []);
-    try {
-      fd = openSync(path, OPEN_FLAGS | constants.O_NOATIME);
-    } catch (error) {
-      if (errnoOf(error) !== 'EPERM') throw error; // only the owner may ask not to change the access time
-      fd = openSync(path, OPEN_FLAGS);
-    }
+    const opened = this.#openOne(file);
+    fd = opened.fd;
     this.#open.set(file, fd);
-    this.#check(file, fd);
+    this.#note(file, opened.stats);
     for (const oldest of this.#open.keys()) {
-      if (this.#open.size <= OPEN_FILES) break;
+      if (this.#open.size <= this.#task.openFiles) break;
       this.#forget(oldest);
     }
     return fd;
   }
 
+  /** Out of descriptors, the reader closes its other files, then waits for those of other threads. */
+  #openOne(file: number): OpenedSource {
+    const { path, identity } = this.#recorded(file);
+    const deadline = performance.now() + WAIT_MS;
+    for (;;) {
+      try {
+        const answer = openSourceSync({ path, recorded: identity }, this.#ownMounts);
+        if (answer.state === 'as recorded') return answer;
+        throw this.#failure(file, answer.why);
+      } catch (error) {
+        if (!isOutOfDescriptors(error) || performance.now() > deadline || this.cancelled()) throw error;
+        if (this.#open.size > 0) for (const other of this.#open.keys()) this.#forget(other);
+        else Atomics.wait(PAUSE, 0, 0, PAUSE_MS);
+      }
+    }
+  }
+
+  #recorded(file: number): { readonly path: Buffer; readonly identity: FileIdentity } {
+    const found = this.#task.files[file];
+    if (found === undefined) throw new RangeError(`the task has no file ${file}`);
+    return { path: Buffer.from(found.path), identity: found.identity };
+  }
+
   #check(file: number, fd: number): void {
-    const identity = this.#task.files[file]?.identity;
-    const now = fstatSync(fd);
-    if (now.blocks * BLOCK_BYTES < now.size) this.#sparse.add(file);
-    const what =
-      now.dev !== identity?.dev || now.ino !== identity.ino
-        ? 'another file is there now'
-        : now.size !== identity.size
-          ? `it has ${now.size} bytes, not ${identity.size}`
-          : now.mtimeMs !== identity.mtimeMs
-            ? 'it was modified'
-            : now.isFile()
-              ? undefined
-              : 'it is not a regular file';
-    if (what !== undefined) throw new ReadFailure('changed', `${this.#shown(file)} changed: ${what}`);
+    const stats = fstatSync(fd);
+    this.#note(file, stats);
+    const difference = differenceOf(this.#task.files[file]?.identity ?? {}, stats);
+    if (difference !== undefined) throw this.#failure(file, difference);
+  }
+
+  #note(file: number, { blocks, size }: Stats): void {
+    if (blocks * BLOCK_BYTES < size) this.#sparse.add(file);
+  }
+
+  #failure(file: number, { code, says }: Difference): ReadFailure {
+    return code === 'unreadable'
+      ? new ReadFailure('unreadable', `${this.#shown(file)} ${says}`)
+      : new ReadFailure('changed', `${this.#shown(file)} changed: it ${says}`);
   }
 
   #forget(file: number): void {

@@ -14,9 +14,9 @@
  *
  * Nothing is believed but what was hashed: a part that is given back is a piece, or neighbouring pieces, that agreed.
  */
-import { closeSync, openSync, readSync } from 'node:fs';
+import { closeSync, readSync } from 'node:fs';
 import type { HashSegment } from '../hash/hash-pool.ts';
-import type { Source } from './look.ts';
+import type { Looker, Source } from './look.ts';
 import { bytesIn, joined, type Part, type Range } from './parts.ts';
 import type { PieceAnswer } from './piece-hashing.ts';
 import { type LearnedShifts, shiftsAround } from './shifts.ts';
@@ -30,6 +30,8 @@ export interface Budget {
 
 export interface AlignOptions {
   readonly source: Source;
+  /** Opens the source. */
+  readonly looker: Pick<Looker, 'open'>;
   /** Bytes of the torrent file. */
   readonly length: number;
   /** Pieces that lie whole in the file and are not proven yet, in order: the range of the file that each is. */
@@ -289,20 +291,19 @@ export class Alignment {
 
   /** A hole, or what was never downloaded: nothing of the file is there, and nothing is to be looked for. */
   #isBlank(piece: number, shift: number): boolean {
-    const { source } = this.#options;
+    const { source, looker } = this.#options;
     const { offset, length } = this.#range(piece);
     const at = Math.max(0, Math.min(offset + shift, source.identity.size - LOOK_BYTES));
     const bytes = Buffer.alloc(Math.min(LOOK_BYTES, length));
+    const opened = looker.open(source);
+    if (opened.state !== 'as recorded') return true;
     try {
-      const fd = openSync(source.path, 'r');
-      try {
-        const read = readSync(fd, bytes, 0, bytes.length, at);
-        return bytes.subarray(0, read).every((byte) => byte === bytes[0]);
-      } finally {
-        closeSync(fd);
-      }
+      const read = readSync(opened.fd, bytes, 0, bytes.length, at);
+      return bytes.subarray(0, read).every((byte) => byte === bytes[0]);
     } catch {
       return true;
+    } finally {
+      closeSync(opened.fd);
     }
   }
 

@@ -89,9 +89,10 @@ function agrees(answer: PieceAnswer | undefined): boolean {
 export class ArchivedCandidates {
   readonly #index: CollectionIndex;
   readonly #looker: Looker;
-  readonly #reader = new MemberReader();
+  readonly #reader: MemberReader;
 
   constructor(index: CollectionIndex, looker: Looker) {
+    this.#reader = new MemberReader(looker.ownMounts);
     this.#index = index;
     this.#looker = looker;
   }

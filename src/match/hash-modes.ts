@@ -234,10 +234,11 @@ class FileAlignment {
   }
 
   #alignmentWith(chosen: Chosen): CandidateAlignment {
-    const { hypotheses } = this.#deps;
+    const { hypotheses, looker } = this.#deps;
     const pieces = this.#wanted;
     const alignment = new Alignment({
       source: chosen,
+      looker,
       length: this.#task.file.length,
       pieces: pieces.map((piece) => this.#rangeOf(piece)),
       ask: async (questions) => await this.#ask(pieces, questions),

@@ -3,6 +3,7 @@ import type { CollectionIndex } from '../collection/index.ts';
 import type { HashPool, HashProgress } from '../hash/hash-pool.ts';
 import type { Logger } from '../logger.ts';
 import type { Metainfo } from '../metainfo/metainfo.ts';
+import type { OwnMounts } from '../source/own-mounts.ts';
 import { supplyFromArchives } from './archived.ts';
 import { proposeExact } from './exact.ts';
 import { Alignments, type HashLimit, type HashModeDependencies, proposeHashed } from './hash-modes.ts';
@@ -36,8 +37,8 @@ export interface MatchDependencies {
   readonly pool?: HashPool;
   readonly options: MatchOptions;
   readonly logger: Logger;
-  /** True for the device numbers of autotorrent's own mounts: nothing on them may be a source. */
-  readonly refuseDevice: (dev: number) => boolean;
+  /** Mounts of autotorrent: nothing on them may be a source. */
+  readonly ownMounts: OwnMounts;
   readonly signal?: AbortSignal;
   /** Shifts that a candidate's own structure suggests (see `parts.ts`), the likeliest first. */
   readonly hypotheses?: HashModeDependencies['hypotheses'];
@@ -80,7 +81,7 @@ class Matching {
     this.#deps = deps;
     this.#torrents = requests.map(({ name, metainfo }) => new TorrentTask(name, metainfo));
     this.#modes = MATCH_MODES.filter((mode) => scanModes.includes(mode));
-    this.#looker = new Looker(deps.refuseDevice);
+    this.#looker = new Looker(deps.ownMounts);
     if (hashes && deps.pool !== undefined) {
       this.#hasher = new PieceHasher(deps.pool, deps.signal, deps.onProgress);
     }

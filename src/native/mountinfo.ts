@@ -2,6 +2,7 @@
  * /proc/self/mountinfo (proc_pid_mountinfo(5)): what is mounted where, without touching any mount. To stat a mount that
  * one serves oneself, or one whose server hangs, is to hang.
  */
+import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 
 /** What `mount` and `findmnt` show for our mounts, and what scans and sources are not to enter. */
@@ -18,6 +19,10 @@ export interface MountedAt {
 /** In the order of mounting: of two with one path the later one hides the earlier one. */
 export async function readMounts(): Promise<MountedAt[]> {
   return parseMounts(await readFile('/proc/self/mountinfo'));
+}
+
+export function readMountsSync(): MountedAt[] {
+  return parseMounts(readFileSync('/proc/self/mountinfo'));
 }
 
 export function parseMounts(text: Buffer): MountedAt[] {

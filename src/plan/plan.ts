@@ -5,16 +5,10 @@
  * `sources`; a bit of `verified` is set only for a piece whose hash was computed from these extents and agreed.
  */
 import type { Extent } from '../extent/extent.ts';
+import type { RecordedSource } from '../source/identity.ts';
 
 /** A collection file as it was when the plan was made. */
-export interface PlanSource {
-  /** Absolute, bytes. */
-  readonly path: Buffer;
-  readonly dev: number;
-  readonly ino: number;
-  readonly size: number;
-  /** As Node's `Stats.mtimeMs`. */
-  readonly mtimeMs: number;
+export interface PlanSource extends RecordedSource {
   /** Indices into `sources` of files that hold the same bytes, verified so. */
   readonly spares: readonly number[];
 }

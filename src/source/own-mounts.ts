@@ -3,16 +3,27 @@
  * for itself, two that read each other's for each other, beyond SIGKILL.
  */
 import { AutotorrentError } from '../errors.ts';
-import { isAtOrBelow, type MountedAt, OUR_TYPE, readMounts } from '../native/mountinfo.ts';
+import { isAtOrBelow, type MountedAt, OUR_TYPE, readMounts, readMountsSync } from '../native/mountinfo.ts';
 import type { PlanSource } from '../plan/plan.ts';
 
 /** How long a look at the mounts is believed. */
 const FRESH_MS = 1000;
 
+/** Where the mount table is read from. */
+export interface MountTable {
+  readonly read: () => Promise<readonly MountedAt[]>;
+  readonly readSync: () => readonly MountedAt[];
+}
+
 export class OwnMounts {
+  readonly #table: MountTable;
   #mounts: readonly MountedAt[] = [];
   #lookedAt = Number.NEGATIVE_INFINITY;
   #looking: Promise<void> | undefined;
+
+  constructor(table: MountTable = { read: readMounts, readSync: readMountsSync }) {
+    this.#table = table;
+  }
 
   /** Looks again where the last look is older than a second. */
   async refresh(): Promise<void> {
@@ -23,8 +34,17 @@ export class OwnMounts {
     await this.#looking;
   }
 
+  /** `refresh` for threads that have nothing else to do. */
+  refreshSync(): void {
+    if (performance.now() - this.#lookedAt >= FRESH_MS) this.#note(this.#table.readSync());
+  }
+
   async #look(): Promise<void> {
-    this.#mounts = (await readMounts()).filter((mount) => mount.type === OUR_TYPE);
+    this.#note(await this.#table.read());
+  }
+
+  #note(mounts: readonly MountedAt[]): void {
+    this.#mounts = mounts.filter((mount) => mount.type === OUR_TYPE);
     this.#lookedAt = performance.now();
   }
 

@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf, PosixError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { type DescriptorBudget, type DescriptorShare, isOutOfDescriptors } from '../native/descriptor-budget.ts';
-import type { SourceRecord } from '../store/records/record.ts';
+import type { RecordedSource } from './identity.ts';
 import type { OwnMounts } from './own-mounts.ts';
 import { SourceFile } from './source-file.ts';
 
@@ -37,7 +37,7 @@ interface Trouble {
 }
 
 export interface SourceFilesOptions {
-  readonly record: (id: number) => SourceRecord | undefined;
+  readonly record: (id: number) => RecordedSource | undefined;
   readonly ownMounts: OwnMounts;
   /** A source whose descriptor had to go is opened again by its path at the next read. */
   readonly descriptors: DescriptorBudget;
@@ -45,7 +45,7 @@ export interface SourceFilesOptions {
 }
 
 export class SourceFiles {
-  readonly #record: (id: number) => SourceRecord | undefined;
+  readonly #record: (id: number) => RecordedSource | undefined;
   readonly #ownMounts: OwnMounts;
   readonly #logger: Logger;
   readonly #descriptors: DescriptorShare;
@@ -157,7 +157,7 @@ export class SourceFiles {
     return spare;
   }
 
-  async #firstSpare(record: SourceRecord, except?: number): Promise<SourceFile | undefined> {
+  async #firstSpare(record: RecordedSource, except?: number): Promise<SourceFile | undefined> {
     for (const id of record.spares) {
       if (id === except) continue;
       const known = this.#open.get(id);
@@ -174,7 +174,7 @@ export class SourceFiles {
     return undefined;
   }
 
-  async #openOne(id: number, record: SourceRecord): Promise<SourceFile> {
+  async #openOne(id: number, record: RecordedSource): Promise<SourceFile> {
     const file = await SourceFile.open(id, record, this.#ownMounts, this.#descriptors);
     const other = this.#open.get(id);
     if (other !== undefined && !other.closed) {
@@ -213,7 +213,13 @@ export class SourceFiles {
     this.#logger.info(`${trouble.broken.path.toString()} is as it was recorded again, and is served`);
   }
 
-  #failed(id: number, record: SourceRecord, reason: string, spare: SourceFile | undefined, unreadable: boolean): void {
+  #failed(
+    id: number,
+    record: RecordedSource,
+    reason: string,
+    spare: SourceFile | undefined,
+    unreadable: boolean,
+  ): void {
     const before = this.#broken.get(id);
     const broken: BrokenSource = {
       id,

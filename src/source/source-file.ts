@@ -1,24 +1,28 @@
-/** One source, opened: always read-only, and only if it is what the record says. */
-import { close, constants, fstat, open, type Stats } from 'node:fs';
+/** A source that is open: read-only, and only as long as it is what the record says. */
+import { close, fstat } from 'node:fs';
 import { promisify } from 'node:util';
-import { errnoOf, messageOf } from '../errors.ts';
-import { type DescriptorShare, isOutOfDescriptors } from '../native/descriptor-budget.ts';
-import type { SourceRecord } from '../store/records/record.ts';
+import type { DescriptorShare } from '../native/descriptor-budget.ts';
+import { type Difference, differenceOf, type Recorded, type RecordedSource } from './identity.ts';
+import { type Absent, openSource, type Suspect } from './open-source.ts';
 import type { OwnMounts } from './own-mounts.ts';
 
-const openAsync = promisify(open);
 const fstatAsync = promisify(fstat);
-const closeAsync = promisify(close);
 
-/** O_NONBLOCK: a FIFO that took the file's place must not hold a thread for ever. It means nothing for files. */
-const READ_ONLY = constants.O_RDONLY | constants.O_NONBLOCK;
+/** Why a source is not served: `suspect` or `absent`. */
+export class NotServed extends Error {
+  readonly state: 'suspect' | 'absent';
+  readonly why: Difference;
 
-/** Why a source is not served, in words for the log and for `status`. */
-export class NotServed extends Error {}
+  constructor({ state, why }: Suspect | Absent) {
+    super(`it ${why.says}`);
+    this.state = state;
+    this.why = why;
+  }
+}
 
 export class SourceFile {
   readonly id: number;
-  readonly record: SourceRecord;
+  readonly record: RecordedSource;
   readonly fd: number;
   /** Handles that use it. */
   users = 0;
@@ -26,39 +30,31 @@ export class SourceFile {
   busy = 0;
   /** When it was last found to be what the record says; `performance.now()`. */
   checkedAt: number;
+  readonly #descriptors: DescriptorShare;
   #closed = false;
+  #descriptorGone = false;
   #checking: Promise<boolean> | undefined;
 
-  readonly #descriptors: DescriptorShare;
-
-  private constructor(id: number, record: SourceRecord, fd: number, descriptors: DescriptorShare) {
-    this.#descriptors = descriptors;
+  private constructor(id: number, record: RecordedSource, fd: number, descriptors: DescriptorShare) {
     this.id = id;
     this.record = record;
     this.fd = fd;
     this.checkedAt = performance.now();
+    this.#descriptors = descriptors;
   }
 
-  /** @throws NotServed, and ENFILE where too many files are open */
+  /** Opens a source as it was recorded. @throws NotServed; ENFILE where too many files are open */
   static async open(
     id: number,
-    record: SourceRecord,
+    record: RecordedSource,
     ownMounts: OwnMounts,
     descriptors: DescriptorShare,
   ): Promise<SourceFile> {
-    await ownMounts.refresh();
-    if (ownMounts.holdsPath(record.path)) throw new NotServed('it lies on a mount of autotorrent');
-    const fd = await descriptors.open(async () => await openReadOnly(record.path));
-    try {
-      const stats = await fstatAsync(fd);
-      if (ownMounts.holdsDevice(stats.dev)) throw new NotServed('it lies on a mount of autotorrent');
-      const difference = differenceOf(record, stats);
-      if (difference !== undefined) throw new NotServed(difference);
-    } catch (error) {
-      await closeAsync(fd).catch(() => {});
-      descriptors.closed();
-      throw error instanceof NotServed ? error : new NotServed(messageOf(error));
-    }
+    const fd = await descriptors.open(async () => {
+      const answer = await openSource({ path: record.path, recorded: onAnyDevice(record) }, ownMounts);
+      if (answer.state !== 'as recorded') throw new NotServed(answer);
+      return answer.fd;
+    });
     return new SourceFile(id, record, fd, descriptors);
   }
 
@@ -67,8 +63,8 @@ export class SourceFile {
   }
 
   /**
-   * Looks again. An unlinked or renamed file is still the file that was verified: its bytes are right, and it is served
-   * for as long as it is open.
+   * Looks at the open file again. False where it differs from its record. An unlinked or renamed file is still the file
+   * that was verified: its bytes are right, and it is served for as long as it is open.
    */
   async check(): Promise<boolean> {
     if (this.#closed) return false;
@@ -80,14 +76,13 @@ export class SourceFile {
 
   async #look(): Promise<boolean> {
     const before = performance.now();
-    this.busy++;
+    this.begin();
     try {
-      if (differenceOf(this.record, await fstatAsync(this.fd)) !== undefined) return false;
+      if (differenceOf(onAnyDevice(this.record), await fstatAsync(this.fd)) !== undefined) return false;
     } catch {
       return false;
     } finally {
-      this.busy--;
-      this.#closeIfDue();
+      this.done();
     }
     this.checkedAt = before;
     return true;
@@ -109,8 +104,6 @@ export class SourceFile {
     this.#closeIfDue();
   }
 
-  #descriptorGone = false;
-
   #closeIfDue(): void {
     if (!this.#closed || this.busy > 0 || this.#descriptorGone) return;
     this.#descriptorGone = true;
@@ -119,36 +112,7 @@ export class SourceFile {
   }
 }
 
-async function openReadOnly(path: Buffer): Promise<number> {
-  try {
-    // The user's access times are not ours to change. Only the owner and root may ask for that.
-    return await openAsync(path, READ_ONLY | constants.O_NOATIME);
-  } catch (error) {
-    if (errnoOf(error) !== 'EPERM') throw refusal(error);
-  }
-  try {
-    return await openAsync(path, READ_ONLY);
-  } catch (error) {
-    throw refusal(error);
-  }
-}
-
-function refusal(error: unknown): unknown {
-  return isOutOfDescriptors(error) ? error : new NotServed(shortly(error));
-}
-
-function shortly(error: unknown): string {
-  return errnoOf(error) === 'ENOENT' ? 'it is not there any more' : messageOf(error);
-}
-
-/**
- * The device is not compared: btrfs, NFS, overlay file systems and disks that are plugged in get another number at each
- * boot. Inode, size and mtime together say that it is the file.
- */
-function differenceOf(record: SourceRecord, stats: Stats): string | undefined {
-  if (!stats.isFile()) return 'it is no file any more';
-  if (stats.size !== record.size) return `it has ${stats.size} bytes instead of ${record.size}`;
-  if (stats.mtimeMs !== record.mtimeMs) return 'it was modified';
-  if (stats.ino !== record.ino) return 'another file took its place';
-  return undefined;
+/** A record outlives boots, after which a disk may have another device number. */
+function onAnyDevice({ ino, size, mtimeMs }: RecordedSource): Recorded {
+  return { ino, size, mtimeMs };
 }

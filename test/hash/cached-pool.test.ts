@@ -6,9 +6,10 @@ import { after, before, beforeEach, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Level } from 'level';
 import { type CachedPoolOptions, createCachedPool } from '../../src/hash/cached-pool.ts';
-import { type FileIdentity, type HashJob, type HashPool, type HashResult, jobBytes } from '../../src/hash/hash-pool.ts';
+import { type HashJob, type HashPool, type HashResult, jobBytes } from '../../src/hash/hash-pool.ts';
 import { createHashPool } from '../../src/hash/piscina-pool.ts';
 import { silentLogger } from '../../src/logger.ts';
+import type { FileIdentity } from '../../src/source/identity.ts';
 import { temporaryFolder } from '../harness/folder.ts';
 
 const PIECE = 1000;

@@ -203,7 +203,7 @@ describe('hash pool', () => {
       sha1(content.subarray(100, 200)),
     ]);
     const messages = results.map((result) => ('failed' in result ? result.message : ''));
-    assert.match(messages[1] ?? '', /grown changed: it has 5001 bytes, not 5000/);
+    assert.match(messages[1] ?? '', /grown changed: it has 5001 bytes now, not 5000/);
     assert.match(messages[6] ?? '', /good ends at 5000, before 9000/);
   });
 

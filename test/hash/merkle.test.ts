@@ -4,11 +4,12 @@ import { createHash, randomBytes } from 'node:crypto';
 import { lstatSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import type { FileIdentity, HashJob, HashPool, HashResult, HashSegment } from '../../src/hash/hash-pool.ts';
+import type { HashJob, HashPool, HashResult, HashSegment } from '../../src/hash/hash-pool.ts';
 import { createHashPool } from '../../src/hash/piscina-pool.ts';
 import { merklePiece } from '../../src/metainfo/merkle-pieces.ts';
 import type { Metainfo } from '../../src/metainfo/metainfo.ts';
 import { parseMetainfo } from '../../src/metainfo/parse.ts';
+import type { FileIdentity } from '../../src/source/identity.ts';
 import { temporaryFolder } from '../harness/folder.ts';
 import { libtorrentOf } from '../harness/libtorrent.ts';
 

@@ -1,5 +1,14 @@
 import assert from 'node:assert/strict';
-import { closeSync, mkdirSync, openSync, readFileSync, readSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, beforeEach, describe, it } from 'node:test';
 import { openIndex } from '../../src/collection/level/open-index.ts';
@@ -13,8 +22,10 @@ import type { Part } from '../../src/match/parts.ts';
 import type { Metainfo } from '../../src/metainfo/metainfo.ts';
 import { decodePlan, encodePlan } from '../../src/plan/codec.ts';
 import { makePlan } from '../../src/plan/make-plan.ts';
+import { OwnMounts } from '../../src/source/own-mounts.ts';
 import { TempIndex } from '../collection/level/temp-index.ts';
 import { volumeNames, writeRar4, writeRar5 } from '../container/rar-writer.ts';
+import { ownMountOn } from '../source/own-mount.ts';
 import { content, PIECE, torrent } from './fixtures.ts';
 
 const FILM = Buffer.from(Uint8Array.from({ length: 60_000 }, (_, i) => (i * 7919) >>> 5));
@@ -32,8 +43,8 @@ describe('a file inside an archive', () => {
     mkdirSync(join(index.disk, folder));
     for (const [i, volume] of volumes.entries()) writeFileSync(join(index.disk, folder, names[i] ?? ''), volume);
   };
-  const candidates = async (refuseDevice = (): boolean => false): Promise<ArchivedCandidates> =>
-    new ArchivedCandidates(await openIndex(index.db), new Looker(refuseDevice));
+  const candidates = async (ownMounts = new OwnMounts()): Promise<ArchivedCandidates> =>
+    new ArchivedCandidates(await openIndex(index.db), new Looker(ownMounts));
 
   const read = (parts: readonly Part[] | Refusal): Buffer => {
     assert.ok(!('refused' in parts), JSON.stringify(parts));
@@ -75,7 +86,7 @@ describe('a file inside an archive', () => {
     await index.rebuild();
     const [[film] = []] = await (await candidates()).find([{ name: 'the film.mkv', size: 60_000 }], 1);
     assert.ok(film !== undefined);
-    assert.deepEqual(await (await candidates(() => true)).partsOf(film), {
+    assert.deepEqual(await (await candidates(ownMountOn(lstatSync(index.disk).dev))).partsOf(film), {
       refused: 'lies on a mount of autotorrent itself',
     });
     truncateSync(join(index.disk, 'b/x.r03'), 100);
@@ -92,7 +103,7 @@ describe('a file inside an archive', () => {
       pool,
       options: { scanModes: ['exact', 'unsplitable', 'normal'], verify },
       logger: silentLogger,
-      refuseDevice: () => false,
+      ownMounts: new OwnMounts(),
     });
     assert.ok(found !== undefined);
     return found;

@@ -19,6 +19,7 @@ import { createHashPool } from '../../src/hash/piscina-pool.ts';
 import { silentLogger } from '../../src/logger.ts';
 import type { MatchMode, TorrentMatch } from '../../src/match/match.ts';
 import { matchTorrents } from '../../src/match/match-torrents.ts';
+import { OwnMounts } from '../../src/source/own-mounts.ts';
 import { temporaryFolder } from '../harness/folder.ts';
 import { edited } from './edits.ts';
 import { content, type Files, PIECE, torrent, writeFiles } from './fixtures.ts';
@@ -83,7 +84,7 @@ describe('a candidate that, while it is hashed, is', () => {
       pool,
       options: { scanModes: HASHED, verify: 'full' },
       logger: silentLogger,
-      refuseDevice: () => false,
+      ownMounts: new OwnMounts(),
     });
     assert.ok(found !== undefined);
     return { found, calls };

@@ -17,11 +17,12 @@ import type { Metainfo } from '../../src/metainfo/metainfo.ts';
 import { pieceHashes } from '../../src/metainfo/piece-hashes.ts';
 import { decodePlan, encodePlan } from '../../src/plan/codec.ts';
 import { makePlan } from '../../src/plan/make-plan.ts';
+import { OwnMounts } from '../../src/source/own-mounts.ts';
 import { temporaryFolder } from '../harness/folder.ts';
 import { type Files, writeFiles } from './fixtures.ts';
 import { NaiveIndex } from './naive-index.ts';
 
-export interface Setting extends Partial<Pick<MatchDependencies, 'refuseDevice' | 'signal' | 'onProgress'>> {
+export interface Setting extends Partial<Pick<MatchDependencies, 'ownMounts' | 'signal' | 'onProgress'>> {
   readonly scanModes?: readonly MatchMode[];
   readonly verify?: VerifyLevel;
   readonly sizeVarying?: number;
@@ -79,7 +80,7 @@ export function matchBench(): Bench {
       ...(sizeVarying === undefined ? {} : { sizeVarying }),
       ...(hashLimit === undefined ? {} : { hashLimit }),
     };
-    const shared = { pool, options, logger: silentLogger, refuseDevice: () => false, ...rest };
+    const shared = { pool, options, logger: silentLogger, ownMounts: new OwnMounts(), ...rest };
     const matches = await matchTorrents(requests, { index, ...shared });
     for (const match of matches) checkInvariants(match);
     if (db !== undefined) {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { GAP, ZEROS } from '../../src/extent/extent.ts';
 import type { Metainfo } from '../../src/metainfo/metainfo.ts';
+import { ownMountOn } from '../source/own-mount.ts';
 import { content, type Files, PIECE, torrent, writeFiles } from './fixtures.ts';
 import { ALL_MODES, codes, matchBench, modes, statuses } from './matching.ts';
 
@@ -140,7 +141,7 @@ describe('normal mode', () => {
 
   it('refuses what lies on a mount of its own', async () => {
     const { dev } = lstatSync(disk());
-    const found = await match({ 'a.bin': A }, torrent('a.bin', A), { refuseDevice: (other) => other === dev });
+    const found = await match({ 'a.bin': A }, torrent('a.bin', A), { ownMounts: ownMountOn(dev) });
     assert.deepEqual(statuses(found), ['missing']);
     assert.match(found.files[0]?.reason ?? '', /mount of autotorrent itself/);
   });

@@ -165,7 +165,7 @@ describe('the file system', () => {
     execFileSync('mkfifo', [path('c')]);
     const files = make({});
     await assert.rejects(async () => await files.open(ino(files, 'F', 'f'), 0), { code: 'EIO' });
-    assert.equal((await files.status()).broken[0]?.reason, 'it is no file any more');
+    assert.equal((await files.status()).broken[0]?.reason, 'it is not a regular file any more');
     await store.removeEntry(planOf('F', [], []).infoHash);
     assert.deepEqual((await files.status()).broken, [], 'no entry uses it any more');
   });

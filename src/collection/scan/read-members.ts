@@ -1,7 +1,9 @@
 /** The stored files inside a folder's archives, in a walk worker. */
+
 import { ArchiveFiles, type VolumeFile, volumesAfter } from '../../container/archive-files.ts';
 import { isFirstVolume } from '../../container/volume-names.ts';
 import { errnoOf } from '../../errors.ts';
+import { OwnMounts } from '../../source/own-mounts.ts';
 import type { MemberContent } from './folder-record.ts';
 
 /** Members of one folder's archives: a folder's record is held in memory as a whole. */
@@ -25,6 +27,7 @@ export function readMembers(folder: FolderFiles, skip: (reason: string, name: st
   const { base, fileNames, sizes } = folder;
   const members: MemberContent[] = [];
   let sizeOf: Map<string, number> | undefined;
+  const ownMounts = new OwnMounts();
   const volume = (name: string, size: number): VolumeFile => ({
     size,
     // Most volumes are never opened.
@@ -35,10 +38,14 @@ export function readMembers(folder: FolderFiles, skip: (reason: string, name: st
   for (const [file, first] of fileNames.entries()) {
     const firstSize = sizes[file] ?? 0;
     if (firstSize < SMALLEST || !isFirstVolume(first)) continue;
-    const files = new ArchiveFiles(volume(first, firstSize), () => {
-      const known = (sizeOf ??= new Map(fileNames.map((name, i) => [name, sizes[i] ?? 0])));
-      return volumesAfter(first, (name) => known.has(name)).map((name) => volume(name, known.get(name) ?? 0));
-    });
+    const files = new ArchiveFiles(
+      volume(first, firstSize),
+      () => {
+        const known = (sizeOf ??= new Map(fileNames.map((name, i) => [name, sizes[i] ?? 0])));
+        return volumesAfter(first, (name) => known.has(name)).map((name) => volume(name, known.get(name) ?? 0));
+      },
+      ownMounts,
+    );
     try {
       for (const { name, size, unusable } of files.archive()?.members ?? []) {
         if (unusable !== undefined || size === 0) continue;

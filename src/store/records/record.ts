@@ -8,6 +8,7 @@ import { AutotorrentError } from '../../errors.ts';
 import type { Extent } from '../../extent/extent.ts';
 import { fromMilliseconds, type Timestamp } from '../../native/timestamp.ts';
 import type { FileStatus } from '../../plan/plan.ts';
+import type { RecordedSource } from '../../source/identity.ts';
 
 export const FORMAT = 2;
 /** It has no overlay, times in milliseconds, and inodes that all belong to the mount's owner. It is read as it is. */
@@ -51,14 +52,7 @@ export interface Inode {
 }
 
 /** A collection file as it was when it was planned. */
-export interface SourceRecord {
-  /** Absolute, bytes. */
-  readonly path: Buffer;
-  readonly dev: number;
-  readonly ino: number;
-  readonly size: number;
-  /** As Node's `Stats.mtimeMs`. */
-  readonly mtimeMs: number;
+export interface SourceRecord extends RecordedSource {
   /** Ids of sources that hold the same bytes, verified so. */
   readonly spares: readonly number[];
 }
