@@ -1,22 +1,21 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, describe, it } from 'node:test';
+import { before, describe, it } from 'node:test';
 import { Alignment } from '../../src/match/align.ts';
 import { Looker } from '../../src/match/look.ts';
 import { LearnedShifts } from '../../src/match/shifts.ts';
 import { OwnMounts } from '../../src/source/own-mounts.ts';
+import { temporaryFolder } from '../harness/folder.ts';
 
 const PIECE = 16_384;
 
 describe('an alignment', () => {
   let folder: string;
   before(() => {
-    folder = mkdtempSync(join(tmpdir(), 'autotorrent-align-'));
+    folder = temporaryFolder('align');
   });
-  after(() => rmSync(folder, { recursive: true }));
 
   it('does not wait for a FIFO that took the place of its candidate', async () => {
     const path = join(folder, 'candidate');

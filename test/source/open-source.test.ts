@@ -15,12 +15,12 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, describe, it } from 'node:test';
+import { before, describe, it } from 'node:test';
 import { OUR_TYPE } from '../../src/native/mountinfo.ts';
 import { identityOf, type Recorded } from '../../src/source/identity.ts';
 import { lookAtSource, openSource, openSourceSync, type SourceQuestion } from '../../src/source/open-source.ts';
 import { OwnMounts } from '../../src/source/own-mounts.ts';
-import { temporaryFolder } from '../store/fixture.ts';
+import { temporaryFolder } from '../harness/folder.ts';
 import { ownMountOn } from './own-mount.ts';
 
 type Answer = Awaited<ReturnType<typeof openSource>> | ReturnType<typeof lookAtSource>;
@@ -32,15 +32,14 @@ const WAYS: readonly (readonly [string, (q: SourceQuestion, mounts: OwnMounts) =
 ];
 
 describe('a source', () => {
-  let folder: { path: string; remove: () => Promise<void> };
+  let folder: string;
   let next = 0;
-  before(async () => {
-    folder = await temporaryFolder();
+  before(() => {
+    folder = temporaryFolder('source');
   });
-  after(async () => await folder.remove());
 
   const recorded = (): { readonly path: string; readonly recorded: Recorded } => {
-    const path = join(folder.path, `file-${next++}`);
+    const path = join(folder, `file-${next++}`);
     writeFileSync(path, 'bytes');
     utimesSync(path, 1000, 1000);
     return { path, recorded: identityOf(statSync(path)) };
@@ -106,7 +105,7 @@ describe('a source', () => {
       it('is absent on a mount of autotorrent, by its path and by its device', async () => {
         const file = recorded();
         const { dev } = statSync(file.path);
-        const here = [{ path: Buffer.from(folder.path), type: OUR_TYPE, dev: -1, source: '' }];
+        const here = [{ path: Buffer.from(folder), type: OUR_TYPE, dev: -1, source: '' }];
         const byPath = new OwnMounts({ read: async () => here, readSync: () => here });
         for (const mounts of [byPath, ownMountOn(dev)]) {
           assert.deepEqual((await answer(file, {}, mounts)).slice(0, 2), ['absent', 'own-mount']);
