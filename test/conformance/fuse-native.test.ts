@@ -5,7 +5,7 @@ import { runReading } from './reading.ts';
 import { MountSubject } from './subject.ts';
 
 const driver = 'fuse-native';
-runReading(`a mount, driver ${driver}`, MountSubject.open);
-runPosix(`a mount, driver ${driver}`, MountSubject.open);
+runReading(`a mount, driver ${driver}`, (folder) => MountSubject.open(folder));
+runPosix(`a mount, driver ${driver}`, (folder) => MountSubject.open(folder));
 runPrograms(driver);
 runMount(driver);

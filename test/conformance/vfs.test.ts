@@ -2,5 +2,5 @@ import { runPosix } from './posix.ts';
 import { runReading } from './reading.ts';
 import { VfsSubject } from './subject.ts';
 
-runReading('the bare vfs', VfsSubject.open);
-runPosix('the bare vfs', VfsSubject.open);
+runReading('the bare vfs', (folder) => VfsSubject.open(folder));
+runPosix('the bare vfs', (folder) => VfsSubject.open(folder));
