@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { afterEach, describe, it } from 'node:test';
-import type { AddOutcome } from '../../src/app/add.ts';
+import type { AddOutcome } from '../../src/app/add-outcome.ts';
 import type { ListedEntry } from '../../src/app/list.ts';
 import type { TorrentClient } from '../../src/clients/client.ts';
 import { createClient } from '../../src/clients/create.ts';

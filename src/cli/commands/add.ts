@@ -1,10 +1,11 @@
 /** `autotorrent add TORRENT…`. Clients, their libraries and the server's are loaded by a real `add` only. */
 
 import { setFlagsFromString } from 'node:v8';
-import type { AddOutcome, AddWord } from '../../app/add.ts';
+import type { AddOutcome, AddWord } from '../../app/add-outcome.ts';
 import type { DryRunResult } from '../../app/dry-run.ts';
 import { bytes, percent } from '../../app/quantities.ts';
 import { findTorrents } from '../../app/torrent-files.ts';
+import type { Config } from '../../config/config.ts';
 import { AutotorrentError } from '../../errors.ts';
 import { printable } from '../../logger.ts';
 import type { CommandContext } from '../command.ts';
@@ -20,7 +21,7 @@ export interface AddFlags {
   /** False with --no-client. */
   readonly client: boolean;
   readonly stopped?: boolean;
-  readonly verify?: 'none' | 'probe' | 'full';
+  readonly verify?: Config['verify'];
 }
 
 const COLOURS: Readonly<Record<AddWord, Colour>> = {
