@@ -29,7 +29,7 @@ import type { Logger } from '../logger.ts';
 import { type AddOutcome, outcomeOf } from './add-outcome.ts';
 import { openClient } from './open-client.ts';
 import { pipeline } from './pipeline.ts';
-import { Planner } from './planning.ts';
+import { type Planned, Planner } from './planning.ts';
 import { Rounds } from './rounds.ts';
 import { requireServer } from './server-connection.ts';
 import { complaintOf, readTorrent, type TorrentFile } from './torrent-files.ts';
@@ -81,7 +81,7 @@ export async function* addTorrents(config: Config, request: AddRequest): AsyncGe
     const readOnly = (await server.status()).read_only;
     const rounds = new Rounds({ config, server, readOnly, client, stopped, force, logger, signal: stop.signal });
     const settings = { verify, fastResume: config.fastResume };
-    const outcomes = pipeline(
+    const outcomes = pipeline<Planned, AddOutcome>(
       torrents,
       {
         read: readTorrent,

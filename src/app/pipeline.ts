@@ -40,10 +40,7 @@ export interface Steps<Planned, Outcome> {
   wanted(torrents: readonly ParsedTorrent[]): Promise<ReadonlySet<ParsedTorrent>>;
   plan(torrent: ParsedTorrent): Promise<Planned>;
   /** Settles each of `ready`, all with different info hashes, as soon as it can; what it throws is everyone's failure. */
-  round(
-    ready: readonly Ready<Planned>[],
-    settle: (torrent: ParsedTorrent, outcome: Outcome) => void,
-  ): Promise<void>;
+  round(ready: readonly Ready<Planned>[], settle: (torrent: ParsedTorrent, outcome: Outcome) => void): Promise<void>;
   /** What becomes of a torrent that cannot be read, or be planned. */
   failed(torrent: ReadTorrent, error: Error): Outcome;
   /** Of the torrents so many have been read. */

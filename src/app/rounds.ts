@@ -197,10 +197,7 @@ export class Rounds {
   }
 
   /** The store has them; the client lost them. */
-  async #addAgain(
-    wanted: readonly (readonly [ParsedTorrent, EntryMessage])[],
-    settle: Settle,
-  ): Promise<void> {
+  async #addAgain(wanted: readonly (readonly [ParsedTorrent, EntryMessage])[], settle: Settle): Promise<void> {
     const tasks = wanted.map(([torrent, entry]) => {
       return { torrent, entry, stopped: this.#parts.stopped || this.#cannotTake(entry) };
     });

@@ -20,7 +20,7 @@ import { proposeNormal } from './normal.ts';
 import { outcomeOf } from './outcome.ts';
 import type { PieceHasher } from './piece-hashing.ts';
 import { findSpares } from './spares.ts';
-import { type FileTask, TorrentTask } from './torrent-task.ts';
+import type { FileTask, TorrentTask } from './torrent-task.ts';
 import { proposeUnsplitable } from './unsplitable.ts';
 import { settlePartial, verifyOwn } from './verify-own.ts';
 import { verifyShared } from './verify-shared.ts';

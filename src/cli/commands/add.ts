@@ -63,6 +63,7 @@ export async function add(context: CommandContext, args: readonly string[], flag
   const documents: unknown[] = [];
   // What was done before a failure was done.
   terminal.keepForFailure('torrents', documents);
+  const left = new Set(torrents.map(({ path }) => path));
   if (format !== undefined) {
     const { dryRun } = await import('../../app/dry-run.ts');
     for await (const result of dryRun(config, request)) {
@@ -79,10 +80,23 @@ export async function add(context: CommandContext, args: readonly string[], flag
       force: flags.force === true,
       deleteTorrents: flags.deleteTorrents === true,
     });
-    for await (const outcome of outcomes) {
-      done &&= outcome.status === 'OK' || outcome.status === 'Seeded';
-      if (asJson) documents.push(document(outcome));
-      else print(outcome);
+    try {
+      for await (const outcome of outcomes) {
+        left.delete(outcome.torrent);
+        done &&= outcome.status === 'OK' || outcome.status === 'Seeded';
+        if (asJson) documents.push(document(outcome));
+        else print(outcome);
+      }
+    } catch (error) {
+      terminal.keepForFailure('not_done', [...left]);
+      const first = torrents.find(({ path }) => left.has(path));
+      if (first !== undefined) {
+        terminal.note(
+          `${left.size} of ${torrents.length} torrents were not added, the first of them ${quoted(first.name)}. ` +
+            'The same command goes on with them; what was added before is left as it is.',
+        );
+      }
+      throw error;
     }
   }
   if (asJson) terminal.printJson(documents);
