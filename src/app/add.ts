@@ -33,7 +33,7 @@ import { type Planned, Planner } from './planning.ts';
 import { Rounds } from './rounds.ts';
 import { requireServer } from './server-connection.ts';
 import { complaintOf, readTorrent, type TorrentFile } from './torrent-files.ts';
-import { verifyGoal } from './verify-goal.ts';
+import { verifyEffort } from './verify-effort.ts';
 
 /** Of the torrents whose hashing has begun; `totalBytes` grows as more are read. */
 export interface AddProgress extends HashProgress {
@@ -86,7 +86,7 @@ export async function* addTorrents(config: Config, request: AddRequest): AsyncGe
       {
         read: readTorrent,
         wanted: async (parsed) => await rounds.wanted(parsed),
-        plan: async (torrent) => await planner.plan(torrent, verifyGoal(settings, client, torrent.metainfo)),
+        plan: async (torrent) => await planner.plan(torrent, verifyEffort(settings, client, torrent.metainfo)),
         round: async (ready, settle) => await rounds.run(ready, settle),
         failed: (torrent, error) => outcomeOf(torrent, 'Failed', complaintOf(error)),
         onRead: (count) => {

@@ -8,7 +8,7 @@ import type { Logger } from '../logger.ts';
 import { type AddOutcome, outcomeOf } from './add-outcome.ts';
 import { type Planned, Planner } from './planning.ts';
 import { complaintOf, readTorrent, type TorrentFile } from './torrent-files.ts';
-import { verifyGoal } from './verify-goal.ts';
+import { verifyEffort } from './verify-effort.ts';
 
 export interface DryRunFile {
   readonly path: string;
@@ -45,7 +45,7 @@ export async function* dryRun(config: Config, request: DryRunRequest): AsyncGene
   const result = async (torrent: TorrentFile): Promise<DryRunResult> => {
     const read = await readTorrent(torrent);
     if (read.error !== undefined) return outcomeOf(read, 'Failed', complaintOf(read.error));
-    return resultOf(await planner.plan(read, verifyGoal(settings, undefined, read.metainfo)));
+    return resultOf(await planner.plan(read, verifyEffort(settings, undefined, read.metainfo)));
   };
   try {
     for (let i = 0; i < torrents.length; i += WINDOW) {

@@ -11,7 +11,7 @@ import { createGatheringPool } from '../hash/gathering-pool.ts';
 import type { HashPool, HashProgress } from '../hash/hash-pool.ts';
 import { openIndexDatabase } from '../leveldb/open.ts';
 import type { Logger } from '../logger.ts';
-import type { TorrentMatch, VerifyGoal } from '../match/match.ts';
+import type { TorrentMatch } from '../match/match.ts';
 import { createMatcher, type Matcher } from '../match/match-torrents.ts';
 import { checkLimits, type LimitVerdict } from '../plan/limits.ts';
 import { makePlan } from '../plan/make-plan.ts';
@@ -19,6 +19,7 @@ import type { Plan } from '../plan/plan.ts';
 import { OwnMounts } from '../source/own-mounts.ts';
 import { withHashCache } from './hash-cache.ts';
 import type { ParsedTorrent } from './torrent-files.ts';
+import type { VerifyEffort } from './verify-effort.ts';
 
 export interface PlanningOptions {
   /** False: nothing is hashed but for the hash modes, and no thread is started for it. */
@@ -51,14 +52,14 @@ export class Planner {
   }
 
   /**
-   * Plans one torrent; several may be planned at once. `goal`: how much of it is hashed.
+   * Plans one torrent; several may be planned at once.
    *
    * @throws AutotorrentError('INDEX') where the index cannot be read: that is every torrent's failure
    */
-  async plan(torrent: ParsedTorrent, goal: VerifyGoal): Promise<Planned> {
+  async plan(torrent: ParsedTorrent, effort: VerifyEffort): Promise<Planned> {
     this.#matcher ??= this.#open();
     const { name, metainfo } = torrent;
-    return this.#planOf(torrent, await (await this.#matcher).match({ name, metainfo, verify: goal }));
+    return this.#planOf(torrent, await (await this.#matcher).match({ name, metainfo, ...effort }));
   }
 
   async close(): Promise<void> {

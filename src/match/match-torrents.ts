@@ -50,6 +50,8 @@ export interface MatchRequest {
   readonly metainfo: Metainfo;
   /** Default: that of the options. */
   readonly verify?: VerifyGoal;
+  /** False: with `full` no second copy is hashed, to be known when the first goes. Default: true. */
+  readonly spares?: boolean;
 }
 
 export interface Matcher {
@@ -74,11 +76,11 @@ export function createMatcher(dependencies: MatchDependencies): Matcher {
     signal,
   };
   return {
-    async match({ name, metainfo, verify = options.verify }) {
+    async match({ name, metainfo, verify = options.verify, spares = true }) {
       const hashes = verify !== 'none' || hashModes;
       if (hashes && hasher === undefined) throw new Error('hashing needs a hash pool');
       const needed = hashes ? parts : { ...parts, hasher: undefined };
-      return await new Matching(new TorrentTask(name, metainfo), verify, needed).run();
+      return await new Matching(new TorrentTask(name, metainfo), verify, spares, needed).run();
     },
   };
 }

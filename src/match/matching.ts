@@ -42,6 +42,7 @@ export class Matching {
   readonly #torrent: TorrentTask;
   readonly #parts: MatchingParts;
   readonly #goal: VerifyGoal;
+  readonly #wantsSpares: boolean;
   #level: VerifyLevel;
   readonly #modes: readonly MatchMode[];
   readonly #looker: Looker;
@@ -50,10 +51,11 @@ export class Matching {
   #kept: ReadonlySet<FileTask> = new Set();
   readonly #wentThrough = new Map<MatchMode, Set<FileTask>>();
 
-  constructor(torrent: TorrentTask, goal: VerifyGoal, parts: MatchingParts) {
+  constructor(torrent: TorrentTask, goal: VerifyGoal, wantsSpares: boolean, parts: MatchingParts) {
     this.#torrent = torrent;
     this.#parts = parts;
     this.#goal = goal;
+    this.#wantsSpares = wantsSpares;
     this.#level = goal === 'full-if-whole' ? 'probe' : goal;
     this.#modes = MATCH_MODES.filter((mode) => parts.scanModes.includes(mode));
     this.#looker = new Looker(parts.ownMounts);
@@ -78,7 +80,7 @@ export class Matching {
       const level = this.#level === 'none' ? 'probe' : this.#level;
       const torrents = [this.#torrent];
       await verifyShared(torrents, level, hasher, this.#looker, (suspects) => this.#proposeRest(suspects));
-      if (this.#level === 'full') spares = await findSpares(torrents, hasher, this.#looker);
+      if (this.#level === 'full' && this.#wantsSpares) spares = await findSpares(torrents, hasher, this.#looker);
     }
     const match = outcomeOf(this.#torrent, this.#level, spares);
     logger.debug(`${match.name}: ${match.reason}`);
