@@ -4,8 +4,9 @@ import fs from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { silentLogger } from '../../src/logger.ts';
+import { openCLibrary } from '../../src/native/c-library.ts';
 import { DescriptorBudget } from '../../src/native/descriptor-budget.ts';
-import { loadLibc } from '../../src/native/libc.ts';
+import { loadFileCalls } from '../../src/native/files.ts';
 import { OwnMounts } from '../../src/source/own-mounts.ts';
 import { SourceFiles } from '../../src/source/served-sources.ts';
 import { OpenFile } from '../../src/vfs/open-file.ts';
@@ -56,7 +57,7 @@ describe('a disk that is slow', () => {
       descriptors: DescriptorBudget.ofProcess(),
       logger: silentLogger,
     });
-    const reading = new Reading(loadLibc(silentLogger), sources, volume.store.overlay);
+    const reading = new Reading(loadFileCalls(openCLibrary(silentLogger)), sources, volume.store.overlay);
     writing = new Writing(volume.store, reading, disk, () => {});
   });
   after(async () => {
