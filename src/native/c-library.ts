@@ -53,7 +53,7 @@ export function openCLibrary(logger: Logger): CLibrary {
   try {
     const koffi = loadKoffi();
     const library = koffi.load(null);
-    return new CLibrary({ koffi, func: library.func.bind(library) as typeof library.func }, logger);
+    return new CLibrary({ koffi, func: library.func.bind(library) }, logger);
   } catch (error) {
     logger.warn(`reads through the mount will be slower: koffi cannot be loaded: ${messageOf(error)}`);
     return new CLibrary(undefined, logger);
