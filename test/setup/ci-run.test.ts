@@ -19,16 +19,24 @@ beforeEach(async () => {
 const CLOSING = 'ℹ tests 3\nℹ suites 1\nℹ pass 3\nℹ fail 0\nℹ cancelled 0\nℹ skipped 0\nℹ todo 0\nℹ duration_ms 12.5\n';
 
 /** Runs it with an npm that does `body`, to which `$*` are npm's arguments. */
-async function run(body: string, seconds = '60'): Promise<{ status: number | null; out: string; calls: string[] }> {
+async function run(
+  body: string,
+  seconds = '60',
+  testSeconds = '60',
+): Promise<{ status: number | null; out: string; calls: string[] }> {
   const npm = join(folder, 'bin/npm');
   await writeFile(npm, `#!/bin/sh\necho "$*" >>"${folder}/calls"\n${body}\n`);
   await chmod(npm, 0o755);
+  const setUp = join(folder, '.ci/set-up');
+  await writeFile(setUp, `#!/bin/sh\necho set-up >>"${folder}/calls"\n[ ! -e "${folder}/set-up-fails" ]\n`);
+  await chmod(setUp, 0o755);
   const { status, stdout } = spawnSync(join(folder, '.ci/run'), {
     cwd: tmpdir(),
     env: {
       PATH: `${join(folder, 'bin')}:/usr/bin:/bin`,
       AUTOTORRENT_CI_MOUNTS: join(folder, 'mounts'),
       AUTOTORRENT_CI_SECONDS: seconds,
+      AUTOTORRENT_CI_TEST_SECONDS: testSeconds,
       AUTOTORRENT_CI_PATIENCE: '2',
     },
     encoding: 'utf8',
@@ -44,14 +52,14 @@ describe('.ci/run', () => {
   it('installs, checks, tests, and ends with the closing lines of the tests', async () => {
     const { status, out, calls } = await run(`${TEST}\nexit 0`);
     assert.equal(status, 0, out);
-    assert.deepEqual(calls, ['ci', 'run check', 'test']);
+    assert.deepEqual(calls, ['ci', 'run check', 'set-up', 'test']);
     assert.ok(out.endsWith(`=== result: passed\n${CLOSING}`), out);
   });
 
   it('tests also where the check fails, and fails', async () => {
     const { status, out, calls } = await run(`${TEST}\n[ "$1 $2" != "run check" ]`);
     assert.equal(status, 1);
-    assert.deepEqual(calls, ['ci', 'run check', 'test']);
+    assert.deepEqual(calls, ['ci', 'run check', 'set-up', 'test']);
     assert.ok(out.endsWith(`=== result: failed: check\n${CLOSING}`), out);
   });
 
@@ -59,6 +67,22 @@ describe('.ci/run', () => {
     const { status, out } = await run(`${TEST}\n[ "$1" != test ]`);
     assert.equal(status, 1);
     assert.ok(out.endsWith(`=== result: failed: test\n${CLOSING}`), out);
+  });
+
+  it('fails where the set-up fails, and tests all the same', async () => {
+    await writeFile(join(folder, 'set-up-fails'), '');
+    const { status, out, calls } = await run(`${TEST}\nexit 0`);
+    assert.equal(status, 1);
+    assert.deepEqual(calls, ['ci', 'run check', 'set-up', 'test']);
+    assert.ok(out.endsWith(`=== result: failed: set-up\n${CLOSING}`), out);
+  });
+
+  it('fails where the tests take longer than they may', async () => {
+    const { status, out } = await run(`${TEST}\n[ "$1" != test ] || sleep 1.2`, '60', '0');
+    assert.equal(status, 1);
+    assert.match(out, /=== test took [12] s, more than the 0 s that it may take/);
+    assert.match(out, /=== result: failed: test took [12] s of 0 s\n/);
+    assert.ok(out.endsWith(CLOSING), out);
   });
 
   it('stops where the install fails', async () => {
