@@ -78,15 +78,19 @@ export class PosixError extends Error {
   }
 }
 
-/** The same as a `PosixError` where it is one that a user of the mount should see as it is, such as a full disk. */
+/** What the disk says about a request, and whoever made it should know. Any other errno of Node's is a fault of ours. */
+const OF_THE_DISK = ['ENOSPC', 'EDQUOT', 'EROFS', 'EFBIG'] as const satisfies readonly PosixCode[];
+
+/**
+ * What a user of the mount is told of an error: that of a `PosixError`, also where it is the cause of an
+ * `AutotorrentError`, and what the disk says. Undefined for anything else, such as an ENOENT of one of our own files.
+ */
 export function posixErrorOf(error: unknown): PosixError | undefined {
   if (error instanceof PosixError) return error;
+  if (error instanceof AutotorrentError && error.cause instanceof PosixError) return error.cause;
   const code = errnoOf(error);
-  const known = POSIX_CODES.find((name) => name === code);
-  if (known !== undefined) return new PosixError(known, messageOf(error), error);
-  // LevelDB has no codes for what the disk says.
-  if (messageOf(error).includes('No space left on device')) return new PosixError('ENOSPC', messageOf(error), error);
-  return undefined;
+  const known = OF_THE_DISK.find((name) => name === code);
+  return known === undefined ? undefined : new PosixError(known, messageOf(error), error);
 }
 
 /** The errno name of an error that Node's own calls throw (`ENOENT`), or undefined for anything else. */

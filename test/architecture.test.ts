@@ -24,9 +24,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   plan: ['match', 'metainfo', 'extent', 'bytes'],
   store: ['plan', 'extent', 'native'],
   vfs: ['store', 'source', 'extent', 'native'],
-  fuse: ['fuse/native'],
-  'fuse/mounting': ['native'],
-  'fuse/native': ['fuse', 'vfs', 'extent', 'native'],
+  fuse: ['vfs', 'extent', 'native'],
   // Its own files put the adapters together.
   clients: ['clients/rtorrent', 'clients/deluge', 'clients/transmission', 'clients/qbittorrent', 'clients/wire'],
   'clients/wire': [],
@@ -74,6 +72,22 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   cli: ['app', 'server', 'config'],
   'main.ts': ['cli'],
 };
+/** Of `store/`, all that others may import at run time; of its types, all that they may name: no key, no record's bytes. */
+const STORE_CODE: ReadonlySet<string> = new Set(['store.ts']);
+const STORE_TYPES: ReadonlySet<string> = new Set([
+  'store.ts',
+  'maybe-promise.ts',
+  'notices.ts',
+  'entries/entry.ts',
+  'entries/entry-files.ts',
+  'overlay/content.ts',
+  'overlay/differences.ts',
+  'overlay/discard.ts',
+  'overlay/mapped-writing.ts',
+  'records/record.ts',
+  'sources/pool-files.ts',
+  'tree/namespace.ts',
+]);
 const FOR_ALL: ReadonlySet<string> = new Set(['errors.ts', 'logger.ts']);
 
 /** Each third-party package has one owner. */
@@ -197,6 +211,18 @@ describe('the import table', () => {
       const owner = PACKAGE_OWNERS[name];
       if (owner === undefined) broken.push(`${name}, in ${relative(SRC, file)}, has no owner`);
       else if (!resolve(file).startsWith(resolve(owner) + sep)) broken.push(`${relative(SRC, file)} imports ${name}`);
+    }
+    assert.deepEqual(broken, []);
+  });
+
+  it('hides keys and records in the store', () => {
+    const broken: string[] = [];
+    for (const { file, specifier, typeOnly } of imports) {
+      if (!specifier.startsWith('.')) continue;
+      const [from, to] = [relative(SRC, file), relative(SRC, resolve(dirname(file), specifier))];
+      if (from.startsWith(`store${sep}`) || !to.startsWith(`store${sep}`)) continue;
+      const name = relative('store', to);
+      if (!(typeOnly ? STORE_TYPES : STORE_CODE).has(name)) broken.push(`${from} imports ${specifier}`);
     }
     assert.deepEqual(broken, []);
   });

@@ -11,8 +11,7 @@ import { GAP } from '../../src/extent/extent.ts';
 import { mountsAt } from '../../src/fuse/mounting/mount-point.ts';
 import { unmount } from '../../src/fuse/mounting/unmount.ts';
 import { silentLogger } from '../../src/logger.ts';
-import { openCLibrary } from '../../src/native/c-library.ts';
-import { loadMountCalls } from '../../src/native/mounting.ts';
+import { loadLibc } from '../../src/native/libc.ts';
 import type { PlanFile, PlanSource } from '../../src/plan/plan.ts';
 import { Store } from '../../src/store/store.ts';
 import type { ProbeRange } from '../references/probe.ts';
@@ -55,8 +54,8 @@ export class Servers {
 
   async stopAll(): Promise<void> {
     for (const server of this.#running) await this.stop(server);
-    const calls = loadMountCalls(openCLibrary(silentLogger));
-    for (const path of this.#mountPoints) if ((await mountsAt(path)).length > 0) await unmount(path, calls);
+    const libc = loadLibc(silentLogger);
+    for (const path of this.#mountPoints) if ((await mountsAt(path)).length > 0) await unmount(path, libc);
   }
 }
 

@@ -1,9 +1,4 @@
-/**
- * Runs tasks, at most so many at once in all and so many at once on any one disk.
- *
- * The disk with the fewest readers comes first, so that a long queue on one disk does not hold up another disk; among
- * disks with as many readers the order of the tasks decides.
- */
+/** Runs tasks in order, at most so many at once in all and so many at once on any one disk. */
 
 interface Waiting {
   readonly disks: readonly number[];
@@ -34,29 +29,20 @@ export class DiskQueue {
   }
 
   #start(): void {
-    while (this.#running < this.#total) {
-      const next = this.#next();
-      if (next === undefined) return;
-      const [task] = this.#waiting.splice(next, 1);
-      if (task === undefined) return;
+    if (this.#waiting.length === 0 || this.#running >= this.#total) return;
+    // A disk that is busy must not hold up the tasks of the others behind it.
+    const kept: Waiting[] = [];
+    for (const task of this.#waiting) {
+      const room = this.#running < this.#total && task.disks.every((disk) => this.#readersOf(disk) < this.#perDisk);
+      if (!room) {
+        kept.push(task);
+        continue;
+      }
       this.#running++;
       for (const disk of task.disks) this.#readers.set(disk, this.#readersOf(disk) + 1);
       void this.#run(task);
     }
-  }
-
-  /** The place of the first task among those whose busiest disk has the fewest readers; undefined where none may run. */
-  #next(): number | undefined {
-    let found: number | undefined;
-    let fewest = this.#perDisk;
-    for (const [i, { disks }] of this.#waiting.entries()) {
-      const readers = disks.reduce((most, disk) => Math.max(most, this.#readersOf(disk)), 0);
-      if (readers >= fewest) continue;
-      found = i;
-      fewest = readers;
-      if (readers === 0) break;
-    }
-    return found;
+    this.#waiting = kept;
   }
 
   async #run(task: Waiting): Promise<void> {

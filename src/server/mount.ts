@@ -11,17 +11,15 @@ import type { Config } from '../config/config.ts';
 import { poolPath, statePaths } from '../config/state-paths.ts';
 import { startControlServer } from '../control/server.ts';
 import { AutotorrentError } from '../errors.ts';
-import { chooseDriver } from '../fuse/choose-driver.ts';
 import type { Mount } from '../fuse/driver.ts';
+import { createFuseNativeDriver } from '../fuse/native/driver.ts';
 import { openLevel } from '../leveldb/open.ts';
 import type { Logger } from '../logger.ts';
-import { openCLibrary } from '../native/c-library.ts';
 import { DescriptorBudget } from '../native/descriptor-budget.ts';
-import { loadDescriptorCalls } from '../native/descriptors.ts';
-import { loadFileCalls } from '../native/files.ts';
-import { loadProcessCalls } from '../native/process.ts';
+import { loadLibc } from '../native/libc.ts';
 import { OwnMounts } from '../source/own-mounts.ts';
 import { Store } from '../store/store.ts';
+import { CountedOperations } from '../vfs/counting.ts';
 import { FileSystem } from '../vfs/file-system.ts';
 import { AbsenceProcesses } from './processes/absence.ts';
 import { DownloadWatch } from './processes/download-watch.ts';
@@ -67,40 +65,45 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
   try {
     const db = await openStore(config, paths.store);
     undo.push(async () => db.close());
-    const store = await Store.open(db, { logger, statePath: config.statePath, poolPath: poolPath(config.db) });
-    undo.push(async () => store.close());
-    const library = openCLibrary(logger);
-    const { keepDescriptors } = loadDescriptorCalls(library);
-    const ownMounts = new OwnMounts();
     const descriptors = DescriptorBudget.ofProcess();
+    const store = await Store.open(db, {
+      logger,
+      statePath: config.statePath,
+      poolPath: poolPath(config.db),
+      descriptors,
+    });
+    undo.push(async () => store.close());
+    const libc = loadLibc(logger);
+    const ownMounts = new OwnMounts();
     const downloads = new DownloadWatch({
       command: request.verifyCommand,
       infoHashOf: async (entry) => (await store.entryById(entry))?.infoHash,
-      keepDescriptors: () => keepDescriptors?.(),
+      keepDescriptors: () => libc.keepDescriptors?.(),
       logger,
     });
     const fileSystem = new FileSystem({
       store,
-      libc: loadFileCalls(library),
+      libc,
       ownMounts,
       descriptors,
       statePath: config.statePath,
       owner: config.owner ?? { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 },
       umask: config.umask,
-      onChange: (entry) => downloads.note(entry),
       logger,
     });
     undo.push(async () => fileSystem.close());
+    store.watch({ bytesChanged: (entry) => downloads.note(entry) });
+    const operations = new CountedOperations(fileSystem);
     const absence = new AbsenceProcesses({
       command: config.clientSections.length === 0 ? undefined : request.absenceCommand,
       record: paths.absence,
-      keepDescriptors: () => keepDescriptors?.(),
+      keepDescriptors: () => libc.keepDescriptors?.(),
       logger,
     });
     await absence.look();
     const allowOther = request.allowOther ?? (await othersAllowed());
-    const driver = chooseDriver(request.driver, { library, logger });
-    const mount = await driver.mount(fileSystem, {
+    const driver = createFuseNativeDriver({ libc, logger });
+    const mount = await driver.mount(operations, {
       mountPoint: config.storePath,
       allowOther,
       readOnly: request.readOnly,
@@ -109,8 +112,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
     undo.push(async () => downloads.close());
     // Where other programs still have files open, the driver's threads outlive the mount, and an ordinary end of the
     // process would tear down what they use.
-    const { exitNow } = loadProcessCalls(library);
-    process.once('exit', (code) => exitNow?.(code));
+    process.once('exit', (code) => libc.exitNow?.(code));
 
     const asked = new AbortController();
     const listeners: ((message: string) => void)[] = [];
@@ -118,6 +120,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
     const served = new ServedStore({
       store,
       fileSystem,
+      counts: () => operations.counts,
       ownMounts,
       facts: { ...facts, readOnly: request.readOnly, version: request.version, startedMs: Date.now() },
       shutdown(say) {

@@ -26,7 +26,8 @@ import type { OwnMounts } from '../source/own-mounts.ts';
 import type { Entry } from '../store/entries/entry.ts';
 import type { StoredFile } from '../store/entries/entry-files.ts';
 import type { Store } from '../store/store.ts';
-import type { FileSystem } from '../vfs/file-system.ts';
+import type { Counts } from '../vfs/counting.ts';
+import type { FileSystem, FileSystemStatus } from '../vfs/file-system.ts';
 import { differenceLines } from './difference-lines.ts';
 import { Downloads } from './downloads.ts';
 import { OverlayUsage } from './overlay-usage.ts';
@@ -46,6 +47,8 @@ const SHORTEST_PREFIX = 8;
 export interface ServedStoreParts {
   readonly store: Store;
   readonly fileSystem: FileSystem;
+  /** Of the operations of the mount. */
+  readonly counts: () => Counts;
   readonly ownMounts: OwnMounts;
   readonly facts: ServerFacts;
   /** Begins the server's end; `say` is told what whoever asked for it should know. */
@@ -55,6 +58,7 @@ export interface ServedStoreParts {
 export class ServedStore {
   readonly #store: Store;
   readonly #fileSystem: FileSystem;
+  readonly #counts: () => Counts;
   readonly #ownMounts: OwnMounts;
   readonly #facts: ServerFacts;
   readonly #downloads: Downloads;
@@ -64,8 +68,9 @@ export class ServedStore {
   constructor(parts: ServedStoreParts) {
     this.#store = parts.store;
     this.#downloads = new Downloads(parts.store);
-    this.#overlayUsage = new OverlayUsage(parts.store.overlay.files.folder);
+    this.#overlayUsage = new OverlayUsage(parts.store.bytes.folder);
     this.#fileSystem = parts.fileSystem;
+    this.#counts = parts.counts;
     this.#ownMounts = parts.ownMounts;
     this.#facts = parts.facts;
     this.shutdown = parts.shutdown;
@@ -79,7 +84,8 @@ export class ServedStore {
       if (entry.state === 'adding') adding++;
     }
     const { version, driver, mountPoint, visibleTo, readOnly, startedMs } = this.#facts;
-    const { broken, ...counters } = await this.#fileSystem.status();
+    const { broken, openFiles } = await this.#fileSystem.status();
+    const counts = this.#counts();
     return {
       version,
       pid: process.pid,
@@ -90,21 +96,21 @@ export class ServedStore {
       uptime_seconds: Math.round((Date.now() - startedMs) / 1000),
       entries,
       adding,
-      opens: counters.opens,
-      open_handles: counters.openFiles,
-      reads: counters.reads,
-      bytes_read: counters.bytesRead,
-      read_errors: counters.errors,
+      opens: counts.opens,
+      open_handles: openFiles,
+      reads: counts.reads,
+      bytes_read: counts.bytesRead,
+      read_errors: counts.errors,
       broken_sources: broken.map(({ path, reason, spare }) => ({
         path: path.toString('utf8'),
         reason,
         ...(spare === undefined ? {} : { served_from: spare.toString('utf8') }),
       })),
-      broken_entries: [...(await this.#brokenEntries())].toSorted(),
-      writes: counters.writes,
-      bytes_written: counters.bytesWritten,
+      broken_entries: [...unserved(broken)].toSorted(),
+      writes: counts.writes,
+      bytes_written: counts.bytesWritten,
       overlay_bytes: await this.#overlayUsage.bytes(),
-      overlay_problems: this.#store.overlay.problems.map(({ path, what }) => ({ path, problem: what })),
+      overlay_problems: this.#store.overlayProblems.map(({ path, what }) => ({ path, problem: what })),
     };
   }
 
@@ -221,8 +227,7 @@ export class ServedStore {
 
   /** By name: those with bytes that cannot be served. What a spare supplies is served. */
   async #brokenEntries(): Promise<ReadonlySet<string>> {
-    const { broken } = await this.#fileSystem.status();
-    return new Set(broken.filter(({ spare }) => spare === undefined).flatMap(({ entries }) => entries));
+    return unserved((await this.#fileSystem.status()).broken);
   }
 
   async #message(entry: Entry, broken: ReadonlySet<string>): Promise<EntryMessage> {
@@ -272,6 +277,10 @@ export class ServedStore {
     const record = this.#store.source(source);
     return { ...range, ...shownPath(record?.path ?? Buffer.from('(lost)')), kind: 'source' };
   }
+}
+
+function unserved(broken: FileSystemStatus['broken']): ReadonlySet<string> {
+  return new Set(broken.filter(({ spare }) => spare === undefined).flatMap(({ entries }) => entries));
 }
 
 function writtenOf(extents: readonly Extent[]): Pick<FileMessage, 'written_bytes' | 'written_ranges'> {

@@ -10,26 +10,21 @@
  *   source.) The price: a file that is opened again is read again.
  * - The event loop never waits for a source's disk: what the page cache holds is answered at once, the rest by a thread.
  */
-import { close, constants, fsync, lstat, statfs } from 'node:fs';
+import { constants, statfs } from 'node:fs';
 import { promisify } from 'node:util';
 import { PosixError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { DescriptorBudget } from '../native/descriptor-budget.ts';
-import type { FileCalls } from '../native/files.ts';
+import type { Libc } from '../native/libc.ts';
 import type { OwnMounts } from '../source/own-mounts.ts';
 import { type BrokenSource, FRESH_MS, SourceFiles } from '../source/served-sources.ts';
 import type { StoredFile } from '../store/entries/entry-files.ts';
-import type { Content } from '../store/overlay/content.ts';
 import type { Quiet } from '../store/overlay/discard.ts';
-import { BLOCK_BYTES } from '../store/overlay/written-blocks.ts';
-import { put } from '../store/records/database.ts';
-import { overlayKey } from '../store/records/key.ts';
-import type { Inode } from '../store/records/record.ts';
 import type { Pooling } from '../store/sources/pool-files.ts';
 import type { Store } from '../store/store.ts';
-import { notThere } from '../store/tree/namespace.ts';
+import { Handles } from './handles.ts';
 import { InodeAttributes } from './inode-attributes.ts';
-import type { OpenFile } from './open-file.ts';
+import type { MappedFile, OpenInode, PlainFile } from './open-file.ts';
 import { OpenFiles } from './open-files.ts';
 import {
   type AttributeChanges,
@@ -40,20 +35,19 @@ import {
   type FileType,
   type MaybePromise,
   type Operations,
+  type PathAbility,
   RENAME_EXCHANGE,
   RENAME_NOREPLACE,
+  type Stale,
 } from './operations.ts';
-import { OverlayDisk } from './overlay-disk.ts';
+import { poolFile } from './pooling.ts';
 import { Reading } from './reading.ts';
-import { asPosix, Writing } from './writing.ts';
 
 const statfsAsync = promisify(statfs);
-const fsyncAsync = promisify(fsync);
-const lstatAsync = promisify(lstat);
 
 export interface FileSystemOptions {
   readonly store: Store;
-  readonly libc: FileCalls;
+  readonly libc: Libc;
   readonly logger: Logger;
   readonly ownMounts: OwnMounts;
   readonly descriptors: DescriptorBudget;
@@ -63,68 +57,55 @@ export interface FileSystemOptions {
   readonly umask: number;
   /** A folder on the disk whose space `statfs` reports: the overlay's. */
   readonly statePath: string;
-  /** Told of the id of each entry whose bytes change; often. */
-  readonly onChange?: (entry: number) => void;
 }
 
 export interface FileSystemStatus {
   readonly openFiles: number;
   readonly openSources: number;
-  /** Since the start. */
-  readonly opens: number;
-  readonly reads: number;
-  readonly bytesRead: number;
-  readonly writes: number;
-  readonly bytesWritten: number;
-  /** Opens, reads and writes that failed with EIO or for want of room. */
-  readonly errors: number;
   /** With the names of the entries that use them. */
   readonly broken: readonly (BrokenSource & { readonly entries: readonly string[] })[];
 }
 
-interface Handle {
-  readonly file: OpenFile;
-  /** O_SYNC, O_DSYNC: each write is on the disk when it ends. */
-  readonly synced: boolean;
+/** Names are resolved without waiting. */
+interface SyncPaths extends PathAbility {
+  find(parent: number, name: string): number;
 }
 
-/** Sources that `open` looks at. A file of more parts has the others looked at when they are read. */
-const CHECKED_AT_OPEN = 16;
-const FOLDER_BYTES = 4096;
+/** What a symlink's target may have, in bytes: PATH_MAX with its zero byte. */
+const LONGEST_TARGET = 4095;
 /** fallocate(2). */
 const FALLOC_FL_KEEP_SIZE = 1;
 const FALLOC_FL_PUNCH_HOLE = 2;
 const FALLOC_FL_ZERO_RANGE = 16;
+const ZERO_CHUNK = 2 ** 20;
 
 export class FileSystem implements Operations {
   readonly #store: Store;
   readonly #options: FileSystemOptions;
   readonly #sources: SourceFiles;
   readonly #reading: Reading;
-  readonly #writing: Writing;
   readonly #attributes: InodeAttributes;
   readonly #open: OpenFiles;
-  readonly #handles = new Map<number, Handle>();
-  #lastHandle = 0;
+  readonly #handles = new Handles();
+  readonly paths: SyncPaths;
   #statfs: { readonly at: number; readonly stats: Promise<FileSystemStats> } | undefined;
-  readonly #count = { opens: 0, reads: 0, bytesRead: 0, writes: 0, bytesWritten: 0, errors: 0 };
 
   constructor(options: FileSystemOptions) {
-    this.#store = options.store;
+    const { store, libc, ownMounts, descriptors, logger } = options;
+    this.#store = store;
     this.#options = options;
-    const { store, ownMounts, descriptors, logger } = options;
     this.#sources = new SourceFiles({ record: (id) => store.source(id), ownMounts, descriptors, logger });
-    this.#reading = new Reading(options.libc, this.#sources, options.store.overlay);
-    const disk = new OverlayDisk(options.store.overlay.files.folder);
-    const onChange = options.onChange ?? ((): void => {});
-    this.#writing = new Writing(options.store, this.#reading, disk, onChange);
-    const counted = (error: unknown): unknown => this.#counted(error);
-    this.#open = new OpenFiles({ store: options.store, reading: this.#reading, counted, onChange });
-    this.#attributes = new InodeAttributes({ ...options, openFile: (ino) => this.#open.get(ino) });
-  }
-
-  isOpen(ino: number): boolean {
-    return this.#open.isOpen(ino);
+    this.#reading = new Reading(libc, this.#sources);
+    this.#open = new OpenFiles(store, this.#reading);
+    this.#attributes = new InodeAttributes(options);
+    const open = this.#open;
+    this.paths = {
+      get treeVersion(): number {
+        return store.treeVersion;
+      },
+      isOpen: (ino) => open.isOpen(ino),
+      find: (parent, name) => store.find(parent, name),
+    };
   }
 
   /** For what changes files from the side (`overlay discard`). */
@@ -132,14 +113,12 @@ export class FileSystem implements Operations {
     return this.#open.quiet;
   }
 
-  get treeVersion(): number {
-    return this.#store.treeVersion;
+  watchStale(listener: (stale: Stale) => void): () => void {
+    return this.#store.watch({ stale: listener });
   }
 
-  lookup(parent: number, name: string): number {
-    const dirent = this.#store.lookup(parent, name);
-    if (dirent !== undefined) return dirent.ino;
-    throw this.#attributes.inode(parent).type === 'directory' ? notThere(name) : new PosixError('ENOTDIR');
+  lookup(parent: number, name: string): Attributes {
+    return this.#attributes.of(this.#store.find(parent, name));
   }
 
   getattr(ino: number): Attributes {
@@ -157,13 +136,36 @@ export class FileSystem implements Operations {
   async #truncate(ino: number, size: number): Promise<void> {
     const { type } = this.#attributes.inode(ino);
     if (type === 'directory') throw new PosixError('EISDIR');
-    if (type !== 'file' || !Number.isSafeInteger(size) || size < 0) throw new PosixError('EINVAL');
-    await this.#open.using(ino, async (file) => await this.#writing.truncate(file, size));
+    if (type !== 'file' || Number.isNaN(size) || size < 0) throw new PosixError('EINVAL');
+    await this.#open.using(ino, async (open) => await this.#truncateOpen(open, size));
   }
 
-  async *readdir(ino: number): AsyncGenerator<readonly Dentry[], void, undefined> {
+  #truncateOpen(open: OpenInode, size: number): MaybePromise<void> {
+    return open.inTurn(() => this.#store.bytes.truncate(open.file.content, size));
+  }
+
+  opendir(ino: number): MaybePromise<number> {
     if (this.#attributes.inode(ino).type !== 'directory') throw new PosixError('ENOTDIR');
-    yield* this.#store.readdir(ino);
+    const using = this.#open.useDirectory(ino);
+    return using === undefined ? this.#handles.addDirectory(ino) : using.then(() => this.#handles.addDirectory(ino));
+  }
+
+  async *readdir(handle: number, offset: number): AsyncGenerator<readonly Dentry[], void, undefined> {
+    const { ino, listed } = this.#handles.directory(handle);
+    if (!Number.isInteger(offset) || offset < 0 || offset > listed.length) throw new PosixError('EINVAL');
+    let at = offset;
+    for await (const page of this.#store.readdir(ino, listed[offset - 1])) {
+      yield page.map(({ name, ino, type }) => {
+        listed[at++] = name;
+        return { name, ino, type, offset: at };
+      });
+    }
+  }
+
+  releasedir(handle: number): MaybePromise<void> {
+    const { ino } = this.#handles.directory(handle);
+    this.#handles.remove(handle);
+    return this.#open.leaveDirectory(ino);
   }
 
   readlink(ino: number): string {
@@ -179,9 +181,9 @@ export class FileSystem implements Operations {
     mode: number,
     flags: number,
     caller?: Caller,
-  ): Promise<{ ino: number; handle: number }> {
-    const made = await this.#makeFile(parent, name, mode, caller);
-    return { ino: made.ino, handle: this.#register(made, flags) };
+  ): Promise<{ attributes: Attributes; handle: number }> {
+    const open = await this.#makeFile(parent, name, mode, caller);
+    return { attributes: this.getattr(open.ino), handle: this.#handles.addFile(open, flags) };
   }
 
   async mknod(
@@ -191,64 +193,40 @@ export class FileSystem implements Operations {
     mode: number,
     rdev: number,
     caller?: Caller,
-  ): Promise<number> {
+  ): Promise<Attributes> {
     if (type === 'directory' || type === 'symlink') throw new PosixError('EINVAL');
-    if (type !== 'file') return await this.#make(parent, name, type, { mode, rdev }, caller);
-    const file = await this.#makeFile(parent, name, mode, caller);
-    await this.#open.leave(file);
-    return file.ino;
+    if (type !== 'file') {
+      const fresh = this.#attributes.fresh(parent, type, mode, rdev, caller);
+      return this.getattr(await this.#store.names.make({ parent, name }, fresh));
+    }
+    const open = await this.#makeFile(parent, name, mode, caller);
+    const attributes = this.getattr(open.ino);
+    await this.#open.leave(open);
+    return attributes;
   }
 
-  async mkdir(parent: number, name: string, mode: number, caller?: Caller): Promise<number> {
-    return await this.#make(parent, name, 'directory', { mode, nlink: 2, size: FOLDER_BYTES }, caller);
+  async mkdir(parent: number, name: string, mode: number, caller?: Caller): Promise<Attributes> {
+    const fresh = this.#attributes.fresh(parent, 'directory', mode, 0, caller);
+    return this.getattr(await this.#store.names.make({ parent, name }, fresh));
   }
 
-  async symlink(parent: number, name: string, target: string, caller?: Caller): Promise<number> {
+  async symlink(parent: number, name: string, target: string, caller?: Caller): Promise<Attributes> {
     const bytes = Buffer.byteLength(target);
     if (bytes === 0) throw new PosixError('ENOENT');
-    if (bytes > 4095) throw new PosixError('ENAMETOOLONG');
-    return await this.#make(parent, name, 'symlink', { mode: 0o777, size: bytes }, caller, target);
+    if (bytes > LONGEST_TARGET) throw new PosixError('ENAMETOOLONG');
+    const fresh = this.#attributes.fresh(parent, 'symlink', 0o777, 0, caller);
+    return this.getattr(await this.#store.names.make({ parent, name }, fresh, target));
   }
 
   /** An open file with one user: whoever asked for it. */
-  async #makeFile(parent: number, name: string, mode: number, caller?: Caller): Promise<OpenFile> {
-    const { files } = this.#store.overlay;
-    const made: { ino?: number; fd?: number } = {};
-    try {
-      const inode = this.#attributes.newInode(parent, 'file', { mode, content: 'plain' }, caller);
-      const ino = await this.#store.names.make({ parent, name }, inode, {
-        prepare: (number) => {
-          made.fd = files.create(number);
-          made.ino = number;
-          return [put(overlayKey(number), Buffer.alloc(0))];
-        },
-      });
-      return this.#open.made(ino, made.fd);
-    } catch (error) {
-      if (made.fd !== undefined) close(made.fd);
-      if (made.ino !== undefined) await files.remove(made.ino).catch(() => {});
-      throw this.#counted(error);
-    }
+  async #makeFile(parent: number, name: string, mode: number, caller?: Caller): Promise<OpenInode> {
+    const fresh = this.#attributes.fresh(parent, 'file', mode, 0, caller);
+    return this.#open.made(await this.#store.names.makeFile({ parent, name }, fresh));
   }
 
-  async #make(
-    parent: number,
-    name: string,
-    type: FileType,
-    more: Partial<Inode>,
-    caller?: Caller,
-    target?: string,
-  ): Promise<number> {
-    const inode = this.#attributes.newInode(parent, type, more, caller);
-    try {
-      return await this.#store.names.make({ parent, name }, inode, target === undefined ? {} : { target });
-    } catch (error) {
-      throw this.#counted(error);
-    }
-  }
-
-  async link(ino: number, parent: number, name: string): Promise<void> {
+  async link(ino: number, parent: number, name: string): Promise<Attributes> {
     await this.#store.names.link(ino, { parent, name });
+    return this.getattr(ino);
   }
 
   async unlink(parent: number, name: string): Promise<void> {
@@ -256,7 +234,7 @@ export class FileSystem implements Operations {
   }
 
   async rmdir(parent: number, name: string): Promise<void> {
-    await this.#store.names.rmdir({ parent, name });
+    await this.#open.dooming(async (uses) => await this.#store.names.rmdir({ parent, name }, uses));
   }
 
   async rename(parent: number, name: string, newParent: number, newName: string, flags = 0): Promise<void> {
@@ -271,184 +249,97 @@ export class FileSystem implements Operations {
   }
 
   open(ino: number, flags: number): MaybePromise<number> {
-    const { type, content } = this.#attributes.inode(ino);
+    const { type } = this.#attributes.inode(ino);
     if (type === 'directory') throw new PosixError('EISDIR');
     if (type !== 'file') throw new PosixError('EINVAL');
-    this.#count.opens++;
-    const file = this.#open.use(ino);
-    if ((flags & constants.O_TRUNC) !== 0 || file instanceof Promise) return this.#openWaiting(file, flags);
-    const sources = content === 'plain' ? undefined : firstSources(file.content);
-    return sources === undefined || sources.size === 0
-      ? this.#register(file, flags)
-      : this.#openChecked(file, sources, flags);
+    const open = this.#open.use(ino);
+    if ((flags & constants.O_TRUNC) !== 0 || open instanceof Promise) return this.#openWaiting(open, flags);
+    const { file } = open;
+    return file.kind === 'plain' || file.content.firstSources(1).size === 0
+      ? this.#handles.addFile(open, flags)
+      : this.#openChecked(open, file, flags);
   }
 
-  async #openWaiting(using: MaybePromise<OpenFile>, flags: number): Promise<number> {
-    const file = await using;
+  async #openWaiting(using: MaybePromise<OpenInode>, flags: number): Promise<number> {
+    const open = await using;
     if ((flags & constants.O_TRUNC) !== 0) {
       try {
-        await this.#writing.truncate(file, 0);
+        await this.#truncateOpen(open, 0);
       } catch (error) {
-        await this.#open.leave(file);
-        throw this.#counted(error);
+        await this.#open.leave(open);
+        throw error;
       }
     }
-    return await this.#openChecked(file, firstSources(file.content), flags);
+    const { file } = open;
+    return file.kind === 'plain' ? this.#handles.addFile(open, flags) : await this.#openChecked(open, file, flags);
   }
 
-  async #openChecked(file: OpenFile, sources: ReadonlySet<number>, flags: number): Promise<number> {
+  async #openChecked(open: OpenInode, file: MappedFile, flags: number): Promise<number> {
     try {
-      for (const id of sources) await this.#reading.bind(file, id, true);
+      await this.#reading.check(file);
     } catch (error) {
-      await this.#open.leave(file);
-      throw this.#counted(error);
+      await this.#open.leave(open);
+      throw error;
     }
-    return this.#register(file, flags);
-  }
-
-  #register(file: OpenFile, flags: number): number {
-    // Never 0 (which fuse-native takes for none), within 31 bits, and never one that is in use.
-    do this.#lastHandle = (this.#lastHandle % 0x7fff_ffff) + 1;
-    while (this.#handles.has(this.#lastHandle));
-    this.#handles.set(this.#lastHandle, { file, synced: (flags & (constants.O_SYNC | constants.O_DSYNC)) !== 0 });
-    return this.#lastHandle;
-  }
-
-  #handle(handle: number): Handle {
-    const found = this.#handles.get(handle);
-    if (found === undefined) throw new PosixError('EBADF');
-    return found;
+    return this.#handles.addFile(open, flags);
   }
 
   read(handle: number, buffer: Buffer, position: number): MaybePromise<number> {
-    const { file } = this.#handle(handle);
-    this.#count.reads++;
-    if (file.content === undefined) return this.#readPlain(file, buffer, position);
+    const { file } = this.#handles.file(handle).open;
+    if (file.kind === 'plain') return this.#readPlain(file, buffer, position);
     const extents = file.content.slice(position, buffer.length);
     const last = extents.at(-1);
     const length = last === undefined ? 0 : last.offset + last.length - position;
     const done = this.#reading.readAtOnce(file, extents, buffer);
-    if (done < length) return this.#readWaiting(file, buffer, position, done);
-    this.#count.bytesRead += done;
-    return done;
+    return done < length ? this.#readWaiting(file, buffer, position, done) : done;
   }
 
-  #readPlain(file: OpenFile, buffer: Buffer, position: number): MaybePromise<number> {
-    const { descriptor } = file;
-    if (descriptor === undefined) throw new PosixError('EBADF');
-    const done = this.#reading.cached(descriptor, buffer, 0, buffer.length, position);
-    if (done === buffer.length) {
-      this.#count.bytesRead += done;
-      return done;
-    }
-    return this.#reading.readPlain(descriptor, buffer.subarray(done), position + done).then(
-      (more) => {
-        this.#count.bytesRead += done + more;
-        return done + more;
-      },
-      (error: unknown) => {
-        throw this.#counted(error);
-      },
-    );
+  #readPlain({ content }: PlainFile, buffer: Buffer, position: number): MaybePromise<number> {
+    const done = this.#reading.cached(content.overlay.fd, buffer, 0, buffer.length, position);
+    if (done === buffer.length) return done;
+    const rest = this.#store.bytes.readPlain(content, buffer.subarray(done), position + done);
+    return rest.then((more) => done + more);
   }
 
-  async #readWaiting(file: OpenFile, buffer: Buffer, position: number, begun: number): Promise<number> {
+  async #readWaiting(file: MappedFile, buffer: Buffer, position: number, begun: number): Promise<number> {
     const rest = buffer.subarray(begun);
-    const extents = file.content?.slice(position + begun, rest.length) ?? [];
-    const done = begun + extents.reduce((sum, { length }) => sum + length, 0);
-    try {
-      await this.#reading.readWaiting(file, extents, rest);
-    } catch (error) {
-      throw this.#counted(error);
-    }
-    this.#count.bytesRead += done;
-    return done;
+    const extents = file.content.slice(position + begun, rest.length);
+    await this.#reading.readWaiting(file, extents, rest);
+    return begun + extents.reduce((sum, { length }) => sum + length, 0);
   }
 
   write(handle: number, buffer: Buffer, position: number): MaybePromise<number> {
-    const { file, synced } = this.#handle(handle);
-    this.#count.writes++;
-    let written: MaybePromise<number>;
-    try {
-      written = this.#writing.write(file, buffer, position);
-    } catch (error) {
-      throw this.#counted(error);
-    }
-    if (!synced && typeof written === 'number') {
-      this.#count.bytesWritten += written;
-      return written;
-    }
-    return this.#writeWaiting(handle, written, synced);
+    const { open, synced } = this.#handles.file(handle);
+    const written = this.#writeOpen(open, buffer, position);
+    return synced ? this.#writeSynced(handle, written) : written;
   }
 
-  async #writeWaiting(handle: number, writing: MaybePromise<number>, synced: boolean): Promise<number> {
-    try {
-      const written = await writing;
-      this.#count.bytesWritten += written;
-      if (synced) await this.fsync(handle);
-      return written;
-    } catch (error) {
-      throw this.#counted(error);
-    }
+  #writeOpen(open: OpenInode, buffer: Buffer, position: number): MaybePromise<number> {
+    return open.inTurn(() => {
+      const { file } = open;
+      return this.#store.bytes.write(
+        file.content,
+        buffer,
+        position,
+        file.kind === 'mapped' ? this.#reading.baseOf(file) : undefined,
+      );
+    });
   }
 
-  /**
-   * Puts a file of an entry, of which every byte is in its overlay file and verified, into the pool, and maps it to it.
-   * Whoever has it open goes on. Undefined where it is not so any more, or the store has no pool.
-   */
-  async pool(infoHash: string, file: StoredFile, place: readonly string[]): Promise<Pooling | undefined> {
-    const { pool, overlay } = this.#store;
-    if (pool === undefined) return undefined;
-    return await this.#open.using(file.ino, async (open) =>
-      open.inTurn(async () => {
-        const { content } = open;
-        if (!isAllOverlay(content ?? this.getattr(file.ino), file.length)) return undefined;
-        // It may have been written to since it was.
-        if (!(await this.#isVerified(file))) return undefined;
-        if (content !== undefined) await overlay.checkpoint(content);
-        else if (open.descriptor !== undefined) await fsyncAsync(open.descriptor);
-        const path = overlay.files.path(file.ino);
-        const pooling = await pool.take(path, place);
-        if ('kept' in pooling) return pooling;
-        try {
-          const { dev, ino, size, mtimeMs } = await lstatAsync(pooling.source);
-          const source = { path: Buffer.from(pooling.source), dev, ino, size, mtimeMs, spares: [] };
-          await this.#store.adopt(infoHash, file, source);
-        } catch (error) {
-          await pool.giveBack(pooling);
-          throw error;
-        }
-        await pool.seal(pooling.pooled);
-        if (content === undefined) open.becomeMapped(await overlay.acquire(file.ino));
-        return pooling;
-      }),
-    );
-  }
-
-  async #isVerified({ ino, torrentOffset, length }: StoredFile): Promise<boolean> {
-    const pieces = await this.#store.pieces.of(this.#attributes.inode(ino).entry);
-    return torrentOffset !== undefined && pieces?.areVerified(torrentOffset, torrentOffset + length) === true;
+  async #writeSynced(handle: number, writing: MaybePromise<number>): Promise<number> {
+    const written = await writing;
+    await this.fsync(handle);
+    return written;
   }
 
   flush(handle: number): void {
     // Nothing is held back: what a write has acknowledged is in the overlay.
-    this.#handle(handle);
+    this.#handles.file(handle);
   }
 
   async fsync(handle: number): Promise<void> {
-    const { file } = this.#handle(handle);
-    const { overlay } = this.#store;
-    try {
-      // What waits for its turn was not acknowledged, and need not be on the disk.
-      if (file.content !== undefined) await overlay.checkpoint(file.content);
-      else if (file.descriptor !== undefined) {
-        await fsyncAsync(file.descriptor);
-        await overlay.files.syncNames([file.ino]);
-      }
-      await this.#store.sync();
-    } catch (error) {
-      throw this.#counted(error);
-    }
+    // What waits for its turn was not acknowledged, and need not be on the disk.
+    await this.#store.bytes.sync(this.#handles.file(handle).open.file.content);
   }
 
   async fsyncdir(ino: number): Promise<void> {
@@ -457,26 +348,29 @@ export class FileSystem implements Operations {
   }
 
   async fallocate(handle: number, mode: number, offset: number, length: number): Promise<void> {
-    const { file } = this.#handle(handle);
+    const { open } = this.#handles.file(handle);
     if (offset < 0 || length <= 0) throw new PosixError('EINVAL');
     const keepsSize = (mode & FALLOC_FL_KEEP_SIZE) !== 0;
     const kind = mode & ~FALLOC_FL_KEEP_SIZE;
     if (kind !== 0 && kind !== FALLOC_FL_ZERO_RANGE && (kind !== FALLOC_FL_PUNCH_HOLE || !keepsSize)) {
       throw new PosixError('EOPNOTSUPP');
     }
-    try {
-      if (kind !== 0) await this.#writing.zero(file, offset, length);
-      if (keepsSize || offset + length <= this.getattr(file.ino).size) return;
-      await this.#writing.truncate(file, offset + length);
-    } catch (error) {
-      throw this.#counted(error);
-    }
+    if (kind !== 0) await this.#zero(open, offset, length);
+    if (keepsSize || offset + length <= this.getattr(open.ino).size) return;
+    await this.#truncateOpen(open, offset + length);
+  }
+
+  /** Makes `[offset, offset + length)` zeros, as far as the file goes. */
+  async #zero(open: OpenInode, offset: number, length: number): Promise<void> {
+    const end = Math.min(this.getattr(open.ino).size, offset + length);
+    const chunk = Buffer.alloc(Math.min(ZERO_CHUNK, Math.max(0, end - offset)));
+    for (let at = offset; at < end; at += chunk.length) await this.#writeOpen(open, chunk.subarray(0, end - at), at);
   }
 
   release(handle: number): MaybePromise<void> {
-    const { file } = this.#handle(handle);
-    this.#handles.delete(handle);
-    return this.#open.leave(file);
+    const { open } = this.#handles.file(handle);
+    this.#handles.remove(handle);
+    return this.#open.leave(open);
   }
 
   async statfs(): Promise<FileSystemStats> {
@@ -488,13 +382,18 @@ export class FileSystem implements Operations {
     return { bsize, blocks, bfree, bavail, files, ffree };
   }
 
+  /** Puts a file that a client completed into the pool (`pooling.ts`). */
+  async pool(infoHash: string, file: StoredFile, place: readonly string[]): Promise<Pooling | undefined> {
+    return await poolFile(this.#store, this.#open, infoHash, file, place);
+  }
+
   async status(): Promise<FileSystemStatus> {
     const broken = [];
     for (const source of this.#sources.broken) {
       const entries = await this.#store.entriesUsing(source.id);
       if (entries.length > 0) broken.push({ ...source, entries });
     }
-    return { openFiles: this.#handles.size, openSources: this.#sources.openCount, ...this.#count, broken };
+    return { openFiles: this.#handles.openFiles, openSources: this.#sources.openCount, broken };
   }
 
   /** After the unmount: closes what programs left open. */
@@ -503,28 +402,4 @@ export class FileSystem implements Operations {
     this.#handles.clear();
     this.#sources.close();
   }
-
-  #counted(error: unknown): unknown {
-    const posix = asPosix(error);
-    if (posix instanceof PosixError && ['EIO', 'ENOSPC', 'EDQUOT'].includes(posix.code)) this.#count.errors++;
-    return posix;
-  }
-}
-
-/** Whether every byte of a file is in its overlay file. */
-function isAllOverlay(file: Content | Attributes, length: number): boolean {
-  if (file.size !== length || length === 0) return false;
-  return (
-    !('blocks' in file) || typeof file.blocks === 'number' || file.blocks.hasAll(0, Math.ceil(length / BLOCK_BYTES))
-  );
-}
-
-function firstSources(content: Content | undefined): ReadonlySet<number> {
-  const sources = new Set<number>();
-  for (const { source, offset } of content?.extents ?? []) {
-    if (offset >= (content?.baseEnd ?? 0)) break;
-    if (source >= 0) sources.add(source);
-    if (sources.size === CHECKED_AT_OPEN) break;
-  }
-  return sources;
 }

@@ -1,30 +1,24 @@
 /**
- * Which inodes are open, once each however often they are opened, and what waits for what: an inode that is being deleted is
- * not opened any more, one that is being changed from the side later, and one that lost its last name ends with its last user.
+ * The table of open inodes: one `OpenInode` for each file, shared by all its handles, and a count for each directory.
+ *
+ * What waits for what: an inode that is being deleted is not opened any more, one that is being changed from the side is
+ * opened later, and one that lost its last name ends with its last user.
  */
-import { close } from 'node:fs';
 import { PosixError } from '../errors.ts';
 import type { Content } from '../store/overlay/content.ts';
 import type { Quiet } from '../store/overlay/discard.ts';
 import type { Store } from '../store/store.ts';
 import type { Uses } from '../store/tree/namespace.ts';
-import { OpenFile } from './open-file.ts';
+import { OpenInode, openFileOf } from './open-file.ts';
 import type { MaybePromise } from './operations.ts';
 import type { Reading } from './reading.ts';
 
-export interface OpenFilesOptions {
-  readonly store: Store;
-  readonly reading: Reading;
-  /** Every error goes through it, and what it gives is thrown. */
-  readonly counted: (error: unknown) => unknown;
-  /** Told of the id of each entry whose bytes are changed from the side. */
-  readonly onChange: (entry: number) => void;
-}
-
 export class OpenFiles {
   readonly #store: Store;
-  readonly #options: OpenFilesOptions;
-  readonly #files = new Map<number, OpenFile>();
+  readonly #reading: Reading;
+  readonly #inodes = new Map<number, OpenInode>();
+  /** How many handles each open directory has. */
+  readonly #directories = new Map<number, number>();
   /** Inodes whose deletion is being recorded. */
   readonly #doomed = new Set<number>();
   /** How many calls wait for what they need to open an inode. */
@@ -32,27 +26,14 @@ export class OpenFiles {
   /** Inodes that are being changed by other ways than through the mount: who opens one waits for that. */
   readonly #held = new Map<number, Promise<void>>();
 
-  constructor(options: OpenFilesOptions) {
-    this.#store = options.store;
-    this.#options = options;
-  }
-
-  /** Undefined where it is not open. */
-  get(ino: number): OpenFile | undefined {
-    return this.#files.get(ino);
-  }
-
-  /** Of an inode that was just made: open, with one user. */
-  made(ino: number, descriptor: number | undefined): OpenFile {
-    const file = new OpenFile(ino, undefined, descriptor);
-    file.users = 1;
-    this.#files.set(ino, file);
-    return file;
+  constructor(store: Store, reading: Reading) {
+    this.#store = store;
+    this.#reading = reading;
   }
 
   /** Also when somebody is about to have it open. */
   isOpen(ino: number): boolean {
-    return this.#files.has(ino) || this.#opening.has(ino);
+    return this.#inodes.has(ino) || this.#opening.has(ino) || this.#directories.has(ino);
   }
 
   /** For what changes files from the side (`overlay discard`). */
@@ -69,38 +50,35 @@ export class OpenFiles {
         release();
       };
     },
-    changed: (entry) => this.#options.onChange(entry),
   };
 
-  /** The open file of an inode, with one user more. @throws ENOENT, EIO */
-  use(ino: number): MaybePromise<OpenFile> {
-    const held = this.#held.get(ino);
-    if (held !== undefined) return held.then(() => this.use(ino));
-    if (this.#doomed.has(ino)) throw new PosixError('ENOENT');
-    const known = this.#files.get(ino);
-    if (known !== undefined) {
-      known.users++;
-      return known;
-    }
-    const inode = this.#store.inode(ino);
-    if (inode === undefined || inode.nlink === 0) throw new PosixError('ENOENT');
-    if (inode.content === 'plain') {
-      try {
-        return this.#opened(new OpenFile(ino, undefined, this.#store.overlay.files.open(ino)));
-      } catch (error) {
-        throw this.#options.counted(new PosixError('EIO', `the overlay file of inode ${ino} cannot be opened`, error));
-      }
-    }
-    const content = this.#store.overlay.acquire(ino);
-    return content instanceof Promise
-      ? this.#openLoaded(ino, content)
-      : this.#opened(new OpenFile(ino, content, undefined));
+  /** An inode that was just made, with one user; `content` has one already. */
+  made(content: Content): OpenInode {
+    return this.#opened(content);
   }
 
-  async #openLoaded(ino: number, loading: Promise<Content>): Promise<OpenFile> {
+  /** The open inode of a file, with one user more. @throws ENOENT, EIO */
+  use(ino: number): MaybePromise<OpenInode> {
+    const held = this.#held.get(ino);
+    if (held !== undefined) return held.then(() => this.use(ino));
+    this.#refuseGone(ino);
+    const known = this.#inodes.get(ino);
+    if (known !== undefined) return used(known);
+    const content = this.#store.bytes.acquire(ino);
+    return content instanceof Promise ? this.#openLoaded(ino, content) : this.#opened(content);
+  }
+
+  /** @throws ENOENT for an inode that is being deleted, or has lost its last name and is not open */
+  #refuseGone(ino: number): void {
+    if (this.#doomed.has(ino)) throw new PosixError('ENOENT');
+    const inode = this.#store.inode(ino);
+    if (inode === undefined || (inode.nlink === 0 && !this.isOpen(ino))) throw new PosixError('ENOENT');
+  }
+
+  async #openLoaded(ino: number, loading: Promise<Content>): Promise<OpenInode> {
     this.#opening.set(ino, (this.#opening.get(ino) ?? 0) + 1);
     try {
-      return this.#opened(new OpenFile(ino, await loading, undefined));
+      return this.#opened(await loading);
     } finally {
       const others = (this.#opening.get(ino) ?? 1) - 1;
       if (others === 0) this.#opening.delete(ino);
@@ -108,62 +86,82 @@ export class OpenFiles {
     }
   }
 
-  #opened(file: OpenFile): OpenFile {
-    const known = this.#files.get(file.ino);
+  #opened(content: Content): OpenInode {
+    const { ino } = content;
+    const known = this.#inodes.get(ino);
     if (known !== undefined) {
       // Opened by another call while this one waited.
-      if (file.content !== undefined) this.#store.overlay.release(file.content);
-      known.users++;
-      return known;
+      this.#store.bytes.release(content);
+      return used(known);
     }
-    const { content } = file;
-    try {
-      // Deleted with its entry while its blocks were being loaded. One that lost its last name is open since before that.
-      if (this.#store.inode(file.ino) === undefined) throw new PosixError('ENOENT');
-      if (content?.overlaid === true) this.#overlayDescriptor(content);
-    } catch (error) {
-      this.#close(file);
-      throw this.#options.counted(error);
+    // Deleted with its entry while its blocks were being loaded. One that lost its last name is open since before that.
+    if (this.#store.inode(ino) === undefined) {
+      this.#store.bytes.release(content);
+      throw new PosixError('ENOENT');
     }
-    file.users = 1;
-    this.#files.set(file.ino, file);
-    return file;
+    const open = new OpenInode(openFileOf(content));
+    this.#inodes.set(ino, open);
+    return used(open);
   }
 
-  #overlayDescriptor(content: Content): void {
+  /** Has a file open for as long as `work` takes. */
+  async using<T>(ino: number, work: (open: OpenInode) => Promise<T>): Promise<T> {
+    const open = await this.use(ino);
     try {
-      this.#store.overlay.descriptor(content);
-    } catch (error) {
-      throw new PosixError('EIO', `the overlay file of inode ${content.ino} cannot be opened`, error);
-    }
-  }
-
-  /** Has an inode open for as long as `work` takes. */
-  async using<T>(ino: number, work: (file: OpenFile) => Promise<T>): Promise<T> {
-    const file = await this.use(ino);
-    try {
-      return await work(file);
-    } catch (error) {
-      throw this.#options.counted(error);
+      return await work(open);
     } finally {
-      await this.leave(file);
+      await this.leave(open);
     }
   }
 
   /** One user less; the last one closes the file, and ends it where it has no name any more. */
-  leave(file: OpenFile): MaybePromise<void> {
-    file.users--;
-    if (file.users > 0) return undefined;
-    this.#files.delete(file.ino);
-    this.#close(file);
-    if (this.#store.inode(file.ino)?.nlink !== 0) return undefined;
-    return this.dooming(async (uses) => await this.#store.names.lastClose(file.ino, uses));
+  leave(open: OpenInode): MaybePromise<void> {
+    open.users--;
+    if (open.users > 0) return undefined;
+    this.#inodes.delete(open.ino);
+    this.#close(open);
+    return this.#endIfNameless(open.ino);
   }
 
-  #close(file: OpenFile): void {
-    this.#options.reading.unbind(file);
-    for (const fd of file.takeDescriptors()) close(fd);
-    if (file.content !== undefined) this.#store.overlay.release(file.content);
+  #close({ file }: OpenInode): void {
+    if (file.kind === 'mapped') this.#reading.unbind(file);
+    this.#store.bytes.release(file.content);
+  }
+
+  /** A plain file that has become a mapped one: its handles go on with what it is made of now. */
+  async becomeMapped(open: OpenInode): Promise<void> {
+    const content = await this.#store.bytes.acquire(open.ino);
+    const mapped = openFileOf(content);
+    if (mapped.kind !== 'mapped') {
+      this.#store.bytes.release(content);
+      throw new PosixError('EIO', `inode ${open.ino} is no mapped file`);
+    }
+    this.#store.bytes.release(open.becomeMapped(mapped).content);
+  }
+
+  /** A directory has one handle more. @throws ENOENT */
+  useDirectory(ino: number): MaybePromise<void> {
+    const held = this.#held.get(ino);
+    if (held !== undefined) return held.then(() => this.useDirectory(ino));
+    this.#refuseGone(ino);
+    this.#directories.set(ino, (this.#directories.get(ino) ?? 0) + 1);
+    return undefined;
+  }
+
+  /** A directory has one handle less; the last one ends it where it has no name any more. */
+  leaveDirectory(ino: number): MaybePromise<void> {
+    const others = (this.#directories.get(ino) ?? 1) - 1;
+    if (others > 0) {
+      this.#directories.set(ino, others);
+      return undefined;
+    }
+    this.#directories.delete(ino);
+    return this.#endIfNameless(ino);
+  }
+
+  #endIfNameless(ino: number): MaybePromise<void> {
+    if (this.#store.inode(ino)?.nlink !== 0) return undefined;
+    return this.dooming(async (uses) => await this.#store.names.lastClose(ino, uses));
   }
 
   /** Runs what may delete inodes. */
@@ -184,7 +182,13 @@ export class OpenFiles {
 
   /** After the unmount: closes what programs left open. */
   close(): void {
-    for (const file of this.#files.values()) this.#close(file);
-    this.#files.clear();
+    for (const open of this.#inodes.values()) this.#close(open);
+    this.#inodes.clear();
+    this.#directories.clear();
   }
+}
+
+function used(open: OpenInode): OpenInode {
+  open.users++;
+  return open;
 }

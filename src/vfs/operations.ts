@@ -2,18 +2,22 @@
  * The file system as inode-based operations, before any driver.
  *
  * Glossary. An *inode* is a file or a directory, named by `ino`, a counter kept in the store that survives remounts.
- * A *dentry* is a name in a directory that leads to an inode; an inode may have several. A *handle* is an open file.
+ * A *dentry* is a name in a directory that leads to an inode; an inode may have several. A *handle* is an open file or
+ * directory.
  *
  * Invariants: operations throw `PosixError` and nothing else on purpose; no operation scans, hashes or talks to a
  * client; a result that is not a promise is the common case and costs no tick of the event loop.
  */
 
 import type { Timestamp } from '../native/timestamp.ts';
+import type { MaybePromise } from '../store/maybe-promise.ts';
+import type { Stale } from '../store/notices.ts';
 import type { InodeType } from '../store/records/record.ts';
 
-export const ROOT_INO = 1;
+export type { MaybePromise } from '../store/maybe-promise.ts';
+export type { Stale } from '../store/notices.ts';
 
-export type MaybePromise<T> = T | Promise<T>;
+export const ROOT_INO = 1;
 
 export type FileType = InodeType;
 
@@ -62,6 +66,8 @@ export interface Dentry {
   readonly name: string;
   readonly ino: number;
   readonly type: FileType;
+  /** Where `readdir` goes on behind this one. */
+  readonly offset: number;
 }
 
 export interface FileSystemStats {
@@ -74,23 +80,43 @@ export interface FileSystemStats {
   readonly ffree: number;
 }
 
+/** What a driver needs that knows paths and no inodes. Another has no use for it. */
+export interface PathAbility {
+  /** Rises when a directory has gone or moved: a path that was resolved before may lead elsewhere now. */
+  readonly treeVersion: number;
+  /** Whether anybody has it open. */
+  isOpen(ino: number): boolean;
+  /** `lookup` of the inode number alone, which costs less. @throws ENOENT, ENOTDIR, ENAMETOOLONG */
+  find(parent: number, name: string): MaybePromise<number>;
+}
+
 /**
  * Where two are given, `parent` and `name` are a directory and a name in it. Names are text; one that no folder can hold
  * is EINVAL, one of more than 255 bytes ENAMETOOLONG. A driver checks permissions (the kernel's default_permissions).
  */
 export interface Operations {
-  /** Rises when a directory has gone or moved: a path that was resolved before may lead elsewhere now. */
-  readonly treeVersion: number;
-  /** Whether anybody has it open. */
-  isOpen(ino: number): boolean;
+  /** Optional: for a driver that is given paths. */
+  readonly paths?: PathAbility | undefined;
+  /**
+   * Optional: calls `listener` with whatever the kernel may have kept and must not believe any more: changes that no
+   * operation has asked for, such as a removed entry. Gives a function that ends it.
+   */
+  watchStale?(listener: (stale: Stale) => void): () => void;
   /** @throws ENOENT, ENOTDIR, ENAMETOOLONG, EIO */
-  lookup(parent: number, name: string): MaybePromise<number>;
+  lookup(parent: number, name: string): MaybePromise<Attributes>;
   /** @throws ENOENT, EIO */
   getattr(ino: number): MaybePromise<Attributes>;
   /** @throws ENOENT, EISDIR and EINVAL for the size of what is no file, EFBIG, ENOSPC, EROFS, EIO */
   setattr(ino: number, changes: AttributeChanges): MaybePromise<Attributes>;
-  /** In pages, so that a directory of 100,000 names never stands whole in memory by our doing. @throws ENOTDIR, ENOENT */
-  readdir(ino: number): AsyncIterable<readonly Dentry[]>;
+  /** A handle of a directory, which stays, without a name, until its last handle is released. @throws ENOTDIR, ENOENT */
+  opendir(ino: number): MaybePromise<number>;
+  /**
+   * The names behind `offset` (0, or a `Dentry.offset` of this handle), in pages. Each name that is there all the time
+   * comes once, however many come and go meanwhile. A handle remembers the names that it has given. @throws EBADF, EINVAL
+   */
+  readdir(handle: number, offset: number): AsyncIterable<readonly Dentry[]>;
+  /** @throws EBADF */
+  releasedir(handle: number): MaybePromise<void>;
   /** @throws ENOENT, EINVAL */
   readlink(ino: number): MaybePromise<string>;
   /** A regular file, and a handle of it. `mode` has permission bits, `flags` as open(2). @throws EEXIST, ENOSPC, … */
@@ -100,8 +126,8 @@ export interface Operations {
     mode: number,
     flags: number,
     caller?: Caller,
-  ): MaybePromise<{ readonly ino: number; readonly handle: number }>;
-  /** A file, FIFO, socket or device. Its inode number. @throws EEXIST, ENOENT, ENOTDIR, ENOSPC */
+  ): MaybePromise<{ readonly attributes: Attributes; readonly handle: number }>;
+  /** A file, FIFO, socket or device. @throws EEXIST, ENOENT, ENOTDIR, ENOSPC */
   mknod(
     parent: number,
     name: string,
@@ -109,13 +135,13 @@ export interface Operations {
     mode: number,
     rdev: number,
     caller?: Caller,
-  ): MaybePromise<number>;
+  ): MaybePromise<Attributes>;
   /** @throws EEXIST, ENOENT, ENOTDIR, EMLINK, ENOSPC */
-  mkdir(parent: number, name: string, mode: number, caller?: Caller): MaybePromise<number>;
+  mkdir(parent: number, name: string, mode: number, caller?: Caller): MaybePromise<Attributes>;
   /** @throws EEXIST, ENOENT, ENOTDIR, ENOSPC */
-  symlink(parent: number, name: string, target: string, caller?: Caller): MaybePromise<number>;
+  symlink(parent: number, name: string, target: string, caller?: Caller): MaybePromise<Attributes>;
   /** @throws EEXIST, ENOENT, ENOTDIR, EPERM for a directory, EXDEV between entries, EMLINK, ENOSPC */
-  link(ino: number, parent: number, name: string): MaybePromise<void>;
+  link(ino: number, parent: number, name: string): MaybePromise<Attributes>;
   /** An open file stays until its last handle is released. @throws ENOENT, ENOTDIR, EISDIR */
   unlink(parent: number, name: string): MaybePromise<void>;
   /** @throws ENOENT, ENOTDIR, ENOTEMPTY, EBUSY for an entry's own directory */

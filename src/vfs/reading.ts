@@ -1,37 +1,37 @@
 /**
  * Reads over extents: sources, zeros, gaps, and the overlay file, merged in one pass.
  *
- * What the page cache holds is answered at once (`FileCalls.preadCached`), the rest by a thread: the event loop never waits
+ * What the page cache holds is answered at once (`Libc.preadCached`), the rest by a thread: the event loop never waits
  * for a disk. Of a source that changed no byte is served.
  */
 import { read } from 'node:fs';
 import { promisify } from 'node:util';
 import { messageOf, PosixError } from '../errors.ts';
 import { type Extent, OVERLAY } from '../extent/extent.ts';
-import type { FileCalls } from '../native/files.ts';
+import type { Libc } from '../native/libc.ts';
 import { FRESH_MS, type SourceFiles } from '../source/served-sources.ts';
 import type { SourceFile } from '../source/source-file.ts';
-import type { Overlay } from '../store/overlay/overlay.ts';
-import type { OpenFile } from './open-file.ts';
+import type { BaseBytes } from '../store/overlay/mapped-writing.ts';
+import type { MappedFile } from './open-file.ts';
 
 const readAsync = promisify(read);
 
 /** Of one read: the source, the source opened anew, its spares. */
 const ATTEMPTS = 6;
+/** Sources that `check` looks at. A file of more parts has the others looked at when they are read. */
+const CHECKED_AT_OPEN = 16;
 
 export class Reading {
-  readonly #libc: FileCalls;
+  readonly #libc: Libc;
   readonly #sources: SourceFiles;
-  readonly #overlay: Overlay;
 
-  constructor(libc: FileCalls, sources: SourceFiles, overlay: Overlay) {
+  constructor(libc: Libc, sources: SourceFiles) {
     this.#libc = libc;
     this.#sources = sources;
-    this.#overlay = overlay;
   }
 
   /** What of `extents`, which lie one behind the other, can be had without waiting, into `buffer`. The bytes. */
-  readAtOnce(file: OpenFile, extents: readonly Extent[], buffer: Buffer): number {
+  readAtOnce(file: MappedFile, extents: readonly Extent[], buffer: Buffer): number {
     const now = performance.now();
     let done = 0;
     /** Up to here in the file the base is in the buffer already: it was read together with what lies before. */
@@ -49,10 +49,10 @@ export class Reading {
     return done;
   }
 
-  #extentAtOnce(file: OpenFile, extent: Extent, buffer: Buffer, offset: number, now: number): number {
+  #extentAtOnce(file: MappedFile, extent: Extent, buffer: Buffer, offset: number, now: number): number {
     const { source, length, sourceOffset } = extent;
     let fd: number | undefined;
-    if (source === OVERLAY) fd = file.content?.fd;
+    if (source === OVERLAY) fd = file.content.overlay?.fd;
     else if (source < 0) {
       buffer.fill(0, offset, offset + length);
       return length;
@@ -69,7 +69,7 @@ export class Reading {
   }
 
   /** All of `extents` into `buffer`, however long it takes. Throws PosixError('EIO'). */
-  async readWaiting(file: OpenFile, extents: readonly Extent[], buffer: Buffer): Promise<void> {
+  async readWaiting(file: MappedFile, extents: readonly Extent[], buffer: Buffer): Promise<void> {
     let done = 0;
     for (const extent of extents) {
       if (extent.source === OVERLAY) await this.#readOverlay(file, extent, buffer, done);
@@ -80,39 +80,44 @@ export class Reading {
   }
 
   /** What was written. Bytes behind the end, which a truncate has taken meanwhile, are zeros. */
-  async #readOverlay(file: OpenFile, extent: Extent, buffer: Buffer, offset: number): Promise<void> {
+  async #readOverlay(file: MappedFile, extent: Extent, buffer: Buffer, offset: number): Promise<void> {
     const { content } = file;
-    if (content === undefined) throw new PosixError('EIO', 'the file became another one while it was read');
-    const fd = this.#overlay.descriptor(content);
-    for (let done = 0; done < extent.length; ) {
-      const position = extent.sourceOffset + done;
-      const { bytesRead } = await readAsync(fd, buffer, offset + done, extent.length - done, position);
-      if (bytesRead === 0) {
-        if (position < content.size)
-          throw new PosixError('EIO', `${this.#overlay.files.path(file.ino)} ends too early`);
-        buffer.fill(0, offset + done, offset + extent.length);
-        return;
+    // The pool has taken what was written, since the extents were looked up: a source has the bytes now.
+    if (content.overlay === undefined) return await this.#readAgain(file, extent, buffer, offset);
+    await content.overlay.during(async (fd) => {
+      for (let done = 0; done < extent.length; ) {
+        const position = extent.sourceOffset + done;
+        const { bytesRead } = await readAsync(fd, buffer, offset + done, extent.length - done, position);
+        if (bytesRead === 0) {
+          if (position < content.size)
+            throw new PosixError('EIO', `the overlay file of inode ${content.ino} ends too early`);
+          buffer.fill(0, offset + done, offset + extent.length);
+          return;
+        }
+        done += bytesRead;
       }
-      done += bytesRead;
-    }
+    });
   }
 
-  /** A plain file: what there is of it from `position` on. */
-  async readPlain(fd: number, buffer: Buffer, position: number): Promise<number> {
-    let done = 0;
-    while (done < buffer.length) {
-      const { bytesRead } = await readAsync(fd, buffer, done, buffer.length - done, position + done);
-      if (bytesRead === 0) break;
-      done += bytesRead;
-    }
-    return done;
+  async #readAgain(
+    file: MappedFile,
+    { offset: position, length }: Extent,
+    buffer: Buffer,
+    offset: number,
+  ): Promise<void> {
+    const extents = file.content.slice(position, length);
+    if (extents.some(({ source }) => source === OVERLAY)) throw new PosixError('EIO', 'the overlay file is not there');
+    const rest = buffer.subarray(offset, offset + length);
+    const last = extents.at(-1);
+    rest.fill(0, last === undefined ? 0 : last.offset + last.length - position);
+    await this.readWaiting(file, extents, rest);
   }
 
   /**
    * All of it, or EIO. A source that ends too early or cannot be read is opened anew once, which finds out whether it
    * changed; should it only be unreadable (a bad disk), a spare stands in.
    */
-  async #readSource(file: OpenFile, extent: Extent, buffer: Buffer, offset: number): Promise<void> {
+  async #readSource(file: MappedFile, extent: Extent, buffer: Buffer, offset: number): Promise<void> {
     let failures = 0;
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const source = await this.bind(file, extent.source);
@@ -129,7 +134,7 @@ export class Reading {
   }
 
   /** The file that serves a source; looked at now, where `look` says so. Throws PosixError('EIO'). */
-  async bind(file: OpenFile, id: number, look = false): Promise<SourceFile> {
+  async bind(file: MappedFile, id: number, look = false): Promise<SourceFile> {
     const before = file.bound.get(id);
     if (!look && before !== undefined && !before.closed && performance.now() - before.checkedAt < FRESH_MS)
       return before;
@@ -138,7 +143,7 @@ export class Reading {
     return source;
   }
 
-  #rebind(file: OpenFile, id: number, source: SourceFile): void {
+  #rebind(file: MappedFile, id: number, source: SourceFile): void {
     const before = file.bound.get(id);
     if (before === source) return;
     this.#sources.retain(source);
@@ -146,7 +151,20 @@ export class Reading {
     if (before !== undefined) this.#sources.release(before);
   }
 
-  unbind(file: OpenFile): void {
+  /** Looks now at the first sources that a file is made of. @throws EIO */
+  async check(file: MappedFile): Promise<void> {
+    for (const id of file.content.firstSources(CHECKED_AT_OPEN)) await this.bind(file, id, true);
+  }
+
+  /** For a write, which fills up the blocks of which it has a part. */
+  baseOf(file: MappedFile): BaseBytes {
+    return {
+      atOnce: (extents, buffer) => this.readAtOnce(file, extents, buffer),
+      waiting: async (extents, buffer) => await this.readWaiting(file, extents, buffer),
+    };
+  }
+
+  unbind(file: MappedFile): void {
     for (const source of file.bound.values()) this.#sources.release(source);
     file.bound.clear();
   }

@@ -1,7 +1,10 @@
 /** What the suite says to the process that serves the mount, and what that answers. */
 
 import type { Plan } from '../../src/plan/plan.ts';
+import type { Counts } from '../../src/vfs/counting.ts';
 import type { FileSystemStatus } from '../../src/vfs/file-system.ts';
+
+export type ServerStatus = FileSystemStatus & Counts;
 
 export interface ServeOptions {
   readonly mountPoint: string;
@@ -17,4 +20,4 @@ export type Request =
   | { readonly do: 'unmount' };
 
 /** In the order of the requests; the first one tells how mounting went. */
-export type Reply = { readonly ok: true; readonly status?: FileSystemStatus } | { readonly failed: string };
+export type Reply = { readonly ok: true; readonly status?: ServerStatus } | { readonly failed: string };

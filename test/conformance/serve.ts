@@ -5,10 +5,9 @@
 import { messageOf } from '../../src/errors.ts';
 import { createFuseNativeDriver } from '../../src/fuse/native/driver.ts';
 import { createLogger } from '../../src/logger.ts';
-import { openCLibrary } from '../../src/native/c-library.ts';
-import { loadFileCalls } from '../../src/native/files.ts';
-import { loadProcessCalls } from '../../src/native/process.ts';
+import { loadLibc } from '../../src/native/libc.ts';
 import { OwnMounts } from '../../src/source/own-mounts.ts';
+import { CountedOperations } from '../../src/vfs/counting.ts';
 import { openVolume } from '../harness/volume.ts';
 import type { Reply, Request, ServeOptions } from './messages.ts';
 
@@ -17,11 +16,12 @@ const reply = async (message: Reply): Promise<void> =>
   await new Promise((resolve) => process.send?.(message, undefined, undefined, () => resolve()));
 
 async function serve({ mountPoint, statePath, readOnly = false }: ServeOptions): Promise<void> {
-  const library = openCLibrary(logger);
+  const libc = loadLibc(logger);
   const ownMounts = new OwnMounts();
-  const { store, fileSystem, close } = await openVolume(statePath, { logger, libc: loadFileCalls(library), ownMounts });
-  const driver = createFuseNativeDriver({ library, logger });
-  const mount = await driver.mount(fileSystem, { mountPoint, readOnly, allowOther: process.getuid?.() === 0 });
+  const { store, fileSystem, close } = await openVolume(statePath, { logger, libc, ownMounts });
+  const driver = createFuseNativeDriver({ libc, logger });
+  const operations = new CountedOperations(fileSystem);
+  const mount = await driver.mount(operations, { mountPoint, readOnly, allowOther: process.getuid?.() === 0 });
   let answering = Promise.resolve();
   process.on('SIGTERM', () => void mount.unmount());
   process.on('message' as string, (message: Request) => {
@@ -31,7 +31,7 @@ async function serve({ mountPoint, statePath, readOnly = false }: ServeOptions):
   await mount.ended;
   await answering;
   await close();
-  loadProcessCalls(library).exitNow?.(0);
+  libc.exitNow?.(0);
   process.exit(0);
 
   async function answer(request: Request): Promise<Reply> {
@@ -50,7 +50,7 @@ async function serve({ mountPoint, statePath, readOnly = false }: ServeOptions):
           await store.removeEntry(request.infoHash);
           return { ok: true };
         case 'status':
-          return { ok: true, status: await fileSystem.status() };
+          return { ok: true, status: { ...(await fileSystem.status()), ...operations.counts } };
         default:
           await mount.unmount();
           return { ok: true };

@@ -3,8 +3,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { Plan } from '../../src/plan/plan.ts';
-import type { FileSystemStatus } from '../../src/vfs/file-system.ts';
-import type { Reply, Request, ServeOptions } from './messages.ts';
+import type { Reply, Request, ServeOptions, ServerStatus } from './messages.ts';
 
 export class Server {
   readonly #child: ChildProcess;
@@ -46,7 +45,7 @@ export class Server {
     return this.#child.pid ?? -1;
   }
 
-  async #send(message: Request | ServeOptions): Promise<FileSystemStatus | undefined> {
+  async #send(message: Request | ServeOptions): Promise<ServerStatus | undefined> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) throw new Error('the server has ended');
     const reply = await new Promise<Reply>((resolve) => {
       this.#waiting.push(resolve);
@@ -68,7 +67,7 @@ export class Server {
     await this.#send({ do: 'remove', infoHash });
   }
 
-  async status(): Promise<FileSystemStatus> {
+  async status(): Promise<ServerStatus> {
     const status = await this.#send({ do: 'status' });
     if (status === undefined) throw new Error('the server answered without a status');
     return status;

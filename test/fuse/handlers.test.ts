@@ -64,7 +64,7 @@ describe('the handlers', () => {
     assert.equal(await call((reply) => handlers.release(now, handle, reply)), 0);
     assert.equal(await call((reply) => handlers.unlink(now, reply)), 0);
     assert.equal(await call((reply) => handlers.getattr(now, reply)), -constants.errno.ENOENT);
-    await volume.store.overlay.filesGone();
+    await volume.store.overlayFilesGone();
     assert.equal(volume.overlay(ino), undefined);
   });
 

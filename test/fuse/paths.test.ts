@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { PosixError } from '../../src/errors.ts';
 import { Paths } from '../../src/fuse/native/paths.ts';
-import type { Operations } from '../../src/vfs/operations.ts';
+import type { PathAbility } from '../../src/vfs/operations.ts';
 
-class FakeTree implements Pick<Operations, 'lookup' | 'treeVersion'> {
+class FakeTree implements Pick<PathAbility, 'find' | 'treeVersion'> {
   readonly asked: string[] = [];
   treeVersion = 0;
   readonly #dirents: Readonly<Record<string, number>>;
@@ -13,7 +13,7 @@ class FakeTree implements Pick<Operations, 'lookup' | 'treeVersion'> {
     this.#dirents = dirents;
   }
 
-  lookup(parent: number, name: string): number {
+  find(parent: number, name: string): number {
     this.asked.push(`${parent}/${name}`);
     const ino = this.#dirents[`${parent}/${name}`];
     if (ino === undefined) throw new PosixError('ENOENT');

@@ -1,12 +1,12 @@
 /** Stores in temporary folders, and plans without files behind them. */
 import { createHash } from 'node:crypto';
+import { join } from 'node:path';
 import type { ExtentMap } from '../../src/extent/extent-map.ts';
 import { silentLogger } from '../../src/logger.ts';
 import type { Plan, PlanFile, PlanSource } from '../../src/plan/plan.ts';
 import type { StoreLevel } from '../../src/store/records/database.ts';
 import { Store } from '../../src/store/store.ts';
 import { ROOT } from '../../src/store/tree/tree.ts';
-import { fileOf, planOf } from '../harness/plans.ts';
 import { openLevel } from '../harness/volume.ts';
 
 export const hashOf = (name: string): string => createHash('sha1').update(name).digest('hex');
@@ -15,7 +15,7 @@ export const hashOf = (name: string): string => createHash('sha1').update(name).
 export async function withStore<T>(folder: string, work: (store: Store, level: StoreLevel) => Promise<T>): Promise<T> {
   const level = await openLevel(folder);
   try {
-    const store = await Store.open(level, { logger: silentLogger, statePath: folder });
+    const store = await Store.open(level, { logger: silentLogger, statePath: folder, poolPath: join(folder, 'pool') });
     const result = await work(store, level);
     await store.close();
     return result;
@@ -24,28 +24,37 @@ export async function withStore<T>(folder: string, work: (store: Store, level: S
   }
 }
 
-/** The record of a file that is not there. */
 export function source(name: string, spares: readonly number[] = []): PlanSource {
   return { path: Buffer.from(`/disk/${name}`), dev: 1, ino: name.length, size: 100, mtimeMs: 1.5, spares };
 }
 
-/** A file of 10 bytes that source `from` supplies. */
 export function file(path: string, from = 0, more: Partial<PlanFile> = {}): PlanFile {
-  return fileOf(path.split('/'), [{ length: 10, source: from, sourceOffset: 7 }], { mtimeMs: 1234.5, ...more });
+  return {
+    path: path.split('/'),
+    length: 10,
+    status: 'mapped',
+    mode: 'normal',
+    mtimeMs: 1234.5,
+    executable: false,
+    extents: [{ offset: 0, length: 10, source: from, sourceOffset: 7 }],
+    ...more,
+  };
 }
 
-/** Nothing is counted as missing. */
 export function plan(
   name: string,
   files: readonly PlanFile[],
   sources: readonly PlanSource[],
-  infoHash = hashOf(name),
+  infoHash?: string,
 ): Plan {
   return {
-    ...planOf(name, sources, files),
-    infoHash,
+    name,
+    files,
+    sources,
+    infoHash: infoHash ?? hashOf(name),
     metainfo: Buffer.from(`raw ${name}`),
     pieceCount: 3,
+    pieceLength: 16384,
     verified: Buffer.from([0b1010_0000]),
     verify: 'probe',
     totalLength: files.length * 10,
@@ -74,9 +83,10 @@ export function inoOf(store: Store, path: string): number {
 
 /** Where the bytes of a file that nobody has written to come from. */
 export function extentsOf(store: Store, path: string): ExtentMap {
-  const content = store.overlay.acquire(inoOf(store, path));
+  const content = store.bytes.acquire(inoOf(store, path));
   if (content instanceof Promise) throw new Error(`${path} is overlaid`);
-  store.overlay.release(content);
+  store.bytes.release(content);
+  if (content.kind === 'plain') throw new Error(`${path} is plain`);
   return content.extents;
 }
 

@@ -8,6 +8,7 @@ import { constants } from 'node:fs';
 import { PosixError } from '../../src/errors.ts';
 import type { Timestamp } from '../../src/native/timestamp.ts';
 import { type Attributes, type FileType, type Operations, ROOT_INO } from '../../src/vfs/operations.ts';
+import { listed } from '../vfs/volume.ts';
 import type { Observed, Operation, SetTime } from './operation.ts';
 import type { Outcome, Request, Stat, Target, TreeEntry } from './target.ts';
 
@@ -112,7 +113,7 @@ export class VfsTarget implements Target {
   async #resolve(path: string): Promise<number> {
     let ino = ROOT_INO;
     for (const name of `${this.#root}/${path}`.split('/')) {
-      if (name !== '') ino = await this.#operations.lookup(ino, name);
+      if (name !== '') ino = (await this.#operations.lookup(ino, name)).ino;
     }
     return ino;
   }
@@ -250,13 +251,13 @@ export class VfsTarget implements Target {
     const [parent, name] = await this.#place(path);
     let ino: number | undefined;
     try {
-      ino = await vfs.lookup(parent, name);
+      ({ ino } = await vfs.lookup(parent, name));
     } catch (error) {
       if (!(error instanceof PosixError && error.code === 'ENOENT' && (flags & O_CREAT) !== 0)) throw error;
     }
     if (ino === undefined) {
       const created = await vfs.create(parent, name, mode & ~UMASK, flags & ~(O_CREAT | O_EXCL));
-      this.#handles.set(number, { ...created, flags });
+      this.#handles.set(number, { handle: created.handle, ino: created.attributes.ino, flags });
       return;
     }
     if ((flags & O_EXCL) !== 0) throw new PosixError('EEXIST');
@@ -275,9 +276,7 @@ export class VfsTarget implements Target {
   }
 
   async #names(ino: number): Promise<string[]> {
-    const names: string[] = [];
-    for await (const page of this.#operations.readdir(ino)) names.push(...page.map(({ name }) => name));
-    return names.toSorted(byBytes);
+    return (await listed(this.#operations, ino)).map(({ name }) => name).toSorted(byBytes);
   }
 
   async tree(): Promise<readonly TreeEntry[]> {
@@ -294,7 +293,7 @@ export class VfsTarget implements Target {
       }
       if (attributes.type !== 'directory') return;
       for (const name of await this.#names(ino)) {
-        await walk(path === '' ? name : `${path}/${name}`, await this.#operations.lookup(ino, name));
+        await walk(path === '' ? name : `${path}/${name}`, (await this.#operations.lookup(ino, name)).ino);
       }
     };
     await walk('', await this.#resolve(''));

@@ -5,9 +5,8 @@ import { join } from 'node:path';
 import { it } from 'node:test';
 import { GAP } from '../../src/extent/extent.ts';
 import { silentLogger } from '../../src/logger.ts';
-import { openCLibrary } from '../../src/native/c-library.ts';
 import { DescriptorBudget } from '../../src/native/descriptor-budget.ts';
-import { loadFileCalls } from '../../src/native/files.ts';
+import { loadLibc } from '../../src/native/libc.ts';
 import { OwnMounts } from '../../src/source/own-mounts.ts';
 import { Store } from '../../src/store/store.ts';
 import { FileSystem } from '../../src/vfs/file-system.ts';
@@ -18,7 +17,7 @@ import { openLevel } from '../harness/volume.ts';
 const BLOCK = 4096;
 
 it('reads the base in one go below the blocks that are written over it', async (t) => {
-  const libc = loadFileCalls(openCLibrary(silentLogger));
+  const libc = loadLibc(silentLogger);
   const { preadCached } = libc;
   if (preadCached === undefined) return t.skip('not on this kernel');
   const folder = temporaryFolder('vfs');
@@ -61,7 +60,7 @@ it('reads the base in one go below the blocks that are written over it', async (
     owner: { uid: 0, gid: 0 },
     umask: 0,
   });
-  const handle = await files.open(files.lookup(files.lookup(1, 'E'), 'file'), constants.O_RDWR);
+  const handle = await files.open(files.paths.find(files.paths.find(1, 'E'), 'file'), constants.O_RDWR);
   // Single ones, several, the last of the first extent, and more of them than are worth reading below.
   const written = [
     [1, 2],

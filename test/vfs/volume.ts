@@ -3,9 +3,11 @@ import { constants, existsSync, readFileSync, statSync, utimesSync, writeFileSyn
 import { join } from 'node:path';
 import { GAP, ZEROS } from '../../src/extent/extent.ts';
 import type { Plan } from '../../src/plan/plan.ts';
+import { OverlayFiles } from '../../src/store/overlay/overlay-files.ts';
 import type { StoreLevel } from '../../src/store/records/database.ts';
 import type { Store } from '../../src/store/store.ts';
 import type { FileSystem } from '../../src/vfs/file-system.ts';
+import type { Dentry, Operations } from '../../src/vfs/operations.ts';
 import { fileOf, planOf, sourceOf } from '../harness/plans.ts';
 import { type OpenVolume, openVolume } from '../harness/volume.ts';
 
@@ -77,11 +79,9 @@ export class Volume {
   }
 
   static async #open(folder: string, changed: number[]): Promise<OpenVolume> {
-    return await openVolume(folder, {
-      owner: { uid: 0, gid: 0 },
-      poolPath: join(folder, 'pool'),
-      onChange: (entry) => void changed.push(entry),
-    });
+    const opened = await openVolume(folder, { owner: { uid: 0, gid: 0 }, poolPath: join(folder, 'pool') });
+    opened.store.watch({ bytesChanged: (entry) => void changed.push(entry) });
+    return opened;
   }
 
   get store(): Store {
@@ -111,11 +111,11 @@ export class Volume {
   place(path: string): [parent: number, name: string] {
     const names = ['E', ...path.split('/')];
     const name = names.pop() ?? '';
-    return [names.reduce((parent, each) => this.files.lookup(parent, each), 1), name];
+    return [names.reduce((parent, each) => this.files.paths.find(parent, each), 1), name];
   }
 
   ino(path: string): number {
-    return path === '' ? this.files.lookup(1, 'E') : this.files.lookup(...this.place(path));
+    return path === '' ? this.files.paths.find(1, 'E') : this.files.paths.find(...this.place(path));
   }
 
   async open(path: string, flags: number = constants.O_RDWR): Promise<number> {
@@ -123,13 +123,13 @@ export class Volume {
   }
 
   async create(path: string, bytes: Buffer | string = '', mode = 0o644): Promise<number> {
-    const { ino, handle } = await this.files.create(...this.place(path), mode, constants.O_RDWR);
+    const { attributes, handle } = await this.files.create(...this.place(path), mode, constants.O_RDWR);
     const buffer = Buffer.from(bytes);
     for (let at = 0; at < buffer.length; at += 131_072) {
       await this.files.write(handle, buffer.subarray(at, at + 131_072), at);
     }
     await this.files.release(handle);
-    return ino;
+    return attributes.ino;
   }
 
   async write(path: string, bytes: Buffer | string, position: number): Promise<void> {
@@ -175,15 +175,24 @@ export class Volume {
     return buffer.subarray(0, done);
   }
 
+  overlayPath(ino: number): string {
+    return new OverlayFiles(this.folder).path(ino);
+  }
+
+  /** All names of a directory. */
+  async list(ino: number): Promise<Dentry[]> {
+    return await listed(this.files, ino);
+  }
+
   /** What lies on the disk for a file; undefined where there is nothing. */
   overlay(ino: number): Buffer | undefined {
-    const path = this.store.overlay.files.path(ino);
+    const path = this.overlayPath(ino);
     return existsSync(path) ? readFileSync(path) : undefined;
   }
 
   /** Bytes that an overlay file takes on the disk; 0 where there is none. */
   stored(ino: number): number {
-    const path = this.store.overlay.files.path(ino);
+    const path = this.overlayPath(ino);
     return existsSync(path) ? statSync(path).blocks * 512 : 0;
   }
 }
@@ -195,4 +204,16 @@ export function patched(before: Buffer, bytes: Buffer | string, position: number
   before.copy(after);
   written.copy(after, position);
   return after;
+}
+
+/** All names of a directory, through a handle of its own. */
+export async function listed(operations: Operations, ino: number): Promise<Dentry[]> {
+  const handle = await operations.opendir(ino);
+  try {
+    const found: Dentry[] = [];
+    for await (const page of operations.readdir(handle, 0)) found.push(...page);
+    return found;
+  } finally {
+    await operations.releasedir(handle);
+  }
 }

@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { AutotorrentError, messageOf } from '../../errors.ts';
-import type { MountCalls } from '../../native/mounting.ts';
+import type { Libc } from '../../native/libc.ts';
 import { mountsAt, realMountPoint } from './mount-point.ts';
 
 const run = promisify(execFile);
@@ -11,11 +11,11 @@ const run = promisify(execFile);
  * Removes what is mounted on `mountPoint`, if anything is. Where other programs have files open, the mount disappears
  * for everybody else at once, and for them when they close: nothing waits. Throws AutotorrentError('MOUNT').
  */
-export async function unmount(path: string, calls: MountCalls): Promise<void> {
+export async function unmount(path: string, libc: Libc): Promise<void> {
   const mountPoint = await realMountPoint(path);
   const ways = [
-    async () => await calls.unmount?.(mountPoint, false),
-    async () => await calls.unmount?.(mountPoint, true),
+    async () => await libc.unmount?.(mountPoint, false),
+    async () => await libc.unmount?.(mountPoint, true),
     async () => await run('fusermount', ['-u', '-z', mountPoint]),
     async () => await run('fusermount3', ['-u', '-z', mountPoint]),
   ];

@@ -38,7 +38,9 @@ const NO_ID = 0xffff_ffff;
 const READ_WRITE = 2;
 
 export function createHandlers(operations: Operations, logger: Logger, times: ThreadTimes): FuseHandlers {
-  const paths = new Paths(operations);
+  const ability = operations.paths;
+  if (ability === undefined) throw new Error('fuse-native names files by paths, which these operations do not resolve');
+  const paths = new Paths(ability);
 
   /** Runs `work` and replies with its result, or with an errno; without a tick of the event loop where it can. */
   function answer<T>(name: string, work: () => MaybePromise<T>, reply: (errno: number, value?: T) => void): void {
@@ -94,11 +96,16 @@ export function createHandlers(operations: Operations, logger: Logger, times: Th
       const list = async (ino: number): Promise<void> => {
         const parent = await paths.resolve(dirname(path));
         stats.push({ mode: TYPE_BITS.directory, ino }, { mode: TYPE_BITS.directory, ino: parent });
-        for await (const page of operations.readdir(ino)) {
-          for (const { name, ino, type } of page) {
-            names.push(name);
-            stats.push({ mode: TYPE_BITS[type], ino });
+        const handle = await operations.opendir(ino);
+        try {
+          for await (const page of operations.readdir(handle, 0)) {
+            for (const { name, ino, type } of page) {
+              names.push(name);
+              stats.push({ mode: TYPE_BITS[type], ino });
+            }
           }
+        } finally {
+          await operations.releasedir(handle);
         }
       };
       answer(
@@ -170,7 +177,11 @@ export function createHandlers(operations: Operations, logger: Logger, times: Th
         (errno) => reply(errno),
       ),
     link: (path, to, reply) =>
-      answer('link', () => on(path, (ino) => toBe(to, (parent, name) => operations.link(ino, parent, name))), reply),
+      answer(
+        'link',
+        () => on(path, (ino) => toBe(to, (parent, name) => operations.link(ino, parent, name))),
+        (errno) => reply(errno),
+      ),
     unlink: (path, reply) =>
       answer(
         'unlink',
@@ -197,7 +208,7 @@ export function createHandlers(operations: Operations, logger: Logger, times: Th
    */
   async function hide(parent: number, name: string, path: string, to: string): Promise<void> {
     const ino = await paths.resolve(path);
-    if (!operations.isOpen(ino)) {
+    if (!ability!.isOpen(ino)) {
       // A program's own doing, with a file that libfuse has left somewhere else.
       const place = paths.place(to);
       await operations.rename(parent, name, await place.parent, place.name);

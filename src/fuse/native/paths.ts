@@ -5,20 +5,20 @@
  * folder where it was. It is in no directory of the vfs, and leads to the inode until libfuse deletes it.
  */
 import { PosixError } from '../../errors.ts';
-import { type MaybePromise, type Operations, ROOT_INO } from '../../vfs/operations.ts';
+import { type MaybePromise, type PathAbility, ROOT_INO } from '../../vfs/operations.ts';
 
 /** Directories remembered. All are forgotten when it is full: filling it again is cheap. */
 const LIMIT = 10_000;
 const HIDDEN = /\/(\.fuse_hidden[0-9a-f]{16})$/;
 
 export class Paths {
-  readonly #operations: Pick<Operations, 'lookup' | 'treeVersion'>;
+  readonly #operations: Pick<PathAbility, 'find' | 'treeVersion'>;
   readonly #directories = new Map<string, number>();
   /** By name: libfuse gives none twice. */
   readonly #hidden = new Map<string, number>();
   #version: number;
 
-  constructor(operations: Pick<Operations, 'lookup' | 'treeVersion'>) {
+  constructor(operations: Pick<PathAbility, 'find' | 'treeVersion'>) {
     this.#operations = operations;
     this.#version = operations.treeVersion;
   }
@@ -34,8 +34,8 @@ export class Paths {
       if (ino !== undefined) return ino;
     }
     const { parent, name } = this.place(path);
-    if (typeof parent === 'number') return this.#operations.lookup(parent, name);
-    return parent.then((ino) => this.#operations.lookup(ino, name));
+    if (typeof parent === 'number') return this.#operations.find(parent, name);
+    return parent.then((ino) => this.#operations.find(ino, name));
   }
 
   /** The directory of a path, and the name in it, whether it is there or not. @throws ENOENT, ENOTDIR, ENAMETOOLONG */

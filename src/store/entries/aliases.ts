@@ -4,12 +4,15 @@
  */
 import { AutotorrentError } from '../../errors.ts';
 import type { Timestamp } from '../../native/timestamp.ts';
+import type { Notices } from '../notices.ts';
 import { type Database, put, type Write } from '../records/database.ts';
 import { aliasKey } from '../records/key.ts';
 import { encodePath, type Inode } from '../records/record.ts';
 import { checkPath } from '../tree/names.ts';
+import type { Place } from '../tree/namespace.ts';
 import type { Tree } from '../tree/tree.ts';
 import { newFolder } from './creation.ts';
+import type { StoredEntry } from './entry.ts';
 
 export interface Alias {
   /** The torrent's file index. */
@@ -26,10 +29,8 @@ const SLICE = 1000;
  * already or two files would get one. Nothing is changed then. Repeatable.
  */
 export async function addAliases(
-  db: Database,
-  tree: Tree,
-  root: number,
-  entry: number,
+  { db, tree, notices }: { readonly db: Database; readonly tree: Tree; readonly notices: Notices },
+  { id: entry, ino: root }: StoredEntry,
   aliases: readonly Alias[],
   now: Timestamp,
 ): Promise<void> {
@@ -38,6 +39,7 @@ export async function addAliases(
     await db.exclusive(async () => {
       const changed = new Map<number, Inode>();
       const dirents = new Map<string, number>();
+      const made: Place[] = [];
       const writes: Write[] = [];
       const inodeOf = (ino: number): Inode => changed.get(ino) ?? tree.inode(ino) ?? newFolder(now, entry, root);
       for (const { ino, path, index } of aliases.slice(from, from + SLICE)) {
@@ -50,6 +52,7 @@ export async function addAliases(
           const child = found ?? (last ? ino : db.take('ino'));
           if (found === undefined) {
             dirents.set(key, child);
+            made.push({ parent, name });
             const type = last ? inodeOf(child).type : 'directory';
             writes.push(tree.linking(parent, name, { ino: child, type }));
             const above = inodeOf(parent);
@@ -64,6 +67,8 @@ export async function addAliases(
       for (const [ino, inode] of changed) writes.push(tree.writing(ino, inode));
       await db.commit(writes);
       tree.forget(changed.keys());
+      for (const { parent, name } of made) notices.stale({ parent, name });
+      for (const ino of changed.keys()) notices.stale({ ino });
     });
   }
 }

@@ -103,11 +103,11 @@ export class EntryFiles {
       const size = this.#overlay.files.sizeOf(ino);
       return size === 0 ? [] : [{ offset: 0, length: size, source: OVERLAY, sourceOffset: 0 }];
     }
-    const content = await this.#overlay.acquire(ino);
+    const content = await this.#overlay.contents.acquireMapped(ino);
     try {
       return content.slice(0, content.size);
     } finally {
-      this.#overlay.release(content);
+      this.#overlay.contents.release(content);
     }
   }
 }

@@ -1,8 +1,9 @@
 /** The piece maps of entries that are being written to: loaded once each, and recorded before they count. */
 import { countBits } from '../../extent/bitfield.ts';
 import { type Database, put, type Write } from '../records/database.ts';
-import { ENTRIES, entryKey, pieceMapKey } from '../records/key.ts';
+import { entryKey, pieceMapKey } from '../records/key.ts';
 import type { Inode } from '../records/record.ts';
+import type { Catalog } from './catalog.ts';
 import { formatEntry, parseEntry, type StoredEntry } from './entry.ts';
 import { EntryPieces } from './entry-pieces.ts';
 
@@ -15,27 +16,26 @@ interface Unverifying {
 
 export class Pieces {
   readonly #db: Database;
+  readonly #catalog: Catalog;
   readonly #loaded = new Map<number, EntryPieces>();
 
-  constructor(db: Database) {
+  constructor(db: Database, catalog: Catalog) {
     this.#db = db;
+    this.#catalog = catalog;
   }
 
   /** Null where there is no such entry. */
   async of(entry: number): Promise<EntryPieces | null> {
     const known = this.#loaded.get(entry);
     if (known !== undefined) return known;
-    for await (const page of this.#db.pages(ENTRIES)) {
-      for (const [, value] of page) {
-        const { id, kind, infoHash, pieceLength, pieceCount } = parseEntry(value);
-        if (id !== entry || kind !== 'mount') continue;
-        const map = this.#db.get(pieceMapKey(infoHash)) ?? Buffer.alloc(Math.ceil(pieceCount / 8));
-        const pieces = this.#loaded.get(entry) ?? new EntryPieces(entry, infoHash, pieceLength, pieceCount, map);
-        this.#loaded.set(entry, pieces);
-        return pieces;
-      }
-    }
-    return null;
+    const found = await this.#catalog.byId(entry);
+    if (found === undefined) return null;
+    const { infoHash, pieceLength, pieceCount } = found;
+    const map = this.#db.get(pieceMapKey(infoHash)) ?? Buffer.alloc(Math.ceil(pieceCount / 8));
+    // Another call may have loaded it meanwhile.
+    const pieces = this.#loaded.get(entry) ?? new EntryPieces(entry, infoHash, pieceLength, pieceCount, map);
+    this.#loaded.set(entry, pieces);
+    return pieces;
   }
 
   /** The entries that have been written to since the start. */

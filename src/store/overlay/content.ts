@@ -1,23 +1,44 @@
 /**
- * What a file of the torrent is made of, while it is open or not yet checkpointed: its base, and what was written over
- * it. A plain file has none: its overlay file is all there is.
+ * What a file is made of while it is in use. A *mapped* file is made of its base, as planned, and of what was written over
+ * it; it has an overlay file once something was. A *plain* file is its overlay file, and nothing else.
  *
- * Invariant: `baseEnd` ≤ `size` and ≤ the base's length; no block behind `size` is marked as written.
+ * Invariant: of a mapped file `baseEnd` ≤ `size` and ≤ the base's length; no block behind `size` is marked as written.
  */
 import { type Extent, OVERLAY, ZEROS } from '../../extent/extent.ts';
 import type { ExtentMap } from '../../extent/extent-map.ts';
 import type { Timestamp } from '../../native/timestamp.ts';
 import type { EntryPieces } from '../entries/entry-pieces.ts';
 import type { Inode } from '../records/record.ts';
+import type { OverlayFile } from './descriptors.ts';
 import { BLOCK_BYTES, WrittenBlocks } from './written-blocks.ts';
 
-export class Content {
+export type Content = MappedContent | PlainContent;
+
+export class PlainContent {
+  readonly kind = 'plain';
+  readonly ino: number;
+  readonly overlay: OverlayFile;
+  /** Open files. */
+  users = 0;
+  /** It has become a mapped file: its overlay file is a source now, and must not be written to. */
+  isSource = false;
+
+  constructor(ino: number, overlay: OverlayFile) {
+    this.ino = ino;
+    this.overlay = overlay;
+  }
+}
+
+export class MappedContent {
+  readonly kind = 'mapped';
   readonly ino: number;
   readonly torrentOffset: number | undefined;
   readonly entry: number;
   blocks = new WrittenBlocks();
   extents: ExtentMap;
-  /** It has an overlay file. */
+  /** What was written over it; undefined where nothing was. */
+  overlay: OverlayFile | undefined;
+  /** The inode is recorded as one that has an overlay file. */
   overlaid: boolean;
   size: number;
   baseEnd: number;
@@ -25,24 +46,23 @@ export class Content {
   ctime: Timestamp;
   /** Something of it is not recorded yet. */
   dirty = false;
+  /** The checkpoint that is under way: why it failed, for each content that it could not record. */
+  checkpoint: Promise<unknown[]> | undefined;
   /** The inode has gone: nothing of it will be recorded again. */
   gone = false;
   /** Open files. */
   users = 0;
   /** Writes into the overlay file that threads are at: what they write is not recorded yet, and may lie behind the end. */
   beingWritten = 0;
-  /** The overlay file, once something of it was needed. */
-  fd: number | undefined;
-  /** Overlay files that it had before; reads of them may be under way. */
-  readonly #retired: number[] = [];
   /** Null: it is no file of the torrent. Undefined: not looked up yet. */
   pieces: EntryPieces | null | undefined;
 
-  constructor(ino: number, inode: Inode, extents: ExtentMap) {
+  constructor(ino: number, inode: Inode, extents: ExtentMap, overlay?: OverlayFile) {
     this.ino = ino;
     this.torrentOffset = inode.torrentOffset;
     this.entry = inode.entry;
     this.extents = extents;
+    this.overlay = overlay;
     this.overlaid = inode.content === 'overlaid';
     this.size = inode.size;
     this.baseEnd = inode.baseEnd;
@@ -77,6 +97,17 @@ export class Content {
     if (behind < to) found.push({ offset: behind, length: to - behind, source: ZEROS, sourceOffset: 0 });
   }
 
+  /** The ids of the first sources that its base still shows, at most `limit`. */
+  firstSources(limit: number): Set<number> {
+    const sources = new Set<number>();
+    for (const { source, offset } of this.extents) {
+      if (offset >= this.baseEnd) break;
+      if (source >= 0) sources.add(source);
+      if (sources.size === limit) break;
+    }
+    return sources;
+  }
+
   /** The effect of a write that was recorded. */
   written(offset: number, end: number): void {
     this.blocks.add(Math.floor(offset / BLOCK_BYTES), Math.ceil(end / BLOCK_BYTES));
@@ -104,20 +135,13 @@ export class Content {
 
   /** `extents` have all its bytes; what was written over it before counts no more. */
   becomeMapped(extents: ExtentMap): void {
-    if (this.fd !== undefined) this.#retired.push(this.fd);
-    this.fd = undefined;
+    this.overlay?.close();
+    this.overlay = undefined;
     this.extents = extents;
     this.blocks = new WrittenBlocks();
     this.overlaid = false;
     this.size = extents.length;
     this.baseEnd = extents.length;
     this.dirty = false;
-  }
-
-  /** For whoever closes them: nobody uses it any more. */
-  takeDescriptors(): number[] {
-    const taken = [...this.#retired.splice(0), ...(this.fd === undefined ? [] : [this.fd])];
-    this.fd = undefined;
-    return taken;
   }
 }

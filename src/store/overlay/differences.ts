@@ -102,7 +102,7 @@ export class Differences {
   /** The ranges `[offset, end)` written over a file, in order, in pages. */
   async *ranges(ino: number): AsyncGenerator<readonly (readonly [offset: number, end: number])[], void, undefined> {
     if (this.#tree.inode(ino)?.content !== 'overlaid') return;
-    const content = await this.#overlay.acquire(ino);
+    const content = await this.#overlay.contents.acquireMapped(ino);
     try {
       const page: [number, number][] = [];
       for (const [first, end] of content.blocks.ranges(Math.ceil(content.size / BLOCK_BYTES))) {
@@ -117,7 +117,7 @@ export class Differences {
       }
       if (page.length > 0) yield page;
     } finally {
-      this.#overlay.release(content);
+      this.#overlay.contents.release(content);
     }
   }
 
@@ -169,7 +169,7 @@ export class Differences {
   #hasPlannedTime(ino: number, inode: Inode): boolean {
     const { plannedMtime } = inode;
     if (inode.type !== 'file' || plannedMtime === undefined) return true;
-    const { mtime } = this.#overlay.inUse(ino) ?? inode;
+    const { mtime } = this.#overlay.contents.inUse(ino) ?? inode;
     return mtime.seconds === plannedMtime.seconds && mtime.nanoseconds === plannedMtime.nanoseconds;
   }
 
@@ -185,7 +185,7 @@ export class Differences {
       ranges += page.length;
       for (const [offset, end] of page) bytes += end - offset;
     }
-    const { size, baseEnd } = this.#overlay.inUse(ino) ?? this.#tree.inode(ino) ?? inode;
+    const { size, baseEnd } = this.#overlay.contents.inUse(ino) ?? this.#tree.inode(ino) ?? inode;
     const plannedSize = this.#tree.extents(ino).length;
     const changes: Change[] = ranges > 0 ? ['written'] : [];
     if (size !== plannedSize || !(await this.#coversFrom(ino, baseEnd, plannedSize))) changes.push('resized');
@@ -195,11 +195,11 @@ export class Differences {
   /** Whether what a truncate has cut off is written since, all of it. */
   async #coversFrom(ino: number, from: number, end: number): Promise<boolean> {
     if (from >= end) return true;
-    const content = await this.#overlay.acquire(ino);
+    const content = await this.#overlay.contents.acquireMapped(ino);
     try {
       return content.blocks.hasAll(Math.floor(from / BLOCK_BYTES), Math.ceil(end / BLOCK_BYTES));
     } finally {
-      this.#overlay.release(content);
+      this.#overlay.contents.release(content);
     }
   }
 

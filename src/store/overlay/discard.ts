@@ -10,16 +10,17 @@
  * folders last, deepest first, where nothing is in them.
  */
 import { AutotorrentError } from '../../errors.ts';
-import { newFolder } from '../entries/creation.ts';
 import type { StoredEntry } from '../entries/entry.ts';
 import type { Pieces } from '../entries/pieces.ts';
+import type { Notices } from '../notices.ts';
 import type { Database } from '../records/database.ts';
-import { direntsOf, nameOfDirentKey } from '../records/key.ts';
 import type { Inode } from '../records/record.ts';
-import { Batch, type Place } from '../tree/namespace.ts';
+import { Batch } from '../tree/batch.ts';
 import type { Tree } from '../tree/tree.ts';
 import type { Difference, Stray } from './differences.ts';
+import { removeEmptyFolders } from './made-folders.ts';
 import type { Overlay } from './overlay.ts';
+import { type Kept, OwnNames } from './own-names.ts';
 import { BLOCK_BYTES } from './written-blocks.ts';
 
 /** Who has what open, and keeps it from being opened. */
@@ -27,8 +28,6 @@ export interface Quiet {
   isOpen(ino: number): boolean;
   /** Whoever opens one of them waits until the function that it gives is called. */
   hold(inodes: readonly number[]): () => void;
-  /** Bytes of an entry have changed. */
-  changed(entry: number): void;
 }
 
 export interface Discarded {
@@ -37,7 +36,7 @@ export interface Discarded {
   /** What they had in the overlay. */
   readonly bytes: number;
   /** Files that could not have their names back, and why. */
-  readonly kept: readonly { readonly path: string; readonly reason: string }[];
+  readonly kept: readonly Kept[];
 }
 
 const SLICE = 200;
@@ -56,16 +55,23 @@ export class Discard {
   readonly #tree: Tree;
   readonly #overlay: Overlay;
   readonly #pieces: Pieces;
+  readonly #notices: Notices;
   readonly #entry: StoredEntry;
   readonly #quiet: Quiet;
   /** Called behind a batch that took folders away. */
   readonly #onFoldersGone: () => void;
   /** Inodes that will let go of the names that others wait for. */
   readonly #leaving = new Set<number>();
-  readonly #kept: { path: string; reason: string }[] = [];
+  readonly #names: OwnNames;
 
   constructor(
-    parts: { readonly db: Database; readonly tree: Tree; readonly overlay: Overlay; readonly pieces: Pieces },
+    parts: {
+      readonly db: Database;
+      readonly tree: Tree;
+      readonly overlay: Overlay;
+      readonly pieces: Pieces;
+      readonly notices: Notices;
+    },
     entry: StoredEntry,
     quiet: Quiet,
     onFoldersGone: () => void,
@@ -74,6 +80,8 @@ export class Discard {
     this.#tree = parts.tree;
     this.#overlay = parts.overlay;
     this.#pieces = parts.pieces;
+    this.#notices = parts.notices;
+    this.#names = new OwnNames(parts.db, entry, this.#leaving);
     this.#entry = entry;
     this.#quiet = quiet;
     this.#onFoldersGone = onFoldersGone;
@@ -93,15 +101,15 @@ export class Discard {
     const waiting: Difference[] = [];
     await this.#each(planned, async (step, difference) => {
       await this.#restore(step, difference);
-      if (!this.#giveBack(step.batch, difference)) waiting.push(difference);
+      if (!this.#names.giveBack(step.batch, difference)) waiting.push(difference);
     });
     await this.#removeFolders(folders);
-    await this.#each(waiting, async (step, difference) => this.#giveBackOrKeep(step.batch, difference));
+    await this.#each(waiting, async (step, difference) => this.#names.giveBackOrKeep(step.batch, difference));
     await this.#removeFolders(folders);
     return {
-      files: differences.length - this.#kept.length,
+      files: differences.length - this.#names.kept.length,
       bytes: differences.reduce((sum, { writtenBytes }) => sum + writtenBytes, 0),
-      kept: this.#kept,
+      kept: this.#names.kept,
     };
   }
 
@@ -133,7 +141,7 @@ export class Discard {
       } finally {
         release();
       }
-      this.#quiet.changed(this.#entry.id);
+      this.#notices.bytesChanged(this.#entry.id);
       await new Promise(setImmediate);
     }
   }
@@ -150,6 +158,7 @@ export class Discard {
       unverifying.recorded();
       for (const ino of step.batch.freed) this.#overlay.freed(ino);
       for (const after of step.batch.afterwards) after();
+      for (const stale of step.batch.stale()) this.#notices.stale(stale);
     });
   }
 
@@ -183,7 +192,7 @@ export class Discard {
     if (inode?.type !== 'file' || inode.content === 'plain') return;
     const mtime = inode.plannedMtime ?? inode.mtime;
     if (inode.content === 'mapped') {
-      const open = this.#overlay.inUse(ino);
+      const open = this.#overlay.contents.inUse(ino);
       if (open !== undefined) open.mtime = mtime;
       batch.set(ino, { ...inode, mtime, ctime: batch.now });
       return;
@@ -199,7 +208,7 @@ export class Discard {
   async #noteChanged({ changed }: Step, ino: number, { torrentOffset }: Inode, planned: number): Promise<void> {
     if (torrentOffset === undefined) return;
     const pieceLength = (await this.#pieces.of(this.#entry.id))?.pieceLength ?? 0;
-    const content = await this.#overlay.acquire(ino);
+    const content = await this.#overlay.contents.acquireMapped(ino);
     try {
       const { size, baseEnd, blocks } = content;
       let turns = 0;
@@ -218,114 +227,26 @@ export class Discard {
       }
       if (baseEnd < planned) changed.push([torrentOffset + baseEnd, torrentOffset + planned]);
     } finally {
-      this.#overlay.release(content);
+      this.#overlay.contents.release(content);
     }
   }
 
-  /**
-   * A file's own names lead to it again, and no other does. False where what has one of them is still to let go of it:
-   * the file waits without a name, if need be.
-   */
-  #giveBack(batch: Batch, difference: Difference): boolean {
-    const { ino, missing, strays } = difference;
-    if (missing.length === 0) return true;
-    if (!batch.has(ino)) {
-      this.#keep(difference, 'nothing is known of it any more: add the torrent again');
-      return true;
-    }
-    const held = missing.flatMap((path) => this.#holder(batch, path, ino) ?? []);
-    if (held.some((holder) => !this.#leaving.has(holder))) {
-      this.#keep(difference, 'its name belongs to another file now, which is not discarded');
-      return true;
-    }
-    for (const stray of strays) this.#unlink(batch, ino, stray);
-    if (held.length > 0) return false;
-    for (const path of missing) this.#link(batch, ino, path);
-    return true;
-  }
-
-  #giveBackOrKeep(batch: Batch, difference: Difference): void {
-    const { ino, missing, strays } = difference;
-    if (!batch.has(ino)) return;
-    const free = missing.filter((path) => this.#holder(batch, path, ino) === undefined);
-    for (const path of free) this.#link(batch, ino, path);
-    if (free.length === missing.length) return;
-    const [stray] = strays;
-    if (batch.inode(ino).nlink === 0 && stray !== undefined && this.#holder(batch, stray.path, ino) === undefined) {
-      this.#link(batch, ino, stray.path);
-    }
-    this.#keep(difference, 'its name belongs to another file now');
-  }
-
-  #keep({ path }: Difference, reason: string): void {
-    this.#kept.push({ path: path.join('/'), reason });
-  }
-
-  /** The inode, not `own`, that has a name, or that is no folder where one of its folders should be. */
-  #holder(batch: Batch, path: readonly string[], own: number): number | undefined {
-    let at = this.#entry.ino;
-    for (const [depth, name] of path.entries()) {
-      const dirent = batch.lookup(at, name);
-      if (dirent === undefined) return undefined;
-      if (depth === path.length - 1) return dirent.ino === own ? undefined : dirent.ino;
-      if (dirent.type !== 'directory') return dirent.ino;
-      at = dirent.ino;
-    }
-    return undefined;
-  }
-
-  #unlink(batch: Batch, ino: number, { parent, name }: Place): void {
-    if (batch.lookup(parent, name)?.ino !== ino) return;
-    const inode = batch.inode(ino);
-    batch.unlink(parent, name);
-    batch.set(ino, { ...inode, nlink: inode.nlink - 1, ctime: batch.now });
-  }
-
-  /** Under a name that is free. Folders that are not there are made. */
-  #link(batch: Batch, ino: number, path: readonly string[]): void {
-    let parent = this.#entry.ino;
-    for (const name of path.slice(0, -1)) {
-      const found = batch.lookup(parent, name)?.ino;
-      const folder = found ?? this.#db.take('ino');
-      if (found === undefined) {
-        batch.link(parent, name, { ino: folder, type: 'directory' });
-        batch.set(folder, newFolder(batch.now, this.#entry.id, parent));
-        batch.count(parent, 1);
-      }
-      parent = folder;
-    }
-    const name = path.at(-1) ?? '';
-    if (batch.lookup(parent, name)?.ino === ino) return;
-    const inode = batch.inode(ino);
-    batch.link(parent, name, { ino, type: inode.type });
-    batch.set(ino, { ...inode, nlink: inode.nlink + 1, ctime: batch.now });
-  }
-
-  /** Those that are empty. */
   async #removeFolders(folders: readonly Difference[]): Promise<void> {
     // Those below come behind those above in the list.
     const deepestFirst = folders.toReversed();
     for (let from = 0; from < deepestFirst.length; from += SLICE) {
-      const gone: number[] = [];
-      await this.#commit(async ({ batch }) => {
-        for (const { ino, strays } of deepestFirst.slice(from, from + SLICE)) {
-          for (const { parent, name } of strays) {
-            if (!batch.has(ino) || batch.lookup(parent, name)?.ino !== ino || !(await this.#isEmpty(batch, ino)))
-              continue;
-            batch.unlink(parent, name);
-            batch.delete(ino, batch.inode(ino));
-            batch.count(parent, -1);
-            gone.push(ino);
-          }
-        }
-      });
-      if (gone.length > 0) this.#onFoldersGone();
+      const slice = deepestFirst.slice(from, from + SLICE);
+      const release = this.#quiet.hold(slice.map(({ ino }) => ino));
+      let went = false;
+      try {
+        await this.#commit(async ({ batch }) => {
+          went = await removeEmptyFolders(this.#db, batch, slice, (ino) => this.#quiet.isOpen(ino));
+        });
+      } finally {
+        release();
+      }
+      if (went) this.#onFoldersGone();
     }
-  }
-
-  async #isEmpty(batch: Batch, ino: number): Promise<boolean> {
-    const rows = await this.#db.first(direntsOf(ino), SLICE + 1);
-    return rows.length <= SLICE && rows.every(([key]) => batch.lookup(ino, nameOfDirentKey(key)) === undefined);
   }
 }
 

@@ -55,19 +55,19 @@ export class OverlayFiles {
     const flags = fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_TRUNC | fs.constants.O_NOFOLLOW;
     let fd: number;
     try {
-      fd = fs.openSync(this.path(ino), flags, FILE_MODE);
+      fd = openWithoutAtime(this.path(ino), flags);
     } catch (error) {
       if (errnoOf(error) !== 'ENOENT') throw error;
       fs.mkdirSync(this.#shard(ino), { recursive: true, mode: FOLDER_MODE });
-      fd = fs.openSync(this.path(ino), flags, FILE_MODE);
+      fd = openWithoutAtime(this.path(ino), flags);
     }
     this.#fresh.add(this.#shard(ino));
     return fd;
   }
 
-  /** For reading and writing. */
+  /** For reading and writing. @throws what the disk says */
   open(ino: number): number {
-    return fs.openSync(this.path(ino), fs.constants.O_RDWR | fs.constants.O_NOFOLLOW);
+    return openWithoutAtime(this.path(ino), fs.constants.O_RDWR | fs.constants.O_NOFOLLOW);
   }
 
   stat(ino: number, fd?: number): OverlayFileStats {
@@ -143,6 +143,17 @@ export class OverlayFiles {
         return { path: join(folder, name), ino };
       });
     }
+  }
+}
+
+/** Opens a file whose access time reads leave as it is: the mount has none (noatime), and a plain file shows this one. */
+function openWithoutAtime(path: string, flags: number): number {
+  try {
+    return fs.openSync(path, flags | fs.constants.O_NOATIME, FILE_MODE);
+  } catch (error) {
+    // Only the owner and root may ask for it.
+    if (errnoOf(error) !== 'EPERM') throw error;
+    return fs.openSync(path, flags, FILE_MODE);
   }
 }
 

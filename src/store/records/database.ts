@@ -4,7 +4,7 @@
  */
 import fs from 'node:fs';
 import type { Level } from 'level';
-import { AutotorrentError, messageOf } from '../../errors.ts';
+import { AutotorrentError, messageOf, PosixError } from '../../errors.ts';
 import { COUNTERS_KEY, type KeyRange } from './key.ts';
 import { Reader, Writer } from './record.ts';
 
@@ -96,7 +96,7 @@ export class Database {
     } catch (error) {
       this.#postponed.push(...postponed);
       throw new AutotorrentError('STORE', `the store could not be written: ${messageOf(error)}`, {
-        cause: error,
+        cause: ofTheDisk(error),
         hint: 'Look at the free space and the health of the disk that holds state_path, then start the server again.',
       });
     }
@@ -110,7 +110,7 @@ export class Database {
     const most = needed ? LEAST_ROOM_BYTES : ROOM_BYTES;
     // Some file systems tell nothing.
     if (blocks > 0 && bavail * bsize < bytes + Math.min(most, blocks * bsize * ROOM_PART)) {
-      throw new Error(`No space left on device (${this.#level.location})`);
+      throw new PosixError('ENOSPC', `no space is left on the disk of ${this.#level.location}`);
     }
   }
 
@@ -164,4 +164,17 @@ export class Database {
   async isEmpty(): Promise<boolean> {
     return (await this.#level.keys({ limit: 1 }).all()).length === 0;
   }
+}
+
+/** What the C library says (strerror) where LevelDB tells of an errno. It has no codes: nothing else of us reads a text. */
+const TEXTS = [
+  ['No space left on device', 'ENOSPC'],
+  ['Disk quota exceeded', 'EDQUOT'],
+  ['Read-only file system', 'EROFS'],
+] as const;
+
+/** An error of LevelDB as a `PosixError`, where it is one of the disk. */
+function ofTheDisk(error: unknown): unknown {
+  const [, code] = TEXTS.find(([text]) => messageOf(error).includes(text)) ?? [];
+  return code === undefined ? error : new PosixError(code, messageOf(error), error);
 }

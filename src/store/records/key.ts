@@ -85,7 +85,12 @@ function beginningWith(prefix: Buffer): KeyRange {
   return { gte: prefix, lt };
 }
 
-export const direntsOf = (parent: number): KeyRange => beginningWith(withNumbers('D', parent));
+/** All names in a folder, or those behind `after`. */
+export const direntsOf = (parent: number, after?: string): KeyRange => {
+  const all = beginningWith(withNumbers('D', parent));
+  // No name holds a zero byte.
+  return after === undefined ? all : { ...all, gte: Buffer.concat([direntKey(parent, after), Buffer.from([0])]) };
+};
 export const usersOf = (source: number): KeyRange => beginningWith(withNumbers('R', source));
 export const usesOf = (entry: number): KeyRange => beginningWith(withNumbers('U', entry));
 export const filesOf = (entry: number): KeyRange => beginningWith(withNumbers('F', entry));

@@ -6,13 +6,22 @@
  * shows outlives the pool's folder. Where the two are on different file systems nothing can be linked: what is complete
  * stays in the overlay, and what others use lies in the pool alone.
  */
+import { randomUUID } from 'node:crypto';
 import { chmod, link, lstat, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf } from '../../errors.ts';
 import type { PlanSource } from '../../plan/plan.ts';
 
-/** `pooled`: its place in the pool; `source`: the store's own link. `kept`: it stays where it is, and why. */
-export type Pooling = { readonly pooled: string; readonly source: string } | { readonly kept: string };
+/** A file in the pool. */
+export interface Pooled {
+  /** Its place in the pool. */
+  readonly pooled: string;
+  /** The store's own link. */
+  readonly source: string;
+}
+
+/** `kept`: it stays where it is, and why. */
+export type Pooling = Pooled | { readonly kept: string };
 
 const READ_ONLY = 0o444;
 
@@ -36,10 +45,17 @@ export class PoolFiles {
     await mkdir(this.#own, { recursive: true, mode: 0o700 });
     await mkdir(join(pooled, '..'), { recursive: true });
     await linkAgain(path, source);
+    // Other stores put files of the same name there: a name of our own first, then the final one in one step.
+    const fresh = `${pooled}.${randomUUID()}.new`;
     try {
-      // Another store may have completed the same file: the newer one takes its name; links of the other keep its bytes.
-      await linkAgain(path, `${pooled}.new`);
-      await rename(`${pooled}.new`, pooled);
+      await link(path, fresh);
+      try {
+        // Another store may have completed the same file: the newer one takes its name; links of the other keep its bytes.
+        await rename(fresh, pooled);
+      } finally {
+        // rename(2) leaves it where both names were of one file already.
+        await rm(fresh, { force: true });
+      }
     } catch (error) {
       await rm(source, { force: true });
       if (errnoOf(error) !== 'EXDEV' && errnoOf(error) !== 'EPERM' && errnoOf(error) !== 'EMLINK') throw error;
@@ -48,14 +64,14 @@ export class PoolFiles {
     return { pooled, source };
   }
 
-  /** The file has become a source. */
-  async seal(pooled: string): Promise<void> {
-    await chmod(pooled, READ_ONLY);
+  /** The file has become a source: nobody writes to it. By our own link: the name in the pool may be another store's by now. */
+  async seal({ source }: Pooled): Promise<void> {
+    await chmod(source, READ_ONLY);
   }
 
-  /** It has not: it will be written to again. */
-  async giveBack({ pooled, source }: { readonly pooled: string; readonly source: string }): Promise<void> {
-    await rm(pooled, { force: true });
+  /** The file has not become a source, and will be written to again. A name in the pool that is another store's stays. */
+  async giveBack({ pooled, source }: Pooled): Promise<void> {
+    if (await isSameFile(pooled, source)) await rm(pooled, { force: true });
     await rm(source, { force: true });
   }
 
@@ -99,9 +115,19 @@ async function linkAgain(from: string | Buffer, to: string): Promise<void> {
     await link(from, to);
   } catch (error) {
     if (errnoOf(error) !== 'EEXIST') throw error;
-    const [a, b] = [await lstat(from), await lstat(to)];
-    if (a.ino === b.ino && a.dev === b.dev) return;
+    if (await isSameFile(from, to)) return;
     await rm(to);
     await link(from, to);
+  }
+}
+
+/** False also where one of them is not there. */
+async function isSameFile(one: string | Buffer, other: string | Buffer): Promise<boolean> {
+  try {
+    const [a, b] = [await lstat(one), await lstat(other)];
+    return a.ino === b.ino && a.dev === b.dev;
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return false;
+    throw error;
   }
 }

@@ -1,5 +1,5 @@
 /** Names in the mount: the entry's own, and those that clients ask for. */
-import { AutotorrentError } from '../../errors.ts';
+import { AutotorrentError, PosixError } from '../../errors.ts';
 
 /** NAME_MAX of every Linux file system that matters, in bytes of UTF-8. */
 const NAME_MAX = 255;
@@ -43,4 +43,21 @@ export function checkPath(path: readonly string[], code: 'CLIENT' | 'TORRENT'): 
   const fault = path.length === 0 ? 'a path is empty' : path.map(faultOfComponent).find((f) => f !== undefined);
   if (fault !== undefined)
     throw new AutotorrentError(code, `${JSON.stringify(path.join('/'))} cannot be shown: ${fault}`);
+}
+
+/** Checks a name that a program of the mount asks for. @throws EINVAL, ENAMETOOLONG */
+export function checkName(name: string): void {
+  if (name === '' || name === '.' || name === '..' || /[/\0]/.test(name) || /\p{Surrogate}/u.test(name)) {
+    throw new PosixError('EINVAL');
+  }
+  if (isTooLong(name)) throw new PosixError('ENAMETOOLONG');
+}
+
+/** The error for a name that is missing: ENAMETOOLONG where it could never exist, else ENOENT. */
+export function notThere(name: string): PosixError {
+  return new PosixError(isTooLong(name) ? 'ENAMETOOLONG' : 'ENOENT');
+}
+
+function isTooLong(name: string): boolean {
+  return name.length * 3 > NAME_MAX && Buffer.byteLength(name) > NAME_MAX;
 }

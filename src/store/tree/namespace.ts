@@ -4,13 +4,16 @@
  * Invariants: each call is one batch, whole or not at all; it is checked and committed while no other writer works. The
  * batches are not synced (fsync and fsyncdir are what make them last through a power loss). All throw PosixError.
  */
-import { PosixError } from '../../errors.ts';
-import { later, type Timestamp } from '../../native/timestamp.ts';
+import { PosixError, posixErrorOf } from '../../errors.ts';
 import type { Pieces } from '../entries/pieces.ts';
+import type { PlainContent } from '../overlay/content.ts';
+import type { OverlayFile } from '../overlay/descriptors.ts';
 import type { Overlay } from '../overlay/overlay.ts';
-import { type Database, del, NOTHING, put, type Write } from '../records/database.ts';
-import { direntKey, direntsOf, linkKey, orphanKey } from '../records/key.ts';
-import type { DirentRecord, Inode, InodeType } from '../records/record.ts';
+import { type Database, del, NOTHING, put } from '../records/database.ts';
+import { direntsOf, linkKey, orphanKey, overlayKey } from '../records/key.ts';
+import { type DirentRecord, type Inode, type InodeType, newInode } from '../records/record.ts';
+import { Batch } from './batch.ts';
+import { checkName, notThere } from './names.ts';
 import { ROOT, type Tree } from './tree.ts';
 
 /** Who has what open: an inode in use outlives its last name. */
@@ -26,7 +29,18 @@ export interface Place {
   readonly name: string;
 }
 
-const NAME_MAX = 255;
+/** What a new inode is made with; whoever makes it says whose it is. */
+export interface FreshInode {
+  readonly type: InodeType;
+  /** Permission bits. */
+  readonly mode: number;
+  readonly owner: { readonly uid: number; readonly gid: number };
+  /** Of devices. */
+  readonly rdev: number;
+}
+
+/** What a folder's size shows, as on ext4. */
+const FOLDER_BYTES = 4096;
 
 export class Namespace {
   readonly #db: Database;
@@ -45,37 +59,71 @@ export class Namespace {
     this.#overlay = overlay;
   }
 
-  /** What is made or moved in an entry that is being deleted would stay for ever. Until the function that it gives is called. */
+  /** Until the function that it gives is called, nothing gets a name in an entry: what is made in one that is being deleted would stay for ever. */
   removing(entry: number): () => void {
     this.#removed.add(entry);
     return () => this.#removed.delete(entry);
   }
 
+  /** Rises when a directory has moved or gone. */
   get version(): number {
     return this.#version;
   }
 
   /**
-   * A new inode under a new name; `prepare` is told its number before anything is recorded, and `target` is a symlink's.
-   * @throws EEXIST, ENOENT, ENOTDIR, EINVAL, ENAMETOOLONG, and what `prepare` throws
+   * Makes an inode that is no regular file, under a new name; `target` is a symlink's. Gives its number.
+   * @throws EEXIST, ENOENT, ENOTDIR, EINVAL, ENAMETOOLONG
    */
-  async make(
-    { parent, name }: Place,
-    inode: Inode,
-    { target, prepare }: { readonly target?: string; readonly prepare?: (ino: number) => Write[] } = {},
-  ): Promise<number> {
-    checkName(name);
+  async make(place: Place, fresh: FreshInode, target?: string): Promise<number> {
+    checkName(place.name);
     return await this.#change(async (batch) => {
-      const above = this.#target(batch, parent);
-      if (this.#tree.lookup(parent, name) !== undefined) throw new PosixError('EEXIST');
-      const ino = this.#db.take('ino');
-      batch.writes.push(...(prepare?.(ino) ?? []));
+      const ino = this.#makeIn(batch, place, fresh, target === undefined ? 0 : Buffer.byteLength(target));
       if (target !== undefined) batch.writes.push(put(linkKey(ino), Buffer.from(target)));
-      batch.link(parent, name, { ino, type: inode.type });
-      batch.set(ino, { ...inode, entry: above.entry, ...(inode.type === 'directory' ? { parent } : {}) });
-      if (inode.type === 'directory') batch.count(parent, 1);
       return ino;
     });
+  }
+
+  /**
+   * Makes a plain file, under a new name. Gives its content, with one user.
+   * @throws EEXIST, ENOENT, ENOTDIR, EINVAL, ENAMETOOLONG, what the disk says
+   */
+  async makeFile(place: Place, fresh: Omit<FreshInode, 'type' | 'rdev'>): Promise<PlainContent> {
+    checkName(place.name);
+    const made: { overlay?: OverlayFile; content?: PlainContent } = {};
+    try {
+      await this.#change(async (batch) => {
+        const ino = this.#makeIn(batch, place, { ...fresh, type: 'file', rdev: 0 }, 0);
+        const overlay = this.#overlay.descriptors.create(ino);
+        made.overlay = overlay;
+        batch.writes.push(put(overlayKey(ino), NOTHING));
+        // In the same turn as the commit: whoever opens the file from then on shares this content.
+        batch.afterwards.push(() => {
+          made.content = this.#overlay.contents.plain(ino, overlay);
+        });
+      });
+    } catch (error) {
+      const { overlay } = made;
+      overlay?.close();
+      if (overlay !== undefined) await this.#overlay.files.remove(overlay.ino).catch(() => {});
+      throw error;
+    }
+    if (made.content === undefined) throw new Error('a file was made, and has no content');
+    return made.content;
+  }
+
+  #makeIn(batch: Batch, { parent, name }: Place, fresh: FreshInode, targetBytes: number): number {
+    const { entry } = this.#target(batch, parent);
+    if (this.#tree.lookup(parent, name) !== undefined) throw new PosixError('EEXIST');
+    const ino = this.#db.take('ino');
+    const { type } = fresh;
+    const folder = type === 'directory' ? { parent, nlink: 2, size: FOLDER_BYTES } : { size: targetBytes };
+    batch.link(parent, name, { ino, type });
+    batch.set(
+      ino,
+      newInode(type, batch.now, { ...fresh, ...folder, entry, ...(type === 'file' ? { content: 'plain' } : {}) }),
+    );
+    if (type === 'directory') batch.count(parent, 1);
+    return ino;
   }
 
   /** @throws EEXIST, ENOENT, ENOTDIR, EPERM, EXDEV */
@@ -105,13 +153,13 @@ export class Namespace {
   }
 
   /** @throws ENOENT, ENOTDIR, ENOTEMPTY, EBUSY */
-  async rmdir({ parent, name }: Place): Promise<void> {
+  async rmdir({ parent, name }: Place, uses: Uses): Promise<void> {
     await this.#change(async (batch) => {
       batch.directory(parent);
       const dirent = this.#mustHave(parent, name);
       if (dirent.type !== 'directory') throw new PosixError('ENOTDIR');
       this.#refuseEntry(parent, dirent.ino);
-      await this.#removeEmpty(batch, parent, dirent.ino);
+      await this.#removeEmpty(batch, parent, dirent.ino, uses);
       batch.unlink(parent, name);
     });
   }
@@ -126,7 +174,7 @@ export class Namespace {
       if (replaced !== undefined) {
         if (moved.type === 'directory' && replaced.type !== 'directory') throw new PosixError('ENOTDIR');
         if (moved.type !== 'directory' && replaced.type === 'directory') throw new PosixError('EISDIR');
-        if (replaced.type === 'directory') await this.#removeEmpty(batch, to.parent, replaced.ino);
+        if (replaced.type === 'directory') await this.#removeEmpty(batch, to.parent, replaced.ino, uses);
         else await this.#loseName(batch, replaced.ino, uses);
       }
       batch.unlink(from.parent, from.name);
@@ -168,7 +216,8 @@ export class Namespace {
   /** A directory in which something gets a name. */
   #target(batch: Batch, ino: number): Inode {
     const inode = batch.directory(ino);
-    if (this.#removed.has(inode.entry)) throw new PosixError('ENOENT');
+    // One that was deleted and is open still takes nothing, either.
+    if (inode.nlink === 0 || this.#removed.has(inode.entry)) throw new PosixError('ENOENT');
     return inode;
   }
 
@@ -211,11 +260,18 @@ export class Namespace {
     } else batch.set(moved.ino, { ...inode, ctime: batch.now });
   }
 
-  async #removeEmpty(batch: Batch, parent: number, ino: number): Promise<void> {
+  /** An empty directory loses its name; one that is open stays, with no link, until it is closed. */
+  async #removeEmpty(batch: Batch, parent: number, ino: number, uses: Uses): Promise<void> {
     if ((await this.#db.first(direntsOf(ino), 1)).length > 0) throw new PosixError('ENOTEMPTY');
     batch.afterwards.push(() => this.#version++);
-    batch.delete(ino, batch.inode(ino));
     batch.count(parent, -1);
+    if (uses.isOpen(ino)) {
+      batch.set(ino, { ...batch.inode(ino), nlink: 0, ctime: batch.now });
+      batch.writes.push(put(orphanKey(ino), NOTHING));
+    } else {
+      uses.doom(ino);
+      batch.delete(ino, batch.inode(ino));
+    }
   }
 
   async #loseName(batch: Batch, ino: number, uses: Uses): Promise<void> {
@@ -256,128 +312,30 @@ export class Namespace {
     } else batch.delete(ino, inode);
   }
 
-  async #change<T>(work: (batch: Batch) => Promise<T>): Promise<T> {
-    return await this.#db.exclusive(async () => {
-      const batch = new Batch(this.#tree, this.#overlay);
-      const result = await work(batch);
-      const writes = batch.finish();
-      if (writes.length === 0) return result;
-      await this.#db.commit(writes, { sync: false, needed: batch.frees });
-      this.#tree.forget(batch.changed);
-      for (const ino of batch.freed) this.#overlay.freed(ino);
-      for (const done of batch.afterwards) done();
-      return result;
-    });
+  /** Runs `work` as one batch. */
+  async #change<T>(work: (batch: Batch) => Promise<T> | T): Promise<T> {
+    try {
+      return await this.#db.exclusive(async () => await this.#commit(work));
+    } catch (error) {
+      throw posixErrorOf(error) ?? error;
+    }
+  }
+
+  async #commit<T>(work: (batch: Batch) => Promise<T> | T): Promise<T> {
+    const batch = new Batch(this.#tree, this.#overlay);
+    const result = await work(batch);
+    const writes = batch.finish();
+    if (writes.length === 0) return result;
+    await this.#db.commit(writes, { sync: false, needed: batch.frees });
+    this.#tree.forget(batch.changed);
+    for (const ino of batch.freed) this.#overlay.freed(ino);
+    for (const done of batch.afterwards) done();
+    return result;
   }
 }
 
-/** Deleted, such a file is a whiteout. */
+/** True for a file or symlink that a torrent lists: deleted, it is a whiteout. */
 export function isOfTorrent(inode: Inode): boolean {
   if (inode.type === 'symlink') return inode.plannedMtime !== undefined;
   return inode.type === 'file' && inode.torrentOffset !== undefined;
-}
-
-/** What one batch of writes changes. */
-export class Batch {
-  readonly now: Timestamp;
-  readonly writes: Write[] = [];
-  /** Inodes whose overlay files go once the batch is committed. */
-  readonly freed: number[] = [];
-  /** A name goes. */
-  frees = false;
-  /** What happens once the batch is committed. */
-  readonly afterwards: (() => void)[] = [];
-  readonly #tree: Tree;
-  readonly #overlay: Overlay;
-  readonly #inodes = new Map<number, Inode | undefined>();
-  /** By parent and name. */
-  readonly #dirents = new Map<string, DirentRecord | undefined>();
-
-  constructor(tree: Tree, overlay: Overlay) {
-    this.#tree = tree;
-    this.#overlay = overlay;
-    this.now = overlay.now();
-  }
-
-  get changed(): Iterable<number> {
-    return this.#inodes.keys();
-  }
-
-  inode(ino: number): Inode {
-    const known = this.#inodes.has(ino);
-    const inode = known ? this.#inodes.get(ino) : this.#tree.inode(ino);
-    if (inode === undefined) throw new PosixError('ENOENT');
-    // A ctime that is recorded has to come with the mtime before it: what the journal has is believed if it is later.
-    const open = known ? undefined : this.#overlay.inUse(ino);
-    return open === undefined ? inode : { ...inode, mtime: open.mtime, ctime: later(open.ctime, inode.ctime) };
-  }
-
-  directory(ino: number): Inode {
-    const inode = this.inode(ino);
-    if (inode.type !== 'directory') throw new PosixError('ENOTDIR');
-    return inode;
-  }
-
-  has(ino: number): boolean {
-    return (this.#inodes.has(ino) ? this.#inodes.get(ino) : this.#tree.inode(ino)) !== undefined;
-  }
-
-  lookup(parent: number, name: string): DirentRecord | undefined {
-    const key = `${parent}/${name}`;
-    return this.#dirents.has(key) ? this.#dirents.get(key) : this.#tree.lookup(parent, name);
-  }
-
-  set(ino: number, inode: Inode): void {
-    this.#inodes.set(ino, inode);
-  }
-
-  delete(ino: number, inode: Inode): void {
-    this.#inodes.set(ino, undefined);
-    this.writes.push(...this.#tree.deleting(ino, inode));
-  }
-
-  link(parent: number, name: string, dirent: { readonly ino: number; readonly type: InodeType }): void {
-    this.#dirents.set(`${parent}/${name}`, dirent);
-    this.writes.push(this.#tree.linking(parent, name, dirent));
-    this.#changedIn(parent);
-  }
-
-  unlink(parent: number, name: string): void {
-    this.frees = true;
-    this.#dirents.set(`${parent}/${name}`, undefined);
-    this.writes.push(del(direntKey(parent, name)));
-    this.#changedIn(parent);
-  }
-
-  #changedIn(parent: number): void {
-    this.set(parent, { ...this.inode(parent), mtime: this.now, ctime: this.now });
-  }
-
-  /** Directories in it, which its link count counts. */
-  count(parent: number, more: number): void {
-    const inode = this.inode(parent);
-    this.set(parent, { ...inode, nlink: inode.nlink + more });
-  }
-
-  finish(): readonly Write[] {
-    for (const [ino, inode] of this.#inodes) if (inode !== undefined) this.writes.push(this.#tree.writing(ino, inode));
-    return this.writes;
-  }
-}
-
-/** @throws EINVAL, ENAMETOOLONG */
-function checkName(name: string): void {
-  if (name === '' || name === '.' || name === '..' || /[/\0]/.test(name) || /\p{Surrogate}/u.test(name)) {
-    throw new PosixError('EINVAL');
-  }
-  if (isTooLong(name)) throw new PosixError('ENAMETOOLONG');
-}
-
-/** What is said of a name that is not in a directory: of one that could not be, that it could not. */
-export function notThere(name: string): PosixError {
-  return new PosixError(isTooLong(name) ? 'ENAMETOOLONG' : 'ENOENT');
-}
-
-function isTooLong(name: string): boolean {
-  return name.length * 3 > NAME_MAX && Buffer.byteLength(name) > NAME_MAX;
 }

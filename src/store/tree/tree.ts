@@ -62,8 +62,9 @@ export class Tree {
     return this.#db.get(linkKey(ino))?.toString();
   }
 
-  async *readdir(ino: number): AsyncGenerator<NamedDirent[], void, undefined> {
-    for await (const page of this.#db.pages(direntsOf(ino))) {
+  /** All names in a folder, or those behind `after`. */
+  async *readdir(ino: number, after?: string): AsyncGenerator<NamedDirent[], void, undefined> {
+    for await (const page of this.#db.pages(direntsOf(ino, after))) {
       yield page.map(([key, value]) => Object.assign(decodeDirent(value), { name: nameOfDirentKey(key) }));
     }
   }

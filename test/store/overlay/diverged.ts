@@ -91,9 +91,10 @@ export async function diverge(store: Store, fs: FileSystem): Promise<void> {
   await fs.rename(ino('sub2'), 'y', top, 'y');
   await fs.setattr(ino('touched'), { mtime: { seconds: 5, nanoseconds: 6 } });
   await fs.rename(top, 'alias', top, 'alias.!qB');
-  const deep = await fs.mkdir(await fs.mkdir(top, 'new', 0o755), 'deep', 0o755);
+  const made = await fs.mkdir(top, 'new', 0o755);
+  const { ino: deep } = await fs.mkdir(made.ino, 'deep', 0o755);
   await make(fs, deep, 'file', 'made');
-  await fs.link(fs.lookup(deep, 'file'), top, 'file too');
+  await fs.link(fs.paths.find(deep, 'file'), top, 'file too');
   await fs.symlink(top, 'made link', 'elsewhere');
   await fs.unlink(top, 'link');
   await fs.symlink(top, 'link', 'elsewhere');

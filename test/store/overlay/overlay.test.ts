@@ -7,12 +7,13 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { errnoOf } from '../../../src/errors.ts';
 import { GAP } from '../../../src/extent/extent.ts';
+import { OverlayFiles } from '../../../src/store/overlay/overlay-files.ts';
 import { garbageKey, inodeKey, overlayKey, VERSION_KEY } from '../../../src/store/records/key.ts';
 import { Writer } from '../../../src/store/records/record.ts';
 import { temporaryFolder } from '../../harness/folder.ts';
 import { fileOf, planOf } from '../../harness/plans.ts';
 import { openLevel } from '../../harness/volume.ts';
-import { BASE, patched, Volume } from '../../vfs/volume.ts';
+import { BASE, patched, planFor, Volume } from '../../vfs/volume.ts';
 import { letters, withStore } from '../fixture.ts';
 
 const child = fileURLToPath(new URL('../../vfs/killed.js', import.meta.url));
@@ -76,7 +77,7 @@ describe('the overlay', () => {
     assert.equal(volume!.overlay(ino)?.length, 20_000);
     assert.equal(journals().length, 1);
     assert.equal(store.inode(ino)?.size, 20_000, 'not before the checkpoint');
-    await store.overlay.checkpointAll();
+    await store.checkpoint();
     assert.equal(store.inode(ino)?.size, 5000);
     assert.equal(store.inode(ino)?.baseEnd, 5000);
     assert.equal(volume!.overlay(ino)?.length, 5000);
@@ -93,7 +94,7 @@ describe('the overlay', () => {
     assert.ok((await volume!.read('T/whole')).equals(whole));
     assert.ok((await volume!.read('T/gap')).equals(patched(BASE['T/gap']!.subarray(0, 9000), 'gap', 100)));
     assert.equal((await volume!.read('T/new')).toString(), 'new');
-    assert.deepEqual(store.overlay.problems, []);
+    assert.deepEqual(store.overlayProblems, []);
     // Once more, from what the first start has made of it.
     await volume!.restart();
     assert.ok((await volume!.read('T/whole')).equals(whole));
@@ -136,11 +137,7 @@ describe('the overlay', () => {
     const ino = volume!.ino('T/whole');
     const handle = await volume!.open('T/whole');
     await files.write(handle, Buffer.from('changed'), 0);
-    const content = store.overlay.inUse(ino)!;
-    await Promise.all([
-      store.overlay.checkpoint(content),
-      files.setattr(ino, { atime: second(1000), mtime: second(2000) }),
-    ]);
+    await Promise.all([store.checkpoint(), files.setattr(ino, { atime: second(1000), mtime: second(2000) })]);
     await files.release(handle);
     assert.equal(files.getattr(ino).mtime.seconds, 2000);
     assert.equal(store.inode(ino)?.mtime.seconds, 2000);
@@ -149,7 +146,7 @@ describe('the overlay', () => {
   it('gives a mapped file that is being opened the state it has when it is open', async () => {
     const { store, files } = await opened();
     await volume!.write('T/whole', 'changed', 0);
-    await store.overlay.checkpointAll();
+    await store.checkpoint();
     const ino = volume!.ino('T/whole');
     const [handle] = await Promise.all([files.open(ino, 0), files.setattr(ino, { mtime: second(2000) })]);
     assert.equal(files.getattr(ino).mtime.seconds, 2000);
@@ -165,7 +162,6 @@ describe('the overlay', () => {
       }
     };
     await Promise.all([opening(), volume!.unlink('T/whole')]);
-    assert.equal(store.overlay.inUse(ino), undefined);
     assert.equal((await files.status()).openFiles, 0);
   });
 
@@ -174,7 +170,7 @@ describe('the overlay', () => {
     const before = overlayFiles();
     assert.equal(before.length, 2);
     const { store } = await opened();
-    await store.overlay.close();
+    await store.overlayFilesGone();
     assert.deepEqual(overlayFiles(), []);
     assert.doesNotMatch(await letters(volume!.level), /[ZOW]/);
     assert.throws(() => volume!.ino('T/whole'), { code: 'ENOENT' });
@@ -217,16 +213,16 @@ describe('the overlay', () => {
       },
     });
     await volume!.unlink('T/new');
-    assert.ok(synced || fs.existsSync(store.overlay.files.path(ino)));
-    while (fs.existsSync(store.overlay.files.path(ino))) await new Promise(setImmediate);
+    assert.ok(synced || fs.existsSync(volume!.overlayPath(ino)));
+    while (fs.existsSync(volume!.overlayPath(ino))) await new Promise(setImmediate);
     assert.ok(synced);
   });
 
   it('makes good what a server did between the deletion of an inode and that of its overlay file', async () => {
-    const { store } = await opened();
+    await opened();
     await volume!.write('T/gap', 'x', 0);
     const ino = volume!.ino('T/gap');
-    const path = store.overlay.files.path(ino);
+    const path = volume!.overlayPath(ino);
     await closed();
     const kept = fs.readFileSync(path);
     await opened();
@@ -242,26 +238,36 @@ describe('the overlay', () => {
   });
 
   it('does not delete what an old note of garbage names once it is written to again', async () => {
-    const { store } = await opened();
-    const ino = volume!.ino('T/gap');
-    await volume!.level.put(garbageKey(ino), Buffer.alloc(0));
-    const handle = await volume!.open('T/gap');
-    store.overlay.collect(ino);
-    await volume!.files.write(handle, Buffer.from('kept'), 0);
-    store.overlay.collect(ino);
-    await volume!.files.fsync(handle);
-    await volume!.files.release(handle);
-    await volume!.restart();
-    assert.ok((await volume!.read('T/gap')).equals(patched(BASE['T/gap']!, 'kept', 0)));
+    await opened();
+    await closed();
+    for (const early of [true, false]) {
+      volume = await Volume.open(folder);
+      const ino = volume.ino('T/gap');
+      await volume.level.put(garbageKey(ino), Buffer.alloc(0));
+      await volume.close();
+      volume = await Volume.open(folder);
+      const handle = await volume.open('T/gap');
+      // The recovery collects what the note names: before it is written to again, or while it is.
+      if (!early) await volume.store.recovered;
+      await volume.files.write(handle, Buffer.from(`kept ${early}`), 0);
+      await volume.store.recovered;
+      await volume.files.fsync(handle);
+      await volume.files.release(handle);
+      await volume.restart();
+      assert.ok((await volume.read('T/gap')).equals(patched(BASE['T/gap']!, `kept ${early}`, 0)));
+      await volume.unlink('T/gap');
+      await volume.store.discard(planFor(volume.source).infoHash, undefined, volume.files.quiet);
+      await closed();
+    }
   });
 
   it('sets aside what nothing refers to, and tells what is missing', async () => {
-    const { store } = await opened();
+    await opened();
     await volume!.write('T/gap', 'x', 0);
     await volume!.create('T/new', 'plain');
     const [gap, plain] = [volume!.ino('T/gap'), volume!.ino('T/new')];
     await closed();
-    const { files } = store.overlay;
+    const files = new OverlayFiles(folder);
     fs.unlinkSync(files.path(gap));
     fs.unlinkSync(files.path(plain));
     fs.mkdirSync(join(files.folder, 'ff'), { recursive: true });
@@ -269,7 +275,7 @@ describe('the overlay', () => {
     fs.writeFileSync(join(files.folder, 'ff', 'notes'), 'mine');
     fs.writeFileSync(join(files.folder, 'ff', '511'), '');
     await opened();
-    const problems = volume!.store.overlay.problems.map(({ what, path }) => `${what.slice(0, 40)} ${path}`).toSorted();
+    const problems = volume!.store.overlayProblems.map(({ what, path }) => `${what.slice(0, 40)} ${path}`).toSorted();
     assert.equal(problems.length, 4);
     assert.equal(problems.filter((line) => line.includes('is missing')).length, 2);
     const aside = fs.readdirSync(join(folder, 'set-aside')).toSorted();
@@ -293,13 +299,15 @@ describe('the overlay', () => {
   });
 
   it('does not take a file that is being made for one that nothing refers to', async () => {
-    const { store } = await opened();
-    const checking = store.overlay.check(() => false);
-    const made = Promise.all(Array.from({ length: 40 }, async (_, i) => await volume!.create(`T/new ${i}`, `${i}`)));
-    for (let i = 0; i < 5; i++) await store.overlay.check(() => false);
-    await Promise.all([checking, made]);
-    for (let i = 0; i < 40; i++) assert.equal((await volume!.read(`T/new ${i}`)).toString(), `${i}`);
-    assert.deepEqual(store.overlay.problems, []);
+    for (let round = 0; round < 5; round++) {
+      volume = await Volume.open(folder);
+      // The recovery compares the folder with the store meanwhile.
+      const names = Array.from({ length: 40 }, (_, i) => `T/new ${round} ${i}`);
+      await Promise.all([volume.store.recovered, ...names.map(async (name) => await volume!.create(name, name))]);
+      for (const name of names) assert.equal((await volume.read(name)).toString(), name);
+      assert.deepEqual(volume.store.overlayProblems, []);
+      await closed();
+    }
   });
 
   it('records all others when one cannot be, and when it can be, that one', async () => {
@@ -307,13 +315,13 @@ describe('the overlay', () => {
     const handles = [await volume!.open('T/gap'), await volume!.open('T/whole')];
     for (const handle of handles) await files.write(handle, Buffer.from('x'), 0);
     for (const handle of handles) await files.release(handle);
-    const path = store.overlay.files.path(volume!.ino('T/gap'));
+    const path = volume!.overlayPath(volume!.ino('T/gap'));
     fs.renameSync(path, `${path}-away`);
-    await assert.rejects(store.overlay.checkpointAll(), { code: 'ENOENT' });
-    assert.equal(store.overlay.inUse(volume!.ino('T/whole')), undefined, 'it is recorded');
+    await assert.rejects(store.checkpoint(), { code: 'ENOENT' });
+    assert.ok(store.bytes.isRecorded(volume!.ino('T/whole')));
     assert.equal(journals().length, 1);
     fs.renameSync(`${path}-away`, path);
-    await store.overlay.checkpointAll();
+    await store.checkpoint();
     assert.deepEqual(journals(), []);
     await volume!.restart();
     assert.ok((await volume!.read('T/gap')).equals(patched(BASE['T/gap']!, 'x', 0)));
@@ -327,7 +335,7 @@ describe('the overlay', () => {
     // The journal.
     for (let i = 0; i < 100 && count() > before + 1; i++) await new Promise((resolve) => setTimeout(resolve, 10));
     assert.ok(count() <= before + 1);
-    await volume!.store.overlay.checkpointAll();
+    await volume!.store.checkpoint();
     await volume!.restart();
     for (const path of ['T/gap', 'T/whole', 'T/mixed'])
       assert.equal((await volume!.read(path)).toString('latin1', 0, 1), 'x');
@@ -361,7 +369,7 @@ describe('the overlay', () => {
     const { files, store } = await opened();
     const handle = await volume!.open('T/gap');
     await files.write(handle, Buffer.from('first'), 0);
-    const running = store.overlay.checkpointAll();
+    const running = store.checkpoint();
     await files.write(handle, Buffer.from('second'), 8192);
     await files.release(handle);
     await closed();
@@ -378,9 +386,9 @@ describe('the overlay', () => {
     );
     const plan = planOf('Gaps', [], files);
     await volume!.store.createEntry(plan);
-    const folder = volume!.files.lookup(volume!.files.lookup(1, 'Gaps'), 'G');
+    const folder = volume!.files.paths.find(volume!.files.paths.find(1, 'Gaps'), 'G');
     for (let i = 0; i < 100; i++) {
-      const handle = await volume!.files.open(volume!.files.lookup(folder, `${i}`), 2);
+      const handle = await volume!.files.open(volume!.files.paths.find(folder, `${i}`), 2);
       await volume!.files.write(handle, Buffer.from(`${i}`), i);
       await volume!.files.release(handle);
     }
@@ -392,12 +400,12 @@ describe('the overlay', () => {
         return batch();
       },
     });
-    await volume!.store.overlay.checkpointAll();
+    await volume!.store.checkpoint();
     assert.ok(batches <= 5, `${batches}`);
     Object.assign(volume!.level, { batch });
     await volume!.restart();
     for (let i = 0; i < 100; i++) {
-      const handle = await volume!.files.open(volume!.files.lookup(folder, `${i}`), 0);
+      const handle = await volume!.files.open(volume!.files.paths.find(folder, `${i}`), 0);
       assert.ok((await volume!.readHandle(handle, 5000)).equals(patched(Buffer.alloc(5000), `${i}`, i)));
       await volume!.files.release(handle);
     }

@@ -33,8 +33,8 @@ describe('names', () => {
   const attributes = (path: string): Attributes => volume.files.getattr(volume.ino(path));
   const everything = async (path = ''): Promise<string[]> => {
     const found: string[] = [];
-    for await (const page of volume.files.readdir(volume.ino(path))) {
-      for (const { name, ino, type } of page) {
+    {
+      for (const { name, ino, type } of await volume.list(volume.ino(path))) {
         const below = path === '' ? name : `${path}/${name}`;
         found.push(`${below} ${ino} ${JSON.stringify(volume.files.getattr(ino))}`);
         if (type === 'directory') found.push(...(await everything(below)));
@@ -241,10 +241,10 @@ describe('names', () => {
 
   it('lead to the same inode wherever they are moved, and `..` with them', async () => {
     const ino = volume.ino('d/full');
-    const version = volume.files.treeVersion;
+    const version = volume.files.paths.treeVersion;
     await volume.rename('d/full', 'e/empty');
     assert.equal(volume.ino('e/empty'), ino);
-    assert.ok(volume.files.treeVersion > version, 'paths through it lead elsewhere');
+    assert.ok(volume.files.paths.treeVersion > version, 'paths through it lead elsewhere');
     assert.equal((await volume.read('e/empty/x')).toString(), 'd/full/x');
     await volume.rename('e', 'd/e');
     await assert.rejects(volume.rename('d', 'd/e/empty/d'), { code: 'EINVAL' });
@@ -324,14 +324,14 @@ describe('names', () => {
 
   it('can be made beside the entries, and belong to none', async () => {
     await volume.files.mkdir(1, 'beside', 0o755);
-    const beside = volume.files.lookup(1, 'beside');
+    const beside = volume.files.paths.find(1, 'beside');
     const { handle } = await volume.files.create(beside, 'file', 0o644, constants.O_RDWR);
     await volume.files.release(handle);
     await assert.rejects(async () => await volume.files.mkdir(1, 'E', 0o755), { code: 'EEXIST' });
     await assert.rejects(async () => await volume.files.rename(1, 'beside', 1, 'E'), { code: 'EBUSY' });
     await volume.files.rename(1, 'beside', 1, 'renamed');
     await volume.store.removeEntry(planFor(volume.source).infoHash);
-    await volume.files.unlink(volume.files.lookup(1, 'renamed'), 'file');
+    await volume.files.unlink(volume.files.paths.find(1, 'renamed'), 'file');
     await volume.files.rmdir(1, 'renamed');
     await volume.store.sync();
     await volume.restart();

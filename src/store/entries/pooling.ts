@@ -1,0 +1,148 @@
+/**
+ * Moving what a client completed into the pool: the file of the entry is made of a source from then on.
+ *
+ * Invariant: from the batch on that maps the file to its source, nothing writes to its overlay file, which the source is
+ * (the same inode on the disk). Whoever has the file open takes up its new content when `pool` has ended.
+ */
+import { lstat } from 'node:fs/promises';
+import { AutotorrentError, messageOf } from '../../errors.ts';
+import { type Extent, GAP } from '../../extent/extent.ts';
+import { ExtentMap } from '../../extent/extent-map.ts';
+import type { Logger } from '../../logger.ts';
+import { fromMilliseconds } from '../../native/timestamp.ts';
+import type { PlanSource } from '../../plan/plan.ts';
+import type { FileBytes } from '../file-bytes.ts';
+import type { Notices } from '../notices.ts';
+import type { Content } from '../overlay/content.ts';
+import type { Overlay } from '../overlay/overlay.ts';
+import { BLOCK_BYTES } from '../overlay/written-blocks.ts';
+import { type Database, del, put } from '../records/database.ts';
+import { entryKey, extentsKey, fileKey, orphanKey } from '../records/key.ts';
+import { decodeFile, encodeExtents, encodeFile, type Inode } from '../records/record.ts';
+import type { PoolFiles, Pooling } from '../sources/pool-files.ts';
+import type { Sources } from '../sources/sources.ts';
+import type { Tree } from '../tree/tree.ts';
+import type { Catalog } from './catalog.ts';
+import { formatEntry } from './entry.ts';
+import type { StoredFile } from './entry-files.ts';
+import type { Pieces } from './pieces.ts';
+
+export interface PoolingParts {
+  readonly db: Database;
+  readonly tree: Tree;
+  readonly overlay: Overlay;
+  readonly bytes: FileBytes;
+  readonly sources: Sources;
+  readonly catalog: Catalog;
+  readonly pieces: Pieces;
+  readonly pool: PoolFiles;
+  readonly notices: Notices;
+  readonly logger: Logger;
+}
+
+export class PoolingFiles {
+  readonly #parts: PoolingParts;
+
+  constructor(parts: PoolingParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Puts a file of an entry into the pool, as `place` below its folder, and maps the file to it. Undefined where not every
+   * byte of it is in its overlay file and verified any more. `content` is the file's, and nobody writes to it meanwhile.
+   * @throws AutotorrentError('NOT_FOUND') for a file that has gone, ('STORE'), what the disk says
+   */
+  async pool(
+    infoHash: string,
+    file: StoredFile,
+    place: readonly string[],
+    content: Content,
+  ): Promise<Pooling | undefined> {
+    const { overlay, bytes, pool, logger } = this.#parts;
+    if (!this.#isAllOverlay(content, file.length)) return undefined;
+    // It may have been written to since it was.
+    if (!(await this.#isVerified(file))) return undefined;
+    await bytes.syncBytes(content);
+    const pooling = await pool.take(overlay.files.path(file.ino), place);
+    if ('kept' in pooling) return pooling;
+    try {
+      const { dev, ino, size, mtimeMs } = await lstat(pooling.source);
+      const source = { path: Buffer.from(pooling.source), dev, ino, size, mtimeMs, spares: [] };
+      await this.#adopt(infoHash, file, source);
+    } catch (error) {
+      await pool.giveBack(pooling);
+      throw error;
+    }
+    try {
+      await pool.seal(pooling);
+    } catch (error) {
+      // The mode is a warning to others. We do not write to a source whatever it is.
+      logger.warn(`${pooling.pooled} is in the pool, and could not be made read-only: ${messageOf(error)}`);
+    }
+    return pooling;
+  }
+
+  #isAllOverlay(content: Content, length: number): boolean {
+    if (length === 0) return false;
+    if (content.kind === 'plain') return this.#parts.overlay.files.stat(content.ino).size === length;
+    return content.size === length && content.blocks.hasAll(0, Math.ceil(length / BLOCK_BYTES));
+  }
+
+  async #isVerified({ ino, torrentOffset, length }: StoredFile): Promise<boolean> {
+    const inode = this.#parts.tree.inode(ino);
+    if (inode === undefined || torrentOffset === undefined) return false;
+    const pieces = await this.#parts.pieces.of(inode.entry);
+    return pieces?.areVerified(torrentOffset, torrentOffset + length) === true;
+  }
+
+  /** Maps a file to `source`, which has the same bytes; its overlay file goes. */
+  async #adopt(infoHash: string, file: StoredFile, source: PlanSource): Promise<void> {
+    const { db, tree, overlay, sources, catalog, notices } = this.#parts;
+    const [id] = await sources.add([source], catalog.mustHave(infoHash).id);
+    if (id === undefined) throw new Error('a source was not recorded');
+    const extents = ExtentMap.single(file.length, id);
+    await db.exclusive(async () => {
+      // As it is now: it may have gone, or have been marked, or have lost pieces.
+      const entry = catalog.mustHave(infoHash);
+      const { ino } = file;
+      const inode = tree.inode(ino);
+      const key = fileKey(entry.id, file.index);
+      const record = db.get(key);
+      if (inode === undefined || record === undefined) throw new AutotorrentError('NOT_FOUND', 'the file has gone');
+      const planned = decodeFile(record);
+      const old = planned.ino === ino ? undefined : tree.inode(planned.ino);
+      const mapped: Inode = {
+        ...inode,
+        content: 'mapped',
+        size: file.length,
+        baseEnd: file.length,
+        torrentOffset: file.torrentOffset,
+        ...(inode.content === 'plain' ? { mtime: fromMilliseconds(source.mtimeMs) } : {}),
+      };
+      const adopted = { ...mapped, plannedMtime: mapped.mtime };
+      const pooledBytes = (entry.pooledBytes ?? 0) + gapBytes(file.base);
+      const replaced = old !== undefined && old.nlink === 0 ? old : undefined;
+      // Of one that is still open.
+      const written = replaced === undefined ? [] : await overlay.deleting(planned.ino, replaced);
+      await db.commit([
+        ...(await overlay.deleting(ino, inode)),
+        ...(replaced === undefined
+          ? []
+          : [...written, ...tree.deleting(planned.ino, replaced), del(orphanKey(planned.ino))]),
+        tree.writing(ino, adopted),
+        put(extentsKey(ino), encodeExtents(extents)),
+        put(key, encodeFile({ ...planned, ino, status: 'mapped', mode: 'downloaded' })),
+        put(entryKey(infoHash), formatEntry({ ...entry, pooledBytes })),
+      ]);
+      tree.forget([ino, planned.ino]);
+      if (written.length > 0) overlay.freed(planned.ino);
+      overlay.becameMapped(ino, extents);
+      notices.stale({ ino });
+    });
+  }
+}
+
+/** Bytes of a file that nobody supplies. */
+function gapBytes(extents: readonly Extent[]): number {
+  return extents.reduce((sum, { source, length }) => sum + (source === GAP ? length : 0), 0);
+}

@@ -1,0 +1,67 @@
+import assert from 'node:assert/strict';
+import { closeSync, ftruncateSync, openSync, writeFileSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { silentLogger } from '../../src/logger.ts';
+import { loadLibc } from '../../src/native/libc.ts';
+import { temporaryFolder } from '../harness/folder.ts';
+
+describe('preadCached', () => {
+  const { preadCached } = loadLibc(silentLogger);
+  let folder: string;
+  let fd: number;
+  before(() => {
+    folder = temporaryFolder('libc');
+    writeFileSync(join(folder, 'f'), 'abcdefghij');
+    fd = openSync(join(folder, 'f'), 'r');
+  });
+  after(() => {
+    closeSync(fd);
+  });
+
+  it('reads what is cached into the middle of a buffer, and nothing beside it', (t) => {
+    if (preadCached === undefined) return t.skip('not on this kernel');
+    const buffer = Buffer.alloc(8, '.');
+    assert.equal(preadCached(fd, buffer.subarray(1), 1, 4, 3), 4);
+    assert.equal(buffer.toString(), '..defg..');
+    assert.equal(preadCached(fd, buffer, 0, 8, 8), 2);
+    assert.equal(preadCached(fd, buffer, 0, 8, 10), 0);
+  });
+
+  it('tells failures apart from data', (t) => {
+    if (preadCached === undefined) return t.skip('not on this kernel');
+    assert.equal(preadCached(-1, Buffer.alloc(4), 0, 4, 0), -1);
+  });
+
+  it('never writes outside of the buffer', (t) => {
+    if (preadCached === undefined) return t.skip('not on this kernel');
+    for (const [offset, length] of [
+      [0, 5],
+      [4, 1],
+      [-1, 2],
+      [0, -1],
+    ] as const) {
+      assert.throws(() => preadCached(fd, Buffer.alloc(4), offset, length, 0), RangeError);
+    }
+  });
+});
+
+describe('seekData', () => {
+  const { seekData } = loadLibc(silentLogger);
+
+  it('finds where a hole ends, that it never does, and that it cannot tell', (t) => {
+    if (seekData === undefined) return t.skip('not on this kernel');
+    const folder = temporaryFolder('libc');
+    const fd = openSync(join(folder, 'sparse'), 'w+');
+    try {
+      writeSync(fd, 'data', 1_048_576);
+      ftruncateSync(fd, 4_194_304);
+      assert.equal(seekData(fd, 10), 1_048_576);
+      assert.equal(seekData(fd, 1_048_578), 1_048_578);
+      assert.equal(seekData(fd, 2_097_152), Number.POSITIVE_INFINITY);
+      assert.equal(seekData(-1, 7), 7);
+    } finally {
+      closeSync(fd);
+    }
+  });
+});
