@@ -12,12 +12,12 @@
  * - A listing says what an archive claims. Whether the bytes are those that a torrent wants, only hashing decides.
  */
 
-/** The volumes of one archive, in order, as far as they are there. */
+/** The volumes of one archive, in order, as many as there are. */
 export interface Volumes {
   readonly count: number;
   /** Bytes; `volume` counts from 0. */
   size(volume: number): number;
-  /** Asked only for ranges inside the volume; fewer bytes come back only where it has shrunk. */
+  /** Reads a range inside the volume. Gives fewer bytes only if the volume has shrunk. */
   read(volume: number, offset: number, length: number): Buffer;
 }
 
@@ -28,7 +28,7 @@ export interface Part {
   readonly length: number;
 }
 
-/** Why the bytes of a member cannot be taken from the volumes. */
+/** Reasons for which the bytes of a member cannot be taken from the volumes. */
 export type Unusable =
   | 'compressed'
   | 'encrypted'
@@ -40,22 +40,22 @@ export interface Member {
   /** Bytes, with `/` between components: UTF-8 where the archive says which characters it means. */
   readonly name: Buffer;
   readonly size: number;
-  /** Absent where its bytes can be had. */
+  /** Absent: its bytes can be located. */
   readonly unusable?: Unusable;
 }
 
-/** Members that are cut off by the end of what could be read are not in `members`. */
+/** An archive that was read. A member that is cut off by the end of the readable volumes is not in `members`. */
 export interface Archive {
   readonly members: readonly Member[];
-  /** Parts in the member's order that add up to its size; `member` is one of `members`. */
+  /** Locates one of `members`: parts in its order, which add up to its size. */
   locate(member: Member): readonly Part[] | Unusable;
 }
 
-/** Headers that are read of one archive at most. */
+/** The most headers that are read of one archive. */
 export const MAX_HEADERS = 65_536;
-/** A member with a longer name is taken for damaged; RAR's own limit is 2,048. */
+/** A member with a longer name counts as damaged. RAR's own limit is 2,048. */
 export const MAX_NAME_BYTES = 4096;
-/** When so many files of an archive are unusable and none is not, no more of it is read: it is a compressed one. */
+/** An archive whose first files, so many, are all unusable is read no further: it is compressed. */
 export const GIVE_UP_AFTER = 64;
 
 /** Reads small ranges of one volume through a window, so that neighbouring headers are one read. */
@@ -72,7 +72,7 @@ export class HeaderReader {
     this.size = volumes.size(volume);
   }
 
-  /** `length` bytes, or undefined where they do not all lie in the volume. */
+  /** Reads `length` bytes. Undefined where they do not all lie in the volume. */
   bytes(offset: number, length: number): Buffer | undefined {
     if (!isInside(offset, length, this.size)) return undefined;
     if (offset < this.#from || offset + length > this.#from + this.#window.length) {
@@ -89,10 +89,10 @@ export class HeaderReader {
   }
 }
 
-/** Most archives' headers begin and end within this. */
+/** The headers of most archives lie within this many bytes. */
 const WINDOW_BYTES = 4096;
 
-/** Whether `[offset, offset + length)` is a range of a file of `size` bytes. */
+/** True where `[offset, offset + length)` is a range of a file of `size` bytes. */
 export function isInside(offset: number, length: number, size: number): boolean {
   return (
     Number.isSafeInteger(offset) &&
@@ -103,12 +103,12 @@ export function isInside(offset: number, length: number, size: number): boolean 
   );
 }
 
-/** Reads 64 bits as a number; beyond 2^53 it is no safe integer, which `isInside` refuses. */
+/** Reads 64 bits, the lowest byte first. A number beyond 2^53 is no safe integer, which `isInside` refuses. */
 export function readUint64(bytes: Buffer, offset: number): number {
   return bytes.readUInt32LE(offset) + bytes.readUInt32LE(offset + 4) * 2 ** 32;
 }
 
-/** The same, the highest byte first. */
+/** Reads 64 bits, the highest byte first. */
 export function readUint64BE(bytes: Buffer, offset: number): number {
   return bytes.readUInt32BE(offset) * 2 ** 32 + bytes.readUInt32BE(offset + 4);
 }

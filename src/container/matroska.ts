@@ -1,6 +1,6 @@
 /**
- * Matroska and WebM (RFC 8794 and 9559): elements of an id, a length and their contents. The data begins with the first
- * Cluster of the Segment; where it ends, only the SeekHead tells without reading all of them.
+ * Reads Matroska and WebM (RFC 8794 and 9559). An element has an id, a length and contents. The data begins with the first
+ * Cluster of the Segment. Only the SeekHead tells where it ends without reading all elements.
  */
 import { type HeaderReader, isInside } from './container.ts';
 import { MAX_ELEMENTS, type Payload } from './payload-shape.ts';
@@ -11,15 +11,15 @@ const CLUSTER = 0x1f43b675;
 const SEEK_HEAD = 0x114d9b74;
 const SEEK = 0x4dbb;
 const SEEK_POSITION = 0x53ac;
-/** Info and Tracks: no copy lacks them. */
+/** Info and Tracks, which every copy has. */
 const NEEDED: ReadonlySet<number> = new Set([0x1549a966, 0x1654ae6b]);
 const MAX_SEEK_HEAD = 4096;
 
 interface Element {
   readonly id: number;
-  /** Where its contents begin. */
+  /** The offset of its contents. */
   readonly body: number;
-  /** Of its contents; infinite where it is not known. */
+  /** Bytes of its contents. Infinite where it is not known. */
   readonly length: number;
 }
 
@@ -48,7 +48,7 @@ export function describeMatroska(reader: HeaderReader): Payload | undefined {
   return undefined;
 }
 
-/** Undefined, too, where its contents begin beyond the end. */
+/** Reads an element's head. Undefined also where its contents would begin beyond the end. */
 function elementAt(reader: HeaderReader, at: number): Element | undefined {
   if (!isInside(at, 2, reader.size)) return undefined;
   const bytes = reader.bytes(at, Math.min(12, reader.size - at));
@@ -66,7 +66,7 @@ function elementAt(reader: HeaderReader, at: number): Element | undefined {
   return { id: bytes.readUIntBE(0, idBytes), body, length: unknown ? Number.POSITIVE_INFINITY : length };
 }
 
-/** Relative to the Segment's contents. */
+/** Finds an offset in the SeekHead, relative to the Segment's contents. */
 function seekPositions(reader: HeaderReader, { body, length }: Element): number[] {
   const end = body + Math.min(length, MAX_SEEK_HEAD);
   const positions: number[] = [];

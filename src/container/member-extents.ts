@@ -1,4 +1,4 @@
-/** Where the bytes of a member of an archive lie now: the index only knows which members there were. */
+/** Locates the bytes of a member of an archive as it is now: the index only knows which members there were. */
 import { errnoOf, messageOf } from '../errors.ts';
 import { lookAtSource } from '../source/open-source.ts';
 import type { OwnMounts } from '../source/own-mounts.ts';
@@ -6,23 +6,23 @@ import { ArchiveFiles, type VolumeFile, volumesAfter } from './archive-files.ts'
 import type { Archive, Part, Unusable } from './container.ts';
 
 export interface MemberQuestion {
-  /** Absolute, of the archive's first volume. */
+  /** The absolute path of the archive's first volume. */
   readonly archive: Buffer;
-  /** As the archive has it, folders and all. */
+  /** The member's name as the archive has it, with its folders. */
   readonly name: Buffer;
   readonly size: number;
 }
 
 /** `[offset, offset + length)` of the member is `[sourceOffset, sourceOffset + length)` of a volume. */
 export interface MemberExtent {
-  /** The volume, with the size it has now: it has yet to be looked at like any other source. */
+  /** The volume, with its size of now. The caller still has to look at it like at any other source. */
   readonly source: VolumeFile;
   readonly sourceOffset: number;
   readonly offset: number;
   readonly length: number;
 }
 
-/** Why there are none: a sentence's end, after the archive's path. */
+/** Why there are none: a predicate, after the archive's path. */
 export interface NoExtents {
   readonly refused: string;
 }
@@ -35,7 +35,7 @@ const REASONS: Readonly<Record<Unusable, string>> = {
   damaged: 'is damaged',
 };
 
-/** Archives that are kept, as many files of one torrent may lie in one archive. */
+/** Archives that are remembered: many files of one torrent may lie in one archive. */
 const KEPT = 8;
 
 interface Opened {
@@ -44,7 +44,7 @@ interface Opened {
 }
 
 export class MemberReader {
-  /** By path, as latin1; the one used last comes last. */
+  /** By path, as latin1, in the order of use: the one used last comes last. */
   readonly #opened = new Map<string, Opened>();
   readonly #ownMounts: OwnMounts;
 
@@ -52,7 +52,7 @@ export class MemberReader {
     this.#ownMounts = ownMounts;
   }
 
-  /** Extents in order, which cover the member exactly. System calls are synchronous, a few for each volume. */
+  /** Gives extents in order, which cover the member exactly. Its system calls are synchronous, a few for each volume. */
   async memberExtents(question: MemberQuestion): Promise<readonly MemberExtent[] | NoExtents> {
     try {
       const { files, archive } = this.#open(question.archive);
@@ -92,7 +92,7 @@ function openArchive(path: string, ownMounts: OwnMounts): Opened {
     return looked.state === 'as recorded' ? { path: file, size: looked.stats.size } : undefined;
   };
   const firstName = path.slice(folder.length);
-  // What is not there is an archive without members.
+  // A file that is missing counts as an archive without members.
   const first = lookAt(firstName) ?? { path: Buffer.from(path, 'latin1'), size: 0 };
   const files = new ArchiveFiles(
     first,

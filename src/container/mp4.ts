@@ -1,6 +1,6 @@
 /**
- * MP4 and QuickTime (ISO/IEC 14496-12): boxes of a length, a name and their contents. The data is the largest `mdat`; the
- * index `moov` lies before or behind it, as the program that wrote the file pleased, and is as long there as here.
+ * Reads MP4 and QuickTime (ISO/IEC 14496-12). A box has a length, a name and contents. The data is the largest `mdat`. The
+ * index `moov` lies before or after it, as the writing program chose, and has the same length in both places.
  */
 import { type HeaderReader, readUint64BE } from './container.ts';
 import { MAX_ELEMENTS, type Payload, sum } from './payload-shape.ts';
@@ -11,7 +11,7 @@ interface Box {
   readonly name: string;
   readonly offset: number;
   readonly length: number;
-  /** Bytes of its header. */
+  /** Bytes of the box's header. */
   readonly header: number;
 }
 
@@ -28,12 +28,12 @@ export function describeMp4(reader: HeaderReader): Payload | undefined {
   const head = boxes.filter((box) => box.offset < offset && box.name !== 'ftyp').map(({ length }) => length);
   const tail = boxes.filter((box) => box.offset >= end).map(({ length }) => length);
   const moov = boxes.find(({ name }) => name === 'moov')?.length ?? 0;
-  // With the index in front or behind, and with the eight bytes of an empty box that ffmpeg leaves before the data.
+  // The index lies before or after the data, before which ffmpeg leaves an empty box of eight bytes.
   const otherStarts = [0, moov].flatMap((front) => [0, 8].map((empty) => fixed + front + empty + header));
   return { size: reader.size, start: offset + header, end, head, tail, otherStarts, otherTails: [moov, sum(head)] };
 }
 
-/** Top-level boxes, as far as they are possible. */
+/** Lists the top-level boxes, up to the first that cannot be one. */
 function readBoxes(reader: HeaderReader): Box[] {
   const { size } = reader;
   const boxes: Box[] = [];

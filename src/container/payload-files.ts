@@ -1,11 +1,11 @@
-/** Hypotheses about a candidate on a disk. */
+/** Suggests shifts for a candidate on a disk. */
 import { errnoOf } from '../errors.ts';
 import type { OwnMounts } from '../source/own-mounts.ts';
 import { ArchiveFiles, type VolumeFile } from './archive-files.ts';
 import { HeaderReader } from './container.ts';
 import { describePayload, shiftHypotheses } from './payload.ts';
 
-/** `shiftHypotheses` of a file; none where it is of no kind that we know, or cannot be read. */
+/** The `shiftHypotheses` of a file. None for a file of an unknown kind, or one that cannot be read. */
 export function shiftsOfFile(file: VolumeFile, wantedLength: number, ownMounts: OwnMounts): number[] {
   const files = new ArchiveFiles(file, () => [], ownMounts);
   try {

@@ -1,9 +1,9 @@
 /**
- * Where the audio or video data of a file begins and ends, by its container's own structure.
+ * Finds where the audio or video data of a file begins and ends, by the structure of its container.
  *
- * Copies of one recording often differ in what lies around that data: tags, padding, pictures, an index in front or
- * behind. The data then has moved by a length that is neither 0 nor the difference in size. What the wanted file has
- * around it nobody knows; what a candidate has says which shifts are worth one piece's hashing.
+ * Copies of one recording often differ around that data: in tags, padding, pictures, an index before or after it. The data
+ * has then moved by a length that is neither 0 nor the difference in size. Nobody knows what surrounds it in the wanted
+ * file, but what surrounds it in a candidate says which shifts are worth hashing one piece for.
  */
 
 import { describeAudio } from './audio-tags.ts';
@@ -13,25 +13,25 @@ import { describeMp4 } from './mp4.ts';
 import { type Payload, sum } from './payload-shape.ts';
 import { describeRiff } from './riff.ts';
 
-/** As many shifts as are worth a piece. */
+/** The most shifts that are suggested: testing each costs hashing one piece. */
 const MAX_HYPOTHESES = 16;
 
-/** Undefined where the file is of no kind that we know. Reads a few KiB at both ends, and a header an element. */
+/** Describes a file, of which it reads a few KiB at both ends and each element's header. Undefined for an unknown kind. */
 export function describePayload(reader: HeaderReader): Payload | undefined {
   const found = describeRiff(reader) ?? describeMp4(reader) ?? describeMatroska(reader) ?? describeAudio(reader);
   return found !== undefined && found.start < found.end && found.end <= found.size ? found : undefined;
 }
 
 /**
- * Shifts worth testing, the likeliest first: byte `n` of the wanted file may be byte `n + shift` of the candidate. Shift 0
- * (equal heads) and the difference in size (equal tails), which are tried anyway, are not among them. They stand for, in
- * this order, a wanted file
+ * Lists shifts worth testing, the likeliest first: byte `n` of the wanted file may be byte `n + shift` of the candidate. It
+ * leaves out shift 0 (equal heads) and the difference in size (equal tails), which are tried anyway. In this order, the
+ * shifts stand for a wanted file
  * 1. with nothing before the data that can be left out (no tag, a bare header);
- * 2. with nothing behind the data (the wanted file's own head may be of any length);
- * 3. with behind the data what others have there: an ID3v1 tag, or the `moov` that the candidate has in front;
+ * 2. with nothing after the data (the wanted file's own head may be of any length);
+ * 3. with the usual parts after the data: an ID3v1 tag, or the `moov` that the candidate has before it;
  * 4. that lacks one of the parts before the data, or all but one of them;
- * 5. that lacks one of the parts behind the data, or all but one of them;
- * 6. whose data begins where it does by convention, or with the parts before it and behind it exchanged.
+ * 5. that lacks one of the parts after the data, or all but one of them;
+ * 6. whose data begins at the conventional offset, or with the parts before it and after it exchanged.
  */
 export function shiftHypotheses(candidate: Payload, wantedLength: number): number[] {
   const { size, start, end, head, tail, otherStarts, otherTails } = candidate;

@@ -1,22 +1,22 @@
-/** What the blocks of both RAR formats have in common: all that finding members needs. */
+/** A block of either RAR format, as far as finding members needs it. */
 import type { HeaderReader } from './container.ts';
 
 export interface RarFile {
   readonly name: Buffer;
-  /** Of the whole member, unpacked; NaN where it is not known. */
+  /** Bytes of the whole member, unpacked. NaN where it is not known. */
   readonly size: number;
   readonly stored: boolean;
   readonly encrypted: boolean;
   /** Neither a folder nor a link nor an older version. */
   readonly regular: boolean;
-  /** Its bytes began in the volume before. */
+  /** Its bytes begin in the volume before. */
   readonly splitBefore: boolean;
-  /** They go on in the next volume. */
+  /** Its bytes go on in the next volume. */
   readonly splitAfter: boolean;
 }
 
 export type RarBlock = {
-  /** Where the next block begins. */
+  /** The offset of the next block. */
   readonly end: number;
 } & (
   | {
@@ -33,6 +33,6 @@ export type RarBlock = {
 
 export interface RarFormat {
   readonly signature: Buffer;
-  /** Undefined where there is no block: at the volume's end, or where it is damaged. */
+  /** Reads a block. Undefined at the volume's end, and where the block is damaged. */
   readonly block: (reader: HeaderReader, offset: number) => RarBlock | undefined;
 }

@@ -1,8 +1,8 @@
 /**
- * RAR sets: the members of one archive over its volumes.
+ * Reads RAR sets: the members of one archive over its volumes.
  *
- * Members lie one after another, so one that the first volume leaves open and the last volume goes on with fills all
- * volumes between. Listing a set of one large member reads two volumes, however many there are; `locate` reads all.
+ * Members lie one after the other. So a member that goes on after the first volume and ends in the last one fills all volumes
+ * between. Listing a set of one large member reads two volumes, however many there are; `locate` reads all.
  */
 import {
   type Archive,
@@ -19,7 +19,7 @@ import type { RarFile, RarFormat } from './rar-block.ts';
 import { RAR4 } from './rar4.ts';
 import { RAR5 } from './rar5.ts';
 
-/** Undefined where the first volume is no RAR, or one whose headers are encrypted. */
+/** Opens a set. Undefined where the first volume is no RAR, or its headers are encrypted. */
 export function openRar(volumes: Volumes): Archive | undefined {
   if (volumes.size(0) < RAR4.signature.length) return undefined;
   const signature = volumes.read(0, 0, Math.min(8, volumes.size(0)));
@@ -30,7 +30,7 @@ export function openRar(volumes: Volumes): Archive | undefined {
 interface Open extends Member {
   readonly file: RarFile;
   readonly parts: Part[];
-  /** Its last part was seen. */
+  /** The member's last part was seen. */
   whole: boolean;
   unusable?: Unusable;
 }
@@ -68,7 +68,7 @@ class RarArchive implements Archive {
     return found.unusable ?? found.parts;
   }
 
-  /** `jump`: over volumes that can hold nothing but a part of one member; its parts are then not complete. */
+  /** `jump` skips volumes that can hold only a part of one member, whose parts are then incomplete. */
   #walk(jump: boolean): Open[] {
     const { count } = this.#volumes;
     const members: Open[] = [];
@@ -79,7 +79,7 @@ class RarArchive implements Archive {
       if (content === undefined) break;
       for (const { file, part } of content.pieces) {
         if (file.splitBefore) {
-          // Without its beginning it is a part of something that the volumes before do not have.
+          // A part without its beginning belongs to a member that the volumes before do not have.
           if (open === undefined) continue;
           if (!continues(open.file, file)) {
             open.unusable = 'damaged';
@@ -123,7 +123,7 @@ class RarArchive implements Archive {
     return total;
   }
 
-  /** Undefined where it is no volume of this set. */
+  /** Reads a volume. Undefined where it does not belong to this set. */
   #content(volume: number): VolumeContent | undefined {
     if (this.#read.has(volume)) return this.#read.get(volume);
     const content = this.#readVolume(volume);
@@ -140,7 +140,7 @@ class RarArchive implements Archive {
     let isVolume = false;
     for (let offset = signature.length; this.#headers < MAX_HEADERS; this.#headers++) {
       const found = block(reader, offset);
-      // RAR 2 and older write no end block: whether a volume follows, only the volume's name says.
+      // RAR 2 and older write no end block: only the name of the volume tells whether another follows.
       if (found === undefined) return { pieces, more: isVolume };
       offset = found.end;
       if (found.kind === 'main') {

@@ -14,7 +14,7 @@ const MAIN = 0x73;
 const FILE = 0x74;
 const END = 0x7b;
 const HAS_DATA = 0x8000;
-/** An old-style comment lies in the header, outside its CRC. */
+/** The header holds an old-style comment, which its CRC does not cover. */
 const MAIN_COMMENT = 0x0002;
 const FILE_COMMENT = 0x0008;
 
@@ -39,7 +39,7 @@ function readBlock(reader: HeaderReader, offset: number): RarBlock | undefined {
 
   if (type === FILE) return readFile(reader, header, offset, flags);
   if ((flags & HAS_DATA) !== 0 && length < 11) return undefined;
-  // The service blocks of RAR 3 have the layout of a file's; 64 bits for their data are not met in practice.
+  // The service blocks of RAR 3 have the layout of a file block. None with 64 bits for its data was met in practice.
   const data = (flags & HAS_DATA) !== 0 ? header.readUInt32LE(7) : 0;
   const end = offset + length + data;
   if (type === MAIN) {
@@ -83,7 +83,7 @@ function isUnixLink(host: number, attributes: number): boolean {
 const BACKSLASH = 0x5c;
 const SLASH = 0x2f;
 
-/** Components are separated by backslashes, whatever the host. */
+/** The format separates components by backslashes on every host. */
 function memberName(raw: Buffer, unicode: boolean): Buffer {
   const zero = raw.indexOf(0);
   let name = Buffer.from(zero === -1 ? raw : raw.subarray(0, zero));
@@ -96,8 +96,8 @@ function memberName(raw: Buffer, unicode: boolean): Buffer {
 }
 
 /**
- * The name in UTF-16, packed as differences to the name in one byte a character (`EncodeFileName::Decode` of unrar):
- * a common high byte, and then for each character, or run of them, two bits that say how it is written.
+ * Decodes a name in UTF-16, which is packed as differences to the name in single bytes (`EncodeFileName::Decode` of unrar):
+ * a common high byte, then two bits for each character or run of characters that say how it is written.
  */
 function decodeUtf16Name(narrow: Buffer, packed: Buffer): string {
   const units: number[] = [];
@@ -128,5 +128,5 @@ function decodeUtf16Name(narrow: Buffer, packed: Buffer): string {
   return String.fromCharCode(...units);
 }
 
-/** Characters; RAR's own limit is 1,024. */
+/** The most characters of a name. RAR's own limit is 1,024. */
 const MAX_NAME = 4096;

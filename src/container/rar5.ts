@@ -15,7 +15,7 @@ const MAIN = 1;
 const FILE = 2;
 const ENCRYPTION = 4;
 const END = 5;
-/** The format allows 2 MiB; what we look for fits far below this. */
+/** The most bytes of a header. The format allows 2 MiB; file headers are far smaller. */
 const MAX_HEADER = 65_536;
 
 export const RAR5: RarFormat = {
@@ -91,12 +91,12 @@ function extraKinds(extra: Fields): ReadonlySet<number> | undefined {
   return kinds;
 }
 
-/** Flags may have more bits than an int has, the ones we know never do. */
+/** Flags may have more bits than an int; those that are known here do not. */
 function has(flags: number, flag: number): boolean {
   return ((flags % 2 ** 31) & flag) !== 0;
 }
 
-/** Reads forwards; what lies beyond the end reads as NaN or undefined and sets `overrun`. */
+/** Reads fields in order. A field beyond the end reads as NaN or undefined, and sets `overrun`. */
 class Fields {
   at: number;
   overrun = false;
@@ -111,7 +111,7 @@ class Fields {
     return this.at >= this.#bytes.length;
   }
 
-  /** At most ten bytes; beyond 2^53 no safe integer, which `isInside` refuses. */
+  /** Reads at most ten bytes. A number beyond 2^53 is no safe integer, which `isInside` refuses. */
   vint(): number {
     let value = 0;
     for (let i = 0; i < 10; i++) {

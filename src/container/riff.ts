@@ -1,8 +1,11 @@
-/** RIFF: chunks of a name, a length and as many bytes, padded to even offsets. WAVE has its audio in `data`, AVI its frames in the list `movi`. */
+/**
+ * Reads RIFF. A chunk has a name, a length and as many bytes, padded to even offsets. WAVE has its audio in `data`, AVI its
+ * frames in the list `movi`.
+ */
 import type { HeaderReader } from './container.ts';
 import { MAX_ELEMENTS, type Payload } from './payload-shape.ts';
 
-/** With a `fmt ` of 16, 18 and 40 bytes, and the last with a `fact`: what encoders write. */
+/** Offsets of the data that encoders write: after a `fmt ` of 16, 18 or 40 bytes, the last with a `fact`. */
 const WAVE_STARTS = [44, 46, 68, 80];
 
 export function describeRiff(reader: HeaderReader): Payload | undefined {

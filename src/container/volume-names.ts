@@ -1,11 +1,11 @@
 /**
- * How the volumes of a RAR set are called: `x.rar, x.r00 … x.r99, x.s00 …` or `x.part1.rar, x.part2.rar …` with any number
+ * Names the volumes of a RAR set: `x.rar, x.r00 … x.r99, x.s00 …` or `x.part1.rar, x.part2.rar …` with any number
  * of digits. Names are byte strings: one character a byte.
  */
 const FIRST = /\.(?:rar|zip)$/i;
 const PART = /\.part([0-9]{1,9})\.rar$/i;
 
-/** Whether an archive may begin in a file of this name. */
+/** True where an archive may begin in a file of this name. */
 export function isFirstVolume(name: string): boolean {
   if (name.charCodeAt(name.length - 4) !== DOT || !FIRST.test(name)) return false;
   const part = PART.exec(name)?.[1];
@@ -13,8 +13,8 @@ export function isFirstVolume(name: string): boolean {
 }
 
 /**
- * What the volume after this one may be called, the likeliest first; nothing where none can follow. Half of a collection
- * may be volumes of the old kind: these see no regular expression.
+ * Lists the names that the next volume may have, the likeliest first. Empty where none can follow. Half of a collection may
+ * be volumes of the old kind, so these are named without a regular expression.
  */
 export function nextVolumeNames(name: string): readonly string[] {
   if (name.charCodeAt(name.length - 4) !== DOT) return [];

@@ -1,7 +1,7 @@
 /**
- * ZIP archives, by their central directory (PKWARE's APPNOTE.TXT 6.3.10, sections 4.3.7 and 4.3.12 to 4.3.16). Sizes are
- * taken from it, so that members with data descriptors are like others. Split archives, and ones behind other data
- * (self-extractors), are left alone.
+ * Reads ZIP archives by their central directory (PKWARE's APPNOTE.TXT 6.3.10, sections 4.3.7 and 4.3.12 to 4.3.16). Sizes
+ * come from it, so that members with data descriptors are like others. Split archives, and archives after other data
+ * (self-extractors), are left out.
  */
 import {
   type Archive,
@@ -21,15 +21,15 @@ const END = 0x06054b50;
 const END64 = 0x06064b50;
 const LOCATOR64 = 0x07064b50;
 
-/** With a member, or with none. */
+/** The first bytes of a ZIP with members, and of an empty one. */
 const BEGINNINGS: ReadonlySet<string> = new Set(['PK\x03\x04', 'PK\x05\x06']);
 const END_BYTES = 22;
 const LOCATOR_BYTES = 20;
 const MAX_COMMENT = 0xffff;
-/** Bytes of a central directory that is read: `MAX_HEADERS` entries of 256 bytes. */
+/** The largest central directory that is read: `MAX_HEADERS` entries of 256 bytes. */
 export const MAX_DIRECTORY = 16 << 20;
 
-/** Undefined where this is no ZIP, or one whose central directory is beyond the limits or damaged. */
+/** Opens a ZIP. Undefined for another file, and where the central directory is damaged or beyond the limits. */
 export function openZip(volumes: Volumes): Archive | undefined {
   if (volumes.size(0) < END_BYTES || !BEGINNINGS.has(volumes.read(0, 0, 4).toString('latin1'))) return undefined;
   if (volumes.count !== 1) return undefined;
@@ -62,7 +62,7 @@ class ZipArchive implements Archive {
     if (member.unusable !== undefined) return member.unusable;
     const found = this.members.find((other) => other === member);
     if (found === undefined) return 'damaged';
-    // Its data lies behind the local header, whose extra field may be of another length than the directory's.
+    // The data follows the local header, whose extra field may differ in length from the directory's.
     const { local, size } = found;
     const end = this.#directory.offset;
     if (!isInside(local, 30, end)) return 'damaged';
@@ -78,7 +78,7 @@ class ZipArchive implements Archive {
 
 function findDirectory(volumes: Volumes): Directory | undefined {
   const size = volumes.size(0);
-  // Hardly any has a comment.
+  // Hardly any ZIP has a comment, so its end is tried first.
   for (const most of [END_BYTES, END_BYTES + MAX_COMMENT]) {
     const length = Math.min(size, most + LOCATOR_BYTES);
     const from = size - length;
@@ -165,7 +165,7 @@ function readEntry(entry: Buffer, extra: Buffer): ZipMember {
 
 const SLASH = 0x2f;
 
-/** Zip64: those of the numbers that did not fit, in this order. False where one is missing. */
+/** Reads the Zip64 numbers for those fields that are full, in this order. False where one is missing. */
 function widen(numbers: { size: number; packed: number; local: number; disk: number }, field: Buffer): boolean {
   let at = 0;
   for (const key of ['size', 'packed', 'local'] as const) {
@@ -180,7 +180,7 @@ function widen(numbers: { size: number; packed: number; local: number; disk: num
   return true;
 }
 
-/** Info-ZIP: the name in UTF-8, as long as the CRC says that it was made for this name. */
+/** Reads Info-ZIP's name in UTF-8, if its CRC says that it was made for this name. */
 function unicodePath(field: Buffer, name: Buffer): Buffer<ArrayBuffer> {
   if (field.length < 5 || field[0] !== 1 || field.readUInt32LE(1) !== crc32(name)) return Buffer.from(name);
   return Buffer.from(field.subarray(5));

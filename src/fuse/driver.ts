@@ -1,8 +1,8 @@
-/** What speaks FUSE to the kernel. A driver translates, and decides nothing: `vfs/` does. */
+/** The interface of a driver, which speaks FUSE to the kernel. It translates; `vfs/` decides. */
 import type { Operations } from '../vfs/operations.ts';
 
 export interface MountOptions {
-  /** Absolute. A directory, made if absent; refused where something lies in it or is mounted on it. */
+  /** Absolute. A directory that is made if absent, and refused if something lies in it or is mounted on it. */
   readonly mountPoint: string;
   readonly allowOther: boolean;
   readonly readOnly: boolean;
@@ -14,7 +14,7 @@ export interface Mount {
    * elsewhere: end the process with `Libc.exitNow`, since an ordinary exit may crash in them.
    */
   readonly ended: Promise<void>;
-  /** Unmounts; open files of other programs keep a mount alive for them only. Repeatable. */
+  /** Unmounts. Programs with open files keep them until they close. May be called again. */
   unmount(): Promise<void>;
 }
 

@@ -1,4 +1,4 @@
-/** The one translation from what is thrown below the driver to what the kernel is told. */
+/** Translates errors that are thrown below a driver into errno numbers: the only place that does. */
 import { constants } from 'node:os';
 import { messageOf, posixErrorOf } from '../errors.ts';
 import type { Logger } from '../logger.ts';

@@ -1,23 +1,23 @@
-/** Digests of zeros: holes in files, and pads. There are few lengths of pieces, so that each is hashed once. */
+/** Knows the digests of zeros: of holes in files, and of pads. Pieces have few lengths, so each is hashed once. */
 
 import { OwnMounts } from '../source/own-mounts.ts';
 import type { HashControl, TaskJob } from './hash-task.ts';
 import { ZEROS_FILE } from './hash-task.ts';
 import { SegmentReader } from './segment-reader.ts';
 
-/** A file's last piece and the shared ones have lengths of their own. */
+/** Digests kept at most: the last piece of a file and shared pieces have lengths of their own. */
 const KEPT = 64;
 
 export class BlankDigests {
   readonly #digest: (reader: SegmentReader, job: TaskJob) => string;
   readonly #known = new Map<string, string>();
 
-  /** `digest` is how a job is hashed. */
+  /** `digest` hashes a job. */
   constructor(digest: (reader: SegmentReader, job: TaskJob) => string) {
     this.#digest = digest;
   }
 
-  /** The digest of `job`, where all of it is zeros. @throws ReadFailure */
+  /** Gives the digest of `job` if all of it is zeros. @throws ReadFailure */
   of(reader: SegmentReader, job: TaskJob): string | undefined {
     if (job.bytes === 0) return undefined;
     for (let i = job.firstSegment; i < job.firstSegment + job.segments; i++) if (!reader.isBlank(i)) return undefined;

@@ -1,17 +1,17 @@
 /**
- * Digests by question, in a LevelDB of their own. A record a group: which of its slots are filled, and their digests.
+ * Stores digests by question, in a LevelDB of their own. A group is one record: which of its slots are filled, and with what.
  *
  *     generation (4 bytes, big-endian) group (16 bytes) → filled slots (8 bytes, slot 0 the first bit) digest*
  *     ff → version, generation, bytes written in it (three doubles)
  *
- * Bounded by generations: what is written or found goes into the newest; when that has half of the room, the one before
- * it is dropped, and a new one begins.
+ * Generations bound its size: what is written or found goes into the newest one. When that takes half of the room, the one
+ * before it is dropped, and a new one begins.
  */
 import type { Level } from 'level';
 import { hasBit, setBit } from '../extent/bitfield.ts';
 import { GROUP_SLOTS, type Slot } from './digest-question.ts';
 
-/** Keys and values are Buffers by its default encodings. */
+/** A LevelDB whose default encodings are Buffers. */
 export type DigestDatabase = Level<Buffer, Buffer>;
 
 export interface Digest {
@@ -21,7 +21,7 @@ export interface Digest {
 
 interface Group {
   readonly digests: (Buffer | undefined)[];
-  /** It lies in an older generation, or has got more digests. */
+  /** It must be written: it lies in an older generation, or has more digests than its record. */
   dirty: boolean;
 }
 
@@ -33,7 +33,7 @@ export class DigestCache {
   readonly #db: DigestDatabase;
   readonly #maxBytes: number;
   #generation = 1;
-  /** Of the newest generation; undefined until it was read. */
+  /** Bytes in the newest generation. Undefined until the state was read. */
   #bytes: number | undefined;
   #last: Promise<unknown> = Promise.resolve();
 
@@ -42,7 +42,7 @@ export class DigestCache {
     this.#maxBytes = maxBytes;
   }
 
-  /** In the slots' order; undefined for what is not known. */
+  /** Looks digests up, in the slots' order. Undefined for those that are not known. */
   async get(slots: readonly (Slot | undefined)[]): Promise<(Buffer | undefined)[]> {
     return await this.#alone(async () => {
       const groups = await this.#load(slots.filter((slot) => slot !== undefined));
@@ -68,7 +68,7 @@ export class DigestCache {
     await this.#alone(async () => await this.#db.close());
   }
 
-  /** One after the other: a group is read, changed and written. */
+  /** Runs actions one after the other: each reads, changes and writes groups. */
   async #alone<T>(action: () => Promise<T>): Promise<T> {
     const turn = this.#last.then(action, action);
     this.#last = turn;
@@ -103,7 +103,7 @@ export class DigestCache {
     if (writes.length === 0) return;
     const full = bytes >= this.#maxBytes / 2;
     if (full) {
-      // The generation that is full now stays, as the one before.
+      // The generation that is full now stays, as the older of the two.
       await this.#db.clear({ lt: keyOf(this.#generation, '') });
       this.#generation++;
     }
@@ -146,7 +146,7 @@ function encode(digests: readonly (Buffer | undefined)[]): Buffer {
   return Buffer.concat(parts);
 }
 
-/** Undefined for what is not there, or not of the length that its first bytes say. */
+/** Reads a record. Undefined for none, and for one whose length is not what its first bytes say. */
 function decode(value: Buffer | undefined, digestBytes: number): (Buffer | undefined)[] | undefined {
   if (value === undefined || value.length < FILLED_BYTES) return undefined;
   const digests: (Buffer | undefined)[] = [];

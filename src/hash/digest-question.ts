@@ -1,7 +1,7 @@
 /**
- * Names questions: what a digest was asked of, so that the same question has the same name in another run.
+ * Names the questions that digests answer, so that the same question has the same name in another run.
  *
- * The pieces of one file at one alignment, 64 at a time, are a group; a piece with parts of several is one of its own.
+ * 64 pieces of one file at one alignment form a group. A piece with parts of several files is a group of its own.
  */
 import { createHash } from 'node:crypto';
 import type { FileIdentity } from '../source/identity.ts';
@@ -10,11 +10,11 @@ import { OwnMounts } from '../source/own-mounts.ts';
 import { type HashJob, type HashSegment, isMerkle, segmentsOf } from './hash-pool.ts';
 import { SHA1_BYTES, SHA256_BYTES } from './hash-task.ts';
 
-/** How many digests a group has room for. */
+/** Digests that a group has room for. */
 export const GROUP_SLOTS = 64;
 
 export interface Slot {
-  /** 16 bytes as a string of bytes. */
+  /** 16 bytes, one character each. */
   readonly group: string;
   readonly index: number;
   readonly digestBytes: number;
@@ -22,14 +22,14 @@ export interface Slot {
 
 type FileSegment = Extract<HashSegment, { readonly path: Buffer }>;
 
-/** Names questions, and looks once at each file for it. */
+/** Names questions. Looks at each file once. */
 export class QuestionNames {
   readonly #ownMounts = new OwnMounts();
   readonly #changed = new Map<FileIdentity, number | undefined>();
-  /** The group named last: the pieces of a file are asked for one after the other, and a digest a piece takes time. */
+  /** The group named last: pieces of a file come one after the other, and naming a group for each would take time. */
   #last: { readonly identity: FileIdentity; readonly words: readonly number[]; readonly group: string } | undefined;
 
-  /** Undefined where a file is not the recorded one, or nothing is to be read. */
+  /** Names a job. Undefined where a file is not as recorded, or nothing would be read. */
   slotOf(job: HashJob): Slot | undefined {
     const segments = segmentsOf(job);
     const leaves = isMerkle(job) ? job.leaves : 0;
@@ -56,8 +56,8 @@ export class QuestionNames {
   }
 
   /**
-   * When the file's inode was last changed, in milliseconds: which is later than its mtime where a program has set that
-   * back. Undefined where it is not the recorded file.
+   * The ctime of a file in milliseconds: later than its mtime where a program set that back. Undefined where the file is
+   * not as recorded.
    */
   changedMs({ path, identity }: FileSegment): number | undefined {
     if (this.#changed.has(identity)) return this.#changed.get(identity);

@@ -1,4 +1,4 @@
-/** Runs tasks in order, at most so many at once in all and so many at once on any one disk. */
+/** Runs tasks in order within two limits: how many run at once in all, and how many at once on any one disk. */
 
 interface Waiting {
   readonly disks: readonly number[];

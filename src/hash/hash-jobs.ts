@@ -1,7 +1,7 @@
 /**
- * Hashes, in the thread that calls it: what a worker does with a task.
+ * Hashes a task in the calling thread, which is a worker's.
  *
- * Invariants: those of `segment-reader.ts`, and memory does not grow with what is hashed.
+ * Invariants: those of `segment-reader.ts`; memory does not grow with the bytes that are hashed.
  */
 import crypto from 'node:crypto';
 import { silentLogger } from '../logger.ts';
@@ -14,18 +14,18 @@ import { type HashTask, type HashTaskResult, jobsOf, SHA256_BYTES, type TaskJob 
 import { BUFFER_BYTES, type ReaderTools, ReadFailure, SegmentReader } from './segment-reader.ts';
 import { hashInLanes } from './sha1-lanes.ts';
 
-/** Node 20.12 on: half the cost of an object for a small piece. */
+/** Since Node 20.12. It costs half of what a Hash object costs for a small piece. */
 const oneShot = (crypto as Partial<Pick<typeof crypto, 'hash'>>).hash;
 
-/** Of this thread; null where there is none. */
+/** The digest pairs of this thread. Null where there are none. */
 let sha1Pair: DigestPair | null | undefined;
 let sha256Pair: DigestPair | null | undefined;
 let tools: ReaderTools | undefined;
 const blanks = new BlankDigests(digestOf);
-/** Of this thread, too: new memory for each task would cost as much as hashing a small one. */
+/** The buffers of this thread: new memory for each task would cost as much as hashing a small one. */
 let buffers: readonly [Buffer, Buffer] | undefined;
 
-/** Stops early, with the results so far, when `control` says so. */
+/** Hashes all jobs of a task. Stops early, with the results so far, when `control` says so. */
 export function hashJobs(task: HashTask): HashTaskResult {
   buffers ??= [Buffer.allocUnsafeSlow(BUFFER_BYTES), Buffer.allocUnsafeSlow(BUFFER_BYTES)];
   tools ??= { libc: loadLibc(silentLogger), ownMounts: new OwnMounts() };
@@ -77,7 +77,7 @@ function merkleRoot(
   pair: DigestPair | undefined,
 ): string {
   const tree = new MerkleTree(leaves);
-  // Segments and chunks end anywhere: a block in parts is hashed in parts.
+  // Segments and chunks end anywhere, so a block may come in parts.
   let block: crypto.Hash | undefined;
   let hashed = 0;
   for (let i = firstSegment; i < firstSegment + segments; i++) {
@@ -108,7 +108,7 @@ function merkleRoot(
   return tree.root().toString('latin1');
 }
 
-/** SHA-256's padding of a message of one whole block. */
+/** The padding of SHA-256 after one whole leaf of 16 KiB. */
 const PADDING = Buffer.alloc(SHA_BLOCK_BYTES);
 PADDING[0] = 0x80;
 PADDING.writeUInt32BE(BLOCK_BYTES * 8, SHA_BLOCK_BYTES - 4);

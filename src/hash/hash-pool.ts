@@ -1,7 +1,7 @@
 /**
- * The hash pool's contract: digests of lists of ranges of files, computed off the main thread.
+ * The contract of a hash pool: it digests lists of ranges of files, off the main thread.
  *
- * Two kinds: SHA-1 (v1 pieces), and roots of merkle trees of SHA-256 (v2 pieces and whole files, BEP 52).
+ * A digest is a SHA-1 (v1 pieces) or the root of a merkle tree of SHA-256 (v2 pieces and whole files, BEP 52).
  */
 
 import type { FileIdentity } from '../source/identity.ts';
@@ -12,8 +12,8 @@ export type HashSegment =
       readonly offset: number;
       readonly length: number;
       /**
-       * What the file must still be, by fstat, before and after its bytes are read: hashing never half-believes a change.
-       * Segments of one file are cheapest when they share one object: it is sent, opened and checked once for them.
+       * The file must have this identity, by fstat, before and after its bytes are read.
+       * Segments of one file should share one object: the file is then sent, opened and checked once for them.
        */
       readonly identity: FileIdentity;
     }
@@ -26,14 +26,14 @@ export type Sha1Job = readonly HashSegment[];
 /** The root of the merkle tree over the segments, end to end, cut into blocks of 16 KiB: 32 bytes. */
 export interface MerkleJob {
   readonly segments: readonly HashSegment[];
-  /** How many leaves the tree has: a power of two, at least one a block. The others are padding. */
+  /** Leaves of the tree: a power of two, at least one for each block. The others are padding. */
   readonly leaves: number;
 }
 
-/** One digest is wanted. Jobs are cheapest in the order in which their bytes lie in their files. */
+/** Asks for one digest. Jobs are cheapest in the order in which their bytes lie in their files. */
 export type HashJob = Sha1Job | MerkleJob;
 
-/** `changed`: not the recorded identity, before or after reading. `unreadable`: an errno or a short read. */
+/** `changed`: the file was not as recorded, before or after reading. `unreadable`: an errno or a short read. */
 export type HashResult =
   | { readonly digest: Buffer }
   | { readonly failed: 'changed' | 'unreadable'; readonly message: string };
@@ -49,7 +49,7 @@ export interface HashOptions {
 }
 
 export interface HashPool {
-  /** Results in the order of `jobs`. Rejects with the signal's reason when aborted. */
+  /** Hashes. Results come in the order of `jobs`. Rejects with the signal's reason when aborted. */
   hash(jobs: readonly HashJob[], options?: HashOptions): Promise<HashResult[]>;
   close(): Promise<void>;
 }
@@ -62,7 +62,7 @@ export function segmentsOf(job: HashJob): readonly HashSegment[] {
   return isMerkle(job) ? job.segments : job;
 }
 
-/** Bytes that hashing `job` reads or makes up. */
+/** Counts the bytes of a job, zeros included. */
 export function jobBytes(job: HashJob): number {
   let bytes = 0;
   for (const segment of segmentsOf(job)) bytes += 'zeros' in segment ? segment.zeros : segment.length;

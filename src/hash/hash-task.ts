@@ -1,6 +1,6 @@
 /**
- * What travels between the pool and a worker: many jobs in one message, as a table of files and arrays of numbers.
- * A message a job would cost more than hashing a small piece does.
+ * Encodes many jobs as one message from the pool to a worker: a table of files and arrays of numbers.
+ * One message for each job would cost more than hashing a small piece.
  */
 
 import type { FileIdentity } from '../source/identity.ts';
@@ -12,7 +12,7 @@ export const SHA256_BYTES = 32;
 /** `file` of a segment that is zeros. */
 export const ZEROS_FILE = -1;
 
-/** Index into `control.flags`: not 0 when the worker is to stop. */
+/** Index into `control.flags`: not 0 when the worker must stop. */
 export const CANCELLED = 0;
 /** Index into `control.doneBytes`. */
 export const DONE_BYTES = 0;
@@ -30,14 +30,14 @@ export interface HashTask {
   readonly files: readonly { readonly path: Uint8Array; readonly identity: FileIdentity }[];
   /** How many segments each job has. */
   readonly counts: Uint32Array;
-  /** What each job asks for: 0 the SHA-1, else the root of a merkle tree of so many leaves. */
+  /** For each job 0 for a SHA-1, else the number of leaves of its merkle tree. */
   readonly leaves: Float64Array;
-  /** Three numbers a segment: index into `files` or `ZEROS_FILE`, offset, length. */
+  /** Three numbers for each segment: index into `files` or `ZEROS_FILE`, offset, length. */
   readonly segments: Float64Array;
 }
 
 export interface HashTaskResult {
-  /** 32 bytes a job, in order, of which a SHA-1 takes the first 20; of no meaning for a job that failed. */
+  /** 32 bytes for each job, in order; a SHA-1 takes the first 20. Meaningless for a job that failed. */
   readonly digests: Uint8Array;
   readonly failures: readonly {
     readonly job: number;
@@ -48,7 +48,7 @@ export interface HashTaskResult {
 
 export function encodeTask(jobs: readonly HashJob[], control: HashControl, openFiles: number): HashTask {
   const files: HashTask['files'][number][] = [];
-  // By identity object first: the pieces of one file usually share it, and comparing paths costs more.
+  // The pieces of one file usually share one identity object, and comparing paths costs more.
   const known = new Map<FileIdentity, number>();
   const counts = new Uint32Array(jobs.length);
   const leaves = new Float64Array(jobs.length);
@@ -64,7 +64,7 @@ export function encodeTask(jobs: readonly HashJob[], control: HashControl, openF
       }
       let file = known.get(segment.identity);
       if (file === undefined || !sameBytes(files[file]?.path, segment.path)) {
-        // A copy: a slice of Node's shared slab would take the whole slab through the message.
+        // A slice of Node's shared slab would take the whole slab into the message, so the path is copied.
         file = files.push({ path: Uint8Array.from(segment.path), identity: segment.identity }) - 1;
         known.set(segment.identity, file);
       }
@@ -88,7 +88,7 @@ export interface TaskJob {
   readonly leaves: number;
 }
 
-/** What `encodeTask` was given. */
+/** Decodes the jobs that `encodeTask` was given. */
 export function jobsOf({ counts, leaves, segments }: HashTask): TaskJob[] {
   let firstSegment = 0;
   return Array.from(counts, (count, job) => {

@@ -1,4 +1,4 @@
-/** A digest that a piece must have, as a question to the hash pool. */
+/** Pairs a digest that a piece must have with the question for it to the hash pool. */
 import type { PieceHash } from '../metainfo/piece-hashes.ts';
 import type { HashJob, HashSegment } from './hash-pool.ts';
 

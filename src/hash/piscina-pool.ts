@@ -1,8 +1,8 @@
 /**
- * The hash pool on piscina's worker threads.
+ * Hashes on piscina's worker threads.
  *
- * Jobs are grouped into tasks, in their order, so that a file is read from front to back by one thread, and a message
- * to a worker is worth its cost. Nothing is loaded or started before the first job.
+ * Jobs are grouped into tasks, in their order, so that one thread reads a file from front to back, and a message to a worker
+ * is worth its cost. Nothing is loaded or started before the first job.
  */
 import { setMaxListeners } from 'node:events';
 import { availableParallelism } from 'node:os';
@@ -31,17 +31,17 @@ import {
 } from './hash-task.ts';
 
 export interface HashPoolOptions {
-  /** Worker threads; default: one a processor, at most 4. */
+  /** Worker threads. Default: one for each processor, at most 4. */
   readonly threads?: number;
-  /** Threads are started at once, not with the first job: for whoever is about to have some. */
+  /** Starts the threads at once, not with the first job. */
   readonly ready?: boolean;
-  /** Readers at once on one disk (device number); default: as many as threads. A disk that seeks wants 1. */
+  /** Readers at once on one disk (device number). Default: as many as threads. A disk that seeks does best with 1. */
   readonly readersPerDisk?: number;
 }
 
 /**
- * Tasks are a quarter of what is left for each thread, within these bounds: long ones are read from front to back, and
- * short ones at the end, so that no thread waits long for the last to finish.
+ * A task is a quarter of the bytes left for each thread, within these bounds. Tasks are long at first, for reading from
+ * front to back, and short at the end, so that no thread waits long for the last to finish.
  */
 const MIN_TASK_BYTES = 4 * 1024 * 1024;
 const MAX_TASK_BYTES = 64 * 1024 * 1024;
@@ -78,10 +78,10 @@ class PiscinaPool implements HashPool {
     this.#threads = threads;
     this.#openFiles = openFilesFor(threads);
     this.#ready = ready;
-    // A second task waits in each thread, so that it need not wait for this one; not where a disk's readers are counted.
+    // A second task waits in each thread, so that no thread is idle, except where the readers of a disk are limited.
     const waiting = perDisk < threads ? 1 : TASKS_A_THREAD;
     this.#queue = new DiskQueue(threads * waiting, perDisk * waiting);
-    // What goes wrong is the first job's to tell.
+    // The first job reports what goes wrong.
     if (ready) this.#start().catch(() => {});
   }
 
@@ -103,14 +103,14 @@ class PiscinaPool implements HashPool {
     const timer = onProgress === undefined ? undefined : setInterval(report, PROGRESS_MS);
     this.#active.add(control);
     const runs = new Set<() => Promise<void>>();
-    // Each caller has a listener of its own, for as long as its jobs take: no leak, however many there are at once.
+    // Each caller has a listener of its own while its jobs run. However many there are, they are no leak.
     if (signal !== undefined) setMaxListeners(0, signal);
     let onAbort = (): void => {};
     const aborted = new Promise<never>((_, reject) => {
       onAbort = () => reject(signal?.reason);
       signal?.addEventListener('abort', onAbort);
     });
-    aborted.catch(() => {}); // it may come while the threads are still being started, before it is awaited
+    aborted.catch(() => {}); // an abort may come while the threads start, before anything awaits it
     try {
       const piscina = await this.#start();
       const tasks = groups.map(({ first, end }) => {
@@ -133,7 +133,7 @@ class PiscinaPool implements HashPool {
       report();
       return results;
     } finally {
-      // After an abort or a failure: tells running workers to stop at their next read, and forgets the rest.
+      // After an abort or a failure, running workers stop at their next read, and the other tasks are dropped.
       Atomics.store(control.flags, CANCELLED, 1);
       this.#queue.drop(runs);
       this.#active.delete(control);
@@ -151,7 +151,7 @@ class PiscinaPool implements HashPool {
   }
 
   #start(): Promise<Piscina<HashTask, HashTaskResult>> {
-    // Loaded here and not at the top: a run that hashes nothing must not pay for it.
+    // A run that hashes nothing must not pay for loading it.
     this.#piscina ??= import('piscina').then(
       ({ Piscina: Pool }) =>
         new Pool<HashTask, HashTaskResult>({
@@ -159,7 +159,7 @@ class PiscinaPool implements HashPool {
           minThreads: this.#ready ? this.#threads : 0,
           maxThreads: this.#threads,
           idleTimeout: 30_000,
-          // One runs at a time, since hashing does not await; the queue above decides what runs beside what.
+          // A thread runs one task at a time, since hashing does not await. The queue decides what runs side by side.
           concurrentTasksPerWorker: TASKS_A_THREAD,
           recordTiming: false,
         }),

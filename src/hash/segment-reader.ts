@@ -1,12 +1,12 @@
 /**
  * Reads the segments of a task, one after the other, through one buffer.
  *
- * Invariants: files are opened read-only; bytes count only when the file was, by fstat, the recorded one before the
- * first and after the last of them was read; memory does not grow with what is read.
+ * Invariants: files are opened by `source/` alone; bytes count only if the file was as recorded before the first and after
+ * the last of them was read; memory does not grow with the bytes that are read.
  *
- * Where segments follow each other in a file they are read together: small pieces cost no call each. A long one is announced
- * to the kernel as a whole: several readers of one disk then cost it no seek a buffer. Holes need not be read: files that were
- * given their full size and never downloaded are common.
+ * Segments that follow each other in a file are read together, so that small pieces do not cost a call each. A long segment
+ * is announced to the kernel as a whole, so that several readers of one disk do not make it seek for each buffer. Holes are
+ * not read: files that have their full size and were never downloaded are common.
  */
 import { closeSync, fstatSync, readSync, type Stats } from 'node:fs';
 import { errnoOf, messageOf } from '../errors.ts';
@@ -17,18 +17,18 @@ import { type OpenedSource, openSourceSync } from '../source/open-source.ts';
 import type { OwnMounts } from '../source/own-mounts.ts';
 import { CANCELLED, DONE_BYTES, type HashTask, ZEROS_FILE } from './hash-task.ts';
 
-/** Fits the second-level cache: larger reads measured slower, smaller ones cost more calls. */
+/** Fits the second-level cache: larger reads measured slower, and smaller ones need more calls. */
 export const BUFFER_BYTES = 256 * 1024;
-/** Of `Stats.blocks`. */
+/** The unit of `Stats.blocks`. */
 const BLOCK_BYTES = 512;
-/** How long an opening waits for other readers to close a file, where the process has no descriptor left. */
+/** Milliseconds for which an opening waits for other readers to close a file, when the process has no descriptor left. */
 const WAIT_MS = 10_000;
 const PAUSE_MS = 20;
 
 /** Nobody wakes a reader that waits here: it only passes time in a thread that has nothing else to do. */
 const PAUSE = new Int32Array(new SharedArrayBuffer(4));
 
-/** Why a job has no digest: the result says it, and the jobs after it go on. */
+/** A job has no digest. Its result says why, and the other jobs go on. */
 export class ReadFailure extends Error {
   readonly failed: 'changed' | 'unreadable';
 
@@ -49,18 +49,18 @@ export class SegmentReader {
   readonly #buffer: Buffer;
   readonly #libc: Pick<Libc, 'willNeed' | 'seekData'>;
   readonly #ownMounts: OwnMounts;
-  /** Files of fewer blocks than bytes. */
+  /** Files that have holes: fewer blocks than bytes. */
   readonly #sparse = new Set<number>();
-  /** File index to descriptor, the one used last at the end. */
+  /** File index to descriptor, in the order of use: the one used last comes last. */
   readonly #open = new Map<number, number>();
   #zeros: Buffer | undefined;
-  /** What the buffer holds: bytes `#from` to `#end` of a file; `#next` is where the last that was asked for ended. */
+  /** The buffer holds bytes `#from` to `#end` of this file. `#next` is where the last request ended. */
   #file = ZEROS_FILE;
   #from = 0;
   #end = 0;
   #next = 0;
 
-  /** `buffer`: BUFFER_BYTES that are the reader's alone until it is closed. */
+  /** `buffer` has BUFFER_BYTES, which are the reader's alone until it is closed. */
   constructor(task: HashTask, buffer: Buffer, { libc, ownMounts }: ReaderTools) {
     this.#task = task;
     this.#libc = libc;
@@ -72,7 +72,7 @@ export class SegmentReader {
     return Atomics.load(this.#task.control.flags, CANCELLED) !== 0;
   }
 
-  /** A segment's bytes, where the buffer holds them all at once. Valid until the next call. @throws ReadFailure */
+  /** Reads a segment that fits the buffer as a whole. The bytes are valid until the next call. @throws ReadFailure */
   whole(segment: number): Buffer | undefined {
     const { file, offset, length } = this.#segment(segment);
     if (file === ZEROS_FILE || length > BUFFER_BYTES || length === 0) return undefined;
@@ -83,7 +83,7 @@ export class SegmentReader {
     });
   }
 
-  /** True where a segment is zeros that need not be read: those of a hole, or made up. @throws ReadFailure */
+  /** True where a segment is known to be zeros without reading: a hole, or a pad. @throws ReadFailure */
   isBlank(segment: number): boolean {
     const { file, offset, length } = this.#segment(segment);
     const { seekData } = this.#libc;
@@ -99,7 +99,7 @@ export class SegmentReader {
     });
   }
 
-  /** A segment's bytes in order; each chunk is valid until the next is asked for. @throws ReadFailure */
+  /** Reads a segment in chunks. Each is valid until the next is asked for. @throws ReadFailure */
   *chunks(segment: number): Generator<Buffer, void> {
     const { file, offset, length } = this.#segment(segment);
     if (file === ZEROS_FILE) yield* this.#zeroChunks(length);
@@ -148,7 +148,7 @@ export class SegmentReader {
 
   #holds(file: number, from: number, end: number): boolean {
     if (file !== this.#file || from < this.#from || end > this.#end) return false;
-    // Bytes read for another segment, and again now: the file must be what it was all the time between.
+    // The bytes were read for another segment: the file must not have changed since.
     if (from !== this.#next) this.#check(file, this.#descriptor(file));
     return true;
   }
@@ -159,7 +159,7 @@ export class SegmentReader {
     return this.#buffer.subarray(position - this.#from, position - this.#from + length);
   }
 
-  /** Reads from `position` of a segment on, and on into the segments that continue it in the same file. */
+  /** Fills the buffer from `position` of a segment on, into the segments that continue it in the same file. */
   #fill(segment: number, position: number): void {
     const { file, offset, length } = this.#segment(segment);
     const end = offset + length;
@@ -169,7 +169,7 @@ export class SegmentReader {
     this.#file = ZEROS_FILE;
     const n = readSync(fd, this.#buffer, 0, Math.min(BUFFER_BYTES, until - position), position);
     if (n === 0) throw new ReadFailure('unreadable', `${this.#shown(file)} ends at ${position}, before ${end}`);
-    // Where a segment ends, all that was read of it is looked back at, once for all that end in this buffer.
+    // Where a segment ends, its file is checked again, once for all segments that end in this buffer.
     if (position + n >= end) this.#check(file, fd);
     this.#file = file;
     this.#from = position;
@@ -177,7 +177,7 @@ export class SegmentReader {
     this.#next = position;
   }
 
-  /** Where the run of segments that this one begins ends, as far as `enough`. */
+  /** Finds the end of the run of segments that begins with this one, as far as `enough`. */
   #runEnd(segment: number, enough: number): number {
     const { segments } = this.#task;
     const file = segments[segment * 3];
@@ -188,7 +188,7 @@ export class SegmentReader {
     return end;
   }
 
-  /** The open file, known to be the recorded one: checked when opened, and after each segment read from it. */
+  /** The descriptor of a file, which is checked when it is opened and after each segment that is read from it. */
   #descriptor(file: number): number {
     let fd = this.#open.get(file);
     if (fd !== undefined) {

@@ -1,34 +1,34 @@
 /**
- * Two SHA digests at once, on one core: the processor's SHA instructions wait for each other within one digest, and do not
- * between two. Measured on a Zen 4: SHA-1 at 3.1 GB/s, where one after the other makes 1.75; SHA-256 at 2.6 and 1.7.
+ * Computes two SHA digests at once on one core. The processor's SHA instructions wait for each other within one digest, but
+ * not between two. Measured on a Zen 4: SHA-1 runs at 3.1 GB/s instead of 1.75, SHA-256 at 2.6 instead of 1.7.
  *
- * The functions are those of Node's own OpenSSL (`sha1_multi_block` and `sha256_multi_block`, `crypto/sha/asm/*-mb-x86_64.pl`,
- * which TLS uses), the same since OpenSSL 1.0.2. They are no public interface: one is used where it is found and agrees with
- * Node's `crypto` when it is loaded, and its absence (a Node that links the system's OpenSSL, another processor) costs speed
- * alone.
+ * The functions belong to Node's own OpenSSL (`sha1_multi_block` and `sha256_multi_block`, `crypto/sha/asm/*-mb-x86_64.pl`,
+ * which TLS uses), and have not changed since OpenSSL 1.0.2. They are no public interface: each is used only if it is found
+ * and agrees with Node's `crypto` when it is loaded. Without it (a Node that links the system's OpenSSL, another processor)
+ * hashing is slower, nothing else.
  */
 import { createHash } from 'node:crypto';
 import { createRequire } from 'node:module';
 import type * as KoffiModule from 'koffi';
 
-/** What both digest at a time. */
+/** Both algorithms digest blocks of this size. */
 export const BLOCK_BYTES = 64;
 
 const INITIAL = {
   sha1: [0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476, 0xc3d2e1f0],
   sha256: [0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19],
 } as const;
-/** `SHA1_MB_CTX`, `SHA256_MB_CTX`: for each word of the digest an array of eight, a lane an element. */
+/** `SHA1_MB_CTX` and `SHA256_MB_CTX` have an array of eight for each word of the digest: one element for each lane. */
 const LANES = 8;
-/** `HASH_DESC`: a pointer, a count of blocks, and four bytes that align the next. */
+/** `HASH_DESC` is a pointer, a number of blocks, and four bytes that align the next descriptor. */
 const DESCRIPTOR_BYTES = 16;
-/** The functions take lanes by four. */
+/** The functions take lanes in groups of four. */
 const FOUR_LANES = 1;
 
 export type Lane = 0 | 1;
 type Run = (state: Buffer, descriptors: Buffer, fours: number) => void;
 
-/** Two digests in the making. What is hashed is whole blocks: the caller pads. */
+/** Two digests in progress. Takes whole blocks: the caller pads. */
 export class DigestPair {
   readonly #initial: readonly number[];
   readonly #run: Run;
@@ -54,14 +54,14 @@ export class DigestPair {
     }
   }
 
-  /** Adds `blocks` blocks of each buffer's beginning; an absent one's digest stays as it is. */
+  /** Hashes the first `blocks` blocks of each buffer. The digest of an absent buffer does not change. */
   update(blocks: number, first: Buffer | undefined, second: Buffer | undefined): void {
     this.#point(0, first, blocks);
     this.#point(1, second, blocks);
     this.#run(this.#state, this.#descriptors, FOUR_LANES);
   }
 
-  /** 20 or 32 bytes, as a string of bytes. */
+  /** The digest of a lane: 20 or 32 bytes, one character each. */
   digest(lane: Lane): string {
     const out = Buffer.allocUnsafe(this.#initial.length * 4);
     for (let word = 0; word * 4 < out.length; word++)
@@ -76,7 +76,7 @@ export class DigestPair {
       this.#counts[at * 2 + 2] = 0;
       return;
     }
-    // Native code reads there: nothing may be wrong with it.
+    // Native code reads this memory, so the length is checked here.
     if (blocks * BLOCK_BYTES > data.length) throw new RangeError('more blocks than there are bytes');
     let base = this.#bases.get(data.buffer);
     if (base === undefined) {
@@ -88,7 +88,7 @@ export class DigestPair {
   }
 }
 
-/** Undefined where there is no such function, or it does not do what is expected of it. */
+/** Loads the functions of an algorithm. Undefined where they are missing, or disagree with `crypto`. */
 export function loadDigestPair(algorithm: keyof typeof INITIAL): DigestPair | undefined {
   const openssl = process.versions['openssl'] ?? '';
   if (process.arch !== 'x64' || !openssl.startsWith('3.')) return undefined;
@@ -102,7 +102,7 @@ export function loadDigestPair(algorithm: keyof typeof INITIAL): DigestPair | un
   }
 }
 
-/** Blocks that are hashed as they are make the digest of the message of which they are the padded form. */
+/** Compares with `crypto`: hashing a padded message block by block gives the digest of the message. */
 function agrees(pair: DigestPair, algorithm: string): boolean {
   const [a, b] = [padded('two digests', 5), padded('at once', 3)];
   pair.begin(0);

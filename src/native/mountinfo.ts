@@ -1,11 +1,11 @@
 /**
- * /proc/self/mountinfo (proc_pid_mountinfo(5)): what is mounted where, without touching any mount. To stat a mount that
- * one serves oneself, or one whose server hangs, is to hang.
+ * Reads the mount table, /proc/self/mountinfo (proc_pid_mountinfo(5)), without touching any mount: a stat of a mount that
+ * this process serves, or whose server hangs, would hang as well.
  */
 import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 
-/** What `mount` and `findmnt` show for our mounts, and what scans and sources are not to enter. */
+/** The type of our mounts, as `mount` and `findmnt` show it. Scans and sources stay out of them. */
 export const OUR_TYPE = 'fuse.autotorrent';
 
 export interface MountedAt {
@@ -16,7 +16,7 @@ export interface MountedAt {
   readonly source: string;
 }
 
-/** In the order of mounting: of two with one path the later one hides the earlier one. */
+/** Lists all mounts in the order of mounting: of two with one path the later hides the earlier. */
 export async function readMounts(): Promise<MountedAt[]> {
   return parseMounts(await readFile('/proc/self/mountinfo'));
 }
@@ -26,7 +26,7 @@ export function readMountsSync(): MountedAt[] {
 }
 
 export function parseMounts(text: Buffer): MountedAt[] {
-  // As latin1 each byte is one character: paths are bytes.
+  // Paths are bytes. As latin1 each byte is one character.
   return text
     .toString('latin1')
     .split('\n')
@@ -41,7 +41,7 @@ function parseLine(line: string): MountedAt | undefined {
   return { path: unescape(path), type, dev: deviceNumber(device), source: unescape(source ?? '').toString() };
 }
 
-/** Space, tab, line feed and backslash stand as `\040` and so on. */
+/** Undoes the escapes of the table: space, tab, line feed and backslash are written as `\040` and so on. */
 function unescape(text: string): Buffer {
   const plain = text.replaceAll(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
   return Buffer.from(plain, 'latin1');

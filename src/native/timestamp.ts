@@ -17,7 +17,7 @@ export function toMilliseconds({ seconds, nanoseconds }: Timestamp): number {
   return seconds * 1000 + Math.floor(nanoseconds / 1e6);
 }
 
-/** As the `bigint` statistics of Node have it, which alone are exact. */
+/** Converts the nanoseconds of Node's `bigint` statistics, the only exact ones. */
 export function fromNanoseconds(ns: bigint): Timestamp {
   const nanoseconds = Number(((ns % 1_000_000_000n) + 1_000_000_000n) % 1_000_000_000n);
   return { seconds: Number((ns - BigInt(nanoseconds)) / 1_000_000_000n), nanoseconds };
@@ -31,13 +31,13 @@ export function later(a: Timestamp, b: Timestamp): Timestamp {
   return isLater(a, b) ? a : b;
 }
 
-/** The time of day, finer than the milliseconds of `Date.now`, and never more than one of them away from it. */
+/** Makes a clock that is finer than `Date.now`, and never more than a millisecond away from it. */
 export function createClock(): () => Timestamp {
   let offset = Date.now() - performance.now();
   return () => {
     const monotonic = performance.now();
     const today = Date.now();
-    // The clock was set, or the two have drifted apart.
+    // Somebody set the clock, or the two drifted apart.
     if (Math.abs(monotonic + offset - today) > 1) offset = today - monotonic;
     return fromMilliseconds(monotonic + offset);
   };

@@ -1,15 +1,15 @@
 /**
- * Mounts of autotorrent, ours and other servers': no source lies on one. A server that read its own mount would wait
- * for itself, two that read each other's for each other, beyond SIGKILL.
+ * Knows the mounts of autotorrent, of this server and of others. No source may lie on one: a server that reads its own mount
+ * waits for itself, and two servers that read each other's mounts wait for each other, beyond SIGKILL.
  */
 import { AutotorrentError } from '../errors.ts';
 import { isAtOrBelow, type MountedAt, OUR_TYPE, readMounts, readMountsSync } from '../native/mountinfo.ts';
 import type { PlanSource } from '../plan/plan.ts';
 
-/** How long a look at the mounts is believed. */
+/** Milliseconds for which a look at the mount table is believed. */
 const FRESH_MS = 1000;
 
-/** Where the mount table is read from. */
+/** Reads the mount table. */
 export interface MountTable {
   readonly read: () => Promise<readonly MountedAt[]>;
   readonly readSync: () => readonly MountedAt[];
@@ -25,7 +25,7 @@ export class OwnMounts {
     this.#table = table;
   }
 
-  /** Looks again where the last look is older than a second. */
+  /** Reads the mount table again if the last look is older than a second. */
   async refresh(): Promise<void> {
     if (performance.now() - this.#lookedAt < FRESH_MS) return;
     this.#looking ??= this.#look().finally(() => {
@@ -48,17 +48,17 @@ export class OwnMounts {
     this.#lookedAt = performance.now();
   }
 
-  /** By its path, before it is opened. */
+  /** Tells by its path whether a file lies on such a mount: for before it is opened. */
   holdsPath(path: Buffer): boolean {
     return this.#mounts.some((mount) => isAtOrBelow(path, mount.path));
   }
 
-  /** By `Stats.dev`: finds what a symlink hides from `holdsPath`. */
+  /** Tells by `Stats.dev` whether a file lies on such a mount, also where a symlink hides that from `holdsPath`. */
   holdsDevice(dev: number): boolean {
     return this.#mounts.some((mount) => mount.dev === dev);
   }
 
-  /** Hands a plan's sources on; throws AutotorrentError('UNSUPPORTED') at the first that lies on such a mount. */
+  /** Passes a plan's sources on. @throws AutotorrentError('UNSUPPORTED') at the first that lies on such a mount */
   async *refuse(
     sources: Iterable<PlanSource> | AsyncIterable<PlanSource>,
   ): AsyncGenerator<PlanSource, void, undefined> {

@@ -1,10 +1,10 @@
 /**
- * The sources that open files read from: opened once each, looked at again at most once a second, replaced by a spare
- * when they are not what was recorded.
+ * Says which open file serves the bytes of a source: the source itself, or a spare when it is not as recorded.
  *
- * The order when a source is not as recorded: it is opened again by its path, three times within 300 ms (a disk that
- * wakes, a file that is just being moved back); then its spares; then EIO. A source that was found broken is tried once
- * at each further open, without waiting, and at most once a second while a file is open.
+ * Each source is opened once for all its readers, and looked at again at most once a second. A source that is not as
+ * recorded is opened again by its path, three times within 300 ms (a disk may be waking, or a file being moved back); then
+ * its spares are tried; then reads fail with EIO. A source that is known to be broken is tried once at each further open,
+ * without waiting, and at most once a second while a file is open.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf, PosixError } from '../errors.ts';
@@ -14,7 +14,7 @@ import type { RecordedSource } from './identity.ts';
 import type { OwnMounts } from './own-mounts.ts';
 import { SourceFile } from './source-file.ts';
 
-/** How long a look at a source is believed: the window of invariant 2. */
+/** Milliseconds for which a look at a source is believed: the window of invariant 2. */
 export const FRESH_MS = 1000;
 const TRIES = 3;
 const PAUSE_MS = 150;
@@ -25,14 +25,14 @@ export interface BrokenSource {
   readonly path: Buffer;
   readonly reason: string;
   readonly sinceMs: number;
-  /** The copy that is served instead; absent where reads fail. */
+  /** The copy that is served instead. Absent: reads fail. */
   readonly spare?: Buffer;
 }
 
 interface Trouble {
   readonly broken: BrokenSource;
   readonly triedAt: number;
-  /** It opens as recorded, and reading fails: a disk that is dying. Only a read that succeeds ends this. */
+  /** It opens as recorded, but reads of it fail: a dying disk. Only a read that succeeds ends this. */
   readonly unreadable: boolean;
 }
 
@@ -49,7 +49,7 @@ export class SourceFiles {
   readonly #ownMounts: OwnMounts;
   readonly #logger: Logger;
   readonly #descriptors: DescriptorShare;
-  /** In the order of use, the longest unused first. */
+  /** By source id, in the order of use: the one that has been unused the longest comes first. */
   readonly #open = new Map<number, SourceFile>();
   readonly #resolving = new Map<number, { readonly file: Promise<SourceFile>; readonly looks: boolean }>();
   readonly #broken = new Map<number, Trouble>();
@@ -70,8 +70,8 @@ export class SourceFiles {
   }
 
   /**
-   * A file that holds the bytes of source `id`, looked at within the last second, or now where `look` says so. It may
-   * have been closed again by the time a caller goes on: look at `closed`.
+   * Finds the open file that serves source `id`, looked at within the last second, or now if `look` is set. It may be
+   * closed again by the time the caller goes on: check `closed`.
    * @throws EIO, and ENFILE where too many files are open, which says nothing about the source
    */
   async serve(id: number, look = false): Promise<SourceFile> {
@@ -79,7 +79,7 @@ export class SourceFiles {
       const running = this.#resolving.get(id);
       if (running === undefined) break;
       if (running.looks || !look) return await running.file;
-      // It may believe an earlier look, which is not enough for this caller.
+      // That call may rely on an earlier look, which is not enough for this caller.
       await running.file.catch(() => {});
     }
     const file = this.#resolve(id, look).finally(() => this.#resolving.delete(id));
@@ -87,12 +87,12 @@ export class SourceFiles {
     return await file;
   }
 
-  /** A read of it failed or ended too early: it is opened anew before it is used again. */
+  /** Closes a file of which a read failed or ended early: it is opened again before its next use. */
   distrust(file: SourceFile): void {
     this.#drop(file);
   }
 
-  /** It opens, and cannot be read: a spare from now on. Throws PosixError('EIO') where there is none. */
+  /** Replaces a source that opens but cannot be read by a spare. @throws EIO where there is none */
   async replace(id: number, failed: SourceFile, reason: string): Promise<SourceFile> {
     const record = this.#record(id);
     if (record === undefined) throw new PosixError('EIO', reason);
@@ -102,7 +102,7 @@ export class SourceFiles {
     return spare;
   }
 
-  /** A read of source `id` itself succeeded. */
+  /** Notes that a read of source `id` itself succeeded. */
   confirm(id: number): void {
     if (this.#broken.size > 0) this.#healed(id);
   }
@@ -126,7 +126,7 @@ export class SourceFiles {
     const known = this.#open.get(id);
     if (known !== undefined) {
       const fresh = !look && performance.now() - known.checkedAt < FRESH_MS;
-      // Its last user may have closed it meanwhile: nobody could read it, and it must not be found again.
+      // Its last user may have closed it meanwhile. A closed file must not be found again.
       if ((fresh || (await known.check())) && !known.closed) return this.#used(known);
       this.#drop(known);
     } else if (
@@ -178,7 +178,7 @@ export class SourceFiles {
     const file = await SourceFile.open(id, record, this.#ownMounts, this.#descriptors);
     const other = this.#open.get(id);
     if (other !== undefined && !other.closed) {
-      // As a spare and by itself at the same time.
+      // It was opened as a spare and for itself at the same time.
       file.close();
       return this.#used(other);
     }

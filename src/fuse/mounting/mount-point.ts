@@ -1,8 +1,8 @@
 /**
- * The directory a mount goes on: what may be there, and what is made of it.
+ * Prepares the directory that a mount goes on.
  *
- * It is refused rather than hidden when something lies in it. While nothing is mounted it is not writable (invariant 4),
- * so that a client that starts first fails instead of downloading everything again.
+ * A directory with something in it is refused, since the mount would hide it. While nothing is mounted the directory is not
+ * writable (invariant 4), so that a client that starts first fails instead of downloading everything again.
  */
 import { constants } from 'node:fs';
 import { type FileHandle, lstat, mkdir, open, readdir, readlink, realpath, stat, statfs } from 'node:fs/promises';
@@ -13,21 +13,22 @@ import { type MountedAt, OUR_TYPE, readMounts } from '../../native/mountinfo.ts'
 
 const WRITABLE = 0o755;
 const NOT_WRITABLE = 0o555;
-/** How long the owner of an existing mount may take to show that it is alive. */
+/** Milliseconds within which the server of an existing mount must answer to count as alive. */
 const PROBE_MS = 3000;
 
-/** A symlink of more hops leads in a circle. */
+/** A symlink that needs more hops leads in a circle. */
 const MAX_HOPS = 40;
 
-/** What is mounted at exactly this path (`realMountPoint`), the topmost last. */
+/** Lists the mounts at exactly this path (of `realMountPoint`), the topmost last. */
 export async function mountsAt(mountPoint: string): Promise<MountedAt[]> {
   const path = Buffer.from(mountPoint);
   return (await readMounts()).filter((mount) => mount.path.equals(path));
 }
 
 /**
- * The path as the mount table has it, without symlinks, found without touching what may be mounted there. The folders
- * above it are made where they are missing. Throws AutotorrentError('MOUNT').
+ * Finds the path of a mount point as the mount table has it, without symlinks, and without touching what may be mounted
+ * there. Makes the folders above it where they are missing.
+ * @throws AutotorrentError('MOUNT')
  */
 export async function realMountPoint(mountPoint: string): Promise<string> {
   let path = resolve(mountPoint);
@@ -51,15 +52,16 @@ export async function realMountPoint(mountPoint: string): Promise<string> {
 }
 
 /**
- * Makes sure that `mountPoint` is an empty directory with nothing mounted on it, and gives a handle of it that outlives
- * being mounted over. A mount that a killed server left is removed with `detach`. Throws AutotorrentError('MOUNT').
+ * Makes sure that `mountPoint` is an empty directory with nothing mounted on it. Gives a handle of the directory that stays
+ * valid when it is mounted over. Removes a mount that a killed server left, with `detach`.
+ * @throws AutotorrentError('MOUNT')
  */
 export async function prepareMountPoint(
   mountPoint: string,
   detach: (mountPoint: string) => Promise<void>,
   logger: Logger,
 ): Promise<FileHandle> {
-  // Before anything touches the path: to look at a mount whose server hangs is to hang.
+  // This comes before anything touches the path: a look at a mount whose server hangs would hang.
   for (;;) {
     const mounted = (await mountsAt(mountPoint)).at(-1);
     if (mounted === undefined) break;
@@ -68,7 +70,7 @@ export async function prepareMountPoint(
     await detach(mountPoint);
   }
   await makeDirectory(mountPoint);
-  // Not by its name, which might be a symlink by now: what is checked is what is mounted on.
+  // By descriptor, since the name may be a symlink by now: the directory that is checked is the one that is mounted on.
   const directory = await open(mountPoint, constants.O_RDONLY | constants.O_DIRECTORY);
   try {
     const [own, parent] = [await directory.stat(), await stat(dirname(mountPoint))];
@@ -125,8 +127,9 @@ async function refuseUnlessStale(mountPoint: string, mounted: MountedAt): Promis
 }
 
 /**
- * A mount of another process, so a thread of ours may wait for it. statfs, because the kernel asks the server each
- * time; stat is answered from its cache for a second after the server's death.
+ * Tells whether the server of a mount is dead. The mount belongs to another process, so a thread of this one may wait for
+ * it. It asks with statfs, for which the kernel asks the server each time: it answers stat from its cache for a second
+ * after the server's death.
  */
 async function isStale(mountPoint: string): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined;
@@ -140,7 +143,7 @@ async function isStale(mountPoint: string): Promise<boolean> {
   return await Promise.race([answered, late]).finally(() => clearTimeout(timer));
 }
 
-/** fusermount wants the mount point writable for its caller. */
+/** Makes the mount point writable, which fusermount demands. */
 export async function makeWritable(directory: FileHandle): Promise<void> {
   await directory.chmod(WRITABLE).catch(refuseMode);
 }

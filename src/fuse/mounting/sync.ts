@@ -1,4 +1,4 @@
-/** What clients changed through mmap, before its mount is taken away. */
+/** Flushes mmap writes before an unmount. */
 import { execFile } from 'node:child_process';
 import { messageOf } from '../../errors.ts';
 import type { Logger } from '../../logger.ts';
@@ -6,11 +6,11 @@ import type { Logger } from '../../logger.ts';
 const LIMIT_MS = 20_000;
 
 /**
- * Makes the kernel write what it still keeps of the files on `mountPoint`. It keeps pages that were changed through mmap
- * for half a minute (rTorrent writes so), and throws them away with a mount that nobody serves any more.
+ * Makes the kernel write its dirty pages of the files on `mountPoint`. It keeps pages that were changed through mmap for
+ * half a minute (rTorrent writes so), and drops them with a mount that nobody serves any more.
  *
- * By a process of its own: what it writes comes to the one that serves the mount, which must not wait for itself. Where
- * that fails, or takes too long, it is told, and the mount goes all the same.
+ * A process of its own does this, since the pages come to the process that serves the mount, which must not wait for itself.
+ * If it fails or takes too long, the log says so, and the unmount goes on.
  */
 export async function syncMount(mountPoint: string, logger: Logger): Promise<void> {
   await new Promise<void>((resolve) => {
@@ -18,7 +18,7 @@ export async function syncMount(mountPoint: string, logger: Logger): Promise<voi
       logger.warn(`what clients wrote to ${mountPoint} last may be lost, let them check it: ${why}`);
       resolve();
     };
-    // Not `timeout` of execFile, which waits for a process that cannot be killed.
+    // `timeout` of execFile would wait for a process that cannot be killed.
     const limit = setTimeout(() => {
       child.kill('SIGKILL');
       failed(`it was not written within ${LIMIT_MS / 1000} s`);

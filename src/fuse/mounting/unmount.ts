@@ -1,4 +1,4 @@
-/** Taking a mount away: by system call as root, else with fusermount, and never through a shell. */
+/** Unmounts: with umount2(2) as root, else with fusermount, never through a shell. */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { AutotorrentError, messageOf } from '../../errors.ts';
@@ -8,8 +8,9 @@ import { mountsAt, realMountPoint } from './mount-point.ts';
 const run = promisify(execFile);
 
 /**
- * Removes what is mounted on `mountPoint`, if anything is. Where other programs have files open, the mount disappears
- * for everybody else at once, and for them when they close: nothing waits. Throws AutotorrentError('MOUNT').
+ * Removes the topmost mount of a path, if there is one. Nothing waits for programs that have files open: the mount
+ * disappears at once for everybody else, and for them when they close.
+ * @throws AutotorrentError('MOUNT')
  */
 export async function unmount(path: string, libc: Libc): Promise<void> {
   const mountPoint = await realMountPoint(path);

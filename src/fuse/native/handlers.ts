@@ -1,8 +1,8 @@
 /**
- * The vfs as fuse-native's handlers. They translate and decide nothing.
+ * Hands fuse-native's calls to the vfs. The handlers translate and decide nothing.
  *
- * There are no handlers for xattr and access: with getxattr the kernel asks for security.capability before each write,
- * and default_permissions makes access pointless.
+ * There are no handlers for xattr and access. With getxattr the kernel would ask for security.capability before each write;
+ * with default_permissions it never asks for access.
  */
 import { dirname } from 'node:path/posix';
 import type { FuseHandlers, FuseStat, FuseStatfs } from 'fuse-native';
@@ -32,9 +32,9 @@ const TYPE_BITS: Readonly<Record<FileType, number>> = {
 };
 const TYPE_MASK = 0o170000;
 const PERMISSIONS = 0o7777;
-/** chown(2): leave it as it is. */
+/** chown(2): the id stays. */
 const NO_ID = 0xffff_ffff;
-/** What a descriptor of create(2) may do, it is not told. */
+/** fuse-native passes no access mode to create. */
 const READ_WRITE = 2;
 
 export function createHandlers(operations: Operations, logger: Logger, times: ThreadTimes): FuseHandlers {
@@ -42,7 +42,7 @@ export function createHandlers(operations: Operations, logger: Logger, times: Th
   if (ability === undefined) throw new Error('fuse-native names files by paths, which these operations do not resolve');
   const paths = new Paths(ability);
 
-  /** Runs `work` and replies with its result, or with an errno; without a tick of the event loop where it can. */
+  /** Runs `work` and replies with its result or an errno, in the same tick of the event loop where it can. */
   function answer<T>(name: string, work: () => MaybePromise<T>, reply: (errno: number, value?: T) => void): void {
     let result: MaybePromise<T>;
     try {
@@ -66,13 +66,13 @@ export function createHandlers(operations: Operations, logger: Logger, times: Th
     return typeof ino === 'number' ? work(ino) : ino.then(work);
   };
 
-  /** For what has a name. */
+  /** Resolves the parent of a name. */
   const at = <T>(path: string, work: (parent: number, name: string) => MaybePromise<T>): MaybePromise<T> => {
     const { parent, name } = paths.place(path);
     return typeof parent === 'number' ? work(parent, name) : parent.then((ino) => work(ino, name));
   };
 
-  /** For what is to get a name. */
+  /** Resolves the parent of a name that will be created. */
   const toBe: typeof at = (path, work) => at(path, (parent, name) => work(parent, utf8(name)));
 
   const change = (name: string, path: string, changes: AttributeChanges, reply: (errno: number) => void): void =>
@@ -91,7 +91,7 @@ export function createHandlers(operations: Operations, logger: Logger, times: Th
       ),
     readdir: (path, reply) => {
       const names = ['.', '..'];
-      /** Of these the kernel takes the inode number and the type. */
+      /** The kernel uses the inode number and the type alone. */
       const stats: FuseStat[] = [];
       const list = async (ino: number): Promise<void> => {
         const parent = await paths.resolve(dirname(path));
@@ -203,13 +203,13 @@ export function createHandlers(operations: Operations, logger: Logger, times: Th
   };
 
   /**
-   * libfuse 2 does not delete a file that is open: it renames it, and deletes it when it is closed. For the vfs that is a
-   * deletion; what is still asked of the file under its new name goes to the inode.
+   * Deletes an open file, which libfuse 2 asks for by renaming it: it deletes the new name when the file is closed. Further
+   * calls with the new name go to the inode.
    */
   async function hide(parent: number, name: string, path: string, to: string): Promise<void> {
     const ino = await paths.resolve(path);
     if (!ability!.isOpen(ino)) {
-      // A program's own doing, with a file that libfuse has left somewhere else.
+      // A program renames a file to a name that looks like one of libfuse's.
       const place = paths.place(to);
       await operations.rename(parent, name, await place.parent, place.name);
       return;
@@ -227,7 +227,7 @@ function typeOf(mode: number): FileType {
   return found[0] as FileType;
 }
 
-/** What fuse-native could not read as UTF-8 it has put U+FFFD for: two names would become one. */
+/** Refuses a name that is not UTF-8: fuse-native puts U+FFFD into it, so that two names would become one. */
 function utf8(text: string): string {
   if (text.includes('\ufffd')) throw new PosixError('EILSEQ');
   return text;
@@ -245,14 +245,14 @@ function toStat(attributes: Attributes): FuseStat {
     ino,
     blocks,
     blksize: 4096,
-    // Its times are unsigned.
+    // fuse-native takes unsigned times.
     atime: Math.max(0, toMilliseconds(atime)),
     mtime: Math.max(0, toMilliseconds(mtime)),
     ctime: Math.max(0, toMilliseconds(ctime)),
   };
 }
 
-/** Its fields are 32 bits: with blocks of a mebibyte they hold 4 PiB. */
+/** The fields of fuse-native have 32 bits: in blocks of a mebibyte they hold 4 PiB. */
 const STATFS_BLOCK = 2 ** 20;
 const NAME_MAX = 255;
 

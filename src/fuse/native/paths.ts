@@ -1,20 +1,20 @@
 /**
- * libfuse 2 names everything by path; the vfs by inode. Directories that were walked are remembered.
+ * Resolves paths to inodes: libfuse 2 names everything by path, the vfs by inode. Remembers the directories on the way.
  *
  * A *hidden* name is what libfuse gives to an open file that was deleted: `.fuse_hidden` and 16 hexadecimal digits, in the
- * folder where it was. It is in no directory of the vfs, and leads to the inode until libfuse deletes it.
+ * file's folder. No directory of the vfs holds it; it leads to the inode until libfuse deletes it.
  */
 import { PosixError } from '../../errors.ts';
 import { type MaybePromise, type PathAbility, ROOT_INO } from '../../vfs/operations.ts';
 
-/** Directories remembered. All are forgotten when it is full: filling it again is cheap. */
+/** Directories remembered at most. All are forgotten when it is full: filling it again is cheap. */
 const LIMIT = 10_000;
 const HIDDEN = /\/(\.fuse_hidden[0-9a-f]{16})$/;
 
 export class Paths {
   readonly #operations: Pick<PathAbility, 'find' | 'treeVersion'>;
   readonly #directories = new Map<string, number>();
-  /** By name: libfuse gives none twice. */
+  /** Hidden name to inode: libfuse gives no name twice. */
   readonly #hidden = new Map<string, number>();
   #version: number;
 
@@ -38,11 +38,11 @@ export class Paths {
     return parent.then((ino) => this.#operations.find(ino, name));
   }
 
-  /** The directory of a path, and the name in it, whether it is there or not. @throws ENOENT, ENOTDIR, ENAMETOOLONG */
+  /** Splits a path into its directory and a name, which need not exist. @throws ENOENT, ENOTDIR, ENAMETOOLONG */
   place(path: string): { parent: MaybePromise<number>; name: string } {
     const slash = path.lastIndexOf('/');
     const name = path.slice(slash + 1);
-    // The kernel sends longer names, too: a FUSE file system has its own limit. UTF-8 has up to 3 bytes a UTF-16 unit.
+    // The kernel leaves the limit to the file system. A UTF-16 unit has up to 3 bytes in UTF-8.
     if (name.length > 85 && Buffer.byteLength(name) > 255) throw new PosixError('ENAMETOOLONG');
     return { parent: this.#directory(slash === 0 ? '/' : path.slice(0, slash)), name };
   }
@@ -67,7 +67,7 @@ export class Paths {
     return ino;
   }
 
-  /** Whether a rename to `path` is libfuse's way of deleting an open file. */
+  /** True where a rename to `path` is how libfuse deletes an open file. */
   hides(path: string): boolean {
     return HIDDEN.test(path);
   }
@@ -77,7 +77,7 @@ export class Paths {
     if (name !== undefined) this.#hidden.set(name, ino);
   }
 
-  /** libfuse deletes what it has hidden. False for any other name. */
+  /** Forgets a hidden name that libfuse deletes. False for any other name. */
   unhide(path: string): boolean {
     return this.#hidden.delete(HIDDEN.exec(path)?.[1] ?? '');
   }

@@ -1,21 +1,21 @@
 /**
- * The mtime that utimens(2) asks for. fuse-native 2.2.6 hands its handler the atime twice; both lie side by side in the
- * memory of the thread that asks, a Buffer that each handler gets as its first argument.
+ * Finds the mtime of a utimens(2) call: fuse-native 2.2.6 hands its handler the atime twice. Both times lie side by side in
+ * the memory of the calling thread, a Buffer that each handler gets as its first argument.
  *
- * That layout is not promised: it is believed for a call in which the atime is found where it must be, which a build with
- * another one would not survive.
+ * Nobody promises that layout. It is believed for a call in which the atime is found where it must be, which no other layout
+ * would pass.
  */
 import type Fuse from 'fuse-native';
 
-/** `static const uint32_t op_utimens` in its C source. */
+/** `static const uint32_t op_utimens` in fuse-native's C source. */
 const OP_UTIMENS = 12;
-/** Of `size_t atime` in its `fuse_thread_locals_t`, where pointers have 64 bits; `mtime` follows. Milliseconds. */
+/** The offset of `size_t atime` in its `fuse_thread_locals_t`, with pointers of 64 bits. `mtime` follows. Milliseconds. */
 const ATIME_OFFSET = 104;
 
 export class ThreadTimes {
   #thread: Buffer | undefined;
 
-  /** Before it mounts. */
+  /** Wraps the handler of utimens. Call it before the mount. */
   watch(fuse: Fuse): void {
     const handler = fuse._handlers[OP_UTIMENS];
     if (handler === undefined) return;
@@ -25,7 +25,7 @@ export class ThreadTimes {
     };
   }
 
-  /** In the handler of utimens: milliseconds, or undefined where it cannot be known. */
+  /** The mtime of the running utimens call in milliseconds. Undefined where it cannot be known. */
   mtime(atime: number): number | undefined {
     const thread = this.#thread;
     this.#thread = undefined;
