@@ -1,0 +1,48 @@
+/** A stored copy of a file, described by the parts that it consists of. */
+import type { Random } from '../random.ts';
+
+/**
+ * `keep`: a range of the original as it is. `damage`: a range of it, each byte inverted. `foreign`: so many bytes of
+ * something else. `zeros`: so many zeros.
+ */
+export type Part =
+  | { readonly keep: readonly [from: number, end: number] }
+  | { readonly damage: readonly [from: number, end: number] }
+  | { readonly foreign: number }
+  | { readonly zeros: number };
+
+/** Bytes of the original that the stored copy holds in one place. */
+export interface Run {
+  /** In the original. */
+  readonly offset: number;
+  readonly length: number;
+  readonly stored_offset: number;
+}
+
+/** The stored copy's bytes, part by part. */
+export function render(original: Buffer, parts: readonly Part[], random: Random): Buffer[] {
+  return parts.map((part) => {
+    if ('keep' in part) return original.subarray(...part.keep);
+    if ('damage' in part) return Buffer.from(original.subarray(...part.damage).map((byte) => byte ^ 0xff));
+    return 'foreign' in part ? random.bytes(part.foreign) : Buffer.alloc(part.zeros);
+  });
+}
+
+/** Where the copy holds which bytes of the original. */
+export function runsOf(parts: readonly Part[]): Run[] {
+  const runs: Run[] = [];
+  let stored = 0;
+  for (const part of parts) {
+    const length = lengthOf(part);
+    if ('keep' in part && length > 0) runs.push({ offset: part.keep[0], length, stored_offset: stored });
+    stored += length;
+  }
+  return runs;
+}
+
+function lengthOf(part: Part): number {
+  if ('foreign' in part) return part.foreign;
+  if ('zeros' in part) return part.zeros;
+  const [from, end] = 'keep' in part ? part.keep : part.damage;
+  return end - from;
+}
