@@ -1,16 +1,16 @@
 /**
- * Bytes that do not compress and are known everywhere: what a file of `seed` holds at a position. Files of two seeds
- * differ in every block.
+ * Bytes that do not compress and that anyone can compute: those that a file of `seed` holds at a position. Files of two
+ * seeds differ in every block.
  */
 import { createCipheriv } from 'node:crypto';
 import { closeSync, openSync, writeSync } from 'node:fs';
 
 const MIB = 2 ** 20;
-/** After so many bytes they repeat. */
+/** The bytes repeat after so many. */
 const PERIOD = 8 * MIB;
 const LONGEST = MIB;
 
-/** The bytes of `length` (at most a mebibyte) from `position` on, a view of memory that is shared: not to be changed. */
+/** Gives `length` bytes (at most a mebibyte) from `position` on. Nobody may change them: all callers share the memory. */
 export type Data = (position: number, length: number) => Buffer;
 
 export function dataOf(seed: number): Data {

@@ -1,13 +1,13 @@
-/** One reader of `lib/mounts.ts`, a worker thread: reads as it is told and says when it began and ended. */
+/** A worker thread that reads a file as `access.ts` asks, and reports when it began and ended. */
 import { closeSync, openSync, readSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
-import { warmMemory } from './memory.ts';
+import { warmMemory } from './warm-memory.ts';
 
 export interface ReadJob {
   readonly path: string;
   readonly positions: readonly number[];
   readonly length: number;
-  /** A folder on the same disk. */
+  /** A folder on the same disk, for a file that warms the memory. */
   readonly scratch: string;
 }
 

@@ -1,4 +1,7 @@
-/** Our mount for `suites/mount.ts`: `node dist/bench/lib/store-server.js STATE MOUNTPOINT`; says `ready`, ends with SIGTERM. */
+/**
+ * Our mount of a filled store, without matching and without clients.
+ * `node dist/bench/lib/store-server.js STATE MOUNTPOINT` sends `ready` to its parent, and ends with SIGTERM.
+ */
 import { join } from 'node:path';
 import { Level } from 'level';
 import { createFuseNativeDriver } from '../../src/fuse/native/driver.ts';

@@ -1,23 +1,23 @@
 /**
- * One writer of `suites/writes.ts`, a worker thread: writes as it is told and says when it began and ended. What it
- * measures is open, writes and close; the fsync comes afterwards, so that nothing of it falls into what is measured next.
+ * A worker thread that writes a file as `access.ts` asks, and reports when it began and ended: open, writes and close.
+ * The fsync comes afterwards, so that nothing of it falls into the next measurement.
  */
 import { closeSync, constants, fsyncSync, openSync, writeSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import { dataOf } from '../data/known-bytes.ts';
-import { warmMemory } from './memory.ts';
+import { warmMemory } from './warm-memory.ts';
 
 export interface WriteJob {
   readonly path: string;
   readonly positions: readonly number[];
   readonly length: number;
-  /** Of the data: see `data/known-bytes.ts`. */
+  /** Which data to write: see `data/known-bytes.ts`. */
   readonly seed: number;
-  /** The file must not be there yet, else it must. */
+  /** Whether the file is made; it must not exist then, and must otherwise. */
   readonly create: boolean;
-  /** A folder on the same disk. */
+  /** A folder on the same disk, for a file that warms the memory. */
   readonly scratch: string;
-  /** Afterwards; so it is, unless told otherwise. */
+  /** Whether to fsync the file in the end. Default: yes. */
   readonly sync?: boolean;
 }
 

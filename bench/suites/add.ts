@@ -1,52 +1,34 @@
-/** `add --dry-run --verify none` of 100 torrents on an index of 100,000 files, start-up included, against find. */
-import { execFileSync } from 'node:child_process';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+/** `add --dry-run --verify none` of the torrents of a tree, start-up included, beside `find` over the tree. */
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { autotorrentIn } from '../../test/harness/autotorrent.ts';
-import { generateTree } from '../data/collections.ts';
-import { type BenchRow, median } from '../lib/row.ts';
+import { tree } from '../data/tree/tree.ts';
+import { interleaved } from '../lib/rounds.ts';
+import { compared, type Row } from '../lib/row.ts';
+import { dryRun, indexed, inFolder } from '../lib/setting.ts';
+import { type Setting, sized } from '../lib/suite.ts';
+import { FIND, findSeconds } from '../references/find.ts';
 
-const ROUNDS = 7;
+const SIZES = { full: { files: 100_000, rounds: 7 }, small: { files: 1_000, rounds: 3 } };
 
-export async function benchAdd(): Promise<BenchRow[]> {
-  const folder = await mkdtemp(join(tmpdir(), 'autotorrent-bench-'));
-  try {
-    const tree = join(folder, 'tree');
-    generateTree(tree, 100_000, 1);
-    const data = join(tree, 'data');
-    const autotorrent = await autotorrentIn({ folder, disks: [data] });
-    const rebuilt = await autotorrent.run('rebuild');
-    if (rebuilt.code !== 0) throw new Error(rebuilt.stderr);
-    const torrents = join(tree, 'torrents');
-    const count = (await readdir(torrents)).length;
-    const find: number[] = [];
-    const add: number[] = [];
-    for (let round = 0; round < ROUNDS; round++) {
-      find.push(seconds(() => void execFileSync('find', [data, '-printf', '%s %p\n'], { stdio: 'ignore' })));
-      const began = performance.now();
-      const { code, stdout, stderr } = await autotorrent.run('add', '--dry-run', 'json', '--verify', 'none', torrents);
-      add.push((performance.now() - began) / 1000);
-      if (code !== 0 && code !== 3) throw new Error(stderr);
-      if ((JSON.parse(stdout) as unknown[]).length !== count) throw new Error('not every torrent was answered');
-    }
+export async function benchAdd(setting: Setting): Promise<Row[]> {
+  const { files, rounds } = sized(setting, SIZES);
+  const data = setting.data.get(tree({ files, seed: 1 }));
+  const [disk, torrents] = [join(data, 'data'), join(data, 'torrents')];
+  const count = readdirSync(torrents).length;
+  return await inFolder(async (folder) => {
+    const autotorrent = await indexed(folder, disk);
+    const { find, add } = await interleaved(rounds, {
+      find: async () => await findSeconds(disk),
+      add: async () => await dryRun(autotorrent, torrents, count, '--verify', 'none'),
+    });
     return [
-      {
-        name: `add --dry-run --verify none, ${count} torrents`,
-        value: median(add),
+      compared({
+        name: `add --dry-run --verify none, ${count} torrents, ${files.toLocaleString('en')} files`,
         unit: 's',
-        reference: `find, 100,000 files: ${median(find).toFixed(3)} s`,
-        ratio: median(add) / median(find),
-        target: '≤ 1',
-      },
+        figures: add,
+        reference: { ...FIND, figures: find },
+        target: setting.size === 'full' ? { at_most: 1 } : undefined,
+      }),
     ];
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
-}
-
-function seconds(action: () => void): number {
-  const began = performance.now();
-  action();
-  return (performance.now() - began) / 1000;
+  });
 }

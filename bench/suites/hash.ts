@@ -1,177 +1,154 @@
 /**
- * Hashing and verification against OpenSSL in the same run: `openssl speed` is the limit (it reads nothing), `openssl
- * dgst` what a native program reaches that has to read. Rows that need the set of the hash modes are left out where it
- * cannot be made.
- *
- * Each figure is the median over rounds of the ratio within a round: what else the machine does hits both sides alike.
+ * Hashing and verification beside OpenSSL in the same run: `openssl speed` is the limit, since it reads nothing, and
+ * `openssl dgst` what a native program reaches that has to read.
  */
-import { execFileSync } from 'node:child_process';
-import { randomFillSync } from 'node:crypto';
-import {
-  closeSync,
-  lstatSync,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  readdirSync,
-  readSync,
-  rmSync,
-  writeFileSync,
-  writeSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { lstatSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { HashJob, HashPool } from '../../src/hash/hash-pool.ts';
 import { createHashPool } from '../../src/hash/piscina-pool.ts';
 import { BLOCK_BYTES } from '../../src/metainfo/merkle.ts';
-import { autotorrentIn } from '../../test/harness/autotorrent.ts';
 import { makeTorrentOf } from '../../test/harness/make-torrent.ts';
-import { hashSet } from '../data/collections.ts';
-import { type BenchRow, median } from '../lib/row.ts';
-import { opensslCost, opensslDigest, opensslSpeed, PROCESSES } from '../references/openssl.ts';
+import { writeDataFile } from '../data/known-bytes.ts';
+import { mangled } from '../data/mangled/mangled.ts';
+import { MIB, range } from '../lib/access.ts';
+import { interleaved } from '../lib/rounds.ts';
+import { compared, type Row } from '../lib/row.ts';
+import { done, indexed, inFolder, secondsOf } from '../lib/setting.ts';
+import { type Setting, sized } from '../lib/suite.ts';
+import { FIND, findSeconds } from '../references/find.ts';
+import { digestSeconds, OPENSSL_DIGEST } from '../references/openssl-digest.ts';
+import { OPENSSL_COST, OPENSSL_SPEED, opensslCost, opensslSpeed, PROCESSES } from '../references/openssl-speed.ts';
+import { READ_THROUGH, readThroughSeconds } from '../references/read-through.ts';
 
-const ROUNDS = 5;
-const MIB = 1024 * 1024;
+const SIZES = {
+  full: { fileBytes: 512 * MIB, rounds: 5, scale: 1 },
+  small: { fileBytes: 8 * MIB, rounds: 3, scale: 0.01 },
+};
 const FILES = 4;
-const FILE_BYTES = 512 * MIB;
-const TOTAL = FILES * FILE_BYTES;
 
-export async function benchHash(): Promise<BenchRow[]> {
-  const folder = mkdtempSync(join(tmpdir(), 'autotorrent-bench-'));
+export async function benchHash(setting: Setting): Promise<Row[]> {
+  const { fileBytes, rounds, scale } = sized(setting, SIZES);
   const pool = createHashPool({ threads: PROCESSES });
   try {
-    const disk = join(folder, 'disk');
-    const paths = writeRandomFiles(disk);
-    return [
-      ...(await poolRows(pool, paths)),
-      await commandRow(folder, disk, paths),
-      ...(await setRows(pool, join(folder, 'set'))),
-    ];
+    return await inFolder(async (folder) => {
+      const disk = join(folder, 'disk');
+      mkdirSync(disk);
+      const paths = range(FILES).map((i) => join(disk, `file ${i}.bin`));
+      for (const [i, path] of paths.entries()) writeDataFile(path, fileBytes, i);
+      return [
+        ...(await poolRows(pool, paths, FILES * fileBytes, rounds)),
+        await commandRow(folder, disk, paths, FILES * fileBytes, rounds),
+        ...(await mangledRows(pool, join(setting.data.get(mangled({ seed: 1, scale })), 'data'), rounds)),
+      ];
+    });
   } finally {
     await pool.close();
-    rmSync(folder, { recursive: true, force: true });
   }
 }
 
-function writeRandomFiles(folder: string): string[] {
-  mkdirSync(folder);
-  const buffer = Buffer.allocUnsafe(8 * MIB);
-  return Array.from({ length: FILES }, (_, i) => {
-    const path = join(folder, `file ${i}.bin`);
-    const fd = openSync(path, 'w');
-    for (let at = 0; at < FILE_BYTES; at += buffer.length) writeSync(fd, randomFillSync(buffer));
-    closeSync(fd);
-    return path;
-  });
-}
+const KINDS = [
+  { title: 'SHA-1, pieces of 1 MiB', algorithm: 'sha1', piece: MIB, target: { at_least: 0.9 } },
+  { title: 'SHA-1, pieces of 16 KiB', algorithm: 'sha1', piece: 16_384, target: undefined },
+  { title: 'merkle trees, pieces of 1 MiB', algorithm: 'sha256', piece: MIB, target: { at_least: 0.9 } },
+] as const;
 
-async function poolRows(pool: HashPool, paths: readonly string[]): Promise<BenchRow[]> {
-  const kinds = [
-    { name: 'full verification of 2 GiB, SHA-1, pieces of 1 MiB', algorithm: 'sha1', piece: MIB, target: '≥ 0.9' },
-    { name: 'the same, pieces of 16 KiB', algorithm: 'sha1', piece: 16_384, target: '' },
-    { name: 'the same, merkle trees, pieces of 1 MiB', algorithm: 'sha256', piece: MIB, target: '≥ 0.9' },
-  ] as const;
-  const rows: BenchRow[] = [];
-  for (const { name, algorithm, piece, target } of kinds) {
+async function poolRows(pool: HashPool, paths: readonly string[], total: number, rounds: number): Promise<Row[]> {
+  const rows: Row[] = [];
+  for (const { title, algorithm, piece, target } of KINDS) {
     const jobs = jobsOf(paths, piece, algorithm === 'sha256');
-    await pool.hash(jobs); // warm
-    const seconds: number[] = [];
-    const limits: number[] = [];
-    const byLimit: number[] = [];
-    const byCost: number[] = [];
-    const byDigest: number[] = [];
-    for (let round = 0; round < ROUNDS; round++) {
-      const limit = await opensslSpeed(algorithm);
-      const cost = await opensslCost(algorithm);
-      const [elapsed, cpu] = await timed(async () => {
-        const results = await pool.hash(jobs);
-        if (results.some((result) => 'failed' in result)) throw new Error('not every piece was hashed');
-      });
-      const digest = await opensslDigest(paths, algorithm);
-      seconds.push(elapsed);
-      limits.push(limit);
-      byLimit.push(TOTAL / elapsed / limit);
-      byCost.push((cost * TOTAL) / cpu);
-      byDigest.push(digest / elapsed);
-    }
-    const reference = `openssl speed ${algorithm}, ${PROCESSES} processes: ${(median(limits) / 1e9).toFixed(2)} GB/s`;
-    const value = { value: median(seconds), unit: 's' };
-    rows.push(
-      { name, ...value, reference, ratio: median(byLimit), target },
-      { name: '  of it, in processor time', ...value, reference: 'openssl speed', ratio: median(byCost), target: '' },
-      {
-        name: '  beside',
-        ...value,
-        reference: `openssl dgst, ${PROCESSES} at once`,
-        ratio: median(byDigest),
-        target: '',
+    await pool.hash(jobs); // warms threads and cache
+    const costs: number[] = [];
+    const { limit, cost, hash, digest } = await interleaved(rounds, {
+      limit: async () => await opensslSpeed(algorithm),
+      cost: async () => await opensslCost(algorithm),
+      hash: async () => {
+        const before = process.cpuUsage();
+        const seconds = await secondsOf(async () => {
+          const results = await pool.hash(jobs);
+          if (results.some((result) => 'failed' in result)) throw new Error('not every piece was hashed');
+        });
+        const { user, system } = process.cpuUsage(before);
+        costs.push((user + system) / 1e6);
+        return seconds;
       },
+      digest: async () => await digestSeconds(paths, algorithm),
+    });
+    const name = `full verification of ${size(total)}, ${title}`;
+    const speeds = { unit: 'GB/s', figures: hash.map((seconds) => total / 1e9 / seconds) };
+    rows.push(
+      compared({
+        name,
+        ...speeds,
+        reference: { ...OPENSSL_SPEED, figures: limit.map((bytes) => bytes / 1e9) },
+        target,
+      }),
+      compared({
+        name: `${name}: processor time`,
+        unit: 's',
+        figures: costs,
+        reference: { ...OPENSSL_COST, figures: cost.map((seconds) => seconds * total) },
+      }),
+      compared({
+        name: `${name}: by the clock`,
+        unit: 's',
+        figures: hash,
+        reference: { ...OPENSSL_DIGEST, figures: digest },
+      }),
     );
   }
   return rows;
 }
 
-/** Start-up, index and plan included; the cache of hashes is away. */
-async function commandRow(folder: string, disk: string, paths: readonly string[]): Promise<BenchRow> {
+/** The whole command: start-up, index and plan are in it, and the cache of digests is away. */
+async function commandRow(
+  folder: string,
+  disk: string,
+  paths: readonly string[],
+  total: number,
+  rounds: number,
+): Promise<Row> {
   const torrents = join(folder, 'torrents');
   mkdirSync(torrents);
   for (const [i, path] of paths.entries()) {
     writeFileSync(join(torrents, `${i}.torrent`), makeTorrentOf(path, { pieceLength: MIB }).raw);
   }
-  const autotorrent = await autotorrentIn({ folder, disks: [disk] });
-  const rebuilt = await autotorrent.run('rebuild');
-  if (rebuilt.code !== 0) throw new Error(rebuilt.stderr);
-  const seconds: number[] = [];
-  const ratios: number[] = [];
-  for (let round = 0; round < ROUNDS; round++) {
-    rmSync(join(folder, 'index.hashes'), { recursive: true, force: true });
-    const limit = await opensslSpeed('sha1');
-    const [elapsed] = await timed(async () => {
-      const { code, stdout, stderr } = await autotorrent.run('add', '--dry-run', 'json', '--verify', 'full', torrents);
-      if (code !== 0) throw new Error(stderr);
-      const told = JSON.parse(stdout) as { readonly verified_pieces: number; readonly total_pieces: number }[];
-      if (told.some((one) => one.verified_pieces !== one.total_pieces)) throw new Error('a piece was not verified');
-    });
-    seconds.push(elapsed);
-    ratios.push(TOTAL / elapsed / limit);
-  }
-  const reference = `openssl speed sha1, ${PROCESSES} processes`;
-  const name = 'add --dry-run --verify full of 2 GiB, the whole command';
-  return { name, value: median(seconds), unit: 's', reference, ratio: median(ratios), target: '' };
+  const autotorrent = await indexed(folder, disk);
+  const { limit, add } = await interleaved(rounds, {
+    limit: async () => await opensslSpeed('sha1'),
+    add: async () => {
+      rmSync(join(folder, 'index.hashes'), { recursive: true, force: true });
+      return await secondsOf(async () => {
+        const stdout = done(await autotorrent.run('add', '--dry-run', 'json', '--verify', 'full', torrents));
+        const answers = JSON.parse(stdout) as { readonly verified_pieces: number; readonly total_pieces: number }[];
+        if (answers.some((one) => one.verified_pieces !== one.total_pieces))
+          throw new Error('a piece was not verified');
+      });
+    },
+  });
+  return compared({
+    name: `add --dry-run --verify full of ${size(total)}, the whole command`,
+    unit: 'GB/s',
+    figures: add.map((seconds) => total / 1e9 / seconds),
+    reference: { ...OPENSSL_SPEED, figures: limit.map((bytes) => bytes / 1e9) },
+  });
 }
 
-/** On the set of the hash modes: all of it hashed, beside reading it and looking at it. */
-async function setRows(pool: HashPool, out: string): Promise<BenchRow[]> {
-  const set = hashSet(out);
-  if (set === undefined) return [];
-  const data = join(set, 'data');
-  const paths = readdirSync(data, { recursive: true, withFileTypes: true })
+/** Every byte of the mangled files, beside reading them and looking at them. */
+async function mangledRows(pool: HashPool, disk: string, rounds: number): Promise<Row[]> {
+  const paths = readdirSync(disk, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name));
   const jobs = jobsOf(paths, 256 * 1024, false);
-  await pool.hash(jobs); // warm
-  const hashing: number[] = [];
-  const reading: number[] = [];
-  const finding: number[] = [];
-  const ratios: number[] = [];
-  for (let round = 0; round < ROUNDS; round++) {
-    const [find] = await timed(() => void execFileSync('find', [data, '-printf', '%s %p\n'], { stdio: 'ignore' }));
-    const [read] = await timed(() => paths.forEach(readThrough));
-    const [hash] = await timed(async () => await pool.hash(jobs));
-    finding.push(find);
-    reading.push(read);
-    hashing.push(hash);
-    ratios.push(hash / read);
-  }
+  await pool.hash(jobs); // warms the cache
+  const { hash, read, find } = await interleaved(rounds, {
+    hash: async () => await secondsOf(async () => await pool.hash(jobs)),
+    read: async () => await readThroughSeconds(paths),
+    find: async () => await findSeconds(disk),
+  });
+  const row = { name: `every byte of the mangled files (${paths.length})`, unit: 's', figures: hash };
   return [
-    {
-      name: `every byte of the set for the hash modes, ${paths.length} files`,
-      value: median(hashing),
-      unit: 's',
-      reference: `reading it in one thread: ${median(reading).toFixed(2)} s; find: ${median(finding).toFixed(3)} s`,
-      ratio: median(ratios),
-      target: '',
-    },
+    compared({ ...row, reference: { ...READ_THROUGH, figures: read } }),
+    compared({ ...row, name: `${row.name}, beside find`, reference: { ...FIND, figures: find } }),
   ];
 }
 
@@ -180,27 +157,13 @@ function jobsOf(paths: readonly string[], piece: number, merkle: boolean): HashJ
     const path = Buffer.from(text);
     const { dev, ino, size, mtimeMs } = lstatSync(path);
     const identity = { dev, ino, size, mtimeMs };
-    return Array.from({ length: Math.ceil(size / piece) }, (_, i): HashJob => {
+    return range(Math.ceil(size / piece)).map((i): HashJob => {
       const segments = [{ path, identity, offset: i * piece, length: Math.min(piece, size - i * piece) }];
       return merkle ? { segments, leaves: piece / BLOCK_BYTES } : segments;
     });
   });
 }
 
-const scratch = Buffer.allocUnsafe(256 * 1024);
-
-function readThrough(path: string): void {
-  const fd = openSync(path, 'r');
-  while (readSync(fd, scratch) > 0);
-  closeSync(fd);
-}
-
-/** Seconds by the clock, and of this process's processor time. */
-async function timed(action: () => unknown): Promise<[elapsed: number, cpu: number]> {
-  const cpu = process.cpuUsage();
-  const began = performance.now();
-  await action();
-  const elapsed = (performance.now() - began) / 1000;
-  const { user, system } = process.cpuUsage(cpu);
-  return [elapsed, (user + system) / 1e6];
+function size(bytes: number): string {
+  return bytes >= 2 ** 30 ? `${bytes / 2 ** 30} GiB` : `${bytes / MIB} MiB`;
 }

@@ -1,104 +1,150 @@
 /**
- * What parsing a large .torrent costs: seconds, and how many times as long as reading the file and taking its SHA-1.
- * Each case runs in a process of its own, so that its memory is its own. `node dist/bench/suites/metainfo.js`
+ * Parsing large .torrents, and hostile ones: each takes the worst turn that its kind can. Each is parsed by a process of
+ * its own, so that its memory is its own: `node dist/bench/suites/metainfo.js TORRENT`.
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
+import { fileURLToPath } from 'node:url';
 import { parseMetainfo } from '../../src/metainfo/parse.ts';
+import { absolute, compared, type Row } from '../lib/row.ts';
+import { inFolder } from '../lib/setting.ts';
+import { type Setting, sized } from '../lib/suite.ts';
+import { READ_AND_DIGEST } from '../references/read-and-digest.ts';
 
-const FILES = 200_000;
+/** A hostile .torrent has this size at most: a larger one is refused before it is parsed. */
+const LARGEST = 64 * 1024 * 1024;
 const PIECE_LENGTH = 16_384;
+const PER_FOLDER = 100;
+const SIZES = {
+  full: { files: 200_000, pieces: 3_300_000, keys: 1_000_001, bytes: LARGEST, rounds: 3 },
+  small: { files: 2_000, pieces: 3_000, keys: 1_001, bytes: 64 * 1024, rounds: 3 },
+};
+type Sizes = (typeof SIZES)['full'];
+
 const string = (text: string): string => `${Buffer.byteLength(text)}:${text}`;
 const number = (n: number): string => n.toString().padStart(6, '0');
+const thousands = (n: number): string => n.toLocaleString('en');
 
-/** 200,000 files in 2,000 folders. */
-function v1(): Buffer {
-  const files: string[] = [];
-  for (let i = 0; i < FILES; i++) {
-    const folder = string(`folder ${number(Math.floor(i / 100))}`);
-    files.push(`d6:lengthi${PIECE_LENGTH}e4:pathl5:music${folder}${string(`a file's name ${number(i)}.flac`)}ee`);
-  }
+/** Files in folders of a hundred. */
+function v1({ files }: Sizes): Buffer {
+  const list = Array.from({ length: files }, (_, i) => {
+    const folder = string(`folder ${number(Math.floor(i / PER_FOLDER))}`);
+    return `d6:lengthi${PIECE_LENGTH}e4:pathl5:music${folder}${string(`a file's name ${number(i)}.flac`)}ee`;
+  });
   return Buffer.concat([
-    Buffer.from(
-      `d4:infod5:filesl${files.join('')}e4:name5:large12:piece lengthi${PIECE_LENGTH}e6:pieces${FILES * 20}:`,
-    ),
-    Buffer.alloc(FILES * 20, 1),
+    Buffer.from(`d4:infod5:filesl${list.join('')}e4:name5:large12:piece lengthi${PIECE_LENGTH}e6:pieces${files * 20}:`),
+    Buffer.alloc(files * 20, 1),
     Buffer.from('ee'),
   ]);
 }
 
-/** 200,000 files in one folder, so that one dictionary has 200,000 keys. */
-function v2(): Buffer {
-  const parts: Buffer[] = [Buffer.from('d4:infod9:file treed5:musicd')];
+/** Files in one folder, so that one dictionary has a key for each. */
+function v2({ files }: Sizes): Buffer {
   const root = Buffer.alloc(32, 1);
-  for (let i = 0; i < FILES; i++) {
-    const name = string(`a file's name ${number(i)}.flac`);
-    parts.push(Buffer.from(`${name}d0:d6:lengthi${PIECE_LENGTH}e11:pieces root32:`), root, Buffer.from('ee'));
-  }
-  parts.push(Buffer.from(`ee12:meta versioni2e4:name5:large12:piece lengthi${PIECE_LENGTH}eee`));
-  return Buffer.concat(parts);
+  const list = Array.from({ length: files }, (_, i) => [
+    Buffer.from(`${string(`a file's name ${number(i)}.flac`)}d0:d6:lengthi${PIECE_LENGTH}e11:pieces root32:`),
+    root,
+    Buffer.from('ee'),
+  ]);
+  return Buffer.concat([
+    Buffer.from('d4:infod9:file treed5:musicd'),
+    ...list.flat(),
+    Buffer.from(`ee12:meta versioni2e4:name5:large12:piece lengthi${PIECE_LENGTH}eee`),
+  ]);
 }
 
-/** Hostile: what fits into 64 MiB, each taking the worst turn that its kind can. */
-const largest = 64 * 1024 * 1024;
-const CASES: Readonly<Record<string, () => Buffer>> = {
-  'v1, 200,000 files': v1,
-  'v2, 200,000 files': v2,
-  'v1, 3.3 million pieces': () => {
-    const count = 3_300_000;
-    return Buffer.concat([
-      Buffer.from(
-        `d4:infod6:lengthi${count * PIECE_LENGTH}e4:name1:n12:piece lengthi${PIECE_LENGTH}e6:pieces${count * 20}:`,
-      ),
-      Buffer.alloc(count * 20, 1),
-      Buffer.from('ee'),
-    ]);
-  },
-  'refused: a million keys out of order': () => {
-    const keys = Array.from({ length: 1_000_001 }, (_, i) => `9:${(999_999_999 - i).toString()}0:`);
-    return Buffer.from(`d${keys.join('')}e`);
-  },
-  'refused: 33 million empty strings': () => Buffer.from(`l${'0:'.repeat(largest / 2 - 1)}e`),
-  'refused: small dictionaries out of order': () => Buffer.from(`l${'d1:b0:1:a0:e'.repeat(largest / 12 - 1)}e`),
-  'refused: two million files': () => {
-    const file = 'd6:lengthi1e4:pathl1:aee';
-    return Buffer.from(`d4:infod5:filesl${file.repeat(largest / 25)}e4:name1:n12:piece lengthi1e6:pieces0:ee`);
-  },
-};
+function manyPieces({ pieces }: Sizes): Buffer {
+  const length = pieces * PIECE_LENGTH;
+  return Buffer.concat([
+    Buffer.from(`d4:infod6:lengthi${length}e4:name1:n12:piece lengthi${PIECE_LENGTH}e6:pieces${pieces * 20}:`),
+    Buffer.alloc(pieces * 20, 1),
+    Buffer.from('ee'),
+  ]);
+}
 
-function measure(path: string): { readonly parse: number; readonly read: number; readonly rss: number } {
+function casesOf(sizes: Sizes): readonly { readonly name: string; make(): Buffer }[] {
+  const { files, pieces, keys, bytes } = sizes;
+  const mib = bytes / 2 ** 20;
+  const file = 'd6:lengthi1e4:pathl1:aee';
+  return [
+    { name: `v1, ${thousands(files)} files`, make: () => v1(sizes) },
+    { name: `v2, ${thousands(files)} files`, make: () => v2(sizes) },
+    { name: `v1, ${thousands(pieces)} pieces`, make: () => manyPieces(sizes) },
+    {
+      name: `refused: ${thousands(keys)} keys out of order`,
+      make: () => Buffer.from(`d${Array.from({ length: keys }, (_, i) => `9:${999_999_999 - i}0:`).join('')}e`),
+    },
+    { name: `refused: ${mib} MiB of empty strings`, make: () => Buffer.from(`l${'0:'.repeat(bytes / 2 - 1)}e`) },
+    {
+      name: `refused: ${mib} MiB of small dictionaries out of order`,
+      make: () => Buffer.from(`l${'d1:b0:1:a0:e'.repeat(bytes / 12 - 1)}e`),
+    },
+    {
+      name: `refused: ${mib} MiB of files without pieces`,
+      make: () => Buffer.from(`d4:infod5:filesl${file.repeat(bytes / 25)}e4:name1:n12:piece lengthi1e6:pieces0:ee`),
+    },
+  ];
+}
+
+export async function benchMetainfo(setting: Setting): Promise<Row[]> {
+  const sizes = sized(setting, SIZES);
+  return await inFolder(async (folder) => {
+    const rows: Row[] = [];
+    for (const { name, make } of casesOf(sizes)) {
+      const path = join(folder, 'large.torrent');
+      writeFileSync(path, make());
+      const rounds = Array.from({ length: sizes.rounds }, () => measureIn(path));
+      rows.push(
+        compared({
+          name,
+          unit: 's',
+          figures: rounds.map(({ parse }) => parse),
+          reference: { ...READ_AND_DIGEST, figures: rounds.map(({ read }) => read) },
+        }),
+        absolute({ name: `${name}: memory`, unit: 'MiB', figures: rounds.map(({ memory }) => memory) }),
+      );
+    }
+    return rows;
+  });
+}
+
+/** Seconds, and MiB of the process at most. */
+interface Measured {
+  readonly parse: number;
+  readonly read: number;
+  readonly memory: number;
+}
+
+/** In a process of its own. */
+function measureIn(path: string): Measured {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [fileURLToPath(import.meta.url), path], {
+    encoding: 'utf8',
+  });
+  if (status !== 0) throw new Error(stderr);
+  return JSON.parse(stdout) as Measured;
+}
+
+function measure(path: string): Measured {
   const started = performance.now();
   createHash('sha1').update(readFileSync(path)).digest();
   const read = performance.now();
   try {
     parseMetainfo(readFileSync(path));
   } catch {
-    // Refusals are measured as well.
+    // Refusals are measured, too.
   }
   const parsed = performance.now();
-  return { parse: parsed - read, read: read - started, rss: process.resourceUsage().maxRSS / 1024 };
+  return {
+    parse: (parsed - read) / 1000,
+    read: (read - started) / 1000,
+    memory: process.resourceUsage().maxRSS / 1024,
+  };
 }
 
-const given = process.argv[2];
-if (given === undefined) {
-  const folder = mkdtempSync(join(tmpdir(), 'autotorrent-bench-'));
-  try {
-    for (const [name, make] of Object.entries(CASES)) {
-      const path = join(folder, 'large.torrent');
-      writeFileSync(path, make());
-      const { stdout } = spawnSync(process.execPath, [process.argv[1]!, path], { encoding: 'utf8' });
-      process.stdout.write(`${name.padEnd(42)} ${stdout}`);
-    }
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-} else {
-  const { parse, read, rss } = measure(given);
-  process.stdout.write(
-    `${(parse / 1000).toFixed(2)} s, ${(parse / read).toFixed(0)} times reading and SHA-1, peak ${rss.toFixed(0)} MiB\n`,
-  );
+const [, script, given] = process.argv;
+if (script === fileURLToPath(import.meta.url) && given !== undefined) {
+  process.stdout.write(JSON.stringify(measure(given)));
 }

@@ -1,126 +1,169 @@
 /**
- * Reads through the mount beside a bare fuse-native pass-through and the disk itself, in one run, interleaved.
+ * Reads through the mount beside a bare FUSE pass-through and the disk itself, interleaved in one run.
  *
- * The sources are in the page cache, the FUSE cache is cold: without kernel_cache each open drops a file's pages, and
- * names and attributes are believed for a second, which is waited for before each `find`. This process uses the mounts
+ * The sources are in the page cache, and FUSE's own cache is cold: without kernel_cache each open drops a file's pages,
+ * and the kernel believes names and attributes for a second, which each `find` waits for. This process uses the mounts
  * and serves none.
  */
 import { execFile } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { PlanFile } from '../../src/plan/plan.ts';
 import { writeDataFile } from '../data/known-bytes.ts';
-import {
-  type EntryContents,
-  fillStore,
-  interleaved,
-  MIB,
-  planFile,
-  positions,
-  range,
-  read,
-  rowOf,
-  type Servers,
-  shuffled,
-  withServers,
-} from '../lib/mounts.ts';
-import { type BenchRow, median } from '../lib/row.ts';
+import { MIB, positions, range, read, shuffled } from '../lib/access.ts';
+import { type EntryContents, fillStore, planFile } from '../lib/filled-store.ts';
+import { residentMegabytes } from '../lib/process-memory.ts';
+import { interleaved, rates } from '../lib/rounds.ts';
+import { absolute, compared, type Row } from '../lib/row.ts';
+import { type Servers, withServers } from '../lib/servers.ts';
+import { secondsOf } from '../lib/setting.ts';
+import { type Setting, sized } from '../lib/suite.ts';
+import { DISK } from '../references/disk.ts';
+import { findSeconds } from '../references/find.ts';
+import { PASSTHROUGH } from '../references/passthrough.ts';
 
-const FILE_BYTES = 256 * MIB;
-const ROUNDS = 7;
-const RANDOM_READS = 4000;
-const SMALL_FILES = 10_000;
+const SIZES = {
+  full: {
+    bytes: 256 * MIB,
+    rounds: 7,
+    randomReads: 4000,
+    files: 10_000,
+    entries: 10,
+    entryFiles: 100_000,
+    targets: true,
+  },
+  small: { bytes: 8 * MIB, rounds: 3, randomReads: 100, files: 200, entries: 3, entryFiles: 1_000, targets: false },
+};
+type Sizes = (typeof SIZES)['full'];
 const PER_FOLDER = 100;
-const LARGE_ENTRIES = 10;
-const LARGE_ENTRY_FILES = 100_000;
+const RANDOM_BYTES = 16_384;
+/** The kernel believes names and attributes for a second. */
+const FORGOTTEN_MS = 1100;
 const run = promisify(execFile);
 
-export async function benchMount(): Promise<BenchRow[]> {
+export async function benchMount(setting: Setting): Promise<Row[]> {
+  const sizes = sized(setting, SIZES);
   return await withServers(async (base, servers) => [
-    ...(await benchReads(base, servers)),
-    ...(await benchLargeStore(base, servers)),
+    ...(await readRows(base, servers, sizes)),
+    ...(await largeStoreRows(base, servers, sizes)),
   ]);
 }
 
-async function benchReads(base: string, servers: Servers): Promise<BenchRow[]> {
+async function readRows(base: string, servers: Servers, sizes: Sizes): Promise<Row[]> {
+  const { bytes, rounds, randomReads, files, targets } = sizes;
   const disk = join(base, 'disk');
   const [ours, bare] = [join(base, 'ours'), join(base, 'bare')];
   await mkdir(bare);
-  writeTree(disk);
-  await fillStore(join(base, 'state'), [entry('E', SMALL_FILES, join(disk, 'large'))]);
-  await servers.start('store-server.js', join(base, 'state'), ours);
-  await servers.start('../references/passthrough.js', disk, bare);
+  writeTree(disk, bytes, files);
+  await fillStore(join(base, 'state'), [entry('E', files, join(disk, 'large'), bytes)]);
+  await servers.start('ours', join(base, 'state'), ours);
+  await servers.start('passthrough', disk, bare);
 
   const places = { ours: join(ours, 'E'), bare, disk };
-  const all = positions(FILE_BYTES, MIB);
+  const all = positions(bytes, MIB);
   const quarters = range(4).map((i) => all.slice((i * all.length) / 4, ((i + 1) * all.length) / 4));
-  const random = shuffled(positions(FILE_BYTES, 16384)).slice(0, RANDOM_READS);
-  const jobs: Record<string, (place: string) => Promise<number>> = {
-    'sequential read, 1 MiB': async (place) =>
-      await read([{ path: join(place, 'large'), positions: all, length: MIB, scratch: base }]),
-    'sequential read, 4 readers': async (place) =>
-      await read(quarters.map((positions) => ({ path: join(place, 'large'), positions, length: MIB, scratch: base }))),
-    'random read, 16 KiB': async (place) =>
-      await read([{ path: join(place, 'large'), positions: random, length: 16384, scratch: base }]),
-    'find over 10,000 files': async (place) => {
-      await sleep(1100);
-      return await find(join(place, 'tree'));
+  const random = shuffled(positions(bytes, RANDOM_BYTES)).slice(0, randomReads);
+  const large = { length: MIB, scratch: base };
+  const jobs: readonly { name: string; unit: string; work: number; job(place: string): Promise<number> }[] = [
+    {
+      name: 'sequential read, 1 MiB',
+      unit: 'MB/s',
+      work: bytes / 1e6,
+      job: async (place) => await read([{ ...large, path: join(place, 'large'), positions: all }]),
     },
-  };
-  const rows: BenchRow[] = [];
-  for (const [name, job] of Object.entries(jobs)) {
-    const seconds = await interleaved(ROUNDS, {
+    {
+      name: 'sequential read, 4 readers',
+      unit: 'MB/s',
+      work: bytes / 1e6,
+      job: async (place) =>
+        await read(quarters.map((positions) => ({ ...large, path: join(place, 'large'), positions }))),
+    },
+    {
+      name: 'random read, 16 KiB',
+      unit: 'MB/s',
+      work: (randomReads * RANDOM_BYTES) / 1e6,
+      job: async (place) =>
+        await read([{ path: join(place, 'large'), positions: random, length: RANDOM_BYTES, scratch: base }]),
+    },
+    {
+      name: `find over ${files.toLocaleString('en')} files`,
+      unit: 'files/s',
+      work: files,
+      job: async (place) => {
+        await sleep(FORGOTTEN_MS);
+        return await findSeconds(join(place, 'tree'));
+      },
+    },
+  ];
+  const rows: Row[] = [];
+  for (const { name, unit, work, job } of jobs) {
+    const seconds = await interleaved(rounds, {
       ours: async () => await job(places.ours),
       bare: async () => await job(places.bare),
       disk: async () => await job(places.disk),
     });
-    const work = name.startsWith('find')
-      ? SMALL_FILES
-      : (name.startsWith('random') ? RANDOM_READS * 16384 : FILE_BYTES) / 1e6;
-    const unit = name.startsWith('find') ? 'files/s' : 'MB/s';
-    rows.push(rowOf(name, unit, work / seconds.ours, 'bare pass-through', work / seconds.bare, '≥ 0.9'));
-    rows.push(rowOf(name, unit, work / seconds.ours, 'disk', work / seconds.disk, ''));
+    const figures = rates(work, seconds.ours);
+    const [bareFigures, diskFigures] = [rates(work, seconds.bare), rates(work, seconds.disk)];
+    const target = targets ? { at_least: 0.9 } : undefined;
+    rows.push(
+      compared({ name, unit, figures, reference: { ...PASSTHROUGH, figures: bareFigures }, target }),
+      compared({ name: `${name}, beside the disk`, unit, figures, reference: { ...DISK, figures: diskFigures } }),
+    );
   }
   return rows;
 }
 
-async function benchLargeStore(base: string, servers: Servers): Promise<BenchRow[]> {
+async function largeStoreRows(base: string, servers: Servers, sizes: Sizes): Promise<Row[]> {
+  const { bytes, entries, entryFiles, targets } = sizes;
   const state = join(base, 'large-state');
   const mountPoint = join(base, 'large');
   const source = join(base, 'disk', 'large');
   await fillStore(
     state,
-    range(LARGE_ENTRIES).map((i) => entry(`E${i}`, LARGE_ENTRY_FILES, source)),
+    range(entries).map((i) => entry(`E${i}`, entryFiles, source, bytes)),
   );
   const times: number[] = [];
-  let rss = 0;
+  const memory: number[] = [];
   for (let round = 0; round < 5; round++) {
-    const began = performance.now();
-    const server = await servers.start('store-server.js', state, mountPoint);
-    const { stdout } = await run('ls', [mountPoint]);
-    times.push((performance.now() - began) / 1000);
-    if (stdout.trim().split('\n').length !== LARGE_ENTRIES) throw new Error('ls does not show every entry');
+    let server: Awaited<ReturnType<Servers['start']>> | undefined;
+    let listed = '';
+    const seconds = await secondsOf(async () => {
+      server = await servers.start('ours', state, mountPoint);
+      listed = (await run('ls', [mountPoint])).stdout;
+    });
+    times.push(seconds);
+    if (listed.trim().split('\n').length !== entries) throw new Error('ls does not show every entry');
+    if (server === undefined) throw new Error('no server');
     if (round === 0) {
-      await find(join(mountPoint, 'E3'));
-      const status = readFileSync(`/proc/${server.pid}/status`, 'utf8');
-      rss = (Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) * 1024) / 1e6;
+      await findSeconds(join(mountPoint, 'E0'));
+      memory.push(residentMegabytes(server.pid));
     }
     await servers.stop(server);
   }
   return [
-    { name: 'mount to first ls, 1,000,000 files', value: median(times), unit: 's', reference: '', target: '≤ 0.5 s' },
-    { name: 'server RSS after find over 100,000', value: rss, unit: 'MB', reference: '', target: '≤ 200 MB' },
+    absolute({
+      name: `mount to first ls, ${(entries * entryFiles).toLocaleString('en')} files`,
+      unit: 's',
+      figures: times,
+      target: targets ? { at_most: 0.5 } : undefined,
+    }),
+    absolute({
+      name: `server RSS after find over ${entryFiles.toLocaleString('en')} files`,
+      unit: 'MB',
+      figures: memory,
+      target: targets ? { at_most: 200 } : undefined,
+    }),
   ];
 }
 
-/** A large file, and a tree of small ones. */
-function writeTree(folder: string): void {
+/** Writes a large file, and a tree of small ones. */
+function writeTree(folder: string, bytes: number, files: number): void {
   mkdirSync(folder);
-  writeDataFile(join(folder, 'large'), FILE_BYTES, 1);
-  for (let i = 0; i < SMALL_FILES; i++) {
+  writeDataFile(join(folder, 'large'), bytes, 1);
+  for (let i = 0; i < files; i++) {
     const parent = join(folder, 'tree', `folder ${Math.floor(i / PER_FOLDER)}`);
     if (i % PER_FOLDER === 0) mkdirSync(parent, { recursive: true });
     writeFileSync(join(parent, `file ${i}`), '.');
@@ -128,19 +171,13 @@ function writeTree(folder: string): void {
 }
 
 /** An entry that shows `source` whole as `large`, and `files` parts of it as a tree. */
-function entry(name: string, files: number, source: string): EntryContents {
-  return { name, sources: [source], files: planFiles(files), totalLength: FILE_BYTES + files, verified: false };
+function entry(name: string, files: number, source: string, bytes: number): EntryContents {
+  return { name, sources: [source], files: planFiles(files, bytes), totalLength: bytes + files, verified: false };
 }
 
-function* planFiles(count: number): Generator<PlanFile, void, undefined> {
-  yield planFile(['large'], FILE_BYTES, 0);
+function* planFiles(count: number, bytes: number): Generator<PlanFile, void, undefined> {
+  yield planFile(['large'], bytes, 0);
   for (let i = 0; i < count; i++) {
-    yield planFile(['tree', `folder ${Math.floor(i / PER_FOLDER)}`, `file ${i}`], 1, 0, i % FILE_BYTES);
+    yield planFile(['tree', `folder ${Math.floor(i / PER_FOLDER)}`, `file ${i}`], 1, 0, i % bytes);
   }
-}
-
-async function find(folder: string): Promise<number> {
-  const began = performance.now();
-  await run('find', [folder, '-printf', '%s\n'], { maxBuffer: 2 ** 26 });
-  return (performance.now() - began) / 1000;
 }

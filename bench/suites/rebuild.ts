@@ -1,92 +1,99 @@
-/** How long `rebuild` takes, start-up included, beside `find -printf '%s %p\n'` on the same warm tree. */
+/** How long `rebuild` takes, start-up included, beside `find` on the same tree in the page cache. */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { autotorrentIn } from '../../test/harness/autotorrent.ts';
-import { generateTree } from '../data/collections.ts';
-import { type BenchRow, median } from '../lib/row.ts';
+import { tree } from '../data/tree/tree.ts';
+import { interleaved } from '../lib/rounds.ts';
+import { absolute, compared, type Row } from '../lib/row.ts';
+import { inFolder, secondsOf } from '../lib/setting.ts';
+import { type Setting, sized } from '../lib/suite.ts';
+import { FIND, findSeconds } from '../references/find.ts';
 
-const ROUNDS = 5;
+const SIZES = {
+  full: { files: 100_000, more: 300_000, rounds: 5, targets: true },
+  small: { files: 1_000, more: 3_000, rounds: 3, targets: false },
+};
 
 interface Measured {
-  readonly find: number;
-  readonly full: number;
-  readonly incremental: number;
-  readonly maxRssMiB: number;
+  /** Seconds, by round. */
+  readonly find: number[];
+  readonly full: number[];
+  readonly incremental: number[];
+  readonly memoryMib: number[];
 }
 
-export async function benchRebuild(): Promise<BenchRow[]> {
-  const top = mkdtempSync(join(tmpdir(), 'autotorrent-bench-'));
-  try {
-    const small = await measure(join(top, 'small'), 100_000, 1);
-    const large = await measure(join(top, 'large'), 300_000, 2);
-    const find = `find: ${small.find.toFixed(2)} s`;
-    return [
-      row('rebuild --full, 100,000 files', small.full, find, small.full / small.find, '≤ 4'),
-      row('rebuild, 100,000 files, nothing changed', small.incremental, find, small.incremental / small.find, ''),
-      row(
-        'rebuild --full, 300,000 files',
-        large.full,
-        'rebuild --full, 100,000 files',
-        large.full / small.full,
-        '≤ 3.5',
-      ),
-      {
-        name: 'rebuild --full, 100,000 files: memory',
-        value: small.maxRssMiB,
-        unit: 'MiB',
-        reference: '',
-        target: '≤ 286 MiB',
+export async function benchRebuild(setting: Setting): Promise<Row[]> {
+  const { files, more, rounds, targets } = sized(setting, SIZES);
+  const small = await measure(setting.data.get(tree({ files, seed: 1 })), rounds);
+  const large = await measure(setting.data.get(tree({ files: more, seed: 2 })), rounds);
+  const [few, many] = [`${files.toLocaleString('en')} files`, `${more.toLocaleString('en')} files`];
+  const unit = 's';
+  const find = { ...FIND, figures: small.find };
+  const growth = {
+    name: `rebuild --full, ${few}`,
+    stands_for: 'The same command on a third of the files: three times as long is linear.',
+    figures: small.full,
+  };
+  const target = <T>(one: T): T | undefined => (targets ? one : undefined);
+  return [
+    compared({
+      name: `rebuild --full, ${few}`,
+      unit,
+      figures: small.full,
+      reference: find,
+      target: target({ at_most: 4 }),
+    }),
+    compared({ name: `rebuild, ${few}, nothing changed`, unit, figures: small.incremental, reference: find }),
+    compared({
+      name: `rebuild --full, ${many}`,
+      unit,
+      figures: large.full,
+      reference: growth,
+      target: target({ at_most: 3.5 }),
+    }),
+    absolute({
+      name: `rebuild --full, ${few}: memory`,
+      unit: 'MiB',
+      figures: small.memoryMib,
+      target: target({ at_most: 286 }),
+    }),
+  ];
+}
+
+async function measure(folderOfTree: string, rounds: number): Promise<Measured> {
+  return await inFolder(async (folder) => {
+    const disk = join(folderOfTree, 'data');
+    const { config } = await autotorrentIn({ folder, disks: [disk] });
+    const memoryMib: number[] = [];
+    await findSeconds(disk); // warms the cache
+    const { find, full, incremental } = await interleaved(rounds, {
+      find: async () => await findSeconds(disk),
+      full: async () => {
+        rmSync(join(folder, 'index'), { recursive: true, force: true });
+        return await secondsOf(() => memoryMib.push(rebuild(config, '--full')));
       },
-    ];
-  } finally {
-    rmSync(top, { recursive: true, force: true });
-  }
+      incremental: async () => {
+        rebuild(config);
+        return await secondsOf(() => rebuild(config));
+      },
+    });
+    return { find, full, incremental, memoryMib };
+  });
 }
 
-function row(name: string, value: number, reference: string, ratio: number, target: string): BenchRow {
-  return { name, value, unit: 's', reference, ratio, target };
-}
-
-/** Medians in seconds; the commands take turns, so that what else the machine does hits them alike. */
-async function measure(folder: string, files: number, seed: number): Promise<Measured> {
-  mkdirSync(folder);
-  generateTree(join(folder, 'tree'), files, seed);
-  const disk = join(folder, 'tree', 'data');
-  const { config } = await autotorrentIn({ folder, disks: [disk] });
-  const find: number[] = [];
-  const full: number[] = [];
-  const incremental: number[] = [];
-  const rss: number[] = [];
-  run('find', [disk, '-printf', '%s %p\n']); // warm
-  for (let round = 0; round < ROUNDS; round++) {
-    rmSync(join(folder, 'index'), { recursive: true, force: true });
-    find.push(run('find', [disk, '-printf', '%s %p\n']).seconds);
-    const built = rebuild(config, '--full');
-    full.push(built.seconds);
-    rss.push(Number(/maxrss ([\d.]+)/.exec(built.stderr)?.[1]));
-    incremental.push(rebuild(config).seconds);
-  }
-  return { find: median(find), full: median(full), incremental: median(incremental), maxRssMiB: median(rss) };
-}
-
-function rebuild(config: string, ...flags: readonly string[]): ReturnType<typeof run> {
-  return run(process.execPath, [
+/** Gives the most memory that it took, in MiB. */
+function rebuild(config: string, ...flags: readonly string[]): number {
+  const args = [
     '--import',
-    resolve('dist/bench/lib/rss.js'),
+    resolve('dist/bench/lib/print-peak-memory.js'),
     resolve('dist/src/main.js'),
     '-c',
     config,
     'rebuild',
     ...flags,
-  ]);
-}
-
-function run(command: string, args: readonly string[]): { readonly seconds: number; readonly stderr: string } {
-  const start = performance.now();
-  const { status, stderr, error } = spawnSync(command, args, { stdio: ['ignore', 'ignore', 'pipe'] });
-  const seconds = (performance.now() - start) / 1000;
-  if (status !== 0) throw error ?? new Error(`${command} ${args.join(' ')} failed: ${stderr.toString()}`);
-  return { seconds, stderr: stderr.toString() };
+  ];
+  const { status, stderr, error } = spawnSync(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+  if (status !== 0) throw error ?? new Error(`rebuild failed: ${stderr.toString()}`);
+  return Number(/maxrss ([\d.]+)/.exec(stderr.toString())?.[1]);
 }

@@ -1,70 +1,70 @@
-/** Reads of a file of five extents, as the hash modes make it of a copy with insertions, beside one that is mapped whole. */
+/** Reads of a file of five extents, as the modes that hash make it of a copy with insertions, beside a mapped file. */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileOf } from '../../test/harness/plans.ts';
 import { writeDataFile } from '../data/known-bytes.ts';
-import {
-  fillStore,
-  interleaved,
-  MIB,
-  planFile,
-  positions,
-  range,
-  read,
-  rowOf,
-  shuffled,
-  withServers,
-} from '../lib/mounts.ts';
-import type { BenchRow } from '../lib/row.ts';
+import { MIB, positions, range, read, shuffled } from '../lib/access.ts';
+import { fillStore, planFile } from '../lib/filled-store.ts';
+import { interleaved, rates } from '../lib/rounds.ts';
+import { compared, type Row } from '../lib/row.ts';
+import { withServers } from '../lib/servers.ts';
+import { type Setting, sized } from '../lib/suite.ts';
+import { MAPPED_FILE } from '../references/mapped-file.ts';
 
-const FILE_BYTES = 256 * MIB;
-const ROUNDS = 9;
-const RANDOM_READS = 4000;
+const SIZES = {
+  full: { bytes: 256 * MIB, rounds: 9, randomReads: 4000, targets: true },
+  small: { bytes: 8 * MIB, rounds: 3, randomReads: 100, targets: false },
+};
 const EXTENTS = 5;
-/** What was inserted before each extent: nothing that lies on a page's boundary. */
+/** So many foreign bytes precede each extent: none lies on the boundary of a page. */
 const INSERTED = 4113;
+const RANDOM_BYTES = 16_384;
 
-export async function benchResized(): Promise<BenchRow[]> {
+export async function benchResized(setting: Setting): Promise<Row[]> {
+  const { bytes, rounds, randomReads, targets } = sized(setting, SIZES);
   return await withServers(async (base, servers) => {
     const disk = join(base, 'disk');
     const mountPoint = join(base, 'mount');
     await mkdir(disk);
     const [mapped, resized] = [join(disk, 'mapped'), join(disk, 'resized')];
-    writeDataFile(mapped, FILE_BYTES, 1);
-    writeDataFile(resized, FILE_BYTES + MIB, 2);
-    await fillStore(join(base, 'state'), [
-      {
-        name: 'E',
-        sources: [mapped, resized],
-        files: [
-          planFile(['mapped'], FILE_BYTES, 0),
-          { ...planFile(['resized'], FILE_BYTES, 1), status: 'resized', mode: 'hash_slow', extents: extents() },
-        ],
-        totalLength: 2 * FILE_BYTES,
-        verified: true,
-      },
-    ]);
-    await servers.start('store-server.js', join(base, 'state'), mountPoint);
+    writeDataFile(mapped, bytes, 1);
+    writeDataFile(resized, bytes + MIB, 2);
+    const files = [
+      planFile(['mapped'], bytes, 0),
+      fileOf(['resized'], extentsOf(bytes), { status: 'resized', mode: 'hash_slow' }),
+    ];
+    const sources = [mapped, resized];
+    await fillStore(join(base, 'state'), [{ name: 'E', sources, files, totalLength: 2 * bytes, verified: true }]);
+    await servers.start('ours', join(base, 'state'), mountPoint);
+    const random = shuffled(positions(bytes, RANDOM_BYTES)).slice(0, randomReads);
     const jobs = {
-      'sequential read, 1 MiB': { at: positions(FILE_BYTES, MIB), length: MIB },
-      'random read, 16 KiB': { at: shuffled(positions(FILE_BYTES, 16384)).slice(0, RANDOM_READS), length: 16384 },
+      'sequential read, 1 MiB': { at: positions(bytes, MIB), length: MIB },
+      'random read, 16 KiB': { at: random, length: RANDOM_BYTES },
     };
-    const rows: BenchRow[] = [];
+    const rows: Row[] = [];
     for (const [name, { at, length }] of Object.entries(jobs)) {
       const job = (file: string) => async (): Promise<number> =>
         await read([{ path: join(mountPoint, 'E', file), positions: at, length, scratch: base }]);
-      const seconds = await interleaved(ROUNDS, { resized: job('resized'), mapped: job('mapped') });
+      const seconds = await interleaved(rounds, { resized: job('resized'), mapped: job('mapped') });
       const megabytes = (at.length * length) / 1e6;
-      const title = `${name}, a resized file of ${EXTENTS} extents`;
-      rows.push(rowOf(title, 'MB/s', megabytes / seconds.resized, 'a mapped one', megabytes / seconds.mapped, '≥ 0.9'));
+      rows.push(
+        compared({
+          name: `${name}, a resized file of ${EXTENTS} extents`,
+          unit: 'MB/s',
+          figures: rates(megabytes, seconds.resized),
+          reference: { ...MAPPED_FILE, figures: rates(megabytes, seconds.mapped) },
+          target: targets ? { at_least: 0.9 } : undefined,
+        }),
+      );
     }
     return rows;
   });
 }
 
-function extents(): { offset: number; length: number; source: number; sourceOffset: number }[] {
-  const bounds = [...range(EXTENTS).map((i) => Math.floor((i * FILE_BYTES) / EXTENTS)), FILE_BYTES];
+function extentsOf(bytes: number): { length: number; source: number; sourceOffset: number }[] {
+  const bounds = [...range(EXTENTS).map((i) => Math.floor((i * bytes) / EXTENTS)), bytes];
   return range(EXTENTS).map((i) => {
     const [from = 0, to = 0] = [bounds[i], bounds[i + 1]];
-    return { offset: from, length: to - from, source: 1, sourceOffset: from + (i + 1) * INSERTED };
+    return { length: to - from, source: 1, sourceOffset: from + (i + 1) * INSERTED };
   });
 }

@@ -2,35 +2,19 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import { DataCache, type DataSet } from '../../bench/data/cache.ts';
 import { mangled, originalBytes, readMangledTruth } from '../../bench/data/mangled/mangled.ts';
 import { type TreeTruth, tree } from '../../bench/data/tree/tree.ts';
 import { parseMetainfo } from '../../src/metainfo/parse.ts';
-import { hashTree } from '../harness/hash-tree.ts';
+import { hashTree, temporaryFolder } from '../harness/folder.ts';
 
 const SCALE = 0.004;
 
 describe("the benchmarks' data", () => {
-  let folder: string;
-
-  before(() => {
-    folder = mkdtempSync(join(tmpdir(), 'autotorrent-'));
-  });
-
-  after(() => rmSync(folder, { recursive: true, force: true }));
+  const folder = temporaryFolder('bench-data');
 
   function made(name: string, set: DataSet): string {
     const out = join(folder, name);

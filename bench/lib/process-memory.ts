@@ -1,0 +1,17 @@
+/** The memory of a running process, in megabytes. */
+import { readFileSync } from 'node:fs';
+
+/** Resident now. */
+export function residentMegabytes(pid: number | undefined): number {
+  return statusField(pid, 'VmRSS');
+}
+
+/** The most that was ever resident. */
+export function peakMegabytes(pid: number | undefined): number {
+  return statusField(pid, 'VmHWM');
+}
+
+function statusField(pid: number | undefined, field: string): number {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  return (Number(new RegExp(`${field}:\\s+(\\d+)`).exec(status)?.[1]) * 1024) / 1e6;
+}

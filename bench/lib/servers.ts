@@ -1,0 +1,60 @@
+/** The processes that serve mounts to a suite: whatever happens to it, no mount is left. */
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { mountsAt } from '../../src/fuse/mounting/mount-point.ts';
+import { unmount } from '../../src/fuse/mounting/unmount.ts';
+import { silentLogger } from '../../src/logger.ts';
+import { loadLibc } from '../../src/native/libc.ts';
+import { inFolder } from './setting.ts';
+
+const SCRIPTS = {
+  /** Shows a state folder of ours. */
+  ours: 'store-server.js',
+  /** Shows any folder. */
+  passthrough: '../references/passthrough-server.js',
+} as const;
+
+export class Servers {
+  readonly #running = new Set<ChildProcess>();
+  readonly #mountPoints = new Set<string>();
+
+  /** Mounts `folder` at `mountPoint`, and waits until it is mounted. */
+  async start(kind: keyof typeof SCRIPTS, folder: string, mountPoint: string): Promise<ChildProcess> {
+    const script = fileURLToPath(new URL(SCRIPTS[kind], import.meta.url));
+    const server = fork(script, [folder, mountPoint], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    this.#running.add(server);
+    this.#mountPoints.add(mountPoint);
+    await new Promise<void>((resolve, reject) => {
+      server.once('message', () => resolve());
+      server.once('exit', () => reject(new Error(`${script} could not mount`)));
+    });
+    return server;
+  }
+
+  /** SIGTERM ends a server in order; SIGKILL leaves its mount behind. */
+  async stop(server: ChildProcess, signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
+    this.#running.delete(server);
+    if (server.exitCode !== null || server.signalCode !== null) return;
+    server.kill(signal);
+    await once(server, 'exit');
+  }
+
+  async stopAll(): Promise<void> {
+    for (const server of this.#running) await this.stop(server);
+    const libc = loadLibc(silentLogger);
+    for (const path of this.#mountPoints) if ((await mountsAt(path)).length > 0) await unmount(path, libc);
+  }
+}
+
+/** Hands `work` a folder and servers; both are gone afterwards. */
+export async function withServers<T>(work: (base: string, servers: Servers) => Promise<T>): Promise<T> {
+  return await inFolder(async (base) => {
+    const servers = new Servers();
+    try {
+      return await work(base, servers);
+    } finally {
+      await servers.stopAll();
+    }
+  });
+}

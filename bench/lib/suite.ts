@@ -1,0 +1,31 @@
+/** What a suite is, and what it is handed. A new suite is a file in `suites/` and a line in `suites.ts`. */
+import type { DataCache } from '../data/cache.ts';
+import type { Row } from './row.ts';
+
+export interface Suite {
+  readonly name: string;
+  /** One line for the help. */
+  readonly about: string;
+  run(setting: Setting): Promise<readonly Row[]>;
+}
+
+export interface Setting {
+  /**
+   * `full`: what the targets are about. `small`: the same measurements on a fraction of the data, in seconds, to see
+   * that they work; its figures say nothing.
+   */
+  readonly size: 'full' | 'small';
+  /** Also what takes more than ten minutes by itself, and is extrapolated otherwise. */
+  readonly whole: boolean;
+  readonly data: DataCache;
+}
+
+/** The sizes of a suite: `full` for a measurement, `small` to see that it works. */
+export function sized<T>({ size }: Pick<Setting, 'size'>, sizes: { readonly full: T; readonly small: T }): T {
+  return sizes[size];
+}
+
+/** Says what goes on, to whoever waits. */
+export function tell(message: string): void {
+  process.stderr.write(`${message}\n`);
+}

@@ -1,0 +1,93 @@
+/** The benchmark's command, end to end on the smallest data: what it writes, compares and refuses. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { describe, it } from 'node:test';
+import type { Run } from '../../bench/lib/run-file.ts';
+import { temporaryFolder } from '../harness/folder.ts';
+
+describe('npm run bench', () => {
+  const folder = temporaryFolder('bench');
+  const file = join(folder, 'run.json');
+
+  function bench(...args: readonly string[]): {
+    readonly status: number | null;
+    readonly stdout: string;
+    readonly stderr: string;
+  } {
+    return spawnSync(process.execPath, [resolve('dist/bench/bench.js'), ...args], {
+      encoding: 'utf8',
+      env: { ...process.env, AUTOTORRENT_BENCH_DATA: join(folder, 'data') },
+    });
+  }
+
+  it('measures a suite and writes the run, with what its figures depend on', () => {
+    const { status, stdout, stderr } = bench('add', '--small', '--out', file);
+    assert.equal(status, 0, stderr);
+    assert.match(stdout, /SUITE +WHAT +VALUE +REFERENCE +RATIO +TARGET/);
+    assert.match(stderr, /generating .*tree-v1-1000-files/);
+    const run = JSON.parse(readFileSync(file, 'utf8')) as Run;
+    assert.equal(run.format, 1);
+    assert.equal(run.size, 'small');
+    assert.ok(!Number.isNaN(Date.parse(run.date)));
+    assert.match(run.versions['node'] ?? '', /^v\d/);
+    assert.ok(run.machine.processors >= 1 && run.machine.memory_bytes > 0 && run.machine.kernel !== '');
+    const [suite] = run.suites;
+    assert.equal(suite?.name, 'add');
+    const [row] = suite?.rows ?? [];
+    assert.ok(row !== undefined);
+    assert.equal(row.figures.length, 3);
+    assert.equal(row.ratios?.length, 3);
+    assert.equal(row.reference?.figures.length, 3);
+    assert.ok(row.value > 0 && (row.ratio ?? 0) > 0);
+    assert.match(row.reference?.stands_for ?? '', /\.$/);
+  });
+
+  it('compares two runs, and fails for what is worse only where it is asked to', () => {
+    const run = JSON.parse(readFileSync(file, 'utf8')) as Run;
+    const faster = {
+      ...run,
+      suites: run.suites.map((suite) => ({
+        ...suite,
+        rows: suite.rows.map((row) => ({ ...row, ratio: 1e-3, ratios: [1e-3, 1e-3, 1e-3] })),
+      })),
+    };
+    const steady = {
+      ...run,
+      suites: faster.suites.map((suite) => ({
+        ...suite,
+        rows: suite.rows.map((row) => ({ ...row, ratio: 1, ratios: [1, 1, 1] })),
+      })),
+    };
+    writeFileSync(join(folder, 'faster.json'), JSON.stringify(faster));
+    writeFileSync(join(folder, 'steady.json'), JSON.stringify(steady));
+    const args = ['--compare', join(folder, 'faster.json'), '--run', join(folder, 'steady.json')];
+    const told = bench(...args);
+    assert.equal(told.status, 0, told.stderr);
+    assert.match(told.stdout, /SUITE +WHAT +BEFORE +NOW +CHANGE +NOISE/);
+    assert.match(told.stdout, /add .* 1 .*\+99900\.0% +±0\.0% +WORSE/);
+    assert.equal(bench(...args, '--strict').status, 1);
+    const same = bench('--compare', file, '--run', file, '--strict');
+    assert.equal(same.status, 0, same.stderr);
+    assert.match(same.stdout, /\bsame\b/);
+  });
+
+  it('names the suites where it does not know one', () => {
+    const { status, stdout, stderr } = bench('ad');
+    assert.equal(status, 2);
+    assert.equal(stdout, '');
+    assert.match(stderr, /no such suite: ad; there are rebuild, add, /);
+  });
+
+  it('refuses options that it does not know, and runs of other sizes', () => {
+    assert.equal(bench('--fast').status, 2);
+    assert.equal(bench('--run', file).status, 2);
+    const run = JSON.parse(readFileSync(file, 'utf8')) as Run;
+    writeFileSync(join(folder, 'full.json'), JSON.stringify({ ...run, size: 'full' }));
+    const { status, stderr } = bench('--compare', join(folder, 'full.json'), '--run', file);
+    assert.equal(status, 2);
+    assert.match(stderr, /a run of size full says nothing about small/);
+    assert.equal(bench('--compare', join(folder, 'missing.json'), '--run', file).status, 1);
+  });
+});
