@@ -11,7 +11,7 @@ export interface DataSet {
   /** Everything that the data depend on: kind, version of the generator, sizes, seed. Names a folder. */
   readonly name: string;
   /** Writes the data into an existing, empty folder. */
-  generate(folder: string): void;
+  readonly generate: (folder: string) => void;
 }
 
 export class DataCache {

@@ -6,7 +6,7 @@ export interface Suite {
   readonly name: string;
   /** One line for the help. */
   readonly about: string;
-  run(setting: Setting): Promise<readonly Row[]>;
+  readonly run: (setting: Setting) => Promise<readonly Row[]>;
 }
 
 export interface Setting {

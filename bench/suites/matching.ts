@@ -43,7 +43,9 @@ async function mangledRows(folder: string, setting: Setting): Promise<Row[]> {
   const set = setting.data.get(mangled({ seed: 1, scale: sized(setting, SIZES).scale }));
   const disk = join(set, 'data');
   const torrents = join(set, 'torrents');
-  const unlimited = ['hash_size_varying = 60', 'hash_limit = none', ...ACCEPTED];
+  // Without a limit, small files of one size take minutes.
+  const limits = sized(setting, { full: ['hash_size_varying = 60', 'hash_limit = none'], small: [] });
+  const unlimited = [...limits, ...ACCEPTED];
   const found = await indexed(join(folder, 'found'), disk, { general: [scanModes(ALL), ...unlimited] });
   const slow = await indexed(join(folder, 'slow'), disk, { general: [scanModes(['hash_slow']), ...unlimited] });
   return [

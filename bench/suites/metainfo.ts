@@ -65,7 +65,7 @@ function manyPieces({ pieces }: Sizes): Buffer {
   ]);
 }
 
-function casesOf(sizes: Sizes): readonly { readonly name: string; make(): Buffer }[] {
+function casesOf(sizes: Sizes): readonly { readonly name: string; readonly make: () => Buffer }[] {
   const { files, pieces, keys, bytes } = sizes;
   const mib = bytes / 2 ** 20;
   const file = 'd6:lengthi1e4:pathl1:aee';

@@ -67,7 +67,12 @@ async function readRows(base: string, servers: Servers, sizes: Sizes): Promise<R
   const quarters = range(4).map((i) => all.slice((i * all.length) / 4, ((i + 1) * all.length) / 4));
   const random = shuffled(positions(bytes, RANDOM_BYTES)).slice(0, randomReads);
   const large = { length: MIB, scratch: base };
-  const jobs: readonly { name: string; unit: string; work: number; job(place: string): Promise<number> }[] = [
+  const jobs: readonly {
+    name: string;
+    unit: string;
+    work: number;
+    readonly job: (place: string) => Promise<number>;
+  }[] = [
     {
       name: 'sequential read, 1 MiB',
       unit: 'MB/s',

@@ -8,7 +8,7 @@ export interface Case {
   /** The stored file has the torrent's name for it. */
   readonly sameName: boolean;
   /** The stored copy of an original of so many bytes. */
-  copy(bytes: number): Part[];
+  readonly copy: (bytes: number) => Part[];
   /** Another file of the same size and other contents, under the same name or under one that sorts before. */
   readonly decoy?: 'same name' | 'another name';
   /** Another extension than `.mkv`. */

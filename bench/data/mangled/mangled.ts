@@ -9,7 +9,7 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { bencoded } from '../../../test/harness/make-torrent.ts';
+import { type Bencodable, bencoded } from '../../../test/harness/make-torrent.ts';
 import type { DataSet } from '../cache.ts';
 import { Random } from '../random.ts';
 import { ALBUM, CASES, type Case } from './cases.ts';
@@ -144,7 +144,7 @@ class Generator {
 
   #torrent(
     name: string,
-    info: Parameters<typeof bencoded>[0] & object,
+    info: { readonly [key: string]: Bencodable },
     files: MangledTorrent['files'],
     originals: readonly Buffer[],
   ): void {

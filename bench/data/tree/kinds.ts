@@ -13,7 +13,7 @@ const GIB = 2 ** 30;
 interface Kind {
   /** How often it is chosen, beside the others' weights. */
   readonly weight: number;
-  make(random: Random): Release[];
+  readonly make: (random: Random) => Release[];
 }
 
 /** Chooses a kind by its weight, and makes one show, album, disc … of it: one release or several. */

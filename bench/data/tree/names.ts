@@ -2,13 +2,12 @@
 import type { Random } from '../random.ts';
 
 const PLAIN = [
-  ...['amber', 'anchor', 'arrow', 'autumn', 'beacon', 'bridge', 'canyon', 'castle', 'cedar', 'circle', 'clover'],
-  ...['cobalt', 'comet', 'crystal', 'desert', 'dragon', 'dust', 'eagle', 'engine', 'fable', 'feather', 'fjord'],
-  ...['forest', 'galaxy', 'glacier', 'hammer', 'honey', 'hunter', 'island', 'ivory', 'journey', 'jungle', 'kingdom'],
-  ...['ladder', 'lagoon', 'lemon', 'machine', 'magnet', 'maple', 'midnight', 'mirror', 'monsoon', 'nebula', 'ocean'],
-  ...['olive', 'opal', 'paradise', 'pepper', 'pilot', 'planet', 'quiet', 'rocket', 'rust', 'saffron', 'sailor'],
-  ...['scarlet', 'shelter', 'silver', 'spiral', 'summer', 'temple', 'tiger', 'tower', 'tundra', 'valley', 'voyage'],
-];
+  'amber anchor arrow autumn beacon bridge canyon castle cedar circle clover cobalt comet crystal desert',
+  'dragon dust eagle engine fable feather fjord forest galaxy glacier hammer honey hunter island ivory',
+  'journey jungle kingdom ladder lagoon lemon machine magnet maple midnight mirror monsoon nebula ocean olive',
+  'opal paradise pepper pilot planet quiet rocket rust saffron sailor scarlet shelter silver spiral summer',
+  'temple tiger tower tundra valley voyage',
+].flatMap((line) => line.split(' '));
 const OTHER_SCRIPTS = [
   'Élan',
   'Größe',

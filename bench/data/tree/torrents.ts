@@ -30,6 +30,13 @@ export interface TorrentFile {
   readonly same_name: boolean;
 }
 
+const LACKING: TorrentFile = {
+  path: 'zz-not-in-the-collection.bin',
+  size: 123_456_789,
+  at: null,
+  same_name: false,
+};
+
 /** `has` says whether the collection has a file of that name and size: what is to be missing must not lie elsewhere. */
 export function asTorrent(
   release: Release,
@@ -51,11 +58,11 @@ export function asTorrent(
       return { variant, name, files: [longer(files, has), ...files.slice(1)] };
     case 'another-spelling':
       return { variant, name, files: files.map(respelled) };
-    case 'one-lacking': {
+    case 'one-lacking':
       // A single file has no room for another: it becomes a folder of two.
-      const lacking = { path: 'zz-not-in-the-collection.bin', size: 123_456_789, at: null, same_name: false };
-      return { variant, name: name ?? 'Two files', files: [...files, lacking] };
-    }
+      return { variant, name: name ?? 'Two files', files: [...files, LACKING] };
+    default:
+      throw new Error('no such variant', { cause: variant satisfies never });
   }
 }
 
