@@ -24,7 +24,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   plan: ['match', 'metainfo', 'extent', 'bytes'],
   store: ['plan', 'extent', 'native'],
   vfs: ['store', 'source', 'extent', 'native'],
-  fuse: ['vfs', 'extent', 'native'],
+  fuse: ['fuse/native'],
+  'fuse/mounting': ['native'],
+  'fuse/native': ['fuse', 'vfs', 'extent', 'native'],
   // Its own files put the adapters together.
   clients: ['clients/rtorrent', 'clients/deluge', 'clients/transmission', 'clients/qbittorrent', 'clients/wire'],
   'clients/wire': [],

@@ -5,7 +5,8 @@ import { fileURLToPath } from 'node:url';
 import { mountsAt } from '../../src/fuse/mounting/mount-point.ts';
 import { unmount } from '../../src/fuse/mounting/unmount.ts';
 import { silentLogger } from '../../src/logger.ts';
-import { loadLibc } from '../../src/native/libc.ts';
+import { openCLibrary } from '../../src/native/c-library.ts';
+import { loadMountCalls } from '../../src/native/mounting.ts';
 import { inFolder } from './setting.ts';
 
 const SCRIPTS = {
@@ -42,8 +43,8 @@ export class Servers {
 
   async stopAll(): Promise<void> {
     for (const server of this.#running) await this.stop(server);
-    const libc = loadLibc(silentLogger);
-    for (const path of this.#mountPoints) if ((await mountsAt(path)).length > 0) await unmount(path, libc);
+    const calls = loadMountCalls(openCLibrary(silentLogger));
+    for (const path of this.#mountPoints) if ((await mountsAt(path)).length > 0) await unmount(path, calls);
   }
 }
 

@@ -6,8 +6,10 @@ import { join } from 'node:path';
 import { Level } from 'level';
 import { createFuseNativeDriver } from '../../src/fuse/native/driver.ts';
 import { createLogger } from '../../src/logger.ts';
+import { openCLibrary } from '../../src/native/c-library.ts';
 import { DescriptorBudget } from '../../src/native/descriptor-budget.ts';
-import { loadLibc } from '../../src/native/libc.ts';
+import { loadFileCalls } from '../../src/native/files.ts';
+import { loadProcessCalls } from '../../src/native/process.ts';
 import { OwnMounts } from '../../src/source/own-mounts.ts';
 import { Store } from '../../src/store/store.ts';
 import { FileSystem } from '../../src/vfs/file-system.ts';
@@ -16,11 +18,11 @@ const [statePath = '', mountPoint = ''] = process.argv.slice(2);
 const logger = createLogger('warn');
 const level = new Level<Buffer, Buffer>(join(statePath, 'store'), { keyEncoding: 'buffer', valueEncoding: 'buffer' });
 await level.open();
-const libc = loadLibc(logger);
+const library = openCLibrary(logger);
 const store = await Store.open(level, { logger, statePath });
 const fileSystem = new FileSystem({
   store,
-  libc,
+  libc: loadFileCalls(library),
   logger,
   statePath,
   ownMounts: new OwnMounts(),
@@ -28,7 +30,7 @@ const fileSystem = new FileSystem({
   owner: { uid: 0, gid: 0 },
   umask: 0o022,
 });
-const driver = createFuseNativeDriver({ libc, logger });
+const driver = createFuseNativeDriver({ library, logger });
 const mount = await driver.mount(fileSystem, { mountPoint, allowOther: false, readOnly: false });
 process.on('SIGTERM', () => void mount.unmount());
 process.send?.('ready');
@@ -36,5 +38,5 @@ await mount.ended;
 fileSystem.close();
 await store.close();
 await level.close();
-libc.exitNow?.(0);
+loadProcessCalls(library).exitNow?.(0);
 process.exit(0);

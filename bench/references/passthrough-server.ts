@@ -10,11 +10,16 @@ import type { FuseStat } from 'fuse-native';
 import { errnoOf } from '../../src/errors.ts';
 import { loadFuseNative } from '../../src/fuse/native/library.ts';
 import { createLogger } from '../../src/logger.ts';
-import { loadLibc } from '../../src/native/libc.ts';
+import { openCLibrary } from '../../src/native/c-library.ts';
+import { loadFileCalls } from '../../src/native/files.ts';
+import { loadMountCalls } from '../../src/native/mounting.ts';
+import { loadProcessCalls } from '../../src/native/process.ts';
 
 const [folder = '', mountPoint = ''] = process.argv.slice(2);
-const libc = loadLibc(createLogger('warn'));
-const Fuse = loadFuseNative(libc);
+const library = openCLibrary(createLogger('warn'));
+const { preadCached } = loadFileCalls(library);
+const { exitNow, loadGlobally } = loadProcessCalls(library);
+const Fuse = loadFuseNative(loadGlobally === undefined ? {} : { loadGlobally });
 
 const errno = (error: unknown): number =>
   -((constants.errno as Readonly<Record<string, number>>)[errnoOf(error) ?? ''] ?? constants.errno.EIO);
@@ -77,7 +82,7 @@ const fuse = new Fuse(
     flush: (_path, _fd, reply) => reply(0),
     fsync: (_path, dataOnly, fd, reply) => (dataOnly === 0 ? fs.fsync : fs.fdatasync)(fd, done(reply)),
     read: (_path, fd, buffer, length, position, reply) => {
-      const got = Math.max(0, libc.preadCached?.(fd, buffer, 0, length, position) ?? 0);
+      const got = Math.max(0, preadCached?.(fd, buffer, 0, length, position) ?? 0);
       if (got === length) return reply(got);
       return fs.read(fd, buffer, got, length - got, position + got, (error, bytes) =>
         reply(error === null ? got + bytes : errno(error)),
@@ -102,8 +107,8 @@ fuse.mount((error) => {
 });
 process.on('SIGTERM', () => {
   void (async () => {
-    await libc.unmount?.(mountPoint, true);
-    libc.exitNow?.(0);
+    await loadMountCalls(library).unmount?.(mountPoint, true);
+    exitNow?.(0);
     process.exit(0);
   })();
 });

@@ -3,9 +3,12 @@ import type { Config } from '../config/config.ts';
 import { shownPath } from '../control/shown-path.ts';
 import { countBits } from '../extent/bitfield.ts';
 import { GAP, ZEROS } from '../extent/extent.ts';
-import type { AddOutcome } from './add.ts';
-import { BATCH, type Planned, type PlanningRequest, planTorrents } from './planning.ts';
-import { complaint, readTorrent, type TorrentFile } from './torrent-files.ts';
+import type { HashProgress } from '../hash/hash-pool.ts';
+import type { Logger } from '../logger.ts';
+import { type AddOutcome, outcomeOf } from './add-outcome.ts';
+import { type Planned, Planner } from './planning.ts';
+import { complaintOf, readTorrent, type TorrentFile } from './torrent-files.ts';
+import { verifyEffort } from './verify-effort.ts';
 
 export interface DryRunFile {
   readonly path: string;
@@ -23,26 +26,36 @@ export interface DryRunResult extends AddOutcome {
   readonly files?: readonly DryRunFile[];
 }
 
-export async function* dryRun(
-  config: Config,
-  request: PlanningRequest & { readonly torrents: readonly TorrentFile[] },
-): AsyncGenerator<DryRunResult> {
-  for (let i = 0; i < request.torrents.length; i += BATCH) {
-    const read = await Promise.all(request.torrents.slice(i, i + BATCH).map(readTorrent));
-    const parsed = read.filter((torrent) => torrent.error === undefined);
-    const planned = await planTorrents(config, parsed, { ...request, changesNothing: true });
-    const plans = new Map(planned.map((plan) => [plan.path, plan]));
-    for (const torrent of read) {
-      const plan = plans.get(torrent.path);
-      yield plan === undefined
-        ? {
-            torrent: torrent.path,
-            name: torrent.name,
-            status: 'Failed',
-            reason: torrent.error === undefined ? '' : complaint(torrent.error),
-          }
-        : resultOf(plan);
+export interface DryRunRequest {
+  readonly torrents: readonly TorrentFile[];
+  readonly verify: Config['verify'];
+  readonly logger: Logger;
+  readonly signal: AbortSignal;
+  readonly onHashing: (progress: HashProgress) => void;
+}
+
+/** Torrents that are read and planned side by side. */
+const WINDOW = 100;
+
+/** In the order of the torrents. */
+export async function* dryRun(config: Config, request: DryRunRequest): AsyncGenerator<DryRunResult> {
+  const { torrents, verify, logger, signal, onHashing } = request;
+  const planner = new Planner(config, { hashes: verify !== 'none', changesNothing: true, logger, signal, onHashing });
+  const settings = { verify, fastResume: config.fastResume };
+  const result = async (torrent: TorrentFile): Promise<DryRunResult> => {
+    const read = await readTorrent(torrent);
+    if (read.error !== undefined) return outcomeOf(read, 'Failed', complaintOf(read.error));
+    return resultOf(await planner.plan(read, verifyEffort(settings, undefined, read.metainfo)));
+  };
+  try {
+    for (let i = 0; i < torrents.length; i += WINDOW) {
+      const window = torrents.slice(i, i + WINDOW).map(result);
+      // One that fails while an earlier one is waited for is looked at in its turn.
+      for (const one of window) one.catch(() => {});
+      for (const one of window) yield await one;
     }
+  } finally {
+    await planner.close();
   }
 }
 

@@ -2,23 +2,30 @@
 import type { Config } from '../config/config.ts';
 import { hashCachePath } from '../config/state-paths.ts';
 import { errnoOf, messageOf } from '../errors.ts';
+import { createCachedPool } from '../hash/cached-pool.ts';
+import type { DigestDatabase } from '../hash/digest-cache.ts';
 import type { HashPool } from '../hash/hash-pool.ts';
 import { openLevel } from '../leveldb/open.ts';
 import type { Logger } from '../logger.ts';
 
-/** `pool`, which is closed with what this gives. LevelDB is one process at a time: nobody waits for another's cache. */
+/**
+ * Puts the cache before `pool`, which is closed with what this gives. One process at a time may open the database: nobody
+ * waits for another's cache. Without it what several callers ask at once is still hashed once.
+ */
 export async function withHashCache(pool: HashPool, config: Config, logger: Logger): Promise<HashPool> {
+  return createCachedPool({ pool, database: await openDigests(config, logger), logger });
+}
+
+async function openDigests(config: Config, logger: Logger): Promise<DigestDatabase | undefined> {
   try {
     const what = 'the cache of piece hashes';
     const location = hashCachePath(config.db);
-    const database = await openLevel(location, { code: 'INDEX', what, create: true, waitMs: 0 });
-    const { createCachedPool } = await import('../hash/cached-pool.ts');
-    return createCachedPool({ pool, database, logger });
+    return await openLevel(location, { code: 'INDEX', what, create: true, waitMs: 0 });
   } catch (error) {
     const held = error instanceof Error && errnoOf(error.cause) === 'LEVEL_LOCKED';
     const message = `hashing goes on without: ${messageOf(error)}`;
     if (held) logger.debug(message);
     else logger.warn(`${message} (it may be deleted)`);
-    return pool;
+    return undefined;
   }
 }

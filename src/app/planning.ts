@@ -1,36 +1,37 @@
 /**
- * From torrents to plans: opens the collection index for as long as it is needed, matches a batch, hashes what
- * `verify` asks for, and lets go of the index again, since other commands and configurations share it.
+ * From torrents to plans: matches torrents with the collection side by side, and hashes what each is to have verified.
+ *
+ * The index and the threads that hash are opened with the first torrent that is planned, and kept for the others.
  */
 import { openIndex } from '../collection/level/open-index.ts';
 import type { Config } from '../config/config.ts';
 import { shiftsOfFile } from '../container/payload-files.ts';
+import { createCachedPool } from '../hash/cached-pool.ts';
+import { createGatheringPool } from '../hash/gathering-pool.ts';
 import type { HashPool, HashProgress } from '../hash/hash-pool.ts';
 import { openIndexDatabase } from '../leveldb/open.ts';
 import type { Logger } from '../logger.ts';
 import type { TorrentMatch } from '../match/match.ts';
-import { matchTorrents } from '../match/match-torrents.ts';
-import type { Metainfo } from '../metainfo/metainfo.ts';
+import { createMatcher, type Matcher } from '../match/match-torrents.ts';
 import { checkLimits, type LimitVerdict } from '../plan/limits.ts';
 import { makePlan } from '../plan/make-plan.ts';
 import type { Plan } from '../plan/plan.ts';
 import { OwnMounts } from '../source/own-mounts.ts';
 import { withHashCache } from './hash-cache.ts';
-import type { TorrentFile } from './torrent-files.ts';
+import type { ParsedTorrent } from './torrent-files.ts';
+import type { VerifyEffort } from './verify-effort.ts';
 
-/** How many torrents are matched together: enough for the index to answer in batches, few enough to hold in memory. */
-export const BATCH = 100;
-export interface PlanningRequest {
-  readonly verify: 'none' | 'probe' | 'full';
+export interface PlanningOptions {
+  /** False: nothing is hashed but for the hash modes, and no thread is started for it. */
+  readonly hashes: boolean;
   /** Nothing is written, not even what was hashed. */
-  readonly changesNothing?: boolean;
+  readonly changesNothing: boolean;
   readonly logger: Logger;
   readonly signal: AbortSignal;
   readonly onHashing: (progress: HashProgress) => void;
 }
 
-export interface Planned extends TorrentFile {
-  readonly metainfo: Metainfo;
+export interface Planned extends ParsedTorrent {
   readonly plan: Plan;
   readonly verdict: LimitVerdict;
   /** One sentence over the whole torrent. */
@@ -39,75 +40,84 @@ export interface Planned extends TorrentFile {
   readonly originalDirectory?: string;
 }
 
-/** One plan a torrent, in their order. Nothing is opened for an empty list. */
-export async function planTorrents(
-  config: Config,
-  torrents: readonly (TorrentFile & { readonly metainfo: Metainfo })[],
-  request: PlanningRequest,
-): Promise<Planned[]> {
-  if (torrents.length === 0) return [];
-  const { logger, signal, verify, changesNothing } = request;
-  const ownMounts = new OwnMounts();
-  // Its threads start while the index is opened.
-  const threads = hashes(config, verify) ? await startThreads(config) : undefined;
-  try {
-    const db = await openIndexDatabase(config, { create: false, logger, signal });
-    try {
-      const index = await openIndex(db);
-      const pool =
-        threads === undefined || changesNothing === true ? threads : await withHashCache(threads, config, logger);
-      try {
-        const matches = await matchTorrents(torrents, {
-          index,
-          options: {
-            scanModes: config.scanModes,
-            verify,
-            sizeVarying: config.hashSizeVarying,
-            hashLimit: config.hashLimit,
-          },
-          logger,
-          signal,
-          ownMounts,
-          hypotheses: ({ path, identity }, wantedLength) =>
-            shiftsOfFile({ path, size: identity.size }, wantedLength, ownMounts),
-          onProgress: request.onHashing,
-          ...(pool === undefined ? {} : { pool }),
-        });
-        return plansOf(config, torrents, matches);
-      } finally {
-        await pool?.close();
-        await index.close();
-      }
-    } finally {
-      await db.close();
-    }
-  } finally {
-    await threads?.close();
-  }
-}
+export class Planner {
+  readonly #config: Config;
+  readonly #options: PlanningOptions;
+  readonly #closing: (() => Promise<void>)[] = [];
+  #matcher: Promise<Matcher> | undefined;
 
-function plansOf(
-  config: Config,
-  torrents: readonly (TorrentFile & { readonly metainfo: Metainfo })[],
-  matches: readonly TorrentMatch[],
-): Planned[] {
-  const now = Date.now();
-  return torrents.map((torrent, i) => {
-    const match = matches[i];
-    if (match === undefined) throw new Error(`${torrent.path} was not matched`);
+  constructor(config: Config, options: PlanningOptions) {
+    this.#config = config;
+    this.#options = options;
+  }
+
+  /**
+   * Plans one torrent; several may be planned at once.
+   *
+   * @throws AutotorrentError('INDEX') where the index cannot be read: that is every torrent's failure
+   */
+  async plan(torrent: ParsedTorrent, effort: VerifyEffort): Promise<Planned> {
+    this.#matcher ??= this.#open();
+    const { name, metainfo } = torrent;
+    return this.#planOf(torrent, await (await this.#matcher).match({ name, metainfo, ...effort }));
+  }
+
+  async close(): Promise<void> {
+    await this.#matcher?.catch(() => {});
+    for (let close = this.#closing.pop(); close !== undefined; close = this.#closing.pop()) await close();
+  }
+
+  async #open(): Promise<Matcher> {
+    const config = this.#config;
+    const { logger, signal, hashes, onHashing } = this.#options;
+    const ownMounts = new OwnMounts();
+    // Its threads start while the index is opened.
+    const needed = hashes || config.scanModes.some((mode) => mode.startsWith('hash_'));
+    const threads = needed ? await startThreads(config) : undefined;
+    if (threads !== undefined) this.#closing.push(async () => await threads.close());
+    const db = await openIndexDatabase(config, { create: false, logger, signal });
+    this.#closing.push(async () => await db.close());
+    const index = await openIndex(db);
+    this.#closing.push(async () => await index.close());
+    const pool = threads === undefined ? undefined : await this.#remembering(threads);
+    if (pool !== undefined) this.#closing.push(async () => await pool.close());
+    return createMatcher({
+      index,
+      options: {
+        scanModes: config.scanModes,
+        verify: 'none',
+        sizeVarying: config.hashSizeVarying,
+        hashLimit: config.hashLimit,
+      },
+      logger,
+      signal,
+      ownMounts,
+      hypotheses: ({ path, identity }, wantedLength) =>
+        shiftsOfFile({ path, size: identity.size }, wantedLength, ownMounts),
+      onProgress: onHashing,
+      ...(pool === undefined ? {} : { pool }),
+    });
+  }
+
+  async #remembering(threads: HashPool): Promise<HashPool> {
+    const { changesNothing, logger } = this.#options;
+    const cached = changesNothing
+      ? createCachedPool({ pool: threads, database: undefined, logger })
+      : await withHashCache(threads, this.#config, logger);
+    return createGatheringPool(cached);
+  }
+
+  #planOf(torrent: ParsedTorrent, match: TorrentMatch): Planned {
+    const config = this.#config;
     const original = config.exactTarget === 'original' ? match.original?.toString('utf8') : undefined;
     return {
       ...torrent,
-      plan: makePlan(match, now),
+      plan: makePlan(match, Date.now()),
       verdict: checkLimits(match, config),
       reason: match.reason,
       ...(original === undefined ? {} : { originalDirectory: original }),
     };
-  });
-}
-
-function hashes({ scanModes }: Config, verify: PlanningRequest['verify']): boolean {
-  return verify !== 'none' || scanModes.some((mode) => mode.startsWith('hash_'));
+  }
 }
 
 async function startThreads(config: Config): Promise<HashPool> {

@@ -13,8 +13,16 @@ export interface TorrentFile {
   readonly name: string;
 }
 
-export type ReadTorrent = TorrentFile &
-  ({ readonly metainfo: Metainfo; readonly error?: undefined } | { readonly error: AutotorrentError });
+/** A .torrent that is valid. */
+export interface ParsedTorrent extends TorrentFile {
+  readonly metainfo: Metainfo;
+}
+
+export type ReadTorrent = (ParsedTorrent & { readonly error?: undefined }) | UnreadTorrent;
+
+interface UnreadTorrent extends TorrentFile {
+  readonly error: AutotorrentError;
+}
 
 /**
  * Absolute paths of the .torrent files named by `args`, in their order: a folder means all .torrent files in it, by
@@ -75,8 +83,8 @@ function unreadable(error: unknown): AutotorrentError {
   return new AutotorrentError('TORRENT', `cannot be read: ${reason}`, { cause: error });
 }
 
-/** What is wrong with a .torrent, as a sentence. */
-export function complaint(error: AutotorrentError): string {
-  const message = explained(error);
+/** Why a torrent fails, as a sentence. */
+export function complaintOf(error: Error): string {
+  const message = error instanceof AutotorrentError ? explained(error) : messageOf(error);
   return message.slice(0, 1).toUpperCase() + message.slice(1);
 }

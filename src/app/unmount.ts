@@ -3,8 +3,9 @@ import type { Config } from '../config/config.ts';
 import { mountsAt, realMountPoint } from '../fuse/mounting/mount-point.ts';
 import { unmount } from '../fuse/mounting/unmount.ts';
 import type { Logger } from '../logger.ts';
-import { loadLibc } from '../native/libc.ts';
+import { openCLibrary } from '../native/c-library.ts';
 import { OUR_TYPE } from '../native/mountinfo.ts';
+import { loadMountCalls } from '../native/mounting.ts';
 import { findServer } from './server-connection.ts';
 
 /** `stopped`: a server ended and its mount with it. `stale`: a mount without a server was removed. */
@@ -26,6 +27,6 @@ export async function unmountStore(
   }
   const mounts = await mountsAt(await realMountPoint(config.storePath));
   if (mounts.at(-1)?.type !== OUR_TYPE) return 'nothing';
-  await unmount(config.storePath, loadLibc(logger));
+  await unmount(config.storePath, loadMountCalls(openCLibrary(logger)));
   return 'stale';
 }

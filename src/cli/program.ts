@@ -138,7 +138,12 @@ function modernProgram(version: string, choose: (globals: GlobalOptions, run: Ru
     program.command(usage).description(description).exitOverride();
   const action = (run: Run): void => choose(program.opts<GlobalOptions>(), run);
   const verifyOption = (): Option =>
-    new Option('--verify <how>', 'how much of a name and size match is hashed').choices(['none', 'probe', 'full']);
+    new Option('--verify <how>', 'how much of a name and size match is hashed').choices([
+      'auto',
+      'none',
+      'probe',
+      'full',
+    ]);
 
   command('init [file]', 'write a commented configuration with the torrent clients of this machine; never overwrites')
     .addHelpText('after', helpEnding({ examples: ['autotorrent init', 'autotorrent init ~/autotorrent.conf'] }))

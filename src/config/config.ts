@@ -53,7 +53,8 @@ export interface Config {
   readonly addLimitPercent: number;
   readonly scanModes: readonly ScanMode[];
   readonly exactTarget: 'mount' | 'original';
-  readonly verify: 'none' | 'probe' | 'full';
+  /** `auto`: decided for each torrent, by what its client does with it. */
+  readonly verify: 'auto' | 'none' | 'probe' | 'full';
   /** Readers at once in the hash pool. */
   readonly hashReaders: number;
   /** Percent by which a size may differ in `hash_name` and `hash_slow`. */

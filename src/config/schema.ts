@@ -55,7 +55,7 @@ export const general = v.object({
   scan_mode: v.optional(scanModes, 'unsplitable,normal'),
   link_type: v.optional(oneOf(['virtual', ...OLD_LINK_TYPES]), 'virtual'),
   exact_target: v.optional(oneOf(['mount', 'original']), 'mount'),
-  verify: v.optional(oneOf(['none', 'probe', 'full']), 'probe'),
+  verify: v.optional(oneOf(['auto', 'none', 'probe', 'full']), 'auto'),
   // Two readers keep one disk busy; more than the cores there are only wait for each other.
   hash_readers: v.optional(wholeNumber(1, 64), () => String(Math.min(4, availableParallelism()))),
   hash_size_varying: v.optional(percentage, '10'),

@@ -11,7 +11,7 @@ export interface MountOptions {
 export interface Mount {
   /**
    * Resolves when the mount has gone, whoever removed it. The driver's threads may live on for files that are open
-   * elsewhere: end the process with `Libc.exitNow`, since an ordinary exit may crash in them.
+   * elsewhere: end the process with `ProcessCalls.exitNow`, since an ordinary exit may crash in them.
    */
   readonly ended: Promise<void>;
   /** Unmounts. Programs with open files keep them until they close. May be called again. */
@@ -22,4 +22,12 @@ export interface Driver {
   readonly name: 'fuse-native';
   /** @throws AutotorrentError('MOUNT') with what is missing and how to get it */
   mount(operations: Operations, options: MountOptions): Promise<Mount>;
+}
+
+/** What a driver adds to the life of a mount, which all drivers share (`mounting/life-cycle.ts`). */
+export interface Session {
+  /** Mounts on an empty directory, and begins to answer. @throws AutotorrentError('MOUNT') */
+  start(mountPoint: string): Promise<void>;
+  /** After the mount has gone, whoever removed it: lets go of what answered. */
+  end(): Promise<void>;
 }

@@ -1,5 +1,8 @@
 /**
- * A hash pool that remembers: the same bytes of the same file are not hashed twice, over runs.
+ * A hash pool that remembers: the same bytes of the same file are not hashed twice, over runs, nor by two callers at once.
+ *
+ * What one caller has asked and another asks meanwhile is hashed once; when the first gives up, the other asks itself.
+ * Without a database that is all.
  *
  * Invariants: a digest is remembered, and used again, only for a file that has the same device, inode, size, mtime and
  * ctime; not where one of the times was less than two seconds before it was hashed, since a second change might leave
@@ -14,7 +17,8 @@ import { type HashJob, type HashOptions, type HashPool, type HashResult, jobByte
 
 export interface CachedPoolOptions {
   readonly pool: HashPool;
-  readonly database: DigestDatabase;
+  /** Undefined: nothing is remembered once it is answered. */
+  readonly database: DigestDatabase | undefined;
   readonly logger: Logger;
   /** How much the records may take, about. */
   readonly maxBytes?: number;
@@ -40,32 +44,77 @@ interface Question {
   readonly bytes: number;
 }
 
+/** What a call that has not ended hashes: its results by place, when it ends. */
+interface UnderWay {
+  readonly results: Promise<ReadonlyMap<number, HashResult>>;
+  readonly at: number;
+}
+
 class CachedPool implements HashPool {
   readonly #pool: HashPool;
-  readonly #cache: DigestCache;
+  readonly #cache: DigestCache | undefined;
   readonly #logger: Logger;
   readonly #now: () => number;
+  readonly #underWay = new Map<string, UnderWay>();
   #usable = true;
 
   constructor({ pool, database, logger, maxBytes = MAX_BYTES, now = Date.now }: CachedPoolOptions) {
     this.#pool = pool;
-    this.#cache = new DigestCache(database, maxBytes);
+    this.#cache = database === undefined ? undefined : new DigestCache(database, maxBytes);
     this.#logger = logger;
     this.#now = now;
   }
 
   async hash(jobs: readonly HashJob[], options: HashOptions = {}): Promise<HashResult[]> {
-    const { signal, onProgress } = options;
-    signal?.throwIfAborted();
+    options.signal?.throwIfAborted();
     const names = new QuestionNames();
     const questions = jobs.map((job, at): Question => ({ job, at, slot: names.slotOf(job), bytes: jobBytes(job) }));
-    const known = await this.#attempt(async () => await this.#cache.get(questions.map(({ slot }) => slot)));
+    const known = await this.#attempt(async (cache) => await cache.get(questions.map(({ slot }) => slot)));
     const results = new Map<number, HashResult>();
     for (const [at, digest] of known?.entries() ?? []) if (digest !== undefined) results.set(at, { digest });
-    const asked = questions.filter(({ at }) => !results.has(at));
-    const totalBytes = bytesOf(asked);
+    // Nothing is awaited until all have a place: no other call gets in between.
+    const unknown = questions.filter(({ at }) => !results.has(at));
+    const taken = new Set<string>();
+    const own = unknown.filter(({ slot }) => {
+      if (slot === undefined) return true;
+      const key = keyOf(slot);
+      return !this.#underWay.has(key) && !taken.has(key) && taken.add(key);
+    });
+    const begun = this.#begin(own, options);
+    const mine = new Set(own);
+    const others = unknown.filter((question) => !mine.has(question)).map((question) => this.#followed(question));
+    for (const [at, result] of await begun) results.set(at, result);
+    await this.#follow(others, options, results);
+    return jobs.map((_, at) => {
+      const result = results.get(at);
+      if (result === undefined) throw new Error('the hash pool gave fewer results than jobs');
+      return result;
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.#pool.close();
+    await this.#cache?.close().catch((error: unknown) => this.#giveUp(error));
+  }
+
+  /** Hashes what no other call does, and lets others know of it meanwhile. */
+  async #begin(questions: readonly Question[], options: HashOptions): Promise<ReadonlyMap<number, HashResult>> {
+    if (questions.length === 0) return new Map();
+    const results = this.#hash(questions, options);
+    const mine = questions.flatMap(({ slot, at }) => (slot === undefined ? [] : [{ key: keyOf(slot), at }]));
+    for (const { key, at } of mine) this.#underWay.set(key, { results, at });
+    try {
+      return await results;
+    } finally {
+      for (const { key } of mine) this.#underWay.delete(key);
+    }
+  }
+
+  async #hash(questions: readonly Question[], { signal, onProgress }: HashOptions): Promise<Map<number, HashResult>> {
+    const results = new Map<number, HashResult>();
+    const totalBytes = bytesOf(questions);
     let earlier = 0;
-    for (const step of steps(asked)) {
+    for (const step of steps(questions)) {
       const began = this.#now();
       const found = await this.#pool.hash(
         step.map(({ job }) => job),
@@ -77,32 +126,58 @@ class CachedPool implements HashPool {
         },
       );
       for (const [i, { at }] of step.entries()) if (found[i] !== undefined) results.set(at, found[i]);
-      await this.#attempt(async () => await this.#cache.put(rememberable(step, found, began)));
+      await this.#attempt(async (cache) => await cache.put(rememberable(step, found, began)));
       earlier += bytesOf(step);
     }
-    return jobs.map((_, at) => {
-      const result = results.get(at);
-      if (result === undefined) throw new Error('the hash pool gave fewer results than jobs');
-      return result;
-    });
+    return results;
   }
 
-  async close(): Promise<void> {
-    await this.#pool.close();
-    await this.#attempt(async () => await this.#cache.close());
+  #followed(question: Question): readonly [Question, UnderWay | undefined] {
+    return [question, question.slot === undefined ? undefined : this.#underWay.get(keyOf(question.slot))];
   }
 
-  /** Undefined after a fault, and from then on: hashing goes on without. */
-  async #attempt<T>(action: () => Promise<T>): Promise<T | undefined> {
-    if (!this.#usable) return undefined;
+  /** Waits for what other calls hash; asks itself for what they gave up. */
+  async #follow(
+    others: readonly (readonly [Question, UnderWay | undefined])[],
+    options: HashOptions,
+    results: Map<number, HashResult>,
+  ): Promise<void> {
+    const left: Question[] = [];
+    for (const [question, other] of others) {
+      const result = await other?.results.then(
+        (found) => found.get(other.at),
+        () => undefined,
+      );
+      if (result === undefined) left.push(question);
+      else results.set(question.at, result);
+    }
+    if (left.length === 0) return;
+    const again = await this.hash(
+      left.map(({ job }) => job),
+      options,
+    );
+    for (const [i, { at }] of left.entries()) if (again[i] !== undefined) results.set(at, again[i]);
+  }
+
+  /** Undefined without a database, and after a fault of it: hashing goes on without. */
+  async #attempt<T>(action: (cache: DigestCache) => Promise<T>): Promise<T | undefined> {
+    if (!this.#usable || this.#cache === undefined) return undefined;
     try {
-      return await action();
+      return await action(this.#cache);
     } catch (error) {
-      this.#usable = false;
-      this.#logger.warn(`the cache of piece hashes is not used any more: ${messageOf(error)}`);
-      return undefined;
+      return this.#giveUp(error);
     }
   }
+
+  #giveUp(error: unknown): undefined {
+    if (this.#usable) this.#logger.warn(`the cache of piece hashes is not used any more: ${messageOf(error)}`);
+    this.#usable = false;
+    return undefined;
+  }
+}
+
+function keyOf({ group, index, digestBytes }: Slot): string {
+  return `${digestBytes}/${index}/${group}`;
 }
 
 /** The digests of files that are now as they were when the question was named, and had been so for a while. */

@@ -1,4 +1,9 @@
-/** Runs tasks in order within two limits: how many run at once in all, and how many at once on any one disk. */
+/**
+ * Runs tasks within two limits: how many run at once in all, and how many at once on any one disk.
+ *
+ * The disk with the fewest readers comes first, so that a long queue on one disk does not hold up another disk; among
+ * disks with as many readers the order of the tasks decides.
+ */
 
 interface Waiting {
   readonly disks: readonly number[];
@@ -29,20 +34,29 @@ export class DiskQueue {
   }
 
   #start(): void {
-    if (this.#waiting.length === 0 || this.#running >= this.#total) return;
-    // A disk that is busy must not hold up the tasks of the others behind it.
-    const kept: Waiting[] = [];
-    for (const task of this.#waiting) {
-      const room = this.#running < this.#total && task.disks.every((disk) => this.#readersOf(disk) < this.#perDisk);
-      if (!room) {
-        kept.push(task);
-        continue;
-      }
+    while (this.#running < this.#total) {
+      const next = this.#next();
+      if (next === undefined) return;
+      const [task] = this.#waiting.splice(next, 1);
+      if (task === undefined) return;
       this.#running++;
       for (const disk of task.disks) this.#readers.set(disk, this.#readersOf(disk) + 1);
       void this.#run(task);
     }
-    this.#waiting = kept;
+  }
+
+  /** The place of the first task among those whose busiest disk has the fewest readers; undefined where none may run. */
+  #next(): number | undefined {
+    let found: number | undefined;
+    let fewest = this.#perDisk;
+    for (const [i, { disks }] of this.#waiting.entries()) {
+      const readers = disks.reduce((most, disk) => Math.max(most, this.#readersOf(disk)), 0);
+      if (readers >= fewest) continue;
+      found = i;
+      fewest = readers;
+      if (readers === 0) break;
+    }
+    return found;
   }
 
   async #run(task: Waiting): Promise<void> {

@@ -6,8 +6,9 @@
 import crypto from 'node:crypto';
 import { silentLogger } from '../logger.ts';
 import { BLOCK_BYTES, MerkleTree, sha256 } from '../metainfo/merkle.ts';
+import { openCLibrary } from '../native/c-library.ts';
 import { type DigestPair, loadDigestPair, BLOCK_BYTES as SHA_BLOCK_BYTES } from '../native/digest-pair.ts';
-import { loadLibc } from '../native/libc.ts';
+import { loadFileCalls } from '../native/files.ts';
 import { OwnMounts } from '../source/own-mounts.ts';
 import { BlankDigests } from './blank.ts';
 import { type HashTask, type HashTaskResult, jobsOf, SHA256_BYTES, type TaskJob } from './hash-task.ts';
@@ -28,7 +29,7 @@ let buffers: readonly [Buffer, Buffer] | undefined;
 /** Hashes all jobs of a task. Stops early, with the results so far, when `control` says so. */
 export function hashJobs(task: HashTask): HashTaskResult {
   buffers ??= [Buffer.allocUnsafeSlow(BUFFER_BYTES), Buffer.allocUnsafeSlow(BUFFER_BYTES)];
-  tools ??= { libc: loadLibc(silentLogger), ownMounts: new OwnMounts() };
+  tools ??= { libc: loadFileCalls(openCLibrary(silentLogger)), ownMounts: new OwnMounts() };
   const readers = [new SegmentReader(task, buffers[0], tools), new SegmentReader(task, buffers[1], tools)] as const;
   const digests = Buffer.from(new ArrayBuffer(task.counts.length * SHA256_BYTES));
   const failures: HashTaskResult['failures'][number][] = [];

@@ -11,7 +11,7 @@
 import { closeSync, fstatSync, readSync, type Stats } from 'node:fs';
 import { errnoOf, messageOf } from '../errors.ts';
 import { isOutOfDescriptors } from '../native/descriptor-budget.ts';
-import type { Libc } from '../native/libc.ts';
+import type { FileCalls } from '../native/files.ts';
 import { type Difference, differenceOf, type FileIdentity } from '../source/identity.ts';
 import { type OpenedSource, openSourceSync } from '../source/open-source.ts';
 import type { OwnMounts } from '../source/own-mounts.ts';
@@ -40,14 +40,14 @@ export class ReadFailure extends Error {
 
 /** What all readers of a thread share. */
 export interface ReaderTools {
-  readonly libc: Pick<Libc, 'willNeed' | 'seekData'>;
+  readonly libc: Pick<FileCalls, 'willNeed' | 'seekData'>;
   readonly ownMounts: OwnMounts;
 }
 
 export class SegmentReader {
   readonly #task: HashTask;
   readonly #buffer: Buffer;
-  readonly #libc: Pick<Libc, 'willNeed' | 'seekData'>;
+  readonly #libc: Pick<FileCalls, 'willNeed' | 'seekData'>;
   readonly #ownMounts: OwnMounts;
   /** Files that have holes: fewer blocks than bytes. */
   readonly #sparse = new Set<number>();

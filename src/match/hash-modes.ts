@@ -43,7 +43,7 @@ export interface HashModeDependencies {
   readonly options: HashModeOptions;
   readonly signal?: AbortSignal | undefined;
   /** Shifts that a candidate's own structure suggests. */
-  readonly hypotheses?: (source: Source, wantedLength: number) => readonly number[];
+  readonly hypotheses?: ((source: Source, wantedLength: number) => readonly number[]) | undefined;
 }
 
 /** Files aligned at the same time: each waits for its answers before it asks on. */
@@ -125,28 +125,46 @@ function endingOf(name: string): string {
   return dot < 0 ? '' : name.slice(dot);
 }
 
-/** Files that are being aligned, over all hash modes. */
+/** What the torrents of one run share: the shifts that were found, and how many files are aligned at once. */
+export class AlignmentsOfRun {
+  readonly learned = new LearnedShifts();
+  readonly #waiting: (() => void)[] = [];
+  #running = 0;
+
+  /** Runs `work` when fewer than `AT_ONCE` others run, in the order of the calls. */
+  async inTurn(work: () => Promise<void>): Promise<void> {
+    if (this.#running < AT_ONCE) this.#running++;
+    else await new Promise<void>((begin) => this.#waiting.push(begin));
+    try {
+      await work();
+    } finally {
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#running--;
+      else next();
+    }
+  }
+}
+
+/** The files of one torrent that are being aligned, over all hash modes. */
 export class Alignments {
   readonly #deps: HashModeDependencies;
-  readonly #learned = new LearnedShifts();
+  readonly #run: AlignmentsOfRun;
   readonly #files = new Map<FileTask, FileAlignment>();
 
-  constructor(dependencies: HashModeDependencies) {
+  constructor(dependencies: HashModeDependencies, run: AlignmentsOfRun) {
     this.#deps = dependencies;
+    this.#run = run;
   }
 
   /** Tries the candidates that one mode has proposed. */
   async run(files: readonly FileTask[], mode: HashMode): Promise<void> {
-    const queue = [...files];
-    const work = async (): Promise<void> => {
-      for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
-        this.#deps.signal?.throwIfAborted();
-        const alignment = this.#files.get(file) ?? new FileAlignment(file, this.#deps, this.#learned);
-        this.#files.set(file, alignment);
-        await alignment.run(mode);
-      }
+    const align = async (file: FileTask): Promise<void> => {
+      this.#deps.signal?.throwIfAborted();
+      const alignment = this.#files.get(file) ?? new FileAlignment(file, this.#deps, this.#run.learned);
+      this.#files.set(file, alignment);
+      await alignment.run(mode);
     };
-    await Promise.all(Array.from({ length: Math.min(AT_ONCE, files.length) }, work));
+    await Promise.all(files.map(async (file) => await this.#run.inTurn(async () => await align(file))));
   }
 
   /** After the last mode: what was found is the files'. */

@@ -38,6 +38,9 @@ export function isHashMode(mode: Supplier): mode is HashMode {
  */
 export type VerifyLevel = 'none' | 'probe' | 'full';
 
+/** `full-if-whole`: `probe`; then, where it leaves nothing missing, `full`. */
+export type VerifyGoal = VerifyLevel | 'full-if-whole';
+
 /** Why a file ended as it did. Scripts may compare these; `reason` is for people. */
 export type DecisionCode =
   | 'verified' // every piece of it was hashed and agreed
@@ -69,6 +72,7 @@ export interface TorrentMatch {
   /** As given: the .torrent's file name without its extension. */
   readonly name: string;
   readonly metainfo: Metainfo;
+  /** How much was hashed. */
   readonly verify: VerifyLevel;
   readonly sources: readonly PlanSource[];
   /** In the torrent's own order, pads included. */

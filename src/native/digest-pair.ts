@@ -8,8 +8,7 @@
  * hashing is slower, nothing else.
  */
 import { createHash } from 'node:crypto';
-import { createRequire } from 'node:module';
-import type * as KoffiModule from 'koffi';
+import { loadKoffi } from './c-library.ts';
 
 /** Both algorithms digest blocks of this size. */
 export const BLOCK_BYTES = 64;
@@ -93,7 +92,7 @@ export function loadDigestPair(algorithm: keyof typeof INITIAL): DigestPair | un
   const openssl = process.versions['openssl'] ?? '';
   if (process.arch !== 'x64' || !openssl.startsWith('3.')) return undefined;
   try {
-    const koffi = createRequire(import.meta.url)('koffi') as typeof KoffiModule;
+    const koffi = loadKoffi();
     const run = koffi.load(null).func(`void ${algorithm}_multi_block(void *state, const void *descriptors, int fours)`);
     const pair = new DigestPair(algorithm, run as Run, (buffer) => koffi.address(buffer));
     return agrees(pair, algorithm) ? pair : undefined;

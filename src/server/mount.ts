@@ -11,12 +11,15 @@ import type { Config } from '../config/config.ts';
 import { poolPath, statePaths } from '../config/state-paths.ts';
 import { startControlServer } from '../control/server.ts';
 import { AutotorrentError } from '../errors.ts';
+import { chooseDriver } from '../fuse/choose-driver.ts';
 import type { Mount } from '../fuse/driver.ts';
-import { createFuseNativeDriver } from '../fuse/native/driver.ts';
 import { openLevel } from '../leveldb/open.ts';
 import type { Logger } from '../logger.ts';
+import { openCLibrary } from '../native/c-library.ts';
 import { DescriptorBudget } from '../native/descriptor-budget.ts';
-import { loadLibc } from '../native/libc.ts';
+import { loadDescriptorCalls } from '../native/descriptors.ts';
+import { loadFileCalls } from '../native/files.ts';
+import { loadProcessCalls } from '../native/process.ts';
 import { OwnMounts } from '../source/own-mounts.ts';
 import { Store } from '../store/store.ts';
 import { CountedOperations } from '../vfs/counting.ts';
@@ -73,17 +76,18 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       descriptors,
     });
     undo.push(async () => store.close());
-    const libc = loadLibc(logger);
+    const library = openCLibrary(logger);
+    const { keepDescriptors } = loadDescriptorCalls(library);
     const ownMounts = new OwnMounts();
     const downloads = new DownloadWatch({
       command: request.verifyCommand,
       infoHashOf: async (entry) => (await store.entryById(entry))?.infoHash,
-      keepDescriptors: () => libc.keepDescriptors?.(),
+      keepDescriptors: () => keepDescriptors?.(),
       logger,
     });
     const fileSystem = new FileSystem({
       store,
-      libc,
+      libc: loadFileCalls(library),
       ownMounts,
       descriptors,
       statePath: config.statePath,
@@ -97,12 +101,12 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
     const absence = new AbsenceProcesses({
       command: config.clientSections.length === 0 ? undefined : request.absenceCommand,
       record: paths.absence,
-      keepDescriptors: () => libc.keepDescriptors?.(),
+      keepDescriptors: () => keepDescriptors?.(),
       logger,
     });
     await absence.look();
     const allowOther = request.allowOther ?? (await othersAllowed());
-    const driver = createFuseNativeDriver({ libc, logger });
+    const driver = chooseDriver(request.driver, { library, logger });
     const mount = await driver.mount(operations, {
       mountPoint: config.storePath,
       allowOther,
@@ -112,7 +116,8 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
     undo.push(async () => downloads.close());
     // Where other programs still have files open, the driver's threads outlive the mount, and an ordinary end of the
     // process would tear down what they use.
-    process.once('exit', (code) => libc.exitNow?.(code));
+    const { exitNow } = loadProcessCalls(library);
+    process.once('exit', (code) => exitNow?.(code));
 
     const asked = new AbortController();
     const listeners: ((message: string) => void)[] = [];

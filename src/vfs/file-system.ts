@@ -15,7 +15,7 @@ import { promisify } from 'node:util';
 import { PosixError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { DescriptorBudget } from '../native/descriptor-budget.ts';
-import type { Libc } from '../native/libc.ts';
+import type { FileCalls } from '../native/files.ts';
 import type { OwnMounts } from '../source/own-mounts.ts';
 import { type BrokenSource, FRESH_MS, SourceFiles } from '../source/served-sources.ts';
 import type { StoredFile } from '../store/entries/entry-files.ts';
@@ -47,7 +47,7 @@ const statfsAsync = promisify(statfs);
 
 export interface FileSystemOptions {
   readonly store: Store;
-  readonly libc: Libc;
+  readonly libc: FileCalls;
   readonly logger: Logger;
   readonly ownMounts: OwnMounts;
   readonly descriptors: DescriptorBudget;

@@ -1,6 +1,6 @@
 /** Attributes: what `stat` shows of an inode, and what it may be told to change; those of a new inode, too. */
 import { PosixError } from '../errors.ts';
-import type { Libc } from '../native/libc.ts';
+import type { FileCalls } from '../native/files.ts';
 import type { Inode } from '../store/records/record.ts';
 import type { Store } from '../store/store.ts';
 import type { FreshInode } from '../store/tree/namespace.ts';
@@ -8,7 +8,7 @@ import type { AttributeChanges, Attributes, Caller, FileType } from './operation
 
 export interface InodeAttributesOptions {
   readonly store: Store;
-  readonly libc: Pick<Libc, 'setTimes'>;
+  readonly libc: Pick<FileCalls, 'setTimes'>;
   /** Whose files the mount shows. */
   readonly owner: { readonly uid: number; readonly gid: number };
   /** Permission bits taken from every mode of what was planned. */

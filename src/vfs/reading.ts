@@ -1,14 +1,14 @@
 /**
  * Reads over extents: sources, zeros, gaps, and the overlay file, merged in one pass.
  *
- * What the page cache holds is answered at once (`Libc.preadCached`), the rest by a thread: the event loop never waits
+ * What the page cache holds is answered at once (`FileCalls.preadCached`), the rest by a thread: the event loop never waits
  * for a disk. Of a source that changed no byte is served.
  */
 import { read } from 'node:fs';
 import { promisify } from 'node:util';
 import { messageOf, PosixError } from '../errors.ts';
 import { type Extent, OVERLAY } from '../extent/extent.ts';
-import type { Libc } from '../native/libc.ts';
+import type { FileCalls } from '../native/files.ts';
 import { FRESH_MS, type SourceFiles } from '../source/served-sources.ts';
 import type { SourceFile } from '../source/source-file.ts';
 import type { BaseBytes } from '../store/overlay/mapped-writing.ts';
@@ -22,10 +22,10 @@ const ATTEMPTS = 6;
 const CHECKED_AT_OPEN = 16;
 
 export class Reading {
-  readonly #libc: Libc;
+  readonly #libc: FileCalls;
   readonly #sources: SourceFiles;
 
-  constructor(libc: Libc, sources: SourceFiles) {
+  constructor(libc: FileCalls, sources: SourceFiles) {
     this.#libc = libc;
     this.#sources = sources;
   }

@@ -5,7 +5,9 @@
 import { messageOf } from '../../src/errors.ts';
 import { createFuseNativeDriver } from '../../src/fuse/native/driver.ts';
 import { createLogger } from '../../src/logger.ts';
-import { loadLibc } from '../../src/native/libc.ts';
+import { openCLibrary } from '../../src/native/c-library.ts';
+import { loadFileCalls } from '../../src/native/files.ts';
+import { loadProcessCalls } from '../../src/native/process.ts';
 import { OwnMounts } from '../../src/source/own-mounts.ts';
 import { CountedOperations } from '../../src/vfs/counting.ts';
 import { openVolume } from '../harness/volume.ts';
@@ -16,10 +18,10 @@ const reply = async (message: Reply): Promise<void> =>
   await new Promise((resolve) => process.send?.(message, undefined, undefined, () => resolve()));
 
 async function serve({ mountPoint, statePath, readOnly = false }: ServeOptions): Promise<void> {
-  const libc = loadLibc(logger);
+  const library = openCLibrary(logger);
   const ownMounts = new OwnMounts();
-  const { store, fileSystem, close } = await openVolume(statePath, { logger, libc, ownMounts });
-  const driver = createFuseNativeDriver({ libc, logger });
+  const { store, fileSystem, close } = await openVolume(statePath, { logger, libc: loadFileCalls(library), ownMounts });
+  const driver = createFuseNativeDriver({ library, logger });
   const operations = new CountedOperations(fileSystem);
   const mount = await driver.mount(operations, { mountPoint, readOnly, allowOther: process.getuid?.() === 0 });
   let answering = Promise.resolve();
@@ -31,7 +33,7 @@ async function serve({ mountPoint, statePath, readOnly = false }: ServeOptions):
   await mount.ended;
   await answering;
   await close();
-  libc.exitNow?.(0);
+  loadProcessCalls(library).exitNow?.(0);
   process.exit(0);
 
   async function answer(request: Request): Promise<Reply> {

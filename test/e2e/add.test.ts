@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { after, afterEach, beforeEach, describe, it } from 'node:test';
 import { promisify } from 'node:util';
-import type { AddOutcome } from '../../src/app/add.ts';
+import type { AddOutcome } from '../../src/app/add-outcome.ts';
 import type { ListedEntry } from '../../src/app/list.ts';
 import { createClient } from '../../src/clients/create.ts';
 import type { EntryMessage } from '../../src/control/messages.ts';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import type { AddOutcome } from '../../src/app/add.ts';
+import type { AddOutcome } from '../../src/app/add-outcome.ts';
 import { volumeNames, writeRar4, writeRar5 } from '../container/rar-writer.ts';
 import { type Autotorrent, autotorrentIn } from '../harness/autotorrent.ts';
 import { hashTree, temporaryFolder } from '../harness/folder.ts';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
-import type { AddOutcome } from '../../src/app/add.ts';
+import type { AddOutcome } from '../../src/app/add-outcome.ts';
 import { createClient } from '../../src/clients/create.ts';
 import { connectDaemon } from '../../src/clients/deluge/daemon.ts';
 import { ask } from '../../src/clients/deluge/rpc.ts';

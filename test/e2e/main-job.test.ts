@@ -7,7 +7,7 @@ import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { AddOutcome } from '../../src/app/add.ts';
+import type { AddOutcome } from '../../src/app/add-outcome.ts';
 import type { ListedEntry } from '../../src/app/list.ts';
 import { createClient } from '../../src/clients/create.ts';
 import { parseMetainfo } from '../../src/metainfo/parse.ts';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import type { AddOutcome } from '../../src/app/add.ts';
+import type { AddOutcome } from '../../src/app/add-outcome.ts';
 import { introduce } from '../../src/app/introduce.ts';
 import type { TorrentState } from '../../src/clients/client.ts';
 import type { EntryMessage } from '../../src/control/messages.ts';

@@ -80,17 +80,30 @@ export async function waitUntil(
   }
 }
 
-/** A tcp port of `address` that nothing listens on. */
+/** Below those that the kernel gives to connections by itself (32768 and up, ip_local_port_range). */
+const FIRST_PORT = 10_000;
+const LAST_PORT = 32_767;
+/** A test file has a process of its own, and files run side by side: each begins at a place of its own. */
+const PORTS_OF_A_PROCESS = 64;
+let asked = 0;
+
+/** A tcp port of `address` that nothing listens on, and that no other call gave, here or in another test file. */
 export async function freePort(address = '127.0.0.1'): Promise<number> {
+  const count = LAST_PORT - FIRST_PORT + 1;
+  for (let tries = 0; tries < count; tries++) {
+    const port = FIRST_PORT + ((process.pid * PORTS_OF_A_PROCESS + asked++) % count);
+    if (await isFree(address, port)) return port;
+  }
+  throw new Error(`no port of ${address} is free`);
+}
+
+function isFree(address: string, port: number): Promise<boolean> {
   const server = createServer();
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(0, address, resolve);
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EADDRINUSE') resolve(false);
+      else reject(error);
+    });
+    server.listen(port, address, () => server.close(() => resolve(true)));
   });
-  const bound = server.address();
-  await new Promise<void>((resolve) => {
-    server.close(() => resolve());
-  });
-  if (bound === null || typeof bound === 'string') throw new Error('no port');
-  return bound.port;
 }

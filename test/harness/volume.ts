@@ -3,8 +3,9 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Level } from 'level';
 import { silentLogger } from '../../src/logger.ts';
+import { openCLibrary } from '../../src/native/c-library.ts';
 import { DescriptorBudget } from '../../src/native/descriptor-budget.ts';
-import { loadLibc } from '../../src/native/libc.ts';
+import { loadFileCalls } from '../../src/native/files.ts';
 import { OwnMounts } from '../../src/source/own-mounts.ts';
 import type { StoreLevel } from '../../src/store/records/database.ts';
 import { Store } from '../../src/store/store.ts';
@@ -25,7 +26,7 @@ export function fileSystemOver(store: Store, statePath: string, options: Partial
     store,
     statePath,
     logger,
-    libc: loadLibc(logger),
+    libc: loadFileCalls(openCLibrary(logger)),
     ownMounts: new OwnMounts(),
     descriptors: DescriptorBudget.ofProcess(),
     owner: { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 },

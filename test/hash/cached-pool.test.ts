@@ -228,4 +228,48 @@ describe('the cache of piece hashes', () => {
     await assert.rejects(pool.hash(pieces(file(randomBytes(500))), { signal: AbortSignal.abort(reason) }), reason);
     await pool.close();
   });
+
+  it('hashes once what several ask at the same time, with a database and without', async () => {
+    for (const more of [{}, { database: undefined }]) {
+      hashed = 0;
+      const data = randomBytes(100 * PIECE);
+      const jobs = pieces(file(data, `common${next}`));
+      const pool = await open(more, `db${next++}`);
+      // The last two ask for a piece twice themselves.
+      const asked = [jobs, jobs.slice(20, 60), jobs.toReversed(), [...jobs.slice(0, 3), ...jobs.slice(0, 3)]];
+      const answers = await Promise.all(asked.map(async (some) => shown(await pool.hash(some))));
+      assert.equal(hashed, data.length);
+      const right = shown(await real.hash(jobs));
+      assert.deepEqual(answers, [
+        right,
+        right.slice(20, 60),
+        right.toReversed(),
+        [...right.slice(0, 3), ...right.slice(0, 3)],
+      ]);
+      await pool.close();
+    }
+  });
+
+  it('asks itself for what another gave up', async () => {
+    const jobs = pieces(file(randomBytes(10 * PIECE)));
+    const stop = new AbortController();
+    const waiting: HashPool = {
+      async hash(some, options) {
+        if (options?.signal === undefined) return await counting.hash(some);
+        return await new Promise((_, reject) =>
+          options.signal?.addEventListener('abort', () => reject(stop.signal.reason)),
+        );
+      },
+      async close() {},
+    };
+    const pool = await open({ pool: waiting });
+    const first = pool.hash(jobs, { signal: stop.signal });
+    const second = pool.hash(jobs);
+    await sleep(50);
+    assert.equal(hashed, 0);
+    stop.abort(new Error('enough'));
+    await assert.rejects(first, /enough/);
+    assert.deepEqual(shown(await second), shown(await real.hash(jobs)));
+    await pool.close();
+  });
 });

@@ -33,6 +33,30 @@ describe('disk queue', () => {
     assert.deepEqual(log.at(-1), 'ab');
   });
 
+  it('takes the disk with the fewest readers next, so that a long queue on one holds up no other', async () => {
+    const queue = new DiskQueue(2, 2);
+    const log: string[] = [];
+    const ends = new Map<string, () => void>();
+    const add = (name: string, disk: number): void =>
+      queue.add([disk], () => {
+        log.push(name);
+        return new Promise((resolve) => ends.set(name, resolve));
+      });
+    const end = async (name: string): Promise<void> => {
+      ends.get(name)?.();
+      await new Promise(setImmediate);
+    };
+    for (let i = 0; i < 100; i++) add(`a${i}`, 1);
+    for (let i = 0; i < 3; i++) add(`b${i}`, 2);
+    assert.deepEqual(log, ['a0', 'a1']);
+    await end('a0');
+    assert.deepEqual(log.slice(2), ['b0']);
+    await end('b0');
+    assert.deepEqual(log.slice(3), ['b1']);
+    await end('a1');
+    assert.deepEqual(log.slice(4), ['a2']);
+  });
+
   it('forgets what has not started', async () => {
     const queue = new DiskQueue(1, 1);
     const ends: (() => void)[] = [];

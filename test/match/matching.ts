@@ -11,7 +11,7 @@ import { hasBit } from '../../src/extent/bitfield.ts';
 import { createHashPool } from '../../src/hash/piscina-pool.ts';
 import { silentLogger } from '../../src/logger.ts';
 import type { HashLimit } from '../../src/match/hash-modes.ts';
-import type { MatchMode, TorrentMatch, VerifyLevel } from '../../src/match/match.ts';
+import type { MatchMode, TorrentMatch, VerifyGoal } from '../../src/match/match.ts';
 import { type MatchDependencies, matchTorrents } from '../../src/match/match-torrents.ts';
 import type { Metainfo } from '../../src/metainfo/metainfo.ts';
 import { pieceHashes } from '../../src/metainfo/piece-hashes.ts';
@@ -24,7 +24,7 @@ import { NaiveIndex } from './naive-index.ts';
 
 export interface Setting extends Partial<Pick<MatchDependencies, 'ownMounts' | 'signal' | 'onProgress'>> {
   readonly scanModes?: readonly MatchMode[];
-  readonly verify?: VerifyLevel;
+  readonly verify?: VerifyGoal;
   readonly sizeVarying?: number;
   readonly hashLimit?: HashLimit;
   /** Matches with the real index, too, and compares. Where nothing is hashed, if nothing else is said. */

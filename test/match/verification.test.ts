@@ -164,6 +164,37 @@ describe('verification', () => {
     );
   });
 
+  it('hashes all of a torrent of which a probe finds all, and no more of others', async () => {
+    const files = { 'a.bin': A, 'n.nfo': NFO, 'b.bin': B };
+    const whole = await match(files, three, { verify: 'full-if-whole' });
+    assert.deepEqual([whole.verify, whole.verifiedPieces], ['full', three.pieceCount]);
+    assert.deepEqual(codes(whole), ['verified', 'verified', 'verified']);
+    const long = content('long', 12 * PIECE);
+    const two = torrent('two', { 'long.bin': long, 'gone.bin': B });
+    const lacking = await match({ 'long.bin': long }, two, { verify: 'full-if-whole' });
+    assert.deepEqual(
+      [lacking.verify, statuses(lacking), codes(lacking)],
+      ['probe', ['mapped', 'missing'], ['probed', 'no-candidate']],
+    );
+    assert.equal(lacking.verifiedPieces, 5);
+    assert.deepEqual(lacking.files, (await match({ 'long.bin': long }, two, { verify: 'probe' })).files);
+  });
+
+  it('takes what a probe did not see from another copy, or makes it a gap', async () => {
+    const long = content('long', 12 * PIECE);
+    const damaged = Buffer.from(long);
+    damaged[PIECE + 5]! ^= 1;
+    const one = torrent('one', { 'long.bin': long });
+    assert.equal((await match({ 'one/long.bin': damaged }, one, { verify: 'probe' })).missingBytes, 0);
+    const setting = { verify: 'full-if-whole', scanModes: ['exact', 'normal'] } as const;
+    const alone = await match({ 'one/long.bin': damaged }, one, setting);
+    assert.deepEqual([alone.verify, statuses(alone), alone.missingBytes], ['full', ['partial'], PIECE]);
+    // Where only a mode that it was spared finds the other copy, too.
+    const mended = await match({ 'one/long.bin': damaged, 'other/long.bin': long }, one, setting);
+    assert.deepEqual([mended.verify, statuses(mended), mended.missingBytes], ['full', ['mapped'], 0]);
+    assert.deepEqual(readMatched(mended, 0), long);
+  });
+
   it('hashes nothing when told so', async () => {
     const found = await match({ 'film.mkv': GARBAGE }, film, { verify: 'none' });
     assert.deepEqual([codes(found), found.verifiedPieces], [['believed'], 0]);

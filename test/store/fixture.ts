@@ -7,6 +7,7 @@ import type { Plan, PlanFile, PlanSource } from '../../src/plan/plan.ts';
 import type { StoreLevel } from '../../src/store/records/database.ts';
 import { Store } from '../../src/store/store.ts';
 import { ROOT } from '../../src/store/tree/tree.ts';
+import { fileOf, planOf } from '../harness/plans.ts';
 import { openLevel } from '../harness/volume.ts';
 
 export const hashOf = (name: string): string => createHash('sha1').update(name).digest('hex');
@@ -24,37 +25,28 @@ export async function withStore<T>(folder: string, work: (store: Store, level: S
   }
 }
 
+/** The record of a file that is not there. */
 export function source(name: string, spares: readonly number[] = []): PlanSource {
   return { path: Buffer.from(`/disk/${name}`), dev: 1, ino: name.length, size: 100, mtimeMs: 1.5, spares };
 }
 
+/** A file of 10 bytes that source `from` supplies. */
 export function file(path: string, from = 0, more: Partial<PlanFile> = {}): PlanFile {
-  return {
-    path: path.split('/'),
-    length: 10,
-    status: 'mapped',
-    mode: 'normal',
-    mtimeMs: 1234.5,
-    executable: false,
-    extents: [{ offset: 0, length: 10, source: from, sourceOffset: 7 }],
-    ...more,
-  };
+  return fileOf(path.split('/'), [{ length: 10, source: from, sourceOffset: 7 }], { mtimeMs: 1234.5, ...more });
 }
 
+/** Nothing is counted as missing. */
 export function plan(
   name: string,
   files: readonly PlanFile[],
   sources: readonly PlanSource[],
-  infoHash?: string,
+  infoHash = hashOf(name),
 ): Plan {
   return {
-    name,
-    files,
-    sources,
-    infoHash: infoHash ?? hashOf(name),
+    ...planOf(name, sources, files),
+    infoHash,
     metainfo: Buffer.from(`raw ${name}`),
     pieceCount: 3,
-    pieceLength: 16384,
     verified: Buffer.from([0b1010_0000]),
     verify: 'probe',
     totalLength: files.length * 10,

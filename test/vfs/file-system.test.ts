@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { GAP, ZEROS } from '../../src/extent/extent.ts';
 import { createLogger, silentLogger } from '../../src/logger.ts';
+import { openCLibrary } from '../../src/native/c-library.ts';
 import { DescriptorBudget } from '../../src/native/descriptor-budget.ts';
-import { type Libc, loadLibc } from '../../src/native/libc.ts';
+import { type FileCalls, loadFileCalls } from '../../src/native/files.ts';
 import { OwnMounts } from '../../src/source/own-mounts.ts';
 import type { StoreLevel } from '../../src/store/records/database.ts';
 import { Store } from '../../src/store/store.ts';
@@ -26,7 +27,7 @@ describe('the file system', () => {
   let level: StoreLevel;
   let store: Store;
 
-  const make = (libc: Libc): FileSystem =>
+  const make = (libc: FileCalls): FileSystem =>
     new FileSystem({
       store,
       libc,
@@ -73,7 +74,7 @@ describe('the file system', () => {
   const mixed = Buffer.concat([data.subarray(3, 1003), Buffer.alloc(10), data.subarray(1, 2001), Buffer.alloc(5)]);
 
   for (const [name, libc] of [
-    ['with preadv2', loadLibc(silentLogger)],
+    ['with preadv2', loadFileCalls(openCLibrary(silentLogger))],
     ['without koffi', {}],
   ] as const) {
     it(`reads over all kinds of extents, ${name}`, async () => {
@@ -101,7 +102,7 @@ describe('the file system', () => {
   }
 
   it('answers from the page cache without a promise', async (t) => {
-    const libc = loadLibc(silentLogger);
+    const libc = loadFileCalls(openCLibrary(silentLogger));
     if (libc.preadCached === undefined) return t.skip('not on this kernel');
     const files = make(libc);
     const handle = await files.open(ino(files, 'E', 'T', 'mixed'), constants.O_RDONLY);

@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import { it } from 'node:test';
 import { GAP } from '../../src/extent/extent.ts';
 import { silentLogger } from '../../src/logger.ts';
+import { openCLibrary } from '../../src/native/c-library.ts';
 import { DescriptorBudget } from '../../src/native/descriptor-budget.ts';
-import { loadLibc } from '../../src/native/libc.ts';
+import { loadFileCalls } from '../../src/native/files.ts';
 import { OwnMounts } from '../../src/source/own-mounts.ts';
 import { Store } from '../../src/store/store.ts';
 import { FileSystem } from '../../src/vfs/file-system.ts';
@@ -17,7 +18,7 @@ import { openLevel } from '../harness/volume.ts';
 const BLOCK = 4096;
 
 it('reads the base in one go below the blocks that are written over it', async (t) => {
-  const libc = loadLibc(silentLogger);
+  const libc = loadFileCalls(openCLibrary(silentLogger));
   const { preadCached } = libc;
   if (preadCached === undefined) return t.skip('not on this kernel');
   const folder = temporaryFolder('vfs');

@@ -14,7 +14,8 @@ import type { ControlClient } from '../../control/client.ts';
 import type { EntryMessage, FileMessage } from '../../control/messages.ts';
 import { AutotorrentError, errnoOf, messageOf } from '../../errors.ts';
 import type { Logger } from '../../logger.ts';
-import { type Libc, loadLibc } from '../../native/libc.ts';
+import { openCLibrary } from '../../native/c-library.ts';
+import { type FileCalls, loadFileCalls } from '../../native/files.ts';
 import { OUR_TYPE, readMounts } from '../../native/mountinfo.ts';
 import { mustHave } from '../overlay-changes.ts';
 import { bytes } from '../quantities.ts';
@@ -85,7 +86,7 @@ export async function exportEntry(config: Config, id: string, request: ExportReq
   const view = await MountView.open(mountPoint, entry.directory);
   try {
     const destination = await ExportDestination.open(request.destination, entry.info_hash, total - missing);
-    const exporting = new Exporting(view, destination, total, request, loadLibc(request.logger));
+    const exporting = new Exporting(view, destination, total, request, loadFileCalls(openCLibrary(request.logger)));
     await exporting.run(items);
     return {
       name: entry.name,
@@ -156,12 +157,12 @@ class Exporting {
   readonly #destination: ExportDestination;
   readonly #total: number;
   readonly #request: ExportRequest;
-  readonly #libc: Libc;
+  readonly #libc: FileCalls;
   readonly #small: string[] = [];
   #done = 0;
   copiedBytes = 0;
 
-  constructor(view: MountView, destination: ExportDestination, total: number, request: ExportRequest, libc: Libc) {
+  constructor(view: MountView, destination: ExportDestination, total: number, request: ExportRequest, libc: FileCalls) {
     this.#view = view;
     this.#destination = destination;
     this.#total = total;

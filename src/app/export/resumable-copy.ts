@@ -5,7 +5,7 @@
  */
 import { constants } from 'node:fs';
 import { chmod, type FileHandle, lstat, open } from 'node:fs/promises';
-import type { Libc } from '../../native/libc.ts';
+import type { FileCalls } from '../../native/files.ts';
 import { fromNanoseconds } from '../../native/timestamp.ts';
 
 const CHUNK_BYTES = 2 ** 20;
@@ -20,7 +20,7 @@ export interface Copy {
   readonly to: string;
   /** Bytes the copy has. Where the source is shorter, the rest are zeros. */
   readonly length: number;
-  readonly libc: Libc;
+  readonly libc: FileCalls;
   readonly signal: AbortSignal;
   /** So many bytes more are in the copy; negative: as many fewer. `fresh`: they were copied by this call. */
   readonly onBytes: (bytes: number, fresh: boolean) => void;

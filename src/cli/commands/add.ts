@@ -1,10 +1,11 @@
 /** `autotorrent add TORRENT…`. Clients, their libraries and the server's are loaded by a real `add` only. */
 
 import { setFlagsFromString } from 'node:v8';
-import type { AddOutcome, AddWord } from '../../app/add.ts';
+import type { AddOutcome, AddWord } from '../../app/add-outcome.ts';
 import type { DryRunResult } from '../../app/dry-run.ts';
 import { bytes, percent } from '../../app/quantities.ts';
 import { findTorrents } from '../../app/torrent-files.ts';
+import type { Config } from '../../config/config.ts';
 import { AutotorrentError } from '../../errors.ts';
 import { printable } from '../../logger.ts';
 import type { CommandContext } from '../command.ts';
@@ -20,7 +21,7 @@ export interface AddFlags {
   /** False with --no-client. */
   readonly client: boolean;
   readonly stopped?: boolean;
-  readonly verify?: 'none' | 'probe' | 'full';
+  readonly verify?: Config['verify'];
 }
 
 const COLOURS: Readonly<Record<AddWord, Colour>> = {
@@ -62,6 +63,7 @@ export async function add(context: CommandContext, args: readonly string[], flag
   const documents: unknown[] = [];
   // What was done before a failure was done.
   terminal.keepForFailure('torrents', documents);
+  const left = new Set(torrents.map(({ path }) => path));
   if (format !== undefined) {
     const { dryRun } = await import('../../app/dry-run.ts');
     for await (const result of dryRun(config, request)) {
@@ -78,10 +80,23 @@ export async function add(context: CommandContext, args: readonly string[], flag
       force: flags.force === true,
       deleteTorrents: flags.deleteTorrents === true,
     });
-    for await (const outcome of outcomes) {
-      done &&= outcome.status === 'OK' || outcome.status === 'Seeded';
-      if (asJson) documents.push(document(outcome));
-      else print(outcome);
+    try {
+      for await (const outcome of outcomes) {
+        left.delete(outcome.torrent);
+        done &&= outcome.status === 'OK' || outcome.status === 'Seeded';
+        if (asJson) documents.push(document(outcome));
+        else print(outcome);
+      }
+    } catch (error) {
+      terminal.keepForFailure('not_done', [...left]);
+      const first = torrents.find(({ path }) => left.has(path));
+      if (first !== undefined) {
+        terminal.note(
+          `${left.size} of ${torrents.length} torrents were not added, the first of them ${quoted(first.name)}. ` +
+            'The same command goes on with them; what was added before is left as it is.',
+        );
+      }
+      throw error;
     }
   }
   if (asJson) terminal.printJson(documents);

@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { AutotorrentError, messageOf } from '../../errors.ts';
-import type { Libc } from '../../native/libc.ts';
+import type { MountCalls } from '../../native/mounting.ts';
 import { mountsAt, realMountPoint } from './mount-point.ts';
 
 const run = promisify(execFile);
@@ -12,11 +12,11 @@ const run = promisify(execFile);
  * disappears at once for everybody else, and for them when they close.
  * @throws AutotorrentError('MOUNT')
  */
-export async function unmount(path: string, libc: Libc): Promise<void> {
+export async function unmount(path: string, calls: MountCalls): Promise<void> {
   const mountPoint = await realMountPoint(path);
   const ways = [
-    async () => await libc.unmount?.(mountPoint, false),
-    async () => await libc.unmount?.(mountPoint, true),
+    async () => await calls.unmount?.(mountPoint, false),
+    async () => await calls.unmount?.(mountPoint, true),
     async () => await run('fusermount', ['-u', '-z', mountPoint]),
     async () => await run('fusermount3', ['-u', '-z', mountPoint]),
   ];

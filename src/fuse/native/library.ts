@@ -7,19 +7,22 @@
 import { createRequire } from 'node:module';
 import type Fuse from 'fuse-native';
 import { AutotorrentError, messageOf } from '../../errors.ts';
-import type { Libc } from '../../native/libc.ts';
+import type { ProcessCalls } from '../../native/process.ts';
 
 type Require = (name: string) => unknown;
 
 /** @throws AutotorrentError('MOUNT') with how to get what is missing. */
-export function loadFuseNative(libc: Libc, require: Require = createRequire(import.meta.url)): typeof Fuse {
+export function loadFuseNative(
+  calls: Pick<ProcessCalls, 'loadGlobally'>,
+  require: Require = createRequire(import.meta.url),
+): typeof Fuse {
   const failures: string[] = [];
   const bundled = (): string => (require('fuse-shared-library') as { readonly lib: string }).lib;
   const libraries = [bundled, () => 'libfuse.so.2'];
   for (const library of libraries) {
     try {
-      if (libc.loadGlobally === undefined) throw new Error('koffi is not available');
-      libc.loadGlobally(library());
+      if (calls.loadGlobally === undefined) throw new Error('koffi is not available');
+      calls.loadGlobally(library());
       break;
     } catch (error) {
       failures.push(firstLineOf(error));

@@ -7,7 +7,8 @@ import { join } from 'node:path';
 import { beforeEach, describe, it } from 'node:test';
 import { type CopyOutcome, copyFile } from '../../../src/app/export/resumable-copy.ts';
 import { silentLogger } from '../../../src/logger.ts';
-import { loadLibc } from '../../../src/native/libc.ts';
+import { openCLibrary } from '../../../src/native/c-library.ts';
+import { loadFileCalls } from '../../../src/native/files.ts';
 import { temporaryFolder } from '../../harness/folder.ts';
 
 const MIB = 2 ** 20;
@@ -33,7 +34,7 @@ describe('copyFile', () => {
       from,
       to,
       length: data.length,
-      libc: loadLibc(silentLogger),
+      libc: loadFileCalls(openCLibrary(silentLogger)),
       signal: new AbortController().signal,
       onBytes(bytes, fresh) {
         counted[fresh ? 'fresh' : 'kept'] += bytes;

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import type { AddOutcome } from '../../../src/app/add.ts';
+import type { AddOutcome } from '../../../src/app/add-outcome.ts';
 import type { TorrentState } from '../../../src/clients/client.ts';
 import { parseMetainfo } from '../../../src/metainfo/parse.ts';
 import { type Autotorrent, autotorrentIn } from '../../harness/autotorrent.ts';

@@ -5,7 +5,8 @@ import { before, describe, it } from 'node:test';
 import { prepareMountPoint, realMountPoint } from '../../../src/fuse/mounting/mount-point.ts';
 import { unmount } from '../../../src/fuse/mounting/unmount.ts';
 import { silentLogger } from '../../../src/logger.ts';
-import { loadLibc } from '../../../src/native/libc.ts';
+import { openCLibrary } from '../../../src/native/c-library.ts';
+import { loadMountCalls } from '../../../src/native/mounting.ts';
 import { temporaryFolder } from '../../harness/folder.ts';
 
 const never = async (): Promise<void> => await Promise.reject(new Error('nothing is to be detached'));
@@ -54,7 +55,7 @@ describe('the mount point', () => {
   });
 
   it('may be unmounted where nothing is mounted', async () => {
-    await unmount(join(folder, 'full'), loadLibc(silentLogger));
+    await unmount(join(folder, 'full'), loadMountCalls(openCLibrary(silentLogger)));
     assert.deepEqual(await fs.readdir(join(folder, 'full')), ['x']);
   });
 });

@@ -3,11 +3,12 @@ import { closeSync, ftruncateSync, openSync, writeFileSync, writeSync } from 'no
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { silentLogger } from '../../src/logger.ts';
-import { loadLibc } from '../../src/native/libc.ts';
+import { openCLibrary } from '../../src/native/c-library.ts';
+import { loadFileCalls } from '../../src/native/files.ts';
 import { temporaryFolder } from '../harness/folder.ts';
 
 describe('preadCached', () => {
-  const { preadCached } = loadLibc(silentLogger);
+  const { preadCached } = loadFileCalls(openCLibrary(silentLogger));
   let folder: string;
   let fd: number;
   before(() => {
@@ -47,7 +48,7 @@ describe('preadCached', () => {
 });
 
 describe('seekData', () => {
-  const { seekData } = loadLibc(silentLogger);
+  const { seekData } = loadFileCalls(openCLibrary(silentLogger));
 
   it('finds where a hole ends, that it never does, and that it cannot tell', (t) => {
     if (seekData === undefined) return t.skip('not on this kernel');

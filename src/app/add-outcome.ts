@@ -1,0 +1,27 @@
+/** What `add` says of a torrent. */
+import type { ReadTorrent } from './torrent-files.ts';
+
+export type AddWord = 'OK' | 'Missing' | 'Seeded' | 'Exists' | 'Failed';
+
+export interface AddOutcome {
+  /** The .torrent's path. */
+  readonly torrent: string;
+  readonly name: string;
+  readonly status: AddWord;
+  /** One sentence. */
+  readonly reason: string;
+  readonly infoHash?: string;
+  /** Bytes, pads left out; absent where it was not matched. */
+  readonly foundBytes?: number;
+  readonly missingBytes?: number;
+}
+
+export function outcomeOf(torrent: ReadTorrent, status: AddWord, reason: string): AddOutcome {
+  return {
+    torrent: torrent.path,
+    name: torrent.name,
+    status,
+    reason,
+    ...(torrent.error === undefined ? { infoHash: torrent.metainfo.infoHash } : {}),
+  };
+}

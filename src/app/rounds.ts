@@ -1,0 +1,251 @@
+/**
+ * The rounds of `add`: torrents that are planned, or need no plan, are settled together in the store and in the client.
+ *
+ * While a round runs no other command adds. It begins by looking again, since another command may have added the same
+ * torrents meanwhile.
+ */
+import type { TorrentClient, TorrentState } from '../clients/client.ts';
+import type { Config } from '../config/config.ts';
+import type { ControlClient } from '../control/client.ts';
+import type { EntryMessage } from '../control/messages.ts';
+import { AutotorrentError, explained } from '../errors.ts';
+import type { Logger } from '../logger.ts';
+import type { Metainfo } from '../metainfo/metainfo.ts';
+import { encodePlan } from '../plan/codec.ts';
+import type { Plan } from '../plan/plan.ts';
+import { type AddOutcome, type AddWord, outcomeOf } from './add-outcome.ts';
+import { addToClient, type ClientOutcome, type ClientTask, failureOf, takeOut } from './client-tasks.ts';
+import { bytesToDownload } from './gaps.ts';
+import type { Ready } from './pipeline.ts';
+import type { Planned } from './planning.ts';
+import { bytes } from './quantities.ts';
+import { resumeOf } from './resume.ts';
+import type { ParsedTorrent } from './torrent-files.ts';
+
+/** What a round asks of the server. */
+export type RoundServer = Pick<
+  ControlClient,
+  'entries' | 'entry' | 'turn' | 'create' | 'addNames' | 'markAdded' | 'remove'
+>;
+
+export interface RoundParts {
+  readonly config: Pick<Config, 'fastResume' | 'pathMap'>;
+  readonly server: RoundServer;
+  /** The mount takes no writes. */
+  readonly readOnly: boolean;
+  /** Undefined: the store alone. */
+  readonly client: TorrentClient | undefined;
+  /** The torrents are left stopped in the client. */
+  readonly stopped: boolean;
+  /** Adds again to the client what the store has already. */
+  readonly force: boolean;
+  readonly logger: Logger;
+  readonly signal: AbortSignal;
+}
+
+type Settle = (torrent: ParsedTorrent, outcome: AddOutcome) => void;
+
+/** Up to so many entries are asked for one by one; for more the whole list is fetched. */
+const FEW = 16;
+
+/** Matched, with an entry of its own. */
+interface Created {
+  readonly torrent: ParsedTorrent;
+  readonly plan: Plan;
+  readonly entry: EntryMessage;
+  readonly stopped: boolean;
+}
+
+export class Rounds {
+  readonly #parts: RoundParts;
+
+  constructor(parts: RoundParts) {
+    this.#parts = parts;
+  }
+
+  /** Those of `torrents` that neither the store nor the client has, or of which a crash left a part. */
+  async wanted(torrents: readonly ParsedTorrent[]): Promise<ReadonlySet<ParsedTorrent>> {
+    const { entries, inClient } = await this.#look(torrents);
+    return new Set(
+      torrents.filter(({ metainfo: { infoHash } }) => {
+        const entry = entries.get(infoHash);
+        const state = inClient.get(infoHash);
+        return entry === undefined ? state === undefined : entry.state === 'adding' && !runs(state);
+      }),
+    );
+  }
+
+  /** Settles all of `ready`, each as soon as it can be. Throws what concerns all of them: the rest is then not settled. */
+  async run(ready: readonly Ready<Planned>[], settle: Settle): Promise<void> {
+    const { server, logger, signal } = this.#parts;
+    const end = await server.turn(() => logger.info('waiting for another command that adds torrents'), signal);
+    try {
+      await this.#run(ready, settle);
+    } finally {
+      end();
+    }
+  }
+
+  async #look(
+    torrents: readonly ParsedTorrent[],
+  ): Promise<{ entries: ReadonlyMap<string, EntryMessage>; inClient: ReadonlyMap<string, TorrentState> }> {
+    const { client } = this.#parts;
+    const hashes = torrents.map(({ metainfo }) => metainfo.infoHash);
+    const hybrids = torrents.flatMap(({ metainfo: { infoHash, infoHashV2 } }) =>
+      infoHashV2 === undefined ? [] : [{ infoHash, infoHashV2 }],
+    );
+    client?.introduce?.(hybrids);
+    const states = (await client?.list(hashes)) ?? [];
+    return {
+      entries: new Map((await this.#entries(hashes)).map((entry) => [entry.info_hash, entry])),
+      inClient: new Map(states.map((state) => [state.infoHash, state])),
+    };
+  }
+
+  async #entries(infoHashes: readonly string[]): Promise<EntryMessage[]> {
+    const { server } = this.#parts;
+    if (infoHashes.length > FEW) return await server.entries();
+    const found: EntryMessage[] = [];
+    for (const infoHash of infoHashes) {
+      const entry = await server.entry(infoHash);
+      if (entry !== undefined) found.push(entry);
+    }
+    return found;
+  }
+
+  async #run(ready: readonly Ready<Planned>[], settle: Settle): Promise<void> {
+    const { server, client, force } = this.#parts;
+    const { entries, inClient } = await this.#look(ready.map(({ torrent }) => torrent));
+    const toSeed: (readonly [ParsedTorrent, Planned])[] = [];
+    const again: (readonly [ParsedTorrent, EntryMessage])[] = [];
+    const running: string[] = [];
+    for (const { torrent, planned } of ready) {
+      const { infoHash } = torrent.metainfo;
+      const entry = entries.get(infoHash);
+      const state = inClient.get(infoHash);
+      if (state !== undefined && (entry?.state !== 'adding' || runs(state))) {
+        if (entry?.state === 'adding') running.push(infoHash);
+        settle(torrent, outcomeOf(torrent, 'Seeded', 'Already seeded'));
+      } else if (entry?.state === 'added') {
+        if (force && client !== undefined) again.push([torrent, entry]);
+        else settle(torrent, outcomeOf(torrent, 'Exists', this.#whyNotAgain()));
+      } else if (planned === undefined) {
+        settle(torrent, outcomeOf(torrent, 'Failed', 'Another command took it out meanwhile: add it again'));
+      } else if (!planned.verdict.accepted) {
+        settle(torrent, { ...outcomeOf(torrent, 'Missing', planned.reason), ...amountsOf(planned) });
+      } else toSeed.push([torrent, planned]);
+    }
+    if (running.length > 0) await server.markAdded(running);
+    // What a crash left on its way.
+    const begun = toSeed.map(([{ metainfo }]) => metainfo.infoHash).filter((infoHash) => entries.has(infoHash));
+    const stopped = begun.filter((infoHash) => inClient.has(infoHash));
+    if (stopped.length > 0) await client?.remove(stopped);
+    for (const infoHash of begun) await server.remove(infoHash);
+
+    await this.#seed(toSeed, settle);
+    await this.#addAgain(again, settle);
+  }
+
+  #whyNotAgain(): string {
+    return this.#parts.client === undefined
+      ? 'The entry exists'
+      : 'The entry exists, but the client does not have it (--force adds it again)';
+  }
+
+  /** Store, then client; of what fails neither has it. When it is stopped before the client has any, all are taken back. */
+  async #seed(wanted: readonly (readonly [ParsedTorrent, Planned])[], settle: Settle): Promise<void> {
+    const amounts = new Map(wanted.map(([torrent, planned]) => [torrent, amountsOf(planned)]));
+    const end = (torrent: ParsedTorrent, status: AddWord, reason: string): void => {
+      settle(torrent, { ...outcomeOf(torrent, status, reason), ...amounts.get(torrent) });
+    };
+    const { server, signal } = this.#parts;
+    const created: Created[] = [];
+    for (const [torrent, { plan, originalDirectory }] of wanted) {
+      if (signal.aborted) break;
+      try {
+        const entry = await server.create(encodePlan(plan), originalDirectory);
+        created.push({ torrent, plan, entry, stopped: this.#parts.stopped || this.#cannotTake(entry) });
+      } catch (error) {
+        end(torrent, 'Failed', explained(failureOf(error)));
+      }
+    }
+    if (signal.aborted) {
+      for (const one of created) await server.remove(hashOf(one));
+      signal.throwIfAborted();
+    }
+    const results = await this.#addToClient(created);
+    const added = created.filter((_, i) => results[i] === 'added');
+    const marked = new Set(added.length === 0 ? [] : await server.markAdded(added.map(hashOf)));
+    for (const [i, one] of created.entries()) {
+      const { torrent, plan, entry, stopped } = one;
+      const result = results[i];
+      if (result === 'added' && marked.has(hashOf(one))) {
+        const reason = `Torrent added successfully${stopped ? ', stopped' : ''}${lacking(torrent.metainfo, plan)}`;
+        end(torrent, 'OK', `${reason}${this.#whyStopped(entry)}`);
+        continue;
+      }
+      if (result === 'added') {
+        const { client, logger } = this.#parts;
+        if (client !== undefined) await takeOut({ client, logger }, [{ metainfo: torrent.metainfo, entry }]);
+        end(torrent, 'Failed', 'Another command took it out meanwhile: add it again');
+        continue;
+      }
+      await server.remove(hashOf(one));
+      if (result instanceof AutotorrentError) end(torrent, 'Failed', explained(result));
+      else end(torrent, 'Seeded', 'Already seeded');
+    }
+  }
+
+  /** The store has them; the client lost them. */
+  async #addAgain(wanted: readonly (readonly [ParsedTorrent, EntryMessage])[], settle: Settle): Promise<void> {
+    const tasks = wanted.map(([torrent, entry]) => {
+      return { torrent, entry, stopped: this.#parts.stopped || this.#cannotTake(entry) };
+    });
+    const results = await this.#addToClient(tasks);
+    for (const [i, { torrent, entry, stopped }] of tasks.entries()) {
+      const result = results[i];
+      const added = `Torrent added to the client again${stopped ? ', stopped' : ''}${this.#whyStopped(entry)}`;
+      if (result instanceof AutotorrentError) settle(torrent, outcomeOf(torrent, 'Failed', explained(result)));
+      else if (result === 'exists') settle(torrent, outcomeOf(torrent, 'Seeded', 'Already seeded'));
+      else settle(torrent, outcomeOf(torrent, 'OK', added));
+    }
+  }
+
+  async #addToClient(
+    wanted: readonly (Omit<Created, 'plan'> & { readonly plan?: Plan })[],
+  ): Promise<readonly ClientOutcome[]> {
+    const { client, server, logger, config } = this.#parts;
+    if (client === undefined) return wanted.map(() => 'added');
+    const tasks = wanted.map(({ torrent: { metainfo }, plan, entry, stopped }): ClientTask => {
+      const resume = plan === undefined ? undefined : resumeOf(metainfo, plan, config.fastResume);
+      return { metainfo, entry, stopped, resume };
+    });
+    return await addToClient({ server, client, logger, pathMap: config.pathMap }, tasks);
+  }
+
+  /** rTorrent gets stuck where it cannot write, and says nothing. */
+  #cannotTake(entry: EntryMessage): boolean {
+    return this.#parts.readOnly && entry.kind === 'mount' && entry.missing_bytes > 0;
+  }
+
+  #whyStopped(entry: EntryMessage): string {
+    return this.#cannotTake(entry) ? ', which a read-only mount cannot take' : '';
+  }
+}
+
+const hashOf = ({ torrent }: Created): string => torrent.metainfo.infoHash;
+
+/** Whether the client does more with it than to have it: what was only added there is stopped, or checks by itself. */
+function runs(state: TorrentState | undefined): boolean {
+  return state !== undefined && !['stopped', 'checking', 'error'].includes(state.activity);
+}
+
+function amountsOf({ verdict }: Planned): Pick<AddOutcome, 'foundBytes' | 'missingBytes'> {
+  return { foundBytes: verdict.foundBytes, missingBytes: verdict.missingBytes };
+}
+
+/** A client takes pieces as wholes: for an .nfo of 4 kB it downloads the 16 MiB of the piece that it lies in. */
+function lacking(metainfo: Metainfo, plan: Plan): string {
+  if (plan.missingBytes === 0) return '';
+  return `; ${bytes(plan.missingBytes)} missing, ${bytes(bytesToDownload(metainfo, plan))} to download`;
+}

@@ -1,0 +1,24 @@
+/** Chooses what speaks FUSE to the kernel, by the name that `--driver` and `driver =` give. */
+import { AutotorrentError } from '../errors.ts';
+import type { Logger } from '../logger.ts';
+import type { CLibrary } from '../native/c-library.ts';
+import type { Driver } from './driver.ts';
+import { createFuseNativeDriver } from './native/driver.ts';
+
+export interface DriverParts {
+  readonly library: CLibrary;
+  readonly logger: Logger;
+}
+
+const DRIVERS: Readonly<Record<string, (parts: DriverParts) => Driver>> = {
+  auto: createFuseNativeDriver,
+  'fuse-native': createFuseNativeDriver,
+};
+
+/** Makes the driver of a name. `auto` takes the best that there is. @throws AutotorrentError('USAGE') for another name */
+export function chooseDriver(name: string, parts: DriverParts): Driver {
+  const create = Object.hasOwn(DRIVERS, name) ? DRIVERS[name] : undefined;
+  if (create !== undefined) return create(parts);
+  const what = name === 'kernel' ? 'this version does not have driver kernel yet' : `there is no driver ${name}`;
+  throw new AutotorrentError('USAGE', what, { hint: `Use one of these: ${Object.keys(DRIVERS).join(', ')}.` });
+}

@@ -1,0 +1,108 @@
+/** System calls on files: preadv2(2), utimensat(2), posix_fadvise(2), lseek(2). */
+import { closeSync, openSync } from 'node:fs';
+import type { CLibrary, LoadedLibrary } from './c-library.ts';
+import type { Timestamp } from './timestamp.ts';
+
+/** preadv2(2): answer from the page cache, or not at all. Linux 4.14, for reads of ordinary files. */
+const RWF_NOWAIT = 8;
+/** posix_fadvise(2). */
+const POSIX_FADV_WILLNEED = 3;
+/** lseek(2). */
+const SEEK_DATA = 3;
+const ENXIO = 6;
+/** utimensat(2), openat(2). */
+const UTIME_OMIT = 0x3ffffffe;
+const AT_FDCWD = -100;
+const AT_SYMLINK_NOFOLLOW = 0x100;
+
+/** Machines on which `size_t`, `off_t` and `time_t` have 64 bits, as the declarations here have it. */
+const MACHINES: ReadonlySet<string> = new Set(['x64', 'arm64', 'riscv64', 'ppc64', 's390x', 'loong64']);
+
+export interface FileCalls {
+  /**
+   * Reads up to `length` bytes at `position` into `buffer` from `offset` on, from the page cache only: it never waits
+   * for a disk. Gives the number of bytes read, 0 at the end of the file, -1 where it would have to wait or cannot tell
+   * (the caller then reads the ordinary way, which reports errors).
+   */
+  readonly preadCached?: (fd: number, buffer: Buffer, offset: number, length: number, position: number) => number;
+  /**
+   * Sets times in nanoseconds, of a symlink itself rather than of its target. Undefined leaves a time as it is. Gives
+   * false where the call failed.
+   */
+  readonly setTimes?: (path: string, atime: Timestamp | undefined, mtime: Timestamp | undefined) => boolean;
+  /** Announces that a range will be read soon (POSIX_FADV_WILLNEED), so that the disk reads it in one go. */
+  readonly willNeed?: (fd: number, offset: number, length: number) => void;
+  /**
+   * Finds the first byte at or after `offset` that does not lie in a hole (SEEK_DATA): Infinity where there is none,
+   * `offset` where the file system cannot tell. Moves the descriptor's position.
+   */
+  readonly seekData?: (fd: number, offset: number) => number;
+}
+
+export function loadFileCalls(library: CLibrary): FileCalls {
+  if (!MACHINES.has(process.arch)) return {};
+  const preadCached = library.ability('reads through the mount will be slower', declarePreadCached);
+  const setTimes = library.ability('times are set in microseconds, not nanoseconds', declareSetTimes);
+  const willNeed = library.ability('the disk is not told what will be read next', declareWillNeed);
+  const seekData = library.ability('holes are read like data', declareSeekData);
+  return {
+    ...(preadCached === undefined ? {} : { preadCached }),
+    ...(setTimes === undefined ? {} : { setTimes }),
+    ...(willNeed === undefined ? {} : { willNeed }),
+    ...(seekData === undefined ? {} : { seekData }),
+  };
+}
+
+/** @throws where the kernel or the file system of Node's own program keeps no page cache to read from */
+function declarePreadCached({ koffi, func }: LoadedLibrary): NonNullable<FileCalls['preadCached']> {
+  const preadv2 = func('int64_t preadv2(int fd, const void *iov, int count, int64_t offset, int flags)');
+  // struct iovec { void *base; size_t length }.
+  const iovec = new BigUint64Array(2);
+  const iovecBytes = Buffer.from(iovec.buffer);
+  const preadCached = (fd: number, buffer: Buffer, offset: number, length: number, position: number): number => {
+    if (offset < 0 || length < 0 || offset + length > buffer.length) throw new RangeError('read outside of the buffer');
+    iovec[0] = koffi.address(buffer) + BigInt(offset);
+    iovec[1] = BigInt(length);
+    return Number(preadv2(fd, iovecBytes, 1, position, RWF_NOWAIT));
+  };
+  if (!canReadCached(preadCached)) throw new Error('the kernel cannot read from the page cache alone (RWF_NOWAIT)');
+  return preadCached;
+}
+
+/** A file that was just read is in the page cache, unless its file system keeps none or the kernel is too old. */
+function canReadCached(preadCached: NonNullable<FileCalls['preadCached']>): boolean {
+  const fd = openSync(process.execPath, 'r');
+  try {
+    const buffer = Buffer.alloc(16);
+    return preadCached(fd, buffer, 4, 8, 0) === 8 && buffer[4] !== 0 && buffer[3] === 0 && buffer[12] === 0;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function declareSetTimes({ func }: LoadedLibrary): NonNullable<FileCalls['setTimes']> {
+  const utimensat = func('int utimensat(int folder, const char *path, const void *times, int flags)');
+  const times = new BigInt64Array(4);
+  const bytes = Buffer.from(times.buffer);
+  return (path, atime, mtime) => {
+    for (const [i, time] of [atime, mtime].entries()) {
+      times[i * 2] = BigInt(time?.seconds ?? 0);
+      times[i * 2 + 1] = BigInt(time?.nanoseconds ?? UTIME_OMIT);
+    }
+    return utimensat(AT_FDCWD, path, bytes, AT_SYMLINK_NOFOLLOW) === 0;
+  };
+}
+
+function declareWillNeed({ func }: LoadedLibrary): NonNullable<FileCalls['willNeed']> {
+  const fadvise = func('int posix_fadvise(int fd, int64_t offset, int64_t length, int advice)');
+  return (fd, offset, length) => void fadvise(fd, offset, length, POSIX_FADV_WILLNEED);
+}
+
+function declareSeekData({ koffi, func }: LoadedLibrary): NonNullable<FileCalls['seekData']> {
+  const lseek = func('int64_t lseek(int fd, int64_t offset, int whence)');
+  return (fd, offset) => {
+    const found = Number(lseek(fd, offset, SEEK_DATA));
+    if (found >= 0) return found;
+    return koffi.errno() === ENXIO ? Number.POSITIVE_INFINITY : offset;
+  };
+}

@@ -1,0 +1,230 @@
+/** Rounds of `add` with a pretended server and client: what is left where when something goes wrong in the middle. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { AddOutcome } from '../../src/app/add-outcome.ts';
+import type { Planned } from '../../src/app/planning.ts';
+import { type RoundServer, Rounds } from '../../src/app/rounds.ts';
+import type { TorrentClient } from '../../src/clients/client.ts';
+import type { EntryMessage } from '../../src/control/messages.ts';
+import { AutotorrentError } from '../../src/errors.ts';
+import { silentLogger } from '../../src/logger.ts';
+import { decodePlan } from '../../src/plan/codec.ts';
+import type { Plan } from '../../src/plan/plan.ts';
+import { bytes, sample } from '../clients/contract.ts';
+
+const SIZE = 10;
+const ready = [1, 2, 3].map((i) => {
+  const metainfo = sample({ name: `t${i}`, content: bytes(SIZE, i) });
+  const torrent = { path: `/t${i}.torrent`, name: `t${i}`, metainfo };
+  const plan: Plan = {
+    name: torrent.name,
+    infoHash: metainfo.infoHash,
+    metainfo: metainfo.raw,
+    pieceCount: 1,
+    pieceLength: metainfo.pieceLength,
+    verified: Buffer.of(0x80),
+    verify: 'full',
+    totalLength: SIZE,
+    missingBytes: 0,
+    sources: [{ path: Buffer.from('/s'), dev: 1, ino: i, size: SIZE, mtimeMs: 1000, spares: [] }],
+    files: [
+      {
+        path: [metainfo.name],
+        length: SIZE,
+        status: 'mapped',
+        mode: 'normal',
+        mtimeMs: 1000,
+        executable: false,
+        extents: [{ offset: 0, length: SIZE, source: 0, sourceOffset: 0 }],
+      },
+    ],
+  };
+  const verdict = { accepted: true, foundBytes: SIZE, missingBytes: 0, missingPercent: 0 };
+  const planned: Planned = { ...torrent, plan, verdict, reason: '' };
+  return { torrent, planned };
+});
+const hashes = ready.map(({ torrent }) => torrent.metainfo.infoHash);
+
+interface Scene {
+  readonly entries: Map<string, EntryMessage>;
+  readonly inClient: Set<string>;
+  readonly settled: Map<string, AddOutcome>;
+  readonly turns: string[];
+  enter(plan: Plan): EntryMessage;
+  run(): Promise<void>;
+}
+
+function scene(own: {
+  readonly server?: Partial<RoundServer>;
+  readonly client?: Partial<TorrentClient>;
+  readonly signal?: AbortSignal;
+}): Scene {
+  const entries = new Map<string, EntryMessage>();
+  const inClient = new Set<string>();
+  const settled = new Map<string, AddOutcome>();
+  const turns: string[] = [];
+  const enter = ({ infoHash, name }: Plan): EntryMessage => {
+    const entry: EntryMessage = {
+      name,
+      info_hash: infoHash,
+      state: 'adding',
+      kind: 'mount',
+      directory: `/store/${name}`,
+      torrent_name: name,
+      created: '2026-11-25T00:00:00.000Z',
+      size: SIZE,
+      mapped_bytes: SIZE,
+      downloaded_bytes: 0,
+      missing_bytes: 0,
+      files: 1,
+      pieces: 1,
+      verified_pieces: 1,
+      verify: 'full',
+      health: 'ok',
+    };
+    entries.set(infoHash, entry);
+    return entry;
+  };
+  const server: RoundServer = {
+    entries: async () => [...entries.values()],
+    entry: async (id) => entries.get(id),
+    async turn() {
+      turns.push('begun');
+      return () => turns.push('ended');
+    },
+    create: async (encoded) => enter(decodePlan(encoded)),
+    async addNames() {},
+    async markAdded(infoHashes) {
+      for (const hash of infoHashes) {
+        const entry = entries.get(hash);
+        if (entry !== undefined) entries.set(hash, { ...entry, state: 'added' });
+      }
+      return infoHashes.filter((hash) => entries.has(hash));
+    },
+    async remove(id) {
+      entries.delete(id);
+    },
+    ...own.server,
+  };
+  const client: TorrentClient = {
+    takesWord: () => true,
+    describe: async () => ({ name: 'x', version: '1' }),
+    list: async () => [],
+    async add(requests) {
+      for (const { metainfo } of requests) inClient.add(metainfo.infoHash);
+      return requests.map(() => ({ outcome: 'added' }));
+    },
+    start: async (infoHashes) => [...infoHashes],
+    stop: async () => [],
+    recheck: async () => [],
+    remove: async (infoHashes) => infoHashes.filter((hash) => inClient.delete(hash)),
+    close: async () => {},
+    ...own.client,
+  };
+  const rounds = new Rounds({
+    config: { fastResume: 'verified', pathMap: [] },
+    server,
+    readOnly: false,
+    client,
+    stopped: false,
+    force: false,
+    logger: silentLogger,
+    signal: own.signal ?? new AbortController().signal,
+  });
+  const run = async (): Promise<void> =>
+    await rounds.run(ready, (torrent, outcome) => settled.set(torrent.metainfo.infoHash, outcome));
+  return { entries, inClient, settled, turns, enter, run };
+}
+
+const words = ({ settled }: Scene): (string | undefined)[] => hashes.map((hash) => settled.get(hash)?.status);
+
+describe('a round of add', () => {
+  it('is one turn, and ends with entries that are added', async () => {
+    const one = scene({ server: { entries: async () => assert.fail('three entries are asked for one by one') } });
+    await one.run();
+    assert.deepEqual(words(one), ['OK', 'OK', 'OK']);
+    assert.deepEqual(
+      [...one.entries.values()].map(({ state }) => state),
+      ['added', 'added', 'added'],
+    );
+    assert.deepEqual(one.turns, ['begun', 'ended']);
+  });
+
+  it('takes back its entries when it is stopped before the client has any', async () => {
+    const stop = new AbortController();
+    const one = scene({ signal: stop.signal, client: { add: async () => assert.fail('it was stopped') } });
+    const { entries } = one;
+    const set = entries.set.bind(entries);
+    entries.set = (hash, entry) => {
+      if (entries.size === 1) stop.abort(new Error('stopped by SIGINT'));
+      return set(hash, entry);
+    };
+    await assert.rejects(one.run(), /stopped by SIGINT/);
+    assert.equal(entries.size, 0);
+    assert.deepEqual(words(one), [undefined, undefined, undefined]);
+    assert.deepEqual(one.turns, ['begun', 'ended']);
+  });
+
+  it('ends by itself when it is stopped after the client has them', async () => {
+    const stop = new AbortController();
+    const one = scene({
+      signal: stop.signal,
+      client: {
+        async start(infoHashes) {
+          stop.abort(new Error('stopped by SIGINT'));
+          return [...infoHashes];
+        },
+      },
+    });
+    await one.run();
+    assert.deepEqual(words(one), ['OK', 'OK', 'OK']);
+  });
+
+  it('lets one fail alone for which the store has no room', async () => {
+    const full = new AutotorrentError('STORE', 'no space is left');
+    let calls = 0;
+    const one = scene({
+      server: {
+        async create(encoded) {
+          if (++calls === 2) throw full;
+          return one.enter(decodePlan(encoded));
+        },
+      },
+    });
+    await one.run();
+    assert.deepEqual(words(one), ['OK', 'Failed', 'OK']);
+    assert.match(one.settled.get(hashes[1] ?? '')?.reason ?? '', /no space is left/);
+    assert.equal(one.entries.size, 2);
+  });
+
+  it('leaves nothing of what a client that goes away did not take', async () => {
+    const one = scene({
+      client: {
+        async add() {
+          throw new AutotorrentError('CLIENT', 'gone');
+        },
+      },
+    });
+    await one.run();
+    assert.deepEqual(words(one), ['Failed', 'Failed', 'Failed']);
+    assert.equal(one.entries.size, 0);
+  });
+
+  it('settles nothing that it cannot mark as added, since the next add takes it up', async () => {
+    const away = new AutotorrentError('SERVER', 'away');
+    const one = scene({
+      server: {
+        async markAdded() {
+          throw away;
+        },
+      },
+    });
+    await assert.rejects(one.run(), { code: 'SERVER' });
+    assert.equal(one.settled.size, 0);
+    assert.deepEqual(
+      [...one.entries.values()].map(({ state }) => state),
+      ['adding', 'adding', 'adding'],
+    );
+    assert.deepEqual(one.turns, ['begun', 'ended']);
+  });
+});

@@ -1,0 +1,137 @@
+/** What the portable cases run on: a mount served by a process of its own, or the bare vfs in this process. */
+import fs from 'node:fs/promises';
+import { join } from 'node:path';
+import { createLogger } from '../../src/logger.ts';
+import type { Plan } from '../../src/plan/plan.ts';
+import { OwnMounts } from '../../src/source/own-mounts.ts';
+import type { FileSystemStatus } from '../../src/vfs/file-system.ts';
+import { type OpenVolume, openVolume } from '../harness/volume.ts';
+import type { Calls } from './calls.ts';
+import { Server } from './server.ts';
+import { VfsCalls } from './vfs-calls.ts';
+
+export interface Subject {
+  readonly calls: Calls;
+  /** The root, for `calls`: nothing, or an absolute path. */
+  readonly root: string;
+  /** What was logged since the last start. */
+  readonly log: string;
+  create(plan: Plan): Promise<void>;
+  addNames(infoHash: string, names: readonly (readonly string[] | undefined)[]): Promise<void>;
+  remove(infoHash: string): Promise<void>;
+  status(): Promise<FileSystemStatus>;
+  /** Ends as a server does that is asked to, and begins again. No file may be open. */
+  restart(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** `folder` is empty, and the subject's own. */
+export type OpenSubject = (folder: string) => Promise<Subject>;
+
+export class VfsSubject implements Subject {
+  readonly calls: Calls = new VfsCalls(() => this.#volume.fileSystem);
+  readonly root = '';
+  readonly #statePath: string;
+  #volume: OpenVolume;
+  #lines: string[];
+
+  private constructor(statePath: string, opened: { readonly volume: OpenVolume; readonly lines: string[] }) {
+    this.#statePath = statePath;
+    this.#volume = opened.volume;
+    this.#lines = opened.lines;
+  }
+
+  static async open(folder: string): Promise<VfsSubject> {
+    const statePath = join(folder, 'state');
+    return new VfsSubject(statePath, await VfsSubject.#opened(statePath));
+  }
+
+  static async #opened(statePath: string): Promise<{ volume: OpenVolume; lines: string[] }> {
+    const lines: string[] = [];
+    return { volume: await openVolume(statePath, { logger: createLogger('info', (line) => lines.push(line)) }), lines };
+  }
+
+  get log(): string {
+    return this.#lines.join('\n');
+  }
+
+  async create(plan: Plan): Promise<void> {
+    await this.#volume.store.createEntry({ ...plan, sources: new OwnMounts().refuse(plan.sources) });
+    await this.#volume.store.markAdded([plan.infoHash]);
+  }
+
+  async addNames(infoHash: string, names: readonly (readonly string[] | undefined)[]): Promise<void> {
+    await this.#volume.store.addNames(infoHash, names);
+  }
+
+  async remove(infoHash: string): Promise<void> {
+    await this.#volume.store.removeEntry(infoHash);
+  }
+
+  async status(): Promise<FileSystemStatus> {
+    return await this.#volume.fileSystem.status();
+  }
+
+  async restart(): Promise<void> {
+    await this.close();
+    const { volume, lines } = await VfsSubject.#opened(this.#statePath);
+    this.#volume = volume;
+    this.#lines = lines;
+  }
+
+  async close(): Promise<void> {
+    await this.#volume.close();
+  }
+}
+
+export class MountSubject implements Subject {
+  readonly calls: Calls = fs;
+  readonly root: string;
+  readonly #statePath: string;
+  #server: Server;
+
+  private constructor(folder: string, server: Server) {
+    this.root = MountSubject.#rootOf(folder);
+    this.#statePath = join(folder, 'state');
+    this.#server = server;
+  }
+
+  static async open(folder: string): Promise<MountSubject> {
+    const options = { mountPoint: MountSubject.#rootOf(folder), statePath: join(folder, 'state') };
+    return new MountSubject(folder, await Server.start(options));
+  }
+
+  /** A name that a shell, or a line of /proc/mounts, does not take as it is. */
+  static #rootOf(folder: string): string {
+    return join(folder, "store $HOME `id` 'x");
+  }
+
+  get log(): string {
+    return this.#server.log;
+  }
+
+  async create(plan: Plan): Promise<void> {
+    await this.#server.create(plan);
+  }
+
+  async addNames(infoHash: string, names: readonly (readonly string[] | undefined)[]): Promise<void> {
+    await this.#server.addNames(infoHash, names);
+  }
+
+  async remove(infoHash: string): Promise<void> {
+    await this.#server.remove(infoHash);
+  }
+
+  async status(): Promise<FileSystemStatus> {
+    return await this.#server.status();
+  }
+
+  async restart(): Promise<void> {
+    await this.#server.signal('SIGTERM');
+    this.#server = await Server.start({ mountPoint: this.root, statePath: this.#statePath });
+  }
+
+  async close(): Promise<void> {
+    await this.#server.stop();
+  }
+}

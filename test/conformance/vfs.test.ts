@@ -1,0 +1,6 @@
+import { runPosix } from './posix.ts';
+import { runReading } from './reading.ts';
+import { VfsSubject } from './subject.ts';
+
+runReading('the bare vfs', (folder) => VfsSubject.open(folder));
+runPosix('the bare vfs', (folder) => VfsSubject.open(folder));
