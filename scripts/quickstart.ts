@@ -28,11 +28,14 @@ const NAMES = {
 } as const;
 const DOWNLOAD_LIMIT_MS = 180_000;
 
-/** What is to be undone, last first. */
+/** Steps that undo what was made, in the order in which it was made. */
 const undo: (() => Promise<unknown>)[] = [];
 
+let interrupted = false;
+
+/** Prints a line; nothing any more once the demonstration was interrupted. */
 function say(text: string): void {
-  process.stdout.write(`${text}\n`);
+  if (!interrupted) process.stdout.write(`${text}\n`);
 }
 
 let step = 0;
@@ -43,13 +46,14 @@ function heading(text: string): void {
 
 /** Runs a command of ours, shown as a user would type it, with what it prints. */
 async function command(autotorrent: Autotorrent, ...args: readonly string[]): Promise<void> {
+  if (interrupted) throw new Error('interrupted');
   say(`   $ npx autotorrent ${args.join(' ')}`);
   const { code, stdout, stderr } = await autotorrent.run(...args);
   for (const line of `${stdout}${stderr}`.trimEnd().split('\n')) say(`   ${line}`);
   if (code !== 0) throw new Error(`autotorrent ${args.join(' ')} ended with ${code}`);
 }
 
-/** What `--client` names. */
+/** Reads `--client`. */
 function chosenKind(): ClientKind {
   const { values } = parseArgs({ options: { client: { type: 'string', default: 'transmission' } } });
   const found = CLIENT_KINDS.find((name) => name === values.client.toLowerCase());
@@ -59,12 +63,12 @@ function chosenKind(): ClientKind {
 
 async function main(): Promise<void> {
   const kind = chosenKind();
-  // rTorrent waits to be called, as Transmission does on this machine's own addresses.
+  // rTorrent seldom calls others, and Transmission calls no address of this machine: one of the two must not be there.
   const downloader = kind === 'rtorrent' ? 'qbittorrent' : 'rtorrent';
   execFileSync('sh', ['scripts/setup.sh', 'quickstart', kind, downloader], { stdio: 'inherit' });
   const started = Date.now();
   const folder = await mkdtemp(join(tmpdir(), 'autotorrent-quickstart-'));
-  undo.push(() => rm(folder, { recursive: true, force: true }));
+  undo.push(() => rm(folder, { recursive: true, force: true, maxRetries: 10 }));
   const tracker = await startTracker('127.0.0.1');
   undo.push(() => tracker.stop());
 
@@ -153,24 +157,33 @@ async function download({ kind, client, daemon }: Member, demo: Demo): Promise<v
     async () => {
       const states = await client.list();
       const share = states.reduce((sum, state) => sum + state.progress, 0) / demo.torrents.length;
-      if (process.stdout.isTTY) process.stdout.write(`\r   ${(share * 100).toFixed(0)}%`);
+      if (process.stdout.isTTY && !interrupted) process.stdout.write(`\r   ${(share * 100).toFixed(0)}%`);
       return states.length === demo.torrents.length && states.every((state) => state.activity === 'seeding');
     },
     { limitMs: DOWNLOAD_LIMIT_MS },
   );
-  if (process.stdout.isTTY) process.stdout.write('\r');
+  if (process.stdout.isTTY && !interrupted) process.stdout.write('\r');
   say(`   ${(demo.bytes / 1e6).toFixed(1)} MB in ${Math.round((Date.now() - began) / 1000)} s`);
 }
 
-async function cleanUp(): Promise<void> {
+let cleaning: Promise<void> | undefined;
+
+function cleanUp(): Promise<void> {
+  cleaning ??= undoAll();
+  return cleaning;
+}
+
+async function undoAll(): Promise<void> {
   for (let last = undo.pop(); last !== undefined; last = undo.pop()) {
-    await last().catch((error: unknown) => say(`while cleaning up: ${String(error)}`));
+    await last().catch((error: unknown) => process.stderr.write(`while cleaning up: ${String(error)}\n`));
   }
 }
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => {
-    void cleanUp().then(() => process.exit(1));
+    say('\nInterrupted: the programs are ended, and what was made is removed.');
+    interrupted = true;
+    void cleanUp().then(() => process.exit(130));
   });
 }
 
@@ -178,7 +191,8 @@ try {
   await main();
 } catch (error) {
   process.exitCode = 1;
-  process.stderr.write(`\n${error instanceof Error ? error.message : String(error)}\n`);
+  // The signal ends the programs as well: what fails then is no news.
+  if (!interrupted) process.stderr.write(`\n${error instanceof Error ? error.message : String(error)}\n`);
 } finally {
   await cleanUp();
 }
