@@ -1,7 +1,7 @@
 /**
- * What autotorrent asks of a torrent client, the same for each.
+ * The interface that every client's adapter has: what autotorrent asks of a torrent client.
  *
- * Every call has a time limit of its own and throws `AutotorrentError('CLIENT')` when the client cannot be reached,
+ * Every call has a time limit of its own, and throws `AutotorrentError('CLIENT')` when the client cannot be reached,
  * refuses, or answers nonsense: replies are hostile input. "The client does not have it" is a return value.
  */
 import type { AutotorrentError } from '../errors.ts';
@@ -13,7 +13,11 @@ export interface ClientDescription {
   readonly version: string;
 }
 
-/** What a torrent does in its client, in one word for all clients. */
+/**
+ * What a torrent does in its client, in one word for all clients. A torrent that was started shows as `checking` (or
+ * `queued`) until its client knows what is there: `seeding`, `downloading` and `error` after a start are the client's word
+ * on the data, unless it was told to skip the check.
+ */
 export type TorrentActivity = 'checking' | 'downloading' | 'seeding' | 'stopped' | 'queued' | 'error';
 
 export interface TorrentState {
@@ -21,22 +25,22 @@ export interface TorrentState {
   readonly infoHash: string;
   readonly name: string;
   readonly activity: TorrentActivity;
-  /** 0 to 1: share of the wanted bytes that the client has. While checking: how far the check is. */
+  /** 0 to 1: the share of the wanted bytes that the client has; while checking, how far the check is. */
   readonly progress: number;
   /** The client's own words where it reports an error or a warning. */
   readonly message?: string;
-  /** The client has only begun to look at it, and may find that it is stopped, or anything else; or it hangs there. */
+  /** The client has only begun to look at the torrent: it may turn out to be stopped or anything else, or hang there. */
   readonly unsettled?: true;
 }
 
-/** What a client may be told of a file, so that it need not check it. */
+/** What is known of a file, for a client that then need not check it. */
 export interface FileResume {
   /**
-   * `known`: of every piece of it, it is known that it is right (`verified`) or that it is missing (`gaps`).
-   * `missing`: a gap as a whole, to be downloaded. `unchecked`: mapped but not verified; the client must check it.
+   * `known`: each of its pieces is either verified (`verified`) or missing (`gaps`). `missing`: the whole file is a gap, to
+   * be downloaded. `unchecked`: it is mapped but not verified, and the client must check it.
    */
   readonly state: 'known' | 'missing' | 'unchecked';
-  /** As stat shows it in the mount, milliseconds. */
+  /** In milliseconds, as stat shows it in the mount. */
   readonly mtimeMs: number;
 }
 
@@ -47,9 +51,9 @@ export interface AddRequest {
   /** Absent: the client checks everything by itself; see `takesWord`. One element a file, in the torrent's order. */
   readonly resume?: {
     readonly files: readonly FileResume[];
-    /** One bit a piece, most significant bit first: hashed, and right. */
+    /** One bit a piece, most significant bit first: it was hashed, and is right. */
     readonly verified: Buffer;
-    /** The same: some of its bytes are nowhere, it is to be downloaded. */
+    /** The same: some of its bytes are nowhere, and it is to be downloaded. */
     readonly gaps: Buffer;
   };
 }
@@ -58,13 +62,13 @@ export type AddResult =
   | {
       readonly outcome: 'added';
       /**
-       * The names under which the client will look the files up, by file index: components below `directory`, where
-       * they differ from the torrent's own; undefined where the client names them as the torrent does.
+       * The names under which the client will look for the files, by file index, as components below `directory`. Absent
+       * where the client names them as the torrent does.
        */
       readonly names?: readonly (readonly string[])[];
     }
   | { readonly outcome: 'exists' }
-  /** This torrent alone; nothing of it is left in the client. */
+  /** This torrent alone failed; nothing of it is left in the client. */
   | { readonly outcome: 'failed'; readonly error: AutotorrentError };
 
 /** A torrent by both its info hashes. */
@@ -76,8 +80,8 @@ export interface TorrentHashes {
 
 export interface TorrentClient {
   /**
-   * Tells which hybrid torrents there are, before they are asked about by their v1 info hash: the client may know them by
-   * the v2 one alone. Absent where it does not.
+   * Names the hybrid torrents that later calls ask about by their v1 info hash: the client may know them by the v2 one
+   * alone. Absent where every client of the kind knows the v1 one.
    */
   introduce?(torrents: readonly TorrentHashes[]): void;
   /**
@@ -88,23 +92,23 @@ export interface TorrentClient {
   takesWord(metainfo: Metainfo, whole: boolean): boolean;
   /** Connects, and says what answered. */
   describe(): Promise<ClientDescription>;
-  /** The torrents the client has, or those of `infoHashes` that it has. Constant number of calls. */
+  /** Lists the torrents of the client, or those of `infoHashes` that it has, in a constant number of calls. */
   list(infoHashes?: readonly string[]): Promise<TorrentState[]>;
   /**
-   * Adds torrents stopped, labelled as configured, and tells the names it will look for: one result each, in the order
-   * of `requests`. Throws only where the client cannot be talked to at all; nothing that it began is then left in the
-   * client, where it can be reached once more.
+   * Adds torrents stopped, with the configured label, and reads the names that the client will look for: one result each,
+   * in the order of `requests`. A torrent that fails is removed again. Throws only where the client cannot be talked to at
+   * all; what was begun is then removed, if the client can be reached once more.
    */
   add(requests: readonly AddRequest[]): Promise<AddResult[]>;
-  /** Starts stopped torrents. This and the next three give those of `infoHashes` that the client has, in few calls. */
+  /** Starts stopped torrents. Like the next three: gives those of `infoHashes` that the client has, in few calls. */
   start(infoHashes: readonly string[]): Promise<string[]>;
-  /** When it resolves they have stopped: a start after it is not lost. */
+  /** Stops torrents. When it resolves they have stopped: a start after it is not lost. */
   stop(infoHashes: readonly string[]): Promise<string[]>;
   /** Makes the client hash the torrents' data again. */
   recheck(infoHashes: readonly string[]): Promise<string[]>;
   /**
-   * Removes torrents from the client and leaves their data; `withData`: the client deletes that, too. rTorrent cannot:
-   * its data stays, to be deleted by whoever owns it.
+   * Removes torrents from the client and leaves their data; `withData`: the client deletes that, too. rTorrent cannot
+   * delete data: whoever owns it has to.
    */
   remove(infoHashes: readonly string[], options?: { readonly withData?: boolean }): Promise<string[]>;
   /** Ends connections that were kept open. */

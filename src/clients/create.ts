@@ -8,8 +8,8 @@ import { createTransmissionClient } from './transmission/adapter.ts';
 import type { ClientOptions } from './wire/exchange.ts';
 
 /**
- * The client that `config` names, not connected yet; undefined for `client = none`.
- * Throws `AutotorrentError('CONFIG')` where its `url` cannot be used.
+ * Makes the client that `config` names; it does not connect yet. Undefined for `client = none`.
+ * @throws AutotorrentError('CONFIG') where its address or label cannot be used
  */
 export function createClient(config: Exclude<ClientConfig, { client: 'none' }>, options?: ClientOptions): TorrentClient;
 export function createClient(config: ClientConfig, options?: ClientOptions): TorrentClient | undefined;

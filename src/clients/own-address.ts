@@ -1,24 +1,32 @@
-/** Whether a client that cannot be connected to has ended, or only what stands before it. */
+/** Whether a client that cannot be connected to has ended, or only what stands in front of it. */
 import type { ClientConfig } from '../config/config.ts';
+import { isOwnHost } from './wire/own-host.ts';
 
 /**
- * True where the client itself listens at its address, on this machine: where nothing does, it does not run. False for a
- * web interface that is a program of its own, for what looks like a web server before the client, and for other machines, to
- * which a tunnel may lead.
+ * True where the client itself listens at its address, on this machine: if nothing listens there, it does not run. False
+ * for a web interface that is a program of its own, for an address that looks like a web server in front of the client,
+ * and for other machines, to which a tunnel may lead.
  */
 export function listensItself(config: ClientConfig): boolean {
   switch (config.client) {
-    case 'rtorrent':
-      return /^scgi:\/\/(\/|localhost:|127\.[\d.]+:|\[::1\]:)/i.test(config.url);
+    case 'rtorrent': {
+      const [, place] = /^scgi:\/\/(.*)$/i.exec(config.url) ?? [];
+      return place !== undefined && (place.startsWith('/') || isOwnHost(hostIn(place)));
+    }
     case 'deluge':
-      return config.host !== undefined && /^(localhost|127\.[\d.]+|\[::1\])(:|$)/i.test(config.host);
+      return config.host !== undefined && isOwnHost(hostIn(config.host));
     case 'transmission':
     case 'qbittorrent': {
       const { protocol, hostname, port } = new URL(config.url);
-      // Port 80 is left out of a URL.
-      return protocol === 'http:' && port !== '' && /^(localhost|127\.[\d.]+|\[::1\])$/i.test(hostname);
+      // A URL leaves port 80 out.
+      return protocol === 'http:' && port !== '' && isOwnHost(hostname);
     }
     default:
       return false;
   }
+}
+
+/** The host of `host:port`, which has brackets where it is an IPv6 address. */
+function hostIn(place: string): string {
+  return /^(?:\[[^\]]*\]|[^:/]*)/.exec(place)?.[0] ?? '';
 }

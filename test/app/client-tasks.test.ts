@@ -6,7 +6,7 @@ import type { TorrentClient } from '../../src/clients/client.ts';
 import type { EntryMessage } from '../../src/control/messages.ts';
 import { AutotorrentError } from '../../src/errors.ts';
 import { createLogger } from '../../src/logger.ts';
-import { bytes, sample } from '../clients/contract.ts';
+import { bytes, sample } from '../clients/steps.ts';
 
 const tasks = [1, 2, 3].map((i): ClientTask => {
   const metainfo = sample({ name: `torrent ${i}`, content: bytes(10, i) });

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { pipeline, type Ready, type Steps } from '../../src/app/pipeline.ts';
 import type { ParsedTorrent, TorrentFile } from '../../src/app/torrent-files.ts';
 import { AutotorrentError } from '../../src/errors.ts';
-import { bytes, sample } from '../clients/contract.ts';
+import { bytes, sample } from '../clients/steps.ts';
 
 type Plan = string;
 type Outcome = string;

@@ -10,7 +10,7 @@ import { AutotorrentError } from '../../src/errors.ts';
 import { silentLogger } from '../../src/logger.ts';
 import { decodePlan } from '../../src/plan/codec.ts';
 import type { Plan } from '../../src/plan/plan.ts';
-import { bytes, sample } from '../clients/contract.ts';
+import { bytes, sample } from '../clients/steps.ts';
 
 const SIZE = 10;
 const ready = [1, 2, 3].map((i) => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { verifyEffort } from '../../src/app/verify-effort.ts';
-import { bytes, sample } from '../clients/contract.ts';
+import { bytes, sample } from '../clients/steps.ts';
 
 describe('how much of a torrent is hashed', () => {
   const metainfo = sample({ name: 'x', content: bytes(10, 1) });

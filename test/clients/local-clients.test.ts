@@ -109,7 +109,7 @@ describe('the clients of this machine', () => {
       'home/.config/qBittorrent/qBittorrent.conf': '[Preferences]\nWebUI\\Enabled=false\n',
     });
     assert.match(String(told['rtorrent']), /opens no SCGI endpoint: add network.scgi.open_local/);
-    assert.match(String(told['deluge']), /core\.conf cannot be read: it is not what is expected there/);
+    assert.match(String(told['deluge']), /core\.conf cannot be read: its format is not the expected one/);
     assert.match(String(told['transmission']), /rpc-enabled is false/);
     assert.match(String(told['qbittorrent']), /web interface is off/);
   });

@@ -9,7 +9,7 @@ import type { TorrentOptions } from '../harness/make-torrent.ts';
 import { startRtorrent } from '../harness/rtorrent.ts';
 import { startTracker, type Tracker } from '../harness/tracker.ts';
 import { startTransmission } from '../harness/transmission.ts';
-import { addOne, bytes, lay, reaches } from './contract.ts';
+import { addOne, bytes, lay, reaches } from './steps.ts';
 import { torrentFor } from './torrent-for.ts';
 
 describe('a swarm on loopback', () => {

@@ -7,7 +7,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, it } from 'node:test';
 import { parseMetainfo } from '../../src/metainfo/parse.ts';
-import { reaches } from '../clients/contract.ts';
+import { reaches } from '../clients/steps.ts';
 import { waitUntil } from '../harness/daemon.ts';
 import { exchange, startMember } from '../harness/swarm.ts';
 import { AbsenceScene, CLIENTS } from './absence/scene.ts';

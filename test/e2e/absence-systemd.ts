@@ -7,7 +7,7 @@ import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { after, before, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { reaches } from '../clients/contract.ts';
+import { reaches } from '../clients/steps.ts';
 import { waitUntil } from '../harness/daemon.ts';
 import { Systemd } from '../harness/systemd.ts';
 import { AbsenceScene, CLIENTS } from './absence/scene.ts';

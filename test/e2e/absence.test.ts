@@ -4,7 +4,7 @@ import { appendFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { reaches, stateOf } from '../clients/contract.ts';
+import { reaches, stateOf } from '../clients/steps.ts';
 import { waitUntil } from '../harness/daemon.ts';
 import { sectionOf, startMember } from '../harness/swarm.ts';
 import { AbsenceScene, CLIENTS } from './absence/scene.ts';

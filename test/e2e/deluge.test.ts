@@ -8,7 +8,7 @@ import { createClient } from '../../src/clients/create.ts';
 import { connectDaemon } from '../../src/clients/deluge/daemon.ts';
 import { ask } from '../../src/clients/deluge/rpc.ts';
 import { parseMetainfo } from '../../src/metainfo/parse.ts';
-import { addOne, bytes, lay, reaches } from '../clients/contract.ts';
+import { addOne, bytes, lay, reaches } from '../clients/steps.ts';
 import { autotorrentIn } from '../harness/autotorrent.ts';
 import { PASSWORD, startDeluge, USER } from '../harness/deluge.ts';
 import { hashTree, temporaryFolder } from '../harness/folder.ts';

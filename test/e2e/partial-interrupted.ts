@@ -7,7 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { afterEach, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { reaches } from '../clients/contract.ts';
+import { reaches } from '../clients/steps.ts';
 import { waitUntil } from '../harness/daemon.ts';
 import { hashTree } from '../harness/folder.ts';
 import { type ClientKind, exchange, type MemberOptions } from '../harness/swarm.ts';

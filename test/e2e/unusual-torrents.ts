@@ -1,5 +1,5 @@
 /** Torrents with names and files that clients treat in different ways; and which client refuses which. */
-import { bytes } from '../clients/contract.ts';
+import { bytes } from '../clients/steps.ts';
 import { libtorrentOf } from '../harness/libtorrent.ts';
 import { bencoded, makeTorrent, type TorrentContent, type TorrentOptions } from '../harness/make-torrent.ts';
 import type { ClientKind } from '../harness/swarm.ts';

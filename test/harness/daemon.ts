@@ -3,12 +3,21 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+/**
+ * Only for what hangs: whatever takes its time on a busy machine ends well before. A server lets clients take a minute to
+ * stop their torrents, and then unmounts.
+ */
+const PATIENCE_MS = 180_000;
+
 export interface Daemon {
   readonly pid: number;
   /** What it wrote to standard output and standard error so far (the last 64 KiB). */
   output(): string;
-  /** Ends it and waits for that: the signal first, SIGKILL after ten seconds. May be called twice. */
-  stop(signal?: NodeJS.Signals): Promise<void>;
+  /**
+   * Ends it, and waits for that. Where it does not end within `patienceMs` it hangs: it is killed, and this throws. (A
+   * server that is killed leaves its mount behind, a client what it has not written.) May be called twice.
+   */
+  stop(signal?: NodeJS.Signals, patienceMs?: number): Promise<void>;
   /** Undefined while it runs. */
   exited(): string | undefined;
 }
@@ -48,23 +57,28 @@ export async function startDaemon(
     pid: child.pid ?? 0,
     output: () => output,
     exited: () => exit,
-    async stop(signal = 'SIGTERM') {
+    async stop(signal = 'SIGTERM', patienceMs = PATIENCE_MS) {
       if (exit !== undefined) return;
       child.kill(signal);
-      const limit = setTimeout(() => child.kill('SIGKILL'), 10_000);
+      let hangs = false;
+      const limit = setTimeout(() => {
+        hangs = true;
+        child.kill('SIGKILL');
+      }, patienceMs);
       await ended;
       clearTimeout(limit);
+      if (hangs) throw new Error(`${command} did not end within ${patienceMs} ms of ${signal}\n${output}`);
     },
   };
 }
 
-/** Asks `probe` every 50 ms until it neither throws nor gives false; fails after `limitMs`, or when `daemon` ended. */
+/** Asks `probe` every 50 ms until it gives true. Fails after `limitMs` (default: a minute), or when `daemon` ended. */
 export async function waitUntil(
   what: string,
   probe: () => Promise<boolean>,
   options: { readonly limitMs?: number; readonly daemon?: Daemon } = {},
 ): Promise<void> {
-  const { limitMs = 20_000, daemon } = options;
+  const { limitMs = 60_000, daemon } = options;
   const end = performance.now() + limitMs;
   let last: unknown;
   for (;;) {

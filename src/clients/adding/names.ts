@@ -1,8 +1,15 @@
-/** The names under which a client looks for files, read from its reply and checked: a reply is hostile input. */
+/** The names under which a client looks for a torrent's files, read from its reply and checked: a reply is hostile. */
 import type { Metainfo } from '../../metainfo/metainfo.ts';
 import { type Endpoint, failure, quoted } from '../wire/exchange.ts';
+import { isRecord } from '../wire/json.ts';
 
-/** A path below the download directory as components; throws where it could leave that directory. */
+export interface NamedFile {
+  /** Components below the download directory. */
+  readonly path: readonly string[];
+  readonly length: number;
+}
+
+/** Splits a path below the download directory into components. @throws where it could leave that directory */
 export function pathComponents(endpoint: Endpoint, path: string): string[] {
   const components = path.split('/');
   for (const name of components) {
@@ -13,15 +20,26 @@ export function pathComponents(endpoint: Endpoint, path: string): string[] {
   return components;
 }
 
-export interface NamedFile {
-  /** Components below the download directory. */
-  readonly path: readonly string[];
-  readonly length: number;
+/** Reads a client's list of files: an object each, with path and length under the client's `keys`. @throws */
+export function filesIn(
+  endpoint: Endpoint,
+  list: unknown,
+  keys: { readonly path: string; readonly length: string },
+): NamedFile[] {
+  if (!Array.isArray(list)) throw failure(endpoint, 'answered without a list of files');
+  return list.map((file: unknown): NamedFile => {
+    const path = isRecord(file) ? file[keys.path] : undefined;
+    const length = isRecord(file) ? file[keys.length] : undefined;
+    if (typeof path !== 'string' || typeof length !== 'number') {
+      throw failure(endpoint, 'answered with a file that has no path or no length');
+    }
+    return { path: pathComponents(endpoint, path), length };
+  });
 }
 
 /**
- * What `AddResult.names` is to be: `files` by index where any name differs from the torrent's own, else undefined.
- * Throws where the list is not that of the torrent.
+ * The value for `AddResult.names`: `files` by index where any name differs from the torrent's own, else undefined.
+ * @throws where the list is not that of the torrent, or two of its files have one name
  */
 export function changedNames(
   endpoint: Endpoint,
@@ -44,10 +62,15 @@ export function changedNames(
       );
     }
     seen.set(shown, i);
-    const own = metainfo.files[i]?.path ?? [];
-    same &&= shown === (metainfo.multi ? [metainfo.name, ...own] : own).join('/');
+    same &&= shown === ownPath(metainfo, i).join('/');
   }
   return same ? undefined : files.map(({ path }) => path);
+}
+
+/** The torrent's own components of a file, below the download directory. */
+export function ownPath({ multi, name, files }: Metainfo, index: number): readonly string[] {
+  const path = files[index]?.path ?? [];
+  return multi ? [name, ...path] : path;
 }
 
 /** Pad files of one length may share a path: each is the same zeros. */

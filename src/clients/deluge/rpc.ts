@@ -1,4 +1,4 @@
-/** What Deluge is asked, whatever carries it: the daemon's own protocol, or the web interface that speaks to a daemon. */
+/** Calls to Deluge, whatever carries them: the daemon's own protocol, or the web interface, which speaks to a daemon. */
 import type { AutotorrentError } from '../../errors.ts';
 import { type Endpoint, failure, quoted } from '../wire/exchange.ts';
 import type { Rencodable } from '../wire/rencode.ts';
@@ -8,7 +8,7 @@ export interface DelugeCall {
   readonly args: readonly Rencodable[];
 }
 
-/** The name of its exception, where it tells one, and what it says. */
+/** `type`: the name of Deluge's exception; through the web interface its number. */
 export interface DelugeError {
   readonly type: string;
   readonly message: string;
@@ -18,14 +18,14 @@ export type DelugeAnswer = { readonly result: unknown } | { readonly error: Delu
 
 export interface DelugeRpc {
   readonly endpoint: Endpoint;
-  /** One answer a call, in their order. Throws `AutotorrentError('CLIENT')` where it cannot be talked to. */
+  /** One answer a call, in their order. @throws AutotorrentError('CLIENT') where Deluge cannot be talked to */
   calls(calls: readonly DelugeCall[]): Promise<DelugeAnswer[]>;
-  /** After a plugin was enabled: its methods are known from then on. */
+  /** Makes the methods of a plugin known that was just enabled. */
   learnMethods(): Promise<void>;
   close(): Promise<void>;
 }
 
-/** The result of one call. @throws AutotorrentError('CLIENT') also where Deluge refuses */
+/** Makes one call and gives its result. @throws AutotorrentError('CLIENT') also where Deluge refuses */
 export async function ask(rpc: DelugeRpc, method: string, ...args: readonly Rencodable[]): Promise<unknown> {
   const [answer] = await rpc.calls([{ method, args }]);
   if (answer === undefined) throw failure(rpc.endpoint, 'did not answer what it was asked');

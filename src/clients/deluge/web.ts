@@ -23,7 +23,7 @@ const CALLS_AT_ONCE = 4;
 /** `deluge/ui/web/auth.py`: the session is unknown, or has ended. */
 const NOT_AUTHENTICATED = 1;
 
-/** Throws `AutotorrentError('CONFIG')` for a URL that is not HTTP's. */
+/** Does not connect yet. @throws AutotorrentError('CONFIG') for a URL that is not HTTP's */
 export function connectWeb(
   address: { readonly url: string; readonly password?: string },
   options: ClientOptions,
@@ -60,7 +60,7 @@ class WebRpc implements DelugeRpc {
     return calls.map((call) => answers.get(call) ?? { error: { type: '', message: 'no answer' } });
   }
 
-  /** The web interface asks its daemon for them when it connects to it. */
+  /** The web interface asks its daemon for its methods when it connects: so it has to connect again. */
   async learnMethods(): Promise<void> {
     await this.#deluge.answer({ method: 'web.disconnect', args: [] });
     this.#connected = this.#connect();
@@ -69,7 +69,7 @@ class WebRpc implements DelugeRpc {
 
   async close(): Promise<void> {}
 
-  /** Has it connected to a daemon: the one it knows, or the only one of several that is up. */
+  /** Connects the web interface to a daemon: the one it knows, or the first of several that is up. */
   async #connect(): Promise<void> {
     await this.#deluge.login();
     if (await this.#deluge.connected()) return;

@@ -19,6 +19,7 @@ import {
 } from '../wire/exchange.ts';
 import { type Credentials, credentialsFrom, type HttpSender, httpAddress, httpSender } from '../wire/http.ts';
 import { jsonIn } from '../wire/json.ts';
+import { FAILS, isBan, OK } from './texts.ts';
 
 export interface QbittorrentAddress {
   readonly url: string;
@@ -26,7 +27,7 @@ export interface QbittorrentAddress {
   readonly password?: string;
 }
 
-/** Throws `AutotorrentError('CONFIG')` for a URL that is not HTTP's. */
+/** Does not connect yet. @throws AutotorrentError('CONFIG') for a URL that is not HTTP's */
 export function connectQbittorrent(address: QbittorrentAddress, options: ClientOptions): QbittorrentRpc {
   const { url } = address;
   const parsed = httpAddress(url, 'a qBittorrent', 'Write http://host:8080, the address of its web interface.');
@@ -54,7 +55,7 @@ export class QbittorrentRpc extends QBittorrent {
     this.#credentials = credentials;
   }
 
-  /** What it is typed as is not checked: whoever reads it checks it. */
+  /** Does not check that the answer is a `T`: whoever reads it checks it. */
   // oxlint-disable-next-line max-params -- as the package has it
   override async request<T>(
     path: string,
@@ -88,7 +89,7 @@ export class QbittorrentRpc extends QBittorrent {
     return (isJson ? this.#parsed(reply.body) : text) as T;
   }
 
-  /** Once for all that wait for it: each attempt counts towards a ban. */
+  /** Logs in once for all calls that wait for it: each attempt counts towards a ban. */
   override login(): Promise<boolean> {
     this.#login ??= this.#logIn().finally(() => {
       this.#login = undefined;
@@ -105,19 +106,19 @@ export class QbittorrentRpc extends QBittorrent {
       headers: { 'content-type': 'application/x-www-form-urlencoded' },
     });
     const said = reply.body.toString('utf8').trim();
-    if (reply.status === 403 && /banned/i.test(said)) {
+    if (reply.status === 403 && isBan(said)) {
       throw failure(
         this.endpoint,
         'has banned this address after failed logins (403)',
         'Wait for the end of the ban (an hour, if its settings say nothing else), or restart it.',
       );
     }
-    if (reply.status === 200 && said === 'Fails.') {
+    if (reply.status === 200 && said === FAILS) {
       throw failure(this.endpoint, 'refused the user name and password', 'Correct them in the [client] section.');
     }
     // 204 since 5.2.
     if (reply.status !== 200 && reply.status !== 204) throw this.#refused(reply);
-    if (reply.status === 200 && said !== 'Ok.') throw wrongFormat(this.endpoint, reply.body, 'its API');
+    if (reply.status === 200 && said !== OK) throw wrongFormat(this.endpoint, reply.body, 'its API');
     const [, cookie] = /^([^=;\s]+=[^;]*)/m.exec(reply.headers['set-cookie'] ?? '') ?? [];
     // It gives none where its settings let this address in without a password.
     this.#cookie = cookie ?? '';

@@ -1,4 +1,4 @@
-/** rTorrent's end of the wire: which transport a URL means, calls one and many, and checked values. */
+/** rTorrent's end of the wire: which transport a URL means, and calls, one by one or many in a request. */
 import { AutotorrentError } from '../../errors.ts';
 import { byWeight } from '../wire/batches.ts';
 import {
@@ -15,6 +15,8 @@ import {
 import { credentialsOf, httpAddress, httpExchange } from '../wire/http.ts';
 import { scgiExchange, scgiTarget } from '../wire/scgi.ts';
 import { decodeReply, encodeCall, faultOf, XmlRpcFault, type XmlRpcParam } from '../wire/xml-rpc.ts';
+import { isNoSuchTorrent } from './texts.ts';
+import { integer, listOf } from './values.ts';
 
 export interface RtorrentCall {
   readonly method: string;
@@ -23,33 +25,35 @@ export interface RtorrentCall {
 
 export interface RtorrentRpc {
   readonly endpoint: Endpoint;
-  /** Throws `AutotorrentError('CLIENT')`, also for a fault. */
+  /** Gives the value of one call. @throws AutotorrentError('CLIENT') also for a fault */
   call(method: string, params: readonly XmlRpcParam[]): Promise<unknown>;
-  /** The same for a request that may be longer than rTorrent's limit, which is raised where it must be. */
+  /** Does the same for a request that may be longer than rTorrent's limit: it raises that where it must. */
   callLarge(method: string, params: readonly XmlRpcParam[]): Promise<unknown>;
-  /** Calls in as few requests as its limit allows: the value of each, or the error that it alone met. */
+  /** Makes the calls in as few requests as rTorrent's limit allows: the value of each, or the error that it alone met. */
   calls(calls: readonly RtorrentCall[]): Promise<unknown[]>;
   /**
-   * Calls on each torrent (by upper-case info hash): for each torrent its values, the first error that it met, or
-   * undefined where it is not there.
+   * Makes calls on each torrent, by its upper-case info hash. Gives for each torrent its values, or the first error that
+   * it met, or undefined where rTorrent does not have it.
    */
   onTorrents(asked: readonly TorrentCalls[]): Promise<(readonly unknown[] | AutotorrentError | undefined)[]>;
-  /** The same calls on every torrent; throws where one of them fails. */
+  /** Makes the same calls on every torrent. @throws AutotorrentError('CLIENT') where one of them fails */
   perTorrent(hashes: readonly string[], calls: readonly RtorrentCall[]): Promise<(readonly unknown[] | undefined)[]>;
 }
 
 export interface TorrentCalls {
   readonly hash: string;
-  /** The info hash goes before their own parameters. */
+  /** Without the info hash, which goes before their own parameters. */
   readonly calls: readonly RtorrentCall[];
 }
 
-/** Bytes of XML in a request of several calls; rTorrent's own limit is 512 KiB, and it serves nobody else meanwhile. */
+/** Bytes of XML in a request of several calls. rTorrent's own limit is 512 KiB; it serves nobody else meanwhile. */
 export const REQUEST_BYTES = 256 * 1024;
-/** What a call in `system.multicall` takes beside its parameters. */
+/** xmlrpc-c's fault code. */
+const NO_SUCH_METHOD = -506;
+/** Bytes of XML that a call in `system.multicall` takes beside its parameters. */
 const CALL_BYTES = 320;
 
-/** Throws `AutotorrentError('CONFIG')` for a URL of no known form. */
+/** Does not connect yet. @throws AutotorrentError('CONFIG') for a URL of no known form */
 export function connectRtorrent(url: string, options: ClientOptions): RtorrentRpc {
   const endpoint = endpointOf('rTorrent', withoutCredentials(url), options);
   return new Rpc(endpoint, exchangeOf(url, endpoint));
@@ -110,7 +114,7 @@ class Rpc implements RtorrentRpc {
     return asked.map(({ calls }) => {
       const values = answers.slice(at, (at += calls.length));
       const error = values.find((value) => value instanceof AutotorrentError);
-      return error === undefined ? values : isNotFound(error) ? undefined : error;
+      return error === undefined ? values : isNoSuchTorrent(error.cause) ? undefined : error;
     });
   }
 
@@ -138,15 +142,14 @@ class Rpc implements RtorrentRpc {
       throw failure(
         this.endpoint,
         'answered with XML-RPC that is broken or cut off',
-        'See whether a proxy before it has a limit.',
+        'See whether a proxy in front of it has a limit.',
         error,
       );
     }
   }
 
   #refused(method: string, fault: XmlRpcFault): AutotorrentError {
-    // xmlrpc-c's own codes: -506 no such method, -503 what rTorrent throws from within a command.
-    if (fault.faultCode === -506 || fault.faultCode === '-506') {
+    if (fault.code === NO_SUCH_METHOD) {
       return failure(
         this.endpoint,
         `does not know ${method}: it is no rTorrent, or one older than 0.9`,
@@ -154,15 +157,11 @@ class Rpc implements RtorrentRpc {
         fault,
       );
     }
-    return failure(this.endpoint, `refused ${method}: ${quoted(fault.faultString)}`, undefined, fault);
+    return failure(this.endpoint, `refused ${method}: ${quoted(fault.message)}`, undefined, fault);
   }
 }
 
-function isNotFound({ cause }: AutotorrentError): boolean {
-  return cause instanceof XmlRpcFault && /info-hash/i.test(cause.faultString);
-}
-
-/** At most so many bytes of XML, about. */
+/** Bytes of XML that `params` take at most, about. */
 function sizeOf(params: readonly XmlRpcParam[]): number {
   let size = 0;
   for (const param of params) {
@@ -170,27 +169,4 @@ function sizeOf(params: readonly XmlRpcParam[]): number {
     size += 40 + (Buffer.isBuffer(param) ? Math.ceil((param.length * 4) / 3) : Buffer.byteLength(text) * 2);
   }
   return size;
-}
-
-interface Checked {
-  readonly endpoint: Endpoint;
-}
-
-/** An `<i8>` arrives as a string, an `<int>` as a number. */
-export function integer({ endpoint }: Checked, value: unknown): number {
-  const number = typeof value === 'string' && /^-?\d{1,16}$/.test(value) ? Number(value) : value;
-  if (typeof number !== 'number' || !Number.isSafeInteger(number)) {
-    throw failure(endpoint, 'answered with something else than the number it was asked for');
-  }
-  return number;
-}
-
-export function text({ endpoint }: Checked, value: unknown): string {
-  if (typeof value !== 'string') throw failure(endpoint, 'answered with something else than the text it was asked for');
-  return value;
-}
-
-export function listOf({ endpoint }: Checked, value: unknown): readonly unknown[] {
-  if (!Array.isArray(value)) throw failure(endpoint, 'answered with something else than the list it was asked for');
-  return value as readonly unknown[];
 }

@@ -19,6 +19,7 @@ import {
 } from '../wire/exchange.ts';
 import { credentialsFrom, httpAddress, httpExchange } from '../wire/http.ts';
 import { isRecord, jsonIn } from '../wire/json.ts';
+import { SUCCESS } from './texts.ts';
 
 export interface TransmissionAddress {
   readonly url: string;
@@ -26,7 +27,7 @@ export interface TransmissionAddress {
   readonly password?: string;
 }
 
-/** Throws `AutotorrentError('CONFIG')` for a URL that is not HTTP's. */
+/** Does not connect yet. @throws AutotorrentError('CONFIG') for a URL that is not HTTP's */
 export function connectTransmission(address: TransmissionAddress, options: ClientOptions): TransmissionRpc {
   const { url } = address;
   const parsed = httpAddress(url, 'a Transmission', 'Write http://host:9091/transmission/rpc.');
@@ -56,7 +57,7 @@ export class TransmissionRpc extends Transmission {
   override async request<T>(method: string, args: unknown = {}): Answer<T> {
     const body = Buffer.from(JSON.stringify({ method, arguments: args }));
     let reply = await this.#send(body);
-    // The session id is asked for by being refused, once a session and again after Transmission restarts.
+    // Transmission gives its session id with a refusal (409): to the first request, and to the first after its restart.
     if (reply.status === 409 && reply.headers['x-transmission-session-id'] !== undefined) {
       this.#session = reply.headers['x-transmission-session-id'];
       reply = await this.#send(body);
@@ -91,7 +92,7 @@ export class TransmissionRpc extends Transmission {
     return statusFailure(this.endpoint, reply);
   }
 
-  /** Its `result` alone is checked: whoever reads more checks that. */
+  /** Checks `result` alone: whoever reads more checks that. */
   #parsed(body: Buffer): Record<string, unknown> {
     const value = jsonIn(this.endpoint, body);
     if (!isRecord(value) || typeof value['result'] !== 'string') {
@@ -101,9 +102,9 @@ export class TransmissionRpc extends Transmission {
   }
 }
 
-/** The `arguments` of a reply whose result is `success`; throws with Transmission's own words otherwise. */
+/** The `arguments` of a reply whose result is `success`. @throws AutotorrentError('CLIENT') with Transmission's own words otherwise */
 export function argumentsOf(endpoint: Endpoint, reply: unknown): Record<string, unknown> {
-  if (!isRecord(reply) || typeof reply['result'] !== 'string') throw failure(endpoint, 'answered with nonsense');
-  if (reply['result'] !== 'success') throw failure(endpoint, `refused: ${quoted(reply['result'])}`);
+  if (!isRecord(reply) || typeof reply['result'] !== 'string') throw failure(endpoint, 'answered without a result');
+  if (reply['result'] !== SUCCESS) throw failure(endpoint, `refused: ${quoted(reply['result'])}`);
   return isRecord(reply['arguments']) ? reply['arguments'] : {};
 }

@@ -6,7 +6,7 @@ export function spelling(text: string): string {
   return text.replaceAll(/[\u{10000}-\u{10ffff}]/gu, spelled);
 }
 
-/** `reply` with the characters that it had in `own`, the torrent's own name, of which `reply` is a changed form. */
+/** Puts the lost characters back into `reply`, which is a changed form of `own`, the torrent's own name. */
 export function restored(reply: string, own: string): string {
   const lost = own.match(/[\u{10000}-\u{10ffff}]/gu);
   // Another version, which spells them right.

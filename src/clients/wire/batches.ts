@@ -1,6 +1,6 @@
-/** Lists of what one call takes, for clients and replies with a limit. */
+/** Batches: how much one call or one reply takes, and how many calls go at once. */
 
-/** `items` in their order, in lists that weigh `limit` or less; one that weighs more alone has a list of its own. */
+/** Parts `items`, in their order, into lists that weigh `limit` at most; an item that weighs more has a list of its own. */
 export function* byWeight<T>(items: readonly T[], limit: number, weightOf: (item: T) => number): Generator<T[]> {
   let list: T[] = [];
   let total = 0;
@@ -17,7 +17,7 @@ export function* byWeight<T>(items: readonly T[], limit: number, weightOf: (item
   if (list.length > 0) yield list;
 }
 
-/** Runs `work` on each item, on up to `limit` of them at a time; after a failure it begins no more, and throws it at the end. */
+/** Runs `work` on each item, on `limit` of them at a time. After a failure it begins no further one, and throws when all have ended. */
 export async function inParallel<T>(
   items: readonly T[],
   limit: number,

@@ -1,5 +1,5 @@
 /**
- * One request and one reply, whatever carries them: the limits that hold for each, and the words for what goes wrong.
+ * One request and one reply, whatever carries them: the limits of each, and the messages for what goes wrong.
  *
  * Glossary: an *endpoint* is where a client is reached, as shown to people: never with a password. A *reply* is the
  * whole answer, at most `maxReplyBytes` of it, within `timeoutMs` of the call: both hold for every call, since what
@@ -32,7 +32,7 @@ export interface Reply {
   readonly body: Buffer;
 }
 
-/** Sends a body, gives the whole reply; throws `AutotorrentError('CLIENT')`. */
+/** Sends a body and gives the whole reply. @throws AutotorrentError('CLIENT') */
 export type Exchange = (body: Buffer, headers?: Readonly<Record<string, string>>) => Promise<Reply>;
 
 export function endpointOf(client: string, shown: string, options: ClientOptions): Endpoint {
@@ -44,12 +44,13 @@ export function endpointOf(client: string, shown: string, options: ClientOptions
   };
 }
 
-/** What a client said, fit for a message: one line without control characters, at most 200 characters. */
+/** Makes what a client said fit for a message: one line without control characters, at most 200 characters. */
 export function quoted(text: string): string {
   const line = printable(text.replaceAll(/\s+/g, ' ').trim());
   return line.length > 200 ? `${line.slice(0, 200)}…` : line;
 }
 
+/** The error whose message begins with the client and its address, and goes on with `what`. */
 export function failure(endpoint: Endpoint, what: string, hint?: string, cause?: unknown): AutotorrentError {
   return new AutotorrentError('CLIENT', `${endpoint.client} at ${endpoint.shown} ${what}`, { hint, cause });
 }
@@ -71,14 +72,14 @@ export function cutOff(endpoint: Endpoint, cause?: unknown): AutotorrentError {
   return failure(
     endpoint,
     'closed the connection before its answer was complete',
-    'See whether the client crashed, or whether a proxy before it has a limit.',
+    'See whether the client crashed, or whether a proxy in front of it has a limit.',
     cause,
   );
 }
 
 const CHECK_URL = 'See whether the client runs, and correct `url` in the [client] section.';
 
-/** The sentence for an error of a socket, of DNS or of TLS. */
+/** The error for a failure of a socket, of DNS or of TLS, by its code. */
 export function connectionFailure(endpoint: Endpoint, error: unknown): AutotorrentError {
   if (error instanceof AutotorrentError) return error;
   const code = errnoOf(error) ?? '';
@@ -122,7 +123,7 @@ export function connectionFailure(endpoint: Endpoint, error: unknown): Autotorre
   return fail(`cannot be reached: ${quoted(error instanceof Error ? error.message : String(error))}`);
 }
 
-/** The sentence for a status that is not 200. */
+/** The error for a status that is not 200. */
 export function statusFailure(endpoint: Endpoint, reply: Reply): AutotorrentError {
   const { status } = reply;
   if (status === 401 || status === 407) {
@@ -139,12 +140,12 @@ export function statusFailure(endpoint: Endpoint, reply: Reply): AutotorrentErro
   }
   if (status === 404) return failure(endpoint, 'has nothing under this path (404)', CHECK_URL);
   if (status >= 500) {
-    return failure(endpoint, `failed inside (${status})`, 'See its log, and that of a proxy before it.');
+    return failure(endpoint, `failed inside (${status})`, 'See its log, and that of a proxy in front of it.');
   }
   return failure(endpoint, `answered with the unexpected status ${status}`, CHECK_URL);
 }
 
-/** The sentence for a body that is not what the protocol asks for. */
+/** The error for a body that is not of the protocol's format. */
 export function wrongFormat(endpoint: Endpoint, body: Buffer, expected: string): AutotorrentError {
   const start = body.subarray(0, 512).toString('latin1').trimStart().toLowerCase();
   const found =
@@ -156,8 +157,9 @@ export function wrongFormat(endpoint: Endpoint, body: Buffer, expected: string):
   return failure(endpoint, `answered ${found} instead of ${expected}`, CHECK_URL);
 }
 
+/** A URL as it may be shown: without user name and password. */
 export function withoutCredentials(url: string): string {
-  // With a `/` in the password it is no URL, and the password does not end where it should.
+  // A `/` in the password ends the host too early: it is no URL then, and its password goes on to the last `@`.
   if (/^https?:/i.test(url) && !URL.canParse(url)) return url.replace(/^(https?:\/\/).*@/i, '$1');
   return url.replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/?#]*@/i, '$1');
 }

@@ -27,21 +27,21 @@ export function credentialsOf(url: URL): Credentials | undefined {
   return { username: decoded(url.username), password: decoded(url.password) };
 }
 
-/** What the configuration says, completed by what its URL has; undefined where neither says anything. */
+/** The user name and password of the configuration, completed from its URL; undefined where neither has any. */
 export function credentialsFrom(url: URL, { username, password }: Partial<Credentials>): Credentials | undefined {
   const own = credentialsOf(url);
   if (username === undefined && password === undefined) return own;
   return { username: username ?? own?.username ?? '', password: password ?? own?.password ?? '' };
 }
 
-/** `of`: whose address it is to be, with its article. @throws AutotorrentError('CONFIG') for a URL that is not HTTP's */
+/** Parses a URL; `of`: whose address it should be, with its article. @throws AutotorrentError('CONFIG') for a URL that is not HTTP's */
 export function httpAddress(url: string, of: string, hint: string): URL {
   const parsed = URL.canParse(url) ? new URL(url) : undefined;
   if (parsed?.protocol === 'http:' || parsed?.protocol === 'https:') return parsed;
   throw new AutotorrentError('CONFIG', `client: url: ${withoutCredentials(url)} is no address of ${of}`, { hint });
 }
 
-/** `text` percent-decoded, or itself where that is impossible (`50%off`). */
+/** Percent-decodes `text`; gives it as it is where that is impossible (`50%off`). */
 export function decoded(text: string): string {
   try {
     return decodeURIComponent(text);
@@ -58,17 +58,17 @@ export interface HttpRequest {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** Sends requests to one host; throws `AutotorrentError('CLIENT')`. */
+/** Sends requests to one host. @throws AutotorrentError('CLIENT') */
 export type HttpSender = (request: HttpRequest) => Promise<Reply>;
 
-/** POSTs to the one path of `url`. */
+/** Sends bodies by POST to the path of `url`. */
 export function httpExchange(url: URL, credentials: Credentials | undefined, endpoint: Endpoint): Exchange {
   const send = httpSender(url, credentials, endpoint);
   const path = `${url.pathname}${url.search}`;
   return async (body, headers = {}) => await send({ method: 'POST', path, body, headers });
 }
 
-/** `url`'s path has no part in it. */
+/** Sends to the host of `url`, whose path it ignores. */
 export function httpSender(url: URL, credentials: Credentials | undefined, endpoint: Endpoint): HttpSender {
   const send = url.protocol === 'https:' ? httpsRequest : httpRequest;
   const authorization =
@@ -91,7 +91,8 @@ export function httpSender(url: URL, credentials: Credentials | undefined, endpo
           headers: { ...authorization, ...headers, 'content-length': body.length, connection: 'close' },
         });
         request.on('response', resolve);
-        // After the response came, its own stream tells whether it is whole: an answer may come before the request was read.
+        // Once the response is there, this is ignored: its stream shows whether it is whole, and it may come before the client
+        // has read the request.
         request.on('error', reject);
         request.end(body);
       });

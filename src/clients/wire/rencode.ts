@@ -2,8 +2,8 @@
  * rencode, the encoding of Deluge's RPC: a type byte, then the value; small integers, strings, lists and dictionaries
  * have their size in the type byte. The bytes are those of rencode 1.0.6 (which Deluge 2.0.3 uses), compared in the test.
  *
- * What is decoded is hostile: no length is believed before the bytes are there, every value takes at least one byte, and
- * nesting ends at `maxDepth`.
+ * What is decoded is hostile input: a length is believed only once its bytes are there, every value takes at least one
+ * byte, and nesting ends at `maxDepth`.
  */
 
 export type Rencodable =
@@ -35,7 +35,7 @@ const NEGATIVE = { first: 70, count: 32 };
 const SHORT_DICT = { first: 102, count: 25 };
 const SHORT_STRING = { first: 128, count: 64 };
 const SHORT_LIST = { first: 192, count: 64 };
-/** The longest decimal integer that is read: info hashes and sizes need no more than 20 digits. */
+/** Digits of the longest decimal integer that is read: sizes need no more than 20. */
 const MAX_DECIMAL = 64;
 
 export function rencode(value: Rencodable): Buffer {
@@ -92,8 +92,8 @@ function integer(value: bigint): Buffer {
 }
 
 /**
- * One value that takes all of `bytes`. Strings that are not UTF-8 are given as bytes, integers beyond 2^53 as bigint,
- * dictionaries as objects without a prototype. Throws `SyntaxError` on everything else.
+ * Decodes one value that takes all of `bytes`. Strings that are not UTF-8 become bytes, integers beyond 2^53 bigints,
+ * dictionaries objects without a prototype. @throws SyntaxError on everything else
  */
 export function derencode(bytes: Buffer, maxDepth = 32): Rencodable {
   const reader = new Reader(bytes, maxDepth);
@@ -140,7 +140,7 @@ class Reader {
     throw new SyntaxError(`rencode: no value begins with ${type}, at byte ${this.at - 1}`);
   }
 
-  /** Without a count: until the end byte. */
+  /** Reads `count` items, or, without a count, items until the end byte. */
   #list(depth: number, count?: number): Rencodable[] {
     const items: Rencodable[] = [];
     while (this.#more(items.length, count)) items.push(this.value(depth + 1));

@@ -16,10 +16,10 @@ import {
 } from './exchange.ts';
 import { decoded } from './http.ts';
 
-/** No client needs more; without a bound an endless header would be searched again at each chunk. */
+/** No reply has a longer header; without a bound an endless one would be searched again at each chunk. */
 const MAX_HEADER = 64 * 1024;
 
-/** `scgi://host:port` or `scgi:///path/to.socket`; throws `AutotorrentError('CONFIG')`. */
+/** Where `scgi://host:port` or `scgi:///path/to.socket` leads. @throws AutotorrentError('CONFIG') for any other URL */
 export function scgiTarget(url: string): NetConnectOpts {
   const rest = url.replace(/^scgi:\/\//i, '');
   if (rest.startsWith('/')) return { path: decoded(rest) };

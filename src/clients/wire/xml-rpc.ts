@@ -1,22 +1,23 @@
 /**
- * XML-RPC calls as bytes, through the `xmlrpc` package's own serializer and deserializer: its client speaks no SCGI
- * and knows no limits, so the transports are ours.
+ * XML-RPC calls as bytes, through the serializer and deserializer of the `xmlrpc` package. The package's own client
+ * speaks no SCGI and knows no limits, so the transports are ours.
  */
 import Deserializer, { type Source } from 'xmlrpc/lib/deserializer.js';
 import serializer from 'xmlrpc/lib/serializer.js';
 
 export type XmlRpcParam = string | number | Buffer | readonly XmlRpcParam[] | { readonly [name: string]: XmlRpcParam };
 
-/** What the other side answered instead of a value. */
+/** What the other side answered instead of a value; the message is its `faultString`. */
 export class XmlRpcFault extends Error {
-  readonly faultCode: unknown;
-  readonly faultString: string;
+  /** Its `faultCode`; undefined where that is no integer. */
+  readonly code: number | undefined;
 
   constructor(code: unknown, text: string) {
     super(text);
     this.name = 'XmlRpcFault';
-    this.faultCode = code;
-    this.faultString = text;
+    // Where it is an `<i8>`, the package gives a string.
+    const number = typeof code === 'string' && code !== '' ? Number(code) : code;
+    this.code = Number.isSafeInteger(number) ? (number as number) : undefined;
   }
 }
 

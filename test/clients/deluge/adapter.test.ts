@@ -9,7 +9,6 @@ import { deflateSync } from 'node:zlib';
 import type { TorrentClient } from '../../../src/clients/client.ts';
 import { createClient } from '../../../src/clients/create.ts';
 import { connectDaemon } from '../../../src/clients/deluge/daemon.ts';
-import { ask } from '../../../src/clients/deluge/rpc.ts';
 import type { ClientOptions } from '../../../src/clients/wire/exchange.ts';
 import { rencode } from '../../../src/clients/wire/rencode.ts';
 import type { AutotorrentError } from '../../../src/errors.ts';
@@ -20,69 +19,8 @@ import { PASSWORD, startDeluge, USER } from '../../harness/deluge.ts';
 import { temporaryFolder } from '../../harness/folder.ts';
 import { libtorrentOf } from '../../harness/libtorrent.ts';
 import type { TorrentOptions } from '../../harness/make-torrent.ts';
-import { addOne, bytes, clientContract, lay, reaches, sample, stateOf } from '../contract.ts';
-import { LIBTORRENT_NAMES } from '../libtorrent/names.ts';
-
-/** What the harness's URL means: the daemon, or the web interface. */
-function connect(url: string, options?: ClientOptions, label?: string): TorrentClient {
-  const { username, password, protocol, host } = new URL(url);
-  const labelled = label === undefined ? {} : { label };
-  if (protocol !== 'deluge:') return createClient({ client: 'deluge', url, ...labelled }, options);
-  return createClient({ client: 'deluge', host, username, password, ...labelled }, options);
-}
-
-/** As the daemon itself has it, whatever the adapter went through. */
-async function labelIn(daemonUrl: string, infoHash: string): Promise<string> {
-  const { host } = new URL(daemonUrl);
-  const rpc = connectDaemon({ host, username: USER, password: PASSWORD }, {});
-  try {
-    const status = await ask(rpc, 'core.get_torrent_status', infoHash, ['label']);
-    return String((status as { label?: unknown }).label);
-  } finally {
-    await rpc.close();
-  }
-}
-
-const common = {
-  takesV2: true,
-  takesWord: 'whole',
-  deletesData: true,
-  labelled: (label: string) =>
-    label
-      .toLowerCase()
-      .replaceAll(/[^a-z0-9_.-]+/g, '-')
-      .replace(/-$/, ''),
-  inError: { says: /^Is a directory$/, file: 'a folder' },
-  unusualNames: LIBTORRENT_NAMES,
-} as const;
-
-clientContract({
-  ...common,
-  name: 'Deluge',
-  start: () => startDeluge(),
-  connect,
-  connectLabelled: (url, label) => connect(url, {}, label),
-  labelOf: labelIn,
-  isHttp: false,
-});
-
-let daemonBehind = '';
-clientContract({
-  ...common,
-  name: 'Deluge',
-  title: 'Deluge through its web interface',
-  // It takes 77 ms for each that is added.
-  filler: () => connect(daemonBehind.replace('//', `//${USER}:${PASSWORD}@`)),
-  async start() {
-    const daemon = await startDeluge({ web: true });
-    const core = await readFile(join(daemon.folder, 'config', 'core.conf'), 'utf8');
-    daemonBehind = `deluge://127.0.0.1:${/"daemon_port": ?(\d+)/.exec(core)?.[1] ?? ''}`;
-    return daemon;
-  },
-  connect,
-  connectLabelled: (url, label) => connect(url, {}, label),
-  labelOf: (_, infoHash) => labelIn(daemonBehind, infoHash),
-});
+import { addOne, bytes, lay, reaches, sample, stateOf } from '../steps.ts';
+import { connect } from './subject.ts';
 
 describe('what Deluge does in its own way', () => {
   let daemon: ClientDaemon;

@@ -1,5 +1,5 @@
 /** Names that a torrent may have, with what libtorrent makes of each. */
-import type { Subject } from '../contract.ts';
+import type { Subject } from '../subject.ts';
 
 export const LIBTORRENT_NAMES: Subject['unusualNames'] = [
   ['plain'],

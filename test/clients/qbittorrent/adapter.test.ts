@@ -11,32 +11,8 @@ import { temporaryFolder } from '../../harness/folder.ts';
 import { libtorrentOf } from '../../harness/libtorrent.ts';
 import type { TorrentOptions } from '../../harness/make-torrent.ts';
 import { startQbittorrent } from '../../harness/qbittorrent.ts';
-import { addOne, bytes, clientContract, lay, reaches, sample, stateOf } from '../contract.ts';
-import { LIBTORRENT_NAMES } from '../libtorrent/names.ts';
-
-interface Info {
-  readonly category: string;
-  readonly tags: string;
-}
-
-async function infoOf(url: string, hash: string): Promise<Info> {
-  const [info] = (await (await fetch(`${url}/api/v2/torrents/info?hashes=${hash}`)).json()) as Info[];
-  assert.ok(info !== undefined);
-  return info;
-}
-
-clientContract({
-  name: 'qBittorrent',
-  start: startQbittorrent,
-  connect: (url, options) => createClient({ client: 'qbittorrent', url }, options),
-  connectLabelled: (url, category) => createClient({ client: 'qbittorrent', url, category }),
-  labelOf: async (url, infoHash) => (await infoOf(url, infoHash)).category,
-  takesV2: true,
-  takesWord: 'whole',
-  deletesData: true,
-  inError: { says: /its log says more/, file: 'a folder' },
-  unusualNames: LIBTORRENT_NAMES,
-});
+import { addOne, bytes, lay, reaches, sample, stateOf } from '../steps.ts';
+import { infoOf } from './subject.ts';
 
 describe('qBittorrent with a password', () => {
   let daemon: ClientDaemon;
@@ -105,7 +81,10 @@ describe('qBittorrent with a password', () => {
   });
 });
 
-describe('what qBittorrent does in its own way', () => {
+/** So many tests at once: most of each is waiting for states that qBittorrent renews every 1.5 s. */
+const AT_ONCE = 4;
+
+describe('what qBittorrent does in its own way', { concurrency: AT_ONCE }, () => {
   let daemon: ClientDaemon;
   let folder: string;
   before(async () => {
@@ -169,24 +148,6 @@ describe('what qBittorrent does in its own way', () => {
     assert.ok(result?.outcome === 'failed');
     assert.match(result.error.message, /did not take the category \/wrong\/\//);
     assert.deepEqual(await connect().list([metainfo.infoHash]), []);
-  });
-
-  it('seeds again what it had marked as missing, when it is started', async () => {
-    const client = connect();
-    const options: TorrentOptions = { name: 'away', content: bytes(100_000, 8) };
-    const metainfo = sample(options);
-    const directory = join(folder, 'away');
-    await lay(directory, options);
-    await addOne(client, { metainfo, directory });
-    await client.start([metainfo.infoHash]);
-    await reaches(client, metainfo.infoHash, 'seeding');
-    await rm(directory, { recursive: true });
-    await daemon.restart('in order');
-    const missing = await reaches(client, metainfo.infoHash, 'error');
-    assert.equal(missing.message, 'its files are missing');
-    await lay(directory, options);
-    await client.start([metainfo.infoHash]);
-    assert.equal((await reaches(client, metainfo.infoHash, 'seeding')).progress, 1);
   });
 
   for (const [how, steps] of [
@@ -283,6 +244,31 @@ describe('what qBittorrent does in its own way', () => {
       await assert.rejects(client.list(), { code: 'CLIENT', message: /something else instead of JSON/ });
     } finally {
       server.close();
+    }
+  });
+});
+
+describe('qBittorrent that comes back without its files', () => {
+  it('seeds again what it had marked as missing, when it is started', async () => {
+    const daemon = await startQbittorrent();
+    try {
+      const client = createClient({ client: 'qbittorrent', url: daemon.url });
+      const options: TorrentOptions = { name: 'away', content: bytes(100_000, 8) };
+      const metainfo = sample(options);
+      const directory = join(daemon.folder, 'away');
+      await lay(directory, options);
+      await addOne(client, { metainfo, directory });
+      await client.start([metainfo.infoHash]);
+      await reaches(client, metainfo.infoHash, 'seeding');
+      await rm(directory, { recursive: true });
+      await daemon.restart('in order');
+      const missing = await reaches(client, metainfo.infoHash, 'error');
+      assert.equal(missing.message, 'its files are missing');
+      await lay(directory, options);
+      await client.start([metainfo.infoHash]);
+      assert.equal((await reaches(client, metainfo.infoHash, 'seeding')).progress, 1);
+    } finally {
+      await daemon.stop();
     }
   });
 });

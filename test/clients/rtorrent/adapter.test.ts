@@ -13,36 +13,8 @@ import type { ClientDaemon } from '../../harness/client-daemon.ts';
 import { waitUntil } from '../../harness/daemon.ts';
 import type { TorrentOptions } from '../../harness/make-torrent.ts';
 import { startRtorrent } from '../../harness/rtorrent.ts';
-import { ANNOUNCE, addOne, bytes, clientContract, lay, reaches, sample, stateOf } from '../contract.ts';
+import { ANNOUNCE, addOne, bytes, lay, reaches, sample, stateOf } from '../steps.ts';
 import { torrentFor } from '../torrent-for.ts';
-
-clientContract({
-  name: 'rTorrent',
-  start: startRtorrent,
-  connect: (url, options) => createClient({ client: 'rtorrent', url }, options),
-  connectLabelled: (url, label) => createClient({ client: 'rtorrent', url, label }),
-  async labelOf(url, infoHash) {
-    const custom = await connectRtorrent(url, {}).call('d.custom1', [infoHash.toUpperCase()]);
-    return decodeURIComponent(String(custom));
-  },
-  deletesData: false,
-  takesWord: 'with gaps',
-  inError: { says: /^its check failed: it could not open or read a file$/, file: 'a folder' },
-  unusualNames: [
-    ['plain'],
-    ['a:b?c*"<>|d'],
-    ['back\\slash'],
-    [' leading space'],
-    ['trailing space '],
-    ['trailing dots..'],
-    ['-dash'],
-    ['&amp;<b>]]>'],
-    ['émoji 😀 é'],
-    ['control \u0001 \t \r \n \u007f'],
-    ['e\u0301 decomposed'],
-    ['n'.repeat(255)],
-  ],
-});
 
 describe('rTorrent over every transport', () => {
   let tcp: ClientDaemon;

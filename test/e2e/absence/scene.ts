@@ -5,7 +5,7 @@ import { mkdir, readdir, readlink, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { TorrentActivity } from '../../../src/clients/client.ts';
-import { bytes, reaches } from '../../clients/contract.ts';
+import { bytes, reaches } from '../../clients/steps.ts';
 import { type Autotorrent, type AutotorrentOptions, autotorrentIn } from '../../harness/autotorrent.ts';
 import { type CountingProxy, startCountingProxy } from '../../harness/counting-proxy.ts';
 import { type Daemon, waitUntil } from '../../harness/daemon.ts';

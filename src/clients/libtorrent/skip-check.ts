@@ -1,32 +1,10 @@
-/** What Deluge and qBittorrent have in common, which both are made of libtorrent. */
+/** For which torrents libtorrent can be spared its check: Deluge's `seed_mode`, qBittorrent's `skip_checking`. */
 import { isUtf8 } from 'node:buffer';
 import { hasBit } from '../../extent/bitfield.ts';
 import type { Metainfo } from '../../metainfo/metainfo.ts';
-import type { NamedFile } from '../adding/names.ts';
 import type { AddRequest } from '../client.ts';
 
-/** What they name a torrent by: the v1 info hash, or, of hybrid and v2 torrents, the v2 one cut to 40 digits. */
-export function torrentId({ infoHash, infoHashV2 }: Pick<Metainfo, 'infoHash' | 'infoHashV2'>): string {
-  return infoHashV2?.slice(0, 40) ?? infoHash;
-}
-
-/**
- * `told` as a list of all files of the torrent: libtorrent's clients leave the torrent's pads out, or add pads of their own
- * in v2 torrents. Pads that are left out have the torrent's own names.
- */
-export function withPads(metainfo: Metainfo, told: readonly NamedFile[]): readonly NamedFile[] {
-  if (told.length === metainfo.files.length) return told;
-  const files = told.filter(({ path }) => path.at(-2) !== '.pad');
-  let next = 0;
-  const all = metainfo.files.flatMap(({ pad, path, length }): NamedFile[] => {
-    if (pad) return [{ path: [metainfo.name, ...path], length }];
-    const file = files[next++];
-    return file === undefined ? [] : [file];
-  });
-  return next === files.length ? all : told;
-}
-
-/** Longer names it cuts; in bytes. */
+/** libtorrent cuts longer names; in bytes. */
 const MAX_NAME_BYTES = 240;
 
 /** Whether the torrent may be added without a check: every piece of it is verified, and its names stay. */
@@ -48,7 +26,7 @@ export function keepsNames(metainfo: Metainfo): boolean {
   );
 }
 
-/** It tells no names apart that differ in the case of a to z alone, and renames the second; pads are none of them. */
+/** libtorrent takes names that differ in the case of a to z alone for one, and renames the second, but for pads. */
 function hasTwins({ files }: Metainfo): boolean {
   const folders = new Set<string>();
   const names = new Set<string>();
@@ -65,7 +43,7 @@ function hasTwins({ files }: Metainfo): boolean {
   return [...names].some((name) => folders.has(name));
 }
 
-/** False for all that it changes, and for some that it does not. */
+/** False for every name that libtorrent changes, and for some that it does not. */
 function keepsName(name: string, raw: Buffer | undefined): boolean {
   return !/[\p{C}\\]/u.test(name) && Buffer.byteLength(name) <= MAX_NAME_BYTES && raw !== undefined && isUtf8(raw);
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { keepsNames, maySkipCheck } from '../../../src/clients/libtorrent/libtorrent.ts';
-import { bytes, sample } from '../contract.ts';
+import { keepsNames, maySkipCheck } from '../../../src/clients/libtorrent/skip-check.ts';
+import { bytes, sample } from '../steps.ts';
 
 describe("libtorrent's check", () => {
   for (const [what, name, path, verified, skips] of [

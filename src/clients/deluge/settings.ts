@@ -1,0 +1,27 @@
+/** What a Deluge's `core.conf`, and the `auth` file beside it, show of its daemon. */
+import { readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { errnoOf, messageOf } from '../../errors.ts';
+import type { LocalSettings, SettingsPlaces } from '../local-clients.ts';
+import { objectIn, portIn } from '../wire/json.ts';
+import { accountIn, delugeFolders } from './account.ts';
+
+export function delugeSettingsFiles({ configHome, root }: SettingsPlaces): string[] {
+  return delugeFolders(configHome, root).map((folder) => join(folder, 'core.conf'));
+}
+
+/** `text` is two JSON objects, one after the other, the second with the settings. @throws SyntaxError */
+export async function delugeSettings(text: string, from: string): Promise<LocalSettings> {
+  const settings = objectIn(text.slice(text.indexOf('}') + 1));
+  const host = { host: `127.0.0.1:${portIn(settings, 'daemon_port', 58846)}` };
+  const file = join(dirname(from), 'auth');
+  let auth: string;
+  try {
+    auth = await readFile(file, 'utf8');
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') return { problem: `${file} cannot be read: ${messageOf(error)}` };
+    return { settings: host, wantsPassword: true };
+  }
+  const account = accountIn(auth);
+  return { settings: { ...host, ...account }, wantsPassword: account === undefined };
+}

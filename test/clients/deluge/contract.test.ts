@@ -1,0 +1,4 @@
+import { clientContract } from '../contract.ts';
+import { subject } from './subject.ts';
+
+clientContract(subject);

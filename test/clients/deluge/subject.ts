@@ -1,0 +1,72 @@
+/** Deluge by its daemon, and through its web interface, for the suites that every client runs. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { TorrentClient } from '../../../src/clients/client.ts';
+import { createClient } from '../../../src/clients/create.ts';
+import { connectDaemon } from '../../../src/clients/deluge/daemon.ts';
+import { ask } from '../../../src/clients/deluge/rpc.ts';
+import type { ClientOptions } from '../../../src/clients/wire/exchange.ts';
+import { PASSWORD, startDeluge, USER } from '../../harness/deluge.ts';
+import { LIBTORRENT_NAMES } from '../libtorrent/names.ts';
+import type { Subject } from '../subject.ts';
+
+/** What the harness's URL means: the daemon, or the web interface. */
+export function connect(url: string, options?: ClientOptions, label?: string): TorrentClient {
+  const { username, password, protocol, host } = new URL(url);
+  const labelled = label === undefined ? {} : { label };
+  if (protocol !== 'deluge:') return createClient({ client: 'deluge', url, ...labelled }, options);
+  return createClient({ client: 'deluge', host, username, password, ...labelled }, options);
+}
+
+/** As the daemon itself has it, whatever the adapter went through. */
+async function labelIn(daemonUrl: string, infoHash: string): Promise<string> {
+  const { host } = new URL(daemonUrl);
+  const rpc = connectDaemon({ host, username: USER, password: PASSWORD }, {});
+  try {
+    const status = await ask(rpc, 'core.get_torrent_status', infoHash, ['label']);
+    return String((status as { label?: unknown }).label);
+  } finally {
+    await rpc.close();
+  }
+}
+
+const common = {
+  takesV2: true,
+  takesWord: 'whole',
+  sideBySide: false,
+  deletesData: true,
+  labelled: (label: string) =>
+    label
+      .toLowerCase()
+      .replaceAll(/[^a-z0-9_.-]+/g, '-')
+      .replace(/-$/, ''),
+  inError: { says: /^Is a directory$/, file: 'a folder' },
+  unusualNames: LIBTORRENT_NAMES,
+} as const;
+
+export const subject: Subject = {
+  ...common,
+  name: 'Deluge',
+  start: () => startDeluge(),
+  connect,
+  connectLabelled: (url, label) => connect(url, {}, label),
+  labelOf: labelIn,
+};
+
+let daemonBehind = '';
+export const webSubject: Subject = {
+  ...common,
+  name: 'Deluge',
+  title: 'Deluge through its web interface',
+  // It takes 77 ms for each that is added.
+  filler: () => connect(daemonBehind.replace('//', `//${USER}:${PASSWORD}@`)),
+  async start() {
+    const daemon = await startDeluge({ web: true });
+    const core = await readFile(join(daemon.folder, 'config', 'core.conf'), 'utf8');
+    daemonBehind = `deluge://127.0.0.1:${/"daemon_port": ?(\d+)/.exec(core)?.[1] ?? ''}`;
+    return daemon;
+  },
+  connect,
+  connectLabelled: (url, label) => connect(url, {}, label),
+  labelOf: (_, infoHash) => labelIn(daemonBehind, infoHash),
+};

@@ -1,0 +1,4 @@
+import { manyTorrentsContract } from '../many.ts';
+import { subject } from './subject.ts';
+
+manyTorrentsContract(subject);
