@@ -37,9 +37,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'clients/transmission': ['clients/adding', 'clients/wire'],
   'clients/qbittorrent': ['clients/adding', 'clients/libtorrent', 'clients/wire'],
   config: [],
-  control: [],
+  control: ['bytes'],
   app: [
     'extent',
+    'bytes',
     'leveldb',
     'native',
     'source',
@@ -71,7 +72,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'server/processes': [],
   // What runs in the processes that the server starts.
   'server/children': ['app', 'clients', 'config', 'control', 'server/processes'],
-  cli: ['app', 'server', 'config'],
+  cli: ['app', 'server', 'config', 'bytes'],
   'main.ts': ['cli'],
 };
 /** Of `store/`, all that others may import at run time; of its types, all that they may name: no key, no record's bytes. */

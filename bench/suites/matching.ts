@@ -6,8 +6,8 @@ import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { EntryJson, FileJson, StatusJson } from '../../src/cli/json.ts';
 import { loadConfig } from '../../src/config/load.ts';
-import type { EntryMessage, FileMessage, StatusMessage } from '../../src/control/messages.ts';
 import { segmentsOf } from '../../src/hash/hash-pool.ts';
 import type { MatchMode } from '../../src/match/match.ts';
 import { NO_LIMIT } from '../../src/match/match-torrents.ts';
@@ -74,7 +74,7 @@ async function provenRows(
       sum.wrong += wrong;
       sum.metainfo += raw.length;
     }
-    const { overlay_bytes: overlay, bytes_written: written } = (await autotorrent.json('status')) as StatusMessage;
+    const { overlay_bytes: overlay, bytes_written: written } = (await autotorrent.json('status')) as StatusJson;
     const grown = bytesBelow(autotorrent.statePath) - before;
     // A piece in the middle of which something was inserted is found by no mode.
     const unsplit = truth.whole - truth.split;
@@ -114,9 +114,9 @@ async function provenRows(
   }
 }
 
-type Shown = EntryMessage & {
+type Shown = EntryJson & {
   readonly verified_ranges: readonly (readonly [first: number, end: number])[];
-  readonly file_list: readonly FileMessage[];
+  readonly file_list: readonly FileJson[];
 };
 
 async function readBack(raw: Buffer, shown: Shown): Promise<{ good: number; wrong: number }> {

@@ -7,7 +7,7 @@
 import type { AddRequest, AddResult, TorrentClient } from '../clients/client.ts';
 import type { Config } from '../config/config.ts';
 import type { ControlClient } from '../control/client.ts';
-import type { EntryMessage } from '../control/messages.ts';
+import type { ServedEntry } from '../control/served.ts';
 import { AutotorrentError, messageOf } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { Metainfo } from '../metainfo/metainfo.ts';
@@ -15,7 +15,7 @@ import { clientPath } from './client-paths.ts';
 
 export interface ClientTask {
   readonly metainfo: Metainfo;
-  readonly entry: EntryMessage;
+  readonly entry: ServedEntry;
   readonly resume: AddRequest['resume'];
   /** It is not started. */
   readonly stopped: boolean;
@@ -56,7 +56,7 @@ export async function addToClient(parts: ClientTaskParts, tasks: readonly Client
     for (const [i, task] of tasks.entries()) {
       const result = results[i];
       if (result?.outcome !== 'added' || result.names === undefined || task.entry.kind !== 'mount') continue;
-      const refused = await refusal(parts.server.addNames(task.metainfo.infoHash, { names: result.names }));
+      const refused = await refusal(parts.server.addNames(task.metainfo.infoHash, result.names));
       if (refused !== undefined) outcomes.set(task, refused);
     }
     await start(

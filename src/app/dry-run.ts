@@ -1,6 +1,7 @@
 /** `autotorrent add --dry-run`: what `add` would do. Changes nothing, needs no server and no client. */
+
+import { shownPath } from '../bytes/shown-path.ts';
 import type { Config } from '../config/config.ts';
-import { shownPath } from '../control/shown-path.ts';
 import { countBits } from '../extent/bitfield.ts';
 import { GAP, ZEROS } from '../extent/extent.ts';
 import type { HashProgress } from '../hash/hash-pool.ts';

@@ -1,6 +1,6 @@
 /** What the pieces of an entry are made of now, as questions to the hash pool. */
 import { lstat } from 'node:fs/promises';
-import type { ExtentMessage, FileMessage } from '../control/messages.ts';
+import type { ServedExtent, ServedFile } from '../control/served.ts';
 import { messageOf } from '../errors.ts';
 import type { HashSegment } from '../hash/hash-pool.ts';
 import { type PieceCheck, pieceCheck } from '../hash/piece-check.ts';
@@ -12,10 +12,10 @@ export class EntryLayout {
   /** Why files cannot be read. */
   readonly unreadable = new Set<string>();
   readonly #metainfo: Metainfo;
-  readonly #files: readonly FileMessage[];
+  readonly #files: readonly ServedFile[];
   readonly #identities = new Map<string, Promise<FileIdentity | undefined>>();
 
-  constructor(metainfo: Metainfo, files: readonly FileMessage[]) {
+  constructor(metainfo: Metainfo, files: readonly ServedFile[]) {
     this.#metainfo = metainfo;
     this.#files = files;
   }
@@ -50,16 +50,15 @@ export class EntryLayout {
     return segments;
   }
 
-  async #segment(extent: ExtentMessage, skip: number, length: number): Promise<HashSegment | undefined> {
+  async #segment(extent: ServedExtent, skip: number, length: number): Promise<HashSegment | undefined> {
     if (extent.kind === 'zeros') return { zeros: length };
-    if (extent.kind === 'gap' || extent.source === null) return undefined;
-    const path =
-      extent.source_bytes === undefined ? Buffer.from(extent.source) : Buffer.from(extent.source_bytes, 'base64');
+    const { source: path } = extent;
+    if (path === undefined) return undefined;
     const key = path.toString('latin1');
     const identity = this.#identities.get(key) ?? this.#identify(path);
     this.#identities.set(key, identity);
     const found = await identity;
-    return found === undefined ? undefined : { path, identity: found, offset: extent.source_offset + skip, length };
+    return found === undefined ? undefined : { path, identity: found, offset: extent.sourceOffset + skip, length };
   }
 
   async #identify(path: Buffer): Promise<FileIdentity | undefined> {

@@ -1,18 +1,21 @@
 /** `autotorrent list`: the entries of the store, with what the client says of each. */
 import type { TorrentState } from '../clients/client.ts';
 import type { Config } from '../config/config.ts';
-import type { EntryMessage } from '../control/messages.ts';
+import type { ServedEntry } from '../control/served.ts';
 import { AutotorrentError, messageOf } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { introduce } from './introduce.ts';
 import { openClient } from './open-client.ts';
 import { requireServer } from './server-connection.ts';
 
-export interface ListedEntry extends EntryMessage {
-  /** `unknown`: the client was not asked or did not answer; `absent`: it does not have the torrent. */
-  readonly client_state: TorrentState['activity'] | 'absent' | 'unknown';
-  readonly client_progress?: number;
-  readonly client_message?: string;
+export interface ListedEntry extends ServedEntry {
+  /** What the client says of it. */
+  readonly client: {
+    /** `unknown`: the client was not asked or did not answer; `absent`: it does not have the torrent. */
+    readonly state: TorrentState['activity'] | 'absent' | 'unknown';
+    readonly progress?: number;
+    readonly message?: string;
+  };
 }
 
 export interface ListRequest {
@@ -27,21 +30,18 @@ export async function listEntries(config: Config, request: ListRequest): Promise
   const states = request.askClient ? await clientStates(config, entries, request.logger) : undefined;
   return entries
     .map((entry): ListedEntry => {
-      const state = states?.get(entry.info_hash);
-      if (state === undefined) return { ...entry, client_state: states === undefined ? 'unknown' : 'absent' };
-      return {
-        ...entry,
-        client_state: state.activity,
-        client_progress: state.progress,
-        ...(state.message === undefined ? {} : { client_message: state.message }),
-      };
+      if (states === undefined) return { ...entry, client: { state: 'unknown' } };
+      const state = states.get(entry.infoHash);
+      if (state === undefined) return { ...entry, client: { state: 'absent' } };
+      const { activity, progress, message } = state;
+      return { ...entry, client: { state: activity, progress, ...(message === undefined ? {} : { message }) } };
     })
     .toSorted((a, b) => (a.name < b.name ? -1 : 1));
 }
 
 async function clientStates(
   config: Config,
-  entries: readonly EntryMessage[],
+  entries: readonly ServedEntry[],
   logger: Logger,
 ): Promise<Map<string, TorrentState> | undefined> {
   if (config.client === undefined || entries.length === 0) return undefined;
@@ -49,7 +49,7 @@ async function clientStates(
   if (client === undefined) return undefined;
   try {
     introduce(client, entries);
-    const states = await client.list(entries.map((entry) => entry.info_hash));
+    const states = await client.list(entries.map((entry) => entry.infoHash));
     return new Map(states.map((state) => [state.infoHash, state]));
   } catch (error) {
     if (!(error instanceof AutotorrentError)) throw error;

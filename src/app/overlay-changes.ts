@@ -1,16 +1,16 @@
 /** `autotorrent overlay diff` and `overlay discard`: what clients wrote over an entry, and dropping it. */
 import type { Config } from '../config/config.ts';
 import type { ControlClient } from '../control/client.ts';
-import type { DifferenceMessage, DiscardMessage, EntryMessage } from '../control/messages.ts';
+import type { Discarded, ServedDifference, ServedEntry } from '../control/served.ts';
 import { AutotorrentError } from '../errors.ts';
 import { requireServer } from './server-connection.ts';
 
 export interface OverlayChanges {
-  readonly entry: EntryMessage;
+  readonly entry: ServedEntry;
   /** One after the other: there may be 200,000. */
-  readonly differences: AsyncIterable<DifferenceMessage>;
+  readonly differences: AsyncIterable<ServedDifference>;
   /** Drops them, or those of some files and folders: paths below the entry's directory, or absolute ones in it. */
-  readonly discard: (paths: readonly string[]) => Promise<DiscardMessage>;
+  readonly discard: (paths: readonly string[]) => Promise<Discarded>;
 }
 
 /** @throws AutotorrentError('NOT_FOUND') */
@@ -19,27 +19,27 @@ export async function overlayChanges(config: Config, id: string): Promise<Overla
   const entry = await mustHave(server, id);
   return {
     entry,
-    differences: server.differences(entry.info_hash),
+    differences: server.differences(entry.infoHash),
     discard: async (paths) => {
       const files = paths.map((path) => belowEntry(path, entry));
-      return await server.discard(entry.info_hash, files.length === 0 ? {} : { files });
+      return await server.discard(entry.infoHash, files.length === 0 ? undefined : files);
     },
   };
 }
 
 /** @throws AutotorrentError('NOT_FOUND') */
-export async function mustHave(server: ControlClient, id: string): Promise<EntryMessage> {
+export async function mustHave(server: ControlClient, id: string): Promise<ServedEntry> {
   const entry = await server.entry(id);
   if (entry !== undefined) return entry;
   throw new AutotorrentError('NOT_FOUND', `there is no entry ${id}`, { hint: 'autotorrent list shows them' });
 }
 
-function belowEntry(path: string, { directory }: EntryMessage): string {
+function belowEntry(path: string, { directory }: ServedEntry): string {
   return path.startsWith(`${directory}/`) ? path.slice(directory.length + 1) : path;
 }
 
 /** Whether a path as `discard` takes it means a difference. */
-export function means(path: string, { path: planned, named }: DifferenceMessage, entry: EntryMessage): boolean {
+export function means(path: string, { path: planned, named }: ServedDifference, entry: ServedEntry): boolean {
   const wanted = belowEntry(path, entry)
     .replace(/^(?:\.?\/)+/, '')
     .replace(/\/+$/, '');

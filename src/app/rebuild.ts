@@ -1,10 +1,10 @@
 /** `autotorrent rebuild`: scans the disks, or some paths, into the collection index. */
 import { lstat } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import { shownPath } from '../bytes/shown-path.ts';
 import { type RebuildProgress, rebuild } from '../collection/level/rebuild.ts';
 import type { Config } from '../config/config.ts';
 import { hashCachePath, poolPath } from '../config/state-paths.ts';
-import { shownPath } from '../control/shown-path.ts';
 import { AutotorrentError, errnoOf } from '../errors.ts';
 import { openIndexDatabase } from '../leveldb/open.ts';
 import type { Logger } from '../logger.ts';

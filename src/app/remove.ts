@@ -1,6 +1,6 @@
 /** `autotorrent remove`: takes entries out of the store, and with `fromClient` out of the client first. */
 import type { Config } from '../config/config.ts';
-import type { EntryMessage } from '../control/messages.ts';
+import type { ServedEntry } from '../control/served.ts';
 import { AutotorrentError } from '../errors.ts';
 import { introduce } from './introduce.ts';
 import { openClient } from './open-client.ts';
@@ -8,9 +8,9 @@ import { requireServer } from './server-connection.ts';
 
 export interface RemovedEntry {
   readonly name: string;
-  readonly info_hash: string;
+  readonly infoHash: string;
   /** Whether the client had it and has it no more. */
-  readonly from_client: boolean;
+  readonly fromClient: boolean;
 }
 
 /**
@@ -23,13 +23,13 @@ export async function* removeEntries(
   fromClient: boolean,
 ): AsyncGenerator<RemovedEntry> {
   const server = await requireServer(config);
-  const entries = new Map<string, EntryMessage>();
+  const entries = new Map<string, ServedEntry>();
   for (const id of ids) {
     const entry = await server.entry(id);
     if (entry === undefined) {
       throw new AutotorrentError('NOT_FOUND', `there is no entry ${id}`, { hint: 'autotorrent list shows them' });
     }
-    entries.set(entry.info_hash, entry);
+    entries.set(entry.infoHash, entry);
   }
   const client = fromClient ? openClient(config) : undefined;
   introduce(client, entries.values());
@@ -37,8 +37,8 @@ export async function* removeEntries(
     // The client first: it must not find the files of a torrent that it still has gone.
     const wereThere = new Set(await client?.remove([...entries.keys()]));
     for (const entry of entries.values()) {
-      await server.remove(entry.info_hash);
-      yield { name: entry.name, info_hash: entry.info_hash, from_client: wereThere.has(entry.info_hash) };
+      await server.remove(entry.infoHash);
+      yield { name: entry.name, infoHash: entry.infoHash, fromClient: wereThere.has(entry.infoHash) };
     }
   } finally {
     await client?.close();

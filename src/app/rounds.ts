@@ -7,7 +7,7 @@
 import type { TorrentClient, TorrentState } from '../clients/client.ts';
 import type { Config } from '../config/config.ts';
 import type { ControlClient } from '../control/client.ts';
-import type { EntryMessage } from '../control/messages.ts';
+import type { ServedEntry } from '../control/served.ts';
 import { AutotorrentError, explained } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { Metainfo } from '../metainfo/metainfo.ts';
@@ -52,7 +52,7 @@ const FEW = 16;
 interface Created {
   readonly torrent: ParsedTorrent;
   readonly plan: Plan;
-  readonly entry: EntryMessage;
+  readonly entry: ServedEntry;
   readonly stopped: boolean;
 }
 
@@ -88,7 +88,7 @@ export class Rounds {
 
   async #look(
     torrents: readonly ParsedTorrent[],
-  ): Promise<{ entries: ReadonlyMap<string, EntryMessage>; inClient: ReadonlyMap<string, TorrentState> }> {
+  ): Promise<{ entries: ReadonlyMap<string, ServedEntry>; inClient: ReadonlyMap<string, TorrentState> }> {
     const { client } = this.#parts;
     const hashes = torrents.map(({ metainfo }) => metainfo.infoHash);
     const hybrids = torrents.flatMap(({ metainfo: { infoHash, infoHashV2 } }) =>
@@ -97,15 +97,15 @@ export class Rounds {
     client?.introduce?.(hybrids);
     const states = (await client?.list(hashes)) ?? [];
     return {
-      entries: new Map((await this.#entries(hashes)).map((entry) => [entry.info_hash, entry])),
+      entries: new Map((await this.#entries(hashes)).map((entry) => [entry.infoHash, entry])),
       inClient: new Map(states.map((state) => [state.infoHash, state])),
     };
   }
 
-  async #entries(infoHashes: readonly string[]): Promise<EntryMessage[]> {
+  async #entries(infoHashes: readonly string[]): Promise<ServedEntry[]> {
     const { server } = this.#parts;
     if (infoHashes.length > FEW) return await server.entries();
-    const found: EntryMessage[] = [];
+    const found: ServedEntry[] = [];
     for (const infoHash of infoHashes) {
       const entry = await server.entry(infoHash);
       if (entry !== undefined) found.push(entry);
@@ -117,7 +117,7 @@ export class Rounds {
     const { server, client, force } = this.#parts;
     const { entries, inClient } = await this.#look(ready.map(({ torrent }) => torrent));
     const toSeed: (readonly [ParsedTorrent, Planned])[] = [];
-    const again: (readonly [ParsedTorrent, EntryMessage])[] = [];
+    const again: (readonly [ParsedTorrent, ServedEntry])[] = [];
     const running: string[] = [];
     for (const { torrent, planned } of ready) {
       const { infoHash } = torrent.metainfo;
@@ -197,7 +197,7 @@ export class Rounds {
   }
 
   /** The store has them; the client lost them. */
-  async #addAgain(wanted: readonly (readonly [ParsedTorrent, EntryMessage])[], settle: Settle): Promise<void> {
+  async #addAgain(wanted: readonly (readonly [ParsedTorrent, ServedEntry])[], settle: Settle): Promise<void> {
     const tasks = wanted.map(([torrent, entry]) => {
       return { torrent, entry, stopped: this.#parts.stopped || this.#cannotTake(entry) };
     });
@@ -224,11 +224,11 @@ export class Rounds {
   }
 
   /** rTorrent gets stuck where it cannot write, and says nothing. */
-  #cannotTake(entry: EntryMessage): boolean {
-    return this.#parts.readOnly && entry.kind === 'mount' && entry.missing_bytes > 0;
+  #cannotTake(entry: ServedEntry): boolean {
+    return this.#parts.readOnly && entry.kind === 'mount' && entry.missingBytes > 0;
   }
 
-  #whyStopped(entry: EntryMessage): string {
+  #whyStopped(entry: ServedEntry): string {
     return this.#cannotTake(entry) ? ', which a read-only mount cannot take' : '';
   }
 }

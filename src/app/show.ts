@@ -1,16 +1,16 @@
 /** `autotorrent show`: one entry, its files, where their bytes come from, and what of it was verified. */
 import type { Config } from '../config/config.ts';
-import type { EntryMessage, FileMessage } from '../control/messages.ts';
+import type { ServedEntry, ServedFile } from '../control/served.ts';
 import { AutotorrentError } from '../errors.ts';
 import { hasBit } from '../extent/bitfield.ts';
 import { requireServer } from './server-connection.ts';
 
 export interface ShownEntry {
-  readonly entry: EntryMessage;
+  readonly entry: ServedEntry;
   /** The pieces that were verified, as half-open ranges. */
   readonly verifiedRanges: readonly (readonly [first: number, end: number])[];
   /** One after the other: there may be 200,000. */
-  readonly files: AsyncIterable<FileMessage>;
+  readonly files: AsyncIterable<ServedFile>;
 }
 
 /** @throws AutotorrentError('NOT_FOUND') */
@@ -20,8 +20,8 @@ export async function showEntry(config: Config, id: string): Promise<ShownEntry>
   if (entry === undefined) {
     throw new AutotorrentError('NOT_FOUND', `there is no entry ${id}`, { hint: 'autotorrent list shows them' });
   }
-  const map = await server.pieces(entry.info_hash);
-  return { entry, verifiedRanges: rangesOf(map, entry.pieces), files: server.files(entry.info_hash) };
+  const map = await server.pieces(entry.infoHash);
+  return { entry, verifiedRanges: rangesOf(map, entry.pieces), files: server.files(entry.infoHash) };
 }
 
 function rangesOf(map: Buffer, pieces: number): [number, number][] {

@@ -8,7 +8,7 @@
 import type { Config } from '../config/config.ts';
 import { poolPath } from '../config/state-paths.ts';
 import type { ControlClient } from '../control/client.ts';
-import type { EntryMessage, FileMessage } from '../control/messages.ts';
+import type { ServedEntry, ServedFile } from '../control/served.ts';
 import { AutotorrentError, messageOf } from '../errors.ts';
 import { countBits, emptyBitfield, hasBit, setBit } from '../extent/bitfield.ts';
 import type { HashPool, HashProgress, HashResult } from '../hash/hash-pool.ts';
@@ -37,15 +37,15 @@ export interface VerifyRequest extends VerificationOptions {
 
 export interface VerifiedEntry {
   readonly name: string;
-  readonly info_hash: string;
+  readonly infoHash: string;
   readonly pieces: number;
-  readonly verified_pieces: number;
+  readonly verifiedPieces: number;
   /** All of their bytes are there, and they are not the torrent's. */
-  readonly bad_pieces: readonly number[];
-  /** Those of `bad_pieces` in a hybrid torrent that agree with one of their two hashes: the torrent contradicts itself. */
-  readonly contradictory_pieces: readonly number[];
+  readonly badPieces: readonly number[];
+  /** Those of `badPieces` in a hybrid torrent that agree with one of their two hashes: the torrent contradicts itself. */
+  readonly contradictoryPieces: readonly number[];
   /** Some of their bytes are nowhere. */
-  readonly missing_pieces: number;
+  readonly missingPieces: number;
   /** Files that could not be read, each with the reason. */
   readonly unreadable: readonly string[];
   /** Some piece is bad, or could not be read. */
@@ -59,7 +59,7 @@ export interface VerifiedEntry {
 /** @throws AutotorrentError('NOT_FOUND') for a name that no entry has; nothing is hashed then */
 export async function* verifyEntries(config: Config, request: VerifyRequest): AsyncGenerator<VerifiedEntry> {
   const server = await requireServer(config);
-  const entries: EntryMessage[] = request.entries.length === 0 ? await server.entries() : [];
+  const entries: ServedEntry[] = request.entries.length === 0 ? await server.entries() : [];
   for (const id of request.entries) {
     const entry = await server.entry(id);
     if (entry === undefined) {
@@ -101,7 +101,7 @@ export class Verification {
     return new Verification(config, server, pool, options);
   }
 
-  async verify(entry: EntryMessage): Promise<VerifiedEntry> {
+  async verify(entry: ServedEntry): Promise<VerifiedEntry> {
     const result = await verifyEntry(this.#server, this.#pool, entry, this.#options);
     this.#pooled += result.pooled.length;
     return result;
@@ -116,15 +116,15 @@ export class Verification {
 async function verifyEntry(
   server: ControlClient,
   pool: HashPool,
-  entry: EntryMessage,
+  entry: ServedEntry,
   request: VerificationOptions,
 ): Promise<VerifiedEntry> {
   if (entry.kind === 'external') return skipped(entry, 'it is seeded from the original folder');
-  const since = await server.beginVerification(entry.info_hash);
-  const metainfo = parseMetainfo(await server.metainfo(entry.info_hash));
-  const known = request.unverified ? await server.pieces(entry.info_hash) : emptyBitfield(entry.pieces);
-  const files: FileMessage[] = [];
-  for await (const file of server.files(entry.info_hash)) files.push(file);
+  const since = await server.beginVerification(entry.infoHash);
+  const metainfo = parseMetainfo(await server.metainfo(entry.infoHash));
+  const known = request.unverified ? await server.pieces(entry.infoHash) : emptyBitfield(entry.pieces);
+  const files: ServedFile[] = [];
+  for await (const file of server.files(entry.infoHash)) files.push(file);
 
   const layout = new EntryLayout(metainfo, files);
   const asked: { readonly piece: number; readonly checks: readonly PieceCheck[] }[] = [];
@@ -160,20 +160,16 @@ async function verifyEntry(
     badPieces.push(piece);
     if (agree > 0 && mine.every((result) => 'digest' in result)) contradictory.push(piece);
   }
-  const after = await server.endVerification(entry.info_hash, {
-    since,
-    good: good.toString('base64'),
-    bad: bad.toString('base64'),
-  });
-  const map = await server.pieces(entry.info_hash);
+  const after = await server.endVerification(entry.infoHash, { since, good, bad });
+  const map = await server.pieces(entry.infoHash);
   return {
     name: entry.name,
-    info_hash: entry.info_hash,
+    infoHash: entry.infoHash,
     pieces: entry.pieces,
-    verified_pieces: countBits(map),
-    bad_pieces: badPieces,
-    contradictory_pieces: contradictory,
-    missing_pieces: missing,
+    verifiedPieces: countBits(map),
+    badPieces,
+    contradictoryPieces: contradictory,
+    missingPieces: missing,
     unreadable: [...layout.unreadable],
     broken: badPieces.length > 0 || layout.unreadable.size > 0,
     pooled: await poolComplete(server, after, { metainfo, files, map }, request.logger),
@@ -186,14 +182,14 @@ function isDigest(result: HashResult | undefined, wanted: Buffer): boolean {
 
 interface Verified {
   readonly metainfo: Metainfo;
-  readonly files: readonly FileMessage[];
+  readonly files: readonly ServedFile[];
   readonly map: Buffer;
 }
 
 /** Files of which every byte was written by a client and verified. */
 async function poolComplete(
   server: ControlClient,
-  entry: EntryMessage,
+  entry: ServedEntry,
   { metainfo, files, map }: Verified,
   logger: Logger,
 ): Promise<string[]> {
@@ -203,7 +199,7 @@ async function poolComplete(
     if (extent?.kind !== 'overlay' || more !== undefined || extent.length !== file.length) continue;
     const { first, count } = touchedPieces(metainfo, index);
     if (!allSet(map, first, count)) continue;
-    const outcome = await server.pool(entry.info_hash, index);
+    const outcome = await server.pool(entry.infoHash, index);
     if (outcome.pooled !== undefined) pooled.push(outcome.pooled);
     else if (outcome.kept !== undefined) logger.info(`${file.path} stays in the overlay: ${outcome.kept}`);
   }
@@ -226,15 +222,15 @@ async function indexPool(config: Config, request: VerificationOptions): Promise<
   }
 }
 
-function skipped(entry: EntryMessage, why: string): VerifiedEntry {
-  const { name, info_hash, pieces, verified_pieces } = entry;
+function skipped(entry: ServedEntry, why: string): VerifiedEntry {
+  const { name, infoHash, pieces, verifiedPieces } = entry;
   const nothing = {
-    bad_pieces: [],
-    contradictory_pieces: [],
-    missing_pieces: 0,
+    badPieces: [],
+    contradictoryPieces: [],
+    missingPieces: 0,
     unreadable: [],
     broken: false,
     pooled: [],
   };
-  return { name, info_hash, pieces, verified_pieces, ...nothing, skipped: why };
+  return { name, infoHash, pieces, verifiedPieces, ...nothing, skipped: why };
 }

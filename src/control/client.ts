@@ -5,37 +5,45 @@
  */
 import { type IncomingMessage, request } from 'node:http';
 import { AutotorrentError, type ErrorCode, errnoOf, messageOf } from '../errors.ts';
+import { differencesOf, entryOf, fileOf, statusOf } from './codec.ts';
 import type {
   AddedMessage,
   DifferenceLine,
-  DifferenceMessage,
   DiscardMessage,
   DiscardRequest,
   EntryMessage,
   FileMessage,
-  NamesRequest,
+  NameLine,
   PoolMessage,
   ShutdownLine,
   StatusMessage,
   VerificationBegun,
   VerificationRequest,
 } from './messages.ts';
+import type { Discarded, Pooled, ServedDifference, ServedEntry, ServedFile, ServerStatus, Verified } from './served.ts';
 
-/** A server that is silent for so long hangs: little that it is asked takes a tenth of it. */
-const TIME_LIMIT_MS = 60_000;
-/** To make or take out an entry of 200,000 files takes minutes where clients read meanwhile; so does the last sync. */
-const LONG_LIMIT_MS = 30 * 60_000;
+/** How long the server may be silent, in milliseconds. */
+export interface TimeLimits {
+  /** A server that is silent for so long hangs: little that it is asked takes a tenth of it. */
+  readonly usual: number;
+  /** To make or take out an entry of 200,000 files takes minutes where clients read meanwhile; so does the last sync. */
+  readonly long: number;
+}
+
+const TIME_LIMITS: TimeLimits = { usual: 60_000, long: 30 * 60_000 };
 
 export class ControlClient {
   readonly #socketPath: string;
+  readonly #limits: TimeLimits;
 
-  private constructor(socketPath: string) {
+  private constructor(socketPath: string, limits: TimeLimits) {
     this.#socketPath = socketPath;
+    this.#limits = limits;
   }
 
   /** @throws AutotorrentError('SERVER') where the socket is there and something else than our server answers */
-  static async connect(socketPath: string): Promise<ControlClient | undefined> {
-    const client = new ControlClient(socketPath);
+  static async connect(socketPath: string, limits: TimeLimits = TIME_LIMITS): Promise<ControlClient | undefined> {
+    const client = new ControlClient(socketPath, limits);
     try {
       await client.status();
       return client;
@@ -46,18 +54,18 @@ export class ControlClient {
     }
   }
 
-  async status(): Promise<StatusMessage> {
-    return (await this.#json('GET', '/v1/status')) as StatusMessage;
+  async status(): Promise<ServerStatus> {
+    return statusOf((await this.#json('GET', '/v1/status')) as StatusMessage);
   }
 
-  async entries(): Promise<EntryMessage[]> {
-    return (await this.#json('GET', '/v1/entries')) as EntryMessage[];
+  async entries(): Promise<ServedEntry[]> {
+    return ((await this.#json('GET', '/v1/entries')) as EntryMessage[]).map(entryOf);
   }
 
   /** Undefined where there is no such entry. `id`: an info hash, its first 8 digits or more, or a name. */
-  async entry(id: string): Promise<EntryMessage | undefined> {
+  async entry(id: string): Promise<ServedEntry | undefined> {
     try {
-      return (await this.#json('GET', entryPath(id))) as EntryMessage;
+      return entryOf((await this.#json('GET', entryPath(id))) as EntryMessage);
     } catch (error) {
       if (error instanceof AutotorrentError && error.code === 'NOT_FOUND') return undefined;
       throw error;
@@ -65,14 +73,14 @@ export class ControlClient {
   }
 
   /** The files of an entry, one after the other: an entry may have 200,000 of them. */
-  files(id: string): AsyncGenerator<FileMessage> {
-    return this.#lines<FileMessage>(`${entryPath(id)}/files`);
+  async *files(id: string): AsyncGenerator<ServedFile> {
+    for await (const message of this.#lines<FileMessage>(`${entryPath(id)}/files`)) yield fileOf(message);
   }
 
   /** A JSON document a line. */
   async *#lines<T>(path: string): AsyncGenerator<T> {
     // Some lines are long in coming: of 200,000 files one may differ.
-    const reply = await this.#request('GET', path, undefined, undefined, { limitMs: LONG_LIMIT_MS });
+    const reply = await this.#request('GET', path, undefined, undefined, { limitMs: this.#limits.long });
     yield* documents<T>(reply);
   }
 
@@ -103,15 +111,18 @@ export class ControlClient {
    * Hands over an encoded plan; the entry is `adding` and visible in the mount when this resolves.
    * With `directory` it is external: listed only, the client works in that folder.
    */
-  async create(plan: Buffer, directory?: string): Promise<EntryMessage> {
+  async create(plan: Buffer, directory?: string): Promise<ServedEntry> {
     const query = directory === undefined ? '' : `?directory=${encodeURIComponent(directory)}`;
-    return parse(
-      await body(await this.#request('POST', `/v1/entries${query}`, plan, undefined, { limitMs: LONG_LIMIT_MS })),
-    ) as EntryMessage;
+    const reply = await this.#request('POST', `/v1/entries${query}`, plan, undefined, { limitMs: this.#limits.long });
+    return entryOf(parse(await body(reply)) as EntryMessage);
   }
 
-  async addNames(id: string, names: NamesRequest): Promise<void> {
-    await this.#json('PUT', `${entryPath(id)}/names`, names, LONG_LIMIT_MS);
+  /** By file index: components below the entry's directory; undefined where the torrent's own name stays. */
+  async addNames(id: string, names: readonly (readonly string[] | undefined)[]): Promise<void> {
+    const lines = names.map((name) => `${JSON.stringify((name ?? null) satisfies NameLine)}\n`);
+    const payload = Buffer.from(lines.join(''));
+    const options = { limitMs: this.#limits.long };
+    await body(await this.#request('PUT', `${entryPath(id)}/names`, payload, 'application/x-ndjson', options));
   }
 
   /** Gives those of which there is an entry. */
@@ -121,7 +132,7 @@ export class ControlClient {
   }
 
   async remove(id: string): Promise<void> {
-    await this.#json('DELETE', entryPath(id), undefined, LONG_LIMIT_MS);
+    await this.#json('DELETE', entryPath(id), undefined, this.#limits.long);
   }
 
   /** What `endVerification` needs, asked before the files are listed. */
@@ -129,34 +140,30 @@ export class ControlClient {
     return ((await this.#json('POST', `${entryPath(id)}/verification`)) as VerificationBegun).since;
   }
 
-  async endVerification(id: string, found: VerificationRequest): Promise<EntryMessage> {
-    return (await this.#json('PUT', `${entryPath(id)}/verification`, found)) as EntryMessage;
+  async endVerification(id: string, { since, good, bad }: Verified): Promise<ServedEntry> {
+    const message: VerificationRequest = { since, good: good.toString('base64'), bad: bad.toString('base64') };
+    return entryOf((await this.#json('PUT', `${entryPath(id)}/verification`, message)) as EntryMessage);
   }
 
   /** Puts a file that is whole into the pool. */
-  async pool(id: string, file: number): Promise<PoolMessage> {
+  async pool(id: string, file: number): Promise<Pooled> {
     return (await this.#json('POST', `${entryPath(id)}/pool?file=${file}`)) as PoolMessage;
   }
 
   /** What is not as it was planned. */
-  async *differences(id: string): AsyncGenerator<DifferenceMessage> {
-    let last: DifferenceMessage | undefined;
-    for await (const line of this.#lines<DifferenceLine>(`${entryPath(id)}/differences`)) {
-      if (!('more_ranges' in line)) {
-        if (last !== undefined) yield last;
-        last = line;
-      } else if (last !== undefined) last = { ...last, ranges: last.ranges.concat(line.more_ranges) };
-    }
-    if (last !== undefined) yield last;
+  differences(id: string): AsyncGenerator<ServedDifference> {
+    return differencesOf(this.#lines<DifferenceLine>(`${entryPath(id)}/differences`));
   }
 
-  async discard(id: string, what: DiscardRequest): Promise<DiscardMessage> {
-    return (await this.#json('POST', `${entryPath(id)}/discard`, what, LONG_LIMIT_MS)) as DiscardMessage;
+  /** `paths`: below the entry's directory, of files and of folders; undefined: all of it. */
+  async discard(id: string, paths: readonly string[] | undefined): Promise<Discarded> {
+    const message: DiscardRequest = paths === undefined ? {} : { files: paths };
+    return (await this.#json('POST', `${entryPath(id)}/discard`, message, this.#limits.long)) as DiscardMessage;
   }
 
   /** Gives warnings as they come; ends when the server has unmounted and closed its store. */
   async *shutdown(): AsyncGenerator<string> {
-    const reply = await this.#request('POST', '/v1/shutdown', undefined, undefined, { limitMs: LONG_LIMIT_MS });
+    const reply = await this.#request('POST', '/v1/shutdown', undefined, undefined, { limitMs: this.#limits.long });
     try {
       for await (const line of documents<ShutdownLine>(reply)) yield line.warning;
     } catch {
@@ -164,7 +171,7 @@ export class ControlClient {
     }
   }
 
-  async #json(method: string, path: string, content?: unknown, limitMs = TIME_LIMIT_MS): Promise<unknown> {
+  async #json(method: string, path: string, content?: unknown, limitMs = this.#limits.usual): Promise<unknown> {
     const payload = content === undefined ? undefined : Buffer.from(JSON.stringify(content));
     const bytes = await body(await this.#request(method, path, payload, 'application/json', { limitMs }));
     return bytes.length === 0 ? undefined : parse(bytes);
@@ -176,14 +183,14 @@ export class ControlClient {
     path: string,
     payload?: Buffer,
     type = 'application/octet-stream',
-    { limitMs = TIME_LIMIT_MS, signal }: { limitMs?: number; signal?: AbortSignal } = {},
+    { limitMs = this.#limits.usual, signal }: { limitMs?: number; signal?: AbortSignal } = {},
   ): Promise<IncomingMessage> {
     const reply = await new Promise<IncomingMessage>((resolve, reject) => {
       const headers: Record<string, string | number> = { 'content-length': payload?.length ?? 0 };
       if (payload !== undefined) headers['content-type'] = type;
       const options = { socketPath: this.#socketPath, method, path, headers, timeout: limitMs, agent: false as const };
       const call = request(signal === undefined ? options : { ...options, signal }, resolve);
-      call.on('timeout', () => call.destroy(new Error(`no answer within ${TIME_LIMIT_MS / 1000} s`)));
+      call.on('timeout', () => call.destroy(new Error(`no answer within ${limitMs / 1000} s`)));
       call.on('error', (cause) => {
         reject(
           new AutotorrentError('SERVER', `the server at ${this.#socketPath} cannot be asked: ${messageOf(cause)}`, {

@@ -1,5 +1,5 @@
 /**
- * What the control socket carries, and what `--json` prints: one shape for both, in snake_case.
+ * What the control socket carries: the only place of its shapes, in snake_case. `codec.ts` and `requests.ts` translate them.
  *
  *     GET    /v1/status                  StatusMessage
  *     GET    /v1/entries                 EntryMessage[]
@@ -7,9 +7,9 @@
  *     GET    /v1/entries/ID/files        FileMessage, one JSON document a line (application/x-ndjson)
  *     GET    /v1/entries/ID/metainfo     the raw .torrent
  *     GET    /v1/entries/ID/pieces       the piece map: one bit a piece, most significant first, set: verified
- *     POST   /v1/entries[?directory=DIR] a plan in its binary codec; 201 and EntryMessage. With DIR (percent-encoded)
+ *     POST   /v1/entries[?directory=DIR] a plan in its binary codec, of a known length; 201 and EntryMessage. With DIR (percent-encoded)
  *                                        the entry is external: listed only, the client works in DIR
- *     PUT    /v1/entries/ID/names        NamesRequest; 204
+ *     PUT    /v1/entries/ID/names        NameLine, one JSON document a line, in the order of the torrent's files; 204
  *     DELETE /v1/entries/ID              204
  *     POST   /v1/entries/ID/verification VerificationBegun: what `PUT` needs, asked before the files are listed
  *     PUT    /v1/entries/ID/verification VerificationRequest; EntryMessage
@@ -117,10 +117,8 @@ export interface StatusMessage {
   readonly overlay_problems: readonly { readonly path: string; readonly problem: string }[];
 }
 
-export interface NamesRequest {
-  /** By file index: components below the entry's directory; null where the torrent's own name stays. */
-  readonly names: readonly (readonly string[] | null)[];
-}
+/** Components below the entry's directory; null where the torrent's own name stays. */
+export type NameLine = readonly string[] | null;
 
 export interface AddedMessage {
   /** 40 hex digits each. */

@@ -10,18 +10,18 @@ import { dirname } from 'node:path';
 import { AutotorrentError, type ErrorCode, messageOf } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { ServedStore } from '../server/served-store.ts';
-import type {
-  AddedMessage,
-  DiscardRequest,
-  ErrorMessage,
-  NamesRequest,
-  ShutdownLine,
-  VerificationRequest,
-} from './messages.ts';
+import { bytesOf, jsonOf, linesOf } from './body.ts';
+import { differenceLine, entryMessage, fileMessage, statusMessage } from './codec.ts';
+import type { AddedMessage, ErrorMessage, ShutdownLine, VerificationBegun } from './messages.ts';
+import { discardedPathsIn, infoHashesIn, nameLine, verifiedIn } from './requests.ts';
 import { Turns } from './turns.ts';
 
 /** 64 MiB of metainfo, and what the extents of its files may take. */
-const BODY_LIMIT = 512 * 1024 * 1024;
+const PLAN_LIMIT = 512 * 1024 * 1024;
+/** Info hashes, bitfields, paths to discard: parsed at once, so no more than takes a moment. */
+const JSON_LIMIT = 16 * 1024 * 1024;
+/** A torrent has no more files than its 64 MiB can name; a path has at most 4096 bytes, which JSON may escape. */
+const NAMES_LIMIT = { limit: 8_000_000, lineLimit: 64 * 1024 };
 
 const STATUS: Readonly<Partial<Record<ErrorCode, number>>> = {
   USAGE: 400,
@@ -101,10 +101,10 @@ async function makeOwnFolder(folder: string): Promise<void> {
 function routesOf(store: ServedStore): ReadonlyMap<string, Handler> {
   const turns = new Turns();
   return new Map<string, Handler>([
-    ['GET /v1/status', async ({ reply }) => send(reply, 200, await store.status())],
-    ['GET /v1/entries', async ({ reply }) => send(reply, 200, await store.entries())],
-    ['GET /v1/entries/ID', async ({ reply, id }) => send(reply, 200, await store.entry(id))],
-    ['GET /v1/entries/ID/files', async ({ reply, id }) => sendLines(reply, await store.files(id))],
+    ['GET /v1/status', async ({ reply }) => send(reply, 200, statusMessage(await store.status()))],
+    ['GET /v1/entries', async ({ reply }) => send(reply, 200, (await store.entries()).map(entryMessage))],
+    ['GET /v1/entries/ID', async ({ reply, id }) => send(reply, 200, entryMessage(await store.entry(id)))],
+    ['GET /v1/entries/ID/files', async ({ reply, id }) => sendLines(reply, await store.files(id), fileMessage)],
     ['GET /v1/entries/ID/metainfo', async ({ reply, id }) => sendBytes(reply, await store.metainfo(id))],
     [
       'GET /v1/entries/ID/pieces',
@@ -114,19 +114,23 @@ function routesOf(store: ServedStore): ReadonlyMap<string, Handler> {
     [
       'POST /v1/entries',
       async ({ request, reply, query }) => {
-        send(reply, 201, await store.create(await bodyOf(request), query.get('directory') ?? undefined));
+        const plan = await bytesOf(request, PLAN_LIMIT);
+        send(reply, 201, entryMessage(await store.create(plan, query.get('directory') ?? undefined)));
       },
     ],
     [
       'PUT /v1/entries/ID/names',
       async ({ request, reply, id }) => {
-        await store.addNames(id, namesRequest(await jsonOf(request)));
+        await store.addNames(id, await linesOf(request, NAMES_LIMIT, nameLine));
         send(reply, 204);
       },
     ],
     [
       'POST /v1/added',
-      async ({ request, reply }) => send(reply, 200, await store.markAdded(addedMessage(await jsonOf(request)))),
+      async ({ request, reply }) => {
+        const marked = await store.markAdded(infoHashesIn(await jsonOf(request, JSON_LIMIT)));
+        send(reply, 200, { info_hashes: marked } satisfies AddedMessage);
+      },
     ],
     [
       'DELETE /v1/entries/ID',
@@ -137,23 +141,28 @@ function routesOf(store: ServedStore): ReadonlyMap<string, Handler> {
     ],
     [
       'POST /v1/entries/ID/verification',
-      async ({ reply, id }) => send(reply, 200, { since: await store.beginVerification(id) }),
+      async ({ reply, id }) =>
+        send(reply, 200, { since: await store.beginVerification(id) } satisfies VerificationBegun),
     ],
     [
       'PUT /v1/entries/ID/verification',
       async ({ request, reply, id }) => {
-        send(reply, 200, await store.endVerification(id, verificationRequest(await jsonOf(request))));
+        const found = verifiedIn(await jsonOf(request, JSON_LIMIT));
+        send(reply, 200, entryMessage(await store.endVerification(id, found)));
       },
     ],
     [
       'POST /v1/entries/ID/pool',
       async ({ reply, id, query }) => send(reply, 200, await store.pool(id, Number(query.get('file') ?? Number.NaN))),
     ],
-    ['GET /v1/entries/ID/differences', async ({ reply, id }) => sendLines(reply, await store.differences(id))],
+    [
+      'GET /v1/entries/ID/differences',
+      async ({ reply, id }) => sendLines(reply, await store.differences(id), differenceLine),
+    ],
     [
       'POST /v1/entries/ID/discard',
       async ({ request, reply, id }) => {
-        send(reply, 200, await store.discard(id, discardRequest(await jsonOf(request))));
+        send(reply, 200, await store.discard(id, discardedPathsIn(await jsonOf(request, JSON_LIMIT))));
       },
     ],
     [
@@ -195,65 +204,6 @@ function decoded(component: string): string {
   }
 }
 
-async function bodyOf(request: IncomingMessage): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    length += chunk.length;
-    if (length > BODY_LIMIT) throw new AutotorrentError('USAGE', `a request of more than ${BODY_LIMIT} bytes`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
-}
-
-async function jsonOf(request: IncomingMessage): Promise<unknown> {
-  try {
-    return JSON.parse((await bodyOf(request)).toString('utf8'));
-  } catch (cause) {
-    if (cause instanceof AutotorrentError) throw cause;
-    throw new AutotorrentError('USAGE', `the request is not JSON: ${messageOf(cause)}`, { cause });
-  }
-}
-
-function namesRequest(value: unknown): NamesRequest {
-  const names = typeof value === 'object' && value !== null && 'names' in value ? value.names : undefined;
-  const isPath = (path: unknown): boolean =>
-    path === null || (Array.isArray(path) && path.length > 0 && path.every((part) => typeof part === 'string'));
-  if (!Array.isArray(names) || !names.every(isPath)) {
-    throw new AutotorrentError('USAGE', '"names" is no array of paths (arrays of text) or null');
-  }
-  return { names: names as NamesRequest['names'] };
-}
-
-function addedMessage(value: unknown): AddedMessage {
-  const hashes = typeof value === 'object' && value !== null && 'info_hashes' in value ? value.info_hashes : undefined;
-  if (!Array.isArray(hashes) || !hashes.every((hash) => typeof hash === 'string')) {
-    throw new AutotorrentError('USAGE', '"info_hashes" is no array of text');
-  }
-  return { info_hashes: hashes };
-}
-
-function verificationRequest(value: unknown): VerificationRequest {
-  const { since, good, bad } = (
-    typeof value === 'object' && value !== null ? value : {}
-  ) as Partial<VerificationRequest>;
-  if (!Number.isSafeInteger(since) || typeof good !== 'string' || typeof bad !== 'string') {
-    throw new AutotorrentError('USAGE', 'a verification has the number "since", and "good" and "bad" in base64');
-  }
-  return { since: since ?? 0, good, bad };
-}
-
-function discardRequest(value: unknown): DiscardRequest {
-  const isRequest = typeof value === 'object' && value !== null;
-  const files = isRequest && 'files' in value ? value.files : undefined;
-  const arePaths = Array.isArray(files) && files.every((path) => typeof path === 'string');
-  // What is meant by a request that is none must not be taken for all.
-  if (!isRequest || !(files === undefined || arePaths)) {
-    throw new AutotorrentError('USAGE', 'a discard is an object, "files" an array of paths where not all is meant');
-  }
-  return files === undefined ? {} : { files };
-}
-
 function send(reply: ServerResponse, status: number, value?: unknown): void {
   if (value === undefined) {
     reply.writeHead(status).end();
@@ -266,11 +216,15 @@ function sendBytes(reply: ServerResponse, bytes: Buffer, type = 'application/x-b
   reply.writeHead(200, { 'content-type': type }).end(bytes);
 }
 
-async function sendLines(reply: ServerResponse, values: AsyncIterable<unknown>): Promise<void> {
+async function sendLines<T>(
+  reply: ServerResponse,
+  values: AsyncIterable<T>,
+  toMessage: (value: T) => unknown,
+): Promise<void> {
   reply.writeHead(200, { 'content-type': 'application/x-ndjson' });
   for await (const value of values) {
     if (reply.destroyed) return;
-    if (!reply.write(`${JSON.stringify(value)}\n`)) {
+    if (!reply.write(`${JSON.stringify(toMessage(value))}\n`)) {
       await new Promise<void>((resolve) => {
         reply.once('drain', resolve).once('close', resolve);
       });

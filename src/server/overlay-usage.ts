@@ -15,7 +15,7 @@ const BLOCK_BYTES = 512;
 
 export class OverlayUsage {
   readonly #folder: string;
-  #last: number | null = null;
+  #last: number | undefined;
   #countedAt = Number.NEGATIVE_INFINITY;
   /** The last count, in milliseconds. */
   #took = 0;
@@ -25,8 +25,8 @@ export class OverlayUsage {
     this.#folder = folder;
   }
 
-  /** Null: not known yet. */
-  async bytes(): Promise<number | null> {
+  /** Undefined: not known yet. */
+  async bytes(): Promise<number | undefined> {
     // A small overlay is counted anew each time: what was just written shows.
     if (this.#took > PATIENCE_MS && performance.now() - this.#countedAt < FRESH_MS) return this.#last;
     this.#counting ??= this.#count().finally(() => {

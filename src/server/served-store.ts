@@ -6,19 +6,15 @@
  */
 import { join } from 'node:path';
 import type {
-  AddedMessage,
-  DifferenceLine,
-  DiscardMessage,
-  DiscardRequest,
-  EntryMessage,
-  ExtentMessage,
-  FileMessage,
-  NamesRequest,
-  PoolMessage,
-  StatusMessage,
-  VerificationRequest,
-} from '../control/messages.ts';
-import { shownPath } from '../control/shown-path.ts';
+  DifferencePart,
+  Discarded,
+  Pooled,
+  ServedEntry,
+  ServedExtent,
+  ServedFile,
+  ServerStatus,
+  Verified,
+} from '../control/served.ts';
 import { AutotorrentError } from '../errors.ts';
 import { type Extent, GAP, OVERLAY, ZEROS } from '../extent/extent.ts';
 import { PlanReader } from '../plan/codec.ts';
@@ -28,7 +24,7 @@ import type { StoredFile } from '../store/entries/entry-files.ts';
 import type { Store } from '../store/store.ts';
 import type { Counts } from '../vfs/counting.ts';
 import type { FileSystem, FileSystemStatus } from '../vfs/file-system.ts';
-import { differenceLines } from './difference-lines.ts';
+import { differencesOf } from './differences.ts';
 import { Downloads } from './downloads.ts';
 import { OverlayUsage } from './overlay-usage.ts';
 
@@ -76,7 +72,7 @@ export class ServedStore {
     this.shutdown = parts.shutdown;
   }
 
-  async status(): Promise<StatusMessage> {
+  async status(): Promise<ServerStatus> {
     let entries = 0;
     let adding = 0;
     for await (const entry of this.#store.entries()) {
@@ -90,45 +86,45 @@ export class ServedStore {
       version,
       pid: process.pid,
       driver,
-      mount_point: mountPoint,
-      visible_to: visibleTo,
-      read_only: readOnly,
-      uptime_seconds: Math.round((Date.now() - startedMs) / 1000),
+      mountPoint,
+      visibleTo,
+      readOnly,
+      uptimeSeconds: Math.round((Date.now() - startedMs) / 1000),
       entries,
       adding,
       opens: counts.opens,
-      open_handles: openFiles,
+      openHandles: openFiles,
       reads: counts.reads,
-      bytes_read: counts.bytesRead,
-      read_errors: counts.errors,
-      broken_sources: broken.map(({ path, reason, spare }) => ({
+      bytesRead: counts.bytesRead,
+      readErrors: counts.errors,
+      brokenSources: broken.map(({ path, reason, spare }) => ({
         path: path.toString('utf8'),
         reason,
-        ...(spare === undefined ? {} : { served_from: spare.toString('utf8') }),
+        ...(spare === undefined ? {} : { servedFrom: spare.toString('utf8') }),
       })),
-      broken_entries: [...unserved(broken)].toSorted(),
+      brokenEntries: [...unserved(broken)].toSorted(),
       writes: counts.writes,
-      bytes_written: counts.bytesWritten,
-      overlay_bytes: await this.#overlayUsage.bytes(),
-      overlay_problems: this.#store.overlayProblems.map(({ path, what }) => ({ path, problem: what })),
+      bytesWritten: counts.bytesWritten,
+      overlayBytes: await this.#overlayUsage.bytes(),
+      overlayProblems: this.#store.overlayProblems.map(({ path, what }) => ({ path, problem: what })),
     };
   }
 
-  async entries(): Promise<EntryMessage[]> {
+  async entries(): Promise<ServedEntry[]> {
     const broken = await this.#brokenEntries();
-    const messages: EntryMessage[] = [];
-    for await (const entry of this.#store.entries()) messages.push(await this.#message(entry, broken));
-    return messages;
+    const entries: ServedEntry[] = [];
+    for await (const entry of this.#store.entries()) entries.push(await this.#served(entry, broken));
+    return entries;
   }
 
   /** @throws AutotorrentError('NOT_FOUND'), or ('CONFLICT') where the beginning of an info hash fits several */
-  async entry(id: string): Promise<EntryMessage> {
-    return await this.#message(await this.#find(id), await this.#brokenEntries());
+  async entry(id: string): Promise<ServedEntry> {
+    return await this.#served(await this.#find(id), await this.#brokenEntries());
   }
 
-  async files(id: string): Promise<AsyncIterable<FileMessage>> {
+  async files(id: string): Promise<AsyncIterable<ServedFile>> {
     const { infoHash } = await this.#find(id);
-    return this.#fileMessages(infoHash);
+    return this.#servedFiles(infoHash);
   }
 
   async metainfo(id: string): Promise<Buffer> {
@@ -146,7 +142,7 @@ export class ServedStore {
   }
 
   /** With `directory` the entry is external. @throws AutotorrentError('CONFLICT') where it exists already */
-  async create(encodedPlan: Buffer, directory?: string): Promise<EntryMessage> {
+  async create(encodedPlan: Buffer, directory?: string): Promise<ServedEntry> {
     const reader = new PlanReader(encodedPlan);
     const { header } = reader;
     const entry =
@@ -157,19 +153,15 @@ export class ServedStore {
             files: reader.files(),
           })
         : await this.#store.createExternal({ ...header, directory, torrentName: torrentNameOf(reader) });
-    return await this.#message(entry, new Set());
+    return await this.#served(entry, new Set());
   }
 
-  async addNames(id: string, { names }: NamesRequest): Promise<void> {
-    const { infoHash } = await this.#find(id);
-    await this.#store.addNames(
-      infoHash,
-      names.map((path) => path ?? undefined),
-    );
+  async addNames(id: string, names: readonly (readonly string[] | undefined)[]): Promise<void> {
+    await this.#store.addNames((await this.#find(id)).infoHash, names);
   }
 
-  async markAdded({ info_hashes: infoHashes }: AddedMessage): Promise<AddedMessage> {
-    return { info_hashes: await this.#store.markAdded(infoHashes) };
+  async markAdded(infoHashes: readonly string[]): Promise<readonly string[]> {
+    return await this.#store.markAdded(infoHashes);
   }
 
   async remove(id: string): Promise<void> {
@@ -180,28 +172,27 @@ export class ServedStore {
     return await this.#store.verificationBegun((await this.#find(id)).infoHash);
   }
 
-  async endVerification(id: string, { since, good, bad }: VerificationRequest): Promise<EntryMessage> {
+  async endVerification(id: string, found: Verified): Promise<ServedEntry> {
     const { infoHash } = await this.#find(id);
-    const found = { since, good: Buffer.from(good, 'base64'), bad: Buffer.from(bad, 'base64') };
-    return await this.#message(await this.#store.verificationEnded(infoHash, found), await this.#brokenEntries());
+    return await this.#served(await this.#store.verificationEnded(infoHash, found), await this.#brokenEntries());
   }
 
   /** @throws AutotorrentError('NOT_FOUND') for an index that no file has */
-  async pool(id: string, index: number): Promise<PoolMessage> {
+  async pool(id: string, index: number): Promise<Pooled> {
     const { infoHash } = await this.#find(id);
     const file = await this.#store.file(infoHash, index);
     if (file === undefined) throw new AutotorrentError('NOT_FOUND', `the entry has no file ${index}`);
     return (await this.#fileSystem.pool(infoHash, file, [infoHash, ...file.path])) ?? {};
   }
 
-  async differences(id: string): Promise<AsyncIterable<DifferenceLine>> {
-    return differenceLines(this.#store, (await this.#find(id)).infoHash);
+  async differences(id: string): Promise<AsyncIterable<DifferencePart>> {
+    return differencesOf(this.#store, (await this.#find(id)).infoHash);
   }
 
   /** @throws AutotorrentError('CONFLICT') where a file of it is open, ('NOT_FOUND') */
-  async discard(id: string, { files }: DiscardRequest): Promise<DiscardMessage> {
+  async discard(id: string, paths: readonly string[] | undefined): Promise<Discarded> {
     const { infoHash } = await this.#find(id);
-    const { files: discarded, bytes, kept } = await this.#store.discard(infoHash, files, this.#fileSystem.quiet);
+    const { files: discarded, bytes, kept } = await this.#store.discard(infoHash, paths, this.#fileSystem.quiet);
     return { discarded, bytes, kept };
   }
 
@@ -230,52 +221,52 @@ export class ServedStore {
     return unserved((await this.#fileSystem.status()).broken);
   }
 
-  async #message(entry: Entry, broken: ReadonlySet<string>): Promise<EntryMessage> {
+  async #served(entry: Entry, broken: ReadonlySet<string>): Promise<ServedEntry> {
     const downloaded = await this.#downloads.of(entry);
     return {
       name: entry.name,
-      info_hash: entry.infoHash,
-      ...(entry.infoHashV2 === undefined ? {} : { info_hash_v2: entry.infoHashV2 }),
+      infoHash: entry.infoHash,
+      ...(entry.infoHashV2 === undefined ? {} : { infoHashV2: entry.infoHashV2 }),
       state: entry.state,
       kind: entry.kind,
       directory: entry.directory ?? join(this.#facts.mountPoint, entry.name),
-      torrent_name: entry.torrentName,
-      created: new Date(entry.createdMs).toISOString(),
+      torrentName: entry.torrentName,
+      created: new Date(entry.createdMs),
       size: entry.totalLength,
-      mapped_bytes: entry.totalLength - entry.missingBytes,
-      downloaded_bytes: downloaded,
-      missing_bytes: entry.missingBytes - downloaded,
+      mappedBytes: entry.totalLength - entry.missingBytes,
+      downloadedBytes: downloaded,
+      missingBytes: entry.missingBytes - downloaded,
       files: entry.fileCount,
       pieces: entry.pieceCount,
-      verified_pieces: entry.verifiedPieces,
+      verifiedPieces: entry.verifiedPieces,
       verify: entry.verify,
       health: broken.has(entry.name) ? 'broken' : 'ok',
     };
   }
 
-  async *#fileMessages(infoHash: string): AsyncGenerator<FileMessage> {
-    for await (const file of this.#store.files(infoHash)) yield this.#fileMessage(file);
+  async *#servedFiles(infoHash: string): AsyncGenerator<ServedFile> {
+    for await (const file of this.#store.files(infoHash)) yield this.#servedFile(file);
   }
 
-  #fileMessage(file: StoredFile): FileMessage {
+  #servedFile(file: StoredFile): ServedFile {
     return {
       path: file.path.join('/'),
       length: file.length,
       status: file.status,
       state: file.state,
       mode: file.mode,
-      extents: file.extents.map((extent) => this.#extentMessage(extent, file.overlayPath)),
+      extents: file.extents.map((extent) => this.#servedExtent(extent, file.overlayPath)),
       ...writtenOf(file.extents),
     };
   }
 
-  #extentMessage({ offset, length, source, sourceOffset }: Extent, overlayPath = ''): ExtentMessage {
-    const range = { offset, length, source_offset: sourceOffset };
-    if (source === ZEROS) return { ...range, source: null, kind: 'zeros' };
-    if (source === GAP) return { ...range, source: null, kind: 'gap' };
-    if (source === OVERLAY) return { ...range, source: overlayPath, kind: 'overlay' };
+  #servedExtent({ offset, length, source, sourceOffset }: Extent, overlayPath = ''): ServedExtent {
+    const range = { offset, length, sourceOffset };
+    if (source === ZEROS) return { ...range, kind: 'zeros' };
+    if (source === GAP) return { ...range, kind: 'gap' };
+    if (source === OVERLAY) return { ...range, source: Buffer.from(overlayPath), kind: 'overlay' };
     const record = this.#store.source(source);
-    return { ...range, ...shownPath(record?.path ?? Buffer.from('(lost)')), kind: 'source' };
+    return { ...range, source: record?.path ?? Buffer.from('(lost)'), kind: 'source' };
   }
 }
 
@@ -283,9 +274,9 @@ function unserved(broken: FileSystemStatus['broken']): ReadonlySet<string> {
   return new Set(broken.filter(({ spare }) => spare === undefined).flatMap(({ entries }) => entries));
 }
 
-function writtenOf(extents: readonly Extent[]): Pick<FileMessage, 'written_bytes' | 'written_ranges'> {
+function writtenOf(extents: readonly Extent[]): Pick<ServedFile, 'writtenBytes' | 'writtenRanges'> {
   const written = extents.filter(({ source }) => source === OVERLAY);
-  return { written_bytes: written.reduce((sum, { length }) => sum + length, 0), written_ranges: written.length };
+  return { writtenBytes: written.reduce((sum, { length }) => sum + length, 0), writtenRanges: written.length };
 }
 
 function torrentNameOf(reader: PlanReader): string {

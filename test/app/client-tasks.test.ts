@@ -3,28 +3,28 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { addToClient, type ClientTask } from '../../src/app/client-tasks.ts';
 import type { TorrentClient } from '../../src/clients/client.ts';
-import type { EntryMessage } from '../../src/control/messages.ts';
+import type { ServedEntry } from '../../src/control/served.ts';
 import { AutotorrentError } from '../../src/errors.ts';
 import { createLogger } from '../../src/logger.ts';
 import { bytes, sample } from '../clients/steps.ts';
 
 const tasks = [1, 2, 3].map((i): ClientTask => {
   const metainfo = sample({ name: `torrent ${i}`, content: bytes(10, i) });
-  const entry: EntryMessage = {
+  const entry: ServedEntry = {
     name: metainfo.name,
-    info_hash: metainfo.infoHash,
+    infoHash: metainfo.infoHash,
     state: 'adding',
     kind: 'mount',
     directory: `/store/${metainfo.name}`,
-    torrent_name: metainfo.name,
-    created: '2026-11-25T00:00:00.000Z',
+    torrentName: metainfo.name,
+    created: new Date('2026-11-25T00:00:00.000Z'),
     size: 10,
-    mapped_bytes: 10,
-    downloaded_bytes: 0,
-    missing_bytes: 0,
+    mappedBytes: 10,
+    downloadedBytes: 0,
+    missingBytes: 0,
     files: 1,
     pieces: 1,
-    verified_pieces: 1,
+    verifiedPieces: 1,
     verify: 'full',
     health: 'ok',
   };

@@ -5,7 +5,7 @@ import type { AddOutcome } from '../../src/app/add-outcome.ts';
 import type { Planned } from '../../src/app/planning.ts';
 import { type RoundServer, Rounds } from '../../src/app/rounds.ts';
 import type { TorrentClient } from '../../src/clients/client.ts';
-import type { EntryMessage } from '../../src/control/messages.ts';
+import type { ServedEntry } from '../../src/control/served.ts';
 import { AutotorrentError } from '../../src/errors.ts';
 import { silentLogger } from '../../src/logger.ts';
 import { decodePlan } from '../../src/plan/codec.ts';
@@ -46,11 +46,11 @@ const ready = [1, 2, 3].map((i) => {
 const hashes = ready.map(({ torrent }) => torrent.metainfo.infoHash);
 
 interface Scene {
-  readonly entries: Map<string, EntryMessage>;
+  readonly entries: Map<string, ServedEntry>;
   readonly inClient: Set<string>;
   readonly settled: Map<string, AddOutcome>;
   readonly turns: string[];
-  enter(plan: Plan): EntryMessage;
+  enter(plan: Plan): ServedEntry;
   run(): Promise<void>;
 }
 
@@ -59,26 +59,26 @@ function scene(own: {
   readonly client?: Partial<TorrentClient>;
   readonly signal?: AbortSignal;
 }): Scene {
-  const entries = new Map<string, EntryMessage>();
+  const entries = new Map<string, ServedEntry>();
   const inClient = new Set<string>();
   const settled = new Map<string, AddOutcome>();
   const turns: string[] = [];
-  const enter = ({ infoHash, name }: Plan): EntryMessage => {
-    const entry: EntryMessage = {
+  const enter = ({ infoHash, name }: Plan): ServedEntry => {
+    const entry: ServedEntry = {
       name,
-      info_hash: infoHash,
+      infoHash,
       state: 'adding',
       kind: 'mount',
       directory: `/store/${name}`,
-      torrent_name: name,
-      created: '2026-11-25T00:00:00.000Z',
+      torrentName: name,
+      created: new Date('2026-11-25T00:00:00.000Z'),
       size: SIZE,
-      mapped_bytes: SIZE,
-      downloaded_bytes: 0,
-      missing_bytes: 0,
+      mappedBytes: SIZE,
+      downloadedBytes: 0,
+      missingBytes: 0,
       files: 1,
       pieces: 1,
-      verified_pieces: 1,
+      verifiedPieces: 1,
       verify: 'full',
       health: 'ok',
     };

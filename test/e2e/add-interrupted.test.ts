@@ -6,7 +6,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
-import type { ListedEntry } from '../../src/app/list.ts';
+import type { ListedJson } from '../../src/cli/json.ts';
 import type { TorrentClient } from '../../src/clients/client.ts';
 import { createClient } from '../../src/clients/create.ts';
 import { type Autotorrent, autotorrentIn } from '../harness/autotorrent.ts';
@@ -58,7 +58,7 @@ describe('add that is stopped while it hashes', () => {
     for (let step = undo.pop(); step !== undefined; step = undo.pop()) await step();
   });
 
-  const entries = async (): Promise<ListedEntry[]> => (await autotorrent.json('list')) as ListedEntry[];
+  const entries = async (): Promise<ListedJson[]> => (await autotorrent.json('list')) as ListedJson[];
   const outputOf = (args: readonly string[]): { child: ReturnType<typeof spawn>; ended: Promise<Ended> } => {
     const program = resolve('dist/src/main.js');
     const child = spawn(process.execPath, [program, '-c', autotorrent.config, ...args], { stdio: 'pipe' });

@@ -5,7 +5,7 @@ import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { afterEach, describe, it } from 'node:test';
 import type { AddOutcome } from '../../src/app/add-outcome.ts';
-import type { ListedEntry } from '../../src/app/list.ts';
+import type { ListedJson } from '../../src/cli/json.ts';
 import type { TorrentClient } from '../../src/clients/client.ts';
 import { createClient } from '../../src/clients/create.ts';
 import { type Autotorrent, autotorrentIn } from '../harness/autotorrent.ts';
@@ -88,7 +88,7 @@ for (const kind of ['transmission', 'rtorrent'] as const) {
 
     /** Each once in the store, added, and once in the client, seeding. */
     async function allThere(): Promise<void> {
-      const entries = (await autotorrent.json('list')) as ListedEntry[];
+      const entries = (await autotorrent.json('list')) as ListedJson[];
       assert.deepEqual(entries.map((entry) => entry.info_hash).toSorted(), hashes.toSorted());
       assert.deepEqual(
         entries.filter((entry) => entry.state !== 'added'),

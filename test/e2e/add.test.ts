@@ -7,9 +7,8 @@ import { join, resolve } from 'node:path';
 import { after, afterEach, beforeEach, describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import type { AddOutcome } from '../../src/app/add-outcome.ts';
-import type { ListedEntry } from '../../src/app/list.ts';
+import type { EntryJson, ListedJson } from '../../src/cli/json.ts';
 import { createClient } from '../../src/clients/create.ts';
-import type { EntryMessage } from '../../src/control/messages.ts';
 import { type Autotorrent, autotorrentIn } from '../harness/autotorrent.ts';
 import { waitUntil } from '../harness/daemon.ts';
 import { hashTree, temporaryFolder } from '../harness/folder.ts';
@@ -72,7 +71,7 @@ describe('add', () => {
     const second = await torrent('b/same.torrent', { name: 'two.bin', content: data('2') });
     await begin();
     assert.equal((await autotorrent.run('add', first, second)).code, 0);
-    const entries = (await autotorrent.json('list')) as EntryMessage[];
+    const entries = (await autotorrent.json('list')) as EntryJson[];
     const hash = entries.find((entry) => entry.torrent_name === 'two.bin')?.info_hash.slice(0, 8) ?? '';
     assert.deepEqual((await readdir(autotorrent.storePath)).toSorted(), ['same', `same [${hash}]`]);
     assert.deepEqual(await readFile(join(autotorrent.storePath, `same [${hash}]`, 'two.bin')), data('2'));
@@ -164,10 +163,10 @@ describe('add', () => {
     const added = await autotorrent.run('add', file);
     assert.equal(added.code, 0, added.stdout + added.stderr);
     await waitUntil('it seeds', async () => {
-      const [entry] = (await autotorrent.json('list')) as ListedEntry[];
+      const [entry] = (await autotorrent.json('list')) as ListedJson[];
       return entry?.client_state === 'seeding';
     });
-    const [entry] = (await autotorrent.json('list')) as ListedEntry[];
+    const [entry] = (await autotorrent.json('list')) as ListedJson[];
     assert.equal(entry?.kind, 'external');
     assert.equal(entry.directory, join(folder, 'disk', 'done'));
     assert.deepEqual(await readdir(autotorrent.storePath), []);
@@ -201,7 +200,7 @@ describe('add', () => {
       /successfully, stopped; 100 bytes missing, 4\.6 kB to download, which a read-only mount cannot/,
     );
     await waitUntil('it is stopped', async () => {
-      const [entry] = (await autotorrent.json('list')) as ListedEntry[];
+      const [entry] = (await autotorrent.json('list')) as ListedJson[];
       return entry?.client_state === 'stopped';
     });
   });
@@ -217,7 +216,7 @@ describe('add', () => {
     assert.equal(added.code, 0, added.stdout + added.stderr);
     const adapter = createClient({ client: 'transmission', url: client.url });
     undo.push(() => adapter.close());
-    const [entry] = (await autotorrent.json('list')) as ListedEntry[];
+    const [entry] = (await autotorrent.json('list')) as ListedJson[];
     assert.equal(entry?.client_state, 'stopped');
     await adapter.start([entry.info_hash]);
     await waitUntil('it seeds under the names that the client made of them', async () => {

@@ -8,7 +8,7 @@
  * released, and the collection with what it was.
  */
 import { createHash, randomBytes } from 'node:crypto';
-import type { EntryMessage } from '../../src/control/messages.ts';
+import type { EntryJson } from '../../src/cli/json.ts';
 import { parseMetainfo } from '../../src/metainfo/parse.ts';
 import { waitUntil } from '../harness/daemon.ts';
 import { hashTree } from '../harness/folder.ts';
@@ -101,7 +101,7 @@ async function play(scene: Scene, downloader: ClientKind, address: number, done:
   await waitUntil(
     'what was downloaded counts',
     async () => {
-      const entries = (await autotorrent.json('list', '--no-client')) as EntryMessage[];
+      const entries = (await autotorrent.json('list', '--no-client')) as EntryJson[];
       return entries.every((entry) => entry.missing_bytes === 0 && entry.verified_pieces === entry.pieces);
     },
     { limitMs: LIMIT_MS },

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdir, open, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import type { StatusMessage } from '../../src/control/messages.ts';
+import type { StatusJson } from '../../src/cli/json.ts';
 import { type Autotorrent, autotorrentIn } from '../harness/autotorrent.ts';
 import { type Daemon, startDaemon, waitUntil } from '../harness/daemon.ts';
 import { temporaryFolder } from '../harness/folder.ts';
@@ -50,11 +50,11 @@ describe('a server of 256 descriptors', () => {
         assert.ok(buffer.subarray(0, bytesRead).equals(bytesOf(i)), names[i]);
       };
       const reading = Promise.all(names.map(async (_, i) => await read(i)));
-      const statuses: StatusMessage[] = [];
-      for (let i = 0; i < 3; i++) statuses.push((await autotorrent.json('status')) as StatusMessage);
+      const statuses: StatusJson[] = [];
+      for (let i = 0; i < 3; i++) statuses.push((await autotorrent.json('status')) as StatusJson);
       await reading;
       await Promise.all(names.map(async (_, i) => await read(FILES - 1 - i)));
-      statuses.push((await autotorrent.json('status')) as StatusMessage);
+      statuses.push((await autotorrent.json('status')) as StatusJson);
       for (const status of statuses) assert.deepEqual([status.broken_sources, status.read_errors], [[], 0]);
       assert.equal(statuses.at(-1)?.open_handles, FILES);
     } finally {

@@ -7,14 +7,13 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import type { VerifiedEntry } from '../../src/app/verify.ts';
-import type { EntryMessage, FileMessage } from '../../src/control/messages.ts';
+import type { EntryJson, FileJson, VerifiedJson } from '../../src/cli/json.ts';
 import { type Autotorrent, autotorrentIn } from '../harness/autotorrent.ts';
 import { waitUntil } from '../harness/daemon.ts';
 import { temporaryFolder } from '../harness/folder.ts';
 import { makeTorrent } from '../harness/make-torrent.ts';
 
-type Shown = EntryMessage & { readonly file_list: readonly FileMessage[] };
+type Shown = EntryJson & { readonly file_list: readonly FileJson[] };
 
 const video = randomBytes(400_000);
 const nfo = randomBytes(5000);
@@ -65,8 +64,8 @@ describe('what clients download', () => {
       await file.close();
     }
   };
-  const listed = async (one: Autotorrent = autotorrent): Promise<EntryMessage> => {
-    const [entry] = (await one.json('list', '--no-client')) as EntryMessage[];
+  const listed = async (one: Autotorrent = autotorrent): Promise<EntryJson> => {
+    const [entry] = (await one.json('list', '--no-client')) as EntryJson[];
     assert.ok(entry);
     return entry;
   };
@@ -148,7 +147,7 @@ describe('what clients download', () => {
   it('is taken back when a client writes something else', async () => {
     await mount();
     await addPartial();
-    const verified = (await autotorrent.json('verify', 'Partial')) as VerifiedEntry[];
+    const verified = (await autotorrent.json('verify', 'Partial')) as VerifiedJson[];
     assert.equal(verified[0]?.broken, false);
     assert.equal(verified[0]?.missing_pieces, 6);
     const before = await listed();

@@ -5,7 +5,7 @@ import { access, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { Level } from 'level';
-import type { EntryMessage } from '../../src/control/messages.ts';
+import type { EntryJson } from '../../src/cli/json.ts';
 import { type Autotorrent, autotorrentIn } from '../harness/autotorrent.ts';
 import type { Daemon } from '../harness/daemon.ts';
 import { temporaryFolder } from '../harness/folder.ts';
@@ -35,7 +35,7 @@ describe('the cache of piece hashes of a configuration', () => {
     await autotorrent.run('remove', 'a');
     const { code, stdout, stderr } = await autotorrent.run('add', '--verify', verify, torrent);
     assert.equal(code, 0, stdout + stderr);
-    const [entry] = (await autotorrent.json('list', '--no-client')) as EntryMessage[];
+    const [entry] = (await autotorrent.json('list', '--no-client')) as EntryJson[];
     return { verified: entry?.verified_pieces ?? 0, stderr };
   };
   const all = { verified: 19, stderr: '' };

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AddOutcome } from '../../src/app/add-outcome.ts';
-import type { ListedEntry } from '../../src/app/list.ts';
+import type { ListedJson } from '../../src/cli/json.ts';
 import { createClient } from '../../src/clients/create.ts';
 import { parseMetainfo } from '../../src/metainfo/parse.ts';
 import { type Autotorrent, autotorrentIn } from '../harness/autotorrent.ts';
@@ -88,7 +88,7 @@ for (const { seeder, verify, start } of CASES) {
       await waitUntil(
         'seeding',
         async () => {
-          const entries = (await autotorrent.json('list')) as ListedEntry[];
+          const entries = (await autotorrent.json('list')) as ListedJson[];
           return entries.length === 3 && entries.every((entry) => entry.client_state === 'seeding');
         },
         { limitMs: LIMIT_MS },
@@ -98,7 +98,7 @@ for (const { seeder, verify, start } of CASES) {
     });
 
     it('called only that verified that was hashed', async () => {
-      for (const entry of (await autotorrent.json('list')) as ListedEntry[]) {
+      for (const entry of (await autotorrent.json('list')) as ListedJson[]) {
         assert.equal(entry.state, 'added');
         assert.equal(entry.health, 'ok');
         assert.equal(entry.missing_bytes, 0);
@@ -182,7 +182,7 @@ for (const { seeder, verify, start } of CASES) {
       const { code, stdout, stderr } = await autotorrent.run('remove', '--from-client', torrent?.infoHash ?? '');
       assert.equal(code, 0, stderr);
       assert.match(stdout, /from the store and the client/);
-      assert.equal(((await autotorrent.json('list')) as ListedEntry[]).length, 2);
+      assert.equal(((await autotorrent.json('list')) as ListedJson[]).length, 2);
     });
 
     it('unmounts when it is told to, and leaves a folder that cannot be written to', async () => {

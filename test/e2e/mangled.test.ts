@@ -10,7 +10,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it, type TestContext } from 'node:test';
-import type { EntryMessage, FileMessage, StatusMessage } from '../../src/control/messages.ts';
+import type { EntryJson, FileJson, StatusJson } from '../../src/cli/json.ts';
 import { parseMetainfo } from '../../src/metainfo/parse.ts';
 import { type Autotorrent, autotorrentIn } from '../harness/autotorrent.ts';
 import type { Daemon } from '../harness/daemon.ts';
@@ -22,9 +22,9 @@ const FIRST = Number(process.env['MANGLED_FIRST'] ?? 1);
 /** What the store's records of one torrent may take. */
 const ROOM_FOR_RECORDS = 64 * 1024;
 
-type Shown = EntryMessage & {
+type Shown = EntryJson & {
   readonly verified_ranges: readonly (readonly [first: number, end: number])[];
-  readonly file_list: readonly FileMessage[];
+  readonly file_list: readonly FileJson[];
 };
 
 describe(`${COUNT} torrents of which the collection has mangled files`, () => {
@@ -87,7 +87,7 @@ describe(`${COUNT} torrents of which the collection has mangled files`, () => {
   });
 
   it('cost no room but for records, and nothing was written', async () => {
-    const status = (await autotorrent.json('status')) as StatusMessage;
+    const status = (await autotorrent.json('status')) as StatusJson;
     assert.deepEqual([status.overlay_bytes, status.bytes_written, status.read_errors], [0, 0, 0]);
     const most = torrents.reduce((bytes, { raw }) => bytes + 2 * raw.length + ROOM_FOR_RECORDS, 0);
     const grown = (await roomOf(autotorrent.statePath)) - room;

@@ -22,14 +22,7 @@ import {
 import { join, resolve } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
-import type { ExportedEntry } from '../../src/app/export/export-entry.ts';
-import type {
-  DifferenceMessage,
-  DiscardMessage,
-  EntryMessage,
-  FileMessage,
-  StatusMessage,
-} from '../../src/control/messages.ts';
+import type { DifferenceJson, DiscardJson, EntryJson, ExportedJson, FileJson, StatusJson } from '../../src/cli/json.ts';
 import { type Autotorrent, autotorrentIn } from '../harness/autotorrent.ts';
 import { type Daemon, startDaemon, waitUntil } from '../harness/daemon.ts';
 import { hashTree, temporaryFolder } from '../harness/folder.ts';
@@ -48,7 +41,7 @@ interface Diff {
   readonly counts: Readonly<Record<string, number>>;
   readonly written_bytes: number;
   readonly made_bytes: number;
-  readonly differences: readonly DifferenceMessage[];
+  readonly differences: readonly DifferenceJson[];
 }
 
 describe('what clients write over an entry', () => {
@@ -60,12 +53,12 @@ describe('what clients write over an entry', () => {
   const shown = (...path: readonly string[]): string => join(autotorrent.storePath, 'Album', 'Album', ...path);
   const diff = async (): Promise<Diff> => (await autotorrent.json('overlay', 'diff', 'Album')) as Diff;
   /** A file that was just closed is open for the server until the kernel has told it so. */
-  const discard = async (...args: readonly string[]): Promise<DiscardMessage> => {
-    let result: DiscardMessage | undefined;
+  const discard = async (...args: readonly string[]): Promise<DiscardJson> => {
+    let result: DiscardJson | undefined;
     await waitUntil('the files are closed', async () => {
       const { code, stdout } = await autotorrent.run('--json', 'overlay', 'discard', 'Album', '--yes', ...args);
       if (code !== 0) assert.match(stdout, /"CONFLICT"/);
-      else result = JSON.parse(stdout) as DiscardMessage;
+      else result = JSON.parse(stdout) as DiscardJson;
       return code === 0;
     });
     return result ?? assert.fail();
@@ -150,7 +143,7 @@ describe('what clients write over an entry', () => {
     assert.deepEqual(counts, { written: 1, resized: 1, touched: 0, moved: 1, deleted: 0, replaced: 1, made: 3 });
     assert.equal(written, 4096 + MB);
     assert.equal(made, 5000 + 4);
-    const of = (path: string): DifferenceMessage => differences.find((d) => d.path === path) ?? assert.fail(path);
+    const of = (path: string): DifferenceJson => differences.find((d) => d.path === path) ?? assert.fail(path);
     assert.deepEqual(of('Album/big.bin').ranges, [
       [4096, 8192],
       [100 * MB, 101 * MB],
@@ -173,7 +166,7 @@ describe('what clients write over an entry', () => {
       /^Album: 1 written, 1 resized, 1 moved, 1 replaced, 3 made: 1\.1 MB written over files, 5\.0 kB in files/m,
     );
 
-    const { file_list: list } = (await autotorrent.json('show', 'Album')) as { file_list: FileMessage[] };
+    const { file_list: list } = (await autotorrent.json('show', 'Album')) as { file_list: FileJson[] };
     assert.deepEqual(
       list.map(({ path, state, written_bytes: bytes, written_ranges: ranges }) => [path, state, bytes, ranges]),
       [
@@ -191,7 +184,7 @@ describe('what clients write over an entry', () => {
       described,
       /Album\/note\.txt {2}\(.*, replaced by a file that a client made, written: 4 bytes in 1 range/,
     );
-    const status = (await autotorrent.json('status')) as StatusMessage;
+    const status = (await autotorrent.json('status')) as StatusJson;
     assert.ok(status.writes > 0 && status.bytes_written >= MB + 7);
     assert.ok((status.overlay_bytes ?? 0) >= MB, `${status.overlay_bytes}`);
     assert.deepEqual(status.overlay_problems, []);
@@ -224,9 +217,9 @@ describe('what clients write over an entry', () => {
     const { size, mtimeMs, mode } = await stat(shown('disc', 'song.bin'));
     assert.deepEqual([size, mtimeMs, mode & 0o777], [SONG.length, 1_500_000_000_000, 0o755]);
     assert.equal(await sha1(shown('big.bin')), createHash('sha1').update(BIG).digest('hex'));
-    const entry = ((await autotorrent.json('list')) as EntryMessage[])[0];
+    const entry = ((await autotorrent.json('list')) as EntryJson[])[0];
     assert.equal(entry?.missing_bytes, NOTE.length);
-    const status = (await autotorrent.json('status')) as StatusMessage;
+    const status = (await autotorrent.json('status')) as StatusJson;
     assert.ok((status.overlay_bytes ?? MB) < MB, `${status.overlay_bytes}`);
   });
 
@@ -250,7 +243,7 @@ describe('what clients write over an entry', () => {
     await writeFile(shown('note.txt'), NOTE);
     await rename(shown('big.bin'), shown('big.bin.part'));
     const to = join(folder, 'copy');
-    const exported = (await autotorrent.json('overlay', 'export', 'Album', 'copy')) as ExportedEntry;
+    const exported = (await autotorrent.json('overlay', 'export', 'Album', 'copy')) as ExportedJson;
     assert.deepEqual([exported.files, exported.zero_bytes, exported.incomplete], [4, 0, []]);
     assert.equal(exported.destination, to);
     await rename(shown('big.bin.part'), shown('big.bin'));
@@ -302,7 +295,7 @@ describe('what clients write over an entry', () => {
     assert.ok(copied < BIG.length);
     // What the disk lost of it.
     await writeAt(await part(), copied - 2 * MB, Buffer.alloc(2 * MB));
-    const last = (await autotorrent.json('overlay', 'export', 'Album', to)) as ExportedEntry;
+    const last = (await autotorrent.json('overlay', 'export', 'Album', to)) as ExportedJson;
     assert.ok(
       last.copied_bytes < last.bytes - copied + 4 * MB,
       `${last.copied_bytes} copied again, ${copied} were there`,
@@ -320,7 +313,7 @@ describe('what clients write over an entry', () => {
     assert.equal(refused.code, 1);
     assert.match(refused.stderr, /strange\.partial holds something else/);
     await rm(`${to}.partial`, { recursive: true });
-    const { info_hash: hash } = ((await autotorrent.json('list')) as EntryMessage[])[0] ?? assert.fail();
+    const { info_hash: hash } = ((await autotorrent.json('list')) as EntryJson[])[0] ?? assert.fail();
     await mkdir(join(folder, 'outside'));
     await mkdir(join(`${to}.partial`, hash), { recursive: true });
     await symlink(join(folder, 'outside'), join(`${to}.partial`, hash, 'Album'));
@@ -354,7 +347,7 @@ describe('what clients write over an entry', () => {
       const before = await autotorrent.run('overlay', 'export', 'Album', join(small, 'copy'));
       assert.equal(before.code, 1);
       assert.match(before.stderr, /there is no room for 168\.1 MB in .*small: 16\.8 MB are free/);
-      const { info_hash: hash } = ((await autotorrent.json('list')) as EntryMessage[])[0] ?? assert.fail();
+      const { info_hash: hash } = ((await autotorrent.json('list')) as EntryJson[])[0] ?? assert.fail();
       // As begun when there was room.
       await mkdir(join(small, 'copy.partial', hash), { recursive: true });
       const full = await autotorrent.run('overlay', 'export', 'Album', join(small, 'copy'));
@@ -364,7 +357,7 @@ describe('what clients write over an entry', () => {
         /there is no room left for the copy: ENOSPC.*\n {2}Make room, then run the same command again/,
       );
       await exec('mount', ['-o', 'remount,size=200m', small]);
-      const whole = (await autotorrent.json('overlay', 'export', 'Album', join(small, 'copy'))) as ExportedEntry;
+      const whole = (await autotorrent.json('overlay', 'export', 'Album', join(small, 'copy'))) as ExportedJson;
       assert.ok(whole.copied_bytes < whole.bytes);
       assert.equal(await sha1(join(small, 'copy', 'Album', 'big.bin')), createHash('sha1').update(BIG).digest('hex'));
     } finally {
@@ -375,7 +368,7 @@ describe('what clients write over an entry', () => {
   it('says so where the mount went away, and goes on when it is back', async () => {
     const to = join(folder, 'lost');
     const running = await exporting(to);
-    const { info_hash: hash } = ((await autotorrent.json('list')) as EntryMessage[])[0] ?? assert.fail();
+    const { info_hash: hash } = ((await autotorrent.json('list')) as EntryJson[])[0] ?? assert.fail();
     const part = join(`${to}.partial`, hash, 'Album', 'big.bin');
     await waitUntil('some of it is copied', async () => (await sizeOf(part)) > 8 * MB);
     await server.stop('SIGKILL');

@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import type { EntryMessage, FileMessage } from '../../src/control/messages.ts';
+import type { EntryJson, FileJson } from '../../src/cli/json.ts';
 import { parseMetainfo } from '../../src/metainfo/parse.ts';
 import { waitUntil } from '../harness/daemon.ts';
 import { hashTree } from '../harness/folder.ts';
@@ -19,7 +19,7 @@ import { LIMIT_MS, Scene } from './partial/scene.ts';
 /** What a file system may need beside the blocks: its own map of a file with many pieces. */
 const ROOM_FOR_MAPS = 4 * BLOCK;
 
-type ShownEntry = EntryMessage & { readonly file_list: readonly FileMessage[] };
+type ShownEntry = EntryJson & { readonly file_list: readonly FileJson[] };
 
 interface Case extends ReleaseOptions {
   readonly onMount: ClientKind;
@@ -100,9 +100,9 @@ for (const { neighbourBytes, missingName, ...roles } of CASES) {
     it('are found complete by another check', () => scene.recheck('seeding'));
 
     it('count as downloaded, and every piece as verified', async () => {
-      let entries: EntryMessage[] = [];
+      let entries: EntryJson[] = [];
       const counted = async (): Promise<boolean> => {
-        entries = (await scene.autotorrent.json('list', '--no-client')) as EntryMessage[];
+        entries = (await scene.autotorrent.json('list', '--no-client')) as EntryJson[];
         return entries.every((entry) => entry.missing_bytes === 0 && entry.verified_pieces === entry.pieces);
       };
       await waitUntil('it counts', counted, { limitMs: LIMIT_MS }).catch((cause: unknown) => {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, it } from 'node:test';
-import type { ListedEntry } from '../../src/app/list.ts';
+import type { ListedJson } from '../../src/cli/json.ts';
 import { createClient } from '../../src/clients/create.ts';
 import { autotorrentIn } from '../harness/autotorrent.ts';
 import { waitUntil } from '../harness/daemon.ts';
@@ -70,7 +70,7 @@ describe('path_map', () => {
       const states = await adapter.list();
       return states.length === 2 && states.every(({ activity, progress }) => activity === 'seeding' && progress === 1);
     });
-    const entries = (await autotorrent.json('list')) as ListedEntry[];
+    const entries = (await autotorrent.json('list')) as ListedJson[];
     assert.deepEqual(
       entries.map(({ name, kind, directory }) => [name, kind, directory]),
       [

@@ -6,8 +6,8 @@ import { request } from 'node:http';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { promisify } from 'node:util';
+import type { EntryJson, StatusJson } from '../../src/cli/json.ts';
 import { ControlClient } from '../../src/control/client.ts';
-import type { EntryMessage, StatusMessage } from '../../src/control/messages.ts';
 import { type Autotorrent, autotorrentIn } from '../harness/autotorrent.ts';
 import { startDaemon, waitUntil } from '../harness/daemon.ts';
 import { temporaryFolder } from '../harness/folder.ts';
@@ -136,7 +136,7 @@ time.sleep(60)`;
     assert.equal(code, 0, stderr);
     const pid = Number(/in process (\d+)/.exec(stdout)?.[1]);
     undo.push(() => autotorrent.run('unmount'));
-    assert.equal(((await autotorrent.json('status')) as StatusMessage).pid, pid);
+    assert.equal(((await autotorrent.json('status')) as StatusJson).pid, pid);
     const second = await autotorrent.run('mount', '--daemon');
     assert.equal(second.code, 1);
     assert.match(second.stderr, /is served already/);
@@ -148,7 +148,7 @@ time.sleep(60)`;
     await mount();
     const data = await film();
     const server = await control();
-    const [entry] = (await autotorrent.json('list')) as EntryMessage[];
+    const [entry] = (await autotorrent.json('list')) as EntryJson[];
     assert.equal(entry?.state, 'added');
     await server.remove('film');
     // The state right after the plan was handed over, as when `add` is killed there.
@@ -194,13 +194,13 @@ time.sleep(60)`;
     await rename(source, `${source}.away`);
     await writeFile(source, Buffer.alloc(data.length, 'other'));
     await assert.rejects(readFile(shown), { code: 'EIO' });
-    const status = (await autotorrent.json('status')) as StatusMessage;
+    const status = (await autotorrent.json('status')) as StatusJson;
     assert.deepEqual(status.broken_entries, ['film']);
     assert.equal(status.broken_sources[0]?.path, source);
-    assert.equal(((await autotorrent.json('list')) as EntryMessage[])[0]?.health, 'broken');
+    assert.equal(((await autotorrent.json('list')) as EntryJson[])[0]?.health, 'broken');
     await rename(`${source}.away`, source);
     await waitUntil('it is served again', async () => (await readFile(shown)).equals(data));
-    assert.deepEqual(((await autotorrent.json('status')) as StatusMessage).broken_entries, []);
+    assert.deepEqual(((await autotorrent.json('status')) as StatusJson).broken_entries, []);
   });
 
   it('answers hostile requests with a clear error and goes on', async () => {
@@ -234,7 +234,7 @@ time.sleep(60)`;
       assert.equal(status, expected, `${method} ${path}: ${text}`);
       assert.equal(typeof (JSON.parse(text) as { error: { message: string } }).error.message, 'string');
     }
-    assert.equal(((await autotorrent.json('status')) as StatusMessage).entries, 0);
+    assert.equal(((await autotorrent.json('status')) as StatusJson).entries, 0);
   });
 
   it('lets one command add at a time, and the next when that one ends or is killed', async () => {
@@ -269,7 +269,7 @@ time.sleep(60)`;
   it('shows which pieces were verified', async () => {
     await mount();
     await film();
-    const shown = (await autotorrent.json('show', 'film')) as EntryMessage & { verified_ranges: [number, number][] };
+    const shown = (await autotorrent.json('show', 'film')) as EntryJson & { verified_ranges: [number, number][] };
     const count = shown.verified_ranges.reduce((sum, [first, end]) => sum + end - first, 0);
     assert.equal(count, shown.verified_pieces);
     assert.deepEqual(shown.verified_ranges[0]?.[0], 0);

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { AddOutcome } from '../../src/app/add-outcome.ts';
 import { introduce } from '../../src/app/introduce.ts';
+import type { EntryJson } from '../../src/cli/json.ts';
 import type { TorrentState } from '../../src/clients/client.ts';
-import type { EntryMessage } from '../../src/control/messages.ts';
 import { parseMetainfo } from '../../src/metainfo/parse.ts';
 import { autotorrentIn } from '../harness/autotorrent.ts';
 import { waitUntil } from '../harness/daemon.ts';
@@ -21,7 +21,7 @@ for (const [i, kind] of KINDS.entries()) {
     const undo: (() => Promise<unknown>)[] = [];
     const hashes = new Map<string, string>();
     let outcomes: ReadonlyMap<string, AddOutcome>;
-    let entries: readonly EntryMessage[];
+    let entries: readonly EntryJson[];
     let member: Member;
 
     before(async () => {
@@ -50,8 +50,13 @@ for (const [i, kind] of KINDS.entries()) {
       undo.push(() => server.stop());
       const { stdout } = await autotorrent.run('--json', 'add', '--verify', 'full', join(folder, 'torrents'));
       outcomes = new Map((JSON.parse(stdout) as AddOutcome[]).map((outcome) => [outcome.name, outcome]));
-      entries = (await autotorrent.json('list')) as EntryMessage[];
-      introduce(member.client, entries);
+      entries = (await autotorrent.json('list')) as EntryJson[];
+      introduce(
+        member.client,
+        entries.map(({ info_hash: infoHash, info_hash_v2: v2 }) =>
+          v2 === undefined ? { infoHash } : { infoHash, infoHashV2: v2 },
+        ),
+      );
     });
     after(async () => {
       for (let step = undo.pop(); step !== undefined; step = undo.pop()) await step();

@@ -4,7 +4,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { cp, mkdir, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import type { VerifiedEntry } from '../../src/app/verify.ts';
+import type { VerifiedJson } from '../../src/cli/json.ts';
 import { merklePiece } from '../../src/metainfo/merkle-pieces.ts';
 import { parseMetainfo } from '../../src/metainfo/parse.ts';
 import { type Autotorrent, autotorrentIn } from '../harness/autotorrent.ts';
@@ -48,9 +48,9 @@ describe('verify of v2 and hybrid torrents', () => {
     const { code, stdout, stderr } = await autotorrent.run('add', '--verify', 'none', path);
     assert.equal(code, 0, stdout + stderr);
   };
-  const verify = async (name: string): Promise<VerifiedEntry & { readonly code: number }> => {
+  const verify = async (name: string): Promise<VerifiedJson & { readonly code: number }> => {
     const { code, stdout, stderr } = await autotorrent.run('--json', 'verify', name);
-    const [entry] = JSON.parse(stdout) as VerifiedEntry[];
+    const [entry] = JSON.parse(stdout) as VerifiedJson[];
     assert.ok(entry !== undefined, stderr);
     return { ...entry, code };
   };

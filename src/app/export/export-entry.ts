@@ -11,7 +11,7 @@ import { lstat, open, readlink, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Config } from '../../config/config.ts';
 import type { ControlClient } from '../../control/client.ts';
-import type { EntryMessage, FileMessage } from '../../control/messages.ts';
+import type { ServedEntry, ServedFile } from '../../control/served.ts';
 import { AutotorrentError, errnoOf, messageOf } from '../../errors.ts';
 import type { Logger } from '../../logger.ts';
 import { openCLibrary } from '../../native/c-library.ts';
@@ -43,15 +43,15 @@ export interface ExportRequest {
 
 export interface ExportedEntry {
   readonly name: string;
-  readonly info_hash: string;
+  readonly infoHash: string;
   readonly destination: string;
   readonly files: number;
   readonly bytes: number;
   /** By this run: the rest was there from one before. */
-  readonly copied_bytes: number;
+  readonly copiedBytes: number;
   /** Zeros in the place of what is missing. */
-  readonly zero_bytes: number;
-  readonly incomplete: readonly { readonly path: string; readonly missing_bytes: number }[];
+  readonly zeroBytes: number;
+  readonly incomplete: readonly { readonly path: string; readonly missingBytes: number }[];
 }
 
 interface Item {
@@ -81,43 +81,43 @@ export async function exportEntry(config: Config, id: string, request: ExportReq
   const incomplete = items.filter(({ missing, at }) => missing > 0 || at === undefined);
   const missing = sum(incomplete.map((item) => item.missing));
   if (incomplete.length > 0 && !request.force) throw incompleteError(entry, incomplete, missing);
-  const { mount_point: mountPoint } = await server.status();
+  const { mountPoint } = await server.status();
   const total = sum(items.map(({ length }) => length));
   const view = await MountView.open(mountPoint, entry.directory);
   try {
-    const destination = await ExportDestination.open(request.destination, entry.info_hash, total - missing);
+    const destination = await ExportDestination.open(request.destination, entry.infoHash, total - missing);
     const exporting = new Exporting(view, destination, total, request, loadFileCalls(openCLibrary(request.logger)));
     await exporting.run(items);
     return {
       name: entry.name,
-      info_hash: entry.info_hash,
+      infoHash: entry.infoHash,
       destination: request.destination,
       files: items.length,
       bytes: total,
-      copied_bytes: exporting.copiedBytes,
-      zero_bytes: missing,
-      incomplete: incomplete.map((item) => ({ path: item.path.join('/'), missing_bytes: item.missing })),
+      copiedBytes: exporting.copiedBytes,
+      zeroBytes: missing,
+      incomplete: incomplete.map((item) => ({ path: item.path.join('/'), missingBytes: item.missing })),
     };
   } catch (error) {
     throw await explainedError(error, view, `${request.destination}.partial`);
   }
 }
 
-async function itemsOf(server: ControlClient, entry: EntryMessage): Promise<Item[]> {
-  const files: FileMessage[] = [];
-  for await (const file of server.files(entry.info_hash)) {
-    // Their extents are many; how much of them is there is all that counts.
-    if (file.status !== 'pad')
-      files.push({ ...file, extents: [], length: file.length, written_bytes: missingOf(file) });
+async function itemsOf(server: ControlClient, entry: ServedEntry): Promise<Item[]> {
+  // Without their extents: those of 200,000 files are many.
+  const files: (Pick<ServedFile, 'path' | 'length' | 'state'> & { readonly missing: number })[] = [];
+  for await (const file of server.files(entry.infoHash)) {
+    const { path, length, state } = file;
+    if (file.status !== 'pad') files.push({ path, length, state, missing: missingOf(file) });
   }
   const moved = new Map<string, string>();
   if (files.some(({ state }) => state === 'moved')) {
-    for await (const { path, named } of server.differences(entry.info_hash)) {
+    for await (const { path, named } of server.differences(entry.infoHash)) {
       const [name] = named;
       if (name !== undefined) moved.set(path, name);
     }
   }
-  return files.map(({ path, length, state, written_bytes: missing }) => ({
+  return files.map(({ path, length, state, missing }) => ({
     path: path.split('/'),
     length,
     missing,
@@ -126,7 +126,7 @@ async function itemsOf(server: ControlClient, entry: EntryMessage): Promise<Item
 }
 
 /** Bytes of a file, as the torrent has it, that nobody has. */
-function missingOf({ extents, length }: FileMessage): number {
+function missingOf({ extents, length }: ServedFile): number {
   let there = 0;
   for (const { kind, offset, length: extent } of extents) {
     if (kind !== 'gap') there += Math.max(0, Math.min(offset + extent, length) - offset);
@@ -138,7 +138,7 @@ function sum(numbers: readonly number[]): number {
   return numbers.reduce((total, number) => total + number, 0);
 }
 
-function incompleteError(entry: EntryMessage, incomplete: readonly Item[], missing: number): AutotorrentError {
+function incompleteError(entry: ServedEntry, incomplete: readonly Item[], missing: number): AutotorrentError {
   const names = incomplete.slice(0, SHOWN).map(({ path }) => JSON.stringify(path.join('/')));
   const rest = incomplete.length - names.length;
   const files = `${names.join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`;

@@ -4,6 +4,7 @@ import { bytes, percent } from '../../app/quantities.ts';
 import type { CommandContext } from '../command.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { table } from '../format.ts';
+import { listedJson } from '../json.ts';
 
 export interface ListFlags {
   readonly client: boolean;
@@ -14,7 +15,7 @@ const HEADING = ['NAME', 'INFO HASH', 'SIZE', 'MAPPED', 'DOWNLOADED', 'MISSING',
 export async function list(context: CommandContext, flags: ListFlags): Promise<ExitCode> {
   const { terminal } = context;
   const entries = await listEntries(await context.config(), { askClient: flags.client, logger: terminal.logger });
-  if (terminal.json) terminal.printJson(entries);
+  if (terminal.json) terminal.printJson(entries.map(listedJson));
   else if (entries.length === 0) terminal.note('No entries yet: autotorrent add TORRENT… makes them');
   else terminal.print(table(HEADING, entries.map(row), new Set([2, 3, 4, 5])));
   return EXIT.done;
@@ -23,18 +24,18 @@ export async function list(context: CommandContext, flags: ListFlags): Promise<E
 function row(entry: ListedEntry): string[] {
   return [
     entry.name,
-    entry.info_hash.slice(0, 8),
+    entry.infoHash.slice(0, 8),
     bytes(entry.size),
-    percent(entry.mapped_bytes, entry.size),
-    bytes(entry.downloaded_bytes),
-    bytes(entry.missing_bytes),
+    percent(entry.mappedBytes, entry.size),
+    bytes(entry.downloadedBytes),
+    bytes(entry.missingBytes),
     clientColumn(entry),
     entry.state === 'adding' ? 'adding' : entry.health,
   ];
 }
 
 function clientColumn(entry: ListedEntry): string {
-  const { client_state: state, client_progress: progress, client_message: message } = entry;
+  const { state, progress, message } = entry.client;
   const share = progress !== undefined && progress < 1 ? ` ${percent(progress, 1)}` : '';
   return `${state}${share}${message === undefined ? '' : `: ${message}`}`;
 }

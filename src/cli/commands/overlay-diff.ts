@@ -2,29 +2,27 @@
 
 import { overlayChanges } from '../../app/overlay-changes.ts';
 import { bytes } from '../../app/quantities.ts';
-import type { DifferenceMessage, EntryMessage } from '../../control/messages.ts';
+import type { ServedDifference } from '../../control/served.ts';
 import { printable } from '../../logger.ts';
 import type { CommandContext } from '../command.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
+import { type DifferenceJson, differenceJson } from '../json.ts';
 
 export async function overlayDiff(context: CommandContext, id: string): Promise<ExitCode> {
   const { terminal } = context;
   const { entry, differences } = await overlayChanges(await context.config(), id);
   const totals = new Totals();
-  const all: DifferenceMessage[] = [];
+  const all: DifferenceJson[] = [];
   for await (const difference of differences) {
     totals.add(difference);
-    if (terminal.json) all.push(difference);
+    if (terminal.json) all.push(differenceJson(difference));
     else for (const line of lines(difference)) terminal.print(printable(line));
   }
-  if (terminal.json) terminal.printJson({ ...document(entry), ...totals.document(), differences: all });
+  if (terminal.json)
+    terminal.printJson({ name: entry.name, info_hash: entry.infoHash, ...totals.document(), differences: all });
   else if (totals.differences === 0) terminal.print('Nothing differs from what was planned');
   else terminal.print(`${printable(entry.name)}: ${totals.text()}`);
   return EXIT.done;
-}
-
-export function document({ name, info_hash }: EntryMessage): { readonly name: string; readonly info_hash: string } {
-  return { name, info_hash };
 }
 
 /** Of many differences. */
@@ -35,7 +33,7 @@ export class Totals {
   /** Over files that were planned, and in files that clients made. */
   #madeBytes = 0;
 
-  add({ changes, written_bytes: written }: DifferenceMessage): void {
+  add({ changes, writtenBytes: written }: ServedDifference): void {
     this.differences++;
     for (const change of changes) this.#counts[change]++;
     if (changes.includes('made') || changes.includes('replaced')) this.#madeBytes += written;
@@ -57,11 +55,11 @@ export class Totals {
 /** So many ranges of a file are shown. */
 const SHOWN_RANGES = 20;
 
-function lines(difference: DifferenceMessage): string[] {
-  const { path, changes, type, ranges, size, planned_size: planned, base_size: base, named } = difference;
+function lines(difference: ServedDifference): string[] {
+  const { path, changes, type, ranges, size, plannedSize: planned, baseSize: base, named } = difference;
   const kind = type === 'file' ? '' : ` ${type}`;
   const amounts = [
-    ...(changes.includes('written') ? [`${bytes(difference.written_bytes)} in ${ranges.length} range(s)`] : []),
+    ...(changes.includes('written') ? [`${bytes(difference.writtenBytes)} in ${ranges.length} range(s)`] : []),
     ...(changes.includes('made') && type === 'file' ? [bytes(size)] : []),
     ...(changes.includes('replaced') ? [`by ${bytes(size)}`] : []),
     ...(changes.includes('resized') ? [resized(size, planned ?? 0, base)] : []),

@@ -6,7 +6,8 @@ import type { CommandContext } from '../command.ts';
 import { confirm } from '../confirm.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { quoted } from '../format.ts';
-import { document, Totals } from './overlay-diff.ts';
+import { discardJson } from '../json.ts';
+import { Totals } from './overlay-diff.ts';
 
 export interface DiscardFlags {
   readonly yes?: boolean;
@@ -36,7 +37,7 @@ export async function overlayDiscard(
   }
   const result = await changes.discard(paths);
   if (terminal.json) {
-    terminal.printJson({ ...document(entry), ...result });
+    terminal.printJson(discardJson(entry, result));
     return result.kept.length === 0 ? EXIT.done : EXIT.failed;
   }
   terminal.print(

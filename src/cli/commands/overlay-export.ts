@@ -7,6 +7,7 @@ import type { CommandContext } from '../command.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { exportProgress } from '../export-progress.ts';
 import { quoted } from '../format.ts';
+import { exportedJson } from '../json.ts';
 
 export interface ExportFlags {
   readonly force?: boolean;
@@ -28,7 +29,7 @@ export async function overlayExport(
       logger: terminal.logger,
       onProgress: exportProgress(terminal),
     });
-    if (terminal.json) terminal.printJson(exported);
+    if (terminal.json) terminal.printJson(exportedJson(exported));
     else for (const line of lines(exported)) terminal.print(line);
     return EXIT.done;
   } catch (error) {
@@ -41,15 +42,15 @@ export async function overlayExport(
 const SHOWN = 20;
 
 function lines(exported: ExportedEntry): string[] {
-  const before = exported.bytes - exported.copied_bytes;
+  const before = exported.bytes - exported.copiedBytes;
   const resumed = before === 0 ? '' : `, ${bytes(before)} of it by an earlier run`;
   const rest = exported.incomplete.length - SHOWN;
   const incomplete = exported.incomplete
     .slice(0, SHOWN)
-    .map(({ path, missing_bytes: missing }) => printable(`  ${path}: ${bytes(missing)} missing`));
+    .map(({ path, missingBytes: missing }) => printable(`  ${path}: ${bytes(missing)} missing`));
   return [
     `Exported ${quoted(exported.name)} to ${printable(exported.destination)}: ${exported.files} file(s), ${bytes(exported.bytes)}${resumed}`,
-    ...(exported.zero_bytes === 0 ? [] : [`Not whole: zeros in the place of ${bytes(exported.zero_bytes)}`]),
+    ...(exported.zeroBytes === 0 ? [] : [`Not whole: zeros in the place of ${bytes(exported.zeroBytes)}`]),
     ...incomplete,
     ...(rest > 0 ? [`  and ${rest} more`] : []),
   ];

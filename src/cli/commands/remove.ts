@@ -3,6 +3,7 @@ import { type RemovedEntry, removeEntries } from '../../app/remove.ts';
 import type { CommandContext } from '../command.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { quoted } from '../format.ts';
+import { removedJson } from '../json.ts';
 
 export interface RemoveFlags {
   readonly fromClient?: boolean;
@@ -15,9 +16,9 @@ export async function remove(context: CommandContext, ids: readonly string[], fl
     removed.push(entry);
     if (terminal.json) continue;
     const client =
-      flags.fromClient !== true ? '' : entry.from_client ? ' and the client' : '; the client did not have it';
+      flags.fromClient !== true ? '' : entry.fromClient ? ' and the client' : '; the client did not have it';
     terminal.print(`Removed ${quoted(entry.name)} from the store${client}`);
   }
-  if (terminal.json) terminal.printJson(removed);
+  if (terminal.json) terminal.printJson(removed.map(removedJson));
   return EXIT.done;
 }

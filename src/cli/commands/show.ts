@@ -2,18 +2,19 @@
 
 import { bytes } from '../../app/quantities.ts';
 import { showEntry } from '../../app/show.ts';
-import type { EntryMessage, ExtentMessage, FileMessage } from '../../control/messages.ts';
+import type { ServedEntry, ServedExtent, ServedFile } from '../../control/served.ts';
 import { printable } from '../../logger.ts';
 import type { CommandContext } from '../command.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
+import { entryJson, type FileJson, fileJson } from '../json.ts';
 
 export async function show(context: CommandContext, id: string): Promise<ExitCode> {
   const { terminal } = context;
   const { entry, verifiedRanges, files } = await showEntry(await context.config(), id);
   if (terminal.json) {
-    const all: FileMessage[] = [];
-    for await (const file of files) all.push(file);
-    terminal.printJson({ ...entry, verified_ranges: verifiedRanges, file_list: all });
+    const all: FileJson[] = [];
+    for await (const file of files) all.push(fileJson(file));
+    terminal.printJson({ ...entryJson(entry), verified_ranges: verifiedRanges, file_list: all });
     return EXIT.done;
   }
   for (const line of heading(entry, verifiedRanges)) terminal.print(line);
@@ -24,8 +25,8 @@ export async function show(context: CommandContext, id: string): Promise<ExitCod
 /** So many ranges of the piece map are shown. */
 const SHOWN_RANGES = 20;
 
-function heading(entry: EntryMessage, ranges: readonly (readonly [number, number])[]): string[] {
-  const unverified = entry.pieces - entry.verified_pieces;
+function heading(entry: ServedEntry, ranges: readonly (readonly [number, number])[]): string[] {
+  const unverified = entry.pieces - entry.verifiedPieces;
   const how = {
     none: 'nothing was hashed: names and sizes were believed',
     probe: 'a few pieces of each file were hashed',
@@ -33,15 +34,15 @@ function heading(entry: EntryMessage, ranges: readonly (readonly [number, number
   }[entry.verify];
   return [
     printable(entry.name),
-    `  info hash  ${entry.info_hash}`,
+    `  info hash  ${entry.infoHash}`,
     printable(
       `  directory  ${entry.directory}${entry.kind === 'external' ? ' (the original folder, unprotected)' : ''}`,
     ),
-    `  size       ${bytes(entry.size)} in ${entry.files} file(s): ${bytes(entry.mapped_bytes)} mapped, ` +
-      `${bytes(entry.downloaded_bytes)} downloaded, ${bytes(entry.missing_bytes)} missing`,
-    `  pieces     ${entry.verified_pieces} verified, ${unverified} not (${how})`,
+    `  size       ${bytes(entry.size)} in ${entry.files} file(s): ${bytes(entry.mappedBytes)} mapped, ` +
+      `${bytes(entry.downloadedBytes)} downloaded, ${bytes(entry.missingBytes)} missing`,
+    `  pieces     ${entry.verifiedPieces} verified, ${unverified} not (${how})`,
     ...(ranges.length === 0 ? [] : [`  verified   ${shownRanges(ranges)}`]),
-    `  state      ${entry.state}, ${entry.health}, since ${entry.created}`,
+    `  state      ${entry.state}, ${entry.health}, since ${entry.created.toISOString()}`,
     '',
   ];
 }
@@ -55,13 +56,13 @@ function shownRanges(ranges: readonly (readonly [number, number])[]): string {
   return `pieces ${shown.join(', ')}${rest > 0 ? ` and ${rest} more ranges (--json has all)` : ''}`;
 }
 
-function fileLines(file: FileMessage): string[] {
+function fileLines(file: ServedFile): string[] {
   const how = file.mode === 'none' ? file.status : `${file.status} by ${file.mode}`;
   return [`  ${file.path}  (${bytes(file.length)}, ${how}${differing(file)})`, ...file.extents.map(extentLine)];
 }
 
 /** What clients made of it. */
-function differing({ state, written_bytes: written, written_ranges: ranges }: FileMessage): string {
+function differing({ state, writtenBytes: written, writtenRanges: ranges }: ServedFile): string {
   const name = {
     present: '',
     moved: ', moved to another name (overlay diff has it)',
@@ -71,10 +72,11 @@ function differing({ state, written_bytes: written, written_ranges: ranges }: Fi
   return `${name}${written === 0 ? '' : `, written: ${written} bytes in ${ranges} range(s)`}`;
 }
 
-function extentLine(extent: ExtentMessage): string {
+function extentLine(extent: ServedExtent): string {
+  const source = extent.source?.toString() ?? '';
   const range = `${extent.offset}–${extent.offset + extent.length}`;
   if (extent.kind === 'zeros') return `    ${range} ← zeros`;
-  if (extent.kind === 'overlay') return `    ${range} ← written, in ${extent.source ?? ''}`;
+  if (extent.kind === 'overlay') return `    ${range} ← written, in ${source}`;
   if (extent.kind === 'gap') return `    ${range} ← nothing: missing, reads as zeros`;
-  return `    ${range} ← ${extent.source ?? ''}${extent.source_offset === 0 ? '' : ` at ${extent.source_offset}`}`;
+  return `    ${range} ← ${source}${extent.sourceOffset === 0 ? '' : ` at ${extent.sourceOffset}`}`;
 }

@@ -4,6 +4,7 @@ import type { CommandContext } from '../command.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { quoted } from '../format.ts';
 import { hashingProgress } from '../hashing-progress.ts';
+import { verifiedJson } from '../json.ts';
 
 export interface VerifyFlags {
   readonly unverified?: boolean;
@@ -23,17 +24,17 @@ export async function verify(context: CommandContext, ids: readonly string[], fl
     results.push(result);
     if (!terminal.json) for (const line of lines(result)) terminal.print(line);
   }
-  if (terminal.json) terminal.printJson(results);
+  if (terminal.json) terminal.printJson(results.map(verifiedJson));
   return results.some((result) => result.broken) ? EXIT.incomplete : EXIT.done;
 }
 
 function lines(result: VerifiedEntry): string[] {
   if (result.skipped !== undefined) return [`${quoted(result.name)} was not hashed: ${result.skipped}`];
-  const missing = result.missing_pieces === 0 ? '' : `, ${result.missing_pieces} missing`;
-  const { contradictory_pieces: contradictory } = result;
-  const bad = result.bad_pieces.length === 0 ? '' : `, ${result.bad_pieces.length} wrong (${shown(result.bad_pieces)})`;
+  const missing = result.missingPieces === 0 ? '' : `, ${result.missingPieces} missing`;
+  const { contradictoryPieces: contradictory } = result;
+  const bad = result.badPieces.length === 0 ? '' : `, ${result.badPieces.length} wrong (${shown(result.badPieces)})`;
   return [
-    `${quoted(result.name)} ${result.verified_pieces} of ${result.pieces} pieces verified${missing}${bad}`,
+    `${quoted(result.name)} ${result.verifiedPieces} of ${result.pieces} pieces verified${missing}${bad}`,
     ...(contradictory.length === 0
       ? []
       : [

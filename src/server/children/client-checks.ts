@@ -2,7 +2,7 @@
 import { introduce } from '../../app/introduce.ts';
 import type { TorrentClient } from '../../clients/client.ts';
 import { createClient } from '../../clients/create.ts';
-import type { EntryMessage } from '../../control/messages.ts';
+import type { ServedEntry } from '../../control/served.ts';
 import { messageOf } from '../../errors.ts';
 import type { Logger } from '../../logger.ts';
 import type { Section } from './sections.ts';
@@ -25,14 +25,14 @@ export class ClientChecks {
     this.#logger = logger;
   }
 
-  static open(sections: readonly Section[], entries: readonly EntryMessage[], logger: Logger): ClientChecks {
+  static open(sections: readonly Section[], entries: readonly ServedEntry[], logger: Logger): ClientChecks {
     const clients = new Set<TorrentClient>();
     for (const { config } of sections) {
       const client = createClient(config, { timeoutMs: TIME_LIMIT_MS });
       introduce(client, entries);
       clients.add(client);
     }
-    const infoHashes = entries.map(({ info_hash: infoHash }) => infoHash);
+    const infoHashes = entries.map(({ infoHash }) => infoHash);
     return new ClientChecks(clients, infoHashes, logger);
   }
 

@@ -8,7 +8,7 @@
 import { requireServer } from '../../app/server-connection.ts';
 import { Verification } from '../../app/verify.ts';
 import type { Config } from '../../config/config.ts';
-import type { EntryMessage } from '../../control/messages.ts';
+import type { ServedEntry } from '../../control/served.ts';
 import { AutotorrentError, messageOf } from '../../errors.ts';
 import type { Logger } from '../../logger.ts';
 import type { VerifierLine } from '../processes/download-watch.ts';
@@ -30,7 +30,7 @@ export interface VerifyDownloadsRequest {
 export async function verifyDownloads(config: Config, request: VerifyDownloadsRequest): Promise<void> {
   const { report, logger, signal } = request;
   const server = await requireServer(config);
-  const entries: EntryMessage[] = [];
+  const entries: ServedEntry[] = [];
   for (const infoHash of request.infoHashes) {
     const entry = await server.entry(infoHash);
     if (entry === undefined) report({ info_hash: infoHash, outcome: 'gone' });
@@ -42,19 +42,19 @@ export async function verifyDownloads(config: Config, request: VerifyDownloadsRe
   try {
     for (const entry of entries) {
       signal.throwIfAborted();
-      const { info_hash } = entry;
-      if (!request.unasked.has(info_hash) && (await checks.isChecking(info_hash))) {
-        report({ info_hash, outcome: 'checking' });
+      const { infoHash } = entry;
+      if (!request.unasked.has(infoHash) && (await checks.isChecking(infoHash))) {
+        report({ info_hash: infoHash, outcome: 'checking' });
         continue;
       }
       try {
         await verification.verify(entry);
-        report({ info_hash, outcome: 'verified' });
+        report({ info_hash: infoHash, outcome: 'verified' });
       } catch (error) {
         // One entry that cannot be verified must not keep the others from it. Without the server none can be.
         if (signal.aborted || !(error instanceof AutotorrentError) || error.code === 'SERVER') throw error;
-        if (error.code === 'NOT_FOUND') report({ info_hash, outcome: 'gone' });
-        else report({ info_hash, outcome: 'failed', message: messageOf(error) });
+        if (error.code === 'NOT_FOUND') report({ info_hash: infoHash, outcome: 'gone' });
+        else report({ info_hash: infoHash, outcome: 'failed', message: messageOf(error) });
       }
     }
   } finally {

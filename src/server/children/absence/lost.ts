@@ -1,6 +1,6 @@
 /** What the state of a torrent tells of the mount that its client has lost. */
 import type { TorrentState } from '../../../clients/client.ts';
-import type { EntryMessage } from '../../../control/messages.ts';
+import type { ServedEntry } from '../../../control/served.ts';
 
 /**
  * What is looked at beside the torrents that autotorrent has stopped itself. `errors`: what the client holds in error, or
@@ -8,7 +8,7 @@ import type { EntryMessage } from '../../../control/messages.ts';
  */
 export type Scope = 'none' | 'errors' | 'all';
 
-export type Entries = ReadonlyMap<string, EntryMessage>;
+export type Entries = ReadonlyMap<string, ServedEntry>;
 
 export function hasLost(state: TorrentState, entries: Entries, scope: Scope): boolean {
   const { infoHash, activity, progress } = state;
@@ -29,5 +29,5 @@ export function isUnsettled({ unsettled }: TorrentState): boolean {
 
 /** Nothing of it is missing in the mount. */
 export function isWhole(infoHash: string, entries: Entries): boolean {
-  return entries.get(infoHash)?.missing_bytes === 0;
+  return entries.get(infoHash)?.missingBytes === 0;
 }

@@ -222,7 +222,7 @@ export class Recovery {
 
   /** A mount that cannot be written to is not for what lacks bytes. */
   async #takenBy(ready: readonly TorrentState[], entries: Entries): Promise<readonly TorrentState[]> {
-    if (!(await this.#work.server.status()).read_only) return ready;
+    if (!(await this.#work.server.status()).readOnly) return ready;
     const taken = ready.filter(({ infoHash }) => isWhole(infoHash, entries));
     const left = ready.length - taken.length;
     const said = `${left} torrent(s) stay stopped: they lack bytes, which a read-only mount cannot take`;

@@ -7,7 +7,7 @@ import { listensItself } from '../../../clients/own-address.ts';
 import type { Config } from '../../../config/config.ts';
 import { statePaths } from '../../../config/state-paths.ts';
 import type { ControlClient } from '../../../control/client.ts';
-import type { EntryMessage } from '../../../control/messages.ts';
+import type { ServedEntry } from '../../../control/served.ts';
 import { AutotorrentError, errnoOf, explained } from '../../../errors.ts';
 import { AbsenceRecord } from '../../processes/absence-record.ts';
 import { type ConfigOf, type Section, sectionsOf } from '../sections.ts';
@@ -49,9 +49,9 @@ export async function recordOf(config: Config, { say }: AbsenceRequest): Promise
 }
 
 /** Entries that need the mount, by info hash. */
-export async function entriesOf(server: Work['server']): Promise<ReadonlyMap<string, EntryMessage>> {
+export async function entriesOf(server: Work['server']): Promise<ReadonlyMap<string, ServedEntry>> {
   const entries = (await server.entries()).filter(({ kind, state }) => kind === 'mount' && state === 'added');
-  return new Map(entries.map((entry) => [entry.info_hash, entry]));
+  return new Map(entries.map((entry) => [entry.infoHash, entry]));
 }
 
 /** @throws AutotorrentError('CLIENT') soon, where the client does not answer */

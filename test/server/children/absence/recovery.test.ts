@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { beforeEach, describe, it } from 'node:test';
 import type { TorrentActivity, TorrentClient, TorrentState } from '../../../../src/clients/client.ts';
-import type { EntryMessage, StatusMessage } from '../../../../src/control/messages.ts';
+import type { ServedEntry, ServerStatus } from '../../../../src/control/served.ts';
 import { AutotorrentError } from '../../../../src/errors.ts';
 import type { Scope } from '../../../../src/server/children/absence/lost.ts';
 import { type Obstacle, Recovery } from '../../../../src/server/children/absence/recovery.ts';
@@ -122,9 +122,9 @@ describe('Recovery', () => {
         entries: async () =>
           [...missing].map(
             ([hash, bytes]) =>
-              ({ info_hash: hash, kind: 'mount', state: 'added', missing_bytes: bytes }) as unknown as EntryMessage,
+              ({ infoHash: hash, kind: 'mount', state: 'added', missingBytes: bytes }) as unknown as ServedEntry,
           ),
-        status: async () => ({ read_only: readOnly }) as unknown as StatusMessage,
+        status: async () => ({ readOnly }) as unknown as ServerStatus,
       },
     };
     const section: Section = {

@@ -1,32 +1,32 @@
-/** How an entry differs from what was planned, as the control socket carries it: lines, some thousand ranges in each. */
+/** How an entry differs from what was planned, in parts of some thousand ranges each. */
 
-import type { DifferenceLine, DifferenceMessage } from '../control/messages.ts';
+import type { DifferencePart, Ranges, ServedDifference } from '../control/served.ts';
 import type { Difference } from '../store/overlay/differences.ts';
 import type { Store } from '../store/store.ts';
 
-export async function* differenceLines(store: Store, infoHash: string): AsyncGenerator<DifferenceLine> {
+export async function* differencesOf(store: Store, infoHash: string): AsyncGenerator<DifferencePart> {
   for await (const difference of store.differences(infoHash)) {
     let told = false;
     if (difference.changes.includes('written')) {
       for await (const ranges of store.writtenRanges(difference.ino)) {
-        yield told ? { more_ranges: ranges } : messageOf(difference, ranges);
+        yield told ? { moreRanges: ranges } : served(difference, ranges);
         told = true;
       }
     }
-    if (!told) yield messageOf(difference, []);
+    if (!told) yield served(difference, []);
   }
 }
 
-function messageOf(difference: Difference, ranges: DifferenceMessage['ranges']): DifferenceMessage {
+function served(difference: Difference, ranges: Ranges): ServedDifference {
   const { path, type, changes, size, plannedSize, baseSize, writtenBytes, strays } = difference;
   return {
     path: path.join('/'),
     type,
     changes,
     size,
-    planned_size: plannedSize ?? null,
-    base_size: baseSize,
-    written_bytes: writtenBytes,
+    plannedSize,
+    baseSize,
+    writtenBytes,
     ranges,
     named: changes.includes('moved') ? strays.map((stray) => stray.path.join('/')) : [],
   };

@@ -1,0 +1,164 @@
+/**
+ * What `--json` prints, document by document: a contract with users' scripts, which docs/json.md describes with an example
+ * of each. Fields may be added; none is renamed or dropped.
+ */
+import type { ExportedEntry } from '../app/export/export-entry.ts';
+import type { ListedEntry } from '../app/list.ts';
+import type { RemovedEntry } from '../app/remove.ts';
+import type { VerifiedEntry } from '../app/verify.ts';
+import { shownPath } from '../bytes/shown-path.ts';
+import type {
+  Discarded,
+  ServedDifference,
+  ServedEntry,
+  ServedExtent,
+  ServedFile,
+  ServerStatus,
+} from '../control/served.ts';
+
+export type EntryJson = ReturnType<typeof entryJson>;
+export type ListedJson = ReturnType<typeof listedJson>;
+export type FileJson = ReturnType<typeof fileJson>;
+export type StatusJson = ReturnType<typeof statusJson>;
+export type VerifiedJson = ReturnType<typeof verifiedJson>;
+export type DiscardJson = ReturnType<typeof discardJson>;
+export type DifferenceJson = ReturnType<typeof differenceJson>;
+export type ExportedJson = ReturnType<typeof exportedJson>;
+
+export function entryJson(entry: ServedEntry) {
+  return {
+    name: entry.name,
+    info_hash: entry.infoHash,
+    ...(entry.infoHashV2 === undefined ? {} : { info_hash_v2: entry.infoHashV2 }),
+    state: entry.state,
+    kind: entry.kind,
+    directory: entry.directory,
+    torrent_name: entry.torrentName,
+    created: entry.created.toISOString(),
+    size: entry.size,
+    mapped_bytes: entry.mappedBytes,
+    downloaded_bytes: entry.downloadedBytes,
+    missing_bytes: entry.missingBytes,
+    files: entry.files,
+    pieces: entry.pieces,
+    verified_pieces: entry.verifiedPieces,
+    verify: entry.verify,
+    health: entry.health,
+  };
+}
+
+export function listedJson({ client, ...entry }: ListedEntry) {
+  return {
+    ...entryJson(entry),
+    client_state: client.state,
+    ...(client.progress === undefined ? {} : { client_progress: client.progress }),
+    ...(client.message === undefined ? {} : { client_message: client.message }),
+  };
+}
+
+export function fileJson(file: ServedFile) {
+  const { path, length, status, state, mode, extents } = file;
+  return {
+    path,
+    length,
+    status,
+    state,
+    mode,
+    extents: extents.map(extentJson),
+    written_bytes: file.writtenBytes,
+    written_ranges: file.writtenRanges,
+  };
+}
+
+function extentJson({ offset, length, sourceOffset, source, kind }: ServedExtent) {
+  const shown = source === undefined ? { source: null } : shownPath(source);
+  return { offset, length, source_offset: sourceOffset, ...shown, kind };
+}
+
+export function statusJson(status: ServerStatus) {
+  return {
+    version: status.version,
+    pid: status.pid,
+    driver: status.driver,
+    mount_point: status.mountPoint,
+    visible_to: status.visibleTo,
+    read_only: status.readOnly,
+    uptime_seconds: status.uptimeSeconds,
+    entries: status.entries,
+    adding: status.adding,
+    opens: status.opens,
+    open_handles: status.openHandles,
+    reads: status.reads,
+    bytes_read: status.bytesRead,
+    read_errors: status.readErrors,
+    broken_sources: status.brokenSources.map(({ path, reason, servedFrom }) => ({
+      path,
+      reason,
+      ...(servedFrom === undefined ? {} : { served_from: servedFrom }),
+    })),
+    broken_entries: status.brokenEntries,
+    writes: status.writes,
+    bytes_written: status.bytesWritten,
+    overlay_bytes: status.overlayBytes ?? null,
+    overlay_problems: status.overlayProblems.map(({ path, problem }) => ({ path, problem })),
+  };
+}
+
+export function verifiedJson(entry: VerifiedEntry) {
+  return {
+    name: entry.name,
+    info_hash: entry.infoHash,
+    pieces: entry.pieces,
+    verified_pieces: entry.verifiedPieces,
+    bad_pieces: entry.badPieces,
+    contradictory_pieces: entry.contradictoryPieces,
+    missing_pieces: entry.missingPieces,
+    unreadable: entry.unreadable,
+    broken: entry.broken,
+    pooled: entry.pooled,
+    ...(entry.skipped === undefined ? {} : { skipped: entry.skipped }),
+  };
+}
+
+export function removedJson({ name, infoHash, fromClient }: RemovedEntry) {
+  return { name, info_hash: infoHash, from_client: fromClient };
+}
+
+export function differenceJson(difference: ServedDifference) {
+  const { path, type, changes, size, ranges, named } = difference;
+  return {
+    path,
+    type,
+    changes,
+    size,
+    planned_size: difference.plannedSize ?? null,
+    base_size: difference.baseSize,
+    written_bytes: difference.writtenBytes,
+    ranges,
+    named,
+  };
+}
+
+export function discardJson({ name, infoHash }: ServedEntry, { discarded, bytes, kept }: Discarded) {
+  return {
+    name,
+    info_hash: infoHash,
+    discarded,
+    bytes,
+    kept: kept.map(({ path, reason }) => ({ path, reason })),
+  };
+}
+
+export function exportedJson(exported: ExportedEntry) {
+  const { name, infoHash, destination, files, bytes } = exported;
+  return {
+    name,
+    info_hash: infoHash,
+    destination,
+    files,
+    bytes,
+    copied_bytes: exported.copiedBytes,
+    zero_bytes: exported.zeroBytes,
+    incomplete: exported.incomplete.map(({ path, missingBytes }) => ({ path, missing_bytes: missingBytes })),
+  };
+}

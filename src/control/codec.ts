@@ -1,0 +1,213 @@
+/** Translates between what use cases and the server compute with (`served.ts`) and what the socket carries (`messages.ts`). */
+
+import { shownPath } from '../bytes/shown-path.ts';
+import type {
+  DifferenceLine,
+  DifferenceMessage,
+  EntryMessage,
+  ExtentMessage,
+  FileMessage,
+  StatusMessage,
+} from './messages.ts';
+import type {
+  DifferencePart,
+  ServedDifference,
+  ServedEntry,
+  ServedExtent,
+  ServedFile,
+  ServerStatus,
+} from './served.ts';
+
+export function entryMessage(entry: ServedEntry): EntryMessage {
+  return {
+    name: entry.name,
+    info_hash: entry.infoHash,
+    ...(entry.infoHashV2 === undefined ? {} : { info_hash_v2: entry.infoHashV2 }),
+    state: entry.state,
+    kind: entry.kind,
+    directory: entry.directory,
+    torrent_name: entry.torrentName,
+    created: entry.created.toISOString(),
+    size: entry.size,
+    mapped_bytes: entry.mappedBytes,
+    downloaded_bytes: entry.downloadedBytes,
+    missing_bytes: entry.missingBytes,
+    files: entry.files,
+    pieces: entry.pieces,
+    verified_pieces: entry.verifiedPieces,
+    verify: entry.verify,
+    health: entry.health,
+  };
+}
+
+export function entryOf(message: EntryMessage): ServedEntry {
+  return {
+    name: message.name,
+    infoHash: message.info_hash,
+    ...(message.info_hash_v2 === undefined ? {} : { infoHashV2: message.info_hash_v2 }),
+    state: message.state,
+    kind: message.kind,
+    directory: message.directory,
+    torrentName: message.torrent_name,
+    created: new Date(message.created),
+    size: message.size,
+    mappedBytes: message.mapped_bytes,
+    downloadedBytes: message.downloaded_bytes,
+    missingBytes: message.missing_bytes,
+    files: message.files,
+    pieces: message.pieces,
+    verifiedPieces: message.verified_pieces,
+    verify: message.verify,
+    health: message.health,
+  };
+}
+
+export function fileMessage(file: ServedFile): FileMessage {
+  const { path, length, status, state, mode, extents } = file;
+  return {
+    path,
+    length,
+    status,
+    state,
+    mode,
+    extents: extents.map(extentMessage),
+    written_bytes: file.writtenBytes,
+    written_ranges: file.writtenRanges,
+  };
+}
+
+export function fileOf(message: FileMessage): ServedFile {
+  const { path, length, status, state, mode, extents } = message;
+  return {
+    path,
+    length,
+    status,
+    state,
+    mode,
+    extents: extents.map(extentOf),
+    writtenBytes: message.written_bytes,
+    writtenRanges: message.written_ranges,
+  };
+}
+
+function extentMessage({ offset, length, sourceOffset, kind, source }: ServedExtent): ExtentMessage {
+  const shown = source === undefined ? { source: null } : shownPath(source);
+  return { offset, length, source_offset: sourceOffset, ...shown, kind };
+}
+
+function extentOf({
+  offset,
+  length,
+  source_offset: sourceOffset,
+  kind,
+  source,
+  source_bytes,
+}: ExtentMessage): ServedExtent {
+  const range = { offset, length, sourceOffset, kind };
+  if (source_bytes !== undefined) return { ...range, source: Buffer.from(source_bytes, 'base64') };
+  return source === null ? range : { ...range, source: Buffer.from(source) };
+}
+
+export function statusMessage(status: ServerStatus): StatusMessage {
+  return {
+    version: status.version,
+    pid: status.pid,
+    driver: status.driver,
+    mount_point: status.mountPoint,
+    visible_to: status.visibleTo,
+    read_only: status.readOnly,
+    uptime_seconds: status.uptimeSeconds,
+    entries: status.entries,
+    adding: status.adding,
+    opens: status.opens,
+    open_handles: status.openHandles,
+    reads: status.reads,
+    bytes_read: status.bytesRead,
+    read_errors: status.readErrors,
+    broken_sources: status.brokenSources.map(({ path, reason, servedFrom }) => ({
+      path,
+      reason,
+      ...(servedFrom === undefined ? {} : { served_from: servedFrom }),
+    })),
+    broken_entries: status.brokenEntries,
+    writes: status.writes,
+    bytes_written: status.bytesWritten,
+    overlay_bytes: status.overlayBytes ?? null,
+    overlay_problems: status.overlayProblems,
+  };
+}
+
+export function statusOf(message: StatusMessage): ServerStatus {
+  return {
+    version: message.version,
+    pid: message.pid,
+    driver: message.driver,
+    mountPoint: message.mount_point,
+    visibleTo: message.visible_to,
+    readOnly: message.read_only,
+    uptimeSeconds: message.uptime_seconds,
+    entries: message.entries,
+    adding: message.adding,
+    opens: message.opens,
+    openHandles: message.open_handles,
+    reads: message.reads,
+    bytesRead: message.bytes_read,
+    readErrors: message.read_errors,
+    brokenSources: message.broken_sources.map(({ path, reason, served_from: servedFrom }) => ({
+      path,
+      reason,
+      ...(servedFrom === undefined ? {} : { servedFrom }),
+    })),
+    brokenEntries: message.broken_entries,
+    writes: message.writes,
+    bytesWritten: message.bytes_written,
+    overlayBytes: message.overlay_bytes ?? undefined,
+    overlayProblems: message.overlay_problems,
+  };
+}
+
+export function differenceLine(part: DifferencePart): DifferenceLine {
+  return 'moreRanges' in part ? { more_ranges: part.moreRanges } : differenceMessage(part);
+}
+
+export function differenceMessage(difference: ServedDifference): DifferenceMessage {
+  const { path, type, changes, size, ranges, named } = difference;
+  return {
+    path,
+    type,
+    changes,
+    size,
+    planned_size: difference.plannedSize ?? null,
+    base_size: difference.baseSize,
+    written_bytes: difference.writtenBytes,
+    ranges,
+    named,
+  };
+}
+
+/** Joins the lines of each difference. */
+export async function* differencesOf(lines: AsyncIterable<DifferenceLine>): AsyncGenerator<ServedDifference> {
+  let last: DifferenceMessage | undefined;
+  for await (const line of lines) {
+    if (!('more_ranges' in line)) {
+      if (last !== undefined) yield differenceOf(last);
+      last = line;
+    } else if (last !== undefined) last = { ...last, ranges: last.ranges.concat(line.more_ranges) };
+  }
+  if (last !== undefined) yield differenceOf(last);
+}
+
+function differenceOf(message: DifferenceMessage): ServedDifference {
+  const { path, type, changes, size, ranges, named } = message;
+  return {
+    path,
+    type,
+    changes,
+    size,
+    plannedSize: message.planned_size ?? undefined,
+    baseSize: message.base_size,
+    writtenBytes: message.written_bytes,
+    ranges,
+    named,
+  };
+}

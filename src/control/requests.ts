@@ -1,0 +1,40 @@
+/** Checks the JSON of requests, and gives what it means. All throw AutotorrentError('USAGE') for what is no such request. */
+import { AutotorrentError } from '../errors.ts';
+import type { Verified } from './served.ts';
+
+/** One line of a names request: undefined where the torrent's own name stays. */
+export function nameLine(value: unknown): readonly string[] | undefined {
+  if (value === null) return undefined;
+  if (Array.isArray(value) && value.length > 0 && value.every((part) => typeof part === 'string')) return value;
+  throw new AutotorrentError('USAGE', 'a line of names is no path (an array of text) and not null');
+}
+
+export function infoHashesIn(value: unknown): readonly string[] {
+  const hashes = member(value, 'info_hashes');
+  if (isListOfText(hashes)) return hashes;
+  throw new AutotorrentError('USAGE', '"info_hashes" is no array of text');
+}
+
+export function verifiedIn(value: unknown): Verified {
+  const [since, good, bad] = [member(value, 'since'), member(value, 'good'), member(value, 'bad')];
+  if (typeof since === 'number' && Number.isSafeInteger(since) && typeof good === 'string' && typeof bad === 'string') {
+    return { since, good: Buffer.from(good, 'base64'), bad: Buffer.from(bad, 'base64') };
+  }
+  throw new AutotorrentError('USAGE', 'a verification has the number "since", and "good" and "bad" in base64');
+}
+
+/** Undefined: all of the entry. */
+export function discardedPathsIn(value: unknown): readonly string[] | undefined {
+  const files = member(value, 'files');
+  // A request that is none must not be taken for one that means all.
+  if (typeof value === 'object' && value !== null && (files === undefined || isListOfText(files))) return files;
+  throw new AutotorrentError('USAGE', 'a discard is an object, "files" an array of paths where not all is meant');
+}
+
+function member(value: unknown, name: string): unknown {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[name] : undefined;
+}
+
+function isListOfText(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((one) => typeof one === 'string');
+}
