@@ -1,5 +1,7 @@
-/** What every command is handed, and how its help ends. */
+/** How a command defines itself, what it is handed when it runs, and how its help ends. */
+import type { Command } from 'commander';
 import type { Config } from '../config/config.ts';
+import type { ExitCode } from './exit-codes.ts';
 import type { Terminal } from './terminal.ts';
 
 /** What `main.ts` alone knows. */
@@ -16,14 +18,41 @@ export interface CommandContext {
   readonly wiring: Wiring;
   /** `-l` and its value, for a process of ours that reads the same configuration. */
   readonly clientArgs: readonly string[];
-  /** Reads the configuration that `-c` and `-l` name, and tells its notices. */
+  /** `-c` and its value. */
+  readonly configFile: string | undefined;
+  /** Reads the configuration that `-c` and `-l` name, and logs its notices. */
   config(): Promise<Config>;
-  /** The same file with the client of another section: '' is `[client]`. Its notices are not told. */
+  /** The same file with the client of another section: '' is `[client]`. Its notices are not logged. */
   configOf(section: string): Promise<Config>;
   /** Aborted at the first SIGINT or SIGTERM; a second one ends the process at once. */
   readonly signal: AbortSignal;
   /** Called by a command that has something to skip: aborted at the second signal, and only a third ends the process. */
   secondSignal(): AbortSignal;
+}
+
+/** The flags that every command takes. */
+export interface GlobalFlags {
+  readonly config?: string;
+  readonly client?: string;
+  readonly verbose?: boolean;
+  readonly json?: boolean;
+  readonly color?: boolean;
+}
+
+export type Run = (context: CommandContext) => Promise<ExitCode>;
+
+/**
+ * Where a command adds itself to the program. Its file holds flags, help, exit codes and code. It is loaded for every command
+ * line, so it imports use cases when it runs: `add --dry-run` must not wait until a FUSE driver is loaded.
+ */
+export interface Definer {
+  command(usage: string, description: string): Command;
+  /** A command that the server alone runs. */
+  hidden(usage: string): Command;
+  /** A command that has commands of its own. */
+  group(name: string, description: string): Definer;
+  /** Called by the action of the command that was chosen. */
+  run(work: Run): void;
 }
 
 export interface HelpEnding {
@@ -32,6 +61,7 @@ export interface HelpEnding {
   readonly exits?: readonly string[];
 }
 
+/** The end of each command's help. */
 export function helpEnding({ examples, exits = [] }: HelpEnding): string {
   const lines = (title: string, items: readonly string[]): string[] => ['', title, ...items.map((item) => `  ${item}`)];
   return [

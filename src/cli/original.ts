@@ -3,12 +3,16 @@
  * says that they were done, whatever became of each torrent.
  */
 import { dirname, resolve } from 'node:path';
+import { type Command, Option } from 'commander';
 import { AutotorrentError } from '../errors.ts';
-import type { CommandContext } from './command.ts';
+import { type CommandContext, helpEnding, type Run } from './command.ts';
 import { add } from './commands/add.ts';
+import { init } from './commands/init.ts';
+import { rebuild } from './commands/rebuild.ts';
+import { testConnection } from './commands/test-connection.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 
-export interface OriginalFlags {
+interface OriginalFlags {
   readonly create_config?: string | true;
   readonly testConnection?: boolean;
   readonly test_connection?: boolean;
@@ -19,14 +23,29 @@ export interface OriginalFlags {
   readonly dryRun?: 'txt' | 'json';
 }
 
-export async function runOriginal(
-  context: CommandContext,
-  flags: OriginalFlags,
-  configFile: string | undefined,
-): Promise<ExitCode> {
+/** Adds the flags to `program`, whose action calls `run`. */
+export function defineOriginal(program: Command, run: (work: Run) => void): void {
+  program
+    .usage('[options]')
+    .option('--create_config [file]', 'write a commented configuration; never overwrites')
+    .option('-t, --test-connection', 'connect to the client and print what it says')
+    .addOption(new Option('--test_connection').hideHelp())
+    .option('-r, --rebuild [path...]', 'index the collection: all disks, or just these paths')
+    .option('-a, --addfile <torrent...>', 'add torrents')
+    .option('-d, --delete_torrents', 'delete each .torrent when the client has it')
+    .addOption(new Option('--delete-torrents').hideHelp())
+    .option('--dry-run [format]', 'only say what would be done, as txt or json')
+    .allowExcessArguments(false)
+    .action((flags: OriginalFlags) => run((context) => runOriginal(context, flags)))
+    .addHelpText(
+      'after',
+      helpEnding({ examples: ['autotorrent -r', 'autotorrent -a *.torrent -d', 'autotorrent -t -r -a x.torrent'] }),
+    );
+}
+
+async function runOriginal(context: CommandContext, flags: OriginalFlags): Promise<ExitCode> {
   if (flags.create_config !== undefined) {
-    const named = flags.create_config === true ? (configFile ?? 'autotorrent.conf') : flags.create_config;
-    return await (await import('./commands/init.ts')).init(context, named);
+    return await init(context, flags.create_config === true ? undefined : flags.create_config);
   }
   const test = flags.testConnection === true || flags.test_connection === true;
   if (!test && flags.rebuild === undefined && flags.addfile === undefined) {
@@ -39,10 +58,9 @@ export async function runOriginal(
   if (several) context.terminal.gatherJson();
   if (test) {
     context.terminal.nameJson('test_connection');
-    await (await import('./commands/test-connection.ts')).testConnection(context);
+    await testConnection(context);
   }
   if (flags.rebuild !== undefined) {
-    const { rebuild } = await import('./commands/rebuild.ts');
     // Bare -r of the original emptied its index first; an incremental scan of all disks ends in the same state.
     // Its paths were relative to the configuration's folder, unlike those of `rebuild`.
     const folder = dirname((await context.config()).file);

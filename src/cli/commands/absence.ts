@@ -1,23 +1,27 @@
 /** `autotorrent absence look|resume|stop`: run by the server, which reads what it prints (`server/processes/absence.ts`). */
-
 import { AutotorrentError } from '../../errors.ts';
-import { lookBeforeMount } from '../../server/children/absence/look.ts';
-import { resumeAfterAbsence } from '../../server/children/absence/resume.ts';
-import { stopForAbsence } from '../../server/children/absence/stop.ts';
 import type { AbsenceLine } from '../../server/processes/absence.ts';
-import type { CommandContext } from '../command.ts';
+import type { CommandContext, Definer } from '../command.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 
-export async function absence(context: CommandContext, what: string): Promise<ExitCode> {
-  const work = { look: lookBeforeMount, resume: resumeAfterAbsence, stop: stopForAbsence }[what];
-  if (work === undefined) {
-    throw new AutotorrentError('USAGE', `${what} is none of look, resume and stop`, {
-      hint: 'autotorrent unmount and autotorrent mount do this',
-    });
-  }
+export function defineAbsence(define: Definer): void {
+  define.hidden('absence <what>').action((what: string) => define.run((context) => absence(context, what)));
+}
+
+async function absence(context: CommandContext, what: string): Promise<ExitCode> {
+  const work = await workOf(what);
   await work(await context.configOf(''), {
     configOf: (section) => context.configOf(section),
     say: (level, message) => context.terminal.print(JSON.stringify({ level, message } satisfies AbsenceLine)),
   });
   return EXIT.done;
+}
+
+async function workOf(what: string) {
+  if (what === 'look') return (await import('../../server/children/absence/look.ts')).lookBeforeMount;
+  if (what === 'resume') return (await import('../../server/children/absence/resume.ts')).resumeAfterAbsence;
+  if (what === 'stop') return (await import('../../server/children/absence/stop.ts')).stopForAbsence;
+  throw new AutotorrentError('USAGE', `${what} is none of look, resume and stop`, {
+    hint: 'autotorrent unmount and autotorrent mount do this',
+  });
 }

@@ -1,14 +1,13 @@
 /** `autotorrent add TORRENT…`. Clients, their libraries and the server's are loaded by a real `add` only. */
-
 import { setFlagsFromString } from 'node:v8';
+import { Option } from 'commander';
 import type { AddOutcome, AddWord } from '../../app/add-outcome.ts';
 import type { DryRunResult } from '../../app/dry-run.ts';
 import { bytes, percent } from '../../app/quantities.ts';
-import { findTorrents } from '../../app/torrent-files.ts';
 import type { Config } from '../../config/config.ts';
 import { AutotorrentError } from '../../errors.ts';
 import { printable } from '../../logger.ts';
-import type { CommandContext } from '../command.ts';
+import { type CommandContext, type Definer, helpEnding } from '../command.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { quoted } from '../format.ts';
 import { hashingProgress } from '../hashing-progress.ts';
@@ -32,6 +31,32 @@ const COLOURS: Readonly<Record<AddWord, Colour>> = {
   Failed: 'magenta',
 };
 
+export function defineAdd(define: Definer): void {
+  define
+    .command('add <torrent...>', 'match torrents, show them in the mount, and add them to the client')
+    .option('--dry-run [format]', 'only say what would be done, as txt or json')
+    .option('-d, --delete-torrents', 'delete each .torrent when the client has it')
+    .option('--force', 'add to the client again what the store has already')
+    .option('--no-client', 'do not talk to a client')
+    .option('--stopped', 'leave the torrents stopped in the client')
+    .addOption(
+      new Option('--verify <how>', 'how much of a name and size match is hashed').choices([
+        'auto',
+        'none',
+        'probe',
+        'full',
+      ]),
+    )
+    .addHelpText(
+      'after',
+      helpEnding({
+        examples: ['autotorrent add *.torrent', 'autotorrent add --dry-run json folder/ | jq .'],
+        exits: ['3  at least one torrent ended Missing, Exists or Failed'],
+      }),
+    )
+    .action((torrents: string[], flags: AddFlags) => define.run((context) => add(context, torrents, flags)));
+}
+
 export async function add(context: CommandContext, args: readonly string[], flags: AddFlags): Promise<ExitCode> {
   const { terminal, signal } = context;
   const format = flags.dryRun;
@@ -42,6 +67,7 @@ export async function add(context: CommandContext, args: readonly string[], flag
   // What runs for longer (torrents of 100,000 files) is still optimised, some milliseconds later.
   setFlagsFromString('--interrupt-budget=600000');
   const config = await context.config();
+  const { findTorrents } = await import('../../app/torrent-files.ts');
   const torrents = await findTorrents(args, context.cwd);
   const asJson = terminal.json || format === 'json';
   const found = `Found ${torrents.length} torrent(s)`;

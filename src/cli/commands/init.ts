@@ -1,15 +1,27 @@
 /** `autotorrent init [FILE]`, and the original's `--create_config [FILE]`. */
 import { homedir } from 'node:os';
 import { resolve } from 'node:path';
-import { initConfig, type TriedClient } from '../../app/init.ts';
+import type { TriedClient } from '../../app/init.ts';
 import { askSecret } from '../ask-secret.ts';
-import type { CommandContext } from '../command.ts';
+import { type CommandContext, type Definer, helpEnding } from '../command.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 
-export async function init(context: CommandContext, named: string): Promise<ExitCode> {
+/** `named`: the file to write; else the one of `-c`, else ./autotorrent.conf. */
+export function defineInit(define: Definer): void {
+  define
+    .command(
+      'init [file]',
+      'write a commented configuration with the torrent clients of this machine; never overwrites',
+    )
+    .addHelpText('after', helpEnding({ examples: ['autotorrent init', 'autotorrent init ~/autotorrent.conf'] }))
+    .action((file: string | undefined) => define.run((context) => init(context, file)));
+}
+
+export async function init(context: CommandContext, named?: string): Promise<ExitCode> {
   const { terminal, env, cwd } = context;
-  const file = resolve(cwd, named);
+  const file = resolve(cwd, named ?? context.configFile ?? 'autotorrent.conf');
   const home = env['HOME'] === undefined || env['HOME'] === '' ? homedir() : env['HOME'];
+  const { initConfig } = await import('../../app/init.ts');
   const clients = await initConfig({
     file,
     places: { home, xdgConfig: env['XDG_CONFIG_HOME'], root: '/' },

@@ -1,7 +1,7 @@
 /** `autotorrent list` */
-import { type ListedEntry, listEntries } from '../../app/list.ts';
+import type { ListedEntry } from '../../app/list.ts';
 import { bytes, percent } from '../../app/quantities.ts';
-import type { CommandContext } from '../command.ts';
+import { type CommandContext, type Definer, helpEnding } from '../command.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { table } from '../format.ts';
 import { listedJson } from '../json.ts';
@@ -12,8 +12,17 @@ export interface ListFlags {
 
 const HEADING = ['NAME', 'INFO HASH', 'SIZE', 'MAPPED', 'DOWNLOADED', 'MISSING', 'CLIENT', 'HEALTH'] as const;
 
+export function defineList(define: Definer): void {
+  define
+    .command('list', 'the entries, with what their client says')
+    .option('--no-client', 'do not ask the client')
+    .addHelpText('after', helpEnding({ examples: ['autotorrent list', 'autotorrent --json list'] }))
+    .action((flags: ListFlags) => define.run((context) => list(context, flags)));
+}
+
 export async function list(context: CommandContext, flags: ListFlags): Promise<ExitCode> {
   const { terminal } = context;
+  const { listEntries } = await import('../../app/list.ts');
   const entries = await listEntries(await context.config(), { askClient: flags.client, logger: terminal.logger });
   if (terminal.json) terminal.printJson(entries.map(listedJson));
   else if (entries.length === 0) terminal.note('No entries yet: autotorrent add TORRENT… makes them');

@@ -1,7 +1,6 @@
 /** `autotorrent mount` */
-import { startDaemon, tellStarter } from '../../server/daemon.ts';
-import { runMount } from '../../server/mount.ts';
-import type { CommandContext } from '../command.ts';
+import { Option } from 'commander';
+import { type CommandContext, type Definer, helpEnding } from '../command.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 
 export interface MountFlags {
@@ -11,9 +10,21 @@ export interface MountFlags {
   readonly readOnly?: boolean;
 }
 
+export function defineMount(define: Definer): void {
+  define
+    .command('mount', 'serve store_path until stopped')
+    .addOption(new Option('--driver <name>', 'how to speak to the kernel').choices(['auto', 'fuse-native']))
+    .option('--daemon', 'detach when the mount is there; the log goes to the state folder')
+    .option('--allow-other', 'let all users see the mount')
+    .option('--read-only', 'mount read-only')
+    .addHelpText('after', helpEnding({ examples: ['autotorrent mount', 'autotorrent mount --daemon'] }))
+    .action((flags: MountFlags) => define.run((context) => mount(context, flags)));
+}
+
 export async function mount(context: CommandContext, flags: MountFlags): Promise<ExitCode> {
   const { terminal, wiring } = context;
   const config = await context.config();
+  const { startDaemon, tellStarter } = await import('../../server/daemon.ts');
   if (flags.daemon === true) {
     const rest = [
       ...(flags.driver === undefined ? [] : ['--driver', flags.driver]),
@@ -26,6 +37,7 @@ export async function mount(context: CommandContext, flags: MountFlags): Promise
     else terminal.print(`Serving ${config.storePath} in process ${pid}, which logs to ${log}`);
     return EXIT.done;
   }
+  const { runMount } = await import('../../server/mount.ts');
   await runMount(config, {
     version: wiring.version,
     verifyCommand: [wiring.program, '-c', config.file, 'verify-downloads'],

@@ -1,17 +1,28 @@
 /** `autotorrent overlay diff ENTRY` */
 
-import { overlayChanges } from '../../app/overlay-changes.ts';
 import { bytes } from '../../app/quantities.ts';
 import type { ServedDifference } from '../../control/served.ts';
 import { printable } from '../../logger.ts';
-import type { CommandContext } from '../command.ts';
+import { type CommandContext, type Definer, helpEnding } from '../command.ts';
+import { DifferenceTotals } from '../difference-totals.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { type DifferenceJson, differenceJson } from '../json.ts';
 
+export function defineOverlayDiff(define: Definer): void {
+  define
+    .command('diff <entry>', 'which files are not as they were planned, and where')
+    .addHelpText(
+      'after',
+      helpEnding({ examples: ['autotorrent overlay diff Some.Release', 'autotorrent --json overlay diff 0123abcd'] }),
+    )
+    .action((entry: string) => define.run((context) => overlayDiff(context, entry)));
+}
+
 export async function overlayDiff(context: CommandContext, id: string): Promise<ExitCode> {
   const { terminal } = context;
+  const { overlayChanges } = await import('../../app/overlay-changes.ts');
   const { entry, differences } = await overlayChanges(await context.config(), id);
-  const totals = new Totals();
+  const totals = new DifferenceTotals();
   const all: DifferenceJson[] = [];
   for await (const difference of differences) {
     totals.add(difference);
@@ -23,33 +34,6 @@ export async function overlayDiff(context: CommandContext, id: string): Promise<
   else if (totals.differences === 0) terminal.print('Nothing differs from what was planned');
   else terminal.print(`${printable(entry.name)}: ${totals.text()}`);
   return EXIT.done;
-}
-
-/** Of many differences. */
-export class Totals {
-  differences = 0;
-  readonly #counts = { written: 0, resized: 0, touched: 0, moved: 0, deleted: 0, replaced: 0, made: 0 };
-  #writtenBytes = 0;
-  /** Over files that were planned, and in files that clients made. */
-  #madeBytes = 0;
-
-  add({ changes, writtenBytes: written }: ServedDifference): void {
-    this.differences++;
-    for (const change of changes) this.#counts[change]++;
-    if (changes.includes('made') || changes.includes('replaced')) this.#madeBytes += written;
-    else this.#writtenBytes += written;
-  }
-
-  document(): { readonly counts: object; readonly written_bytes: number; readonly made_bytes: number } {
-    return { counts: this.#counts, written_bytes: this.#writtenBytes, made_bytes: this.#madeBytes };
-  }
-
-  /** `2 written, 1 deleted: 4.1 kB written over files, 12 bytes in files that clients made`. */
-  text(): string {
-    const counts = Object.entries(this.#counts).filter(([, count]) => count > 0);
-    const told = counts.map(([change, count]) => `${count} ${change}`).join(', ');
-    return `${told}: ${bytes(this.#writtenBytes)} written over files, ${bytes(this.#madeBytes)} in files that clients made`;
-  }
 }
 
 /** So many ranges of a file are shown. */

@@ -1,16 +1,33 @@
 /** `autotorrent overlay discard ENTRY [FILE…]` */
-import { means, overlayChanges } from '../../app/overlay-changes.ts';
 import { bytes } from '../../app/quantities.ts';
 import { printable } from '../../logger.ts';
-import type { CommandContext } from '../command.ts';
+import { type CommandContext, type Definer, helpEnding } from '../command.ts';
 import { confirm } from '../confirm.ts';
+import { DifferenceTotals } from '../difference-totals.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { quoted } from '../format.ts';
 import { discardJson } from '../json.ts';
-import { Totals } from './overlay-diff.ts';
 
 export interface DiscardFlags {
   readonly yes?: boolean;
+}
+
+export function defineOverlayDiscard(define: Definer): void {
+  define
+    .command('discard <entry> [file...]', 'drop what clients wrote: all of an entry, or just these files and folders')
+    .option('--yes', 'do not ask')
+    .addHelpText(
+      'after',
+      helpEnding({
+        examples: [
+          'autotorrent overlay discard Some.Release',
+          'autotorrent overlay discard 0123abcd Album/Song.mp3 --yes',
+        ],
+      }),
+    )
+    .action((entry: string, files: string[], flags: DiscardFlags) =>
+      define.run((context) => overlayDiscard(context, entry, files, flags)),
+    );
 }
 
 export async function overlayDiscard(
@@ -20,10 +37,11 @@ export async function overlayDiscard(
   flags: DiscardFlags,
 ): Promise<ExitCode> {
   const { terminal } = context;
+  const { means, overlayChanges } = await import('../../app/overlay-changes.ts');
   const changes = await overlayChanges(await context.config(), id);
   const { entry, differences } = changes;
   if (flags.yes !== true) {
-    const totals = new Totals();
+    const totals = new DifferenceTotals();
     for await (const difference of differences) {
       if (paths.length === 0 || paths.some((path) => means(path, difference, entry))) totals.add(difference);
     }

@@ -1,9 +1,9 @@
 /** `autotorrent overlay export ENTRY DEST` */
 import { resolve } from 'node:path';
-import { type ExportedEntry, exportEntry } from '../../app/export/export-entry.ts';
+import type { ExportedEntry } from '../../app/export/export-entry.ts';
 import { bytes } from '../../app/quantities.ts';
 import { printable } from '../../logger.ts';
-import type { CommandContext } from '../command.ts';
+import { type CommandContext, type Definer, helpEnding } from '../command.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { exportProgress } from '../export-progress.ts';
 import { quoted } from '../format.ts';
@@ -13,6 +13,22 @@ export interface ExportFlags {
   readonly force?: boolean;
 }
 
+export function defineOverlayExport(define: Definer): void {
+  define
+    .command('export <entry> <dest>', 'write a finished, plain copy of an entry to a new folder')
+    .option('--force', 'write zeros in the place of what is missing')
+    .addHelpText(
+      'after',
+      `
+DEST must not exist. It is made when the copy is whole, from DEST.partial beside it; the same command goes on with
+what an interrupted one has left there. A client that is given DEST as its download folder finds the torrent in it.
+${helpEnding({ examples: ['autotorrent overlay export Some.Release /data/finished/Some.Release'] })}`,
+    )
+    .action((entry: string, dest: string, flags: ExportFlags) =>
+      define.run((context) => overlayExport(context, entry, dest, flags)),
+    );
+}
+
 export async function overlayExport(
   context: CommandContext,
   id: string,
@@ -20,6 +36,7 @@ export async function overlayExport(
   flags: ExportFlags,
 ): Promise<ExitCode> {
   const { terminal, signal } = context;
+  const { exportEntry } = await import('../../app/export/export-entry.ts');
   const path = resolve(context.cwd, destination);
   try {
     const exported = await exportEntry(await context.config(), id, {

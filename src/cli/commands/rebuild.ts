@@ -1,11 +1,18 @@
 /** `autotorrent rebuild [PATH…]` */
 import { bytes, duration } from '../../app/quantities.ts';
-import { rebuildCollection } from '../../app/rebuild.ts';
-import type { CommandContext } from '../command.ts';
+import { type CommandContext, type Definer, helpEnding } from '../command.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 
 export interface RebuildFlags {
   readonly full?: boolean;
+}
+
+export function defineRebuild(define: Definer): void {
+  define
+    .command('rebuild [path...]', 'index the collection: all disks, or just these paths')
+    .option('--full', 'read every folder again, changed or not')
+    .addHelpText('after', helpEnding({ examples: ['autotorrent rebuild', 'autotorrent rebuild /data/new --full'] }))
+    .action((paths: string[], flags: RebuildFlags) => define.run((context) => rebuild(context, paths, flags)));
 }
 
 export async function rebuild(
@@ -16,6 +23,7 @@ export async function rebuild(
   const { terminal } = context;
   const started = performance.now();
   const seconds = (): number => (performance.now() - started) / 1000;
+  const { rebuildCollection } = await import('../../app/rebuild.ts');
   const report = await rebuildCollection(await context.config(), {
     paths,
     cwd: context.cwd,

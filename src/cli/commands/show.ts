@@ -1,15 +1,22 @@
 /** `autotorrent show ENTRY` */
 
 import { bytes } from '../../app/quantities.ts';
-import { showEntry } from '../../app/show.ts';
 import type { ServedEntry, ServedExtent, ServedFile } from '../../control/served.ts';
 import { printable } from '../../logger.ts';
-import type { CommandContext } from '../command.ts';
+import { type CommandContext, type Definer, helpEnding } from '../command.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { entryJson, type FileJson, fileJson } from '../json.ts';
 
+export function defineShow(define: Definer): void {
+  define
+    .command('show <entry>', "an entry's files, where their bytes come from, and its piece map")
+    .addHelpText('after', helpEnding({ examples: ['autotorrent show Some.Release', 'autotorrent show 0123abcd'] }))
+    .action((entry: string) => define.run((context) => show(context, entry)));
+}
+
 export async function show(context: CommandContext, id: string): Promise<ExitCode> {
   const { terminal } = context;
+  const { showEntry } = await import('../../app/show.ts');
   const { entry, verifiedRanges, files } = await showEntry(await context.config(), id);
   if (terminal.json) {
     const all: FileJson[] = [];

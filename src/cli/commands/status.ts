@@ -1,15 +1,22 @@
 /** `autotorrent status` */
 
 import { bytes, duration } from '../../app/quantities.ts';
-import { requireServer } from '../../app/server-connection.ts';
 import type { ServerStatus } from '../../control/served.ts';
 import { printable } from '../../logger.ts';
-import type { CommandContext } from '../command.ts';
+import { type CommandContext, type Definer, helpEnding } from '../command.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { statusJson } from '../json.ts';
 
+export function defineStatus(define: Definer): void {
+  define
+    .command('status', 'what the server does')
+    .addHelpText('after', helpEnding({ examples: ['autotorrent status'] }))
+    .action(() => define.run(status));
+}
+
 export async function status(context: CommandContext): Promise<ExitCode> {
   const { terminal } = context;
+  const { requireServer } = await import('../../app/server-connection.ts');
   const server = await requireServer(await context.config());
   const found = await server.status();
   if (terminal.json) terminal.printJson(statusJson(found));

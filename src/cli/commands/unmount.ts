@@ -1,10 +1,17 @@
 /** `autotorrent unmount` */
-import { unmountStore } from '../../app/unmount.ts';
-import type { CommandContext } from '../command.ts';
+import { type CommandContext, type Definer, helpEnding } from '../command.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
+
+export function defineUnmount(define: Definer): void {
+  define
+    .command('unmount', 'stop the server of this configuration; works on a stale mount, too')
+    .addHelpText('after', helpEnding({ examples: ['autotorrent unmount'] }))
+    .action(() => define.run(unmount));
+}
 
 export async function unmount(context: CommandContext): Promise<ExitCode> {
   const config = await context.config();
+  const { unmountStore } = await import('../../app/unmount.ts');
   const warnings: string[] = [];
   const outcome = await unmountStore(config, context.terminal.logger, (warning) => {
     warnings.push(warning);

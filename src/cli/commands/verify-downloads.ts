@@ -1,19 +1,28 @@
 /** `autotorrent verify-downloads`: run by the server, which reads what it prints (`server/processes/download-watch.ts`). */
 
-import { verifyDownloads } from '../../server/children/verify-downloads.ts';
 import type { VerifierLine } from '../../server/processes/download-watch.ts';
-import type { CommandContext } from '../command.ts';
+import type { CommandContext, Definer } from '../command.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 
-export interface VerifyDownloadsFlags {
+interface VerifyDownloadsFlags {
   readonly unasked?: readonly string[];
 }
 
-export async function verifyDownloadsCommand(
+export function defineVerifyDownloads(define: Definer): void {
+  define
+    .hidden('verify-downloads [infoHash...]')
+    .option('--unasked <infoHash...>')
+    .action((infoHashes: string[], flags: VerifyDownloadsFlags) =>
+      define.run((context) => verify(context, infoHashes, flags)),
+    );
+}
+
+async function verify(
   context: CommandContext,
   infoHashes: readonly string[],
   { unasked = [] }: VerifyDownloadsFlags,
 ): Promise<ExitCode> {
+  const { verifyDownloads } = await import('../../server/children/verify-downloads.ts');
   await verifyDownloads(await context.configOf(''), {
     infoHashes,
     unasked: new Set(unasked),

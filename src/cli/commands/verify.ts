@@ -1,6 +1,6 @@
 /** `autotorrent verify ENTRY…` */
-import { type VerifiedEntry, verifyEntries } from '../../app/verify.ts';
-import type { CommandContext } from '../command.ts';
+import type { VerifiedEntry } from '../../app/verify.ts';
+import { type CommandContext, type Definer, helpEnding } from '../command.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { quoted } from '../format.ts';
 import { hashingProgress } from '../hashing-progress.ts';
@@ -8,6 +8,20 @@ import { verifiedJson } from '../json.ts';
 
 export interface VerifyFlags {
   readonly unverified?: boolean;
+}
+
+export function defineVerify(define: Definer): void {
+  define
+    .command('verify [entry...]', 'hash entries (all of them, or just these) and say what does not agree')
+    .option('--unverified', 'hash only the pieces that are not verified yet')
+    .addHelpText(
+      'after',
+      helpEnding({
+        examples: ['autotorrent verify', 'autotorrent verify Some.Release --unverified'],
+        exits: ['3  at least one entry is broken'],
+      }),
+    )
+    .action((entries: string[], flags: VerifyFlags) => define.run((context) => verify(context, entries, flags)));
 }
 
 export async function verify(context: CommandContext, ids: readonly string[], flags: VerifyFlags): Promise<ExitCode> {
@@ -20,6 +34,7 @@ export async function verify(context: CommandContext, ids: readonly string[], fl
     signal,
     onHashing: hashingProgress(terminal),
   };
+  const { verifyEntries } = await import('../../app/verify.ts');
   for await (const result of verifyEntries(await context.config(), request)) {
     results.push(result);
     if (!terminal.json) for (const line of lines(result)) terminal.print(line);
