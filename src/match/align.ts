@@ -1,18 +1,18 @@
 /**
- * Alignment: where the bytes of a torrent file lie in a candidate that is longer, shorter, or damaged.
+ * Aligns a torrent file with a candidate that is longer, shorter or damaged: finds where the file's bytes lie in it.
  *
  * The candidate is taken to be the file with ranges inserted and removed: its *shift* (see `parts.ts`) is constant between
  * *breakpoints*. Pieces that lie whole in the file are tested at shifts; one that agrees is an *anchor*.
  *
- *  1. Two probes decide against almost every wrong candidate: the first piece at shift 0, the last one at the difference in
- *     size (what an insertion or removal anywhere between leaves behind it).
- *  2. Between two anchors of different shifts the breakpoint is found by halves.
+ *  1. Two probes rule out almost every wrong candidate: the first piece at shift 0, and the last one at the difference in
+ *     size, which any insertion or removal before it makes its shift.
+ *  2. A binary search finds the breakpoint between two anchors of different shifts.
  *  3. Every other piece is hashed at the shift of its anchors.
- *  4. A run of pieces that fail lies between two more breakpoints, or is damaged: shifts that are known from elsewhere are
- *     tried on it, then those that lie near (`shiftsAround`), as far as the budget goes.
- *  5. A piece with an insertion inside: every place is tried where pieces are small. Else it is a gap.
+ *  4. A run of pieces that fail lies between two more breakpoints, or is damaged. It is tried with shifts that are known from
+ *     elsewhere, then with shifts near those (`shiftsAround`), as far as the budget goes.
+ *  5. In a small piece every place for an insertion is tried. A large one with an insertion inside is a gap.
  *
- * Nothing is believed but what was hashed: a part that is given back is a piece, or neighbouring pieces, that agreed.
+ * Only hashes count: each part of the result is one or several neighbouring pieces that agreed.
  */
 import { closeSync, readSync } from 'node:fs';
 import type { HashSegment } from '../hash/hash-pool.ts';
@@ -21,10 +21,10 @@ import { bytesIn, joined, type Part, type Range } from './parts.ts';
 import type { PieceAnswer } from './piece-hashing.ts';
 import { type LearnedShifts, shiftsAround } from './shifts.ts';
 
-/** What one alignment may cost beyond what it proves: bytes hashed that did not agree. */
+/** The cost that one alignment may have beyond what it proves, in bytes that were hashed and did not agree. */
 export interface Budget {
   left: number;
-  /** Set when something was not tried for want of it. */
+  /** Set when something was not tried because too little was left. */
   reached: boolean;
 }
 
@@ -34,7 +34,7 @@ export interface AlignOptions {
   readonly looker: Pick<Looker, 'open'>;
   /** Bytes of the torrent file. */
   readonly length: number;
-  /** Pieces that lie whole in the file and are not proven yet, in order: the range of the file that each is. */
+  /** Pieces that lie whole in the file and are not proven yet, in order, each as its range of the file. */
   readonly pieces: readonly Range[];
   /** Asks about pieces, by their index in `pieces`, each with its bytes. */
   readonly ask: (
@@ -46,28 +46,28 @@ export interface AlignOptions {
   readonly hypotheses: readonly number[];
 }
 
-/** `probe`: two pieces decide. `search`: more is tried before the candidate is given up; `named`: much more. */
+/** `probe`: two pieces decide. `search`: tries more before it gives the candidate up; `named`: tries much more. */
 export type Effort = 'probe' | 'search' | 'named';
 
-/** The candidate changed or cannot be read: nothing of it may be used. */
+/** The candidate changed or cannot be read. Nothing of it may be used. */
 export class CandidateFailed extends Error {}
 
 /** Shifts tried at once on one piece. */
 const BATCH = 16;
-/** Pieces so small that every place in them can be tried for an insertion: 32768² / 2 bytes are half a second. */
+/** The largest piece in which every place for an insertion is tried: 32768² / 2 bytes take half a second. */
 const SPLIT_PIECE = 32_768;
-/** What is hashed for the shift of one piece, and where nothing of a candidate has agreed yet. */
+/** Bytes hashed in search of one piece's shift; less where nothing of the candidate agreed yet. */
 const SEARCH_BYTES = 256 * 2 ** 20;
 const NAMED_SEARCH_BYTES = 512 * 2 ** 20;
 const FIRST_SEARCH_BYTES = 18 * 2 ** 20;
 /** Places tried at once in one piece. */
 const SPLIT_BATCH = 2048;
-/** Pieces hashed at once, so that what is learned on the way can be used. */
+/** Pieces hashed at once: few enough for using what was learned on the way. */
 const PASS = 1024;
-/** How much of a place is looked at to see whether there is anything. */
+/** Bytes read to see whether a place is blank. */
 const LOOK_BYTES = 4096;
 
-/** The shifts of the nearest anchors before and after a piece, where there are any. */
+/** The shifts of the nearest anchors before and after a piece. Undefined where there is none. */
 interface Beside {
   readonly left: number | undefined;
   readonly right: number | undefined;
@@ -80,14 +80,14 @@ interface Question {
 
 export class Alignment {
   readonly #options: AlignOptions;
-  /** The difference in size. */
+  /** The candidate's size minus the file's. */
   readonly #delta: number;
-  /** By piece: the shift at which it agreed. */
+  /** Piece to the shift at which it agreed. */
   readonly #anchors = new Map<number, number>();
   readonly #failed = new Set<string>();
-  /** Pieces of two shifts. */
+  /** Pieces with a breakpoint inside, in two parts. */
   readonly #split = new Map<number, Part[]>();
-  /** Pieces around which everything was tried; and in which. */
+  /** Pieces around which everything was tried, and pieces inside which it was. */
   readonly #given = new Set<number>();
   readonly #divided = new Set<number>();
 
@@ -96,7 +96,7 @@ export class Alignment {
     this.#delta = options.source.identity.size - options.length;
   }
 
-  /** What of the pieces is proven; empty where nothing is: it may be run again then, with more effort. Throws CandidateFailed. */
+  /** Aligns. Gives what is proven; if nothing is, it may be run again with more effort. @throws CandidateFailed */
   async run(effort: Effort): Promise<{ readonly parts: Part[]; readonly proven: readonly number[] }> {
     const { pieces, learned, source } = this.#options;
     if (pieces.length > 0 && (await this.#findAnchor(effort))) {
@@ -133,12 +133,12 @@ export class Alignment {
       await this.#test(likely.map((shift) => ({ piece, shift })));
       if (this.#anchors.size > 0) return true;
     }
-    // A wrong candidate mostly. One that has the name may be worth more.
+    // The candidate is most likely wrong. One that has the name may be worth more.
     const most = effort === 'named' ? Math.min(NAMED_SEARCH_BYTES, 2 * this.#options.length) : 0;
     return await this.#search(middle, 0, this.#delta, Math.max(most, FIRST_SEARCH_BYTES));
   }
 
-  /** Between anchors of different shifts, until those at both sides of each breakpoint are next to each other. */
+  /** Narrows each breakpoint down until the anchors at both sides of it are neighbours. */
   async #findBreakpoints(): Promise<void> {
     for (let changed = true; changed; ) {
       changed = false;
@@ -151,7 +151,7 @@ export class Alignment {
     }
   }
 
-  /** True where something was found that makes new neighbours of different shifts. */
+  /** Searches for a breakpoint. True where it found a third shift, and so more breakpoints. */
   async #halve(left: number, shiftLeft: number, right: number, shiftRight: number): Promise<boolean> {
     let [low, high] = [left, right];
     while (high - low > 1) {
@@ -164,7 +164,7 @@ export class Alignment {
       if (found === shiftLeft) low = Math.max(middle, low + 1);
       else if (found === shiftRight) high = middle;
       else {
-        // Damaged, or between two more breakpoints.
+        // The piece is damaged, or lies between two more breakpoints.
         this.#given.add(middle);
         return await this.#search(middle, shiftLeft, shiftRight);
       }
@@ -173,8 +173,8 @@ export class Alignment {
   }
 
   /**
-   * A piece agrees with neither side: the breakpoint may lie in it, or it is damaged. Its neighbours tell on which side the
-   * search goes on; undefined where they do not agree either.
+   * Asks the neighbours of a piece that agrees with neither side: the breakpoint may lie in it, or it is damaged. Gives the
+   * shift of the side on which the breakpoint does not lie; undefined where the neighbours agree with neither, either.
    */
   async #besideBroken(
     middle: number,
@@ -197,7 +197,7 @@ export class Alignment {
     return right === shiftRight ? shiftRight : left;
   }
 
-  /** What is not tested yet, at the shift of the anchors around it, and where these differ, at both. */
+  /** Tests all other pieces at the shift of the anchors around them; where these differ, at both. */
   async #hashRest(): Promise<void> {
     for (const other of [false, true]) {
       const questions: Question[] = [];
@@ -230,7 +230,7 @@ export class Alignment {
     return this.#order;
   }
 
-  /** Looks for the shift of runs of pieces that failed. True where one was found: its neighbours can be found now. */
+  /** Searches for the shift of runs of pieces that failed. True where it found one, so that its neighbours can be tested. */
   async #searchRuns(): Promise<boolean> {
     const { length } = this.#options.pieces;
     for (let first = 0; first < length; first++) {
@@ -241,7 +241,7 @@ export class Alignment {
       const { left = 0, right = this.#delta } = beside;
       if (end - first === 1) await this.#findSplit(first, left, right);
       else if (!this.#isCutOff((first + end - 1) >> 1, beside)) {
-        // Any of them may be one in which there is a breakpoint.
+        // Several places, since any one piece may have a breakpoint inside.
         const places = [4, 2, 6, 3, 5].map((eighths) => first + Math.floor(((end - first - 1) * eighths) / 8));
         for (const piece of new Set(places)) {
           if (this.#given.has(piece)) continue;
@@ -254,13 +254,13 @@ export class Alignment {
     return false;
   }
 
-  /** It lies beyond an end of the candidate, as its only neighbours have it: the candidate was cut there. */
+  /** True where a piece lies beyond an end of the candidate at the shift of its only neighbour: the candidate was cut. */
   #isCutOff(piece: number, { left, right }: Beside): boolean {
     const shift = left === undefined ? right : right === undefined ? left : undefined;
     return shift !== undefined && this.#bytes({ piece, shift }) === undefined;
   }
 
-  /** Tries one piece at shifts that are likely there, until one agrees or the budget is spent. */
+  /** Tries one piece at likely shifts until one agrees or the budget is spent. */
   async #search(piece: number, left: number, right: number, most = SEARCH_BYTES): Promise<boolean> {
     const { learned, hypotheses, budget } = this.#options;
     if (this.#isBlank(piece, left)) return false;
@@ -275,7 +275,7 @@ export class Alignment {
       await this.#test(batch.map((shift) => ({ piece, shift })));
       if (this.#anchors.has(piece)) return true;
       batch = [];
-      // Beyond both ends of the candidate there is nothing to come.
+      // Shifts beyond both ends of the candidate end the search.
       for (let misses = 0; batch.length < BATCH && misses < 4 * BATCH; ) {
         const next = rest.next();
         if (next.done === true) break;
@@ -289,7 +289,7 @@ export class Alignment {
     return false;
   }
 
-  /** A hole, or what was never downloaded: nothing of the file is there, and nothing is to be looked for. */
+  /** True for a hole or a range that was never downloaded: a search there would find nothing. */
   #isBlank(piece: number, shift: number): boolean {
     const { source, looker } = this.#options;
     const { offset, length } = this.#range(piece);
@@ -307,7 +307,7 @@ export class Alignment {
     }
   }
 
-  /** A piece with an insertion inside, where it is small enough to try every place. */
+  /** Finds the place of an insertion inside a piece, if the piece is small enough to try every place. */
   async #findSplit(piece: number, left: number, right: number): Promise<void> {
     const { ask, budget, source } = this.#options;
     const range = this.#range(piece);
@@ -349,7 +349,7 @@ export class Alignment {
     return bytesIn(this.#options.source, shift, this.#range(piece));
   }
 
-  /** Asks what is not known yet, and notes the answers. */
+  /** Asks the questions whose answers are not known yet, and notes the answers. */
   async #test(questions: readonly Question[]): Promise<void> {
     const asked: (Question & { readonly bytes: HashSegment[] })[] = [];
     const keys = new Set<string>();

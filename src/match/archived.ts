@@ -1,8 +1,8 @@
 /**
- * Files inside archives as candidates: the last resort, for files that nothing else supplied.
+ * Takes files inside archives as candidates: the last resort, for files that nothing else supplied.
  *
- * A release that lies packed, stored, has every byte of what is in it, in ranges of its volumes. What the index and the
- * archive say of a member is no more than a name and a size: its parts are to be hashed like any other candidate's.
+ * A release that is packed without compression has all bytes of its members in ranges of its volumes. The index and the
+ * archive only know a member's name and size: its parts must be hashed like those of any other candidate.
  */
 import type { ArchivedFile, CollectionIndex } from '../collection/index.ts';
 import { MemberReader } from '../container/member-extents.ts';
@@ -15,7 +15,7 @@ import type { FileTask } from './torrent-task.ts';
 
 /** Members tried for one file. */
 const MAX_TRIED = 8;
-/** Pieces that decide against a wrong one. */
+/** Pieces that rule out a wrong member. */
 const PROBED_PIECES = 2;
 
 export interface ArchiveDependencies {
@@ -26,8 +26,8 @@ export interface ArchiveDependencies {
 }
 
 /**
- * Gives files a member of an archive, if one has their bytes: all their own pieces are hashed, and what does not agree is
- * left a gap. A file without a piece of its own takes the first; its neighbours' pieces judge it.
+ * Gives each file a member of an archive that has its bytes, if there is one. It hashes all own pieces of a file, and leaves
+ * a gap where they do not agree. A file without a piece of its own takes the first member; its neighbours' pieces judge it.
  */
 export async function supplyFromArchives(files: readonly FileTask[], dependencies: ArchiveDependencies): Promise<void> {
   if (files.length === 0) return;
@@ -98,8 +98,8 @@ export class ArchivedCandidates {
   }
 
   /**
-   * For each file, in their order, at most `limit` members of its size: those of its name (normalised or not) first. One
-   * batch for all.
+   * Finds at most `limit` members for each file, in the files' order: members of its size, those of its name (normalised or
+   * not) first. Asks the index once for all.
    */
   async find(
     files: readonly { readonly name: string; readonly size: number }[],
@@ -121,9 +121,9 @@ export class ArchivedCandidates {
     });
   }
 
-  /** Parts in order that cover the file exactly, their sources looked at; or why there are none. */
+  /** Gives parts in order that cover the file exactly, from sources that were looked at; or why there are none. */
   async partsOf({ archive, name, size }: ArchivedFile): Promise<readonly Part[] | Refusal> {
-    // The mount of our own server, and what has changed, is not opened.
+    // A file on a mount of autotorrent, or one that changed, is not opened.
     const first = this.#looker.look(archive);
     if ('refused' in first) return first;
     const extents = await this.#reader.memberExtents({ archive: archive.path, name, size });

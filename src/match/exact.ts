@@ -1,8 +1,8 @@
 /**
- * The `exact` mode: the whole torrent, or its single file, lies somewhere under its own name, with every size equal.
+ * The `exact` mode finds a copy of the whole torrent, or of its single file, under its own name with every size equal.
  *
- * Names are compared as bytes: as the torrent's `path` has them, or as UTF-8 where that differs. Files without bytes
- * and pads may be missing: nothing has to be read for them.
+ * It compares names as bytes: as the torrent's `path` has them, or as UTF-8 where that differs. Files without bytes and pads
+ * may be missing, since nothing has to be read for them.
  */
 import type { CollectionFile, CollectionIndex, FolderTree } from '../collection/index.ts';
 import { components } from './likeness.ts';
@@ -61,7 +61,7 @@ function propose(torrent: TorrentTask, found: readonly CollectionFile[], directo
   for (const [i, file] of found.entries()) torrent.files[i]?.queue.push({ file, mode: 'exact' });
 }
 
-/** The index has no order: of several copies the first by path, so that equal runs decide equally. */
+/** Orders copies by path, since the index has no order: equal runs decide equally. */
 function inOrder<T extends { readonly path: Buffer }>(found: readonly T[]): T[] {
   return found.toSorted((a, b) => Buffer.compare(a.path, b.path));
 }
@@ -72,7 +72,7 @@ function inTree(task: FileTask, files: ReadonlyMap<string, CollectionFile>): Col
   return found?.size === length ? found : undefined;
 }
 
-/** The torrent's name as bytes, in the ways in which a client may have written it to a disk. */
+/** Lists the torrent's name as bytes in each way in which a client may have written it to a disk. */
 function spellings({ metainfo }: TorrentTask): Buffer[] {
   const text = Buffer.from(metainfo.name);
   return text.equals(metainfo.rawName) ? [text] : [metainfo.rawName, text];

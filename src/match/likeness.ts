@@ -1,26 +1,26 @@
 /**
- * Likeness: which of several files of one name and size a torrent file most likely is.
+ * Ranks several files of one name and size by how likely each is a torrent's file.
  *
- * In this order: the more of the torrent's folders stand above the candidate, counted from the file upwards; the more
- * bytes of this torrent lie in the same place; the more words its folders share with the torrent's name; the same
- * bytes in its name; the path, so that equal runs decide equally.
+ * It prefers, in this order: more of the torrent's folders above the candidate, counted from the file upwards; more bytes of
+ * this torrent in the same place; more words of the torrent's name in its folders; the same bytes in its name; the path that
+ * sorts first, so that equal runs decide equally.
  */
 import type { CollectionFile } from '../collection/index.ts';
 import { normaliseName } from '../collection/names.ts';
 import type { FileTask } from './torrent-task.ts';
 
-/** A file has no use for more: each may cost hashing. */
+/** Candidates kept for one file: each may cost hashing. */
 const MAX_RANKED = 32;
-/** Candidates so common say nothing about where a torrent lies. */
+/** More candidates of one name and size say nothing about where a torrent lies. */
 const MAX_TELLING = 64;
 
-/** Files of one torrent that have the same name and size, and what has that name and size in the collection. */
+/** Files of one torrent with the same name and size, and the files of the collection with that name and size. */
 export interface Rivals {
   readonly files: readonly FileTask[];
   readonly candidates: readonly CollectionFile[];
 }
 
-/** Folders of candidates, normalised, the nearest first. One for a whole run: many candidates share a folder. */
+/** Remembers the folders of candidates, normalised, the nearest first, for a whole run: many candidates share a folder. */
 export class FolderNames {
   readonly #byFolder = new Map<number, readonly string[]>();
 
@@ -34,7 +34,7 @@ export class FolderNames {
   }
 }
 
-/** The components of an absolute path, as bytes. */
+/** Splits an absolute path into its components, as bytes. */
 export function components(path: Buffer): Buffer[] {
   const parts: Buffer[] = [];
   for (let from = 1; from <= path.length; ) {
@@ -47,8 +47,8 @@ export function components(path: Buffer): Buffer[] {
 }
 
 /**
- * For each file of one torrent its candidates, the likeliest first. The first is one that no other file of the torrent
- * has for its first, as long as there are enough: the file that resembles a candidate most gets it.
+ * Ranks the candidates of each file of one torrent, the likeliest first. As long as there are enough, no two files have the
+ * same first candidate: the file that resembles it most gets it.
  */
 export function rank(groups: readonly Rivals[], folders: FolderNames): Map<FileTask, CollectionFile[]> {
   const ranked = new Map<FileTask, CollectionFile[]>();
@@ -68,14 +68,14 @@ export function rank(groups: readonly Rivals[], folders: FolderNames): Map<FileT
       for (const file of files) ranked.set(file, [...candidates]);
       continue;
     }
-    // Thousands have the name and size of every `poster.jpg`: where the torrent's other files lie, one will be, too.
+    // Thousands of files may have the name and size of a `poster.jpg`: one of them lies where the torrent's other files do.
     const beside = candidates.length > MAX_TELLING ? candidates.filter(({ folder }) => telling.has(folder)) : [];
     rankRivals({ files, candidates: beside.length >= files.length ? beside : candidates }, places, folders, ranked);
   }
   return ranked;
 }
 
-/** Where the torrent would lie if `candidate` were `file`: the path above the folders that agree. */
+/** Finds where the torrent would lie if `candidate` were `file`: the path above the folders that agree. */
 function placeOf(file: FileTask, candidate: CollectionFile, folders: FolderNames): string {
   const above = folders.of(candidate);
   const depth = file.torrent.metainfo.multi ? file.folders.length - 1 : file.folders.length;
@@ -99,7 +99,7 @@ function rankRivals(
   if (first === undefined) return;
   const inOrder = byPlaceAndWords(first, candidates, places, folders);
 
-  // By the chain of folder names above them: files with many rivals find theirs without being compared with each.
+  // A chain of folder names is the key, so that files with many rivals need not be compared with each of them.
   const chains = new Map<string, CollectionFile[]>();
   const depths = Math.max(...files.map((file) => file.folders.length));
   for (const candidate of inOrder) {
@@ -131,7 +131,7 @@ function rankRivals(
   }
 }
 
-/** What is not free now will not be later either: taking it off the list keeps many rivals linear. */
+/** Takes the first free candidate. One that is taken never becomes free, so dropping it keeps many rivals linear. */
 function takeFree(list: CollectionFile[], free: ReadonlySet<CollectionFile>): CollectionFile | undefined {
   let taken = 0;
   while (taken < list.length && !free.has(list[taken]!)) taken++;
@@ -139,7 +139,7 @@ function takeFree(list: CollectionFile[], free: ReadonlySet<CollectionFile>): Co
   return list[0];
 }
 
-/** The rest of a file's candidates behind its best, by agreeing folders. */
+/** Orders the candidates after a file's best one by agreeing folders. */
 function listFor(
   file: FileTask,
   list: Set<CollectionFile>,
@@ -165,7 +165,7 @@ function byPlaceAndWords(
 ): CollectionFile[] {
   const words = new Set(normaliseName(file.torrent.metainfo.name).split(WORD_END));
   const wanted = file.file.rawPath.at(-1);
-  // Counting words is dear, and few candidates lie in equally good places.
+  // Counting words is expensive, and few candidates lie in equally good places.
   const counts = new Map<CollectionFile, number>();
   const wordsOf = (candidate: CollectionFile): number => {
     const count = counts.get(candidate) ?? countWords(folders.of(candidate), words);
@@ -190,7 +190,7 @@ function byPlaceAndWords(
 
 const WORD_END = /[^\p{L}\p{N}]+/u;
 
-/** How many words of the torrent's name its two nearest folders hold. */
+/** Counts the words of the torrent's name in a candidate's two nearest folders. */
 function countWords(above: readonly string[], words: ReadonlySet<string>): number {
   let count = 0;
   const seen = new Set(above.slice(0, 2).flatMap((name) => name.split(WORD_END)));

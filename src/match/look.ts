@@ -12,7 +12,7 @@ export interface Source {
   readonly inode: string;
 }
 
-/** Why a candidate is none: a predicate, after its path. */
+/** Why a file is no candidate: a predicate, after its path. */
 export interface Refusal {
   readonly refused: string;
 }

@@ -1,4 +1,4 @@
-/** The `normal` mode: name and size; of several candidates the likeliest first. */
+/** The `normal` mode finds candidates by name and size, the likeliest first. */
 import type { CollectionFile, CollectionIndex } from '../collection/index.ts';
 import { type FolderNames, type Rivals, rank } from './likeness.ts';
 import type { FileTask, TorrentTask } from './torrent-task.ts';
@@ -36,7 +36,7 @@ export async function proposeNormal(
   }
 }
 
-/** Equal questions are asked once: `poster.jpg` of one size may be in every torrent. */
+/** Asks equal questions once: `poster.jpg` of one size may be in every torrent. */
 export async function askByNameAndSize(
   files: readonly FileTask[],
   index: CollectionIndex,

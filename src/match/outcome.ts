@@ -1,4 +1,4 @@
-/** How a torrent ended: from the state of its files to the match that is handed on. */
+/** Makes the match of a torrent from the final state of its files. */
 import { countBits, hasBit } from '../extent/bitfield.ts';
 import { type Extent, GAP, ZEROS } from '../extent/extent.ts';
 import { coalesce } from '../extent/extent-map.ts';
@@ -55,13 +55,13 @@ export function outcomeOf(
   };
 }
 
-/** The exact copy that all files were taken from, if it was one. */
+/** Finds the exact copy that all files were taken from, if there is one. */
 function originalOf({ exact, files }: TorrentTask): Buffer | undefined {
   const used = files.map(({ current }) => current?.path.toString('latin1') ?? '');
   return exact.find(({ paths }) => used.every((path) => paths.has(path)))?.directory;
 }
 
-/** Sources in the order in which they are first used; one an inode. */
+/** Collects sources in the order of their first use, one for each inode. */
 class Sources {
   readonly list: (PlanSource & { readonly spares: number[] })[] = [];
   readonly #byInode = new Map<string, number>();
@@ -113,12 +113,12 @@ function outcomeOfFile(task: FileTask, verify: VerifyLevel, sources: Sources): F
   return { status: 'mapped', mode, ...grounds(task, verify), extents };
 }
 
-/** Of a file that only shared pieces can prove. */
+/** Describes a file that only shared pieces can prove. */
 function wholePart({ file }: FileTask, { shift, ...source }: Chosen): Part[] {
   return [{ offset: 0, length: file.length, source, shift }];
 }
 
-/** Of a file that hash modes have found: what is proven, and what lies where. */
+/** Describes a file that hash modes found: what is proven, and what lies where. */
 function realigned(task: FileTask, parts: readonly Part[], mode: Supplier, extents: readonly Extent[]): FileMatch {
   const { file, limited } = task;
   const missing = extents.reduce((sum, { source, length }) => sum + (source === GAP ? length : 0), 0);
@@ -143,7 +143,7 @@ function shownPaths(parts: readonly Part[]): string {
   return paths.length <= 3 ? paths.join(', ') : `${paths[0] ?? ''} and ${paths.length - 1} more`;
 }
 
-/** The bytes of verified pieces; all others are gaps, whatever the candidate has there. */
+/** Keeps the bytes of verified pieces. All others become gaps, whatever the candidate has there. */
 function provenExtents({ torrent, file }: FileTask, parts: readonly Part[], sources: Sources): Extent[] {
   const { metainfo, verified } = torrent;
   const touched = touchedPieces(metainfo, file.index);

@@ -1,7 +1,7 @@
 /**
- * Which pieces one file can prove alone, and which only several together.
+ * Tells the pieces that one file can prove alone from those that only several files prove together.
  *
- * A piece is a file's own when all its other bytes are pads: with BEP 47 padding a file's last piece is its own, too.
+ * A piece is a file's own when all its other bytes are pads. With the padding of BEP 47 a file's last piece is its own, too.
  * A shared piece holds bytes of two or more files that are not pads.
  */
 
@@ -31,14 +31,14 @@ export function sharePieces(metainfo: Metainfo): PieceShares {
     const ends = end * metainfo.pieceLength;
     if (before !== undefined && before.offset + before.length > begins) first++;
     if (after !== undefined && after.offset < ends) end--;
-    // Only the piece in which it ends: a piece's other files find it in their turn.
+    // Each file notes only the piece in which it ends; the other files of a piece note it in their turn.
     if (after !== undefined && after.offset < ends && shared.at(-1) !== end) shared.push(end);
     own[file.index] = { first, count: Math.max(0, end - first) };
   }
   return { own, shared };
 }
 
-/** At most `most` of a range's pieces: the first, the last, and others spread evenly between. */
+/** Picks at most `most` pieces of a range: the first, the last, and others spread evenly between. */
 export function samplePieces(range: PieceRange, most: number): number[] {
   if (range.count <= most) return Array.from({ length: range.count }, (_, i) => range.first + i);
   return Array.from({ length: most }, (_, i) => range.first + Math.round((i * (range.count - 1)) / (most - 1)));

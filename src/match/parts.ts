@@ -1,8 +1,8 @@
 /**
- * Parts: which bytes of a torrent file lie where, when a candidate is not the file byte for byte.
+ * Describes where the bytes of a torrent file lie when a candidate is not the file byte for byte.
  *
- * A *shift* is how much further on a byte lies in the candidate than in the torrent file: 0 in a copy, positive behind an
- * insertion, negative behind a removal. A part is a range of the torrent file with one source and one shift. Parts lie
+ * A *shift* is how much further on a byte lies in the candidate than in the torrent file: 0 in a copy, positive after an
+ * insertion, negative after a removal. A part is a range of the torrent file with one source and one shift. Parts lie
  * in order and do not overlap; what lies between them is not proven.
  */
 import type { HashSegment } from '../hash/hash-pool.ts';
@@ -21,13 +21,13 @@ export interface Range {
   readonly length: number;
 }
 
-/** The bytes of `range` as a source has them; undefined where it has not got all of them. */
+/** Locates the bytes of `range` in a source. Undefined where it lacks some of them. */
 export function bytesIn(source: Source, shift: number, { offset, length }: Range): HashSegment[] | undefined {
   if (offset + shift < 0 || offset + shift + length > source.identity.size) return undefined;
   return [{ path: source.path, identity: source.identity, offset: offset + shift, length }];
 }
 
-/** The bytes of `range` as parts have them; undefined where they have not got all of them. */
+/** Locates the bytes of `range` in parts. Undefined where they lack some of them. */
 export function bytesOfParts(parts: readonly Part[], range: Range): HashSegment[] | undefined {
   const segments: HashSegment[] = [];
   let at = range.offset;
@@ -45,7 +45,7 @@ export function bytesOfParts(parts: readonly Part[], range: Range): HashSegment[
   return at === end ? segments : undefined;
 }
 
-/** In order, neighbours that continue each other as one. They must not overlap. */
+/** Sorts parts, and joins neighbours that continue each other. Parts must not overlap. */
 export function joined(parts: readonly Part[]): Part[] {
   const found: Part[] = [];
   for (const part of parts.toSorted((a, b) => a.offset - b.offset)) {

@@ -1,4 +1,4 @@
-/** Asking the pool about pieces: what a piece is made of now, and whether it agrees. */
+/** Asks the pool whether pieces agree, each made of the bytes that its files have now. */
 import type { HashJob, HashPool, HashProgress, HashResult, HashSegment } from '../hash/hash-pool.ts';
 import { type PieceCheck, pieceCheck } from '../hash/piece-check.ts';
 import type { PieceSpan } from '../metainfo/metainfo.ts';
@@ -7,15 +7,15 @@ import { pieceSpans } from '../metainfo/piece-layout.ts';
 import type { Range } from './parts.ts';
 import type { FileTask, TorrentTask } from './torrent-task.ts';
 
-/** A piece and the bytes to make it of. */
+/** A piece, and the bytes that it is made of. */
 export interface PieceQuestion {
   readonly torrent: TorrentTask;
   readonly piece: number;
-  /** Undefined where nobody has these bytes of a file: the piece cannot be asked about. */
+  /** Undefined where nothing supplies these bytes of a file: the piece cannot be asked about. */
   readonly bytesOf: (task: FileTask, range: Range) => readonly HashSegment[] | undefined;
 }
 
-/** `agrees`, or why not: a sentence's end after "piece 3". */
+/** Whether a piece agrees, or why not: a predicate after "piece 3". */
 export type PieceAnswer =
   | { readonly agrees: true }
   | { readonly agrees: false; readonly why: string; readonly changed: boolean };
@@ -34,7 +34,7 @@ export class PieceHasher {
     this.#onProgress = onProgress;
   }
 
-  /** In the questions' order; undefined for what cannot be asked. */
+  /** Answers in the questions' order. Undefined for those that cannot be asked. */
   async ask(questions: readonly PieceQuestion[]): Promise<(PieceAnswer | undefined)[]> {
     const checks = questions.map(checksOf);
     const jobs = checks.flatMap((few) => few?.map(({ job }) => job) ?? []);
@@ -64,7 +64,7 @@ export class PieceHasher {
   }
 }
 
-/** The files with bytes in a piece, pads left out. */
+/** Lists the files with bytes in a piece, without pads. */
 export function filesOfPiece(torrent: TorrentTask, piece: number): FileTask[] {
   return pieceSpans(torrent.metainfo, piece).flatMap(({ file }) => torrent.byIndex.get(file) ?? []);
 }

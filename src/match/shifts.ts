@@ -1,13 +1,13 @@
-/** Shifts worth trying where neither 0 nor the difference in size fits, the likeliest first. */
+/** Suggests shifts where neither 0 nor the difference in size fits, the likeliest first. */
 
-/** What writes headers, tags and padding likes: whole sectors and blocks, and the sizes of tags. */
+/** Sizes that programs like for headers, tags and padding: whole sectors and blocks, and the sizes of tags. */
 const ROUND = [
   512, 1024, 2048, 4096, 128, 10, 8192, 16_384, 32_768, 65_536, 160, 32, 64, 256, 131_072, 262_144, 524_288,
 ];
-/** Between two shifts that are known, each in between is tried, if they are not further apart. */
+/** Between two known shifts that are no further apart than this, each shift is tried. */
 const NEAR = 65_536;
 
-/** Shifts that were found in this run: a tagger gives all tracks of an album the same header. The latest first. */
+/** Remembers the shifts found in this run, the latest first: a tagger gives all tracks of an album the same header. */
 export class LearnedShifts {
   readonly #shifts: number[] = [];
 
@@ -25,8 +25,8 @@ export class LearnedShifts {
 }
 
 /**
- * Without end: first round distances from the known ones, `left` and `right`, then those that lie between them, then every
- * distance. `left` and `right` themselves are not among them.
+ * Suggests shifts without end: first at round distances from the known ones, `left` and `right`, then all between them, then
+ * at every distance. It leaves out `left` and `right` themselves.
  */
 export function* shiftsAround(left: number, right: number): Generator<number, void, undefined> {
   const [low, high] = [Math.min(left, right), Math.max(left, right)];
@@ -39,7 +39,7 @@ export function* shiftsAround(left: number, right: number): Generator<number, vo
   for (const distance of ROUND)
     for (const base of [left, right]) for (const sign of [1, -1]) yield* once(base + sign * distance);
   if (high - low <= NEAR) for (let shift = low + 1; shift < high; shift++) yield* once(shift);
-  // All that was given before lies behind or is skipped; a set of every further one would grow for nothing.
+  // From here on nothing repeats that is not skipped, so no set of further shifts has to grow.
   for (let distance = 1; ; distance++) {
     for (const shift of new Set([high + distance, low - distance])) if (!given.has(shift)) yield shift;
   }

@@ -1,6 +1,6 @@
 /**
- * Spares: a second file with the same bytes, known when the first one goes. Only after every piece of the first was
- * verified, and every one of these pieces was hashed again with the spare in its place.
+ * Finds spares: second files with the same bytes, for when the first one goes. A file is a spare only if every piece of the
+ * first was verified, and each of these pieces was hashed again with the spare in its place.
  */
 import { hasBit } from '../extent/bitfield.ts';
 import { touchedPieces } from '../metainfo/piece-layout.ts';
@@ -10,8 +10,8 @@ import type { PieceHasher } from './piece-hashing.ts';
 import type { FileTask, TorrentTask } from './torrent-task.ts';
 
 /**
- * At most one a file: hashing a duplicate costs as much as hashing the file. None for files without a piece of their
- * own: each would cost the pieces of all its neighbours.
+ * Finds at most one spare for each file, since hashing a duplicate costs as much as hashing the file. Finds none for files
+ * without a piece of their own, each of which would cost the pieces of all its neighbours.
  */
 export async function findSpares(
   torrents: readonly TorrentTask[],

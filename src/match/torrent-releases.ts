@@ -1,11 +1,11 @@
-/** The releases inside a torrent: what `unsplitable` matches as a whole. */
+/** Finds the releases inside a torrent, each of which `unsplitable` matches as a whole. */
 
 import { normaliseName } from '../collection/names.ts';
 import { isReleaseFolder, isReleasePart } from '../collection/release.ts';
 import type { FileTask, TorrentTask } from './torrent-task.ts';
 
 export interface TorrentRelease {
-  /** Its folder's name, normalised; undefined where the torrent does not tell: its own folder is a `CD1`. */
+  /** The normalised name of its folder. Undefined where the torrent does not tell: its own folder is a `CD1`. */
   readonly name: string | undefined;
   readonly members: readonly ReleaseMember[];
   readonly byTask: ReadonlyMap<FileTask, ReleaseMember>;
@@ -22,7 +22,7 @@ export interface ReleaseMember {
 const DISPENSABLE_FILE = /\.(?:nfo|sfv|diz|txt)$/i;
 const DISPENSABLE_FOLDER = /^(?:samples?|proofs?|(?:vob)?sub(?:title)?s?)$/i;
 
-/** Files outside of any release are in none of these. */
+/** Lists the releases. Files outside of any release are in none of them. */
 export function releasesOf({ metainfo, files }: TorrentTask): TorrentRelease[] {
   if (!metainfo.multi) return [];
   const folders = new Map<string, { path: readonly string[]; names: string[] }>();
@@ -42,14 +42,14 @@ export function releasesOf({ metainfo, files }: TorrentTask): TorrentRelease[] {
   }
   if (roots.length === 0) return [];
 
-  // A torrent that is named as a part of a release is one: its release's folder is above it.
+  // A torrent with the name of a release's part is a part: the release's folder is above it.
   const inside = isReleasePart(metainfo.name);
   const members = new Map<string, { root: readonly string[]; members: ReleaseMember[] }>();
   const keys = new Map(roots.map((root) => [root.join('/'), root]));
   for (const task of files) {
     const { path } = task.file;
     let root: readonly string[] | undefined;
-    // The nearest root above it, as in the collection.
+    // A file belongs to the nearest root above it, as in the collection.
     for (let depth = path.length - 1; depth >= 0 && root === undefined; depth--) {
       root = keys.get(path.slice(0, depth).join('/'));
     }

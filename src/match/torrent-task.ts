@@ -1,4 +1,4 @@
-/** A torrent while it is being matched: what each file has found, what it may still try, and what is proven. */
+/** A torrent that is being matched: what each file has found, what it may still try, and what is proven. */
 import type { CollectionFile } from '../collection/index.ts';
 import { normaliseName } from '../collection/names.ts';
 import { emptyBitfield } from '../extent/bitfield.ts';
@@ -18,7 +18,7 @@ export interface Proposal {
   readonly shift?: number;
 }
 
-/** A proposal that was looked at and is what the index said. */
+/** A proposal that was looked at, and is as the index says. */
 export interface Chosen extends Source {
   readonly mode: Supplier;
   readonly shift: number;
@@ -36,7 +36,7 @@ export class FileTask {
   readonly torrent: TorrentTask;
   readonly file: TorrentFile;
   readonly own: PieceRange;
-  /** Normalised. */
+  /** The file's name, normalised. */
   readonly name: string;
   /** Normalised names of its folders, the nearest first; the torrent's own name last. */
   readonly folders: readonly string[];
@@ -45,17 +45,17 @@ export class FileTask {
   current: Chosen | undefined;
   /** Own pieces were hashed as far as the verify level asks for, or there are none. */
   judged = false;
-  /** `full`: who holds each own piece, proven. Absent until something is. */
+  /** `full`: the source of each own piece that is proven. Absent until one is. */
   owners: (Chosen | undefined)[] | undefined;
-  /** Hash modes: what is proven of it, where that is not one candidate as it is. `current` is the one with most of it. */
+  /** Hash modes: the proven parts, where they are not one candidate as it is. `current` supplies most of them. */
   parts: readonly Part[] | undefined;
   /** Hash modes: `hash_limit` kept candidates from being tried. */
   limited = false;
-  /** Pieces with bytes of it that agreed. */
+  /** Pieces with bytes of this file that agreed. */
   provenPieces = 0;
-  /** Pieces with bytes of it that were hashed and did not agree, with what is mapped now. */
+  /** Pieces with bytes of this file that were hashed with what is mapped now, and did not agree. */
   failedPieces = 0;
-  /** Shared pieces of which its bytes are not believed. */
+  /** Shared pieces in which the bytes of this file are not believed. */
   readonly gapPieces = new Set<number>();
   failure: Failure | undefined;
   readonly #tried = new Set<string>();
@@ -76,8 +76,8 @@ export class FileTask {
   }
 
   /**
-   * Takes the next candidate that is what the index said: one that no other file of the torrent has, if there is
-   * any. False when none is left; `failure` then says why.
+   * Takes the next candidate that is as the index says, preferably one that no other file of the torrent has. False when
+   * none is left; `failure` then says why.
    */
   advance(looker: Looker): boolean {
     this.#release();
@@ -101,7 +101,7 @@ export class FileTask {
     return shared !== undefined;
   }
 
-  /** The next candidates, looked at, without taking any. */
+  /** Looks at the next candidates without taking any. */
   alternatives(looker: Looker, most: number): Chosen[] {
     const found: Chosen[] = [];
     const places = new Set<string>();
@@ -125,24 +125,24 @@ export class FileTask {
     this.failure = failure;
   }
 
-  /** The current candidate's bytes were hashed and are not the file's. */
+  /** Rejects the current candidate, whose bytes were hashed and are not the file's. */
   reject(reason: string): void {
     this.failure = { code: 'hash-mismatch', reason };
   }
 
-  /** The bytes of a range as the current candidate has them. */
+  /** Locates the bytes of a range in the current candidate. */
   currentBytes(range: Range): HashSegment[] | undefined {
     return this.current === undefined ? undefined : bytesIn(this.current, this.current.shift, range);
   }
 
-  /** The bytes of a range that lies in `piece`, as they are decided now. */
+  /** Locates the bytes of a range in `piece` as they are decided now. */
   bytes(piece: number, range: Range): HashSegment[] | undefined {
     if (this.parts !== undefined) return bytesOfParts(this.parts, range);
     const chosen = this.sourceOf(piece);
     return chosen === undefined ? undefined : bytesIn(chosen, chosen.shift, range);
   }
 
-  /** Who supplies the bytes at `offset` of the file, as far as it is decided. */
+  /** Finds the source of the byte at `offset` of the file, as far as it is decided. */
   sourceOf(piece: number): Chosen | undefined {
     if (this.owners === undefined || this.own.count === 0) return this.current;
     const at = Math.min(Math.max(piece - this.own.first, 0), this.own.count - 1);
@@ -186,14 +186,14 @@ export class TorrentTask {
   readonly name: string;
   readonly metainfo: Metainfo;
   readonly shares: PieceShares;
-  /** Files that want bytes: no pads, no symlinks, nothing empty. */
+  /** Files that need bytes: no pads, no symlinks, no empty files. */
   readonly files: readonly FileTask[];
   /** By file index. */
   readonly byIndex: ReadonlyMap<number, FileTask>;
   readonly verified: Buffer;
-  /** Inodes that supply files of this torrent, and how many files each. */
+  /** Inodes that supply files of this torrent, with the number of files of each. */
   readonly taken = new Map<string, number>();
-  /** Copies that the exact mode found: the folder in which the torrent's name lies, and the files' paths as latin1. */
+  /** Copies that the exact mode found: the folder that holds the torrent's name, and the files' paths as latin1. */
   readonly exact: { readonly directory: Buffer; readonly paths: ReadonlySet<string> }[] = [];
 
   constructor(name: string, metainfo: Metainfo) {

@@ -1,8 +1,8 @@
 /**
- * The `unsplitable` mode: the files of a release are only taken from a folder that is that release.
+ * The `unsplitable` mode takes the files of a release only from a folder that is that release.
  *
- * A folder is that release when it has the release's name, or, under another name, when everything that matters is in
- * it. Folders are found by name, and by the release's largest files: where these lie, its folder is above them.
+ * A folder is that release if it has the release's name, or if it has another name and everything that matters is in it.
+ * Folders are found by name, and by the release's largest files, above which its folder must be.
  */
 import type { CollectionFile, CollectionIndex, FolderTree } from '../collection/index.ts';
 import { normaliseName } from '../collection/names.ts';
@@ -11,9 +11,9 @@ import { askByNameAndSize, questionKey } from './normal.ts';
 import { type ReleaseMember, releasesOf, type TorrentRelease } from './torrent-releases.ts';
 import type { FileTask, TorrentTask } from './torrent-task.ts';
 
-/** Files by which a release under another name is looked for. */
+/** Files by which a release under another name is searched for. */
 const ANCHORS = 2;
-/** Folders considered for one release: more have a file of that name and size only where these say nothing. */
+/** Folders considered for one release. Where more hold a file of that name and size, the file says nothing. */
 const MAX_FOLDERS = 64;
 
 interface Copy {
@@ -21,11 +21,11 @@ interface Copy {
   readonly sameName: boolean;
   readonly files: ReadonlyMap<ReleaseMember, CollectionFile>;
   readonly foundBytes: number;
-  /** Everything is there but what may be missing. */
+  /** True where everything is there that must not be missing. */
   readonly whole: boolean;
 }
 
-/** Proposes candidates; the files of releases that it gives back are matched by no later mode. */
+/** Proposes candidates. Gives the files of releases, which no later mode may match. */
 export async function proposeUnsplitable(
   torrents: readonly TorrentTask[],
   unsettled: (file: FileTask) => boolean,
@@ -82,8 +82,8 @@ export async function proposeUnsplitable(
 }
 
 /**
- * Copies that the index does not know as releases, because what marks one (the .sfv of an album) is missing in them:
- * everything that matters must be there.
+ * Finds copies that the index does not know as releases, because they lack what marks one (the .sfv of an album). All that
+ * matters must be in them.
  */
 async function proposeUnmarked(
   nowhere: readonly { readonly release: TorrentRelease; readonly roots: ReadonlySet<string> }[],
@@ -149,7 +149,7 @@ function copyIn(
       foundBytes += length;
     }
   }
-  // A copy of nothing but nfo and sample is no copy.
+  // A folder with nothing but nfo and sample is no copy.
   return {
     root,
     sameName,
@@ -171,7 +171,7 @@ function contentsOf(tree: FolderTree): ReadonlyMap<string, CollectionFile[]> {
   return contents;
 }
 
-/** The largest files that matter, those first whose size no other file of the release has: such a size tells more. */
+/** Picks the largest files that matter. Those whose size is unique in the release come first: it tells more. */
 function anchorsOf({ members }: TorrentRelease): FileTask[] {
   const sizes = new Map<number, number>();
   for (const { task } of members) sizes.set(task.file.length, (sizes.get(task.file.length) ?? 0) + 1);
@@ -186,7 +186,7 @@ function anchorsOf({ members }: TorrentRelease): FileTask[] {
     .slice(0, ANCHORS);
 }
 
-/** The folder (its path as latin1) that would be the release's, if `file` were `task`'s; undefined where it cannot be. */
+/** Finds the folder (as latin1) that would be the release's if `file` were `task`'s. Undefined where it cannot be. */
 function rootAbove(file: CollectionFile, task: FileTask, { byTask }: TorrentRelease): string | undefined {
   const relative = byTask.get(task)?.relative.split('/') ?? [];
   const path = components(file.path);

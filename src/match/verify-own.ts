@@ -1,8 +1,8 @@
 /**
- * Files that have pieces of their own: hashed, candidate after candidate, until one is believed.
+ * Verifies files that have pieces of their own: hashes candidate after candidate until one is believed.
  *
- * `probe` takes a candidate when all of a few pieces agree. `full` asks about every piece; where some fail, the other
- * candidates are asked about these alone, so that a file may end with pieces from several, and gaps where none agrees.
+ * `probe` takes a candidate if all of a few pieces agree. `full` asks about every piece. Where some fail, it asks the other
+ * candidates about those alone, so a file may end with pieces from several candidates, and gaps where none agrees.
  */
 import { setBit } from '../extent/bitfield.ts';
 import type { Looker } from './look.ts';
@@ -10,10 +10,10 @@ import { samplePieces } from './own-pieces.ts';
 import type { PieceAnswer, PieceHasher } from './piece-hashing.ts';
 import type { FileTask } from './torrent-task.ts';
 
-/** The first, the last, and three between: of a file of which half is there, 31 in 32 are found out. */
+/** The first piece, the last, and three between: they expose 31 of 32 files of which half is missing. */
 const PROBED_PIECES = 5;
 
-/** `files` have a current candidate, and pieces of their own. */
+/** Verifies `files`, which have a current candidate and pieces of their own. */
 export async function verifyOwn(
   files: readonly FileTask[],
   level: 'probe' | 'full',
@@ -48,7 +48,7 @@ export async function verifyOwn(
   }
 }
 
-/** After the last mode: a file of which some pieces are proven keeps these. */
+/** After the last mode, keeps the proven pieces of files that are not proven as a whole. */
 export function settlePartial(task: FileTask): void {
   if (task.judged || task.owners === undefined) return;
   const shares = new Map<NonNullable<FileTask['current']>, number>();
@@ -78,7 +78,7 @@ function judgeFull(task: FileTask, asked: readonly number[], answers: readonly (
   task.judged = blame(task, asked, answers);
 }
 
-/** True when all agree; else says in the task what did not. */
+/** True if all agree. Else notes in the task which did not. */
 function blame(task: FileTask, asked: readonly number[], answers: readonly (PieceAnswer | undefined)[]): boolean {
   const failed = answers.findIndex((answer) => answer?.agrees !== true);
   if (failed === -1) return true;

@@ -1,13 +1,13 @@
 /**
- * Pieces with bytes of several files: what proves files too small for a piece of their own.
+ * Verifies pieces with bytes of several files, the only proof of files too small for a piece of their own.
  *
- * Such a piece can only be asked about when all its files have a source. When it does not agree:
+ * Such a piece can only be asked about if all its files have a source. If it does not agree:
  *
- * 1. A file is *proven* when any piece with bytes of it agreed. The piece's files that are not proven are suspects.
- * 2. Other candidates of the suspects are tried, in each combination up to a limit: the first that agrees is taken.
- * 3. If none agrees, the suspects are to blame, all of them: not one of their bytes is proven. They become missing.
- *    The proven files keep their bytes there, unverified.
- * 4. Where there is no suspect, it cannot be told whose bytes are wrong: all bytes of the piece become gaps.
+ * 1. A file is *proven* if any piece with bytes of it agreed. The files of the piece that are not proven are suspects.
+ * 2. Other candidates of the suspects are tried in combinations, up to a limit. The first that agrees is taken.
+ * 3. If none agrees, all suspects become missing, since none of their bytes is proven. The proven files keep their bytes in
+ *    the piece, unverified.
+ * 4. If there is no suspect, nothing tells whose bytes are wrong: all bytes of the piece become gaps.
  */
 import { setBit } from '../extent/bitfield.ts';
 import type { Looker } from './look.ts';
@@ -15,7 +15,7 @@ import { bytesIn, type Range } from './parts.ts';
 import { filesOfPiece, type PieceHasher } from './piece-hashing.ts';
 import type { Chosen, FileTask, TorrentTask } from './torrent-task.ts';
 
-/** Combinations of candidates hashed for one piece; and files read for them: with many suspects, luck is not enough. */
+/** Combinations of candidates hashed for one piece, and files read for them: more suspects would need luck. */
 const MAX_VARIANTS = 64;
 const MAX_SUSPECTS_READ = 512;
 const MAX_ALTERNATIVES = 8;
@@ -51,12 +51,12 @@ export async function verifyShared(
   }
 }
 
-/** Nothing proves it, or what lies at its ends, but pieces that it shares. */
+/** True where only shared pieces can prove a file, or the bytes at its ends. */
 function needsNeighbours({ own, parts }: FileTask): boolean {
   return own.count === 0 || parts !== undefined;
 }
 
-/** The pieces that no combination of candidates makes agree. */
+/** Finds the pieces that no combination of candidates makes agree. */
 async function solve(
   torrent: TorrentTask,
   failing: readonly number[],
@@ -89,7 +89,7 @@ async function solvePiece(
     ...(task.current === undefined ? [] : [task.current]),
     ...task.alternatives(looker, MAX_ALTERNATIVES),
   ]);
-  // The first combination is the candidates as they are: they have failed, unless another piece changed one since.
+  // The first combination is the current candidates. They failed already, unless another piece changed one since.
   const asked = filesOfPiece(torrent, piece).some((task) => adopted.has(task)) ? 0 : 1;
   const most = Math.min(MAX_VARIANTS, Math.ceil(MAX_SUSPECTS_READ / Math.max(1, suspects.length)));
   const variants = combinations(choices, most)
@@ -141,7 +141,7 @@ function blame(torrent: TorrentTask, failed: readonly number[]): void {
   }
 }
 
-/** At most `most` ways to take one of each list, those with the fewest steps from the firsts first. */
+/** Lists at most `most` ways to take one element of each list, those nearest to the first elements first. */
 export function combinations(choices: readonly (readonly Chosen[])[], most: number): Chosen[][] {
   let found: { picked: Chosen[]; steps: number }[] = [{ picked: [], steps: 0 }];
   for (const list of choices) {
