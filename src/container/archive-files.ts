@@ -1,4 +1,4 @@
-/** Archives as they lie on a disk: their volumes found by name, and read. */
+/** Reads archives on a disk, whose volumes it finds by name. */
 import { closeSync, readSync } from 'node:fs';
 import type { Difference } from '../source/identity.ts';
 import { openSourceSync } from '../source/open-source.ts';
@@ -13,12 +13,12 @@ export interface VolumeFile {
   readonly size: number;
 }
 
-/** A set has at most 10,000 volumes for us: `.r00` to `.z99` are 900. */
+/** The most volumes of a set. `.r00` to `.z99` are 900. */
 const MAX_VOLUMES = 10_000;
 
 /**
- * The names of the volumes that follow `first`, in order: as many as there are without a hole.
- * `has` says whether there is a file of this name; names are byte strings.
+ * Lists the names of the volumes that follow `first`, in order, up to the first that is missing.
+ * `has` tells whether there is a file of a name. Names are byte strings.
  */
 export function volumesAfter(first: string, has: (name: string) => boolean): string[] {
   const names: string[] = [];
@@ -53,7 +53,7 @@ export class ArchiveFiles implements Volumes {
   #files: readonly VolumeFile[] | undefined;
   #open: { readonly volume: number; readonly fd: number } | undefined;
 
-  /** The volumes after the first are asked for once that looks like an archive: most of what has the name may be. */
+  /** `further` is asked only if the first volume looks like an archive: many files with such a name are none. */
   constructor(first: VolumeFile, further: () => readonly VolumeFile[], ownMounts: OwnMounts) {
     this.#ownMounts = ownMounts;
     this.#first = first;
@@ -69,7 +69,7 @@ export class ArchiveFiles implements Volumes {
     return this.files.length;
   }
 
-  /** Undefined where the files are no archive that we can read. */
+  /** Opens the archive. Undefined where the files are none of a known kind. */
   archive(): Archive | undefined {
     return openRar(this) ?? openZip(this);
   }
@@ -101,7 +101,7 @@ export class ArchiveFiles implements Volumes {
     return volume === 0 ? this.#first : this.files[volume];
   }
 
-  /** The caller has seen regular files: what has taken the place of one since is refused, a link, too. */
+  /** Opens a volume, which the caller has seen as a regular file: a link that took its place is refused. */
   #fd(volume: number): number | undefined {
     if (this.#open?.volume === volume) return this.#open.fd;
     this.close();

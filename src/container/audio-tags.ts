@@ -1,15 +1,15 @@
 /**
- * Tags around audio data: ID3v2 (id3.org, 2.3 and 2.4), ID3v1, APEv1 and v2 (wiki.hydrogenaud.io), Lyrics3 (id3.org); and
+ * Finds the tags around audio data: ID3v2 (id3.org, 2.3 and 2.4), ID3v1, APEv1 and v2 (wiki.hydrogenaud.io), Lyrics3 (id3.org); and
  * FLAC's metadata blocks (RFC 9639, section 8).
  */
 import type { HeaderReader } from './container.ts';
 import { MAX_ELEMENTS, type Payload, sum } from './payload-shape.ts';
 
-/** No file has more tags than this at one end. */
+/** The most tags that are read at one end of a file. */
 const MAX_TAGS = 16;
 const ID3V1_BYTES = 128;
 
-/** Undefined where there is neither a tag nor what FLAC or MPEG audio begins with. */
+/** Describes a file. Undefined where it begins neither with a tag nor like FLAC or MPEG audio. */
 export function describeAudio(reader: HeaderReader): Payload | undefined {
   const { size } = reader;
   const head = tagsInFront(reader);
@@ -38,7 +38,7 @@ function tagsInFront(reader: HeaderReader): number[] {
   return tags;
 }
 
-/** Bytes of the tag that begins here, header and footer included. */
+/** Measures the tag that begins here, in bytes, with its header and footer. */
 function id3v2At(reader: HeaderReader, at: number): number | undefined {
   const header = reader.bytes(at, 10);
   if (header?.toString('latin1', 0, 3) !== 'ID3') return undefined;
@@ -46,7 +46,7 @@ function id3v2At(reader: HeaderReader, at: number): number | undefined {
   return length === undefined ? undefined : 10 + length + (((header[5] ?? 0) & 0x10) === 0 ? 0 : 10);
 }
 
-/** 28 bits of four bytes. */
+/** Reads 28 bits from four bytes of 7 bits each. */
 function syncsafe(header: Buffer): number | undefined {
   const bits = header.readUInt32BE(6);
   if ((bits & 0x80808080) !== 0) return undefined;
@@ -58,7 +58,7 @@ function apeHeaderAt(reader: HeaderReader, at: number): number | undefined {
   return header?.toString('latin1', 0, 8) === 'APETAGEX' ? 32 + header.readUInt32LE(12) : undefined;
 }
 
-/** Read backwards, each tag ending where the one behind it begins; none reaches into `[0, from)`. */
+/** Finds the tags at the end, from the last to the first. Each ends where the next begins; none reaches into `[0, from)`. */
 function tagsBehind(reader: HeaderReader, from: number): number[] {
   const tags: number[] = [];
   for (let end = reader.size; tags.length < MAX_TAGS; ) {
@@ -74,7 +74,7 @@ function tagsBehind(reader: HeaderReader, from: number): number[] {
   return tags;
 }
 
-/** Only at the very end. */
+/** Measures a tag that stands only at the very end. */
 function id3v1Before(reader: HeaderReader, end: number, behind: number): number | undefined {
   if (behind > 0 || reader.bytes(end - ID3V1_BYTES, 3)?.toString('latin1') !== 'TAG') return undefined;
   const extended = reader.bytes(end - ID3V1_BYTES - 227, 4)?.toString('latin1') === 'TAG+';
@@ -89,7 +89,7 @@ function apeFooterBefore(reader: HeaderReader, end: number): number | undefined 
   return length + (footer.readUInt32LE(20) >= 0x80000000 ? 32 : 0);
 }
 
-/** Version 1 has no length: it is at most 5,100 bytes of text. */
+/** Measures a Lyrics3 tag. Version 1 says no length: it is at most 5,100 bytes of text. */
 const LYRICS_MOST = 5100 + 11 + 9;
 
 function lyricsBefore(reader: HeaderReader, end: number): number | undefined {
@@ -111,7 +111,7 @@ function id3v2FooterBefore(reader: HeaderReader, end: number): number | undefine
   return length === undefined ? undefined : length + 20;
 }
 
-/** `optional`: all but STREAMINFO, which comes first and is 38 bytes with its header. */
+/** Reads the blocks. All are optional but STREAMINFO, which comes first and has 38 bytes with its header. */
 function flacBlocks(
   reader: HeaderReader,
   at: number,

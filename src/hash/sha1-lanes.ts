@@ -1,13 +1,14 @@
 /**
- * The SHA-1 of many jobs, two at a time: each lane reads its jobs through a reader of its own, and as much as both have is
- * hashed at once. Short jobs are dealt out as many at a time as a reader reads at once, so that nothing is read twice.
+ * Computes the SHA-1 of many jobs, two at a time. Each lane reads its jobs through a reader of its own; the blocks that both
+ * lanes have are hashed together. A lane gets as many short jobs at a time as a reader reads at once, so that nothing is
+ * read twice.
  */
 import { BLOCK_BYTES, type DigestPair, type Lane } from '../native/digest-pair.ts';
 import type { BlankDigests } from './blank.ts';
 import type { TaskJob } from './hash-task.ts';
 import { ReadFailure, type SegmentReader } from './segment-reader.ts';
 
-/** What became of a job: 20 bytes as a string of bytes, or why not. */
+/** The result of a job: 20 bytes, one character each, or why there is no digest. */
 export type OnDigest = (job: number, digest: string | ReadFailure) => void;
 
 const LENGTH_BYTES = 8;
@@ -15,13 +16,13 @@ const LENGTH_BYTES = 8;
 export interface LanesOptions {
   readonly pair: DigestPair;
   readonly readers: readonly [SegmentReader, SegmentReader];
-  /** Bytes that are dealt to a lane at once, at the most. */
+  /** The most bytes of jobs that a lane gets at once. */
   readonly dealt: number;
   readonly blanks: BlankDigests;
   readonly onDigest: OnDigest;
 }
 
-/** Ends early when a reader says that it is cancelled. */
+/** Hashes jobs. Ends early when a reader is cancelled. */
 export function hashInLanes(options: LanesOptions, work: readonly TaskJob[]): void {
   const { pair, readers, dealt } = options;
   const total = work.reduce((sum, { bytes }) => sum + bytes, 0);
@@ -37,7 +38,7 @@ export function hashInLanes(options: LanesOptions, work: readonly TaskJob[]): vo
   }
 }
 
-/** Hands out the jobs in their order, some neighbours at a time. */
+/** Deals out the jobs in their order, some neighbours at a time. */
 function dealer(work: readonly TaskJob[], dealt: number): () => readonly TaskJob[] {
   let next = 0;
   return () => {
@@ -73,7 +74,7 @@ class LaneOfJobs {
     this.#blocks = this.#run(deal);
   }
 
-  /** Whole blocks that are to be hashed next; undefined when there is nothing more. */
+  /** The whole blocks to hash next. Undefined at the end. */
   waiting(): Buffer | undefined {
     if (this.#left === undefined || this.#left.length === 0) this.#left = this.#blocks.next().value ?? undefined;
     return this.#left;
@@ -104,7 +105,7 @@ class LaneOfJobs {
     }
   }
 
-  /** The job's bytes and SHA-1's padding, in whole blocks; each is to be hashed before the next is asked for. */
+  /** Gives a job's bytes and SHA-1's padding in whole blocks. Each chunk must be hashed before the next is asked for. */
   *#padded({ firstSegment, segments, bytes }: TaskJob): Generator<Buffer, void> {
     const tail = Buffer.allocUnsafe(2 * BLOCK_BYTES);
     let kept = 0;
