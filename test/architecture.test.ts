@@ -76,9 +76,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'main.ts': ['cli'],
 };
 /** Of `store/`, all that others may import at run time; of its types, all that they may name: no key, no record's bytes. */
-const STORE_CODE: ReadonlySet<string> = new Set(['store.ts']);
+const STORE_CODE: ReadonlySet<string> = new Set(['store.ts', 'ballast.ts']);
 const STORE_TYPES: ReadonlySet<string> = new Set([
   'store.ts',
+  'ballast.ts',
   'maybe-promise.ts',
   'notices.ts',
   'entries/entry.ts',

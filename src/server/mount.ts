@@ -21,6 +21,7 @@ import { loadDescriptorCalls } from '../native/descriptors.ts';
 import { loadFileCalls } from '../native/files.ts';
 import { loadProcessCalls } from '../native/process.ts';
 import { OwnMounts } from '../source/own-mounts.ts';
+import { Ballast } from '../store/ballast.ts';
 import { Store } from '../store/store.ts';
 import { CountedOperations } from '../vfs/counting.ts';
 import { FileSystem } from '../vfs/file-system.ts';
@@ -66,6 +67,9 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
   const paths = statePaths(config.statePath);
   const undo: (() => Promise<void>)[] = [];
   try {
+    const ballast = new Ballast(config.statePath, logger);
+    // LevelDB writes when it opens.
+    ballast.makeRoom();
     const db = await openStore(config, paths.store);
     undo.push(async () => db.close());
     const descriptors = DescriptorBudget.ofProcess();
@@ -74,6 +78,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       statePath: config.statePath,
       poolPath: poolPath(config.db),
       descriptors,
+      ballast,
     });
     undo.push(async () => store.close());
     const library = openCLibrary(logger);

@@ -20,6 +20,7 @@
 import { AutotorrentError, messageOf, PosixError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { DescriptorBudget } from '../native/descriptor-budget.ts';
+import type { Ballast } from './ballast.ts';
 import { type Alias, addAliases } from './entries/aliases.ts';
 import { Catalog, shown } from './entries/catalog.ts';
 import { type EntryPlan, newFolder } from './entries/creation.ts';
@@ -71,6 +72,8 @@ export interface StoreOptions {
   readonly poolPath?: string;
   /** Left out: one of its own. */
   readonly descriptors?: DescriptorBudget;
+  /** Room for what must work on a full disk, too. Left out: none is kept. */
+  readonly ballast?: Ballast;
 }
 
 export class Store {
@@ -88,6 +91,7 @@ export class Store {
   readonly #pooling: PoolingFiles | undefined;
   readonly #notices = new Notices();
   readonly #logger: Logger;
+  readonly #ballast: Ballast | undefined;
   #closing = false;
   #foldersGone = 0;
   /** Resolves when what an earlier crash left has been deleted. Never rejects. */
@@ -95,7 +99,8 @@ export class Store {
   /** The bytes of files: acquire, write, truncate, sync. */
   readonly bytes: FileBytes;
 
-  private constructor(db: Database, tree: Tree, overlay: Overlay, { logger, poolPath, statePath }: StoreOptions) {
+  private constructor(db: Database, tree: Tree, overlay: Overlay, options: StoreOptions) {
+    const { logger, poolPath, statePath } = options;
     const pool = poolPath === undefined ? undefined : new PoolFiles(poolPath, statePath);
     const notices = this.#notices;
     const sources = new Sources(db, pool);
@@ -104,6 +109,7 @@ export class Store {
     const names = new Namespace(db, tree, overlay, pieces);
     const parts = { db, tree, overlay, names, sources, catalog, pieces, notices, logger };
     const entryFiles = new EntryFiles(db, tree, overlay);
+    this.#ballast = options.ballast;
     this.#db = db;
     this.#tree = tree;
     this.#overlay = overlay;
@@ -126,7 +132,7 @@ export class Store {
    * @throws AutotorrentError('STORE') for a store of another version, what the disk says
    */
   static async open(level: StoreLevel, options: StoreOptions): Promise<Store> {
-    const db = new Database(level, ROOT);
+    const db = new Database(level, ROOT, options.ballast);
     const tree = new Tree(db);
     const version = level.getSync(VERSION_KEY);
     const format = version === undefined ? undefined : new Reader(version).integer();
@@ -169,6 +175,7 @@ export class Store {
       await this.#sources.releaseUnused();
       await this.#overlay.check.run(() => this.#closing);
       await this.#catalog.loadIds();
+      this.#ballast?.restore();
     } catch (error) {
       this.#logger.error(`what an earlier server left could not be cleaned up: ${messageOf(error)}`);
     }
@@ -183,6 +190,7 @@ export class Store {
     await this.recovered;
     await this.#overlay.close();
     await this.#db.sync();
+    await this.#ballast?.settled();
   }
 
   /** Tells `watcher` what happens, until the function that it gives is called. */

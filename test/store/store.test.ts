@@ -6,7 +6,7 @@ import type { PlanFile } from '../../src/plan/plan.ts';
 import { Store } from '../../src/store/store.ts';
 import { ROOT } from '../../src/store/tree/tree.ts';
 import { temporaryFolder } from '../harness/folder.ts';
-import { openLevel } from '../harness/volume.ts';
+import { fileSystemOver, openLevel } from '../harness/volume.ts';
 import { extentsOf, file, hashOf, inoOf, letters, plan, source, tree, withStore } from './fixture.ts';
 
 const hash = (digit: string): string => digit.repeat(40);
@@ -240,6 +240,55 @@ describe('the store', () => {
       assert.deepEqual(await tree(store), []);
       await store.removeEntry(hashOf('Ext'));
       assert.equal(await letters(level), before);
+    });
+  });
+
+  it('goes on making names beside the entries while an external one is removed', async () => {
+    await withStore(folder, async (store, level) => {
+      const files = fileSystemOver(store, folder);
+      for (let i = 0; i < 20; i++) {
+        const { files: _files, sources: _sources, ...header } = plan(`Ext ${i}`, [], []);
+        await store.createExternal({ ...header, directory: '/disk/x', torrentName: 'T', fileCount: 3 });
+        await Promise.all([store.removeEntry(hashOf(`Ext ${i}`)), files.mkdir(1, `made ${i}`, 0o755)]);
+      }
+      // A removal that fails does not keep names from being made, either.
+      await store.createEntry(plan('A', [file('T/a')], [source('x')]));
+      const iterator = level.iterator.bind(level);
+      Object.assign(level, {
+        iterator: () => {
+          throw new Error('the disk is broken');
+        },
+      });
+      await assert.rejects(store.removeEntry(hashOf('A')), /the disk is broken/);
+      Object.assign(level, { iterator });
+      await files.mkdir(1, 'after', 0o755);
+      assert.equal((await tree(store)).length, 21);
+    });
+  });
+
+  it('looks at no other entry when one is written to first, and when a source of it is broken', async () => {
+    await withStore(folder, async (store) => {
+      await store.recovered;
+      for (let i = 0; i < 30; i++) await store.createEntry(plan(`E${i}`, [file('T/a')], [source(`x${i}`)]));
+    });
+    await withStore(folder, async (store, level) => {
+      await store.recovered;
+      const ranges: string[] = [];
+      const iterator = level.iterator.bind(level);
+      Object.assign(level, {
+        iterator: (range: { gte: Buffer }) => {
+          ranges.push(range.gte.toString('latin1', 0, 1));
+          return iterator(range);
+        },
+      });
+      const files = fileSystemOver(store, folder);
+      const handle = await files.create(inoOf(store, 'E7/T'), 'new', 0o644, 2);
+      await files.unlink(inoOf(store, 'E7/T'), 'a');
+      await files.release(handle.handle);
+      const [extent] = extentsOf(store, 'E8/T/a');
+      assert.deepEqual(await store.entriesUsing(extent?.source ?? -1), ['E8']);
+      assert.ok(ranges.length > 0);
+      assert.ok(!ranges.includes('E'), ranges.join(' '));
     });
   });
 

@@ -4,6 +4,7 @@ import fs from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import type { StoredFile } from '../../src/store/entries/entry-files.ts';
+import { PoolFiles } from '../../src/store/sources/pool-files.ts';
 import { temporaryFolder } from '../harness/folder.ts';
 import { letters } from '../store/fixture.ts';
 import { BASE, patched, planFor, Volume } from './volume.ts';
@@ -70,6 +71,25 @@ describe('the pool', () => {
       const pooling = await volume.files.pool(infoHash, verified, ['x', 'gap']);
       assert.equal(pooling, undefined);
       assert.equal(fs.existsSync(join(folder, 'pool')), false);
+    });
+  }
+
+  for (const kind of ['written over', 'made anew'] as const) {
+    it(`is not written to by whoever has the file open, though it could not be sealed, ${kind}`, async (t) => {
+      if (kind === 'made anew') {
+        await volume.unlink('T/gap');
+        await volume.create('T/gap');
+      }
+      const handle = await volume.open('T/gap');
+      await volume.files.write(handle, DATA, 0);
+      await verify();
+      const refused = Object.assign(new Error('EPERM: operation not permitted, chmod'), { code: 'EPERM' });
+      t.mock.method(PoolFiles.prototype, 'seal', async () => await Promise.reject(refused));
+      const pooled = await pool().catch(() => join(folder, 'pool', 'x', 'gap'));
+      await volume.files.write(handle, Buffer.from('other'), 5);
+      assert.ok((await volume.readHandle(handle, 20_000)).equals(patched(DATA, 'other', 5)));
+      assert.ok(fs.readFileSync(pooled!).equals(DATA), 'the pool is as it was');
+      await volume.files.release(handle);
     });
   }
 

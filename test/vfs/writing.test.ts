@@ -460,6 +460,36 @@ describe('writing over a file of the torrent', () => {
     });
   });
 
+  it('refuses sizes that no file can have with EFBIG', async () => {
+    const handle = await volume.open('T/gap');
+    for (const size of [2 ** 62, 2 ** 53, 2 ** 47 + 1]) {
+      await assert.rejects(volume.truncate('T/gap', size), { code: 'EFBIG' }, `${size}`);
+      assert.throws(() => volume.files.write(handle, Buffer.from('x'), size), { code: 'EFBIG' });
+      await assert.rejects(volume.files.fallocate(handle, 0, size, 1), { code: 'EFBIG' });
+    }
+    await assert.rejects(volume.truncate('T/gap', -1), { code: 'EINVAL' });
+    await volume.files.release(handle);
+  });
+
+  it('leaves the access time of a plain file to whoever sets it', async () => {
+    const ino = await volume.create('T/new', 'plain');
+    await volume.files.setattr(ino, { atime: { seconds: 1000, nanoseconds: 0 } });
+    assert.equal((await volume.read('T/new')).toString(), 'plain');
+    assert.equal(volume.files.getattr(ino).atime.seconds, 1000);
+    await volume.restart();
+    assert.equal((await volume.read('T/new')).toString(), 'plain');
+    assert.equal(volume.files.getattr(ino).atime.seconds, 1000);
+  });
+
+  it('keeps times before 1970', async () => {
+    const ino = await volume.create('T/new', 'plain');
+    for (const each of [ino, volume.ino('T/whole'), volume.ino('T')]) {
+      const time = { seconds: -10, nanoseconds: 0 };
+      const { mtime, atime } = await volume.files.setattr(each, { atime: time, mtime: time });
+      assert.deepEqual([mtime, atime], [time, time]);
+    }
+  });
+
   describe('O_SYNC', () => {
     it('records each write before it ends', async () => {
       const handle = await volume.open('T/gap', fs.constants.O_RDWR | fs.constants.O_SYNC);

@@ -5,6 +5,7 @@
 import fs from 'node:fs';
 import type { Level } from 'level';
 import { AutotorrentError, messageOf, PosixError } from '../../errors.ts';
+import type { Ballast } from '../ballast.ts';
 import { COUNTERS_KEY, type KeyRange } from './key.ts';
 import { Reader, Writer } from './record.ts';
 
@@ -39,6 +40,8 @@ export type Counter = 'ino' | 'source' | 'entry';
 
 export class Database {
   readonly #level: StoreLevel;
+  /** Let go of for what frees room, when the disk is full. */
+  readonly #ballast: Ballast | undefined;
   readonly #next: Record<Counter, number>;
   #last: Promise<unknown> = Promise.resolve();
   #unsynced = false;
@@ -46,8 +49,9 @@ export class Database {
   #torn = false;
   #postponed: Write[] = [];
 
-  constructor(level: StoreLevel, rootIno: number) {
+  constructor(level: StoreLevel, rootIno: number, ballast?: Ballast) {
     this.#level = level;
+    this.#ballast = ballast;
     const counters = this.get(COUNTERS_KEY);
     const from = counters === undefined ? undefined : new Reader(counters);
     this.#next = {
@@ -80,7 +84,7 @@ export class Database {
     this.#postponed = [];
     try {
       const all = [...postponed, ...writes];
-      this.#requireRoom(all, needed && !this.#torn);
+      this.#requireRoom(all, needed && !this.#torn, needed);
       if (this.#torn) await this.#beginLog();
       // Chained: an array of operations takes abstract-level 3.1 twelve times as long, on the event loop.
       const batch = this.#level.batch();
@@ -103,15 +107,22 @@ export class Database {
     if (sync) this.#unsynced = false;
   }
 
-  #requireRoom(writes: readonly Write[], needed: boolean): void {
+  #requireRoom(writes: readonly Write[], needed: boolean, freesRoom: boolean): void {
     let bytes = 0;
     for (const write of writes) bytes += write.key.length + (write.type === 'put' ? write.value.length : 0) + 16;
-    const { bavail, blocks, bsize } = fs.statfsSync(this.#level.location);
     const most = needed ? LEAST_ROOM_BYTES : ROOM_BYTES;
-    // Some file systems tell nothing.
-    if (blocks > 0 && bavail * bsize < bytes + Math.min(most, blocks * bsize * ROOM_PART)) {
-      throw new PosixError('ENOSPC', `no space is left on the disk of ${this.#level.location}`);
+    if (this.#hasRoom(bytes, most)) {
+      this.#ballast?.restore();
+      return;
     }
+    if (freesRoom && this.#ballast?.letGo() === true && this.#hasRoom(bytes, most)) return;
+    throw new PosixError('ENOSPC', `no space is left on the disk of ${this.#level.location}`);
+  }
+
+  #hasRoom(bytes: number, most: number): boolean {
+    const { bavail, blocks, bsize } = fs.statfsSync(this.#level.location);
+    // Some file systems tell nothing.
+    return blocks === 0 || bavail * bsize >= bytes + Math.min(most, blocks * bsize * ROOM_PART);
   }
 
   /** A log of its own for what follows one that may have been cut short: what is in memory becomes a table. */

@@ -1,0 +1,84 @@
+/**
+ * Room that is kept for the store on its disk: a file of random bytes, which is let go of when the disk is full.
+ *
+ * LevelDB writes when it opens, and to delete a file takes a record. On a disk without a free byte neither would work: no
+ * server could start, and nothing could be deleted to make room. Random bytes, because a file system may store zeros in
+ * no room at all.
+ */
+import { randomBytes } from 'node:crypto';
+import fs from 'node:fs';
+import { join } from 'node:path';
+import { messageOf } from '../errors.ts';
+import type { Logger } from '../logger.ts';
+
+/** LevelDB's log becomes a table of as many bytes when it is opened: 4 MiB, and as much again for what frees room. */
+const BALLAST_BYTES = 8 * 2 ** 20;
+/** Of a small disk, a part. */
+const BALLAST_PART = 1 / 8;
+/** How long after it was let go of, or could not be made, it is tried again. */
+const AGAIN_MS = 1000;
+
+export class Ballast {
+  readonly #path: string;
+  readonly #folder: string;
+  readonly #logger: Logger;
+  #making: Promise<void> | undefined;
+  #notBefore = 0;
+
+  constructor(statePath: string, logger: Logger) {
+    this.#folder = statePath;
+    this.#path = join(statePath, 'ballast');
+    this.#logger = logger;
+  }
+
+  /** Lets go of it where the disk has less room than it takes: before LevelDB is opened. @throws what the disk says */
+  makeRoom(): void {
+    if (!fs.existsSync(this.#path)) return;
+    const { free, size } = this.#room();
+    if (free < size && this.letGo()) this.#logger.warn(`the disk of ${this.#folder} is full: make room on it`);
+  }
+
+  /** False where there was none. @throws what the disk says */
+  letGo(): boolean {
+    this.#notBefore = performance.now() + AGAIN_MS;
+    if (!fs.existsSync(this.#path)) return false;
+    fs.rmSync(this.#path);
+    return true;
+  }
+
+  /** Makes it in the background, where it is not there, and the disk has room for it and as much beside. */
+  restore(): void {
+    const now = performance.now();
+    if (this.#making !== undefined || now < this.#notBefore) return;
+    this.#notBefore = now + AGAIN_MS;
+    const { free, size } = this.#room();
+    if (size === 0 || free < 2 * size || this.#isWhole(size)) return;
+    this.#making = this.#make(size).finally(() => {
+      this.#making = undefined;
+    });
+  }
+
+  /** Resolves when it is not being made. */
+  async settled(): Promise<void> {
+    await this.#making;
+  }
+
+  async #make(size: number): Promise<void> {
+    try {
+      await fs.promises.writeFile(this.#path, randomBytes(size), { mode: 0o600, flush: true });
+    } catch (error) {
+      this.#logger.debug(`no room is kept for the store: ${messageOf(error)}`);
+      await fs.promises.rm(this.#path, { force: true }).catch(() => {});
+    }
+  }
+
+  #isWhole(size: number): boolean {
+    return fs.lstatSync(this.#path, { throwIfNoEntry: false })?.size === size;
+  }
+
+  #room(): { readonly free: number; readonly size: number } {
+    const { bavail, blocks, bsize } = fs.statfsSync(this.#folder);
+    // Some file systems tell nothing: 0.
+    return { free: bavail * bsize, size: Math.min(BALLAST_BYTES, Math.floor(blocks * bsize * BALLAST_PART)) };
+  }
+}
