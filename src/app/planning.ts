@@ -3,6 +3,7 @@
  *
  * The index and the threads that hash are opened with the first torrent that is planned, and kept for the others.
  */
+import { statSync } from 'node:fs';
 import { openIndex } from '../collection/level/open-index.ts';
 import type { Config } from '../config/config.ts';
 import { shiftsOfFile } from '../container/payload-files.ts';
@@ -122,5 +123,18 @@ export class Planner {
 
 async function startThreads(config: Config): Promise<HashPool> {
   const { createHashPool } = await import('../hash/piscina-pool.ts');
-  return createHashPool({ readersPerDisk: config.hashReaders, ready: true });
+  const disks = countDisks(config.disks);
+  return createHashPool({ readersPerDisk: config.hashReaders, disks, ready: true });
+}
+
+/** Folders of one file system count once; one that is not there does not count. */
+function countDisks(folders: Config['disks']): number {
+  const devices = folders.flatMap((folder) => {
+    try {
+      return statSync(folder).dev;
+    } catch {
+      return [];
+    }
+  });
+  return Math.max(1, new Set(devices).size);
 }

@@ -31,8 +31,13 @@ import {
 } from './hash-task.ts';
 
 export interface HashPoolOptions {
-  /** Worker threads. Default: one for each processor, at most 4. */
+  /**
+   * Worker threads. Default: one for each processor, at most 4; more where `disks` and `readersPerDisk` keep more busy, at
+   * most 16.
+   */
   readonly threads?: number;
+  /** Disks that will be read. Default: 1. */
+  readonly disks?: number;
   /** Starts the threads at once, not with the first job. */
   readonly ready?: boolean;
   /** Readers at once on one disk (device number). Default: as many as threads. A disk that seeks does best with 1. */
@@ -49,6 +54,8 @@ const TASKS_LEFT = 4;
 const MAX_TASK_JOBS = 4096;
 const PROGRESS_MS = 100;
 const TASKS_A_THREAD = 3;
+const MOST_COMPUTING = 4;
+const MOST_THREADS = 16;
 
 /** A piece may span thousands of small files, but rarely reads one of them twice. */
 const OPEN_FILES = 16;
@@ -61,12 +68,20 @@ function openFilesFor(threads: number): number {
 }
 
 export function createHashPool(options: HashPoolOptions = {}): HashPool {
-  const threads = Math.max(1, options.threads ?? Math.min(4, availableParallelism()));
+  const threads = threadsFor(options, availableParallelism());
   return new PiscinaPool(threads, Math.max(1, options.readersPerDisk ?? threads), options.ready === true);
+}
+
+/** A thread that waits for a disk needs no processor: each disk has its readers, however few processors there are. */
+export function threadsFor({ threads, disks = 1, readersPerDisk = 1 }: HashPoolOptions, processors: number): number {
+  if (threads !== undefined) return Math.max(1, threads);
+  const computing = Math.min(MOST_COMPUTING, processors);
+  return Math.max(computing, Math.min(MOST_THREADS, disks * readersPerDisk));
 }
 
 class PiscinaPool implements HashPool {
   readonly #threads: number;
+  readonly #tasksAThread: number;
   readonly #openFiles: number;
   readonly #ready: boolean;
   readonly #queue: DiskQueue;
@@ -79,8 +94,8 @@ class PiscinaPool implements HashPool {
     this.#openFiles = openFilesFor(threads);
     this.#ready = ready;
     // A second task waits in each thread, so that no thread is idle, except where the readers of a disk are limited.
-    const waiting = perDisk < threads ? 1 : TASKS_A_THREAD;
-    this.#queue = new DiskQueue(threads * waiting, perDisk * waiting);
+    this.#tasksAThread = perDisk < threads ? 1 : TASKS_A_THREAD;
+    this.#queue = new DiskQueue(threads * this.#tasksAThread, perDisk * this.#tasksAThread);
     // The first job reports what goes wrong.
     if (ready) this.#start().catch(() => {});
   }
@@ -156,11 +171,11 @@ class PiscinaPool implements HashPool {
       ({ Piscina: Pool }) =>
         new Pool<HashTask, HashTaskResult>({
           filename: fileURLToPath(new URL('./worker.js', import.meta.url)),
-          minThreads: this.#ready ? this.#threads : 0,
+          minThreads: this.#ready ? Math.min(this.#threads, MOST_COMPUTING) : 0,
           maxThreads: this.#threads,
           idleTimeout: 30_000,
           // A thread runs one task at a time, since hashing does not await. The queue decides what runs side by side.
-          concurrentTasksPerWorker: TASKS_A_THREAD,
+          concurrentTasksPerWorker: this.#tasksAThread,
           recordTiming: false,
         }),
     );

@@ -18,7 +18,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { array, asyncProperty, assert as holds, nat, oneof, tuple } from 'fast-check';
 import type { HashJob, HashPool, HashResult, HashSegment } from '../../src/hash/hash-pool.ts';
-import { createHashPool } from '../../src/hash/piscina-pool.ts';
+import { createHashPool, threadsFor } from '../../src/hash/piscina-pool.ts';
 import { temporaryFolder } from '../harness/folder.ts';
 
 const sha1 = (...parts: Buffer[]): string => {
@@ -234,6 +234,26 @@ describe('hash pool', () => {
       results.map(([result]) => shown(result)),
       [1, 2, 3, 4, 5].map((n) => sha1(Buffer.alloc(n))),
     );
+  });
+
+  it('has a thread for each reader of each disk, within bounds', () => {
+    assert.equal(threadsFor({}, 2), 2);
+    assert.equal(threadsFor({}, 32), 4);
+    assert.equal(threadsFor({ disks: 8, readersPerDisk: 1 }, 2), 8);
+    assert.equal(threadsFor({ disks: 1, readersPerDisk: 4 }, 4), 4);
+    assert.equal(threadsFor({ disks: 40, readersPerDisk: 4 }, 4), 16);
+    assert.equal(threadsFor({ threads: 1, disks: 8, readersPerDisk: 4 }, 4), 1);
+  });
+
+  it('reads several disks at once, whatever the number of processors', async () => {
+    const several = createHashPool({ disks: 6, readersPerDisk: 1 });
+    const jobs = Array.from({ length: 200 }, (_, i) => [{ zeros: i + 1 }]);
+    const results = await several.hash(jobs);
+    assert.deepEqual(
+      results.map(shown),
+      jobs.map(([{ zeros } = { zeros: 0 }]) => sha1(Buffer.alloc(zeros))),
+    );
+    await several.close();
   });
 
   it('ends while it hashes when closed, and refuses afterwards', async () => {
