@@ -245,7 +245,7 @@ describe('hash pool', () => {
     assert.equal(threadsFor({ threads: 1, disks: 8, readersPerDisk: 4 }, 4), 1);
   });
 
-  it('reads several disks at once, whatever the number of processors', async () => {
+  it('hashes with more threads than there are processors', async () => {
     const several = createHashPool({ disks: 6, readersPerDisk: 1 });
     const jobs = Array.from({ length: 200 }, (_, i) => [{ zeros: i + 1 }]);
     const results = await several.hash(jobs);
