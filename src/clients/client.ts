@@ -33,7 +33,7 @@ export interface TorrentState {
   readonly unsettled?: true;
 }
 
-/** What is known of a file, for a client that then need not check it. */
+/** Our knowledge of a file's pieces, for a client that takes our word for them. */
 export interface FileResume {
   /**
    * `known`: each of its pieces is either verified (`verified`) or missing (`gaps`). `missing`: the whole file is a gap, to

@@ -22,7 +22,7 @@ export interface LocalClient {
   readonly problem?: string;
 }
 
-/** What one configuration file shows, or why it cannot be used. */
+/** The settings in one configuration file, or why it cannot be used. */
 export type LocalSettings = Pick<LocalClient, 'settings' | 'wantsPassword'> | { readonly problem: string };
 
 export interface Places {

@@ -1,4 +1,4 @@
-/** What every client adapter must do, tried against the real client. An adapter's own test is a few lines. */
+/** The contract of every client adapter, tried against the real client. An adapter's own test is a few lines. */
 import assert from 'node:assert/strict';
 import { mkdir, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -12,7 +12,7 @@ import { bencoded, type TorrentContent, type TorrentOptions } from '../harness/m
 import { ANNOUNCE, addOne, bytes, lay, reaches, sample, seeded, stateOf } from './steps.ts';
 import type { Subject } from './subject.ts';
 
-/** Enough for a check to be seen. */
+/** A file of this size takes a client long enough to check for the check to be seen. */
 const CHECKED_BYTES = 96 * 1024 * 1024;
 /** Most of a test is waiting for its client: so many run at once, each with torrents and a folder of its own. */
 const AT_ONCE = 4;
@@ -23,7 +23,7 @@ export function clientContract(subject: Subject): void {
     let daemon: ClientDaemon;
     let client: TorrentClient;
     let folders = 0;
-    /** A new folder for one test's data. */
+    /** Makes a folder for one test's data. */
     const place = async (): Promise<string> => {
       const folder = join(daemon.folder, 'data', `${++folders} 50% ü`);
       await mkdir(folder, { recursive: true });
@@ -39,7 +39,7 @@ export function clientContract(subject: Subject): void {
       await daemon?.stop();
     });
 
-    // By itself, and first: Deluge's web interface loses what it is asked while it learns of the plugin for labels.
+    // By itself, and first: Deluge's web interface loses calls that come while it learns the methods of the Label plugin.
     it('labels what it adds', async () => {
       for (const label of ['plain', 'with space / slash & 100% <ü> "日本" 😀']) {
         const labelled = subject.connectLabelled(daemon.url, label);
@@ -109,7 +109,7 @@ export function clientContract(subject: Subject): void {
         const used = subject.unusualNames.map(([own, used = own]) => ['unusual', used]);
         const changed = subject.unusualNames.some(([, used]) => used !== undefined);
         assert.deepEqual(result, changed ? { outcome: 'added', names: used } : { outcome: 'added' });
-        // Its own check found nothing by now; under these names it must find everything.
+        // The client's own check has found nothing by now; under these names it must find everything.
         await reaches(client, metainfo.infoHash, 'stopped');
         await lay(directory, options, used);
         await client.start([metainfo.infoHash]);

@@ -42,7 +42,7 @@ describe('the clients of this machine', () => {
     base = temporaryFolder('local');
   });
 
-  /** What is found where these files are. */
+  /** Writes these files and gives what is found by them. */
   const found = async (files: Readonly<Record<string, string>>): Promise<Record<string, unknown>> => {
     const root = join(base, `${++folders}`);
     for (const [path, text] of Object.entries(files)) {

@@ -30,7 +30,7 @@ export function manyTorrentsContract(subject: Subject): void {
         await proxied.describe();
         proxy.reset();
         const names = new Map((await proxied.list()).map(({ infoHash, name }) => [infoHash, name]));
-        // None where one connection takes all calls.
+        // No new call where one connection carries all of them.
         assert.ok(proxy.calls <= 1, `${proxy.calls} calls`);
         assert.equal(names.size, all.length);
         for (const { infoHash, name } of all) assert.equal(names.get(infoHash), name);

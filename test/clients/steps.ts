@@ -1,4 +1,4 @@
-/** What tests do with a client: torrents made, laid out, added, and waited for. */
+/** Steps of tests with a client: make torrents, write their files, add them, wait for their states. */
 import assert from 'node:assert/strict';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -8,14 +8,14 @@ import { waitUntil } from '../harness/daemon.ts';
 import type { TorrentOptions } from '../harness/make-torrent.ts';
 import { torrentFor } from './torrent-for.ts';
 
-/** Nothing listens on port 9; a torrent without a tracker is refused by some clients. */
+/** Nothing listens on port 9. Some clients refuse a torrent without a tracker. */
 export const ANNOUNCE = 'http://127.0.0.1:9/announce';
 
 export function sample(options: Omit<TorrentOptions, 'announce'>): Metainfo {
   return torrentFor({ announce: ANNOUNCE, ...options });
 }
 
-/** Bytes that repeat nowhere within the file, the same for the same seed. */
+/** Makes bytes that repeat nowhere within the file, the same ones for the same seed. */
 export function bytes(length: number, seed: number): Buffer {
   const data = Buffer.alloc(length);
   let state = seed * 2_654_435_761 + 1;
@@ -41,7 +41,7 @@ export async function lay(
   }
 }
 
-/** One torrent's result; throws its error where it is `failed`. */
+/** Adds one torrent and gives its result; throws its error where it is `failed`. */
 export async function addOne(client: TorrentClient, request: AddRequest): Promise<AddResult> {
   const results = await client.add([request]);
   assert.equal(results.length, 1);
@@ -80,7 +80,7 @@ export async function reaches(
   return last;
 }
 
-/** A torrent whose files are there, and which the client seeds. */
+/** Writes a torrent's files, adds it, starts it, and waits until the client seeds it. */
 export async function seeded(client: TorrentClient, directory: string, options: TorrentOptions): Promise<Metainfo> {
   const metainfo = sample(options);
   await lay(directory, options);

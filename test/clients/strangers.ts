@@ -1,4 +1,4 @@
-/** What an adapter over HTTP says where something else answers than its client. */
+/** The errors of an adapter over HTTP where something other than its client answers. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readFile } from 'node:fs/promises';

@@ -1,4 +1,4 @@
-/** A client as the suites for all clients run it. */
+/** A client, as the suites that every client runs see it. */
 import type { TorrentClient } from '../../src/clients/client.ts';
 import type { ClientOptions } from '../../src/clients/wire/exchange.ts';
 import type { ClientDaemon } from '../harness/client-daemon.ts';
@@ -9,27 +9,27 @@ export interface Subject {
   connect(url: string, options?: ClientOptions): TorrentClient;
   /** The same, with a label for what is added. */
   connectLabelled(url: string, label: string): TorrentClient;
-  /** The label as the client itself holds it, undone what the adapter does to it. */
+  /** Reads the label from the client itself, decoded from the form that the adapter gave it. */
   labelOf(url: string, infoHash: string): Promise<string>;
   /** Whether `remove` with `withData` deletes the data: rTorrent has no call for that. */
   readonly deletesData: boolean;
-  /** Of the suite, where it is not the name. */
+  /** The title of its suites, where that is not the name. */
   readonly title?: string;
-  /** What becomes of a label in it. */
+  /** The form that a label has in it. Default: as it was given. */
   readonly labelled?: (label: string) => string;
   /**
    * False where its tests run one after the other: Deluge decides by states that may be seconds old, the older the more it
    * has to do.
    */
   readonly sideBySide?: false;
-  /** Adds the many that it is to list at once, where it would take minutes for that itself. */
+  /** A faster way to add many torrents, where this one would take minutes. */
   readonly filler?: () => TorrentClient;
-  /** It takes v2 torrents, which its own test has then. */
+  /** It takes v2 torrents; its own test then adds some. */
   readonly takesV2?: true;
-  /** What it says of a torrent whose file is a folder now, or, where it takes no notice of that, has gone. */
+  /** Its message for a torrent whose file became a folder, or, where it does not notice that, is gone. */
   readonly inError: { readonly says: RegExp; readonly file: 'a folder' | 'gone' };
-  /** Of which torrents it takes our word for what is there: of none, of whole ones, or also of those with gaps. */
+  /** For which torrents it takes our word: for none, for whole ones, or also for those with gaps. */
   readonly takesWord: 'never' | 'whole' | 'with gaps';
-  /** Names that a torrent may have, with what this client makes of each; no name: as it is. */
+  /** Names of files in a torrent, each with the name that this client uses; without one, it uses the torrent's. */
   readonly unusualNames: readonly (readonly [own: string, used?: string])[];
 }

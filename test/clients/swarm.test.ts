@@ -1,4 +1,4 @@
-/** That the harness makes a swarm: one real client downloads from the other over loopback, through a real tracker. */
+/** The harness makes a swarm: one real client downloads from the other over loopback, through a real tracker. */
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** The `Metainfo` of a torrent that a test makes itself. */
+/** Makes the `Metainfo` of a torrent that a test makes itself. */
 import type { Metainfo } from '../../src/metainfo/metainfo.ts';
 import { makeTorrent, type TorrentOptions } from '../harness/make-torrent.ts';
 
@@ -38,7 +38,7 @@ export function torrentFor(options: TorrentOptions, shown: Shown = {}): Metainfo
   };
 }
 
-/** Where what parsing finds differs from what the torrent was made of: `path.utf-8`, BEP 52. */
+/** The values that parsing finds where they differ from those that the torrent was made of: `path.utf-8`, BEP 52. */
 export interface Shown {
   readonly name?: string;
   readonly paths?: readonly (readonly string[])[];

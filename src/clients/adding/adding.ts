@@ -47,7 +47,7 @@ export class Adding {
     this.failed(error);
   }
 
-  /** What the client has of it is to be removed. */
+  /** It failed; whatever the client has of it is removed. */
   failed(error: AutotorrentError): void {
     this.#result = { outcome: 'failed', error };
   }

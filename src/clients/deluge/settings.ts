@@ -1,4 +1,4 @@
-/** What a Deluge's `core.conf`, and the `auth` file beside it, show of its daemon. */
+/** Reads where a Deluge daemon listens from its `core.conf`, and its account from the `auth` file beside it. */
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { errnoOf, messageOf } from '../../errors.ts';

@@ -1,4 +1,4 @@
-/** What a torrent does in Deluge, from the keys of its status. */
+/** Reads a torrent's state from the keys of its status in Deluge. */
 import type { TorrentActivity, TorrentState } from '../client.ts';
 import { quoted } from '../wire/exchange.ts';
 

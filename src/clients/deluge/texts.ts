@@ -1,4 +1,4 @@
-/** What Deluge says in words alone, recognised by its text, in one place. Seen with 2.0.3. */
+/** Recognises Deluge's answers that have a text and no code of their own. Seen with 2.0.3. */
 
 /**
  * A torrent that Deluge has, or is adding: `AddTorrentError: Torrent already in session (…)` and `Torrent already being

@@ -1,4 +1,4 @@
-/** What libtorrent's clients call a torrent. */
+/** The ids that libtorrent's clients give torrents. */
 import type { Metainfo } from '../../metainfo/metainfo.ts';
 
 /** The v1 info hash; for hybrid and v2 torrents the v2 one, cut to 40 digits. */

@@ -3,7 +3,7 @@
  *
  * The package's own transport (9.14.0) has no bound on a reply, follows redirects with the session's cookie, and tells of
  * neither a ban nor a refused host. Logging in goes by a cookie (`SID`, since 5.2 another name); a session that has ended
- * answers 403. Seen with 4.5.2 (API 2.8.19); what is said of 5.x is from its documentation.
+ * answers 403. Seen with 4.5.2 (API 2.8.19); facts on 5.x are from its documentation.
  */
 import { QBittorrent } from '@ctrl/qbittorrent';
 import type { AutotorrentError } from '../../errors.ts';

@@ -1,4 +1,4 @@
-/** What a qBittorrent's `qBittorrent.conf` shows of its web interface. */
+/** Reads where a qBittorrent's web interface is from its `qBittorrent.conf`. */
 import { join } from 'node:path';
 import type { LocalSettings, SettingsPlaces } from '../local-clients.ts';
 import { reachedAt } from '../wire/own-host.ts';

@@ -1,4 +1,4 @@
-/** What a torrent does in qBittorrent, from the fields of `torrents/info`. */
+/** Reads a torrent's state from the fields of qBittorrent's `torrents/info`. */
 import type { TorrentActivity, TorrentState } from '../client.ts';
 import { quoted } from '../wire/exchange.ts';
 

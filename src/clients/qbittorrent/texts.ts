@@ -1,4 +1,4 @@
-/** What qBittorrent says in words alone, recognised by its text, in one place. Seen with 4.5.2 (API 2.8.19). */
+/** Recognises qBittorrent's answers that have a text and no code. Seen with 4.5.2 (API 2.8.19). */
 
 /** The whole answer of `torrents/add` to a torrent that it refuses or has, and of `auth/login` to a wrong password. */
 export const FAILS = 'Fails.';

@@ -1,7 +1,7 @@
 /**
  * rTorrent, over XML-RPC: SCGI on tcp or a unix socket, or HTTP(S) through a web server. Seen with 0.9.8.
  *
- * What shapes this folder:
+ * Quirks of rTorrent that shape this folder:
  * - Only `load.raw` is used: a torrent loaded from a path is tied to it, and `d.erase` then deletes the user's file.
  * - rTorrent writes its session every 20 minutes. If it were killed before that, it would come back with the torrent
  *   stopped, in its default directory, and download everything again: the session is saved with every change.

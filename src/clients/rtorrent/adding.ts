@@ -46,7 +46,7 @@ export class RtorrentAdding extends Adding {
     this.hash = request.metainfo.infoHash.toUpperCase();
   }
 
-  /** The .torrent, with what rTorrent is told of its pieces. */
+  /** The .torrent, with `libtorrent_resume` in it. */
   get raw(): Buffer {
     this.#raw ??= withResume(this.request);
     return this.#raw;
@@ -213,7 +213,7 @@ export class RtorrentAddSteps implements AddSteps<RtorrentAdding> {
     return changedNames(endpoint, metainfo, names);
   }
 
-  /** What our custom field of each holds; undefined where rTorrent does not have the torrent. */
+  /** The mark of each, empty once it is settled; undefined where rTorrent does not have the torrent. */
   async #marksOf(all: readonly RtorrentAdding[]): Promise<Map<RtorrentAdding, string | undefined>> {
     const rows = await this.#rpc.perTorrent(
       all.map(({ hash }) => hash),

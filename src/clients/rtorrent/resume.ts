@@ -1,9 +1,9 @@
 /**
- * `libtorrent_resume`: what rTorrent is told of a torrent, so that it need not hash it.
+ * `libtorrent_resume`: the pieces of a torrent that rTorrent need not hash.
  *
- * It never makes rTorrent believe what was not verified, nor download what is there. As libtorrent reads it
- * (rakshasa/libtorrent, `src/torrent/utils/resume.cc`; seen so with 0.13.8): the bitfield is taken first, then each
- * file's `mtime` decides over the pieces it touches:
+ * It never makes rTorrent believe a piece that was not verified, nor download one that is there. libtorrent
+ * (rakshasa/libtorrent, `src/torrent/utils/resume.cc`; seen with 0.13.8) takes the bitfield first; then each file's
+ * `mtime` decides about the pieces that the file touches:
  *
  * - the mtime that stat shows, in seconds: the bits stay as they are. A cleared bit then means "download it";
  * - another mtime, or a size that differs: the bits are cleared and the pieces hashed;
@@ -23,7 +23,7 @@ export type LibtorrentResume = {
   readonly files: readonly { readonly completed: number; readonly mtime: number; readonly priority: 1 }[];
 };
 
-/** Undefined where nothing may be believed, or where `resume` does not fit the torrent: rTorrent then checks it all. */
+/** Undefined where rTorrent may believe nothing, or where `resume` does not fit the torrent: rTorrent then checks it all. */
 export function libtorrentResume(
   metainfo: Metainfo,
   resume: NonNullable<AddRequest['resume']>,
@@ -35,11 +35,11 @@ export function libtorrentResume(
 
   const spans = files.map((file) => piecesOf(file, pieceLength));
   const states: FileResume['state'][] = resume.files.map(({ state, mtimeMs }) =>
-    // 0 is what a file has that was never written, and what rTorrent takes for "no time".
+    // A file that was never written has the time 0, which rTorrent takes for "no time".
     state === 'known' && !(mtimeMs >= 1000) ? 'unchecked' : state,
   );
   const bits = Buffer.from(verified);
-  // A piece cannot be both: it is not believed then.
+  // A piece that is both verified and a gap is not believed.
   for (let i = 0; i < bytes; i++) bits[i]! &= ~(gaps[i] ?? 0);
   const distrusted = new Uint8Array(pieceCount);
   const distrust = ([first, end]: PieceRange): void => {
@@ -47,7 +47,7 @@ export function libtorrentResume(
     for (let piece = first; piece < end; piece++) clearBit(bits, piece);
   };
   for (const [i, span] of spans.entries()) if (states[i] !== 'known') distrust(span);
-  // "Known" with a piece that is neither right nor missing would be downloaded again rather than checked.
+  // In a file that is "known", a piece that is neither verified nor a gap would be downloaded again: the file is checked.
   const doubtful = spans.map(([first, end], i) => {
     if (states[i] !== 'known') return false;
     for (let piece = first; piece < end; piece++) {

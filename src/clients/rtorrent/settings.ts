@@ -1,4 +1,4 @@
-/** What an `rtorrent.rc` shows of where its rTorrent listens. */
+/** Reads where an rTorrent listens from its `rtorrent.rc`. */
 import { join } from 'node:path';
 import type { LocalSettings, SettingsPlaces } from '../local-clients.ts';
 import { scgiPlaceOf } from './rc.ts';

@@ -1,15 +1,15 @@
 /**
  * How rTorrent spells a text in its replies, which is not always how it uses it (seen with 0.9.8 and xmlrpc-c 1.33):
  * a text with a character beyond U+FFFF has a `?` for each byte that is not ASCII, in all of it; a CR becomes a LF.
- * What it opens has the right bytes all the same.
+ * The files that it opens have the right bytes.
  */
 export function isSpellingOf(reply: string, text: string): boolean {
   return reply === text || reply === spelling(text);
 }
 
 /**
- * `text` as a parameter. What xmlrpc-c refuses in a string (characters beyond U+FFFF) or XML changes (control
- * characters) goes as base64, which rTorrent takes for any string but the info hash.
+ * Makes `text` a parameter. Text with characters that xmlrpc-c refuses in a string (beyond U+FFFF) or that XML changes
+ * (control characters) goes as base64, which rTorrent takes for any string but the info hash.
  */
 export function asParam(text: string): string | Buffer {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for

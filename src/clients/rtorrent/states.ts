@@ -1,4 +1,4 @@
-/** What a torrent does in rTorrent, from the values of its commands. */
+/** Reads a torrent's state from the values of rTorrent's commands. */
 import type { TorrentActivity, TorrentState } from '../client.ts';
 import { failure, quoted } from '../wire/exchange.ts';
 import type { RtorrentRpc } from './rpc.ts';

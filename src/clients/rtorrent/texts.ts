@@ -1,4 +1,4 @@
-/** What rTorrent says in words alone, recognised by its text, in one place. Seen with 0.9.8. */
+/** Recognises rTorrent's answers that have a text and no code of their own. Seen with 0.9.8. */
 import { XmlRpcFault } from '../wire/xml-rpc.ts';
 
 /**

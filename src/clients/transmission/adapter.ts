@@ -1,7 +1,7 @@
 /**
  * Transmission, over its JSON RPC. Seen with 3.00 (RPC 16).
  *
- * What shapes this folder:
+ * Quirks of Transmission that shape this folder:
  * - Transmission changes names (`:?*"<>|\` and control characters become `_`, ends are trimmed), so its own file list is
  *   read.
  * - Nothing can make it skip its check, which begins as soon as a torrent is added, also one that is added stopped (it

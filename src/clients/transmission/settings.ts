@@ -1,4 +1,4 @@
-/** What a Transmission's `settings.json` shows of its RPC. */
+/** Reads where a Transmission's RPC is, and its account, from its `settings.json`. */
 import { join } from 'node:path';
 import type { LocalSettings, SettingsPlaces } from '../local-clients.ts';
 import { objectIn, portIn } from '../wire/json.ts';

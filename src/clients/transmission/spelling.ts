@@ -1,6 +1,6 @@
 /**
  * How Transmission 3.00 spells a character beyond U+FFFF in its JSON: `\u1f600`, five digits where JSON has four, so
- * that U+1F600 arrives as U+1F60 and `0`. What it opens has the right character all the same.
+ * that U+1F600 arrives as U+1F60 and `0`. The file that it opens has the right character.
  */
 export function spelling(text: string): string {
   return text.replaceAll(/[\u{10000}-\u{10ffff}]/gu, spelled);

@@ -1,4 +1,4 @@
-/** What a torrent does in Transmission, from the fields of `torrent-get`. */
+/** Reads a torrent's state from the fields of Transmission's `torrent-get`. */
 import type { TorrentActivity, TorrentState } from '../client.ts';
 import { type Endpoint, failure, quoted } from '../wire/exchange.ts';
 

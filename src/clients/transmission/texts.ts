@@ -1,4 +1,4 @@
-/** What Transmission says in words alone: `result` is a sentence, and has no code beside it. Seen with 3.00. */
+/** Recognises Transmission's answers that have a text and no code: `result` is a sentence. Seen with 3.00. */
 
 export const SUCCESS = 'success';
 

@@ -16,7 +16,7 @@ export interface ClientOptions {
 }
 
 export interface Endpoint {
-  /** What should answer: `rTorrent`. */
+  /** The name of the client that should answer: `rTorrent`. */
   readonly client: string;
   /** The URL without user name and password. */
   readonly shown: string;

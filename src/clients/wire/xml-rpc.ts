@@ -7,7 +7,7 @@ import serializer from 'xmlrpc/lib/serializer.js';
 
 export type XmlRpcParam = string | number | Buffer | readonly XmlRpcParam[] | { readonly [name: string]: XmlRpcParam };
 
-/** What the other side answered instead of a value; the message is its `faultString`. */
+/** The fault that the other side answered in place of a value; the message is its `faultString`. */
 export class XmlRpcFault extends Error {
   /** Its `faultCode`; undefined where that is no integer. */
   readonly code: number | undefined;

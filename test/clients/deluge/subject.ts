@@ -10,7 +10,7 @@ import { PASSWORD, startDeluge, USER } from '../../harness/deluge.ts';
 import { LIBTORRENT_NAMES } from '../libtorrent/names.ts';
 import type { Subject } from '../subject.ts';
 
-/** What the harness's URL means: the daemon, or the web interface. */
+/** Connects to the daemon or to the web interface, whichever the harness's URL means. */
 export function connect(url: string, options?: ClientOptions, label?: string): TorrentClient {
   const { username, password, protocol, host } = new URL(url);
   const labelled = label === undefined ? {} : { label };
@@ -18,7 +18,7 @@ export function connect(url: string, options?: ClientOptions, label?: string): T
   return createClient({ client: 'deluge', host, username, password, ...labelled }, options);
 }
 
-/** As the daemon itself has it, whatever the adapter went through. */
+/** Reads the label from the daemon itself, also where the adapter goes through the web interface. */
 async function labelIn(daemonUrl: string, infoHash: string): Promise<string> {
   const { host } = new URL(daemonUrl);
   const rpc = connectDaemon({ host, username: USER, password: PASSWORD }, {});
@@ -58,7 +58,7 @@ export const webSubject: Subject = {
   ...common,
   name: 'Deluge',
   title: 'Deluge through its web interface',
-  // It takes 77 ms for each that is added.
+  // The web interface takes 77 ms for each torrent that is added.
   filler: () => connect(daemonBehind.replace('//', `//${USER}:${PASSWORD}@`)),
   async start() {
     const daemon = await startDeluge({ web: true });

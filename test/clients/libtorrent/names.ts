@@ -1,4 +1,4 @@
-/** Names that a torrent may have, with what libtorrent makes of each. */
+/** Names of files in a torrent, each with the name that libtorrent uses where it is another. */
 import type { Subject } from '../subject.ts';
 
 export const LIBTORRENT_NAMES: Subject['unusualNames'] = [

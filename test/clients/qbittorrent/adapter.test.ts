@@ -81,7 +81,7 @@ describe('qBittorrent with a password', () => {
   });
 });
 
-/** So many tests at once: most of each is waiting for states that qBittorrent renews every 1.5 s. */
+/** Tests that run at once: most of each is waiting for states, which qBittorrent renews every 1.5 s. */
 const AT_ONCE = 4;
 
 describe('what qBittorrent does in its own way', { concurrency: AT_ONCE }, () => {
@@ -277,7 +277,7 @@ describe('qBittorrent whose answers are lost', () => {
   it('has nothing of a torrent of which it is said that it failed', async () => {
     const daemon = await startQbittorrent();
     const target = new URL(daemon.url);
-    // Takes a torrent, and hangs up instead of handing on the answer.
+    // Hands a torrent on, and hangs up in place of the answer.
     const proxy = createServer((req, res) => {
       const onward = request(
         {

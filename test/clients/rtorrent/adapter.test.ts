@@ -23,7 +23,7 @@ describe('rTorrent over every transport', () => {
   before(async () => {
     tcp = await startRtorrent();
     unix = await startRtorrent({ scgi: 'unix' });
-    // A web server before it, as nginx's `scgi_pass` is one.
+    // A web server in front of it, like nginx with `scgi_pass`.
     web = createHttpServer((request, response) => {
       void (async () => {
         const authorized = request.headers.authorization === `Basic ${Buffer.from('me:p@ss:wörd').toString('base64')}`;
@@ -152,7 +152,7 @@ describe('rTorrent over every transport', () => {
     await client.stop([infoHash]);
     assert.equal((await stateOf(client, infoHash)).activity, 'stopped');
 
-    // It creates what it opens.
+    // rTorrent creates a file that it opens.
     await rm(join(directory, 'missed'), { force: true });
     await mkdir(join(directory, 'missed'));
     await client.recheck([infoHash]);
@@ -211,15 +211,15 @@ describe('rTorrent’s fast resume', () => {
   type Layout = readonly {
     readonly state: FileResume['state'];
     readonly length: number;
-    /** What lies on the disk: the right bytes, others of that length, or nothing. */
+    /** The file on the disk: the right bytes, others of that length, or no file. */
     readonly disk: 'right' | 'wrong' | 'none';
-    /** What the client is told, where it is not the truth. */
+    /** The time that the client is given, where it is not the true one. */
     readonly mtimeMs?: number;
   }[];
 
   /**
-   * Adds and starts a torrent of these files. What lies there wrongly and is called known shows whether the client
-   * looked: if it did, it would miss these pieces.
+   * Adds and starts a torrent of these files. A file with wrong bytes that is called known shows whether the client
+   * looked at it: if it did, it would miss its pieces.
    */
   async function run(
     layout: Layout,

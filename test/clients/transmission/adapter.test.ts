@@ -100,7 +100,7 @@ describe('Transmission with rules of its own', () => {
 
   it('is not believed: answers that make no sense', async () => {
     let reply: unknown;
-    /** Else it has the torrent already. */
+    /** The answer to the first request, where it is another: that it does not have the torrent yet. */
     let first: unknown;
     const server = createServer((_, response) => {
       response.end(JSON.stringify(first ?? reply));
@@ -200,7 +200,7 @@ describe('Transmission and names that only it changes', () => {
 
   it('takes no torrent whose info hash it computes otherwise', async () => {
     const client = createClient({ client: 'transmission', url: daemon.url });
-    // Keys out of order: 3.00 encodes the dictionary anew, sorted, before it hashes it.
+    // The keys are out of order: 3.00 sorts them when it encodes the dictionary anew, before it hashes it.
     const data = bytes(5, 1);
     const pieces = bencoded(createHash('sha1').update(data).digest());
     const info = Buffer.concat([

@@ -15,7 +15,7 @@ export const subject: Subject = {
       headers: { 'x-transmission-session-id': session },
       body: JSON.stringify({ method: 'torrent-get', arguments: { fields: ['labels'], ids: [infoHash] } }),
     });
-    // As 3.00 spells characters beyond U+FFFF: with five digits.
+    // 3.00 spells characters beyond U+FFFF with five digits.
     const body = (await reply.text()).replaceAll(/\\u(1[0-9a-f]{4})/g, (_, hex: string) =>
       String.fromCodePoint(Number.parseInt(hex, 16)),
     );

@@ -23,7 +23,7 @@ const { tree } = fc.letrec<{ tree: Rencodable }>((tie) => ({
   ),
 }));
 
-/** Without prototypes: `derencode` gives none. Python's rencode gives the same bytes for what it has read. */
+/** Gives objects no prototype, as `derencode` does, to compare with. Python's rencode gives the same bytes for the values. */
 function plain(value: Rencodable): Rencodable {
   if (Array.isArray(value)) return value.map(plain);
   if (value === null || typeof value !== 'object') return value;

@@ -1,4 +1,4 @@
-/** What rTorrent's adapter makes of a server that is none: raw sockets that answer anything. */
+/** rTorrent's adapter and a server that is no rTorrent: raw sockets that answer anything. */
 import assert from 'node:assert/strict';
 import { createServer, type Server, type Socket } from 'node:net';
 import { afterEach, describe, it } from 'node:test';
