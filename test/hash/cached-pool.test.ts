@@ -253,9 +253,14 @@ describe('the cache of piece hashes', () => {
   it('asks itself for what another gave up', async () => {
     const jobs = pieces(file(randomBytes(10 * PIECE)));
     const stop = new AbortController();
+    let begun = (): void => {};
+    const firstBegan = new Promise<void>((resolve) => {
+      begun = resolve;
+    });
     const waiting: HashPool = {
       async hash(some, options) {
         if (options?.signal === undefined) return await counting.hash(some);
+        begun();
         return await new Promise((_, reject) =>
           options.signal?.addEventListener('abort', () => reject(stop.signal.reason)),
         );
@@ -264,6 +269,7 @@ describe('the cache of piece hashes', () => {
     };
     const pool = await open({ pool: waiting });
     const first = pool.hash(jobs, { signal: stop.signal });
+    await firstBegan;
     const second = pool.hash(jobs);
     await sleep(50);
     assert.equal(hashed, 0);
