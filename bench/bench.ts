@@ -11,7 +11,7 @@ import { commit, machine, versions } from './lib/machine.ts';
 import { comparisonTable, runTable } from './lib/report.ts';
 import { meets } from './lib/row.ts';
 import { newRun, type Run, readRun, type SuiteResult, writeRun } from './lib/run-file.ts';
-import { type Setting, type Suite, tell } from './lib/suite.ts';
+import { PartialFailure, type Setting, type Suite, tell } from './lib/suite.ts';
 import { SUITES } from './suites.ts';
 
 const HELP = `npm run bench [-- [NAME…] [OPTION…]]
@@ -30,6 +30,7 @@ Options:
 Environment:
   AUTOTORRENT_BENCH_DATA     the folder that keeps generated data (default: one in the folder for temporary files)
   AUTOTORRENT_BENCH_FIGURES  print the figures of each repeat
+  AUTOTORRENT_BENCH_CLIENTS  the clients of the suite start (default: those that are installed): rtorrent,deluge
   AUTOTORRENT_BENCH_GIB      GiB that the suite writes puts into one overlay (default: 10, or 2 where room is short)
 
 Exit status: 0 done, 1 a suite failed or --strict objects, 2 wrong use
@@ -105,7 +106,7 @@ async function measure({ suites, small, whole, out }: Options): Promise<Run> {
       (rows) => ({ rows }),
       (error: unknown) => {
         tell(error instanceof Error ? (error.stack ?? error.message) : String(error));
-        return { rows: [], error: messageOf(error) };
+        return { rows: error instanceof PartialFailure ? error.rows : [], error: messageOf(error) };
       },
     );
     results.push({ name, seconds: (performance.now() - began) / 1000, ...result });

@@ -42,4 +42,9 @@ export const SUITES: readonly Suite[] = [
     about: 'parsing large and hostile .torrents, beside reading and hashing them',
     run: async (setting) => (await import('./suites/metainfo.ts')).benchMetainfo(setting),
   },
+  {
+    name: 'start',
+    about: 'from add to seeding in real clients, beside plain files added by hand',
+    run: async (setting) => (await import('./suites/start.ts')).benchStart(setting),
+  },
 ];

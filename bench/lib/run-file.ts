@@ -23,7 +23,7 @@ export interface SuiteResult {
   /** How long all of it took, set-up included. */
   readonly seconds: number;
   readonly rows: readonly Row[];
-  /** Why it has no rows. */
+  /** Why it lacks rows. */
   readonly error?: string;
 }
 

@@ -20,6 +20,17 @@ export interface Setting {
   readonly data: DataCache;
 }
 
+/** Thrown in the end by a suite that could measure only some of its rows. */
+export class PartialFailure extends Error {
+  readonly rows: readonly Row[];
+
+  constructor(message: string, rows: readonly Row[]) {
+    super(message);
+    this.name = 'PartialFailure';
+    this.rows = rows;
+  }
+}
+
 /** The sizes of a suite: `full` for a measurement, `small` to see that it works. */
 export function sized<T>({ size }: Pick<Setting, 'size'>, sizes: { readonly full: T; readonly small: T }): T {
   return sizes[size];
