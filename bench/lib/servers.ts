@@ -2,11 +2,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { mountsAt } from '../../src/fuse/mounting/mount-point.ts';
-import { unmount } from '../../src/fuse/mounting/unmount.ts';
-import { silentLogger } from '../../src/logger.ts';
-import { openCLibrary } from '../../src/native/c-library.ts';
-import { loadMountCalls } from '../../src/native/mounting.ts';
+import { unmountLeftovers } from './leftover-mounts.ts';
 import { inFolder } from './setting.ts';
 
 const SCRIPTS = {
@@ -43,8 +39,7 @@ export class Servers {
 
   async stopAll(): Promise<void> {
     for (const server of this.#running) await this.stop(server);
-    const calls = loadMountCalls(openCLibrary(silentLogger));
-    for (const path of this.#mountPoints) if ((await mountsAt(path)).length > 0) await unmount(path, calls);
+    await unmountLeftovers(this.#mountPoints);
   }
 }
 

@@ -13,15 +13,12 @@ import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../../src/errors.ts';
-import { mountsAt } from '../../src/fuse/mounting/mount-point.ts';
-import { unmount } from '../../src/fuse/mounting/unmount.ts';
-import { silentLogger } from '../../src/logger.ts';
-import { loadLibc } from '../../src/native/libc.ts';
 import { autotorrentIn } from '../../test/harness/autotorrent.ts';
 import { startDaemon } from '../../test/harness/daemon.ts';
 import { CLIENT_KINDS, type ClientKind, type Member, sectionOf, startMember } from '../../test/harness/swarm.ts';
 import { payload } from '../data/payload.ts';
 import { MIB } from '../lib/access.ts';
+import { unmountLeftovers } from '../lib/leftover-mounts.ts';
 import { interleaved } from '../lib/rounds.ts';
 import { compared, type Row, type Target } from '../lib/row.ts';
 import { indexed, inFolder } from '../lib/setting.ts';
@@ -204,8 +201,7 @@ class Scene {
         // The client ends first: the server would stop its torrents one by one.
         await member.daemon.end();
         await server.stop();
-        const { storePath } = autotorrent;
-        if ((await mountsAt(storePath)).length > 0) await unmount(storePath, loadLibc(silentLogger));
+        await unmountLeftovers([autotorrent.storePath]);
       }
     });
   }
