@@ -4,7 +4,7 @@ import { open, readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Config } from '../config/config.ts';
 import { statePaths } from '../config/state-paths.ts';
-import { AutotorrentError } from '../errors.ts';
+import { AutotorrentError, type ErrorCode } from '../errors.ts';
 import { makeFolder } from '../leveldb/open.ts';
 
 export interface Daemon {
@@ -13,9 +13,14 @@ export interface Daemon {
   readonly log: string;
 }
 
+/** What a server says to the command that started it, once, over the channel between them. */
+type FirstWord =
+  | { readonly serving: true }
+  | { readonly failed: { readonly code: ErrorCode; readonly message: string; readonly hint?: string } };
+
 /**
  * Starts `program` with `args`, which must end in a `runMount`; resolves when it says that it serves.
- * @throws AutotorrentError('MOUNT') with what it logged, where it ends before
+ * @throws AutotorrentError as the server threw it; ('MOUNT') with the end of its log, where it ended without a word
  */
 export async function startDaemon(config: Config, program: string, args: readonly string[]): Promise<Daemon> {
   const { log } = statePaths(config.statePath);
@@ -28,15 +33,19 @@ export async function startDaemon(config: Config, program: string, args: readonl
       stdio: ['ignore', file.fd, file.fd, 'ipc'],
     });
     await new Promise<void>((resolve, reject) => {
-      child.once('message', () => resolve());
+      child.once('message', (word: FirstWord) => {
+        if ('serving' in word) resolve();
+        else reject(new AutotorrentError(word.failed.code, word.failed.message, { hint: word.failed.hint }));
+      });
       child.once('error', reject);
-      child.once('exit', () => {
+      // Comes after all that the server said, also where it ended.
+      child.once('disconnect', () => {
         readFile(log)
-          .then((text) => reject(endedEarly(text.subarray(size).toString('utf8'))))
+          .then((text) => reject(endedSilently(text.subarray(size).toString('utf8'))))
           .catch(reject);
       });
     });
-    child.disconnect();
+    if (child.connected) child.disconnect();
     child.unref();
     return { pid: child.pid ?? 0, log };
   } finally {
@@ -47,17 +56,20 @@ export async function startDaemon(config: Config, program: string, args: readonl
 /** Called by a server that serves: whoever started it as a daemon waits for this. */
 export function tellStarter(): void {
   if (process.send === undefined) return;
-  process.send('serving', () => process.disconnect());
+  process.send({ serving: true } satisfies FirstWord, () => process.disconnect());
 }
 
-function endedEarly(logged: string): AutotorrentError {
-  const lines = logged
-    .trim()
-    .split('\n')
-    .map((line) => line.replace(/^\d{4}-\d\d-\d\dT[\d:.]+Z /, ''));
-  const at = lines.findIndex((line) => line.startsWith('error: '));
-  const message = (at < 0 ? lines.at(-1) : lines[at]?.slice('error: '.length)) ?? '';
-  // What stands indented behind it is what to do about it.
-  const hint = at < 0 ? undefined : /^ {2}(?! )(.*)/.exec(lines[at + 1] ?? '')?.[1];
-  return new AutotorrentError('MOUNT', message || 'the server ended before it served', { hint });
+/** Called by a server that failed; nobody hears it once it has served. */
+export async function tellStarterOfFailure(error: unknown): Promise<void> {
+  if (process.send === undefined || !process.connected || !(error instanceof AutotorrentError)) return;
+  const { code, message, hint } = error;
+  const failed: FirstWord = { failed: { code, message, ...(hint === undefined ? {} : { hint }) } };
+  await new Promise<void>((resolve) => {
+    process.send?.(failed, () => resolve());
+  });
+}
+
+function endedSilently(logged: string): AutotorrentError {
+  const last = logged.trim().split('\n').at(-1) ?? '';
+  return new AutotorrentError('MOUNT', last === '' ? 'the server ended before it served' : `the server ended: ${last}`);
 }

@@ -24,7 +24,7 @@ export function defineMount(define: Definer): void {
 export async function mount(context: CommandContext, flags: MountFlags): Promise<ExitCode> {
   const { terminal, wiring } = context;
   const config = await context.config();
-  const { startDaemon, tellStarter } = await import('../../server/daemon.ts');
+  const { startDaemon, tellStarter, tellStarterOfFailure } = await import('../../server/daemon.ts');
   if (flags.daemon === true) {
     const rest = [
       ...(flags.driver === undefined ? [] : ['--driver', flags.driver]),
@@ -38,7 +38,7 @@ export async function mount(context: CommandContext, flags: MountFlags): Promise
     return EXIT.done;
   }
   const { runMount } = await import('../../server/mount.ts');
-  await runMount(config, {
+  const serving = runMount(config, {
     version: wiring.version,
     verifyCommand: [wiring.program, '-c', config.file, 'verify-downloads'],
     driver: flags.driver ?? config.driver,
@@ -57,6 +57,12 @@ export async function mount(context: CommandContext, flags: MountFlags): Promise
       tellStarter();
     },
   });
+  try {
+    await serving;
+  } catch (error) {
+    await tellStarterOfFailure(error);
+    throw error;
+  }
   terminal.note(`Unmounted ${config.storePath}`);
   return EXIT.done;
 }
