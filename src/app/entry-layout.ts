@@ -1,4 +1,4 @@
-/** What the pieces of an entry are made of now, as questions to the hash pool. */
+/** Turns the pieces of an entry, as it is now, into questions to the hash pool. */
 import { lstat } from 'node:fs/promises';
 import type { ServedExtent, ServedFile } from '../control/served.ts';
 import { messageOf } from '../errors.ts';
@@ -9,7 +9,7 @@ import { pieceHashes } from '../metainfo/piece-hashes.ts';
 import { type FileIdentity, identityOf } from '../source/identity.ts';
 
 export class EntryLayout {
-  /** Why files cannot be read. */
+  /** A sentence for each file that cannot be read. */
   readonly unreadable = new Set<string>();
   readonly #metainfo: Metainfo;
   readonly #files: readonly ServedFile[];
@@ -20,7 +20,7 @@ export class EntryLayout {
     this.#files = files;
   }
 
-  /** One or two (see `pieceHashes`). Undefined where some of the piece's bytes are nowhere. */
+  /** Gives one check, or two (see `pieceHashes`). Undefined where some of the piece's bytes are nowhere. */
   async checks(piece: number): Promise<PieceCheck[] | undefined> {
     const checks: PieceCheck[] = [];
     for (const hash of pieceHashes(this.#metainfo, piece)) {

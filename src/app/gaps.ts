@@ -1,4 +1,4 @@
-/** What of a plan is nowhere, in the unit in which a client downloads: pieces. */
+/** Finds the pieces of a plan that have gaps: a client downloads by pieces. */
 import { emptyBitfield, hasBit, setBit } from '../extent/bitfield.ts';
 import { GAP } from '../extent/extent.ts';
 import type { Metainfo } from '../metainfo/metainfo.ts';

@@ -1,6 +1,6 @@
 /**
  * `autotorrent init`: finds the torrent clients of this machine by their own configuration files, tries each with a real
- * connection, and writes a configuration with those that answer. What did not is explained in it and told.
+ * connection, and writes a configuration with those that answer. The others are explained in it and on the terminal.
  */
 import { createClient } from '../clients/create.ts';
 import { findLocalClients, type LocalClient, type Places } from '../clients/local-clients.ts';
@@ -12,9 +12,9 @@ export interface TriedClient {
   readonly client: LocalClient['client'];
   /** The file of its own that told of it. */
   readonly from: string;
-  /** Where it was tried; absent where its file does not tell. */
+  /** The address that was tried; absent where the client's file does not name one. */
   readonly address?: string;
-  /** What answered: `Transmission 3.00`. Absent where it cannot be used. */
+  /** The name and version that answered: `Transmission 3.00`. Absent where it cannot be used. */
   readonly answer?: string;
   /** The section it was given. */
   readonly section?: string;

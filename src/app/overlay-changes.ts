@@ -38,7 +38,7 @@ function belowEntry(path: string, { directory }: ServedEntry): string {
   return path.startsWith(`${directory}/`) ? path.slice(directory.length + 1) : path;
 }
 
-/** Whether a path as `discard` takes it means a difference. */
+/** Tells whether a path, in the form that `discard` takes, means a difference. */
 export function means(path: string, { path: planned, named }: ServedDifference, entry: ServedEntry): boolean {
   const wanted = belowEntry(path, entry)
     .replace(/^(?:\.?\/)+/, '')

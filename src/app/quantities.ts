@@ -1,4 +1,4 @@
-/** How quantities are told to people, in messages of use cases and in commands' output. */
+/** Formats quantities for people, in messages of use cases and in commands' output. */
 
 const UNITS = ['bytes', 'kB', 'MB', 'GB', 'TB', 'PB'] as const;
 

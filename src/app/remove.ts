@@ -9,7 +9,7 @@ import { requireServer } from './server-connection.ts';
 export interface RemovedEntry {
   readonly name: string;
   readonly infoHash: string;
-  /** Whether the client had it and has it no more. */
+  /** True: the client had it and removed it. */
   readonly fromClient: boolean;
 }
 

@@ -1,5 +1,5 @@
 /**
- * What a client is told of an entry's files, so that it checks no more than it must.
+ * Tells a client what is known of an entry's files, so that it checks no more than it must.
  *
  * The rule is invariant 2's: a client is told that a piece is there only when it was hashed, and that it is missing
  * only when some of its bytes are nowhere. A piece whose bytes are all mapped but that was not hashed makes the client

@@ -40,11 +40,11 @@ export interface VerifiedEntry {
   readonly infoHash: string;
   readonly pieces: number;
   readonly verifiedPieces: number;
-  /** All of their bytes are there, and they are not the torrent's. */
+  /** Pieces that are complete and do not agree with the torrent. */
   readonly badPieces: readonly number[];
   /** Those of `badPieces` in a hybrid torrent that agree with one of their two hashes: the torrent contradicts itself. */
   readonly contradictoryPieces: readonly number[];
-  /** Some of their bytes are nowhere. */
+  /** The number of pieces that lack bytes. */
   readonly missingPieces: number;
   /** Files that could not be read, each with the reason. */
   readonly unreadable: readonly string[];
@@ -52,7 +52,7 @@ export interface VerifiedEntry {
   readonly broken: boolean;
   /** Files that are whole now and went to the pool: their paths there. */
   readonly pooled: readonly string[];
-  /** Why it was not hashed. */
+  /** The reason why it was not hashed. */
   readonly skipped?: string;
 }
 
@@ -186,7 +186,7 @@ interface Verified {
   readonly map: Buffer;
 }
 
-/** Files of which every byte was written by a client and verified. */
+/** Puts files into the pool of which a client wrote every byte and every piece is verified. Gives their paths there. */
 async function poolComplete(
   server: ControlClient,
   entry: ServedEntry,
@@ -211,7 +211,7 @@ function allSet(map: Buffer, first: number, count: number): boolean {
   return true;
 }
 
-/** So that the next `add` finds what has just been completed. */
+/** Indexes the pool, so that the next `add` finds the files that have just become whole. */
 async function indexPool(config: Config, request: VerificationOptions): Promise<void> {
   try {
     const { logger, signal } = request;

@@ -1,10 +1,10 @@
-/** How a command defines itself, what it is handed when it runs, and how its help ends. */
+/** Lets a command define itself, and hands it what it needs when it runs. */
 import type { Command } from 'commander';
 import type { Config } from '../config/config.ts';
 import type { ExitCode } from './exit-codes.ts';
 import type { Terminal } from './terminal.ts';
 
-/** What `main.ts` alone knows. */
+/** Facts that `main.ts` alone knows. */
 export interface Wiring {
   /** This program's own file, for a server that detaches. */
   readonly program: string;
@@ -42,7 +42,7 @@ export interface GlobalFlags {
 export type Run = (context: CommandContext) => Promise<ExitCode>;
 
 /**
- * Where a command adds itself to the program. Its file holds flags, help, exit codes and code. It is loaded for every command
+ * Adds a command to the program. The command's file holds flags, help, exit codes and code. It is loaded for every command
  * line, so it imports use cases when it runs: `add --dry-run` must not wait until a FUSE driver is loaded.
  */
 export interface Definer {

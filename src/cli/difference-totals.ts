@@ -1,4 +1,4 @@
-/** How many differences an entry has, of which kinds, and how much was written. */
+/** Counts the differences of an entry by kind, and the bytes that were written. */
 import { bytes } from '../app/quantities.ts';
 import type { ServedDifference } from '../control/served.ts';
 

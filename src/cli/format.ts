@@ -1,4 +1,4 @@
-/** How values look to people. */
+/** Formats values for people. */
 import { printable } from '../logger.ts';
 
 /** A name in quotes on one line, as Python's repr has it, which scripts of the original's users read. */
@@ -8,7 +8,7 @@ export function quoted(name: string): string {
   return quote + (quote === "'" ? escaped.replaceAll("'", "\\'") : escaped) + quote;
 }
 
-/** How many terminal columns a text takes, near enough: East Asian wide characters take two, combining marks none. */
+/** Counts the terminal columns of a text, near enough: East Asian wide characters take two, combining marks none. */
 export function columns(text: string): number {
   let width = 0;
   for (const char of text) {

@@ -1,5 +1,5 @@
 /**
- * Where output goes: standard output carries results, standard error everything else.
+ * Writes output: results to standard output, everything else to standard error.
  * A program that reads us may go away at any time (`| head`): that ends us quietly, as it does every Unix tool.
  */
 import { AutotorrentError, messageOf } from '../errors.ts';

@@ -14,7 +14,7 @@ export type ClientConfig =
     }
   | {
       readonly client: 'deluge';
-      /** Of the daemon: `host:port`. Exactly one of `host` and `url` is there. */
+      /** The daemon's `host:port`. Exactly one of `host` and `url` is there. */
       readonly host: string;
       readonly url?: undefined;
       readonly username?: string;
@@ -24,7 +24,7 @@ export type ClientConfig =
   | {
       readonly client: 'deluge';
       readonly host?: undefined;
-      /** Of the web interface. */
+      /** The web interface. */
       readonly url: string;
       readonly password?: string;
       readonly label?: string;
@@ -59,24 +59,24 @@ export interface Config {
   readonly hashReaders: number;
   /** Percent by which a size may differ in `hash_name` and `hash_slow`. */
   readonly hashSizeVarying: number;
-  /** Of the hash modes, for one file: candidates, and bytes hashed in vain. */
+  /** Limits of the hash modes for one file: candidates, and bytes hashed in vain. */
   readonly hashLimit: { readonly candidates: number; readonly bytes: number };
   readonly driver: 'auto' | 'fuse-native';
   /** Undefined: decided at mount time. */
   readonly allowOther: boolean | undefined;
-  /** Who the mount shows as owner; undefined: the server's user. */
+  /** The owner that the mount shows; undefined: the server's user. */
   readonly owner: { readonly uid: number; readonly gid: number } | undefined;
   readonly umask: number;
   readonly fastResume: 'never' | 'verified' | 'trust';
-  /** Where the client sees other paths than we do: absolute, each `own` once. */
+  /** Paths that the client sees under other names: absolute, each `own` once. */
   readonly pathMap: readonly { readonly own: string; readonly client: string }[];
   readonly disks: readonly string[];
   /** Undefined where the file has no section for it: commands that need a client say so. */
   readonly client: ClientConfig | undefined;
   /** Sections that mean a client: the NAME of each `[client-NAME]`, and nothing for `[client]`. */
   readonly clientSections: readonly string[];
-  /** Whether `mount` mends what a mount that went away did to the client's torrents. */
+  /** True: `mount` mends what a mount that went away did to the client's torrents. */
   readonly recover: boolean;
-  /** What to tell the user once: a key that means something else now, an unknown key with the nearest known name. */
+  /** Sentences for the user: a key that means something else now, an unknown key with the nearest known name. */
   readonly notices: readonly string[];
 }

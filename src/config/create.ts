@@ -9,7 +9,7 @@ const EXAMPLE = 'autotorrent.conf.example';
 /** A section that is written: `client`, or `client-NAME`. */
 export interface ClientSection {
   readonly name: string;
-  /** Where it comes from, or why it lacks something: a sentence each. */
+  /** Sentences that say where it comes from, or what it lacks. */
   readonly comments: readonly string[];
   /** In order, `client` among them. */
   readonly settings: Readonly<Record<string, string>>;

@@ -18,7 +18,7 @@ export interface IniEntry {
   readonly key: string;
   /** Trimmed, with `%` resolved; the lines of a value of several are separated by `\n`. */
   readonly value: string;
-  /** Of its key, from 1. */
+  /** The line of its key, from 1. */
   readonly line: number;
   /** The section it was written in: `DEFAULT` where it comes from there. */
   readonly section: string;
@@ -27,7 +27,7 @@ export interface IniEntry {
 export interface IniSection {
   readonly name: string;
   readonly line: number;
-  /** What the section itself holds, by key, in the file's order. */
+  /** The section's own values, by key, in the file's order. */
   readonly own: ReadonlyMap<string, IniEntry>;
   /** The same, completed from `[DEFAULT]`. */
   readonly entries: ReadonlyMap<string, IniEntry>;
@@ -47,7 +47,7 @@ interface OpenSection {
 }
 
 const DEFAULT_SECTION = 'DEFAULT';
-/** How deep a `%(key)s` may lead to another, as in ConfigParser. */
+/** The depth to which a `%(key)s` may lead to another, as in ConfigParser. */
 const INTERPOLATION_DEPTH = 10;
 
 /**

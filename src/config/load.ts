@@ -102,7 +102,7 @@ function readList(file: string): string {
 const SHELVE_SUFFIXES = ['', '.db', '.dat', '.dir', '.bak', '.pag'];
 
 /**
- * Where the index goes: `db`, or `<db>.level` where the original's shelve database has the name.
+ * The folder of the index: `db`, or `<db>.level` where the original's shelve database has the name.
  * An index that was begun at `<db>.level` stays there when the shelve is deleted later.
  */
 function locateIndex(db: string): IndexLocation {

@@ -1,4 +1,4 @@
-/** The one of `names` that `written` was most likely meant to be; undefined where none is near. */
+/** Finds the one of `names` that `written` was most likely meant to be; undefined where none is near. */
 export function nearest(written: string, names: Iterable<string>): string | undefined {
   let best: string | undefined;
   // A third of the letters may differ, and one in the shortest of words.

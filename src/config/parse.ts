@@ -21,11 +21,11 @@ export interface ParseOptions {
   readonly file: string;
   /** `-l NAME`: takes `[client-NAME]` in place of `[client]`. */
   readonly client?: string | undefined;
-  /** What `~` stands for; without it `~` is a name. */
+  /** The folder that `~` stands for; without it `~` is a name. */
   readonly home?: string | undefined;
   /** For names in `owner`; without it only `uid:gid` resolves. */
   readonly accounts?: Accounts | undefined;
-  /** Where the index really goes when the original's own database lies at `db`; without it always at `db`. */
+  /** The folder of the index where the original's own database lies at `db`; without it the index is always at `db`. */
   readonly indexFor?: ((db: string) => IndexLocation) | undefined;
 }
 
@@ -164,7 +164,7 @@ function noticeUnknownSections(sections: ReadonlyMap<string, IniSection>, contex
   }
 }
 
-/** What lies under the mount point would be hidden by the mount, from the very server that needs it. */
+/** Refuses paths under the mount point: the mount would hide them from the server that needs them. */
 function checkPlaces(
   section: IniSection,
   places: { readonly storePath: string; readonly statePath: string; readonly db: string },
@@ -229,7 +229,7 @@ function readClient(
   return Object.freeze(clientOf(client, section, context));
 }
 
-/** What stands in them is looked at when they are chosen. */
+/** Client sections: their keys are checked when the section is chosen. */
 function clientSections(sections: ReadonlyMap<string, IniSection>): string[] {
   return [...sections.values()]
     .filter(({ name }) => name === 'client' || /^client-./.test(name))

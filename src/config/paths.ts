@@ -1,4 +1,4 @@
-/** Where the program keeps things, from what the file says of it. */
+/** Makes absolute paths of those in the file. */
 import { createHash } from 'node:crypto';
 import { basename, isAbsolute, join, relative, resolve, sep } from 'node:path';
 

@@ -18,7 +18,7 @@ import {
   yesNoAuto,
 } from './values.ts';
 
-/** What later versions will take and this one refuses: ignoring it would do something else than was asked for. */
+/** Keys and values that this version refuses because a later one will take them: to ignore them would not do what was asked. */
 const notYet = (what: string): string => `this version does not have ${what} yet`;
 
 /** The link kinds of the original: its README says `reflink`, its code took `ref`. */

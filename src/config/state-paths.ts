@@ -1,4 +1,4 @@
-/** Where a store's state lies, and its control socket. */
+/** The paths of a store's state and of its control socket. */
 import { createHash } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,9 +10,9 @@ export interface StatePaths {
   /** The store's LevelDB; its lock is the store's lock. */
   readonly store: string;
   readonly socket: string;
-  /** What a server started with `--daemon` logs. */
+  /** The log of a server that was started with `--daemon`. */
   readonly log: string;
-  /** What the next mount has to do in clients. */
+  /** The record of what the next mount has to do in clients. */
   readonly absence: string;
 }
 
@@ -38,7 +38,7 @@ export function hashCachePath(db: string): string {
   return `${db}.hashes`;
 }
 
-/** Where the files that clients completed lie, beside the index that has them as sources: shared by all its stores. */
+/** The folder of files that clients completed, beside the index that has them as sources; all stores of the index share it. */
 export function poolPath(db: string): string {
   return `${db}.pool`;
 }

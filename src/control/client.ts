@@ -22,7 +22,7 @@ import type {
 } from './messages.ts';
 import type { Discarded, Pooled, ServedDifference, ServedEntry, ServedFile, ServerStatus, Verified } from './served.ts';
 
-/** How long the server may be silent, in milliseconds. */
+/** Milliseconds for which the server may be silent. */
 export interface TimeLimits {
   /** A server that is silent for so long hangs: little that it is asked takes a tenth of it. */
   readonly usual: number;
@@ -95,7 +95,7 @@ export class ControlClient {
 
   /**
    * Waits until no other command adds, and keeps the others from it until the function that it
-   * gives is called, or this process ends. `onWait` is told where it takes more than a moment.
+   * gives is called, or this process ends. `onWait` is called where it takes more than a moment.
    */
   async turn(onWait: () => void, signal: AbortSignal): Promise<() => void> {
     const told = setTimeout(onWait, 500);
@@ -135,7 +135,7 @@ export class ControlClient {
     await this.#json('DELETE', entryPath(id), undefined, this.#limits.long);
   }
 
-  /** What `endVerification` needs, asked before the files are listed. */
+  /** Gives the number that `endVerification` needs; called before the files are listed. */
   async beginVerification(id: string): Promise<number> {
     return ((await this.#json('POST', `${entryPath(id)}/verification`)) as VerificationBegun).since;
   }
@@ -150,7 +150,7 @@ export class ControlClient {
     return (await this.#json('POST', `${entryPath(id)}/pool?file=${file}`)) as PoolMessage;
   }
 
-  /** What is not as it was planned. */
+  /** Lists what is not as it was planned. */
   differences(id: string): AsyncGenerator<ServedDifference> {
     return differencesOf(this.#lines<DifferenceLine>(`${entryPath(id)}/differences`));
   }

@@ -1,5 +1,6 @@
 /**
- * What the control socket carries: the only place of its shapes, in snake_case. `codec.ts` and `requests.ts` translate them.
+ * The messages of the control socket, in snake_case: no other file has their shapes. `codec.ts` and `requests.ts` translate
+ * them.
  *
  *     GET    /v1/status                  StatusMessage
  *     GET    /v1/entries                 EntryMessage[]
@@ -125,7 +126,7 @@ export interface AddedMessage {
   readonly info_hashes: readonly string[];
 }
 
-/** What was not as it should be: a client that could not be told. */
+/** A warning: a client could not be told to stop. */
 export interface ShutdownLine {
   readonly warning: string;
 }

@@ -1,4 +1,4 @@
-/** What a server says of itself and of its entries. `codec.ts` carries these over the socket, in the shapes of `messages.ts`. */
+/** The domain types of a server and its entries. `codec.ts` translates them to the shapes of `messages.ts` for the socket. */
 
 export interface ServedEntry {
   readonly name: string;
@@ -80,7 +80,7 @@ export interface ServerStatus {
   readonly overlayProblems: readonly { readonly path: string; readonly problem: string }[];
 }
 
-/** What a verification found. */
+/** The result of a verification. */
 export interface Verified {
   /** What `beginVerification` gave. */
   readonly since: number;
@@ -116,7 +116,7 @@ export interface ServedDifference {
   readonly plannedSize: number | undefined;
   /** From here to the planned end, what is not written reads as zeros. */
   readonly baseSize: number;
-  /** Of what a client made, and of what has a replaced file's name: all of it. */
+  /** All bytes of a file that a client made, or that has a replaced file's name. */
   readonly writtenBytes: number;
   /** What is written over the file. */
   readonly ranges: Ranges;

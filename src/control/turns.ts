@@ -1,5 +1,5 @@
 /**
- * Who may add: one command at a time. An entry passes through the store and the client; two
+ * Lets one command add at a time. An entry passes through the store and the client; two
  * commands with the same torrent would each take the other's half-made entry for what a crash left.
  *
  * A turn is a reply that stays open: it ends when its connection does, so also with a command that is killed.

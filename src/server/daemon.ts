@@ -9,7 +9,7 @@ import { makeFolder } from '../leveldb/open.ts';
 
 export interface Daemon {
   readonly pid: number;
-  /** Where it logs. */
+  /** Its log file. */
   readonly log: string;
 }
 

@@ -1,4 +1,4 @@
-/** How an entry differs from what was planned, in parts of some thousand ranges each. */
+/** Lists how an entry differs from its plan, in parts of some thousand ranges each. */
 
 import type { DifferencePart, Ranges, ServedDifference } from '../control/served.ts';
 import type { Difference } from '../store/overlay/differences.ts';

@@ -1,11 +1,11 @@
-/** How much of what was missing clients have downloaded: the bytes of gaps that lie in verified pieces. */
+/** Counts the bytes that clients downloaded: those of gaps that lie in verified pieces. */
 import { hasBit } from '../extent/bitfield.ts';
 import { type Extent, GAP } from '../extent/extent.ts';
 import type { Entry } from '../store/entries/entry.ts';
 import type { Store } from '../store/store.ts';
 
 interface Counted {
-  /** What it was counted with. */
+  /** The piece map it was counted with. */
   readonly map: Buffer;
   readonly pooled: number;
   readonly bytes: number;

@@ -1,7 +1,7 @@
 /**
- * What the overlay takes on its disk, counted by threads, some files at a time: the folder may hold 200,000 files, and
- * every command asks for the status. An answer is at most some seconds old; where counting takes longer than a moment, it
- * is the one of the last count.
+ * Counts the room that the overlay takes on its disk, some files at a time: the folder may hold 200,000 files, and every
+ * command asks for the status. Where counting takes longer than a moment, the answer is that of the last count, some seconds
+ * old.
  */
 import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';

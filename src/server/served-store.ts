@@ -1,5 +1,5 @@
 /**
- * What a running server does when it is asked: the functions behind the control socket's routes.
+ * The functions behind the control socket's routes.
  *
  * Invariant 5 holds here: nothing scans, hashes or talks to a client, and whatever is as large as a torrent (a plan,
  * an entry's list of files) is worked off in slices, between which the mount is served.
@@ -47,7 +47,7 @@ export interface ServedStoreParts {
   readonly counts: () => Counts;
   readonly ownMounts: OwnMounts;
   readonly facts: ServerFacts;
-  /** Begins the server's end; `say` is told what whoever asked for it should know. */
+  /** Begins the server's end; `say` gets the warnings for whoever asked for it. */
   readonly shutdown: (say: (message: string) => void) => void;
 }
 

@@ -1,5 +1,5 @@
 /**
- * Where an export goes: `DEST.partial/<info hash>` beside the destination until it is whole, then renamed to `DEST`. The
+ * The destination of an export: `DEST.partial/<info hash>` until the copy is whole, then renamed to `DEST`. The
  * info hash in the name keeps another entry from going on with it. Folders are made one by one and looked at: a symlink
  * that lies where a folder should be leads nowhere.
  */
@@ -30,7 +30,7 @@ export class ExportDestination {
   /** Absolute. */
   readonly path: string;
   readonly #partial: string;
-  /** Where the copy is made. */
+  /** The folder in which the copy is made. */
   readonly #copy: string;
   readonly #folders = new Set<string>();
 
@@ -91,7 +91,7 @@ export class ExportDestination {
     return this.#partial;
   }
 
-  /** What the partial folder holds; nothing where it is not there. */
+  /** Lists the partial folder; gives nothing where it is not there. */
   async #others(): Promise<string[]> {
     if ((await kindOf(this.#partial)) === undefined) return [];
     try {

@@ -24,7 +24,7 @@ import { ExportDestination } from './export-destination.ts';
 import { copyFile, DestinationError, LARGE_BYTES, ofDestination } from './resumable-copy.ts';
 
 export interface ExportProgress {
-  /** Of the copy, also what an earlier run has left of it. */
+  /** Bytes in the copy, including those of an earlier run. */
   readonly doneBytes: number;
   readonly totalBytes: number;
   /** By this run. */
@@ -58,11 +58,11 @@ interface Item {
   readonly path: readonly string[];
   readonly length: number;
   readonly missing: number;
-  /** Where it is in the mount, below the entry's folder; undefined for a file that is not there. */
+  /** Its path in the mount, below the entry's folder; undefined for a file that is not there. */
   readonly at: string | undefined;
 }
 
-/** How often a file that is being written to meanwhile is copied anew. */
+/** Attempts at a file that somebody writes to meanwhile. */
 const TRIES = 3;
 /** Small files that are copied at once: most of their time is system calls. */
 const AT_ONCE = 8;
@@ -256,7 +256,7 @@ class MountView {
     return join(this.#directory, ...below.split('/'));
   }
 
-  /** What lies under a path. Throws what the disk says; a path that leads to another file system throws. */
+  /** Gives the type of what lies at a path. Throws the disk's errors, and for a path on another file system. */
   async kind(below: string): Promise<'file' | 'symlink'> {
     const stats = await lstat(this.path(below));
     if (stats.dev !== this.#device) throw new Gone();
@@ -291,7 +291,7 @@ class MountView {
   }
 }
 
-/** What is there is not the mount's. */
+/** The path no longer leads into the mount. */
 class Gone extends Error {}
 
 /** A mount whose server has gone answers so. */

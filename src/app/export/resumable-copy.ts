@@ -29,7 +29,7 @@ export interface Copy {
 /** `changed`: somebody wrote to the source meanwhile. */
 export type CopyOutcome = 'copied' | 'finished before' | 'changed';
 
-/** What of a failure is the destination's. */
+/** A failure of the destination, not of the source. */
 export class DestinationError extends Error {}
 
 /** Throws DestinationError for what the destination says, and what the source says as it is. */
@@ -123,7 +123,7 @@ async function setMtime({ to, libc }: Copy, target: FileHandle, mtimeNs: bigint)
   await target.utimes(seconds, seconds);
 }
 
-/** How many bytes of a copy that was begun agree with the source. */
+/** Counts the bytes at the beginning of a partial copy that agree with the source. */
 async function agreeing(copy: Copy, source: FileHandle, target: FileHandle, end: number): Promise<number> {
   const [a, b] = [Buffer.allocUnsafe(Math.min(CHUNK_BYTES, end)), Buffer.allocUnsafe(Math.min(CHUNK_BYTES, end))];
   for (let at = 0; at < end; ) {

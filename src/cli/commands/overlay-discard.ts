@@ -46,7 +46,7 @@ export async function overlayDiscard(
       if (paths.length === 0 || paths.some((path) => means(path, difference, entry))) totals.add(difference);
     }
     if (totals.differences > 0) {
-      const question = `This cannot be undone. Discard, of ${printable(quoted(entry.name))}, ${totals.text()}?`;
+      const question = `This cannot be undone. Discard ${totals.text()} from ${printable(quoted(entry.name))}?`;
       if (!(await confirm(context, question))) {
         terminal.note('Nothing was discarded');
         return EXIT.failed;

@@ -68,7 +68,7 @@ function fileLines(file: ServedFile): string[] {
   return [`  ${file.path}  (${bytes(file.length)}, ${how}${differing(file)})`, ...file.extents.map(extentLine)];
 }
 
-/** What clients made of it. */
+/** Says what clients made of a file. */
 function differing({ state, writtenBytes: written, writtenRanges: ranges }: ServedFile): string {
   const name = {
     present: '',

@@ -1,5 +1,5 @@
 /**
- * What the next `mount` has to do in each client, kept in `state_path` (docs/absence.md has its states).
+ * Records what the next `mount` has to do in each client, in `state_path` (docs/absence.md has the states).
  *
  * Written by one process at a time: the server starts one child after the other.
  */
@@ -17,7 +17,7 @@ export interface Absence {
   readonly stopped: readonly string[];
   /** Those of them that are to be checked before they are started. */
   readonly unchecked?: readonly string[];
-  /** Of a recovery that has not been taken up yet: what it is to look at. */
+  /** The torrents that a recovery must look at which has not begun yet. */
   readonly pending?: (typeof PENDING)[number];
 }
 
@@ -62,7 +62,7 @@ export class AbsenceRecord {
     return [...this.#clients].filter(([, { stopped }]) => stopped.length > 0).map(([section]) => section);
   }
 
-  /** Of any client. */
+  /** True where any client is to be looked at. */
   get hasLook(): boolean {
     return [...this.#clients.values()].some(({ needs }) => needs === 'look');
   }

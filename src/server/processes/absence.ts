@@ -1,6 +1,6 @@
 /**
- * The server's side of docs/absence.md: has clients' torrents stopped before the mount goes away, and started when it is
- * there, each in a child process, one after the other.
+ * Starts the children that stop clients' torrents before the mount goes away and start them when it is there, one child
+ * after the other (docs/absence.md).
  */
 import { createInterface } from 'node:readline';
 import { messageOf } from '../../errors.ts';
@@ -8,7 +8,7 @@ import type { Logger } from '../../logger.ts';
 import { AbsenceRecord } from './absence-record.ts';
 import { type Child, type ChildOptions, startChild } from './start-child.ts';
 
-/** What a child prints, one JSON document a line. */
+/** A line that a child prints, in JSON. */
 export interface AbsenceLine {
   readonly level: 'info' | 'warn';
   readonly message: string;
@@ -25,7 +25,7 @@ const STOP_LIMIT_MS = 60_000;
 export interface AbsenceProcessesOptions {
   /** Node's arguments up to `look`, `stop` or `resume`; undefined where there is no client. */
   readonly command: readonly string[] | undefined;
-  /** Where `AbsenceRecord` is. */
+  /** The path of the `AbsenceRecord`. */
   readonly record: string;
   readonly keepDescriptors: ChildOptions['keepDescriptors'];
   readonly logger: Logger;

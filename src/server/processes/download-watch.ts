@@ -13,7 +13,7 @@ import { messageOf } from '../../errors.ts';
 import type { Logger } from '../../logger.ts';
 import { type ChildOptions, startChild } from './start-child.ts';
 
-/** What the child prints, one JSON document a line, when it has done with an entry. */
+/** A line that the child prints, in JSON, when it has done with an entry. */
 export interface VerifierLine {
   readonly info_hash: string;
   /** `checking`: a client hashes it now, so it was left alone. `failed`: `message` says why. */

@@ -1,4 +1,4 @@
-/** Work that the server leaves to a process of its own: to hash, or to talk to clients. */
+/** Starts a child of the server: a process of its own that hashes, or talks to clients. */
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import type { Readable } from 'node:stream';
 

@@ -4,8 +4,8 @@ import { sectionsOf } from '../sections.ts';
 import { type AbsenceRequest, contact, hasEnded, recordOf } from './sections.ts';
 
 /**
- * Of clients that had ended before the mount went away: one that runs now has been without it. Afterwards nobody could tell
- * such a one from one that was started as soon as the mount was there.
+ * Looks at clients that were down when the mount went away. Any that runs now has run without it. Once the mount is there,
+ * nobody could tell such a client from one that was started after it.
  */
 export async function lookBeforeMount(config: Config, request: AbsenceRequest): Promise<void> {
   const record = await recordOf(config, request);

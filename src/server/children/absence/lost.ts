@@ -1,10 +1,10 @@
-/** What the state of a torrent tells of the mount that its client has lost. */
+/** Tells from the state of a torrent whether its client has lost the mount. */
 import type { TorrentState } from '../../../clients/client.ts';
 import type { ServedEntry } from '../../../control/served.ts';
 
 /**
- * What is looked at beside the torrents that autotorrent has stopped itself. `errors`: what the client holds in error, or
- * takes to be incomplete where nothing is missing.
+ * The torrents to look at beside those that autotorrent stopped itself. `errors`: those that the client holds in error, or
+ * takes to be incomplete although nothing is missing.
  */
 export type Scope = 'none' | 'errors' | 'all';
 
@@ -17,12 +17,12 @@ export function hasLost(state: TorrentState, entries: Entries, scope: Scope): bo
   return activity !== 'checking' && progress < 1 && isWhole(infoHash, entries);
 }
 
-/** Of what was written in its last moments the mount may have lost some; what is complete was not written to. */
+/** True for a torrent that was written to: the mount may have lost the writes of its last moments. */
 export function isUnsure({ activity, progress }: TorrentState): boolean {
   return activity === 'error' || activity === 'checking' || progress < 1;
 }
 
-/** The client has only begun to look at it, or hangs there: what it says of it tells nothing. */
+/** The client has only begun to look at it, or hangs: its state says nothing. */
 export function isUnsettled({ unsettled }: TorrentState): boolean {
   return unsettled === true;
 }

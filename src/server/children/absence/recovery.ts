@@ -11,7 +11,7 @@ import { type Entries, hasLost, isUnsettled, isUnsure, isWhole, type Scope } fro
 import { clientFailure, entriesOf, hashesOf, type Work } from './sections.ts';
 import { settledStates } from './settled.ts';
 
-/** What keeps the client's torrents from being all started. */
+/** The reason why not all torrents of the client are started. */
 export interface Obstacle {
   readonly level: 'info' | 'warn';
   readonly what: string;
@@ -62,12 +62,12 @@ export class Recovery {
     this.#shown = shown;
   }
 
-  /** Whether there are checks that it waits for. */
+  /** True while it waits for checks. */
   get isChecking(): boolean {
     return !this.#clientLost && this.#checks.infoHashes.length > 0;
   }
 
-  /** Whether a torrent was started that had not been, since this was asked for the last time. */
+  /** Tells whether a further torrent was started since the last call. */
   gotOn(): boolean {
     const gotOn = this.#gotOn;
     this.#gotOn = false;

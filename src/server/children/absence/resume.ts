@@ -24,7 +24,7 @@ export async function resumeAfterAbsence(config: Config, request: AbsenceRequest
   await inEachClient(config, request, resumeIn, async (work) => await tellOfStrangers(config, work));
 }
 
-/** What is stopped in clients whose sections have another name now, or none. */
+/** Warns of torrents that are stopped in clients whose sections were renamed or removed. */
 async function tellOfStrangers(config: Config, { server, record, say }: Work): Promise<void> {
   const strangers = record.sections.filter((name) => !config.clientSections.includes(name));
   if (strangers.length === 0) return;

@@ -1,4 +1,4 @@
-/** What is done in each client of the configuration when the mount goes away and when it is back. */
+/** Runs a work in each client of the configuration, when the mount goes away and when it is back. */
 
 import { requireServer } from '../../../app/server-connection.ts';
 import type { TorrentClient, TorrentState } from '../../../clients/client.ts';

@@ -8,13 +8,13 @@ export interface Expected {
   readonly infoHashes: readonly string[];
   /** Those of them that it should have. */
   readonly awaited: readonly string[];
-  /** What it says of a torrent may be another thing in a moment. */
+  /** Tells whether the state of a torrent may change in a moment. */
   readonly isVague: (state: TorrentState) => boolean;
   /** So long none of the others must have come for it to have none of them, milliseconds. */
   readonly quietMs: number;
 }
 
-/** What the client knows when it knows all, or when it has not got on with that for `limitMs`. */
+/** Lists the client's torrents once it has loaded all of them, or has made no progress for `limitMs`. */
 export async function settledStates(
   client: TorrentClient,
   { infoHashes, awaited, isVague, quietMs }: Expected,
