@@ -33,6 +33,9 @@ const SLOWEST = 10;
 const COUNTS = ['tests', 'suites', 'pass', 'fail', 'cancelled', 'skipped', 'todo'] as const;
 type Count = (typeof COUNTS)[number];
 
+// Tests make many collections: the process of each index ends soon after its last client (docs/index-process.md).
+process.env['AUTOTORRENT_INDEX_IDLE_MS'] ??= '2000';
+
 const begun = performance.now();
 const names = process.argv.slice(2);
 const jobs = Number(process.env['AUTOTORRENT_TEST_JOBS'] ?? 2 * availableParallelism());

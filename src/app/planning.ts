@@ -1,16 +1,16 @@
 /**
  * From torrents to plans: matches torrents with the collection side by side, and hashes what each is to have verified.
  *
- * The index and the threads that hash are opened with the first torrent that is planned, and kept for the others.
+ * The index and the threads that hash are opened with the first torrent that is planned, and kept for the others. The
+ * index stays as it was at that moment, whatever is rebuilt meanwhile.
  */
 import { statSync } from 'node:fs';
-import { openIndex } from '../collection/level/open-index.ts';
+import { openCollection } from '../collection/open.ts';
 import type { Config } from '../config/config.ts';
 import { shiftsOfFile } from '../container/payload-files.ts';
 import { createCachedPool } from '../hash/cached-pool.ts';
 import { createGatheringPool } from '../hash/gathering-pool.ts';
 import type { HashPool, HashProgress } from '../hash/hash-pool.ts';
-import { openIndexDatabase } from '../leveldb/open.ts';
 import type { Logger } from '../logger.ts';
 import type { TorrentMatch } from '../match/match.ts';
 import { createMatcher, type Matcher } from '../match/match-torrents.ts';
@@ -76,9 +76,7 @@ export class Planner {
     const needed = hashes || config.scanModes.some((mode) => mode.startsWith('hash_'));
     const threads = needed ? await startThreads(config) : undefined;
     if (threads !== undefined) this.#closing.push(async () => await threads.close());
-    const db = await openIndexDatabase(config, { create: false, logger, signal });
-    this.#closing.push(async () => await db.close());
-    const index = await openIndex(db);
+    const index = await openCollection(config, { logger, signal }).openIndex();
     this.#closing.push(async () => await index.close());
     const pool = threads === undefined ? undefined : await this.#remembering(threads);
     if (pool !== undefined) this.#closing.push(async () => await pool.close());

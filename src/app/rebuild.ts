@@ -2,11 +2,11 @@
 import { lstat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { shownPath } from '../bytes/shown-path.ts';
-import { type RebuildProgress, rebuild } from '../collection/level/rebuild.ts';
+import { openCollection } from '../collection/open.ts';
+import type { RebuildProgress } from '../collection/writer.ts';
 import type { Config } from '../config/config.ts';
 import { hashCachePath, poolPath } from '../config/state-paths.ts';
 import { AutotorrentError, errnoOf } from '../errors.ts';
-import { openIndexDatabase } from '../leveldb/open.ts';
 import type { Logger } from '../logger.ts';
 
 export interface RebuildRequest {
@@ -41,31 +41,26 @@ export async function rebuildCollection(config: Config, request: RebuildRequest)
   }
   const paths = request.paths.map((path) => resolve(request.cwd, path));
   for (const path of paths) await mustExist(path);
-  const db = await openIndexDatabase(config, { create: true, logger, signal });
-  try {
-    const { reused, skipped, ...counts } = await rebuild(db, {
+  const { reused, skipped, ...counts } = await openCollection(config, { logger, signal }).rebuild(
+    {
       // What clients have completed supplies other torrents, too.
       disks: (await exists(pool)) ? [...config.disks, pool] : config.disks,
       own: [config.statePath, `${config.db}.state`, hashCachePath(config.db)],
       paths: paths.length === 0 ? undefined : paths,
       full: request.full,
       ignoreFiles: config.ignoreFiles,
-      onProgress: request.onProgress,
-      signal,
-      logger,
-    });
-    return {
-      ...counts,
-      reusedFolders: reused,
-      skipped: [...skipped].map(([reason, { count, example }]) => ({
-        reason,
-        count,
-        example: shownPath(example).source,
-      })),
-    };
-  } finally {
-    await db.close();
-  }
+    },
+    { onProgress: request.onProgress, signal, logger },
+  );
+  return {
+    ...counts,
+    reusedFolders: reused,
+    skipped: [...skipped].map(([reason, { count, example }]) => ({
+      reason,
+      count,
+      example: shownPath(example).source,
+    })),
+  };
 }
 
 const exists = (path: string): Promise<boolean> =>

@@ -16,7 +16,7 @@
  */
 
 export interface FolderRef {
-  /** Stable as long as the index is; of no meaning outside it. */
+  /** Means this folder in indexes of the same `version` only. */
   readonly id: number;
   /** Absolute. */
   readonly path: Buffer;
@@ -49,42 +49,63 @@ export interface FolderTree {
   readonly files: readonly { readonly file: CollectionFile; readonly relative: readonly Buffer[] }[];
 }
 
+export interface NameAndSize {
+  /** Need not be normalised. */
+  readonly name: string;
+  readonly size: number;
+}
+
+/** Sizes are inclusive. */
+export interface NameAndRange {
+  readonly name: string;
+  readonly min: number;
+  readonly max: number;
+}
+
+/** Sizes are inclusive. */
+export interface SizeRange {
+  readonly min: number;
+  readonly max: number;
+  readonly near: number;
+  /** At most so many files answer. */
+  readonly limit: number;
+}
+
+export interface ArchivedQuestion {
+  readonly size: number;
+  /** The base name, compared normalised. */
+  readonly name?: string;
+  readonly limit: number;
+}
+
+export interface FileNumbers {
+  readonly dev: number;
+  readonly ino: number;
+}
+
 /**
- * Questions come in batches and the answers in the same order; an implementation may be a database over a network.
- * Throws `AutotorrentError('INDEX')` where the index cannot be read.
+ * Answers batches of questions, each batch in the order of its questions: an implementation may be a database over a
+ * network. It answers from one state of the collection, even while that is being rebuilt.
+ * @throws AutotorrentError('INDEX') from every method where the index cannot be read
  */
 export interface CollectionIndex {
-  /**
-   * Files with this normalised name and exactly this size, releases' files included. A name need not be normalised yet.
-   */
-  byNameAndSize(questions: readonly { readonly name: string; readonly size: number }[]): Promise<CollectionFile[][]>;
-  /** Files with this normalised name, of any size from `min` to `max` (both inclusive), by size. */
-  byName(
-    questions: readonly { readonly name: string; readonly min: number; readonly max: number }[],
-  ): Promise<CollectionFile[][]>;
-  /** Files of `min` to `max` bytes (both inclusive), those nearest to `near` first; at most `limit` of them. */
-  bySize(
-    questions: readonly {
-      readonly min: number;
-      readonly max: number;
-      readonly near: number;
-      readonly limit: number;
-    }[],
-  ): Promise<CollectionFile[][]>;
-  /**
-   * Files inside archives of exactly this size, at most `limit` of them; with a name only those whose base name is that,
-   * normalised. None of 0 bytes. They are hidden with their archive by `ignore_files`.
-   */
-  archived(
-    questions: readonly { readonly size: number; readonly name?: string; readonly limit: number }[],
-  ): Promise<ArchivedFile[][]>;
-  /** Release roots with this normalised name. */
+  /** Names the state that answers: folder ids mean the same in indexes of one `version`, and nothing in others. */
+  readonly version: string;
+  /** Finds files with this name and exactly this size, those of releases included. */
+  byNameAndSize(questions: readonly NameAndSize[]): Promise<CollectionFile[][]>;
+  /** Finds files with this name, of any size in the range; ordered by size. */
+  byName(questions: readonly NameAndRange[]): Promise<CollectionFile[][]>;
+  /** Finds files in a range of sizes, those nearest to `near` first. */
+  bySize(questions: readonly SizeRange[]): Promise<CollectionFile[][]>;
+  /** Finds files in archives, of exactly this size. Never those of 0 bytes. `ignore_files` hides them with their archive. */
+  archived(questions: readonly ArchivedQuestion[]): Promise<ArchivedFile[][]>;
+  /** Finds the roots of releases with this normalised name. */
   releases(names: readonly string[]): Promise<FolderRef[][]>;
-  /** Folders of exactly this name (bytes), for the `exact` mode. */
+  /** Finds folders of exactly this name (bytes), for the `exact` mode. */
   folders(names: readonly Buffer[]): Promise<FolderRef[][]>;
-  /** Files of exactly this device and inode: where a moved source went. */
-  byInode(questions: readonly { readonly dev: number; readonly ino: number }[]): Promise<CollectionFile[][]>;
-  /** Everything below these folders. A folder that the index no longer has gives an empty tree. */
+  /** Finds files of exactly this device and inode: where a moved source went. */
+  byInode(questions: readonly FileNumbers[]): Promise<CollectionFile[][]>;
+  /** Gives everything below these folders. A folder that the index does not have gives an empty tree. */
   trees(folders: readonly number[]): Promise<FolderTree[]>;
   close(): Promise<void>;
 }

@@ -1,49 +1,40 @@
-/** Opens LevelDB folders, and says who holds one that is locked: LevelDB is one process at a time. */
-import { mkdir, readFile, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+/** Opens a LevelDB folder: waits for its lock, names the process that holds it, and explains what is wrong with it. */
+import { access, constants, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Level } from 'level';
-import type { Config } from '../config/config.ts';
-import { AutotorrentError, type ErrorCode, errnoOf, messageOf } from '../errors.ts';
-import type { Logger } from '../logger.ts';
+import { AutotorrentError, errnoOf, messageOf } from '../errors.ts';
+import { type Described, isMissing, makeFolder, missingDatabase } from './folder.ts';
 
 export type Database = Level<Buffer, Buffer>;
 
-export interface OpenOptions {
-  /** The error code of what cannot be opened. */
-  readonly code: Extract<ErrorCode, 'INDEX' | 'STORE'>;
-  /** What it is, in messages: `the collection index`. */
-  readonly what: string;
+/** Another process holds the lock: LevelDB belongs to one process at a time. */
+export class DatabaseLocked extends AutotorrentError {
+  /** The process that holds it, for a sentence: `process 12 (node …)`. */
+  readonly holder: string;
+
+  constructor(location: string, { code, what }: Described, holder: string, cause?: unknown) {
+    super(code, `${what} (${location}) is in use by ${holder}`, { cause, hint: 'wait until it has ended, or stop it' });
+    this.name = 'DatabaseLocked';
+    this.holder = holder;
+  }
+}
+
+export interface OpenOptions extends Described {
   readonly create: boolean;
-  /** How long a lock is waited for. */
+  /** Milliseconds to wait for the lock. */
   readonly waitMs: number;
-  /** Told once, when waiting begins. */
+  /** Called once, when waiting begins. */
   readonly onWait?: (holder: string) => void;
   readonly signal?: AbortSignal;
 }
 
 const POLL_MS = 100;
-/** Another command that uses the index is waited for so long. */
-const INDEX_WAIT_MS = 60_000;
-
-/** The collection index of a configuration. @throws AutotorrentError('INDEX') */
-export async function openIndexDatabase(
-  config: Config,
-  { create, logger, signal }: { readonly create: boolean; readonly logger: Logger; readonly signal: AbortSignal },
-): Promise<Database> {
-  return openLevel(config.db, {
-    code: 'INDEX',
-    what: 'the collection index',
-    create,
-    waitMs: INDEX_WAIT_MS,
-    signal,
-    onWait: (holder) => logger.info(`waiting for the collection index, which ${holder} uses`),
-  });
-}
 
 /**
- * @throws AutotorrentError of `code` where the folder is missing (and `create` is false), locked for longer than
- * `waitMs`, or damaged
+ * Opens the LevelDB in the folder `location`.
+ * @throws DatabaseLocked where another process holds it for longer than `waitMs`
+ * @throws AutotorrentError of `code` where the folder is missing (and `create` is false) or damaged, or not for this user
  */
 export async function openLevel(location: string, options: OpenOptions): Promise<Database> {
   if (options.create) await makeFolder(location, options);
@@ -60,14 +51,9 @@ export async function openLevel(location: string, options: OpenOptions): Promise
       return db;
     } catch (error) {
       const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
-      if (errnoOf(cause) !== 'LEVEL_LOCKED') throw openError(location, options, cause);
+      if (errnoOf(cause) !== 'LEVEL_LOCKED') throw await openError(location, options, cause);
       const holder = await lockHolder(location);
-      if (Date.now() - started >= options.waitMs) {
-        throw new AutotorrentError(options.code, `${options.what} (${location}) is in use by ${holder}`, {
-          cause,
-          hint: 'wait until it has ended, or stop it',
-        });
-      }
+      if (Date.now() - started >= options.waitMs) throw new DatabaseLocked(location, options, holder, cause);
       if (!told) options.onWait?.(holder);
       told = true;
       await sleep(POLL_MS, undefined, { signal: options.signal });
@@ -75,60 +61,36 @@ export async function openLevel(location: string, options: OpenOptions): Promise
   }
 }
 
-/** Makes the folder and those above it. Throws AutotorrentError of the options' code. */
-export async function makeFolder(path: string, { code, what }: Pick<OpenOptions, 'code' | 'what'>): Promise<void> {
-  try {
-    await makeWithParents(path);
-  } catch (cause) {
-    const key = code === 'INDEX' ? 'db' : 'state_path';
-    throw new AutotorrentError(code, `${what} cannot be made: ${messageOf(cause)}`, {
+async function openError(location: string, options: OpenOptions, cause: unknown): Promise<AutotorrentError> {
+  const { code, what } = options;
+  const message = messageOf(cause);
+  if (await isRefused(location)) {
+    return new AutotorrentError(code, `${what} (${location}) may not be used by this user: ${message}`, {
       cause,
-      hint: `set ${key} to a folder that this user may write to`,
+      hint: 'run this as the user it belongs to',
     });
   }
-}
-
-/** Node's own `recursive` never ends below /proc, where mkdir answers ENOENT although the folder above is there. */
-async function makeWithParents(path: string): Promise<void> {
-  try {
-    await mkdir(path);
-  } catch (error) {
-    if (errnoOf(error) === 'EEXIST' && (await stat(path)).isDirectory()) return;
-    if (errnoOf(error) !== 'ENOENT' || dirname(path) === path) throw error;
-    if (await exists(dirname(path))) throw error;
-    await makeWithParents(dirname(path));
-    await mkdir(path);
-  }
-}
-
-const exists = (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    () => false,
-  );
-
-function openError(location: string, options: OpenOptions, cause: unknown): AutotorrentError {
-  const message = messageOf(cause);
-  if (/Permission denied/.test(message)) {
-    return new AutotorrentError(
-      options.code,
-      `${options.what} (${location}) may not be used by this user: ${message}`,
-      {
-        cause,
-        hint: 'run this as the user it belongs to',
-      },
-    );
-  }
-  const missing = /does not exist/.test(message);
-  const why = missing ? 'does not exist yet' : `cannot be opened: ${message}`;
+  if (!options.create && (await isMissing(location))) return missingDatabase(location, options, cause);
   const hint = {
-    INDEX: missing ? 'make it: autotorrent rebuild' : 'make it anew: move it away, then autotorrent rebuild',
-    STORE: missing ? 'start the server: autotorrent mount' : 'check the disk; nothing in it was changed',
-  }[options.code];
-  return new AutotorrentError(options.code, `${options.what} (${location}) ${why}`, { cause, hint });
+    INDEX: 'make it anew: move it away, then autotorrent rebuild',
+    STORE: 'check the disk; nothing in it was changed',
+  }[code];
+  return new AutotorrentError(code, `${what} (${location}) cannot be opened: ${message}`, { cause, hint });
 }
 
-/** Who holds LevelDB's lock, by /proc/locks (proc(5): `1: POSIX ADVISORY WRITE pid major:minor:inode start end`). */
+/** Whether the modes of the folder, or of the files that LevelDB opens first, keep this user out. */
+async function isRefused(location: string): Promise<boolean> {
+  for (const path of [location, join(location, 'LOCK'), join(location, 'CURRENT')]) {
+    try {
+      await access(path, constants.R_OK | constants.W_OK);
+    } catch (error) {
+      if (errnoOf(error) === 'EACCES' || errnoOf(error) === 'EPERM') return true;
+    }
+  }
+  return false;
+}
+
+/** The process that holds LevelDB's lock, from /proc/locks (proc(5): `1: POSIX ADVISORY WRITE pid major:minor:inode start end`). */
 async function lockHolder(location: string): Promise<string> {
   try {
     const { ino } = await stat(join(location, 'LOCK'));
@@ -143,7 +105,7 @@ async function lockHolder(location: string): Promise<string> {
       return `process ${pid}${shown === '' ? '' : ` (${shown})`}`;
     }
   } catch {
-    // Not Linux, or it ended in between: the sentence is true without a name.
+    // /proc is missing, or the process ended meanwhile: the sentence is true without a name.
   }
   return 'another process';
 }

@@ -18,10 +18,11 @@ export function mergeQuestions(index: CollectionIndex): CollectionIndex {
   const byInode = merger(index, 'byInode', ({ dev, ino }) => `${dev}:${ino}`);
   const trees = merger(index, 'trees', String);
   const close = async (): Promise<void> => await index.close();
-  return { byNameAndSize, byName, bySize, archived, releases, folders, byInode, trees, close };
+  const { version } = index;
+  return { version, byNameAndSize, byName, bySize, archived, releases, folders, byInode, trees, close };
 }
 
-type Method = Exclude<keyof CollectionIndex, 'close'>;
+type Method = Exclude<keyof CollectionIndex, 'close' | 'version'>;
 type Question<M extends Method> = Parameters<CollectionIndex[M]>[0][number];
 type Answer<M extends Method> = Awaited<ReturnType<CollectionIndex[M]>>[number];
 

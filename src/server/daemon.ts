@@ -5,7 +5,7 @@ import { dirname } from 'node:path';
 import type { Config } from '../config/config.ts';
 import { statePaths } from '../config/state-paths.ts';
 import { AutotorrentError, type ErrorCode } from '../errors.ts';
-import { makeFolder } from '../leveldb/open.ts';
+import { makeFolder } from '../leveldb/folder.ts';
 
 export interface Daemon {
   readonly pid: number;

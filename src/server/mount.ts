@@ -13,7 +13,7 @@ import { startControlServer } from '../control/server.ts';
 import { AutotorrentError } from '../errors.ts';
 import { chooseDriver } from '../fuse/choose-driver.ts';
 import type { Mount } from '../fuse/driver.ts';
-import { openLevel } from '../leveldb/open.ts';
+import { DatabaseLocked, openLevel } from '../leveldb/open.ts';
 import type { Logger } from '../logger.ts';
 import { openCLibrary } from '../native/c-library.ts';
 import { DescriptorBudget } from '../native/descriptor-budget.ts';
@@ -163,7 +163,7 @@ async function openStore(config: Config, location: string): ReturnType<typeof op
   try {
     return await openLevel(location, { code: 'STORE', what: 'the store', create: true, waitMs: LOCK_WAIT_MS });
   } catch (error) {
-    if (!(error instanceof AutotorrentError) || !error.message.includes('in use')) throw error;
+    if (!(error instanceof DatabaseLocked)) throw error;
     throw new AutotorrentError('STORE', `${config.storePath} is served already: ${error.message}`, {
       cause: error,
       hint: 'autotorrent status asks that server; autotorrent unmount stops it',

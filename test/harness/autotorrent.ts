@@ -57,7 +57,7 @@ export async function autotorrentIn(options: AutotorrentOptions): Promise<Autoto
       const child = execFile(
         process.execPath,
         [PROGRAM, '-c', config, ...args],
-        { cwd: folder, maxBuffer: 256 * 1024 * 1024 },
+        { cwd: folder, maxBuffer: 256 * 1024 * 1024, env: { AUTOTORRENT_INDEX_IDLE_MS: '2000', ...process.env } },
         (_, stdout, stderr) => done({ code: child.exitCode ?? 128, stdout, stderr }),
       );
     });

@@ -16,12 +16,10 @@ interface Folder extends FolderRef {
   release: number | null;
 }
 
-const unasked = (): Promise<never> => Promise.reject(new Error('no mode asks this'));
-
 export class NaiveIndex implements CollectionIndex {
   /** Batches asked, by method: matching must not ask a file at a time. */
   readonly calls: string[] = [];
-  readonly byInode = unasked;
+  readonly version = 'naive';
   readonly #folders: Folder[] = [];
   readonly #files: CollectionFile[] = [];
   readonly #byNameAndSize = new Map<string, CollectionFile[]>();
@@ -48,14 +46,14 @@ export class NaiveIndex implements CollectionIndex {
 
   async byNameAndSize(questions: readonly { name: string; size: number }[]): Promise<CollectionFile[][]> {
     this.calls.push('byNameAndSize');
-    return questions.map(({ name, size }) => this.#byNameAndSize.get(`${size}/${name}`) ?? []);
+    return questions.map(({ name, size }) => this.#byNameAndSize.get(`${size}/${normaliseName(name)}`) ?? []);
   }
 
   async byName(questions: readonly { name: string; min: number; max: number }[]): Promise<CollectionFile[][]> {
     this.calls.push('byName');
     return questions.map(({ name, min, max }) =>
       this.#files
-        .filter((file) => normaliseName(file.name) === name && file.size >= min && file.size <= max)
+        .filter((file) => normaliseName(file.name) === normaliseName(name) && file.size >= min && file.size <= max)
         .toSorted((a, b) => a.size - b.size),
     );
   }
@@ -77,9 +75,20 @@ export class NaiveIndex implements CollectionIndex {
     return questions.map(() => []);
   }
 
+  async byInode(questions: readonly { dev: number; ino: number }[]): Promise<CollectionFile[][]> {
+    return questions.map(({ dev, ino }) =>
+      this.#files.filter(({ path }) => {
+        const stats = lstatSync(path);
+        return stats.dev === dev && stats.ino === ino;
+      }),
+    );
+  }
+
   async releases(names: readonly string[]): Promise<FolderRef[][]> {
     this.calls.push('releases');
-    return names.map((name) => this.#folders.filter((f) => f.release === f.id && normaliseName(f.name) === name));
+    return names.map((name) =>
+      this.#folders.filter((f) => f.release === f.id && normaliseName(f.name) === normaliseName(name)),
+    );
   }
 
   async folders(names: readonly Buffer[]): Promise<FolderRef[][]> {
@@ -89,16 +98,17 @@ export class NaiveIndex implements CollectionIndex {
 
   async trees(ids: readonly number[]): Promise<FolderTree[]> {
     this.calls.push('trees');
-    return ids.flatMap((id) => {
+    return ids.map((id) => {
       const root = this.#folders[id];
-      if (root === undefined) return [];
+      const nothing = Buffer.alloc(0);
+      if (root === undefined) return { root: { id, path: nothing }, name: nothing, files: [] };
       const files = this.#files.flatMap((file) => {
         const relative = [file.name];
         let at = this.#folders[file.folder];
         for (; at !== undefined && at !== root; at = at.parent) relative.unshift(at.name);
         return at === root ? [{ file, relative }] : [];
       });
-      return [{ root, name: root.name, files }];
+      return { root, name: root.name, files };
     });
   }
 

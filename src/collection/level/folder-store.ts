@@ -42,31 +42,29 @@ export class FolderStore {
   /** The records of folders that must be there; at most `RECORDS_AT_ONCE` of them. */
   async records(folders: readonly number[]): Promise<ReadonlyMap<number, FolderRecord>> {
     const rows = new Map(folders.map((folder) => [folder, this.knownRow(folder)]));
-    const missing = [...new Set([...rows.values()].map((row) => row.page))].filter((page) => !this.#pages.has(page));
-    if (missing.length > 0) {
-      const values = await this.#db.read(this.#generation, KIND.folder, missing);
-      for (const [i, value] of values.entries()) {
-        if (value === undefined) throw damaged('a page of folders is missing');
-        this.#pages.set(missing[i] ?? 0, aligned(value));
-        this.#cachedBytes += value.byteLength;
-      }
-    }
+    const pages = await this.#readPages(new Set([...rows.values()].map((row) => row.page)));
     const records = new Map<number, FolderRecord>();
     for (const [folder, { page, offset, length }] of rows) {
-      const buffer = this.#pages.get(page);
+      const buffer = pages.get(page);
       if (buffer === undefined) throw damaged('a page of folders is missing');
       records.set(folder, new FolderRecord(buffer, offset, length));
     }
-    this.#forget();
     return records;
   }
 
   /** The absolute paths of folders that must be there. */
   async paths(folders: readonly number[]): Promise<Buffer[]> {
     if (this.#paths.size > CACHED_PATHS) this.#paths.clear();
+    // Another call may clear the cache meanwhile: what this one needs is kept here.
+    const paths = new Map<number, Buffer>();
     const needed = new Map<number, number>();
     for (const folder of folders) {
-      for (let at = folder; at !== NONE && !needed.has(at) && !this.#paths.has(at); ) {
+      for (let at = folder; at !== NONE && !needed.has(at) && !paths.has(at); ) {
+        const cached = this.#paths.get(at);
+        if (cached !== undefined) {
+          paths.set(at, cached);
+          break;
+        }
         const { parent } = this.knownRow(at);
         needed.set(at, parent);
         at = parent;
@@ -79,15 +77,40 @@ export class FolderStore {
       const records = await this.records(chunk);
       for (const folder of chunk) {
         const name = records.get(folder)?.ownName() ?? Buffer.alloc(0);
-        const parent = this.#paths.get(needed.get(folder) ?? NONE);
-        this.#paths.set(folder, parent === undefined ? Buffer.from(name) : joinPath(parent, name));
+        const parent = paths.get(needed.get(folder) ?? NONE);
+        const path = parent === undefined ? Buffer.from(name) : joinPath(parent, name);
+        paths.set(folder, path);
+        this.#paths.set(folder, path);
       }
     }
     return folders.map((folder) => {
-      const path = this.#paths.get(folder);
+      const path = paths.get(folder);
       if (path === undefined) throw damaged('a folder has no path');
       return path;
     });
+  }
+
+  async #readPages(numbers: ReadonlySet<number>): Promise<ReadonlyMap<number, ArrayBuffer>> {
+    const pages = new Map<number, ArrayBuffer>();
+    const missing: number[] = [];
+    for (const number of numbers) {
+      const cached = this.#pages.get(number);
+      if (cached === undefined) missing.push(number);
+      else pages.set(number, cached);
+    }
+    if (missing.length === 0) return pages;
+    const values = await this.#db.read(this.#generation, KIND.folder, missing);
+    for (const [i, value] of values.entries()) {
+      if (value === undefined) throw damaged('a page of folders is missing');
+      const number = missing[i] ?? 0;
+      const page = aligned(value);
+      pages.set(number, page);
+      if (this.#pages.has(number)) continue;
+      this.#pages.set(number, page);
+      this.#cachedBytes += page.byteLength;
+    }
+    this.#forget();
+    return pages;
   }
 
   #forget(): void {

@@ -1,4 +1,5 @@
 /** Writes a new generation of the index: folders as they come, in the background, and the rest when all are there. */
+import { setImmediate as pause } from 'node:timers/promises';
 
 import { hashName, hashText } from '../names.ts';
 import { isReleasePart, releaseRoots } from '../release.ts';
@@ -12,6 +13,8 @@ import { type PostingColumns, postingPuts, sortedRows } from './postings.ts';
 const PAGE_BYTES = 16 << 10;
 const BATCH_BYTES = 1 << 20;
 const BATCHES_AT_ONCE = 3;
+/** Between so many records others have the thread: the index answers while it is rebuilt. */
+const PUTS_AT_ONCE = 512;
 
 const PART = 1;
 const MARKED = 2;
@@ -202,13 +205,16 @@ export class GenerationWriter {
     const all = new Uint32Array(columns.k1.length);
     let count = 0;
     for (let row = 0; row < all.length; row++) if (holds(row)) all[count++] = row;
-    const rows = sortedRows(columns, all.subarray(0, count));
+    await pause();
+    const rows = await sortedRows(columns, all.subarray(0, count), pause);
     await this.#putAll(postingPuts(this.#generation, kind, columns, rows));
   }
 
   async #putAll(puts: Iterable<Put>): Promise<void> {
+    let made = 0;
     for (const put of puts) {
       this.#put(put);
+      if (++made % PUTS_AT_ONCE === 0) await pause();
       if (this.#writing.size >= BATCHES_AT_ONCE) await this.caughtUp();
     }
   }

@@ -110,7 +110,7 @@ export class IndexDatabase {
     return state;
   }
 
-  /** What makes a generation count: in one synced write. */
+  /** Makes a generation count, in one synced write. */
   async writeState(state: IndexState): Promise<void> {
     const value = Buffer.from(JSON.stringify({ format: FORMAT, ...state }));
     await this.#db.batch<Uint8Array, Uint8Array>([{ type: 'put', key: keyOf(0, KIND.state, 0), value }], {
@@ -128,27 +128,25 @@ export class IndexDatabase {
     if (puts.length > 0) await this.#db.batch<Uint8Array, Uint8Array>(puts, VIEWS);
   }
 
-  /**
-   * Deletes every generation but `kept` (0: all, the state included), and gives the space back.
-   * Throws `AutotorrentError('INDEX')` where the database holds something that is not ours.
-   */
-  async deleteOthers(kept: number): Promise<void> {
-    const ends: readonly (readonly [Uint8Array, Uint8Array])[] =
-      kept === 0
-        ? [[keyOf(0, 0, 0), keyOf(0xffffffff, 0xff, 0xffffffff)]]
-        : [
-            [keyOf(1, 0, 0), keyOf(kept, 0, 0)],
-            [keyOf(kept + 1, 0, 0), keyOf(0xffffffff, 0xff, 0xffffffff)],
-          ];
-    for (const [from, to] of ends) {
-      const first = await this.#db.keys<Uint8Array>({ keyEncoding: 'view', gte: from, lt: to, limit: 1 }).all();
-      if (first.length === 0) continue;
-      await this.#db.clear<Uint8Array>({ keyEncoding: 'view', gte: from, lt: to });
-      await this.#compact(from, to);
+  /** Deletes every generation but these (none kept: the state, too), and gives the space back to the disk. */
+  async deleteOthers(kept: ReadonlySet<number>): Promise<void> {
+    const end = keyOf(0xffffffff, 0xff, 0xffffffff);
+    let from = keyOf(kept.size === 0 ? 0 : 1, 0, 0);
+    const gaps: (readonly [Uint8Array, Uint8Array])[] = [];
+    for (const generation of [...kept].toSorted((a, b) => a - b)) {
+      gaps.push([from, keyOf(generation, 0, 0)]);
+      from = keyOf(generation + 1, 0, 0);
+    }
+    for (const [first, last] of [...gaps, [from, end] as const]) {
+      const range = { keyEncoding: 'view', gte: first, lt: last } as const;
+      const found = await this.#db.keys<Uint8Array>({ ...range, limit: 1 }).all();
+      if (found.length === 0) continue;
+      await this.#db.clear<Uint8Array>(range);
+      await this.#compact(first, last);
     }
   }
 
-  /** Throws `AutotorrentError('INDEX')` where the database was made by something else. */
+  /** @throws AutotorrentError('INDEX') where something else made the database */
   async refuseForeign(): Promise<void> {
     const options = { keyEncoding: 'view', limit: 1 } as const;
     const [first] = await this.#db.keys<Uint8Array>(options).all();

@@ -1,7 +1,18 @@
-/** The index as it answers. What it says is what the last rebuild saw. */
+/** Answers questions from one generation: what the rebuild that made it saw. */
 
 import { AutotorrentError } from '../../errors.ts';
-import type { ArchivedFile, CollectionFile, CollectionIndex, FolderRef, FolderTree } from '../index.ts';
+import type {
+  ArchivedFile,
+  ArchivedQuestion,
+  CollectionFile,
+  CollectionIndex,
+  FileNumbers,
+  FolderRef,
+  FolderTree,
+  NameAndRange,
+  NameAndSize,
+  SizeRange,
+} from '../index.ts';
 import { hashText, normaliseName } from '../names.ts';
 import type { FolderRecord } from '../scan/folder-record.ts';
 import { baseName, FolderStore, joinPath, RECORDS_AT_ONCE } from './folder-store.ts';
@@ -17,6 +28,7 @@ import {
 import { type PostingRow, Postings } from './postings.ts';
 
 export interface IndexInfo {
+  readonly generation: number;
   readonly files: number;
   readonly folders: number;
   readonly bytes: number;
@@ -27,7 +39,7 @@ export interface IndexInfo {
   readonly roots: readonly Buffer[];
 }
 
-/** A row that may answer a question; what `accepts` refuses was a hash's coincidence. */
+/** A row that may answer a question. Where `accepts` refuses it, only its hash agreed. */
 interface Hit {
   readonly question: number;
   readonly rank: number;
@@ -44,48 +56,87 @@ interface Tree extends FolderTree {
 /** A folder of a tree that is being read. */
 interface TreeFolder extends FolderRef {
   readonly relative: readonly Buffer[];
-  /** Its tree's. */
+  /** The files of its tree. */
   readonly files: Tree['files'];
+}
+
+/** The index of a database that is open here. */
+export interface LocalIndex extends CollectionIndex {
+  info(): IndexInfo;
+}
+
+/** More files than memory should hold for one batch of questions. */
+export class AnswerTooLarge extends AutotorrentError {
+  constructor(files: number) {
+    super('INDEX', `more than ${files} files of the collection answer one question`, {
+      hint: 'index fewer files of one size or name: see `ignore_files` and [disks]',
+    });
+    this.name = 'AnswerTooLarge';
+  }
 }
 
 /**
  * Opens the index in `db`, which stays the caller's. After a rebuild of the same database, open it anew.
- * Throws `AutotorrentError('INDEX')` where there is none, or one of another version.
+ * @throws AutotorrentError('INDEX') where there is none, or one of another version
  */
-export async function openIndex(db: LevelDatabase): Promise<CollectionIndex & { info(): IndexInfo }> {
+export async function openIndex(db: LevelDatabase, mostAnswers: number = MOST_ANSWERS): Promise<LocalIndex> {
   const database = new IndexDatabase(db);
-  const state = await database.readState();
-  if (state === undefined) {
-    await database.refuseForeign();
-    throw new AutotorrentError('INDEX', 'there is no collection index yet', { hint: 'run `autotorrent rebuild`' });
-  }
-  return new LevelIndex(database, state, await FolderStore.open(database, state.generation, state.ids));
+  return await openGeneration(database, await readIndexState(database), mostAnswers);
 }
 
-class LevelIndex implements CollectionIndex {
+/** @throws AutotorrentError('INDEX') where there is no index, or one of another version */
+export async function readIndexState(database: IndexDatabase): Promise<IndexState> {
+  const state = await database.readState();
+  if (state !== undefined) return state;
+  await database.refuseForeign();
+  throw new AutotorrentError('INDEX', 'there is no collection index yet', { hint: 'run `autotorrent rebuild`' });
+}
+
+export async function openGeneration(
+  database: IndexDatabase,
+  state: IndexState,
+  mostAnswers: number = MOST_ANSWERS,
+): Promise<LocalIndex> {
+  return new LevelIndex(database, state, await FolderStore.open(database, state.generation, state.ids), mostAnswers);
+}
+
+/** Files in the answers to one batch: some 600 MB of them. */
+const MOST_ANSWERS = 2_000_000;
+
+class LevelIndex implements LocalIndex {
+  readonly version: string;
   readonly #db: IndexDatabase;
   readonly #state: IndexState;
   readonly #folders: FolderStore;
+  readonly #mostAnswers: number;
   readonly #postings = new Map<PostingKind, Promise<Postings>>();
 
-  constructor(db: IndexDatabase, state: IndexState, folders: FolderStore) {
+  constructor(db: IndexDatabase, state: IndexState, folders: FolderStore, mostAnswers: number) {
+    this.version = `${state.generation}-${state.builtMs}`;
+    this.#mostAnswers = mostAnswers;
     this.#db = db;
     this.#state = state;
     this.#folders = folders;
   }
 
   info(): IndexInfo {
-    const { files, folders, bytes, releases, builtMs, roots } = this.#state;
-    return { files, folders, bytes, releases, builtMs, roots: roots.map((root) => Buffer.from(root.path, 'latin1')) };
+    const { generation, files, folders, bytes, releases, builtMs, roots } = this.#state;
+    return {
+      generation,
+      files,
+      folders,
+      bytes,
+      releases,
+      builtMs,
+      roots: roots.map((root) => Buffer.from(root.path, 'latin1')),
+    };
   }
 
-  byNameAndSize(questions: readonly { readonly name: string; readonly size: number }[]): Promise<CollectionFile[][]> {
+  byNameAndSize(questions: readonly NameAndSize[]): Promise<CollectionFile[][]> {
     return this.byName(questions.map(({ name, size }) => ({ name, min: size, max: size })));
   }
 
-  async byName(
-    questions: readonly { readonly name: string; readonly min: number; readonly max: number }[],
-  ): Promise<CollectionFile[][]> {
+  async byName(questions: readonly NameAndRange[]): Promise<CollectionFile[][]> {
     const wanted = questions.map(({ name, min, max }) => {
       const normal = normaliseName(name);
       return { normal, k1: hashText(normal), low: min, high: max };
@@ -96,19 +147,12 @@ class LevelIndex implements CollectionIndex {
     });
   }
 
-  byInode(questions: readonly { readonly dev: number; readonly ino: number }[]): Promise<CollectionFile[][]> {
+  byInode(questions: readonly FileNumbers[]): Promise<CollectionFile[][]> {
     const wanted = questions.map(({ dev, ino }) => ({ k1: ino, low: dev, high: dev }));
     return this.#answer(KIND.byInode, wanted, (record, row, { k1 }) => record.inodes[row.file] === k1);
   }
 
-  async bySize(
-    questions: readonly {
-      readonly min: number;
-      readonly max: number;
-      readonly near: number;
-      readonly limit: number;
-    }[],
-  ): Promise<CollectionFile[][]> {
+  async bySize(questions: readonly SizeRange[]): Promise<CollectionFile[][]> {
     const postings = await this.#open(KIND.bySize);
     const order = questions.map((_, i) => i).toSorted((a, b) => (questions[a]?.near ?? 0) - (questions[b]?.near ?? 0));
     const hits: Hit[] = [];
@@ -136,14 +180,13 @@ class LevelIndex implements CollectionIndex {
         const row = await postings.row(number);
         const accepts = (record: FolderRecord): boolean => record.sizes[row.file] === row.k1;
         hits.push({ question, rank, folder: row.folder, file: row.file, accepts });
+        this.#refuseOver(hits.length);
       }
     }
     return this.#files(hits, questions.length);
   }
 
-  async archived(
-    questions: readonly { readonly size: number; readonly name?: string; readonly limit: number }[],
-  ): Promise<ArchivedFile[][]> {
+  async archived(questions: readonly ArchivedQuestion[]): Promise<ArchivedFile[][]> {
     const wanted = questions.map(({ size, name, limit }) => {
       const normal = name === undefined ? undefined : normaliseName(name);
       const hash = normal === undefined ? undefined : hashText(normal);
@@ -187,6 +230,7 @@ class LevelIndex implements CollectionIndex {
       trees.push(tree);
       if (known) level.push({ id, path, relative: [], files: tree.files });
     }
+    let count = 0;
     // All trees at once, level by level: many small trees would be many small reads.
     while (level.length > 0) {
       const below: TreeFolder[] = [];
@@ -195,7 +239,10 @@ class LevelIndex implements CollectionIndex {
         const records = await this.#folders.records(chunk.map(({ id }) => id));
         for (const at of chunk) {
           const record = records.get(at.id);
-          if (record !== undefined) below.push(...this.#readTreeFolder(at, record));
+          if (record === undefined) continue;
+          count += record.files + record.subfolders;
+          this.#refuseOver(count);
+          for (const folder of this.#readTreeFolder(at, record)) below.push(folder);
         }
       }
       level = below;
@@ -205,6 +252,10 @@ class LevelIndex implements CollectionIndex {
 
   async close(): Promise<void> {
     this.#postings.clear(); // the database is its opener's to close
+  }
+
+  #refuseOver(count: number): void {
+    if (count > this.#mostAnswers) throw new AnswerTooLarge(this.#mostAnswers);
   }
 
   #open(kind: PostingKind): Promise<Postings> {
@@ -231,7 +282,7 @@ class LevelIndex implements CollectionIndex {
     return this.#files(hits, wanted.length);
   }
 
-  /** Sorted before they are asked, so that each block is read once. */
+  /** The rows of each question; asked in sorted order, so that each block is read once. */
   async #ranges<Q extends { readonly k1: number; readonly low: number; readonly high: number }>(
     kind: PostingKind,
     wanted: readonly Q[],
@@ -239,11 +290,15 @@ class LevelIndex implements CollectionIndex {
     const postings = await this.#open(kind);
     const order = [...wanted.entries()].toSorted(([, a], [, b]) => a.k1 - b.k1 || a.low - b.low);
     const found: [number, Q, PostingRow[]][] = [];
+    let count = 0;
     for (const [i, [question, asked]] of order.entries()) {
       if (i % RECORDS_AT_ONCE === 0) {
         await postings.prefetch(order.slice(i, i + RECORDS_AT_ONCE).map(([, q]): [number, number] => [q.k1, q.low]));
       }
-      found.push([question, asked, await postings.range(asked.k1, asked.low, asked.high)]);
+      const rows = await postings.range(asked.k1, asked.low, asked.high);
+      count += rows.length;
+      this.#refuseOver(count);
+      found.push([question, asked, rows]);
     }
     return found;
   }
@@ -254,7 +309,7 @@ class LevelIndex implements CollectionIndex {
     );
   }
 
-  /** What these rows stand for, in their folders' order off the disk, and handed back in the questions' order. */
+  /** The files or members of these rows: read in the order of their folders, given in the order of the questions. */
   async #resolve<T>(
     hits: readonly Hit[],
     questions: number,
@@ -293,7 +348,7 @@ class LevelIndex implements CollectionIndex {
     };
   }
 
-  /** Adds the folder's files to its tree; the folders below it. */
+  /** Adds the folder's files to its tree, and gives the folders below it. */
   #readTreeFolder({ id, path, relative, files }: TreeFolder, record: FolderRecord): TreeFolder[] {
     for (let index = 0; index < record.files; index++) {
       const file = this.#file(id, path, record, index);

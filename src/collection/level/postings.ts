@@ -22,10 +22,15 @@ const DIGIT_BITS = 11;
 const DIGITS = 1 << DIGIT_BITS;
 
 /**
- * `rows` sorted by (k1, k2), in place or in an array of the same size: a radix sort, which keeps equal rows in their
- * order. Keys are not negative, so doubles sort as their bits do.
+ * Sorts `rows` by (k1, k2), in place or in an array of the same size: a radix sort, which keeps equal rows in their
+ * order. Keys are not negative, so doubles sort as their bits do. Between two digits (some 30 ms for 5 million rows)
+ * `pause` lets others have the thread.
  */
-export function sortedRows(columns: PostingColumns, rows: Uint32Array): Uint32Array {
+export async function sortedRows(
+  columns: PostingColumns,
+  rows: Uint32Array,
+  pause: () => Promise<void>,
+): Promise<Uint32Array> {
   let sorted: Uint32Array = rows;
   let spare: Uint32Array = new Uint32Array(rows.length);
   for (const column of [columns.k2, columns.k1]) {
@@ -34,6 +39,7 @@ export function sortedRows(columns: PostingColumns, rows: Uint32Array): Uint32Ar
     for (let word = 0; word < stride; word++) {
       for (let shift = 0; shift < 32; shift += DIGIT_BITS) {
         if (sortByDigit(words, stride, word, shift, sorted, spare)) [sorted, spare] = [spare, sorted];
+        await pause();
       }
     }
   }
@@ -213,25 +219,27 @@ export class Postings {
   async #block(number: number): Promise<Block> {
     const known = this.#cache.get(number);
     if (known !== undefined) return known;
-    await this.#load([number]);
-    const block = this.#cache.get(number);
+    // Not from the cache: another question may have pushed it out again.
+    const [block] = await this.#load([number]);
     if (block === undefined) throw damaged('a block of postings is missing');
     return block;
   }
 
-  async #load(numbers: readonly number[]): Promise<void> {
-    if (numbers.length === 0 || this.rows === 0) return;
+  async #load(numbers: readonly number[]): Promise<Block[]> {
+    if (numbers.length === 0 || this.rows === 0) return [];
     const values = await this.#db.read(this.#generation, this.#kind, numbers);
     for (const number of this.#cache.keys()) {
       if (this.#cache.size + values.length <= CACHED_BLOCKS) break;
       this.#cache.delete(number);
     }
-    for (const [i, value] of values.entries()) {
+    return values.map((value, i) => {
       const number = numbers[i] ?? 0;
       const expected = Math.min(ROWS, this.rows - number * ROWS) * 24;
       if (value?.byteLength !== expected) throw damaged('a block of postings is missing');
-      this.#cache.set(number, blockViews(aligned(value)));
-    }
+      const block = blockViews(aligned(value));
+      this.#cache.set(number, block);
+      return block;
+    });
   }
 }
 

@@ -1,56 +1,25 @@
 /** Builds the index: walks the disks in worker threads, and writes a new generation meanwhile. */
 import { availableParallelism } from 'node:os';
 import { AutotorrentError } from '../../errors.ts';
-import type { Logger } from '../../logger.ts';
 import { FolderRecord, unreadFolder } from '../scan/folder-record.ts';
 import { currentMountPoints, isInside, realPath } from '../scan/mounts.ts';
 import type { FolderReading, FolderTask } from '../scan/read-folder.ts';
 import { rebase, type ScanRoot, scanRoots } from '../scan/scan-roots.ts';
 import { WalkPool } from '../scan/walk-pool.ts';
+import type { RebuildRequest, RebuildResult, RebuildWatcher } from '../writer.ts';
 import { FolderStore } from './folder-store.ts';
 import { NONE } from './folder-table.ts';
 import { GenerationWriter } from './generation-writer.ts';
 import { damaged, IndexDatabase, type IndexState, type LevelDatabase } from './index-database.ts';
 
-export interface RebuildOptions {
-  /** Absolute. */
-  readonly disks: readonly (Buffer | string)[];
-  /** Only these are read, and merged into the index; absolute. */
-  readonly paths?: readonly (Buffer | string)[] | undefined;
-  /** Folders are read even where they seem unchanged; a damaged index, or one of another version, is replaced. */
-  readonly full?: boolean;
-  /** See `ignore.ts`. */
-  readonly ignoreFiles?: readonly string[];
-  /** Mounts of these types are not touched: `fuse.autotorrent`, where nothing else is said. */
+/** How it scans, beside what. */
+export interface RebuildOptions extends RebuildRequest, RebuildWatcher {
+  /** Mounts of these types are not touched. Default: `fuse.autotorrent`. */
   readonly skipMountTypes?: readonly string[];
-  /** Folders of autotorrent's own that are never read: what lies there is part of a file, or another's already. */
-  readonly own?: readonly string[];
-  readonly onProgress?: (progress: RebuildProgress) => void;
-  /** Aborted: the index stays as it was, and the signal's reason is thrown. */
-  readonly signal?: AbortSignal | undefined;
-  readonly logger?: Logger;
   /** Worker threads. */
   readonly threads?: number;
-  /**
-   * A folder that changed less than this before it was read is read again next time: within the grain of its times
-   * (2 s on FAT) it may have changed once more.
-   */
-  readonly racyMs?: number;
-}
-
-export interface RebuildProgress {
-  readonly folders: number;
-  readonly files: number;
-  readonly bytes: number;
-}
-
-/** Of the whole index, except `reused`. */
-export interface RebuildResult extends RebuildProgress {
-  readonly releases: number;
-  /** Folders that were not read again, as they had not changed or were not asked for. */
-  readonly reused: number;
-  /** What was left out: the reason, how often, and one of them. */
-  readonly skipped: ReadonlyMap<string, { readonly count: number; readonly example: Buffer }>;
+  /** Generations that an open index still answers from: they are not deleted. */
+  readonly inUse?: () => Iterable<number>;
 }
 
 /** A folder that the scan has yet to come to. Paths are byte strings. */
@@ -68,19 +37,21 @@ interface Pending {
 const TASKS_AT_ONCE = 64;
 
 /**
- * Incremental unless `full`: a folder whose device, inode and times are as the index has them is not read again; its
- * subfolders are looked at all the same. (A file that grew in place does not change its folder: see the contract.)
- *
- * Throws `AutotorrentError('INDEX')` where the index is damaged or of another version, and not replaced by `full`.
+ * Scans the disks and makes a new generation the index. Incremental unless `full`: a folder whose device, inode and times
+ * are as the index has them is not read again, but its subfolders are looked at. (A file that grew in place does not
+ * change its folder: see the contract.)
+ * @throws AutotorrentError('INDEX') where the index is damaged or of another version, and `full` does not replace it
  */
 export async function rebuild(db: LevelDatabase, options: RebuildOptions): Promise<RebuildResult> {
   const database = new IndexDatabase(db);
+  const inUse = (): Iterable<number> => options.inUse?.() ?? [];
   await database.refuseForeign();
   const old = await oldState(database, options);
-  await database.deleteOthers(old?.generation ?? 0);
-  const scan = await Scan.open(database, old, options);
+  await database.deleteOthers(new Set([...(old === undefined ? [] : [old.generation]), ...inUse()]));
+  const generation = Math.max(old?.generation ?? 0, ...inUse()) + 1;
+  const scan = await Scan.open(database, generation, old, options);
   const result = await scan.run();
-  await database.deleteOthers(scan.generation);
+  await database.deleteOthers(new Set([generation, ...inUse()]));
   return result;
 }
 
@@ -95,7 +66,7 @@ async function oldState(database: IndexDatabase, options: RebuildOptions): Promi
 }
 
 class Scan {
-  readonly generation: number;
+  readonly #generation: number;
   readonly #database: IndexDatabase;
   readonly #options: RebuildOptions;
   readonly #old: IndexState | undefined;
@@ -109,17 +80,23 @@ class Scan {
   #reused = 0;
   #reportedMs = 0;
 
-  static async open(database: IndexDatabase, old: IndexState | undefined, options: RebuildOptions): Promise<Scan> {
+  static async open(
+    database: IndexDatabase,
+    generation: number,
+    old: IndexState | undefined,
+    options: RebuildOptions,
+  ): Promise<Scan> {
     // Which files are ignored is kept with their folder.
     const sameIgnored = JSON.stringify(old?.ignoreFiles) === JSON.stringify(options.ignoreFiles ?? []);
     const incremental = options.full !== true && sameIgnored;
     const useful = old !== undefined && (incremental || options.paths !== undefined);
     const oldFolders = useful ? await FolderStore.open(database, old.generation, old.ids) : undefined;
-    return new Scan(database, old, options, incremental, oldFolders);
+    return new Scan(database, generation, old, options, incremental, oldFolders);
   }
 
   private constructor(
     database: IndexDatabase,
+    generation: number,
     old: IndexState | undefined,
     options: RebuildOptions,
     incremental: boolean,
@@ -128,10 +105,10 @@ class Scan {
     this.#database = database;
     this.#options = options;
     this.#old = old;
-    this.generation = (old?.generation ?? 0) + 1;
+    this.#generation = generation;
     this.#incremental = incremental;
     this.#oldFolders = oldFolders;
-    this.#writer = new GenerationWriter(database, this.generation);
+    this.#writer = new GenerationWriter(database, this.#generation);
   }
 
   async run(): Promise<RebuildResult> {
@@ -160,7 +137,7 @@ class Scan {
       options.signal?.throwIfAborted();
       const { folders, files, bytes, ids } = this.#writer;
       await this.#database.writeState({
-        generation: this.generation,
+        generation: this.#generation,
         roots: roots.map(({ path, real, disk }) => ({ path, real, disk })),
         ids,
         folders,

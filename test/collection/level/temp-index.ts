@@ -3,7 +3,8 @@ import { mkdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { Level } from 'level';
 import type { CollectionFile } from '../../../src/collection/index.ts';
-import { type RebuildOptions, type RebuildResult, rebuild } from '../../../src/collection/level/rebuild.ts';
+import { type RebuildOptions, rebuild } from '../../../src/collection/level/rebuild.ts';
+import type { RebuildResult } from '../../../src/collection/writer.ts';
 import { temporaryFolder } from '../../harness/folder.ts';
 
 export class TempIndex {

@@ -1,0 +1,156 @@
+/** A command's connection to the index process of a database, which is started where none runs. */
+import { once } from 'node:events';
+import { lstat } from 'node:fs/promises';
+import { connect, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { MalformedBytes } from '../../../bytes/byte-codec.ts';
+import { AutotorrentError, errnoOf, messageOf } from '../../../errors.ts';
+import { isMissing, makeFolder, missingDatabase } from '../../../leveldb/folder.ts';
+import type { Logger } from '../../../logger.ts';
+import { ANSWER_LIMIT, FRAME, type Frame, FrameReader, type FrameType, send } from '../wire/frames.ts';
+import { decodeError, encodeText } from '../wire/messages.ts';
+import { SOCKET, socketAddress } from '../wire/socket-address.ts';
+import { thisBuild } from './build.ts';
+import { findFolder, isTrusted } from './folder.ts';
+import { startProcess } from './start.ts';
+
+export interface ConnectOptions {
+  readonly db: string;
+  /** Makes the database where there is none. */
+  readonly create: boolean;
+  readonly logger: Logger;
+  readonly signal: AbortSignal;
+  /** Default: this program's. */
+  readonly build?: string | undefined;
+}
+
+/** The process went away, or the connection to it. */
+export class ConnectionLost extends Error {}
+
+const DESCRIBED = { code: 'INDEX', what: 'the collection index' } as const;
+/** A process that ends while it is connected to, or one of another build, is met again so often at most. */
+const ATTEMPTS = 8;
+/** A process that says nothing to a hello for so long hangs. */
+const HELLO_MS = 30_000;
+
+/**
+ * Connects to the process that serves the database; starts one where none does.
+ * @throws AutotorrentError('INDEX') where the database is missing or cannot be opened; the signal's reason
+ */
+export async function connectToProcess(options: ConnectOptions): Promise<Connection> {
+  const { db, create, signal, build = await thisBuild() } = options;
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    signal.throwIfAborted();
+    const known = await findFolder(db, false);
+    const met = known === undefined ? undefined : await meet(db, known, build);
+    if (met instanceof Connection) return met;
+    if (create) await makeFolder(db, DESCRIBED);
+    else if (await isMissing(db)) throw missingDatabase(db, DESCRIBED);
+    const folder = known ?? (await findFolder(db, true));
+    if (folder === undefined) throw new Error('a folder was neither made nor refused');
+    await startProcess({ ...options, folder, build });
+  }
+  throw new AutotorrentError('INDEX', `the index process of ${db} ends as soon as it is asked`, {
+    hint: `its log is in ${(await findFolder(db, false)) ?? 'no folder'}`,
+  });
+}
+
+/** Undefined where nothing of this build answers. */
+async function meet(db: string, folder: string, build: string): Promise<Connection | undefined> {
+  const socket = await dial(db, folder);
+  if (socket === undefined) return undefined;
+  const connection = new Connection(socket);
+  const timer = setTimeout(() => socket.destroy(), HELLO_MS);
+  try {
+    await connection.send(FRAME.hello, encodeText(build));
+    const { type } = await connection.next();
+    if (type === FRAME.welcome) return connection;
+    // One of another build ends when its clients have gone, and another may be started already: it waits for it.
+  } catch (error) {
+    if (!(error instanceof ConnectionLost)) throw error;
+  } finally {
+    clearTimeout(timer);
+  }
+  connection.close();
+  return undefined;
+}
+
+async function dial(db: string, folder: string): Promise<Socket | undefined> {
+  const stats = await lstat(join(folder, SOCKET)).catch(() => undefined);
+  if (stats === undefined) return undefined;
+  if (!stats.isSocket() || !(await isTrusted(stats.uid, db))) {
+    throw new AutotorrentError('INDEX', `${join(folder, SOCKET)} is no socket of this user's`, {
+      hint: 'look at who made it, and delete it',
+    });
+  }
+  const address = socketAddress(folder);
+  try {
+    const socket = connect(address.path);
+    await once(socket, 'connect');
+    return socket;
+  } catch (cause) {
+    const errno = errnoOf(cause);
+    // Gone, or left behind by a process that was killed: the next one removes it.
+    if (errno === 'ENOENT' || errno === 'ECONNREFUSED' || errno === 'ECONNRESET') return undefined;
+    throw new AutotorrentError('INDEX', `the index process at ${folder} cannot be asked: ${messageOf(cause)}`, {
+      cause,
+      hint: errno === 'EACCES' ? 'another user runs it: wait a minute, or run this as that user' : undefined,
+    });
+  } finally {
+    address.release();
+  }
+}
+
+export class Connection {
+  readonly #socket: Socket;
+  readonly #frames: FrameReader;
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+    this.#frames = new FrameReader(socket, ANSWER_LIMIT);
+  }
+
+  async send(type: FrameType, payload?: Uint8Array): Promise<void> {
+    await send(this.#socket, type, payload);
+  }
+
+  /** @throws AutotorrentError that the process answers; ConnectionLost */
+  async next(): Promise<Frame> {
+    let frame: Frame | undefined;
+    try {
+      frame = await this.#frames.next();
+    } catch (error) {
+      if (error instanceof MalformedBytes) throw nonsense(error);
+      throw error;
+    }
+    if (frame === undefined) throw new ConnectionLost(messageOf(this.#frames.failure ?? 'it ended'));
+    if (frame.type === FRAME.error) throw decoded(() => decodeError(frame.payload));
+    return frame;
+  }
+
+  /** Says that no more is asked: a rebuild stops, and answers. */
+  end(): void {
+    this.#socket.end();
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+}
+
+/** What `decode` gives. @throws AutotorrentError('INDEX') where the process answers nonsense */
+export function decoded<T>(decode: () => T): T {
+  try {
+    return decode();
+  } catch (error) {
+    if (error instanceof MalformedBytes) throw nonsense(error);
+    throw error;
+  }
+}
+
+function nonsense(cause: MalformedBytes): AutotorrentError {
+  return new AutotorrentError('INDEX', `the index process answers nonsense: ${cause.message}`, {
+    cause,
+    hint: 'run the command again; if it stays so, delete the folder of the process beside `db`',
+  });
+}

@@ -1,0 +1,79 @@
+/**
+ * The folder of a database's index process: its socket and its log. It lies beside `db`, as `<db>.process`; where this user
+ * may not make it there, in `$XDG_RUNTIME_DIR`, or else in a folder of the user's own under the system's temporary one.
+ */
+import { createHash } from 'node:crypto';
+import { chmod, lstat, mkdir, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { AutotorrentError, errnoOf, messageOf } from '../../../errors.ts';
+
+/** Beside the database. */
+export function processFolder(db: string): string {
+  return `${db}.process`;
+}
+
+/**
+ * The folder, private and of a user that is trusted. Undefined where there is none and `make` is false.
+ * @throws AutotorrentError('INDEX') where no folder can be made
+ */
+export async function findFolder(
+  db: string,
+  make: boolean,
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<string | undefined> {
+  const beside = processFolder(db);
+  if (await isPrivate(beside, db)) return beside;
+  if (make && (await makePrivate(beside)) === undefined && (await isPrivate(beside, db))) return beside;
+  const runtime = env['XDG_RUNTIME_DIR'] ?? join(tmpdir(), `autotorrent-${uid()}`);
+  const digest = createHash('sha256').update(db).digest('hex').slice(0, 16);
+  const apart = join(runtime, `index-${digest}`);
+  if ((await isPrivate(runtime, undefined)) && (await isPrivate(apart, undefined))) return apart;
+  if (!make) return undefined;
+  const cause = (await makePrivate(runtime)) ?? (await makePrivate(apart));
+  if ((await isPrivate(runtime, undefined)) && (await isPrivate(apart, undefined))) return apart;
+  const why = cause === undefined ? 'others may write to it' : messageOf(cause);
+  throw new AutotorrentError('INDEX', `no folder for the index process can be made (${beside}, ${apart}): ${why}`, {
+    cause,
+    hint: 'let XDG_RUNTIME_DIR name a folder of this user, with mode 0700',
+  });
+}
+
+/**
+ * Trusted to answer: this user, root, and for root whoever owns the database (and so decides what is in it).
+ * `db`: undefined where its owner is not asked.
+ */
+export async function isTrusted(owner: number, db: string | undefined): Promise<boolean> {
+  if (owner === uid() || owner === 0) return true;
+  if (uid() !== 0 || db === undefined) return false;
+  return await stat(db).then(
+    (stats) => stats.uid === owner,
+    () => false,
+  );
+}
+
+/** Whether nobody but a trusted user and root can get at what lies in the folder. Closes one of this user's. */
+async function isPrivate(folder: string, db: string | undefined): Promise<boolean> {
+  try {
+    const stats = await lstat(folder);
+    if (!stats.isDirectory() || !(await isTrusted(stats.uid, db))) return false;
+    if ((stats.mode & 0o077) === 0) return true;
+    if (stats.uid !== uid()) return false;
+    await chmod(folder, 0o700);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The error, where the folder is not there afterwards. */
+async function makePrivate(folder: string): Promise<unknown> {
+  try {
+    await mkdir(folder, { mode: 0o700 });
+    return undefined;
+  } catch (error) {
+    return errnoOf(error) === 'EEXIST' ? undefined : error;
+  }
+}
+
+const uid = (): number => process.getuid?.() ?? 0;

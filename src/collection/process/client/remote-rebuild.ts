@@ -1,0 +1,46 @@
+/** A rebuild in the process that owns the index, watched from the command that asked for it. */
+import { AutotorrentError } from '../../../errors.ts';
+import type { RebuildRequest, RebuildResult, RebuildWatcher } from '../../writer.ts';
+import { FRAME } from '../wire/frames.ts';
+import { decodeLog, decodeProgress, decodeResult, encodeRequest } from '../wire/messages.ts';
+import { type Connection, ConnectionLost, decoded } from './connection.ts';
+
+/**
+ * @throws the signal's reason, once the process has stopped; AutotorrentError('INDEX') where it failed, or was killed: the
+ * index is as before then, unless the kill came after the end
+ */
+export async function rebuildRemotely(
+  connection: Connection,
+  request: RebuildRequest,
+  { signal, onProgress, logger }: RebuildWatcher,
+): Promise<RebuildResult> {
+  const stop = (): void => connection.end();
+  signal?.throwIfAborted();
+  signal?.addEventListener('abort', stop, { once: true });
+  try {
+    await connection.send(FRAME.rebuild, encodeRequest(request));
+    for (;;) {
+      const { type, payload } = await connection.next();
+      if (type === FRAME.rebuilt) return decoded(() => decodeResult(payload));
+      if (type === FRAME.progress) onProgress?.(decoded(() => decodeProgress(payload)));
+      else if (type === FRAME.log) {
+        const { level, message } = decoded(() => decodeLog(payload));
+        logger?.[level](message);
+      }
+    }
+  } catch (error) {
+    signal?.throwIfAborted();
+    if (!(error instanceof ConnectionLost)) throw error;
+    throw new AutotorrentError(
+      'INDEX',
+      'the index process ended in the middle of the rebuild; the index is as before',
+      {
+        cause: error,
+        hint: 'run it again; if it ends again, its log in the folder of the process beside `db` says why',
+      },
+    );
+  } finally {
+    signal?.removeEventListener('abort', stop);
+    connection.close();
+  }
+}

@@ -1,0 +1,75 @@
+/**
+ * The process that owns the LevelDB of one `db`: `index-process.js DB FOLDER BUILD [create]`.
+ *
+ * Commands start it (`client/start.ts`) and ask it over the socket in FOLDER; it ends a minute after the last of them.
+ * The lock of the LevelDB decides which of several is the one: whoever has it may touch the socket, and nobody else. So
+ * the socket that a killed process left behind is simply replaced, and a process that ends removes its own first.
+ */
+import { closeSync, writeSync } from 'node:fs';
+import { AutotorrentError, messageOf } from '../../../errors.ts';
+import { createLogger } from '../../../logger.ts';
+import { LevelCollection } from '../../level/collection.ts';
+import type { StartLine } from '../wire/start-line.ts';
+import { serveIndex } from './serve.ts';
+import { takeDatabase } from './take.ts';
+
+/** Milliseconds without a client, after which it ends. */
+const IDLE_MS = 60_000;
+const START_LINES = 3;
+
+const [db = '', folder = '', build = '', create] = process.argv.slice(2);
+const log = createLogger('info', undefined, true);
+/** While commands look on: closed when it serves. */
+let watched = true;
+
+function tell(line: StartLine): void {
+  if (!watched) return;
+  try {
+    writeSync(START_LINES, `${JSON.stringify(line)}\n`);
+    if (!('waiting' in line)) closeSync(START_LINES);
+  } catch {
+    // The command that started this has ended. Another one may ask.
+  }
+  if (!('waiting' in line)) watched = false;
+}
+
+async function run(): Promise<void> {
+  const ending = new AbortController();
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => ending.abort());
+  const database = await takeDatabase({
+    db,
+    folder,
+    build,
+    create: create === 'create',
+    signal: ending.signal,
+    onWait: (holder) => tell({ waiting: holder }),
+  });
+  if (database === undefined) {
+    tell({ ready: true });
+    return;
+  }
+  try {
+    await serveIndex({
+      collection: new LevelCollection(database),
+      db,
+      folder,
+      build,
+      idleMs: Number(process.env['AUTOTORRENT_INDEX_IDLE_MS'] ?? IDLE_MS) || IDLE_MS,
+      signal: ending.signal,
+      onListening: () => tell({ ready: true }),
+    });
+  } finally {
+    await database.close();
+  }
+}
+
+try {
+  await run();
+} catch (error) {
+  const known = error instanceof AutotorrentError ? error : undefined;
+  const cause = known?.cause === undefined ? undefined : messageOf(known.cause);
+  tell({ error: { code: known?.code ?? 'INDEX', message: messageOf(error), hint: known?.hint, cause } });
+  log.error(error instanceof Error && known === undefined ? (error.stack ?? error.message) : messageOf(error));
+  process.exitCode = 1;
+}
+process.exit();

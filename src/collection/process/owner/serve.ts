@@ -1,0 +1,152 @@
+/**
+ * Listens in the process's folder and serves who connects, until nobody has for a while.
+ *
+ * It ends at once where its database or its socket is no longer the one that it opened: somebody removed or replaced them.
+ */
+import { chmodSync, renameSync, rmSync, statSync } from 'node:fs';
+import { createServer, type Server, type Socket } from 'node:net';
+import { join } from 'node:path';
+import type { Collection } from '../../collection.ts';
+import { SOCKET, socketAddress } from '../wire/socket-address.ts';
+import { serveSession } from './session.ts';
+
+export interface ServeOptions {
+  readonly collection: Collection & { settle(): Promise<void> };
+  readonly db: string;
+  readonly folder: string;
+  readonly build: string;
+  readonly idleMs: number;
+  /** Ends it: rebuilds stop, questions are answered. */
+  readonly signal: AbortSignal;
+  readonly onListening: () => void;
+}
+
+const CONNECTIONS = 256;
+const LOOK_MS = 500;
+
+/** Resolves when it has ended; the database may be closed then. */
+export async function serveIndex(options: ServeOptions): Promise<void> {
+  const server = new IndexServer(options);
+  await server.listen();
+  options.onListening();
+  await server.ended;
+  await options.collection.settle();
+}
+
+class IndexServer {
+  readonly ended: Promise<void>;
+  readonly #options: ServeOptions;
+  readonly #server: Server;
+  readonly #sessions = new Set<Socket>();
+  readonly #rebuilds = new AbortController();
+  readonly #database: string | undefined;
+  #socket: string | undefined;
+  #idle: NodeJS.Timeout | undefined;
+  #looking: NodeJS.Timeout | undefined;
+  #retired = false;
+  #end: () => void = () => {};
+
+  constructor(options: ServeOptions) {
+    this.#options = options;
+    this.#database = identityOf(join(options.db, 'LOCK'));
+    this.ended = new Promise((resolve) => {
+      this.#end = resolve;
+    });
+    // A client that has said all that it wants to say may still wait for an answer.
+    this.#server = createServer({ allowHalfOpen: true }, (socket) => this.#take(socket));
+    this.#server.maxConnections = CONNECTIONS;
+    options.signal.addEventListener('abort', () => this.#stop());
+  }
+
+  async listen(): Promise<void> {
+    const { folder } = this.#options;
+    const path = join(folder, SOCKET);
+    // Under another name first: libuv removes that one when it closes, whoever's it is by then. The database is locked,
+    // so what is at `path` was left behind.
+    const own = `${SOCKET}.${process.pid}`;
+    const address = socketAddress(folder, own);
+    try {
+      await new Promise<void>((resolve, reject) => {
+        this.#server.once('error', reject);
+        this.#server.listen(address.path, resolve);
+      });
+    } finally {
+      address.release();
+    }
+    chmodSync(join(folder, own), 0o600);
+    renameSync(join(folder, own), path);
+    this.#socket = identityOf(path);
+    this.#looking = setInterval(() => this.#look(), LOOK_MS);
+    this.#waitForClients();
+    if (this.#options.signal.aborted) this.#stop();
+  }
+
+  #take(socket: Socket): void {
+    // Where the database was replaced since the last look, the client is to meet the next process.
+    if (this.#retired || !this.#isOurs()) {
+      socket.destroy();
+      return;
+    }
+    clearTimeout(this.#idle);
+    this.#sessions.add(socket);
+    void this.#serve(socket);
+  }
+
+  async #serve(socket: Socket): Promise<void> {
+    const { collection, build } = this.#options;
+    const outcome = await serveSession(socket, { collection, build, signal: this.#rebuilds.signal });
+    socket.destroy();
+    this.#sessions.delete(socket);
+    if (outcome === 'other build') this.#retire();
+    this.#waitForClients();
+  }
+
+  #waitForClients(): void {
+    if (this.#sessions.size > 0) return;
+    clearTimeout(this.#idle);
+    if (this.#retired) this.#end();
+    else this.#idle = setTimeout(() => this.#retire(), this.#options.idleMs);
+  }
+
+  /** Takes no more clients, and ends with the last that it has. */
+  #retire(): void {
+    if (!this.#retired) {
+      this.#retired = true;
+      clearTimeout(this.#idle);
+      clearInterval(this.#looking);
+      const path = join(this.#options.folder, SOCKET);
+      // Removed while the database is locked: another process's socket is not there yet.
+      if (this.#socket !== undefined && identityOf(path) === this.#socket) rmSync(path, { force: true });
+      this.#server.close();
+    }
+    if (this.#sessions.size === 0) this.#end();
+  }
+
+  /** Stops rebuilds as well. */
+  #stop(): void {
+    this.#rebuilds.abort(new Error('the index process was asked to end'));
+    this.#retire();
+  }
+
+  #look(): void {
+    if (!this.#isOurs()) {
+      // What is written now is lost, and answers are of an index that is gone.
+      this.#stop();
+      for (const socket of this.#sessions) socket.destroy();
+    } else if (identityOf(join(this.#options.folder, SOCKET)) !== this.#socket) this.#retire();
+  }
+
+  #isOurs(): boolean {
+    return identityOf(join(this.#options.db, 'LOCK')) === this.#database;
+  }
+}
+
+/** Undefined where there is nothing. */
+function identityOf(path: string): string | undefined {
+  try {
+    const { dev, ino } = statSync(path, { bigint: true });
+    return `${dev}:${ino}`;
+  } catch {
+    return undefined;
+  }
+}

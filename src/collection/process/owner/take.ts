@@ -1,0 +1,62 @@
+/** Opens the database, unless another process serves it: two that are started at once find out here which of them stays. */
+import { connect } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Database, DatabaseLocked, openLevel } from '../../../leveldb/open.ts';
+import { FRAME, FrameReader, REQUEST_LIMIT, send } from '../wire/frames.ts';
+import { encodeText } from '../wire/messages.ts';
+import { socketAddress } from '../wire/socket-address.ts';
+
+export interface TakeOptions {
+  readonly db: string;
+  readonly folder: string;
+  readonly build: string;
+  /** Makes the database where there is none. */
+  readonly create: boolean;
+  readonly signal: AbortSignal;
+  /** Called once, where a process holds the database that does not serve it to this build. */
+  readonly onWait: (holder: string) => void;
+  /** Default: a minute. */
+  readonly waitMs?: number;
+}
+
+const WAIT_MS = 60_000;
+const POLL_MS = 20;
+/** The other one may be about to listen. */
+const PATIENCE_MS = 1000;
+
+/** Undefined where another process serves this build. @throws DatabaseLocked after `waitMs`; what `openLevel` throws */
+export async function takeDatabase(options: TakeOptions): Promise<Database | undefined> {
+  const { db, create, signal, onWait, waitMs = WAIT_MS } = options;
+  const began = Date.now();
+  let told = false;
+  for (;;) {
+    try {
+      return await openLevel(db, { code: 'INDEX', what: 'the collection index', create, waitMs: 0 });
+    } catch (error) {
+      if (!(error instanceof DatabaseLocked)) throw error;
+      if (await isServed(options)) return undefined;
+      const waited = Date.now() - began;
+      if (waited >= waitMs) throw error;
+      if (!told && waited >= PATIENCE_MS) onWait(error.holder);
+      told ||= waited >= PATIENCE_MS;
+      await sleep(told ? POLL_MS * 5 : POLL_MS, undefined, { signal });
+    }
+  }
+}
+
+/** Whether a process of this build answers. One of another build is hereby asked to end when its clients have gone. */
+async function isServed({ folder, build }: TakeOptions): Promise<boolean> {
+  const address = socketAddress(folder);
+  const socket = connect(address.path);
+  socket.setTimeout(PATIENCE_MS, () => socket.destroy());
+  try {
+    const frames = new FrameReader(socket, REQUEST_LIMIT);
+    await send(socket, FRAME.hello, encodeText(build));
+    return (await frames.next())?.type === FRAME.welcome;
+  } catch {
+    return false;
+  } finally {
+    socket.destroy();
+    address.release();
+  }
+}

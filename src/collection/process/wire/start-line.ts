@@ -1,0 +1,17 @@
+/** What an index process says to the command that started it, a JSON line each, on descriptor 3, until it serves. */
+import type { ErrorCode } from '../../../errors.ts';
+
+export type StartLine =
+  /** It serves, or another process does. */
+  | { readonly ready: true }
+  /** Another process holds the database. */
+  | { readonly waiting: string }
+  /** It ends. */
+  | {
+      readonly error: {
+        readonly code: ErrorCode;
+        readonly message: string;
+        readonly hint?: string | undefined;
+        readonly cause?: string | undefined;
+      };
+    };
