@@ -33,7 +33,7 @@ describe('the command line', () => {
     [['doctor'], /this version does not have the command doctor yet/],
     [['list', '--bogus'], /unknown option '--bogus'/],
     [['add'], /missing required argument 'torrent'/],
-    [['add', '--verify', 'bogus', 'x'], /Allowed choices are none, probe, full/],
+    [['add', '--verify', 'bogus', 'x'], /Allowed choices are auto, none, probe, full/],
     [['add', '--dry-run=bogus', 'x'], /--dry-run takes txt or json, not bogus/],
     [['mount', '--driver', 'kernel'], /'kernel' is invalid/],
     [['-l', 'nobody', 'list'], /has no section \[client-nobody\]/],
