@@ -18,7 +18,7 @@ describe('npm run bench', () => {
   } {
     return spawnSync(process.execPath, [resolve('dist/bench/bench.js'), ...args], {
       encoding: 'utf8',
-      env: { ...process.env, AUTOTORRENT_BENCH_DATA: join(folder, 'data') },
+      env: { ...process.env, AUTOTORRENT_BENCH_DATA: join(folder, 'data'), AUTOTORRENT_BENCH_CLIENTS: 'nonsense' },
     });
   }
 
@@ -71,6 +71,16 @@ describe('npm run bench', () => {
     const same = bench('--compare', file, '--run', file, '--strict');
     assert.equal(same.status, 0, same.stderr);
     assert.match(same.stdout, /\bsame\b/);
+  });
+
+  it('writes the run of which a suite failed, and fails', () => {
+    const out = join(folder, 'failed.json');
+    const { status, stdout } = bench('start', '--small', '--out', out);
+    assert.equal(status, 1);
+    assert.match(stdout, /start failed: no such client: nonsense; there are rtorrent, /);
+    const [suite] = (JSON.parse(readFileSync(out, 'utf8')) as Run).suites;
+    assert.deepEqual(suite?.rows, []);
+    assert.match(suite?.error ?? '', /no such client/);
   });
 
   it('names the suites where it does not know one', () => {
