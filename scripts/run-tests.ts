@@ -3,7 +3,7 @@
  *
  * A file has a process of its own, as with `node --test`. Most wait for daemons more than they compute, so two files for
  * each core run at once, the longest first; those that need the machine for themselves run at the end (test-order.ts).
- * AUTOTORRENT_TEST_JOBS is another number of files at once. What a file says comes out in one piece, when it has ended.
+ * AUTOTORRENT_TEST_JOBS is another number of files at once.
  * The last lines are the counts that node's own runner prints, after a list of the slowest files.
  */
 import { readdirSync } from 'node:fs';
@@ -15,16 +15,15 @@ import { run } from 'node:test';
 import { spec as Spec } from 'node:test/reporters';
 import { ALONE, LONGEST } from './test-order.ts';
 
-/** An event of node's runner, as far as it is read here. */
+/** An event of node's runner, as far as it is read here; 'file' is ours: a file has ended, after so many `seconds`. */
 interface TestEvent {
   readonly type: string;
-  readonly data: { readonly nesting?: number; readonly message?: string; readonly file?: string };
-}
-
-interface Ran {
-  readonly file: string;
-  readonly seconds: number;
-  readonly events: readonly TestEvent[];
+  readonly data: {
+    readonly nesting?: number;
+    readonly message?: string;
+    readonly file?: string;
+    readonly seconds?: number;
+  };
 }
 
 const ROOT = join('dist', 'test');
@@ -65,77 +64,86 @@ function rank(file: string): number {
 /** The events of all files, each file's together, without the counts of each; then the slowest files, and all counts. */
 async function* allEvents(): AsyncGenerator<TestEvent> {
   const counts = new Map<Count, number>(COUNTS.map((name) => [name, 0]));
-  const times: Ran[] = [];
+  const times: { readonly file: string; readonly seconds: number }[] = [];
   const alone = (file: string): boolean => ALONE.some((name) => file.startsWith(name));
   for (const [group, atOnce] of [
     [files.filter((file) => !alone(file)), jobs],
     [files.filter(alone), 1],
   ] as const) {
-    for await (const ran of sideBySide(group, atOnce)) {
-      times.push(ran);
-      for (const event of ran.events) {
-        const counted = countOf(event);
-        if (counted === undefined) yield event;
-        else if (counted.name !== 'duration_ms')
-          counts.set(counted.name, (counts.get(counted.name) ?? 0) + counted.value);
+    for await (const event of sideBySide(group, Math.min(atOnce, group.length))) {
+      const counted = countOf(event);
+      if (event.type === 'file') {
+        const { file = '', seconds = 0 } = event.data;
+        times.push({ file, seconds });
+        yield diagnostic(told(file, seconds));
+      } else if (counted !== undefined) {
+        counts.set(counted.name, (counts.get(counted.name) ?? 0) + counted.value);
+      } else if (!tellsTheEnd(event)) {
+        yield event;
       }
-      yield diagnostic(told(ran));
     }
   }
   if (times.length > SLOWEST) {
     yield diagnostic('the slowest files:');
     const slowest = times.toSorted((a, b) => b.seconds - a.seconds).slice(0, SLOWEST);
-    for (const ran of slowest) yield diagnostic(`  ${told(ran)}`);
+    for (const { file, seconds } of slowest) yield diagnostic(`  ${told(file, seconds)}`);
   }
   const success = counts.get('fail') === 0 && counts.get('cancelled') === 0 && times.length === files.length;
   if (!success) process.exitCode = 1;
   for (const [name, value] of counts) yield diagnostic(`${name} ${value}`);
-  yield diagnostic(`duration_ms ${performance.now() - begun}`);
+  const durationMs = performance.now() - begun;
+  yield diagnostic(`duration_ms ${durationMs}`);
   // From Node 22 on the reporter lists the failures when it hears of the end.
-  yield { type: 'test:summary', data: { success, counts: {}, duration_ms: performance.now() - begun } as object };
+  yield { type: 'test:summary', data: { success, counts: {}, duration_ms: durationMs } as object };
 }
 
-/** Runs files, `atOnce` at a time, and gives each when it has ended. */
-async function* sideBySide(group: readonly string[], atOnce: number): AsyncGenerator<Ran> {
+/** Runs files, `atOnce` at a time; one alone is heard of as it goes on, of more each in one piece when it has ended. */
+async function* sideBySide(group: readonly string[], atOnce: number): AsyncGenerator<TestEvent> {
   const waiting = [...group];
-  const running = new Map<string, Promise<Ran>>();
+  const running = new Map<string, Promise<{ readonly file: string; readonly events: readonly TestEvent[] }>>();
   for (;;) {
     while (running.size < atOnce && !abort.signal.aborted) {
       const file = waiting.shift();
       if (file === undefined) break;
-      running.set(file, runFile(file));
+      if (atOnce === 1) yield* eventsOf(file);
+      else running.set(file, collect(file));
     }
     if (running.size === 0) return;
-    const ran = await Promise.race(running.values());
-    running.delete(ran.file);
-    yield ran;
+    const { file, events } = await Promise.race(running.values());
+    running.delete(file);
+    yield* events;
   }
 }
 
-async function runFile(file: string): Promise<Ran> {
-  const start = performance.now();
+async function collect(file: string): Promise<{ readonly file: string; readonly events: readonly TestEvent[] }> {
   const events: TestEvent[] = [];
+  for await (const event of eventsOf(file)) events.push(event);
+  return { file, events };
+}
+
+async function* eventsOf(file: string): AsyncGenerator<TestEvent> {
+  const start = performance.now();
   const stream = run({ files: [join(process.cwd(), ROOT, file)], concurrency: 1, signal: abort.signal });
-  for await (const event of stream) events.push(event as TestEvent);
-  return { file, seconds: (performance.now() - start) / 1000, events };
+  for await (const event of stream) yield event as TestEvent;
+  yield { type: 'file', data: { file, seconds: (performance.now() - start) / 1000 } };
 }
 
 function diagnostic(message: string): TestEvent {
   return { type: 'test:diagnostic', data: { nesting: 0, message } };
 }
 
-function told({ file, seconds }: Ran): string {
+function told(file: string, seconds: number): string {
   return `${seconds.toFixed(1).padStart(6)} s  ${file}`;
 }
 
-/** One of the lines that node's runner ends with; undefined for all other events, but for what it says of the end. */
-function countOf({
-  type,
-  data,
-}: TestEvent): { readonly name: Count | 'duration_ms'; readonly value: number } | undefined {
-  if (type === 'test:summary') return { name: 'duration_ms', value: 0 };
+/** One of the counts that node's runner ends with. */
+function countOf({ type, data }: TestEvent): { readonly name: Count; readonly value: number } | undefined {
   if (type !== 'test:diagnostic' || data.nesting !== 0) return undefined;
-  const [, name, value] = /^(\w+) ([\d.]+)$/.exec(data.message ?? '') ?? [];
-  const known = [...COUNTS, 'duration_ms' as const].find((each) => each === name);
-  return known === undefined ? undefined : { name: known, value: Number(value) };
+  const [, word, value] = /^(\w+) (\d+)$/.exec(data.message ?? '') ?? [];
+  const name = COUNTS.find((each) => each === word);
+  return name === undefined ? undefined : { name, value: Number(value) };
+}
+
+function tellsTheEnd({ type, data }: TestEvent): boolean {
+  return type === 'test:summary' || (type === 'test:diagnostic' && data.message?.startsWith('duration_ms ') === true);
 }

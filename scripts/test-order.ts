@@ -6,13 +6,16 @@
  */
 export const LONGEST: readonly string[] = [
   'e2e/absence',
-  'e2e/add-many',
+  'clients/deluge/',
+  'clients/qbittorrent/',
   'e2e/partial',
+  'clients/rtorrent/',
+  'e2e/add-many',
   'clients/',
   'e2e/',
   'conformance/',
   'server/',
 ];
 
-/** Those that judge by time, or that load disk and cores on purpose: no other file runs beside them. */
-export const ALONE: readonly string[] = ['stress/', 'vfs/slow-disk', 'store/crash'];
+/** Those that load disk and cores on purpose: what runs beside them might not keep its limits of time. */
+export const ALONE: readonly string[] = ['stress/'];
