@@ -45,6 +45,11 @@ export interface RoundParts {
 
 type Settle = (torrent: ParsedTorrent, outcome: AddOutcome) => void;
 
+type Wanted = readonly [ParsedTorrent, Planned];
+
+/** Entries that are created at once: the server waits for its disk several times for each. */
+const CREATED_AT_ONCE = 8;
+
 /** Up to so many entries are asked for one by one; for more the whole list is fetched. */
 const FEW = 16;
 
@@ -116,7 +121,7 @@ export class Rounds {
   async #run(ready: readonly Ready<Planned>[], settle: Settle): Promise<void> {
     const { server, client, force } = this.#parts;
     const { entries, inClient } = await this.#look(ready.map(({ torrent }) => torrent));
-    const toSeed: (readonly [ParsedTorrent, Planned])[] = [];
+    const toSeed: Wanted[] = [];
     const again: (readonly [ParsedTorrent, ServedEntry])[] = [];
     const running: string[] = [];
     for (const { torrent, planned } of ready) {
@@ -153,20 +158,29 @@ export class Rounds {
   }
 
   /** Store, then client; of what fails neither has it. When it is stopped before the client has any, all are taken back. */
-  async #seed(wanted: readonly (readonly [ParsedTorrent, Planned])[], settle: Settle): Promise<void> {
+  async #seed(wanted: readonly Wanted[], settle: Settle): Promise<void> {
     const amounts = new Map(wanted.map(([torrent, planned]) => [torrent, amountsOf(planned)]));
     const end = (torrent: ParsedTorrent, status: AddWord, reason: string): void => {
       settle(torrent, { ...outcomeOf(torrent, status, reason), ...amounts.get(torrent) });
     };
     const { server, signal } = this.#parts;
-    const created: Created[] = [];
-    for (const [torrent, { plan, originalDirectory }] of wanted) {
-      if (signal.aborted) break;
+    const create = async ([torrent, { plan, originalDirectory }]: Wanted): Promise<Created | AutotorrentError> => {
       try {
         const entry = await server.create(encodePlan(plan), originalDirectory);
-        created.push({ torrent, plan, entry, stopped: this.#parts.stopped || this.#cannotTake(entry) });
+        return { torrent, plan, entry, stopped: this.#parts.stopped || this.#cannotTake(entry) };
       } catch (error) {
-        end(torrent, 'Failed', explained(failureOf(error)));
+        return failureOf(error);
+      }
+    };
+    const created: Created[] = [];
+    for (const few of byName(wanted)) {
+      if (signal.aborted) break;
+      const ended = await Promise.allSettled(few.map(create));
+      for (const [i, one] of ended.entries()) {
+        const [torrent] = few[i] ?? [];
+        if (one.status === 'rejected') throw one.reason;
+        if (!(one.value instanceof AutotorrentError)) created.push(one.value);
+        else if (torrent !== undefined) end(torrent, 'Failed', explained(one.value));
       }
     }
     if (signal.aborted) {
@@ -231,6 +245,23 @@ export class Rounds {
   #whyStopped(entry: ServedEntry): string {
     return this.#cannotTake(entry) ? ', which a read-only mount cannot take' : '';
   }
+}
+
+/** `wanted` in its order, in lists in which no name comes twice: the first of two torrents of one name gets it. */
+function* byName(wanted: readonly Wanted[]): Generator<readonly Wanted[]> {
+  let list: Wanted[] = [];
+  const names = new Set<string>();
+  for (const one of wanted) {
+    const { name } = one[0];
+    if (list.length >= CREATED_AT_ONCE || names.has(name)) {
+      yield list;
+      list = [];
+      names.clear();
+    }
+    list.push(one);
+    names.add(name);
+  }
+  if (list.length > 0) yield list;
 }
 
 const hashOf = ({ torrent }: Created): string => torrent.metainfo.infoHash;

@@ -51,7 +51,7 @@ interface Scene {
   readonly settled: Map<string, AddOutcome>;
   readonly turns: string[];
   enter(plan: Plan): ServedEntry;
-  run(): Promise<void>;
+  run(torrents?: typeof ready): Promise<void>;
 }
 
 function scene(own: {
@@ -131,8 +131,8 @@ function scene(own: {
     logger: silentLogger,
     signal: own.signal ?? new AbortController().signal,
   });
-  const run = async (): Promise<void> =>
-    await rounds.run(ready, (torrent, outcome) => settled.set(torrent.metainfo.infoHash, outcome));
+  const run = async (torrents = ready): Promise<void> =>
+    await rounds.run(torrents, (torrent, outcome) => settled.set(torrent.metainfo.infoHash, outcome));
   return { entries, inClient, settled, turns, enter, run };
 }
 
@@ -150,13 +150,40 @@ describe('a round of add', () => {
     assert.deepEqual(one.turns, ['begun', 'ended']);
   });
 
+  it('creates several entries at once, but those of one name one after the other', async () => {
+    const running: string[] = [];
+    let most = 0;
+    const together: boolean[] = [];
+    const twins = ready.map((one, i) => {
+      const torrent = { ...one.torrent, name: i === 2 ? 't1' : one.torrent.name };
+      return { torrent, planned: { ...one.planned, plan: { ...one.planned.plan, name: torrent.name } } };
+    });
+    const one = scene({
+      server: {
+        async create(encoded) {
+          const plan = decodePlan(encoded);
+          together.push(running.includes(plan.name));
+          running.push(plan.name);
+          most = Math.max(most, running.length);
+          await new Promise(setImmediate);
+          running.splice(running.indexOf(plan.name), 1);
+          return one.enter(plan);
+        },
+      },
+    });
+    await one.run(twins);
+    assert.deepEqual(words(one), ['OK', 'OK', 'OK']);
+    assert.equal(most, 2);
+    assert.deepEqual(together, [false, false, false]);
+  });
+
   it('takes back its entries when it is stopped before the client has any', async () => {
     const stop = new AbortController();
     const one = scene({ signal: stop.signal, client: { add: async () => assert.fail('it was stopped') } });
     const { entries } = one;
     const set = entries.set.bind(entries);
     entries.set = (hash, entry) => {
-      if (entries.size === 1) stop.abort(new Error('stopped by SIGINT'));
+      stop.abort(new Error('stopped by SIGINT'));
       return set(hash, entry);
     };
     await assert.rejects(one.run(), /stopped by SIGINT/);
