@@ -14,19 +14,19 @@ describe('the times of a thread', () => {
       [MTIME, mtime],
     ] as const) {
       if (offset + 8 > length) continue;
-      memory.writeUInt32LE(time % 2 ** 32, offset);
-      memory.writeUInt32LE(Math.floor(time / 2 ** 32), offset + 4);
+      memory.writeBigInt64LE(BigInt(time), offset);
     }
     return memory;
   };
 
-  /** What is known of the mtime in a handler that is told `atime` twice, with that memory. */
-  const seen = (memory: Buffer, atime: number): number | undefined => {
+  /** The times that a handler sees which is told `atime` twice, with that memory. */
+  const seen = (memory: Buffer, atime: number): number[] => {
     const times = new ThreadTimes();
-    let found: number | undefined;
+    let found: number[] = [];
     const handlers: ((thread: Buffer, operation: number, ...args: unknown[]) => void)[] = [];
     handlers[OP_UTIMENS] = () => {
-      found = times.mtime(atime);
+      const { atime: first, mtime } = times.of(atime);
+      found = [first, mtime];
     };
     times.watch({ _handlers: handlers } as unknown as Fuse);
     handlers[OP_UTIMENS](memory, OP_UTIMENS, '/path', atime, atime);
@@ -34,14 +34,29 @@ describe('the times of a thread', () => {
   };
 
   it('have the mtime behind the atime, of 64 bits', () => {
-    assert.equal(seen(thread(1_600_000_000_123, 1_700_000_000_456), 1_600_000_000_123), 1_700_000_000_456);
-    assert.equal(seen(thread(0, 1), 0), 1);
+    assert.deepEqual(
+      seen(thread(1_600_000_000_123, 1_700_000_000_456), 1_600_000_000_123),
+      [1_600_000_000_123, 1_700_000_000_456],
+    );
+    assert.deepEqual(seen(thread(0, 1), 0), [0, 1]);
+  });
+
+  it('are negative before 1970, though the handler is told a large number', () => {
+    const told = Number(BigInt.asUintN(64, -10_000n));
+    assert.deepEqual(seen(thread(-10_000, -12_345), told), [-10_000, -12_345]);
+    const [atime = 0, mtime] = seen(Buffer.alloc(0), told);
+    assert.equal(atime, mtime);
+    // As a double it has lost its last digits.
+    assert.ok(Math.abs(atime + 10_000) <= 2048, `${atime}`);
   });
 
   it('are not believed where the atime is not the one that was handed on', () => {
-    assert.equal(seen(thread(1_600_000_000_123, 1_700_000_000_456), 1_600_000_000_124), undefined);
-    assert.equal(seen(thread(1000, 2000, 119), 1000), undefined, 'too short');
-    assert.equal(seen(Buffer.alloc(0), 0), undefined);
+    assert.deepEqual(
+      seen(thread(1_600_000_000_123, 1_700_000_000_456), 1_600_000_000_124),
+      [1_600_000_000_124, 1_600_000_000_124],
+    );
+    assert.deepEqual(seen(thread(1000, 2000, 119), 1000), [1000, 1000], 'too short');
+    assert.deepEqual(seen(Buffer.alloc(0), 0), [0, 0]);
   });
 
   it('are those of one call only', () => {
@@ -50,9 +65,9 @@ describe('the times of a thread', () => {
     handlers[OP_UTIMENS] = () => {};
     times.watch({ _handlers: handlers } as unknown as Fuse);
     handlers[OP_UTIMENS](thread(5, 6), OP_UTIMENS);
-    assert.equal(times.mtime(5), 6);
-    assert.equal(times.mtime(5), undefined);
-    assert.equal(new ThreadTimes().mtime(5), undefined, 'nobody called');
+    assert.equal(times.of(5).mtime, 6);
+    assert.equal(times.of(5).mtime, 5);
+    assert.equal(new ThreadTimes().of(5).mtime, 5, 'nobody called');
   });
 
   it('are left alone where fuse-native has no such handler', () => {

@@ -151,13 +151,10 @@ export function createHandlers(operations: Operations, logger: Logger, times: Th
     chmod: (path, mode, reply) => change('chmod', path, { mode: mode & PERMISSIONS }, reply),
     chown: (path, uid, gid, reply) =>
       change('chown', path, { ...(uid === NO_ID ? {} : { uid }), ...(gid === NO_ID ? {} : { gid }) }, reply),
-    utimens: (path, atime, mtime, reply) =>
-      change(
-        'utimens',
-        path,
-        { atime: fromMilliseconds(atime), mtime: fromMilliseconds(times.mtime(atime) ?? mtime) },
-        reply,
-      ),
+    utimens: (path, handed, _mtime, reply) => {
+      const { atime, mtime } = times.of(handed);
+      change('utimens', path, { atime: fromMilliseconds(atime), mtime: fromMilliseconds(mtime) }, reply);
+    },
     mknod: (path, mode, rdev, reply) =>
       answer(
         'mknod',

@@ -1,6 +1,7 @@
 /**
- * Finds the mtime of a utimens(2) call: fuse-native 2.2.6 hands its handler the atime twice. Both times lie side by side in
- * the memory of the calling thread, a Buffer that each handler gets as its first argument.
+ * Finds the times of a utimens(2) call: fuse-native 2.2.6 hands its handler the atime twice, as an unsigned number, although
+ * a time before 1970 is negative. Both times lie side by side in the memory of the calling thread, a Buffer that each
+ * handler gets as its first argument.
  *
  * Nobody promises that layout. It is believed for a call in which the atime is found where it must be, which no other layout
  * would pass.
@@ -25,12 +26,22 @@ export class ThreadTimes {
     };
   }
 
-  /** The mtime of the running utimens call in milliseconds. Undefined where it cannot be known. */
-  mtime(atime: number): number | undefined {
+  /**
+   * The times of the running utimens call, in milliseconds since the epoch, negative before it. `handed` is what the handler
+   * got as its atime: an unsigned number. Where the mtime cannot be known, it is taken to be the atime.
+   */
+  of(handed: number): { readonly atime: number; readonly mtime: number } {
     const thread = this.#thread;
     this.#thread = undefined;
-    if (thread === undefined || thread.length < ATIME_OFFSET + 16) return undefined;
-    const at = (offset: number): number => thread.readUInt32LE(offset) + thread.readUInt32LE(offset + 4) * 2 ** 32;
-    return at(ATIME_OFFSET) === atime ? at(ATIME_OFFSET + 8) : undefined;
+    if (
+      thread === undefined ||
+      thread.length < ATIME_OFFSET + 16 ||
+      Number(thread.readBigUInt64LE(ATIME_OFFSET)) !== handed
+    ) {
+      const time = Number(BigInt.asIntN(64, BigInt(handed)));
+      return { atime: time, mtime: time };
+    }
+    const at = (offset: number): number => Number(thread.readBigInt64LE(offset));
+    return { atime: at(ATIME_OFFSET), mtime: at(ATIME_OFFSET + 8) };
   }
 }
