@@ -21,6 +21,7 @@ import {
 } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { DifferenceJson, DiscardJson, EntryJson, ExportedJson, FileJson, StatusJson } from '../../src/cli/json.ts';
 import { type Autotorrent, autotorrentIn } from '../harness/autotorrent.ts';
@@ -77,6 +78,16 @@ describe('what clients write over an entry', () => {
     await startDaemon(process.execPath, [PROGRAM, '-c', autotorrent.config, 'overlay', 'export', 'Album', to], {
       cwd: folder,
     });
+  /** An export that stands still once it has read 16 MiB, until `go` is called: however fast the machine is. */
+  const heldExport = async (to: string): Promise<{ readonly running: Daemon; readonly go: () => Promise<void> }> => {
+    const gate = join(folder, 'gate');
+    await writeFile(gate, '');
+    const held = fileURLToPath(new URL('held-reads.js', import.meta.url));
+    const command = ['--import', held, PROGRAM, '-c', autotorrent.config, 'overlay', 'export', 'Album', to];
+    const env = { HELD_READS_GATE: gate, HELD_READS_AFTER: `${16 * MB}` };
+    const running = await startDaemon(process.execPath, command, { cwd: folder, env });
+    return { running, go: async () => await rm(gate) };
+  };
   const sizeOf = async (path: string): Promise<number> =>
     await stat(path).then(
       (s) => s.size,
@@ -367,11 +378,12 @@ describe('what clients write over an entry', () => {
 
   it('says so where the mount went away, and goes on when it is back', async () => {
     const to = join(folder, 'lost');
-    const running = await exporting(to);
+    const { running, go } = await heldExport(to);
     const { info_hash: hash } = ((await autotorrent.json('list')) as EntryJson[])[0] ?? assert.fail();
     const part = join(`${to}.partial`, hash, 'Album', 'big.bin');
     await waitUntil('some of it is copied', async () => (await sizeOf(part)) > 8 * MB);
     await server.stop('SIGKILL');
+    await go();
     await waitUntil('it has failed', async () => running.exited() !== undefined);
     assert.match(running.output(), /the mount at .*store went away while it was being read\n {2}Start it again/);
     assert.match(running.exited() ?? '', /ended with 1$/);

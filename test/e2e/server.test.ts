@@ -1,7 +1,7 @@
 /** The server under what happens to servers: signals, crashes, second starts, hostile requests, sources that change. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, stat, statfs, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
@@ -66,6 +66,28 @@ describe('the server', () => {
       assert.doesNotMatch(await readFile('/proc/mounts', 'utf8'), new RegExp(autotorrent.storePath));
     });
   }
+
+  it('starts on a disk without a free byte, serves it, and lets files be deleted there', async (t) => {
+    if (process.getuid?.() !== 0) return t.skip('only root can mount a small disk');
+    const state = autotorrent.statePath;
+    await mkdir(state);
+    await exec('mount', ['-t', 'tmpfs', '-o', 'size=32m,mode=0700', 'tmpfs', state]);
+    undo.push(async () => await exec('umount', ['-l', state]));
+    const first = await mount();
+    const data = await film();
+    const shown = join(autotorrent.storePath, 'film');
+    await writeFile(join(shown, 'large'), Buffer.alloc(2 ** 22, 'large'));
+    await waitUntil('room is kept', async () => (await stat(join(state, 'ballast'))).size > 0);
+    await first.stop();
+    // dd ends with an error where the disk is full.
+    await exec('dd', ['if=/dev/zero', `of=${join(state, 'hog')}`, 'bs=4096']).catch(() => {});
+    assert.equal((await statfs(state)).bavail, 0);
+    await mount();
+    assert.ok((await readFile(join(shown, 'film.bin'))).equals(data));
+    await rm(join(shown, 'large'));
+    await waitUntil('there is room again', async () => (await statfs(state)).bavail > 500);
+    assert.deepEqual(await readdir(shown), ['film.bin']);
+  });
 
   it('loses nothing of what a program has changed through mmap when it is told to end, the file still open', async () => {
     await mount();

@@ -1,0 +1,22 @@
+/**
+ * A preload (`node --import`) under which a program's reads of files stand still, from HELD_READS_AFTER bytes on, for as long
+ * as the file HELD_READS_GATE is there.
+ */
+import { existsSync } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const gate = process.env.HELD_READS_GATE ?? '';
+const after = Number(process.env.HELD_READS_AFTER ?? 0);
+
+const handle = await open('/dev/null');
+const prototype: { read: (...args: unknown[]) => Promise<{ bytesRead: number }> } = Object.getPrototypeOf(handle);
+await handle.close();
+const { read } = prototype;
+let done = 0;
+prototype.read = async function held(this: FileHandle, ...args: unknown[]) {
+  while (done >= after && existsSync(gate)) await sleep(20);
+  const result = await read.apply(this, args);
+  done += result.bytesRead;
+  return result;
+};
