@@ -15,7 +15,7 @@ await handle.close();
 const { read } = prototype;
 let done = 0;
 prototype.read = async function held(this: FileHandle, ...args: unknown[]) {
-  while (done >= after && existsSync(gate)) await sleep(20);
+  if (done >= after) while (existsSync(gate)) await sleep(20);
   const result = await read.apply(this, args);
   done += result.bytesRead;
   return result;
