@@ -13,6 +13,11 @@ export const SUITES: readonly Suite[] = [
     run: async (setting) => (await import('./suites/add.ts')).benchAdd(setting),
   },
   {
+    name: 'index',
+    about: 'asking the index process, warm and cold, beside opening the index directly',
+    run: async (setting) => (await import('./suites/index-process.ts')).benchIndexProcess(setting),
+  },
+  {
     name: 'hash',
     about: 'hashing and verification, beside OpenSSL',
     run: async (setting) => (await import('./suites/hash.ts')).benchHash(setting),
