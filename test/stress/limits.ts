@@ -21,6 +21,8 @@ export type Ability =
   | 'renameToItself'
   /** A file that is open still when its folder has gone, too. */
   | 'orphansOfGoneFolders'
+  /** fstat(2) of a directory that was deleted while it was open: no names, and there still. */
+  | 'orphanDirectories'
   /** The count of names that fstat(2) tells of a file that has lost one while it was open. */
   | 'orphanLinkCounts';
 
@@ -44,6 +46,8 @@ export const FUSE_NATIVE: Limits = {
       'libfuse 2 renames an open file that is in the way to a hidden name first: then it is no other name',
     orphansOfGoneFolders:
       'libfuse 2 names also a deleted file by a path, through the folder: ENOENT when that has gone',
+    orphanDirectories:
+      'libfuse 2 asks for the attributes of a directory by its path, also where it is open, and forgets the path: ENOENT',
     orphanLinkCounts: 'libfuse 2 takes one away for the hidden name of a deleted file, and fuse-native makes 1 of 0',
   },
 };
