@@ -72,12 +72,14 @@ export class Planner {
     const config = this.#config;
     const { logger, signal, hashes, onHashing } = this.#options;
     const ownMounts = new OwnMounts();
-    // Its threads start while the index is opened.
+    // The index process starts, where none runs, while the threads that hash are loaded.
+    const opening = openCollection(config, { logger, signal }).openIndex();
+    const opened = opening.catch(() => undefined); // `opening` is awaited below
+    this.#closing.push(async () => await (await opened)?.close());
     const needed = hashes || config.scanModes.some((mode) => mode.startsWith('hash_'));
     const threads = needed ? await startThreads(config) : undefined;
     if (threads !== undefined) this.#closing.push(async () => await threads.close());
-    const index = await openCollection(config, { logger, signal }).openIndex();
-    this.#closing.push(async () => await index.close());
+    const index = await opening;
     const pool = threads === undefined ? undefined : await this.#remembering(threads);
     if (pool !== undefined) this.#closing.push(async () => await pool.close());
     return createMatcher({
