@@ -92,7 +92,7 @@ export class DescriptorShare {
   /**
    * Opens one descriptor in this call. Closes idle ones first where the budget is used up; where none is idle, it opens
    * one of those that are kept back.
-   * @throws what `open` throws
+   * @throws what `open` throws; ENFILE where there is no descriptor
    */
   openSync<T>(open: () => T): T {
     while (this.#isFull() && this.#budget.closeIdle());
@@ -103,7 +103,7 @@ export class DescriptorShare {
       } catch (error) {
         if (isOutOfDescriptors(error) && this.#budget.closeIdle()) continue;
         this.#held--;
-        throw error;
+        throw isOutOfDescriptors(error) ? outOfDescriptors(error) : error;
       }
     }
   }

@@ -44,6 +44,15 @@ describe('the budget of descriptors', () => {
     assert.deepEqual([b.closed, a.share.held, b.share.held], [[1], 3, 0]);
   });
 
+  it('says that too many files are open, whatever the system calls it', () => {
+    const { share } = holder(new DescriptorBudget(100));
+    const open = (): never => {
+      throw failing('EMFILE');
+    };
+    assert.throws(() => share.openSync(open), { name: 'PosixError', code: 'ENFILE' });
+    assert.equal(share.held, 0);
+  });
+
   it('closes an idle one and tries again where the system has no more', async () => {
     for (const code of ['EMFILE', 'ENFILE']) {
       const budget = new DescriptorBudget(100);

@@ -5,7 +5,7 @@ import { lastNumber, writtenOf } from '../records/key.ts';
 import { damaged } from '../records/record.ts';
 import type { Tree } from '../tree/tree.ts';
 import { type Content, MappedContent, PlainContent } from './content.ts';
-import type { Descriptors } from './descriptors.ts';
+import type { Descriptors, OverlayFile } from './descriptors.ts';
 
 export class Contents {
   readonly #db: Database;
@@ -44,10 +44,16 @@ export class Contents {
   }
 
   /** The content of a plain file that is not in use yet, with one user. @throws what the disk says */
-  plain(ino: number, overlay = this.#descriptors.of(ino)): PlainContent {
-    const content = new PlainContent(ino, overlay);
+  plain(ino: number): PlainContent {
+    const overlay = this.#descriptors.of(ino);
     // One whose overlay file is not there fails here.
-    void content.overlay.fd;
+    void overlay.fd;
+    return this.made(ino, overlay);
+  }
+
+  /** The content of a plain file that was just made, with one user. */
+  made(ino: number, overlay: OverlayFile): PlainContent {
+    const content = new PlainContent(ino, overlay);
     this.#plain.set(ino, content);
     return used(content);
   }

@@ -98,7 +98,7 @@ export class Namespace {
         batch.writes.push(put(overlayKey(ino), NOTHING));
         // In the same turn as the commit: whoever opens the file from then on shares this content.
         batch.afterwards.push(() => {
-          made.content = this.#overlay.contents.plain(ino, overlay);
+          made.content = this.#overlay.contents.made(ino, overlay);
         });
       });
     } catch (error) {
