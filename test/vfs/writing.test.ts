@@ -346,6 +346,17 @@ describe('writing over a file of the torrent', () => {
   });
 
   describe('pieces', () => {
+    it('of an entry that was made anew are not those that handles of the removed one knew', async () => {
+      const handle = await volume.open('T/whole');
+      await volume.files.write(handle, Buffer.from('before'), 0);
+      await volume.store.removeEntry(infoHash);
+      await volume.store.createEntry({ ...planFor(volume.source), verified: Buffer.alloc(1) });
+      await assert.doesNotReject(async () => await volume.files.write(handle, Buffer.from('behind'), 20_000));
+      await volume.files.release(handle);
+      assert.deepEqual(volume.store.pieceMap(infoHash), Buffer.alloc(1));
+      assert.equal(volume.store.entry(infoHash)?.verifiedPieces, 0);
+    });
+
     it('are taken back before a byte of them changes, and no others', async () => {
       await volume.write('T/whole', 'x', 16_384);
       assert.deepEqual(verified(), [0, 5]);

@@ -92,8 +92,10 @@ export class Pieces {
   /** The writes that record `map`; none where the entry has gone. */
   recording(pieces: EntryPieces, map: Buffer): Write[] {
     const bytes = this.#db.get(entryKey(pieces.infoHash));
-    if (bytes === undefined) return [];
-    const entry: StoredEntry = { ...parseEntry(bytes), verifiedPieces: countBits(map) };
+    const found = bytes === undefined ? undefined : parseEntry(bytes);
+    // Or another one of the same torrent, which was added anew, and has pieces of its own.
+    if (found?.id !== pieces.entry) return [];
+    const entry: StoredEntry = { ...found, verifiedPieces: countBits(map) };
     return [put(pieceMapKey(pieces.infoHash), map), put(entryKey(pieces.infoHash), formatEntry(entry))];
   }
 }
