@@ -129,8 +129,16 @@ export class FileSystem implements Operations {
     const { size, mode, uid, gid, atime, mtime } = changes;
     if (size !== undefined) await this.#truncate(ino, size);
     const touched = [mode, uid, gid, atime, mtime].some((change) => change !== undefined);
-    if (touched) await this.#attributes.change(ino, changes);
+    if (touched) await this.#changeAttributes(ino, changes);
     return this.getattr(ino);
+  }
+
+  async #changeAttributes(ino: number, changes: AttributeChanges): Promise<void> {
+    const { type, content } = this.#attributes.inode(ino);
+    const setsTimes = changes.atime !== undefined || changes.mtime !== undefined;
+    if (type !== 'file' || content !== 'plain' || !setsTimes) return await this.#attributes.change(ino, changes);
+    // The times are those of its overlay file, which the pool may be taking: it is a source then.
+    await this.#open.using(ino, async (open) => open.inTurn(async () => await this.#attributes.change(ino, changes)));
   }
 
   async #truncate(ino: number, size: number): Promise<void> {

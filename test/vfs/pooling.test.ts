@@ -93,6 +93,27 @@ describe('the pool', () => {
     });
   }
 
+  it('serves a file whose times are set while the pool takes it', async (t) => {
+    await volume.unlink('T/gap');
+    await volume.create('T/gap', DATA);
+    await verify();
+    const found = await file();
+    const times = { seconds: 1e9, nanoseconds: 0 };
+    const setting: Promise<unknown>[] = [];
+    const take = PoolFiles.prototype.take.bind(new PoolFiles(join(folder, 'pool'), folder));
+    t.mock.method(PoolFiles.prototype, 'take', async (path: string, place: readonly string[]) => {
+      const taken = await take(path, place);
+      setting.push(volume.files.setattr(found.ino, { mtime: times }));
+      return taken;
+    });
+    const pooled = await pool();
+    await Promise.all(setting);
+    assert.deepEqual(volume.files.getattr(found.ino).mtime, times);
+    assert.notEqual(fs.statSync(pooled!).mtimeMs, 1e12, 'nothing of a source is changed');
+    await volume.restart();
+    assert.ok((await volume.read('T/gap')).equals(DATA));
+  });
+
   it('leaves nothing of the file that was deleted and is still open', async () => {
     const handle = await volume.open('T/gap');
     await volume.files.write(handle, Buffer.from('deleted'), 0);
