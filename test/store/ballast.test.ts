@@ -3,10 +3,13 @@ import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
+import { GAP } from '../../src/extent/extent.ts';
 import { silentLogger } from '../../src/logger.ts';
+import type { Plan } from '../../src/plan/plan.ts';
 import { Ballast } from '../../src/store/ballast.ts';
 import { Store } from '../../src/store/store.ts';
 import { temporaryFolder } from '../harness/folder.ts';
+import { fileOf, planOf } from '../harness/plans.ts';
 import { fileSystemOver, openLevel } from '../harness/volume.ts';
 import { listed } from '../vfs/volume.ts';
 
@@ -32,6 +35,7 @@ describe('the ballast', { skip: !isRoot && 'a file system of its own takes root'
     try {
       const store = await Store.open(level, { logger: silentLogger, statePath: disk, ballast });
       await store.recovered;
+      await ballast.settled();
       await work(store);
       await store.close();
     } finally {
@@ -93,4 +97,36 @@ describe('the ballast', { skip: !isRoot && 'a file system of its own takes root'
       files.close();
     });
   });
+
+  it('is let go of for what takes back what was written over an entry', async () => {
+    await withStore(async (store) => {
+      const files = fileSystemOver(store, disk);
+      const { infoHash } = await store.createEntry(planWithGap());
+      const { ino } = files.lookup(files.lookup(1, 'E').ino, 'file');
+      const handle = await files.open(ino, 2);
+      await files.write(handle, Buffer.alloc(2 ** 20, 'x'), 0);
+      await files.release(handle);
+      await store.checkpoint();
+      fill();
+      assert.equal((await store.discard(infoHash, undefined, files.quiet)).bytes, 2 ** 20);
+      assert.ok(fs.statfsSync(disk).bavail > 0, 'there is room again');
+      files.close();
+    });
+  });
+
+  it('need not be there for an entry to be removed, with the names that its client asked for', async () => {
+    await withStore(async (store) => {
+      const { infoHash } = await store.createEntry(planWithGap());
+      await store.addNames(infoHash, [['renamed']]);
+      fs.rmSync(join(disk, 'ballast'));
+      fill();
+      fs.truncateSync(join(disk, 'hog'), fs.statSync(join(disk, 'hog')).size - 400_000);
+      await store.removeEntry(infoHash);
+      assert.equal(store.entry(infoHash), undefined);
+    });
+  });
 });
+
+function planWithGap(): Plan {
+  return planOf('E', [], [fileOf(['file'], [{ length: 2 ** 20, source: GAP, sourceOffset: 0 }])]);
+}

@@ -153,7 +153,7 @@ export class Discard {
       const unverifying = await this.#pieces.unverifyingAll(this.#entry.id, step.changed);
       const writes = [...step.batch.finish(), ...unverifying.writes];
       if (writes.length === 0) return;
-      await this.#db.commit(writes);
+      await this.#db.commit(writes, { needed: true });
       this.#tree.forget(step.batch.changed);
       unverifying.recorded();
       for (const ino of step.batch.freed) this.#overlay.freed(ino);

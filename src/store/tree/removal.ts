@@ -48,7 +48,8 @@ export class Removal {
     }
     for await (const page of this.#db.pages(aliasesOf(entry), SLICE)) {
       if (this.#stopped()) return false;
-      await this.#db.exclusive(async () => await this.#db.commit(page.map(([key]) => del(key))));
+      const writes = page.map(([key]) => del(key));
+      await this.#db.exclusive(async () => await this.#db.commit(writes, { needed: true }));
     }
     for await (const page of this.#db.pages(usesOf(entry), SLICE)) {
       if (this.#stopped()) return false;
