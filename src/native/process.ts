@@ -11,6 +11,12 @@ export interface ProcessCalls {
   readonly loadGlobally?: (library: string) => void;
 }
 
+/**
+ * The handles of what was loaded globally, for as long as this process runs: koffi closes a library once its handle is
+ * garbage, and nothing would find it any more.
+ */
+const loadedGlobally: unknown[] = [];
+
 export function loadProcessCalls(library: CLibrary): ProcessCalls {
   const exitNow = library.ability('the server may crash when it ends', ({ func }) => {
     const exit = func('void _exit(int status)');
@@ -20,7 +26,7 @@ export function loadProcessCalls(library: CLibrary): ProcessCalls {
     'libfuse is looked for by the dynamic linker alone',
     ({ koffi }) =>
       (path: string): void =>
-        void koffi.load(path, { global: true }),
+        void loadedGlobally.push(koffi.load(path, { global: true })),
   );
   return { ...(exitNow === undefined ? {} : { exitNow }), ...(loadGlobally === undefined ? {} : { loadGlobally }) };
 }

@@ -1,5 +1,10 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { type Logger, silentLogger } from '../../src/logger.ts';
 import { CLibrary, type LoadedLibrary, loadKoffi, openCLibrary } from '../../src/native/c-library.ts';
 import { loadDescriptorCalls } from '../../src/native/descriptors.ts';
@@ -48,6 +53,18 @@ describe('the C library', () => {
       assert.match(said[0] ?? '', new RegExp(`: no function ${missing}$`));
     });
   }
+
+  it('keeps what it loaded globally through every garbage collection', async () => {
+    const { lib } = createRequire(import.meta.url)('fuse-shared-library') as { readonly lib: string };
+    setFlagsFromString('--expose-gc');
+    const gc = runInNewContext('gc') as () => void;
+    loadProcessCalls(openCLibrary(silentLogger)).loadGlobally?.(lib);
+    for (let i = 0; i < 3; i++) {
+      gc();
+      await sleep(10);
+    }
+    assert.ok(readFileSync('/proc/self/maps', 'utf8').includes(lib));
+  });
 
   it('has no ability, and says nothing more, where koffi is not installed', () => {
     assert.deepEqual(abilities(new CLibrary(undefined, silentLogger)), []);
