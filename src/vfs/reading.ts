@@ -68,11 +68,12 @@ export class Reading {
     return Math.max(0, this.#libc.preadCached?.(fd, buffer, offset, length, position) ?? 0);
   }
 
-  /** All of `extents` into `buffer`, however long it takes. Throws PosixError('EIO'). */
+  /** All of `extents`, as they are now, into `buffer`, however long it takes. Throws PosixError('EIO'). */
   async readWaiting(file: MappedFile, extents: readonly Extent[], buffer: Buffer): Promise<void> {
+    const { overlay } = file.content;
     let done = 0;
     for (const extent of extents) {
-      if (extent.source === OVERLAY) await this.#readOverlay(file, extent, buffer, done);
+      if (extent.source === OVERLAY) await this.#readOverlay(file, overlay, extent, buffer, done);
       else if (extent.source < 0) buffer.fill(0, done, done + extent.length);
       else await this.#readSource(file, extent, buffer, done);
       done += extent.length;
@@ -80,11 +81,19 @@ export class Reading {
   }
 
   /** What was written. Bytes behind the end, which a truncate has taken meanwhile, are zeros. */
-  async #readOverlay(file: MappedFile, extent: Extent, buffer: Buffer, offset: number): Promise<void> {
+  async #readOverlay(
+    file: MappedFile,
+    overlay: MappedFile['content']['overlay'],
+    extent: Extent,
+    buffer: Buffer,
+    offset: number,
+  ): Promise<void> {
     const { content } = file;
-    // The pool has taken what was written, since the extents were looked up: a source has the bytes now.
-    if (content.overlay === undefined) return await this.#readAgain(file, extent, buffer, offset);
-    await content.overlay.during(async (fd) => {
+    // The pool has taken what was written, since the extents were looked up: a source has the bytes now. Where something
+    // was written since, the file has another overlay file, which need not have these bytes.
+    if (overlay === undefined || overlay !== content.overlay)
+      return await this.#readAgain(file, extent, buffer, offset);
+    await overlay.during(async (fd) => {
       for (let done = 0; done < extent.length; ) {
         const position = extent.sourceOffset + done;
         const { bytesRead } = await readAsync(fd, buffer, offset + done, extent.length - done, position);
@@ -106,7 +115,9 @@ export class Reading {
     offset: number,
   ): Promise<void> {
     const extents = file.content.slice(position, length);
-    if (extents.some(({ source }) => source === OVERLAY)) throw new PosixError('EIO', 'the overlay file is not there');
+    if (file.content.overlay === undefined && extents.some(({ source }) => source === OVERLAY)) {
+      throw new PosixError('EIO', 'the overlay file is not there');
+    }
     const rest = buffer.subarray(offset, offset + length);
     const last = extents.at(-1);
     rest.fill(0, last === undefined ? 0 : last.offset + last.length - position);

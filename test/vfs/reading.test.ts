@@ -1,16 +1,24 @@
 import assert from 'node:assert/strict';
-import { constants } from 'node:fs';
+import { constants, rmSync, writeFileSync } from 'node:fs';
 import fs from 'node:fs/promises';
 import { join } from 'node:path';
 import { it } from 'node:test';
 import { GAP } from '../../src/extent/extent.ts';
+import { ExtentMap } from '../../src/extent/extent-map.ts';
 import { silentLogger } from '../../src/logger.ts';
 import { openCLibrary } from '../../src/native/c-library.ts';
 import { DescriptorBudget } from '../../src/native/descriptor-budget.ts';
 import { loadFileCalls } from '../../src/native/files.ts';
 import { OwnMounts } from '../../src/source/own-mounts.ts';
+import { SourceFiles } from '../../src/source/served-sources.ts';
+import { MappedContent } from '../../src/store/overlay/content.ts';
+import { Descriptors } from '../../src/store/overlay/descriptors.ts';
+import { OverlayFiles } from '../../src/store/overlay/overlay-files.ts';
+import { newInode } from '../../src/store/records/record.ts';
 import { Store } from '../../src/store/store.ts';
 import { FileSystem } from '../../src/vfs/file-system.ts';
+import type { MappedFile } from '../../src/vfs/open-file.ts';
+import { Reading } from '../../src/vfs/reading.ts';
 import { temporaryFolder } from '../harness/folder.ts';
 import { fileOf, planOf, sourceOf } from '../harness/plans.ts';
 import { openLevel } from '../harness/volume.ts';
@@ -89,4 +97,41 @@ it('reads the base in one go below the blocks that are written over it', async (
   files.close();
   await store.close();
   await level.close();
+});
+
+it('reads no overlay file that is not the one whose blocks it looked up', async () => {
+  const folder = temporaryFolder('vfs');
+  const source = join(folder, 'source');
+  const bytes = Buffer.alloc(3 * BLOCK, 'p');
+  await fs.writeFile(source, bytes);
+  const descriptors = new DescriptorBudget(8);
+  const files = new OverlayFiles(folder);
+  const overlays = new Descriptors(files, descriptors);
+  const pooled = ExtentMap.single(bytes.length, 0);
+  const inode = newInode('file', { seconds: 0, nanoseconds: 0 }, { size: bytes.length, baseEnd: bytes.length });
+  const content = new MappedContent(7, { ...inode, content: 'overlaid' }, pooled, overlays.create(7));
+  await fs.writeFile(files.path(7), bytes);
+  content.written(0, bytes.length);
+  const sources = new SourceFiles({
+    record: () => sourceOf(source),
+    ownMounts: new OwnMounts(),
+    descriptors,
+    logger: silentLogger,
+  });
+  const file: MappedFile = { kind: 'mapped', content, bound: new Map() };
+  const blocks = [0, 1].flatMap((block) => content.slice(block * BLOCK, BLOCK));
+  const reading = new Reading({}, sources);
+  const buffer = Buffer.alloc(2 * BLOCK);
+  const read = reading.readWaiting(file, blocks, buffer);
+  // The pool takes the file while its first block is read, and somebody writes over it: its overlay file is another one.
+  content.becomeMapped(pooled);
+  rmSync(files.path(7));
+  content.overlay = overlays.create(7);
+  content.overlaid = true;
+  writeFileSync(files.path(7), Buffer.alloc(2 * BLOCK));
+  await read;
+  assert.ok(buffer.equals(bytes.subarray(0, 2 * BLOCK)));
+  reading.unbind(file);
+  content.overlay.close();
+  sources.close();
 });
