@@ -3,8 +3,10 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
+import { errnoOf } from '../../src/errors.ts';
 import type { StoredFile } from '../../src/store/entries/entry-files.ts';
 import { PoolFiles } from '../../src/store/sources/pool-files.ts';
+import { Removal } from '../../src/store/tree/removal.ts';
 import { temporaryFolder } from '../harness/folder.ts';
 import { letters } from '../store/fixture.ts';
 import { BASE, patched, planFor, Volume } from './volume.ts';
@@ -146,6 +148,28 @@ describe('the pool', () => {
     await volume.restart();
     assert.equal(volume.store.entry(infoHash), undefined);
     assert.doesNotMatch(await letters(volume.level), /[EFIXOW]{2}/);
+  });
+
+  it('leaves an entry alone that was added anew while the one before is being deleted', async (t) => {
+    await volume.write('T/gap', DATA, 0);
+    await verify();
+    const found = await file();
+    let end = (_done: boolean): void => {};
+    const deleting = new Promise<boolean>((resolve) => {
+      end = resolve;
+    });
+    t.mock.method(Removal.prototype, 'run', async () => await deleting);
+    const removing = volume.store.removeEntry(infoHash);
+    // The entry is not found any more at once; what it was made of is there still.
+    while (volume.store.entry(infoHash) !== undefined) await new Promise(setImmediate);
+    await volume.store.createEntry(planFor(volume.source));
+    const { ino, status } = await file();
+    const pooling = await volume.files.pool(infoHash, found, ['x', 'gap']).catch((error: unknown) => error);
+    const after = await file();
+    assert.deepEqual({ ino: after.ino, status: after.status }, { ino, status });
+    assert.equal(errnoOf(pooling), 'NOT_FOUND');
+    end(false);
+    await removing;
   });
 
   it('gives back what could not be recorded, and the file is what it was', async () => {

@@ -108,7 +108,9 @@ export class PoolingFiles {
       const inode = tree.inode(ino);
       const key = fileKey(entry.id, file.index);
       const record = db.get(key);
-      if (inode === undefined || record === undefined) throw new AutotorrentError('NOT_FOUND', 'the file has gone');
+      // An entry of the same torrent that was added anew has files of its own.
+      if (inode?.entry !== entry.id || record === undefined)
+        throw new AutotorrentError('NOT_FOUND', 'the file has gone');
       const planned = decodeFile(record);
       const old = planned.ino === ino ? undefined : tree.inode(planned.ino);
       const mapped: Inode = {
