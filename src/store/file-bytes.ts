@@ -8,7 +8,7 @@ import fs from 'node:fs';
 import { promisify } from 'node:util';
 import { PosixError, posixErrorOf } from '../errors.ts';
 import { isOutOfDescriptors } from '../native/descriptor-budget.ts';
-import { later, type Timestamp } from '../native/timestamp.ts';
+import { later, type Timestamp, toMilliseconds } from '../native/timestamp.ts';
 import type { Pieces } from './entries/pieces.ts';
 import type { MaybePromise } from './maybe-promise.ts';
 import type { Content, PlainContent } from './overlay/content.ts';
@@ -169,8 +169,7 @@ export class FileBytes {
     const path = this.#overlay.files.path(ino);
     if (setTimes?.(path, atime, mtime) === true) return;
     const before = this.#plainStats(ino);
-    const seconds = (time: Timestamp): number => time.seconds + time.nanoseconds / 1e9;
-    fs.utimesSync(path, seconds(atime ?? before.atime), seconds(mtime ?? before.mtime));
+    fs.utimesSync(path, forNode(atime ?? before.atime), forNode(mtime ?? before.mtime));
   }
 
   #plainStats(ino: number): OverlayFileStats {
@@ -182,6 +181,11 @@ export class FileBytes {
       throw new PosixError('EIO', `the overlay file of inode ${ino} is not there`, error);
     }
   }
+}
+
+/** Node takes a negative number for the time of day, and a date for what it is. */
+function forNode(time: Timestamp): number | Date {
+  return time.seconds < 0 ? new Date(toMilliseconds(time)) : time.seconds + time.nanoseconds / 1e9;
 }
 
 function unusable(ino: number, error: unknown): unknown {

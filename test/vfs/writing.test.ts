@@ -8,6 +8,7 @@ import { errnoOf, messageOf, posixErrorOf } from '../../src/errors.ts';
 import { hasBit } from '../../src/extent/bitfield.ts';
 import { OVERLAY } from '../../src/extent/extent.ts';
 import { temporaryFolder } from '../harness/folder.ts';
+import { fileSystemOver } from '../harness/volume.ts';
 import { BASE, patched, planFor, SOURCE, Volume } from './volume.ts';
 
 const BLOCK = 4096;
@@ -499,6 +500,15 @@ describe('writing over a file of the torrent', () => {
       const { mtime, atime } = await volume.files.setattr(each, { atime: time, mtime: time });
       assert.deepEqual([mtime, atime], [time, time]);
     }
+  });
+
+  it('keeps times before 1970 where the C library cannot be asked to set them', async () => {
+    const files = fileSystemOver(volume.store, volume.folder, { libc: {} });
+    const ino = await volume.create('T/new', 'plain');
+    const times = { atime: { seconds: -11, nanoseconds: 500_000_000 }, mtime: { seconds: 11, nanoseconds: 0 } };
+    const { atime, mtime } = await files.setattr(ino, times);
+    assert.deepEqual({ atime, mtime }, times);
+    files.close();
   });
 
   describe('O_SYNC', () => {
