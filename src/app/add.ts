@@ -84,7 +84,7 @@ export async function* addTorrents(config: Config, request: AddRequest): AsyncGe
     const outcomes = pipeline<Planned, AddOutcome>(
       torrents,
       {
-        read: readTorrent,
+        read: async (torrent) => await readTorrent(torrent, stop.signal),
         wanted: async (parsed) => await rounds.wanted(parsed),
         plan: async (torrent) => await planner.plan(torrent, verifyEffort(settings, client, torrent.metainfo)),
         round: async (ready, settle) => await rounds.run(ready, settle),

@@ -44,7 +44,7 @@ export async function* dryRun(config: Config, request: DryRunRequest): AsyncGene
   const planner = new Planner(config, { hashes: verify !== 'none', changesNothing: true, logger, signal, onHashing });
   const settings = { verify, fastResume: config.fastResume };
   const result = async (torrent: TorrentFile): Promise<DryRunResult> => {
-    const read = await readTorrent(torrent);
+    const read = await readTorrent(torrent, signal);
     if (read.error !== undefined) return outcomeOf(read, 'Failed', complaintOf(read.error));
     return resultOf(await planner.plan(read, verifyEffort(settings, undefined, read.metainfo)));
   };

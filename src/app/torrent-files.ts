@@ -1,7 +1,7 @@
 /** The .torrent files that a command line names: found, read and parsed, each failure its own. */
-import { readFileSync, statSync } from 'node:fs';
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { basename, extname, join, resolve } from 'node:path';
+import { readSmallFile, readSmallFileOrPipe, UnfitFile } from '../bytes/read-file.ts';
 import { AutotorrentError, errnoOf, explained, messageOf } from '../errors.ts';
 import type { Metainfo } from '../metainfo/metainfo.ts';
 import { MAX_METAINFO_BYTES, parseMetainfo } from '../metainfo/parse.ts';
@@ -11,6 +11,8 @@ export interface TorrentFile {
   readonly path: string;
   /** The file's name without `.torrent`: what the entry will be called. */
   readonly name: string;
+  /** It was found in a folder, and must be a file. What the command line names may be a pipe (`<(…)`). */
+  readonly found?: true;
 }
 
 /** A .torrent that is valid. */
@@ -37,7 +39,7 @@ export async function findTorrents(args: readonly string[], cwd: string): Promis
       () => false,
     );
     const paths = isFolder ? await torrentsIn(path) : [path];
-    found.push(...paths.map((p) => ({ path: p, name: nameOf(p) })));
+    found.push(...paths.map((p) => ({ path: p, name: nameOf(p), ...(isFolder ? { found: true as const } : {}) })));
   }
   return found;
 }
@@ -55,29 +57,28 @@ function nameOf(path: string): string {
   return extname(name).toLowerCase() === '.torrent' ? name.slice(0, -'.torrent'.length) || name : name;
 }
 
-export async function readTorrent(torrent: TorrentFile): Promise<ReadTorrent> {
+/** Reads and parses a .torrent. Throws the reason of `signal` alone, which ends the wait for a pipe's writer. */
+export async function readTorrent(torrent: TorrentFile, signal?: AbortSignal): Promise<ReadTorrent> {
   try {
-    const stats = statSync(torrent.path);
-    const { size } = stats;
-    if (size > MAX_METAINFO_BYTES) {
-      throw new AutotorrentError(
-        'TORRENT',
-        `not a valid torrent: it is ${size} bytes long; more than ${MAX_METAINFO_BYTES} is no torrent`,
-      );
-    }
-    // Promises take several times as long as reading a file itself; a pipe may keep its reader waiting for ever.
-    const raw = stats.isFile() ? readFileSync(torrent.path) : await readFile(torrent.path);
+    const raw =
+      torrent.found === true
+        ? readSmallFile(torrent.path, MAX_METAINFO_BYTES)
+        : await readSmallFileOrPipe(torrent.path, MAX_METAINFO_BYTES, signal);
     return { ...torrent, metainfo: parseMetainfo(raw) };
   } catch (error) {
+    signal?.throwIfAborted();
     return { ...torrent, error: error instanceof AutotorrentError ? error : unreadable(error) };
   }
 }
 
 function unreadable(error: unknown): AutotorrentError {
+  if (error instanceof UnfitFile && error.code === 'TOO_LARGE') {
+    const reason = `not a valid torrent: ${error.message}; more than ${MAX_METAINFO_BYTES} is no torrent`;
+    return new AutotorrentError('TORRENT', reason, { cause: error });
+  }
   const reasons: Readonly<Record<string, string>> = {
     ENOENT: 'there is no such file',
     EACCES: 'it may not be read by this user',
-    EISDIR: 'it is a folder',
   };
   const reason = reasons[errnoOf(error) ?? ''] ?? messageOf(error);
   return new AutotorrentError('TORRENT', `cannot be read: ${reason}`, { cause: error });

@@ -2,13 +2,16 @@
  * Finds the torrent clients of this machine by their own configuration files: where each listens, and what these files
  * show of its user name and password. It connects to nothing, and reads no other file.
  */
-import { readFile } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
+import { readSmallFile } from '../bytes/read-file.ts';
 import { errnoOf, messageOf } from '../errors.ts';
 import { delugeSettings, delugeSettingsFiles } from './deluge/settings.ts';
 import { qbittorrentSettings, qbittorrentSettingsFiles } from './qbittorrent/settings.ts';
 import { rtorrentSettings, rtorrentSettingsFiles } from './rtorrent/settings.ts';
 import { transmissionSettings, transmissionSettingsFiles } from './transmission/settings.ts';
+
+/** Bytes: far more than any client's configuration has. */
+const LARGEST_FILE = 16 * 1024 * 1024;
 
 export interface LocalClient {
   readonly client: 'rtorrent' | 'deluge' | 'transmission' | 'qbittorrent';
@@ -62,7 +65,7 @@ async function firstOf(
 ): Promise<LocalClient | undefined> {
   for (const from of files) {
     try {
-      const shown = await read(await readFile(from, 'utf8'), from);
+      const shown = await read(readSmallFile(from, LARGEST_FILE).toString(), from);
       return { client, from, ...('problem' in shown ? { settings: {}, wantsPassword: false, ...shown } : shown) };
     } catch (error) {
       const errno = errnoOf(error);

@@ -1,9 +1,9 @@
 /** Finds the configuration file, reads it, and looks at the system where its values need that. */
 
 import { readFileSync, statSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
+import { readSmallFileOrPipe, UnfitFile } from '../bytes/read-file.ts';
 import { AutotorrentError, errnoOf, messageOf } from '../errors.ts';
 import type { Config } from './config.ts';
 import type { Accounts } from './owner.ts';
@@ -50,7 +50,7 @@ async function findConfig(options: LoadOptions, home: string): Promise<{ file: s
     const file = resolve(cwd, name);
     const bytes = await readConfig(file);
     if (bytes !== undefined) return { file, bytes };
-    throw new AutotorrentError('CONFIG', `there is no configuration ${file}, which ${by} names`, {
+    throw new AutotorrentError('CONFIG', `there is not a configuration ${file}, which ${by} names`, {
       hint: `autotorrent init ${quoteForShell(file)} writes a commented example there.`,
     });
   }
@@ -62,24 +62,21 @@ async function findConfig(options: LoadOptions, home: string): Promise<{ file: s
     const bytes = await readConfig(file);
     if (bytes !== undefined) return { file, bytes };
   }
-  throw new AutotorrentError('CONFIG', `there is no configuration: neither ${places.join(' nor ')} is there`, {
+  throw new AutotorrentError('CONFIG', `there is not a configuration: neither ${places.join(' nor ')} is there`, {
     hint: 'autotorrent init writes a commented example; -c FILE names another file.',
   });
 }
 
 /** The file's bytes; undefined where there is no such file. */
 async function readConfig(file: string): Promise<Buffer | undefined> {
-  let bytes: Buffer;
   try {
-    bytes = await readFile(file);
+    return await readSmallFileOrPipe(file, LARGEST_FILE);
   } catch (error) {
     const errno = errnoOf(error);
     if (errno === 'ENOENT' || errno === 'ENOTDIR') return undefined;
-    const reason = errno === 'EISDIR' ? 'it is a folder' : messageOf(error);
-    throw new AutotorrentError('CONFIG', `the configuration ${file} cannot be read: ${reason}`, { cause: error });
+    const what = error instanceof UnfitFile ? 'is not a configuration' : 'cannot be read';
+    throw new AutotorrentError('CONFIG', `the configuration ${file} ${what}: ${messageOf(error)}`, { cause: error });
   }
-  if (bytes.length <= LARGEST_FILE) return bytes;
-  throw new AutotorrentError('CONFIG', `${file} is no configuration: it has ${bytes.length} bytes`);
 }
 
 function quoteForShell(text: string): string {

@@ -67,7 +67,7 @@ describe('loadConfig', () => {
     const error = await refusal(load());
     assert.equal(
       error.message,
-      `there is no configuration: neither ${folder}/autotorrent.conf nor ${folder}/home/.config/autotorrent/autotorrent.conf is there`,
+      `there is not a configuration: neither ${folder}/autotorrent.conf nor ${folder}/home/.config/autotorrent/autotorrent.conf is there`,
     );
     assert.match(error.hint ?? '', /autotorrent init/);
   });
@@ -75,21 +75,21 @@ describe('loadConfig', () => {
   it('does not look further than a file that was named', async () => {
     await write('autotorrent.conf');
     const byOption = await refusal(load({ file: "it's" }));
-    assert.equal(byOption.message, `there is no configuration ${folder}/it's, which -c names`);
+    assert.equal(byOption.message, `there is not a configuration ${folder}/it's, which -c names`);
     assert.match(byOption.hint ?? '', /autotorrent init '\/.*\/it'\\''s' writes/);
     const byEnv = await refusal(load({ env: { AUTOTORRENT_CONFIG: 'gone/x' } }));
-    assert.equal(byEnv.message, `there is no configuration ${folder}/gone/x, which AUTOTORRENT_CONFIG names`);
+    assert.equal(byEnv.message, `there is not a configuration ${folder}/gone/x, which AUTOTORRENT_CONFIG names`);
   });
 
   it('refuses what is no file of text', async () => {
     assert.equal(
       (await refusal(load({ file: '.' }))).message,
-      `the configuration ${folder} cannot be read: it is a folder`,
+      `the configuration ${folder} is not a configuration: it is a folder, not a file`,
     );
     await write('big', `#${' '.repeat(1024 * 1024)}`);
     assert.equal(
       (await refusal(load({ file: 'big' }))).message,
-      `${folder}/big is no configuration: it has 1048577 bytes`,
+      `the configuration ${folder}/big is not a configuration: it is 1048577 bytes long`,
     );
     await writeFile(join(folder, 'latin1'), Buffer.from('[general]\nstore_path = /caf\xe9\n', 'latin1'));
     assert.equal(

@@ -58,7 +58,7 @@ async function copyOnce(copy: Copy): Promise<CopyOutcome> {
     copy.onBytes(copy.length, false);
     return 'finished before';
   }
-  const source = await open(copy.from, constants.O_RDONLY | constants.O_NOFOLLOW);
+  const source = await open(copy.from, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {
     const target = await ofDestination(async () => await openTarget(copy.to));
     try {

@@ -3,6 +3,9 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { isOwnHost } from '../wire/own-host.ts';
 
+/** Bytes: far more than any `auth` file has. */
+export const LARGEST_AUTH_FILE = 1024 * 1024;
+
 export interface DelugeAccount {
   readonly username: string;
   readonly password: string;

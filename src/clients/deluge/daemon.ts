@@ -3,10 +3,10 @@
  *
  * Calls go one after the other; a request may hold many, which are answered one by one.
  */
-import { readFile } from 'node:fs/promises';
+import { readSmallFile } from '../../bytes/read-file.ts';
 import { AutotorrentError, errnoOf, messageOf } from '../../errors.ts';
 import { type ClientOptions, type Endpoint, endpointOf, failure, quoted } from '../wire/exchange.ts';
-import { accountIn, type DelugeAccount, ownAuthFiles } from './account.ts';
+import { accountIn, type DelugeAccount, LARGEST_AUTH_FILE, ownAuthFiles } from './account.ts';
 import { DelugeConnection } from './connection.ts';
 import type { DelugeAnswer, DelugeCall, DelugeError, DelugeRpc } from './rpc.ts';
 
@@ -124,7 +124,7 @@ class DaemonRpc implements DelugeRpc {
     this.#useless = [];
     for (const file of this.#authFiles) {
       try {
-        const account = accountIn(await readFile(file, 'utf8'));
+        const account = accountIn(readSmallFile(file, LARGEST_AUTH_FILE).toString());
         if (account === undefined) this.#useless.push(`${file} has none`);
         else yield account;
       } catch (error) {

@@ -1,10 +1,10 @@
 /** Reads where a Deluge daemon listens from its `core.conf`, and its account from the `auth` file beside it. */
-import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { readSmallFile } from '../../bytes/read-file.ts';
 import { errnoOf, messageOf } from '../../errors.ts';
 import type { LocalSettings, SettingsPlaces } from '../local-clients.ts';
 import { objectIn, portIn } from '../wire/json.ts';
-import { accountIn, delugeFolders } from './account.ts';
+import { accountIn, delugeFolders, LARGEST_AUTH_FILE } from './account.ts';
 
 export function delugeSettingsFiles({ configHome, root }: SettingsPlaces): string[] {
   return delugeFolders(configHome, root).map((folder) => join(folder, 'core.conf'));
@@ -17,7 +17,7 @@ export async function delugeSettings(text: string, from: string): Promise<LocalS
   const file = join(dirname(from), 'auth');
   let auth: string;
   try {
-    auth = await readFile(file, 'utf8');
+    auth = readSmallFile(file, LARGEST_AUTH_FILE).toString();
   } catch (error) {
     if (errnoOf(error) !== 'ENOENT') return { problem: `${file} cannot be read: ${messageOf(error)}` };
     return { settings: host, wantsPassword: true };

@@ -1,0 +1,104 @@
+/**
+ * Reads a small file whole: a .torrent, a configuration. What lies at its path may be anything that somebody made there,
+ * so that nothing here waits for a FIFO without a writer, or reads a device without an end.
+ */
+import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from 'node:fs';
+import { Socket } from 'node:net';
+
+/** O_NONBLOCK: to open a FIFO must not wait for its writer; it means nothing for regular files. */
+const FLAGS = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
+
+/** Why a file that could be opened is not read. */
+export class UnfitFile extends Error {
+  readonly code: 'NOT_REGULAR' | 'TOO_LARGE';
+
+  constructor(code: UnfitFile['code'], message: string) {
+    super(message);
+    this.name = 'UnfitFile';
+    this.code = code;
+  }
+}
+
+/**
+ * The bytes of a regular file of at most `most` bytes. Synchronous: promises take several times as long as reading a
+ * small file itself.
+ * @throws UnfitFile, and the errors of open(2) and read(2)
+ */
+export function readSmallFile(path: string, most: number): Buffer {
+  const fd = openSync(path, FLAGS);
+  try {
+    const stats = fstatSync(fd);
+    if (!stats.isFile()) throw unfit(stats);
+    return readToEnd(fd, stats.size, most);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/**
+ * Reads a regular file of at most `most` bytes, or a pipe, which a user may name (`<(…)`). A pipe is read until its writers
+ * have closed it; one without a writer is waited for, until `signal` is aborted.
+ * @throws UnfitFile, the errors of open(2) and read(2), and the reason of `signal`
+ */
+export async function readSmallFileOrPipe(path: string, most: number, signal?: AbortSignal): Promise<Buffer> {
+  const fd = openSync(path, FLAGS);
+  let ours = true;
+  try {
+    const stats = fstatSync(fd);
+    if (stats.isFile()) return readToEnd(fd, stats.size, most);
+    if (!stats.isFIFO()) throw unfit(stats);
+    ours = false;
+    return await readPipe(fd, most, signal);
+  } finally {
+    if (ours) closeSync(fd);
+  }
+}
+
+/** Closes `fd`. */
+async function readPipe(fd: number, most: number, signal: AbortSignal | undefined): Promise<Buffer> {
+  const pipe = new Socket({ fd, readable: true, writable: false });
+  const abort = (): void => void pipe.destroy(signal?.reason);
+  signal?.addEventListener('abort', abort, { once: true });
+  try {
+    signal?.throwIfAborted();
+    const parts: Buffer[] = [];
+    let length = 0;
+    for await (const part of pipe) {
+      length += (part as Buffer).length;
+      if (length > most) throw tooLarge(`more than ${most} bytes came through the pipe`);
+      parts.push(part as Buffer);
+    }
+    return Buffer.concat(parts);
+  } finally {
+    signal?.removeEventListener('abort', abort);
+    pipe.destroy();
+  }
+}
+
+/** `size` is a guess: a file may grow, or tell no size, as those of /proc do. */
+function readToEnd(fd: number, size: number, most: number): Buffer {
+  if (size > most) throw tooLarge(`it is ${size} bytes long`);
+  let buffer = Buffer.allocUnsafe(size + 1);
+  let length = 0;
+  for (;;) {
+    const bytes = readSync(fd, buffer, length, buffer.length - length, null);
+    if (bytes === 0) return buffer.subarray(0, length);
+    length += bytes;
+    if (length > most) throw tooLarge(`it is more than ${most} bytes long`);
+    if (length === buffer.length) buffer = Buffer.concat([buffer], Math.min(most + 1, Math.max(4096, length * 2)));
+  }
+}
+
+const tooLarge = (message: string): UnfitFile => new UnfitFile('TOO_LARGE', message);
+
+function unfit(stats: Stats): UnfitFile {
+  const kinds = [
+    ['isDirectory', 'a folder'],
+    ['isFIFO', 'a pipe'],
+    ['isSocket', 'a socket'],
+    ['isCharacterDevice', 'a device'],
+    ['isBlockDevice', 'a device'],
+  ] as const;
+  const kind = kinds.find(([is]) => stats[is]())?.[1] ?? 'something else';
+  return new UnfitFile('NOT_REGULAR', `it is ${kind}, not a file`);
+}
