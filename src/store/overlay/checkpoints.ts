@@ -53,7 +53,9 @@ export class Checkpoints {
   append(record: JournalRecord): void {
     const { journal } = this.#parts;
     journal.append(record);
-    if (journal.isFull) void this.#inBackground();
+    // Not in this call: what is listed takes effect behind it, and the checkpoint forgets the list. It also opens files,
+    // for which the caller's may be closed.
+    if (journal.isFull) queueMicrotask(() => void this.#inBackground());
   }
 
   /** The bytes of a content changed. */

@@ -136,10 +136,10 @@ export class MappedWriting {
     const overlay = overlayOf(content);
     this.#disk.reserve(runs.reduce((sum, run) => sum + (isStored(content, run) ? 0 : run.bytes.length), 0));
     try {
-      zeroTail(content, overlay.fd, position);
+      const { fd } = overlay;
+      zeroTail(content, fd, position);
       for (const [i, run] of runs.entries()) {
-        // Asked for anew: a record may begin a checkpoint, which opens other files and closes this one for them.
-        const written = this.#disk.write(overlay.fd, run.bytes, run.from);
+        const written = this.#disk.write(fd, run.bytes, run.from);
         if (written !== undefined) return this.#applyWaiting(content, runs.slice(i), written, [position, end]);
         this.#record(content, run);
       }

@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { errnoOf } from '../../../src/errors.ts';
 import { GAP } from '../../../src/extent/extent.ts';
+import { Journal } from '../../../src/store/overlay/journal.ts';
 import { OverlayFiles } from '../../../src/store/overlay/overlay-files.ts';
 import { garbageKey, inodeKey, overlayKey, VERSION_KEY } from '../../../src/store/records/key.ts';
 import { Writer } from '../../../src/store/records/record.ts';
@@ -123,6 +124,24 @@ describe('the overlay', () => {
     await volume!.truncate('T/gap', 3);
     await volume!.truncate('T/gap', 20_000);
     assert.ok((await volume!.read('T/gap')).equals(BASE['T/gap']!));
+  });
+
+  it('has a write after kill -9 whose record filled the journal', async (t) => {
+    volume = await opened();
+    await volume.write('T/gap', Buffer.alloc(4096, 'first'), 0);
+    const journals = (): string[] =>
+      fs.readdirSync(join(folder, 'overlay')).filter((name) => name.startsWith('journal-'));
+    const [first = ''] = journals();
+    const full = t.mock.method(Journal.prototype, 'isFull', () => full.mock.callCount() === 0, { getter: true });
+    await volume.write('T/gap', Buffer.alloc(4096, 'other'), 8192);
+    while (journals().includes(first)) await new Promise(setImmediate);
+    // As a killed server leaves it.
+    const copy = temporaryFolder('overlay');
+    fs.cpSync(folder, copy, { recursive: true });
+    const expected = await volume.read('T/gap');
+    await closed();
+    volume = await Volume.open(copy);
+    assert.ok((await volume.read('T/gap')).equals(expected));
   });
 
   it('keeps the times that were set after a write, through kill -9 and through a checkpoint', async () => {
