@@ -1,4 +1,4 @@
-/** Operations that are counted, for `status`: a decorator around those that do the work. */
+/** A decorator that counts the operations of another `Operations`, for `status`. */
 import { posixErrorOf } from '../errors.ts';
 import type {
   AttributeChanges,
@@ -10,14 +10,14 @@ import type {
   PathAbility,
 } from './operations.ts';
 
-/** Since the start. */
+/** Counts since the start. */
 export interface Counts {
   readonly opens: number;
   readonly reads: number;
   readonly bytesRead: number;
   readonly writes: number;
   readonly bytesWritten: number;
-  /** Operations on files that failed with EIO or for want of room. */
+  /** Operations on files that failed with EIO or for lack of space. */
   readonly errors: number;
 }
 
@@ -39,7 +39,7 @@ export class CountedOperations implements Operations {
     return this.#inner.paths;
   }
 
-  /** Runs `work`; counts what it gives, or that it failed. */
+  /** Runs `work` and counts its result or its failure. */
   #observe<T>(work: () => MaybePromise<T>, ended?: (result: T) => void): MaybePromise<T> {
     let result: MaybePromise<T>;
     try {
@@ -63,7 +63,7 @@ export class CountedOperations implements Operations {
   }
 
   #failed(error: unknown): unknown {
-    // What is no PosixError becomes EIO.
+    // Any error that is no PosixError becomes EIO.
     const code = posixErrorOf(error)?.code ?? 'EIO';
     if (code === 'EIO' || code === 'ENOSPC' || code === 'EDQUOT') this.#counts.errors++;
     return error;

@@ -2,13 +2,14 @@
  * The mount's operations over a store (glossary: `operations.ts`, `store/store.ts`; writes: `docs/overlay.md`).
  *
  * Invariants:
- * - Sources are opened read-only. What is written goes to the overlay.
- * - No wrong byte is served as right: a source is looked at on open and at most once a second while it is read.
- *   What a source that was just modified in place supplied within that second may have reached a reader, and the
- *   kernel's page cache. A driver must therefore mount without kernel_cache and auto_cache: then the kernel drops its
- *   pages of a file at each open. (auto_cache would keep them, since neither size nor mtime of ours changes with the
- *   source.) The price: a file that is opened again is read again.
- * - The event loop never waits for a source's disk: what the page cache holds is answered at once, the rest by a thread.
+ * - Sources are opened read-only. Every write goes to the overlay.
+ * - No wrong byte is served as right: a source is checked at each open, and at most once a second while it is read.
+ * Bytes of a source that was modified in place within that second may have reached a reader and the kernel's page
+ * cache. A driver must therefore mount without kernel_cache and auto_cache: then the kernel drops its pages of a file
+ * at each open. (auto_cache would keep them, since neither size nor mtime of our file changes with the source.) The
+ * price: a file that is opened again is read again.
+ * - The event loop never waits for a source's disk: bytes in the page cache are returned at once, a thread reads the
+ * others.
  */
 import { constants, statfs } from 'node:fs';
 import { promisify } from 'node:util';
@@ -51,27 +52,27 @@ export interface FileSystemOptions {
   readonly logger: Logger;
   readonly ownMounts: OwnMounts;
   readonly descriptors: DescriptorBudget;
-  /** Whose files the mount shows. */
+  /** The owner of every file in the mount. */
   readonly owner: { readonly uid: number; readonly gid: number };
-  /** Permission bits taken from every mode of what was planned. */
+  /** Permission bits cleared in every planned mode. */
   readonly umask: number;
-  /** A folder on the disk whose space `statfs` reports: the overlay's. */
+  /** The overlay's folder on the disk: `statfs` reports its space. */
   readonly statePath: string;
 }
 
 export interface FileSystemStatus {
   readonly openFiles: number;
   readonly openSources: number;
-  /** With the names of the entries that use them. */
+  /** Broken sources, with the names of the entries that use them. */
   readonly broken: readonly (BrokenSource & { readonly entries: readonly string[] })[];
 }
 
-/** Names are resolved without waiting. */
+/** Resolves names without waiting. */
 interface SyncPaths extends PathAbility {
   find(parent: number, name: string): number;
 }
 
-/** What a symlink's target may have, in bytes: PATH_MAX with its zero byte. */
+/** Bytes in the longest symlink target: PATH_MAX without its zero byte. */
 const LONGEST_TARGET = 4095;
 /** fallocate(2). */
 const FALLOC_FL_KEEP_SIZE = 1;
@@ -108,7 +109,7 @@ export class FileSystem implements Operations {
     };
   }
 
-  /** For what changes files from the side (`overlay discard`). */
+  /** Keeps files from being opened while they are changed from the side (`overlay discard`). */
   get quiet(): Quiet {
     return this.#open.quiet;
   }
@@ -137,7 +138,7 @@ export class FileSystem implements Operations {
     const { type, content } = this.#attributes.inode(ino);
     const setsTimes = changes.atime !== undefined || changes.mtime !== undefined;
     if (type !== 'file' || content !== 'plain' || !setsTimes) return await this.#attributes.change(ino, changes);
-    // The times are those of its overlay file, which the pool may be taking: it is a source then.
+    // The times are those of its overlay file. The pool may be taking that file, which makes it a source.
     await this.#open.using(ino, async (open) => open.inTurn(async () => await this.#attributes.change(ino, changes)));
   }
 
@@ -226,7 +227,7 @@ export class FileSystem implements Operations {
     return this.getattr(await this.#store.names.make({ parent, name }, fresh, target));
   }
 
-  /** An open file with one user: whoever asked for it. */
+  /** Makes a file and opens it, with the caller as its one user. */
   async #makeFile(parent: number, name: string, mode: number, caller?: Caller): Promise<OpenInode> {
     const fresh = this.#attributes.fresh(parent, 'file', mode, 0, caller);
     return this.#open.made(await this.#store.names.makeFile({ parent, name }, fresh));
@@ -341,12 +342,12 @@ export class FileSystem implements Operations {
   }
 
   flush(handle: number): void {
-    // Nothing is held back: what a write has acknowledged is in the overlay.
+    // Nothing is buffered: an acknowledged write is in the overlay.
     this.#handles.file(handle);
   }
 
   async fsync(handle: number): Promise<void> {
-    // What waits for its turn was not acknowledged, and need not be on the disk.
+    // Changes that wait for their turn are not acknowledged yet, so they need not be on the disk.
     await this.#store.bytes.sync(this.#handles.file(handle).open.file.content);
   }
 
@@ -368,7 +369,7 @@ export class FileSystem implements Operations {
     await this.#truncateOpen(open, offset + length);
   }
 
-  /** Makes `[offset, offset + length)` zeros, as far as the file goes. */
+  /** Zeros `[offset, offset + length)`, but nothing after the end of the file. */
   async #zero(open: OpenInode, offset: number, length: number): Promise<void> {
     const end = Math.min(this.getattr(open.ino).size, offset + length);
     const chunk = Buffer.alloc(Math.min(ZERO_CHUNK, Math.max(0, end - offset)));
@@ -404,7 +405,7 @@ export class FileSystem implements Operations {
     return { openFiles: this.#handles.openFiles, openSources: this.#sources.openCount, broken };
   }
 
-  /** After the unmount: closes what programs left open. */
+  /** Closes the files that programs left open at the unmount. */
   close(): void {
     this.#open.close();
     this.#handles.clear();

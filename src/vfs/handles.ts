@@ -1,4 +1,4 @@
-/** The numbers that the kernel knows open files and directories by. */
+/** The handle table: the numbers by which the kernel knows open files and directories. */
 import { constants } from 'node:fs';
 import { PosixError } from '../errors.ts';
 import type { OpenInode } from './open-file.ts';
@@ -6,18 +6,18 @@ import type { OpenInode } from './open-file.ts';
 export interface FileHandle {
   readonly kind: 'file';
   readonly open: OpenInode;
-  /** O_SYNC, O_DSYNC: each write is on the disk when it ends. */
+  /** O_SYNC, O_DSYNC: each write reaches the disk before it returns. */
   readonly synced: boolean;
 }
 
 export interface DirectoryHandle {
   readonly kind: 'directory';
   readonly ino: number;
-  /** The names that were listed, in their order: an offset is how many lie before it. */
+  /** The listed names in order; an offset is the number of names before it. */
   readonly listed: string[];
 }
 
-/** Handles have 31 bits, for drivers that take them for signed. */
+/** The largest handle: 31 bits, for drivers that read handles as signed. */
 const LARGEST = 0x7fff_ffff;
 
 export class Handles {
@@ -30,7 +30,7 @@ export class Handles {
     return files;
   }
 
-  /** `flags` as open(2) has them. */
+  /** Adds a handle of an open file; `flags` as in open(2). */
   addFile(open: OpenInode, flags: number): number {
     return this.#add({ kind: 'file', open, synced: (flags & (constants.O_SYNC | constants.O_DSYNC)) !== 0 });
   }
@@ -40,7 +40,7 @@ export class Handles {
   }
 
   #add(handle: FileHandle | DirectoryHandle): number {
-    // Never 0 (which fuse-native takes for none), and never one that is in use.
+    // Never 0, which fuse-native takes for no handle, and never a number in use.
     do this.#last = (this.#last % LARGEST) + 1;
     while (this.#handles.has(this.#last));
     this.#handles.set(this.#last, handle);

@@ -1,4 +1,4 @@
-/** Attributes: what `stat` shows of an inode, and what it may be told to change; those of a new inode, too. */
+/** The attributes of inodes: what `stat` shows, what `setattr` changes, and what a new inode starts with. */
 import { PosixError } from '../errors.ts';
 import type { FileCalls } from '../native/files.ts';
 import type { Inode } from '../store/records/record.ts';
@@ -9,9 +9,9 @@ import type { AttributeChanges, Attributes, Caller, FileType } from './operation
 export interface InodeAttributesOptions {
   readonly store: Store;
   readonly libc: Pick<FileCalls, 'setTimes'>;
-  /** Whose files the mount shows. */
+  /** The owner of every file in the mount. */
   readonly owner: { readonly uid: number; readonly gid: number };
-  /** Permission bits taken from every mode of what was planned. */
+  /** Permission bits cleared in every planned mode. */
   readonly umask: number;
 }
 
@@ -35,7 +35,7 @@ export class InodeAttributes {
     return {
       ino,
       type,
-      // A symlink's own mode means nothing, and Linux shows it whole.
+      // A symlink's own mode has no effect, and Linux shows it in full.
       mode: inode.owner !== undefined || type === 'symlink' ? mode : mode & ~umask,
       nlink,
       uid,
@@ -45,7 +45,7 @@ export class InodeAttributes {
     };
   }
 
-  /** All but the size. */
+  /** Changes every attribute but the size. */
   async change(ino: number, { mode, uid, gid, atime, mtime }: AttributeChanges): Promise<void> {
     const now = this.#store.now();
     const times = { atime: atime === 'now' ? now : atime, mtime: mtime === 'now' ? now : mtime };
@@ -68,7 +68,10 @@ export class InodeAttributes {
     this.#store.bytes.setPlainTimes(ino, times.atime, times.mtime, this.#options.libc.setTimes);
   }
 
-  /** As System V has it: in a directory with the set-group-ID bit, what is made belongs to its group. @throws ENOENT */
+  /**
+   * The attributes of a new inode. As in System V, it takes the group of a parent that has the set-group-ID bit.
+   * @throws ENOENT
+   */
   fresh(parent: number, type: FileType, mode: number, rdev: number, caller: Caller | undefined): FreshInode {
     const above = this.of(parent);
     const { uid, gid } = caller ?? this.#options.owner;
@@ -81,7 +84,7 @@ export class InodeAttributes {
     };
   }
 
-  /** What is recorded of it. @throws ENOENT */
+  /** The record of an inode. @throws ENOENT */
   inode(ino: number): Inode {
     const inode = this.#store.inode(ino);
     if (inode === undefined) throw new PosixError('ENOENT');

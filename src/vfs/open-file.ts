@@ -1,11 +1,11 @@
 /**
- * An inode that is open: one for all its handles, so that each sees at once what the others write.
+ * An open inode: one object for all its handles, so that each sees at once what the others write.
  *
- * What it is made of is one of two: a *plain* file is its overlay file; a *mapped* file is made of sources, and of what was
- * written over them. A plain file becomes a mapped one when the pool has taken it (`OpenInode.becomeMapped`).
+ * It is one of two: a *plain* file is its overlay file; a *mapped* file consists of sources and of what was written
+ * over them. A plain file becomes mapped when the pool has taken it (`OpenInode.becomeMapped`).
  *
- * Changes of one file take turns. One that needs to wait (for its base, for a record) holds its turn until it has ended;
- * the others, which need not wait, run in the call that asks for them.
+ * Changes of one file take turns. A change that must wait (for its base, for a record) keeps its turn until it has
+ * ended; one that need not wait runs within the call.
  */
 import type { SourceFile } from '../source/source-file.ts';
 import type { MappedContent, PlainContent } from '../store/overlay/content.ts';
@@ -19,7 +19,7 @@ export interface PlainFile {
 export interface MappedFile {
   readonly kind: 'mapped';
   readonly content: MappedContent;
-  /** By source id as the extents name it: the file that serves it, which may be a spare. */
+  /** The file that serves each source, by the source id in the extents; it may be a spare. */
   readonly bound: Map<number, SourceFile>;
 }
 
@@ -31,7 +31,7 @@ export function openFileOf(content: PlainContent | MappedContent): OpenFile {
 
 export class OpenInode {
   readonly ino: number;
-  /** Handles, and operations by inode that are under way. */
+  /** Handles, and running operations by inode. */
   users = 0;
   #file: OpenFile;
   #turns = 0;
@@ -46,7 +46,7 @@ export class OpenInode {
     return this.#file;
   }
 
-  /** Runs a change when it is its turn: at once, where nobody has it. */
+  /** Runs a change when its turn comes: at once if no other change runs. */
   inTurn<T>(work: () => MaybePromise<T>): MaybePromise<T> {
     const result: MaybePromise<T> = this.#turns === 0 ? work() : this.#last.then(work);
     if (!(result instanceof Promise)) return result;
@@ -58,7 +58,7 @@ export class OpenInode {
     return result;
   }
 
-  /** A plain file is a mapped one from now on, for all its handles. Gives what it was, which is to be released. */
+  /** Makes a plain file mapped for all its handles. Returns its former content, which the caller releases. */
   becomeMapped(mapped: MappedFile): OpenFile {
     const before = this.#file;
     this.#file = mapped;

@@ -1,8 +1,8 @@
 /**
  * The table of open inodes: one `OpenInode` for each file, shared by all its handles, and a count for each directory.
  *
- * What waits for what: an inode that is being deleted is not opened any more, one that is being changed from the side is
- * opened later, and one that lost its last name ends with its last user.
+ * An inode that is being deleted cannot be opened. One that is being changed from the side is opened afterwards. One
+ * that lost its last name is deleted when its last user leaves.
  */
 import { PosixError } from '../errors.ts';
 import type { Content } from '../store/overlay/content.ts';
@@ -17,13 +17,13 @@ export class OpenFiles {
   readonly #store: Store;
   readonly #reading: Reading;
   readonly #inodes = new Map<number, OpenInode>();
-  /** How many handles each open directory has. */
+  /** The number of handles of each open directory. */
   readonly #directories = new Map<number, number>();
   /** Inodes whose deletion is being recorded. */
   readonly #doomed = new Set<number>();
-  /** How many calls wait for what they need to open an inode. */
+  /** For each inode, the number of calls that are waiting to open it. */
   readonly #opening = new Map<number, number>();
-  /** Inodes that are being changed by other ways than through the mount: who opens one waits for that. */
+  /** Inodes that are being changed other than through the mount; an open waits for the promise. */
   readonly #held = new Map<number, Promise<void>>();
 
   constructor(store: Store, reading: Reading) {
@@ -31,12 +31,12 @@ export class OpenFiles {
     this.#reading = reading;
   }
 
-  /** Also when somebody is about to have it open. */
+  /** Reports whether a file is open or about to be opened. */
   isOpen(ino: number): boolean {
     return this.#inodes.has(ino) || this.#opening.has(ino) || this.#directories.has(ino);
   }
 
-  /** For what changes files from the side (`overlay discard`). */
+  /** Keeps files from being opened while they are changed from the side (`overlay discard`). */
   readonly quiet: Quiet = {
     isOpen: (ino) => this.isOpen(ino),
     hold: (inodes) => {
@@ -52,12 +52,12 @@ export class OpenFiles {
     },
   };
 
-  /** An inode that was just made, with one user; `content` has one already. */
+  /** Adds an inode that was just made, with one user; `content` already counts that user. */
   made(content: Content): OpenInode {
     return this.#opened(content);
   }
 
-  /** The open inode of a file, with one user more. @throws ENOENT, EIO */
+  /** Opens a file, or adds a user to its open inode. @throws ENOENT, EIO */
   use(ino: number): MaybePromise<OpenInode> {
     const held = this.#held.get(ino);
     if (held !== undefined) return held.then(() => this.use(ino));
@@ -68,7 +68,7 @@ export class OpenFiles {
     return content instanceof Promise ? this.#openLoaded(ino, content) : this.#opened(content);
   }
 
-  /** @throws ENOENT for an inode that is being deleted, or has lost its last name and is not open */
+  /** Refuses an inode that is being deleted, or has lost its last name and is not open. @throws ENOENT */
   #refuseGone(ino: number): void {
     if (this.#doomed.has(ino)) throw new PosixError('ENOENT');
     const inode = this.#store.inode(ino);
@@ -90,11 +90,12 @@ export class OpenFiles {
     const { ino } = content;
     const known = this.#inodes.get(ino);
     if (known !== undefined) {
-      // Opened by another call while this one waited.
+      // Another call opened it while this one waited.
       this.#store.bytes.release(content);
       return used(known);
     }
-    // Deleted with its entry while its blocks were being loaded. One that lost its last name is open since before that.
+    // It was deleted with its entry while its blocks were being loaded. An inode that lost its last name was open
+    // before that.
     if (this.#store.inode(ino) === undefined) {
       this.#store.bytes.release(content);
       throw new PosixError('ENOENT');
@@ -104,7 +105,7 @@ export class OpenFiles {
     return used(open);
   }
 
-  /** Has a file open for as long as `work` takes. */
+  /** Keeps a file open while `work` runs. */
   async using<T>(ino: number, work: (open: OpenInode) => Promise<T>): Promise<T> {
     const open = await this.use(ino);
     try {
@@ -114,7 +115,7 @@ export class OpenFiles {
     }
   }
 
-  /** One user less; the last one closes the file, and ends it where it has no name any more. */
+  /** Removes a user. The last one closes the file, and deletes it if it has no name left. */
   leave(open: OpenInode): MaybePromise<void> {
     open.users--;
     if (open.users > 0) return undefined;
@@ -128,7 +129,7 @@ export class OpenFiles {
     this.#store.bytes.release(file.content);
   }
 
-  /** A plain file that has become a mapped one: its handles go on with what it is made of now. */
+  /** Makes a plain file mapped; its handles continue with the new content. */
   async becomeMapped(open: OpenInode): Promise<void> {
     const content = await this.#store.bytes.acquire(open.ino);
     const mapped = openFileOf(content);
@@ -139,7 +140,7 @@ export class OpenFiles {
     this.#store.bytes.release(open.becomeMapped(mapped).content);
   }
 
-  /** A directory has one handle more. @throws ENOENT */
+  /** Adds a handle to a directory. @throws ENOENT */
   useDirectory(ino: number): MaybePromise<void> {
     const held = this.#held.get(ino);
     if (held !== undefined) return held.then(() => this.useDirectory(ino));
@@ -148,7 +149,7 @@ export class OpenFiles {
     return undefined;
   }
 
-  /** A directory has one handle less; the last one ends it where it has no name any more. */
+  /** Removes a handle from a directory. The last one deletes it if it has no name left. */
   leaveDirectory(ino: number): MaybePromise<void> {
     const others = (this.#directories.get(ino) ?? 1) - 1;
     if (others > 0) {
@@ -164,7 +165,7 @@ export class OpenFiles {
     return this.dooming(async (uses) => await this.#store.names.lastClose(ino, uses));
   }
 
-  /** Runs what may delete inodes. */
+  /** Runs work that may delete inodes. */
   async dooming(work: (uses: Uses) => Promise<void>): Promise<void> {
     const doomed: number[] = [];
     try {
@@ -180,7 +181,7 @@ export class OpenFiles {
     }
   }
 
-  /** After the unmount: closes what programs left open. */
+  /** Closes the files that programs left open at the unmount. */
   close(): void {
     for (const open of this.#inodes.values()) this.#close(open);
     this.#inodes.clear();

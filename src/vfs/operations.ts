@@ -1,12 +1,12 @@
 /**
- * The file system as inode-based operations, before any driver.
+ * The file system as inode-based operations, independent of a driver.
  *
- * Glossary. An *inode* is a file or a directory, named by `ino`, a counter kept in the store that survives remounts.
- * A *dentry* is a name in a directory that leads to an inode; an inode may have several. A *handle* is an open file or
+ * Glossary. An *inode* is a file or a directory, named by `ino`, a counter kept in the store that survives remounts. A
+ * *dentry* is a name in a directory that leads to an inode; an inode may have several. A *handle* is an open file or
  * directory.
  *
- * Invariants: operations throw `PosixError` and nothing else on purpose; no operation scans, hashes or talks to a
- * client; a result that is not a promise is the common case and costs no tick of the event loop.
+ * Invariants: operations throw only `PosixError` on purpose; no operation scans, hashes or talks to a client. Most
+ * results are no promises and cost no tick of the event loop.
  */
 
 import type { Timestamp } from '../native/timestamp.ts';
@@ -29,36 +29,39 @@ export interface Attributes {
   readonly nlink: number;
   readonly uid: number;
   readonly gid: number;
-  /** Of `block` and `character`. */
+  /** The device number, of `block` and `character`. */
   readonly rdev: number;
-  /** Bytes. */
+  /** In bytes. */
   readonly size: number;
-  /** 512-byte blocks. */
+  /** In 512-byte blocks. */
   readonly blocks: number;
   readonly atime: Timestamp;
   readonly mtime: Timestamp;
   readonly ctime: Timestamp;
 }
 
-/** What `setattr` changes; what is absent stays. */
+/** The attributes that `setattr` changes; absent ones stay. */
 export interface AttributeChanges {
   /** Permission bits. */
   readonly mode?: number;
   readonly uid?: number;
   readonly gid?: number;
-  /** Bytes: ftruncate(2). */
+  /** In bytes, as in ftruncate(2). */
   readonly size?: number;
   readonly atime?: Timestamp | 'now';
   readonly mtime?: Timestamp | 'now';
 }
 
-/** Whom a new inode belongs to. A driver that is not told leaves it out: then it is the mount's owner. */
+/**
+ * The owner of a new inode. A driver that does not know the caller leaves it out; then the mount's owner owns the
+ * inode.
+ */
 export interface Caller {
   readonly uid: number;
   readonly gid: number;
 }
 
-/** renameat2(2). */
+/** The flag of renameat2(2). */
 export const RENAME_NOREPLACE = 1;
 export const RENAME_EXCHANGE = 2;
 
@@ -66,12 +69,12 @@ export interface Dentry {
   readonly name: string;
   readonly ino: number;
   readonly type: FileType;
-  /** Where `readdir` goes on behind this one. */
+  /** The offset at which `readdir` continues after this name. */
   readonly offset: number;
 }
 
 export interface FileSystemStats {
-  /** Bytes to a block. */
+  /** Bytes per block. */
   readonly bsize: number;
   readonly blocks: number;
   readonly bfree: number;
@@ -80,46 +83,49 @@ export interface FileSystemStats {
   readonly ffree: number;
 }
 
-/** What a driver needs that knows paths and no inodes. Another has no use for it. */
+/** Calls for a driver that works with paths instead of inodes; other drivers do not use them. */
 export interface PathAbility {
-  /** Rises when a directory has gone or moved: a path that was resolved before may lead elsewhere now. */
+  /** Rises when a directory was removed or moved; paths that were resolved before may then lead elsewhere. */
   readonly treeVersion: number;
-  /** Whether anybody has it open. */
+  /** Reports whether an inode is open. */
   isOpen(ino: number): boolean;
-  /** `lookup` of the inode number alone, which costs less. @throws ENOENT, ENOTDIR, ENAMETOOLONG */
+  /** Looks up the inode number alone, which costs less than `lookup`. @throws ENOENT, ENOTDIR, ENAMETOOLONG */
   find(parent: number, name: string): MaybePromise<number>;
 }
 
 /**
- * Where two are given, `parent` and `name` are a directory and a name in it. Names are text; one that no folder can hold
- * is EINVAL, one of more than 255 bytes ENAMETOOLONG. A driver checks permissions (the kernel's default_permissions).
+ * The operations of a file system.
+ *
+ * `parent` and `name` are a directory and a name in it. Names are text: EINVAL for a name that no folder can hold,
+ * ENAMETOOLONG for one of more than 255 bytes. The driver checks permissions (the kernel's default_permissions).
  */
 export interface Operations {
-  /** Optional: for a driver that is given paths. */
+  /** Optional: calls for a driver that works with paths. */
   readonly paths?: PathAbility | undefined;
   /**
-   * Optional: calls `listener` with whatever the kernel may have kept and must not believe any more: changes that no
-   * operation has asked for, such as a removed entry. Gives a function that ends it.
+   * Optional: calls `listener` with what the kernel may have cached and must drop: changes that no operation asked for,
+   * such as a removed entry. Returns a function that ends the watch.
    */
   watchStale?(listener: (stale: Stale) => void): () => void;
   /** @throws ENOENT, ENOTDIR, ENAMETOOLONG, EIO */
   lookup(parent: number, name: string): MaybePromise<Attributes>;
   /** @throws ENOENT, EIO */
   getattr(ino: number): MaybePromise<Attributes>;
-  /** @throws ENOENT, EISDIR and EINVAL for the size of what is no file, EFBIG, ENOSPC, EROFS, EIO */
+  /** @throws ENOENT; EISDIR or EINVAL for the size of anything but a file; EFBIG, ENOSPC, EROFS, EIO */
   setattr(ino: number, changes: AttributeChanges): MaybePromise<Attributes>;
-  /** A handle of a directory, which stays, without a name, until its last handle is released. @throws ENOTDIR, ENOENT */
+  /** Opens a directory. It lives, even without a name, until its last handle is released. @throws ENOTDIR, ENOENT */
   opendir(ino: number): MaybePromise<number>;
   /**
-   * The names behind `offset` (0, or a `Dentry.offset` of this handle), in pages. Each name that is there all the time
-   * comes once, however many come and go meanwhile. A handle remembers the names that it has given. @throws EBADF, EINVAL
+   * Lists the names after `offset` (0, or a `Dentry.offset` of this handle), in pages. A name that exists throughout
+   * comes exactly once, however many others come and go. A handle remembers the names that it listed.
+   * @throws EBADF, EINVAL
    */
   readdir(handle: number, offset: number): AsyncIterable<readonly Dentry[]>;
   /** @throws EBADF */
   releasedir(handle: number): MaybePromise<void>;
   /** @throws ENOENT, EINVAL */
   readlink(ino: number): MaybePromise<string>;
-  /** A regular file, and a handle of it. `mode` has permission bits, `flags` as open(2). @throws EEXIST, ENOSPC, … */
+  /** Makes a regular file and opens it. `mode` has permission bits; `flags` as in open(2). @throws EEXIST, ENOSPC, … */
   create(
     parent: number,
     name: string,
@@ -127,7 +133,7 @@ export interface Operations {
     flags: number,
     caller?: Caller,
   ): MaybePromise<{ readonly attributes: Attributes; readonly handle: number }>;
-  /** A file, FIFO, socket or device. @throws EEXIST, ENOENT, ENOTDIR, ENOSPC */
+  /** Makes a file, FIFO, socket or device. @throws EEXIST, ENOENT, ENOTDIR, ENOSPC */
   mknod(
     parent: number,
     name: string,
@@ -142,7 +148,7 @@ export interface Operations {
   symlink(parent: number, name: string, target: string, caller?: Caller): MaybePromise<Attributes>;
   /** @throws EEXIST, ENOENT, ENOTDIR, EPERM for a directory, EXDEV between entries, EMLINK, ENOSPC */
   link(ino: number, parent: number, name: string): MaybePromise<Attributes>;
-  /** An open file stays until its last handle is released. @throws ENOENT, ENOTDIR, EISDIR */
+  /** Removes a name. An open file lives until its last handle is released. @throws ENOENT, ENOTDIR, EISDIR */
   unlink(parent: number, name: string): MaybePromise<void>;
   /** @throws ENOENT, ENOTDIR, ENOTEMPTY, EBUSY for an entry's own directory */
   rmdir(parent: number, name: string): MaybePromise<void>;
@@ -151,22 +157,28 @@ export interface Operations {
    * @throws ENOENT, ENOTDIR, EISDIR, ENOTEMPTY, EEXIST, EINVAL into itself, EXDEV between entries, EBUSY for an entry
    */
   rename(parent: number, name: string, newParent: number, newName: string, flags?: number): MaybePromise<void>;
-  /** `flags` as open(2) has them; O_TRUNC truncates. A handle. @throws EISDIR, ENOENT, EROFS, EIO where a source changed */
+  /**
+   * Opens a file and returns a handle. `flags` as in open(2); O_TRUNC truncates.
+   * @throws EISDIR, ENOENT, EROFS, EIO if a source changed
+   */
   open(ino: number, flags: number): MaybePromise<number>;
   /**
-   * Reads `buffer.length` bytes at `position` into `buffer`; the bytes read: fewer only at the end of the file.
+   * Reads into `buffer` at `position`. Returns the bytes read, fewer than `buffer.length` only at the end of the file.
    * @throws EBADF, EIO
    */
   read(handle: number, buffer: Buffer, position: number): MaybePromise<number>;
-  /** All of `buffer`, or as much as there was room for. The bytes written. @throws EBADF, EFBIG, ENOSPC, EDQUOT, EIO */
+  /**
+   * Writes `buffer`, or as much as there is room for. Returns the bytes written.
+   * @throws EBADF, EFBIG, ENOSPC, EDQUOT, EIO
+   */
   write(handle: number, buffer: Buffer, position: number): MaybePromise<number>;
-  /** A close(2) of one of the handle's descriptors. @throws EBADF, EIO */
+  /** Called for each close(2) of a descriptor of the handle. @throws EBADF, EIO */
   flush(handle: number): MaybePromise<void>;
-  /** What was written and the name of the file are on the disk when it ends. @throws EBADF, ENOSPC, EIO */
+  /** Makes a file's data and name durable. @throws EBADF, ENOSPC, EIO */
   fsync(handle: number, dataOnly: boolean): MaybePromise<void>;
-  /** The names in a directory are on the disk when it ends. @throws ENOENT, EIO */
+  /** Makes the names in a directory durable. @throws ENOENT, EIO */
   fsyncdir(ino: number): MaybePromise<void>;
-  /** `mode` as fallocate(2) has it. @throws EBADF, EOPNOTSUPP for a mode that is not known, EINVAL, ENOSPC */
+  /** `mode` as in fallocate(2). @throws EBADF, EOPNOTSUPP for an unknown mode, EINVAL, ENOSPC */
   fallocate(handle: number, mode: number, offset: number, length: number): MaybePromise<void>;
   release(handle: number): MaybePromise<void>;
   statfs(): MaybePromise<FileSystemStats>;

@@ -1,13 +1,13 @@
-/** A file that a client has completed goes into the pool; whoever has it open goes on, with what it is made of now. */
+/** Puts a file that a client completed into the pool; handles that have it open continue with the new content. */
 import type { StoredFile } from '../store/entries/entry-files.ts';
 import type { Pooling } from '../store/sources/pool-files.ts';
 import type { Store } from '../store/store.ts';
 import type { OpenFiles } from './open-files.ts';
 
 /**
- * Puts a file of an entry, of which every byte is in its overlay file and verified, into the pool, as `place` below its
- * folder. Undefined where it is not so any more, or the store has no pool.
- * @throws AutotorrentError('NOT_FOUND'), ('STORE'), PosixError, what the disk says
+ * Puts a file of an entry into the pool, as `place` below the pool's folder. Every byte must be in the overlay file and
+ * verified; undefined if that no longer holds, or if the store has no pool.
+ * @throws AutotorrentError('NOT_FOUND'), ('STORE'), PosixError, and file errors of the disk
  */
 export async function poolFile(
   store: Store,
@@ -20,7 +20,7 @@ export async function poolFile(
     open.inTurn(async () => {
       const { content, kind } = open.file;
       const pooling = await store.pool(infoHash, file, place, content);
-      // A source from now on: a handle that was writing to it must not.
+      // The file is a source from now on: handles that were open for writing must not write to it.
       if (pooling !== undefined && 'pooled' in pooling && kind === 'plain') await openFiles.becomeMapped(open);
       return pooling;
     }),

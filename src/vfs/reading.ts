@@ -1,8 +1,8 @@
 /**
- * Reads over extents: sources, zeros, gaps, and the overlay file, merged in one pass.
+ * Reads over extents: merges sources, zeros, gaps and the overlay file in one pass.
  *
- * What the page cache holds is answered at once (`FileCalls.preadCached`), the rest by a thread: the event loop never waits
- * for a disk. Of a source that changed no byte is served.
+ * Bytes in the page cache are returned at once (`FileCalls.preadCached`); a thread reads the others, so the event loop
+ * never waits for a disk. No byte of a changed source is served.
  */
 import { read } from 'node:fs';
 import { promisify } from 'node:util';
@@ -16,9 +16,9 @@ import type { MappedFile } from './open-file.ts';
 
 const readAsync = promisify(read);
 
-/** Of one read: the source, the source opened anew, its spares. */
+/** Attempts for one read: the source, the source opened anew, its spares. */
 const ATTEMPTS = 6;
-/** Sources that `check` looks at. A file of more parts has the others looked at when they are read. */
+/** The number of sources that `check` looks at. A file's further sources are checked when they are read. */
 const CHECKED_AT_OPEN = 16;
 
 export class Reading {
@@ -30,11 +30,14 @@ export class Reading {
     this.#sources = sources;
   }
 
-  /** What of `extents`, which lie one behind the other, can be had without waiting, into `buffer`. The bytes. */
+  /**
+   * Copies the bytes of `extents` that are available without waiting into `buffer`; `extents` are adjacent. Returns the
+   * number of bytes.
+   */
   readAtOnce(file: MappedFile, extents: readonly Extent[], buffer: Buffer): number {
     const now = performance.now();
     let done = 0;
-    /** Up to here in the file the base is in the buffer already: it was read together with what lies before. */
+    /** The buffer holds the base up to this position of the file: it was read together with what lies before. */
     let baseEnd = 0;
     for (const [i, extent] of extents.entries()) {
       const { source, offset, length } = extent;
@@ -63,12 +66,12 @@ export class Reading {
     return fd === undefined ? 0 : this.cached(fd, buffer, offset, length, sourceOffset);
   }
 
-  /** From the page cache alone; 0 where it would have to wait. */
+  /** Reads from the page cache alone; 0 if it would have to wait. */
   cached(fd: number, buffer: Buffer, offset: number, length: number, position: number): number {
     return Math.max(0, this.#libc.preadCached?.(fd, buffer, offset, length, position) ?? 0);
   }
 
-  /** All of `extents`, as they are now, into `buffer`, however long it takes. Throws PosixError('EIO'). */
+  /** Reads all of `extents`, as they are now, into `buffer`, however long it takes. @throws PosixError('EIO') */
   async readWaiting(file: MappedFile, extents: readonly Extent[], buffer: Buffer): Promise<void> {
     const { overlay } = file.content;
     let done = 0;
@@ -80,7 +83,7 @@ export class Reading {
     }
   }
 
-  /** What was written. Bytes behind the end, which a truncate has taken meanwhile, are zeros. */
+  /** Reads written bytes. Bytes after the end, which a truncate has removed meanwhile, are zeros. */
   async #readOverlay(
     file: MappedFile,
     overlay: MappedFile['content']['overlay'],
@@ -89,8 +92,8 @@ export class Reading {
     offset: number,
   ): Promise<void> {
     const { content } = file;
-    // The pool has taken what was written, since the extents were looked up: a source has the bytes now. Where something
-    // was written since, the file has another overlay file, which need not have these bytes.
+    // The pool has taken the overlay file since the extents were looked up; a source has the bytes now. If something
+    // was written since, the file has another overlay file, which may lack these bytes.
     if (overlay === undefined || overlay !== content.overlay)
       return await this.#readAgain(file, extent, buffer, offset);
     await overlay.during(async (fd) => {
@@ -125,8 +128,8 @@ export class Reading {
   }
 
   /**
-   * All of it, or EIO. A source that ends too early or cannot be read is opened anew once, which finds out whether it
-   * changed; should it only be unreadable (a bad disk), a spare stands in.
+   * Reads all of the extent, or fails with EIO. A source that ends too early or cannot be read is opened anew once,
+   * which finds out whether it changed; if it is only unreadable (a bad disk), a spare replaces it.
    */
   async #readSource(file: MappedFile, extent: Extent, buffer: Buffer, offset: number): Promise<void> {
     let failures = 0;
@@ -144,7 +147,7 @@ export class Reading {
     throw new PosixError('EIO', 'a source and its spares cannot be read');
   }
 
-  /** The file that serves a source; looked at now, where `look` says so. Throws PosixError('EIO'). */
+  /** Finds the file that serves a source; checks it now if `look` is set. @throws PosixError('EIO') */
   async bind(file: MappedFile, id: number, look = false): Promise<SourceFile> {
     const before = file.bound.get(id);
     if (!look && before !== undefined && !before.closed && performance.now() - before.checkedAt < FRESH_MS)
@@ -162,12 +165,12 @@ export class Reading {
     if (before !== undefined) this.#sources.release(before);
   }
 
-  /** Looks now at the first sources that a file is made of. @throws EIO */
+  /** Checks the first sources of a file now. @throws EIO */
   async check(file: MappedFile): Promise<void> {
     for (const id of file.content.firstSources(CHECKED_AT_OPEN)) await this.bind(file, id, true);
   }
 
-  /** For a write, which fills up the blocks of which it has a part. */
+  /** The base bytes of a file, for a write that fills up the blocks that it covers in part. */
   baseOf(file: MappedFile): BaseBytes {
     return {
       atOnce: (extents, buffer) => this.readAtOnce(file, extents, buffer),
@@ -181,10 +184,10 @@ export class Reading {
   }
 }
 
-/** Where a few written blocks lie in the base, it is read with one call, and they over it. */
+/** The longest written run that a read of the base passes over; the written bytes are then copied on top. */
 const WRITTEN_WITHIN = 16_384;
 
-/** Bytes of the base from the extent at `index` on that lie in its source one behind the other. */
+/** Counts the bytes of base, from the extent at `index` on, that are adjacent in their source. */
 function baseSpan(extents: readonly Extent[], index: number): number {
   const first = extents[index]!;
   let end = first.offset + first.length;
@@ -196,7 +199,7 @@ function baseSpan(extents: readonly Extent[], index: number): number {
   return end - first.offset;
 }
 
-/** Undefined when all of it was read, else why not. */
+/** Reads the whole range. Returns undefined when it has, else the reason. */
 async function readWhole(
   source: SourceFile,
   buffer: Buffer,
