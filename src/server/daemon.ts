@@ -1,4 +1,4 @@
-/** `autotorrent mount --daemon`: the same server in a process of its own, detached once it serves. */
+/** `autotorrent mount --daemon`: runs the same server in a detached process of its own. */
 import { spawn } from 'node:child_process';
 import { open, readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -13,14 +13,14 @@ export interface Daemon {
   readonly log: string;
 }
 
-/** What a server says to the command that started it, once, over the channel between them. */
+/** The one message of a server to the command that started it, over the channel between them. */
 type FirstWord =
   | { readonly serving: true }
   | { readonly failed: { readonly code: ErrorCode; readonly message: string; readonly hint?: string } };
 
 /**
- * Starts `program` with `args`, which must end in a `runMount`; resolves when it says that it serves.
- * @throws AutotorrentError as the server threw it; ('MOUNT') with the end of its log, where it ended without a word
+ * Starts `program` with `args`, which must end in a `runMount`; resolves when it reports that it serves.
+ * @throws AutotorrentError as the server threw it; ('MOUNT') with the end of its log if it ended without a message
  */
 export async function startDaemon(config: Config, program: string, args: readonly string[]): Promise<Daemon> {
   const { log } = statePaths(config.statePath);
@@ -38,7 +38,7 @@ export async function startDaemon(config: Config, program: string, args: readonl
         else reject(new AutotorrentError(word.failed.code, word.failed.message, { hint: word.failed.hint }));
       });
       child.once('error', reject);
-      // Comes after all that the server said, also where it ended.
+      // Comes after every message of the server, also if it ended.
       child.once('disconnect', () => {
         readFile(log)
           .then((text) => reject(endedSilently(text.subarray(size).toString('utf8'))))
@@ -53,13 +53,13 @@ export async function startDaemon(config: Config, program: string, args: readonl
   }
 }
 
-/** Called by a server that serves: whoever started it as a daemon waits for this. */
+/** Reports to the command that started this server as a daemon that it serves now. */
 export function tellStarter(): void {
   if (process.send === undefined) return;
   process.send({ serving: true } satisfies FirstWord, () => process.disconnect());
 }
 
-/** Called by a server that failed; nobody hears it once it has served. */
+/** Reports a failure to the command that started this server; nobody hears it once the server has served. */
 export async function tellStarterOfFailure(error: unknown): Promise<void> {
   if (process.send === undefined || !process.connected || !(error instanceof AutotorrentError)) return;
   const { code, message, hint } = error;
@@ -71,5 +71,8 @@ export async function tellStarterOfFailure(error: unknown): Promise<void> {
 
 function endedSilently(logged: string): AutotorrentError {
   const last = logged.trim().split('\n').at(-1) ?? '';
-  return new AutotorrentError('MOUNT', last === '' ? 'the server ended before it served' : `the server ended: ${last}`);
+  return new AutotorrentError(
+    'MOUNT',
+    last === '' ? 'the server ended before it was ready' : `the server ended: ${last}`,
+  );
 }

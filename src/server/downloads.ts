@@ -1,11 +1,11 @@
-/** Counts the bytes that clients downloaded: those of gaps that lie in verified pieces. */
+/** Counts the bytes that clients downloaded: the bytes of gaps that lie in verified pieces. */
 import { hasBit } from '../extent/bitfield.ts';
 import { type Extent, GAP } from '../extent/extent.ts';
 import type { Entry } from '../store/entries/entry.ts';
 import type { Store } from '../store/store.ts';
 
 interface Counted {
-  /** The piece map it was counted with. */
+  /** The piece map that the count is of. */
   readonly map: Buffer;
   readonly pooled: number;
   readonly bytes: number;
@@ -19,7 +19,7 @@ export class Downloads {
     this.#store = store;
   }
 
-  /** Bytes. Counted anew when the piece map has changed. */
+  /** Returns the downloaded bytes; counts again when the piece map has changed. */
   async of(entry: Entry): Promise<number> {
     const pooled = entry.pooledBytes ?? 0;
     if (entry.missingBytes === pooled || entry.kind === 'external') return pooled;

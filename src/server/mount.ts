@@ -31,18 +31,20 @@ import { ServedStore } from './served-store.ts';
 
 export interface MountRequest {
   readonly version: string;
-  /** Node's arguments up to the flags and info hashes of what is to be verified. */
+  /** Node's arguments of the verifier, without the flags and info hashes. */
   readonly verifyCommand: readonly string[];
   readonly driver: 'auto' | 'fuse-native';
-  /** Undefined: yes where it is possible. */
+  /** Undefined: let others in if that is possible. */
   readonly allowOther: boolean | undefined;
   readonly readOnly: boolean;
   readonly logger: Logger;
-  /** Arguments of Node up to `stop` or `resume`, for all clients of the configuration. */
+  /**
+   * Node's arguments of the absence child, without `look`, `stop` or `resume`, for all clients of the configuration.
+   */
   readonly absenceCommand: readonly string[];
-  /** Aborted: have the clients' torrents stopped, unmount, and end. */
+  /** When aborted: have the clients' torrents stopped, unmount, and end. */
   readonly signal: AbortSignal;
-  /** Aborted: do not wait for clients. */
+  /** When aborted: do not wait for clients. */
   readonly hurry: AbortSignal;
   readonly onServing: (facts: {
     readonly mountPoint: string;
@@ -51,13 +53,13 @@ export interface MountRequest {
   }) => void;
 }
 
-/** A server that has just been stopped needs a moment to let go of its store. */
+/** A server that has just been stopped needs a moment to release its store. */
 const LOCK_WAIT_MS = 2000;
 
 /**
- * Serves until it is asked to end; the mount has gone when it resolves.
- * @throws AutotorrentError('STORE') where another server serves this store; ('MOUNT') where the mount cannot be made,
- * or was removed from outside
+ * Serves until it is asked to end; the mount is gone when it resolves.
+ * @throws AutotorrentError('STORE') if another server serves this store; ('MOUNT') if the mount cannot be made, or was
+ *   removed from outside
  */
 export async function runMount(config: Config, request: MountRequest): Promise<void> {
   const { logger, signal } = request;
@@ -119,8 +121,8 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
     });
     undo.push(async () => mount.unmount());
     undo.push(async () => downloads.close());
-    // Where other programs still have files open, the driver's threads outlive the mount, and an ordinary end of the
-    // process would tear down what they use.
+    // If other programs still have files open, the driver's threads outlive the mount, and an ordinary end of the
+    // process would free what they use.
     const { exitNow } = loadProcessCalls(library);
     process.once('exit', (code) => exitNow?.(code));
 
@@ -139,7 +141,8 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       },
     });
     const control = await startControlServer(served, paths.socket, logger);
-    // Not part of `undo`: whoever asked for the shutdown waits on its connection until everything else has ended.
+    // Not part of `undo`: the command that asked for the shutdown waits on its connection until everything else has
+    // ended.
     try {
       request.onServing(facts);
       absence.resume();
@@ -183,18 +186,18 @@ async function untilEnd(mount: Mount, mountPoint: string, asked: AbortSignal): P
   });
 }
 
-/** Runs what is left to undo, last first; a step that fails is told, and does not keep the others from running. */
+/** Runs the remaining undo steps, last first; a step that fails is logged and does not keep the others from running. */
 async function unwind(undo: (() => Promise<void>)[], logger: Logger): Promise<void> {
   for (let step = undo.pop(); step !== undefined; step = undo.pop()) {
     try {
       await step();
     } catch (error) {
-      logger.error(`while ending: ${error instanceof Error ? error.message : String(error)}`);
+      logger.error(`while the server was ending: ${error instanceof Error ? error.message : String(error)}`);
     }
   }
 }
 
-/** fuse.conf(5): only root may let others in, unless `user_allow_other` stands there. */
+/** True if others may be let in. fuse.conf(5): only root may, unless the file has `user_allow_other`. */
 async function othersAllowed(): Promise<boolean> {
   if (process.getuid?.() === 0) return true;
   const text = await readFile('/etc/fuse.conf', 'utf8').catch(() => '');

@@ -1,6 +1,6 @@
 /**
- * Counts the room that the overlay takes on its disk, some files at a time: the folder may hold 200,000 files, and every
- * command asks for the status. Where counting takes longer than a moment, the answer is that of the last count, some seconds
+ * Measures the space that the overlay takes on its disk, a few files at a time: the folder may hold 200,000 files, and
+ * every command asks for the status. If that takes longer than a moment, the answer is the last result, some seconds
  * old.
  */
 import { lstat, readdir } from 'node:fs/promises';
@@ -10,14 +10,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 const FRESH_MS = 5000;
 const PATIENCE_MS = 200;
 const AT_ONCE = 32;
-/** stat(2): `st_blocks` counts in these. */
+/** The unit of `st_blocks` in stat(2). */
 const BLOCK_BYTES = 512;
 
 export class OverlayUsage {
   readonly #folder: string;
   #last: number | undefined;
   #countedAt = Number.NEGATIVE_INFINITY;
-  /** The last count, in milliseconds. */
+  /** How long the last count took, in milliseconds. */
   #took = 0;
   #counting: Promise<void> | undefined;
 
@@ -25,9 +25,9 @@ export class OverlayUsage {
     this.#folder = folder;
   }
 
-  /** Undefined: not known yet. */
+  /** Returns the bytes; undefined while they are not known yet. */
   async bytes(): Promise<number | undefined> {
-    // A small overlay is counted anew each time: what was just written shows.
+    // A small overlay is measured each time, so that a write shows at once.
     if (this.#took > PATIENCE_MS && performance.now() - this.#countedAt < FRESH_MS) return this.#last;
     this.#counting ??= this.#count().finally(() => {
       this.#counting = undefined;
@@ -47,7 +47,7 @@ export class OverlayUsage {
         blocks += await blocksOf(shard, await readdir(shard));
       }
     } catch {
-      // The folder cannot be read: the log of whoever writes to it says more.
+      // The folder cannot be read: the next write to it logs more.
       return;
     }
     this.#last = blocks * BLOCK_BYTES;
@@ -60,7 +60,7 @@ async function blocksOf(folder: string, names: readonly string[]): Promise<numbe
   let blocks = 0;
   for (let from = 0; from < names.length; from += AT_ONCE) {
     const slice = names.slice(from, from + AT_ONCE);
-    // One that has gone since takes nothing.
+    // A file that is gone since takes nothing.
     const stats = await Promise.all(slice.map(async (name) => await lstat(join(folder, name)).catch(() => undefined)));
     for (const stat of stats) blocks += stat?.blocks ?? 0;
   }

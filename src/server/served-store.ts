@@ -1,8 +1,8 @@
 /**
- * The functions behind the control socket's routes.
+ * The functions for the routes of the control socket.
  *
- * Invariant 5 holds here: nothing scans, hashes or talks to a client, and whatever is as large as a torrent (a plan,
- * an entry's list of files) is worked off in slices, between which the mount is served.
+ * Invariant 5 holds here: nothing scans, hashes or talks to a client, and data as large as a torrent (a plan, an
+ * entry's list of files) is processed in slices; the mount is served between them.
  */
 import { join } from 'node:path';
 import type {
@@ -37,17 +37,17 @@ export interface ServerFacts {
   readonly startedMs: number;
 }
 
-/** The shortest beginning of an info hash that names an entry. */
+/** The shortest prefix of an info hash that names an entry. */
 const SHORTEST_PREFIX = 8;
 
 export interface ServedStoreParts {
   readonly store: Store;
   readonly fileSystem: FileSystem;
-  /** Of the operations of the mount. */
+  /** The counts of the mount's operations. */
   readonly counts: () => Counts;
   readonly ownMounts: OwnMounts;
   readonly facts: ServerFacts;
-  /** Begins the server's end; `say` gets the warnings for whoever asked for it. */
+  /** Begins the server's end; `say` reports warnings to the command that asked for it. */
   readonly shutdown: (say: (message: string) => void) => void;
 }
 
@@ -117,7 +117,7 @@ export class ServedStore {
     return entries;
   }
 
-  /** @throws AutotorrentError('NOT_FOUND'), or ('CONFLICT') where the beginning of an info hash fits several */
+  /** @throws AutotorrentError('NOT_FOUND'), or ('CONFLICT') if the prefix fits several info hashes */
   async entry(id: string): Promise<ServedEntry> {
     return await this.#served(await this.#find(id), await this.#brokenEntries());
   }
@@ -141,7 +141,10 @@ export class ServedStore {
     return map;
   }
 
-  /** With `directory` the entry is external. @throws AutotorrentError('CONFLICT') where it exists already */
+  /**
+   * Creates an entry, an external one if `directory` is given. @throws AutotorrentError('CONFLICT') if it exists
+   * already
+   */
   async create(encodedPlan: Buffer, directory?: string): Promise<ServedEntry> {
     const reader = new PlanReader(encodedPlan);
     const { header } = reader;
@@ -177,7 +180,7 @@ export class ServedStore {
     return await this.#served(await this.#store.verificationEnded(infoHash, found), await this.#brokenEntries());
   }
 
-  /** @throws AutotorrentError('NOT_FOUND') for an index that no file has */
+  /** @throws AutotorrentError('NOT_FOUND') for an index without a file */
   async pool(id: string, index: number): Promise<Pooled> {
     const { infoHash } = await this.#find(id);
     const file = await this.#store.file(infoHash, index);
@@ -189,7 +192,7 @@ export class ServedStore {
     return differencesOf(this.#store, (await this.#find(id)).infoHash);
   }
 
-  /** @throws AutotorrentError('CONFLICT') where a file of it is open, ('NOT_FOUND') */
+  /** @throws AutotorrentError('CONFLICT') if a file of the entry is open, ('NOT_FOUND') */
   async discard(id: string, paths: readonly string[] | undefined): Promise<Discarded> {
     const { infoHash } = await this.#find(id);
     const { files: discarded, bytes, kept } = await this.#store.discard(infoHash, paths, this.#fileSystem.quiet);
@@ -216,7 +219,7 @@ export class ServedStore {
     return found[0];
   }
 
-  /** By name: those with bytes that cannot be served. What a spare supplies is served. */
+  /** The names of entries with bytes that cannot be served. Bytes that a spare supplies are served. */
   async #brokenEntries(): Promise<ReadonlySet<string>> {
     return unserved((await this.#fileSystem.status()).broken);
   }

@@ -89,7 +89,7 @@ it('stops and starts what the client seeds when it is restarted', async () => {
     await up().systemctl('restart', SERVICE);
     await seeds();
   });
-  assert.match(said, /transmission: 1 torrent\(s\) that were stopped for the mount go on/);
+  assert.match(said, /transmission: 1 torrent\(s\) that were stopped for the mount run again/);
   assert.doesNotMatch(said, /use it again|were not stopped/);
 });
 
@@ -110,7 +110,7 @@ it('ends behind the client at a shutdown, and the next boot has nothing to do', 
       return stdout.split('\n').every((state) => state === '' || state === 'inactive');
     });
   });
-  assert.match(end, /transmission does not run, and has nothing to stop/);
+  assert.match(end, /transmission is not running, so there is nothing to stop/);
   assert.equal(scene.needs(), 'look');
   await assert.rejects(up().within('mountpoint', '-q', scene.autotorrent.storePath));
   await up().end();

@@ -65,7 +65,7 @@ for (const client of CLIENTS) {
         await scene.unmount();
         assert.equal(scene.needs(), 'look');
         await scene.mount();
-        await waitUntil('it waits', async () => scene.server.output().includes('it is looked at when it answers'));
+        await waitUntil('it waits', async () => scene.server.output().includes('it will be looked at when it answers'));
       }
     });
     await waitUntil('nothing was to be done', async () => scene.needs() === 'serving');
@@ -95,7 +95,7 @@ for (const client of CLIENTS.filter(({ kind }) => kind === 'qbittorrent' || kind
     await scene.missesEverything();
     await daemon.restart('in order', async () => {
       await scene.mount();
-      await waitUntil('it waits', async () => scene.server.output().includes('it is looked at when it answers'));
+      await waitUntil('it waits', async () => scene.server.output().includes('it will be looked at when it answers'));
     });
     await scene.seeds();
   });
@@ -190,7 +190,7 @@ describe('an unmount', () => {
     assert.match(await unmount(), /rtorrent: its torrents were not stopped.*did not answer within 5 s/);
     await scene.mount();
     await waitUntil('it says so', async () =>
-      scene.server.output().includes('its torrents are started when it answers'),
+      scene.server.output().includes('its torrents will be started when it answers'),
     );
     goOn();
     await scene.seeds();
@@ -198,7 +198,10 @@ describe('an unmount', () => {
     await waitUntil('all is recorded', async () => scene.needs() === 'serving');
     await scene.member.daemon.stop();
     assert.equal(await unmount(), '');
-    assert.match(scene.server.output(), /rtorrent does not run, and has nothing to stop: .*nothing listens there/);
+    assert.match(
+      scene.server.output(),
+      /rtorrent is not running, so there is nothing to stop: .*nothing listens there/,
+    );
     assert.equal(scene.needs(), 'look');
   });
 });

@@ -106,7 +106,7 @@ for (const pair of PAIRS) {
       await waitUntil('the server has ended', async () => scene.server.exited() !== undefined);
       await sleep(500);
       await scene.mount();
-      await recovered('stopped for the mount go on');
+      await recovered('stopped for the mount run again');
       await finish();
     });
 

@@ -7,9 +7,9 @@ import { messageOf } from '../../errors.ts';
 import type { Logger } from '../../logger.ts';
 import type { Section } from './sections.ts';
 
-/** A client that does not answer must not hold up the verification for longer. */
+/** A client that does not answer must not delay the verification for longer than this. */
 const TIME_LIMIT_MS = 5000;
-/** An answer counts for so long: a check takes longer than that to matter. */
+/** An answer counts for this long: a check that matters takes longer. */
 const FRESH_MS = 2000;
 
 export class ClientChecks {
@@ -36,7 +36,9 @@ export class ClientChecks {
     return new ClientChecks(clients, infoHashes, logger);
   }
 
-  /** False also where no client can be asked: then there is no word to wait for. */
+  /**
+   * Reports whether a client checks a torrent. False also if no client can be asked: then there is nothing to wait for.
+   */
   async isChecking(infoHash: string): Promise<boolean> {
     if (performance.now() - this.#askedAt >= FRESH_MS) await this.#ask();
     return this.#checking.has(infoHash);
@@ -55,7 +57,7 @@ export class ClientChecks {
             if (activity === 'checking' || unsettled === true) checking.add(infoHash);
           }
         } catch (error) {
-          // It is asked no more: each further question would take its time limit again.
+          // It is not asked again: each further question would take its time limit.
           this.#clients.delete(client);
           this.#logger.debug(`a client cannot be asked what it checks: ${messageOf(error)}`);
           await client.close().catch(() => {});

@@ -2,17 +2,17 @@
 import type { ClientConfig, Config } from '../../config/config.ts';
 import { messageOf } from '../../errors.ts';
 
-/** The configuration, with the client of a section: '' is `[client]`. */
+/** Reads the configuration with the client of a section; '' is `[client]`. */
 export type ConfigOf = (section: string) => Promise<Config>;
 
 export interface Section {
   readonly name: string;
   readonly config: ClientConfig & { readonly client: Exclude<ClientConfig['client'], 'none'> };
-  /** `rtorrent`, or `rtorrent (client-laptop)`. */
+  /** The name in messages: `rtorrent`, or `rtorrent (client-laptop)`. */
   readonly shown: string;
 }
 
-/** Gives each client once, also where two sections name the same. A section that is wrong is left out and reported. */
+/** Lists each client once, even if two sections name the same. A wrong section is left out and reported. */
 export async function sectionsOf(
   config: Config,
   configOf: ConfigOf,
@@ -27,7 +27,7 @@ export async function sectionsOf(
       const shown = name === '' ? client.client : `${client.client} (client-${name})`;
       if (!sections.has(address)) sections.set(address, { name, config: client, shown });
     } catch (error) {
-      onProblem(`[client${name === '' ? '' : `-${name}`}] is left alone: ${messageOf(error)}`);
+      onProblem(`[client${name === '' ? '' : `-${name}`}] is skipped: ${messageOf(error)}`);
     }
   }
   return [...sections.values()];

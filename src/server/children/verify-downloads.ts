@@ -1,9 +1,9 @@
 /**
  * Verifies entries that clients wrote to. Runs in a child that `server/processes/download-watch.ts` starts.
  *
- * An entry that a client is checking is left alone: both would read the same bytes at the same time, and the client, for
- * which they are read, would wait longer. It is tried again later. What the client finds is not taken over: the piece map
- * says which pieces we hashed, and decides what other clients are told and what goes to the pool.
+ * An entry that a client is checking is left alone and tried again later: both would read the same bytes at the same
+ * time, and the client would wait longer. The client's findings are not taken over: the piece map records the pieces
+ * that we hashed, and decides what other clients are told and what goes to the pool.
  */
 import { requireServer } from '../../app/server-connection.ts';
 import { Verification } from '../../app/verify.ts';
@@ -17,7 +17,7 @@ import { type ConfigOf, sectionsOf } from './sections.ts';
 
 export interface VerifyDownloadsRequest {
   readonly infoHashes: readonly string[];
-  /** Those that are verified whatever their client does. */
+  /** The entries to verify even while their client checks them. */
   readonly unasked: ReadonlySet<string>;
   readonly configOf: ConfigOf;
   readonly logger: Logger;
@@ -26,7 +26,10 @@ export interface VerifyDownloadsRequest {
   readonly report: (line: VerifierLine) => void;
 }
 
-/** @throws AutotorrentError('SERVER') where the server cannot be asked; what was not reported is not verified then */
+/**
+ * @throws AutotorrentError('SERVER') if the server cannot be asked; entries that were not reported are not verified
+ *   then
+ */
 export async function verifyDownloads(config: Config, request: VerifyDownloadsRequest): Promise<void> {
   const { report, logger, signal } = request;
   const server = await requireServer(config);

@@ -1,7 +1,7 @@
 /**
- * Records what the next `mount` has to do in each client, in `state_path` (docs/absence.md has the states).
+ * Records in `state_path` what the next `mount` must do in each client (the states are in docs/absence.md).
  *
- * Written by one process at a time: the server starts one child after the other.
+ * One process at a time writes it: the server starts one child after the other.
  */
 import { open, readFile, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -11,18 +11,18 @@ const PENDING = ['errors', 'all'] as const;
 const NEEDS = ['serving', 'resume', 'look', 'recover'] as const;
 
 export interface Absence {
-  /** docs/absence.md has what each means; `nothing`: the store is fresh, as far as this client goes. */
+  /** docs/absence.md explains each; `nothing`: for this client the store is fresh. */
   readonly needs: 'nothing' | (typeof NEEDS)[number];
-  /** Info hashes of what we stopped and have not started again. */
+  /** Info hashes of torrents that we stopped and have not started again. */
   readonly stopped: readonly string[];
-  /** Those of them that are to be checked before they are started. */
+  /** The info hashes among them to check before they are started. */
   readonly unchecked?: readonly string[];
-  /** The torrents that a recovery must look at which has not begun yet. */
+  /** The torrents that a recovery, which has not begun yet, must look at. */
   readonly pending?: (typeof PENDING)[number];
 }
 
 const FRESH: Absence = { needs: 'nothing', stopped: [] };
-/** As after a crash: the worst that is known of nobody. */
+/** The state after a crash: of a client without a record the worst is assumed. */
 const UNKNOWN: Absence = { needs: 'recover', stopped: [] };
 
 export class AbsenceRecord {
@@ -37,7 +37,7 @@ export class AbsenceRecord {
     this.#others = others;
   }
 
-  /** `onDamage` is told what is wrong with a file that cannot be used. @throws AutotorrentError('STORE') */
+  /** Reads the record; `onDamage` hears why a file cannot be used. @throws AutotorrentError('STORE') */
   static async read(path: string, onDamage: (message: string) => void): Promise<AbsenceRecord> {
     let text: string;
     try {
@@ -48,26 +48,26 @@ export class AbsenceRecord {
     }
     const clients = parse(text);
     if (clients !== undefined) return new AbsenceRecord(path, clients, FRESH);
-    onDamage(`${path} is damaged: what it said of clients is lost`);
+    onDamage(`${path} is damaged: its record of clients is lost`);
     return new AbsenceRecord(path, new Map(), UNKNOWN);
   }
 
-  /** `section`: the NAME of `[client-NAME]`, nothing for `[client]`. */
+  /** `section`: the NAME of `[client-NAME]`, empty for `[client]`. */
   of(section: string): Absence {
     return this.#clients.get(section) ?? this.#others;
   }
 
-  /** Sections of which there is something to start. */
+  /** The sections with torrents to start. */
   get sections(): string[] {
     return [...this.#clients].filter(([, { stopped }]) => stopped.length > 0).map(([section]) => section);
   }
 
-  /** True where any client is to be looked at. */
+  /** True if any client must be looked at. */
   get hasLook(): boolean {
     return [...this.#clients.values()].some(({ needs }) => needs === 'look');
   }
 
-  /** On the disk when it resolves. @throws AutotorrentError('STORE') */
+  /** Records a client's state, durably. @throws AutotorrentError('STORE') */
   async set(section: string, absence: Absence): Promise<void> {
     this.#clients.set(section, withoutNothing(absence));
     const writing = this.#writing.then(() => this.#write());
@@ -75,7 +75,7 @@ export class AbsenceRecord {
     await writing;
   }
 
-  /** The same, of what is said of it already. */
+  /** Changes a part of a client's state, durably. @throws AutotorrentError('STORE') */
   async update(section: string, change: Partial<Absence>): Promise<void> {
     await this.set(section, { ...this.of(section), ...change });
   }
@@ -104,7 +104,7 @@ export class AbsenceRecord {
   }
 }
 
-/** Undefined where it is none of ours. */
+/** Undefined if the text is no record. */
 function parse(text: string): Map<string, Absence> | undefined {
   let value: unknown;
   try {

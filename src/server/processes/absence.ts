@@ -1,5 +1,5 @@
 /**
- * Starts the children that stop clients' torrents before the mount goes away and start them when it is there, one child
+ * Runs the children that stop clients' torrents before the mount goes away, and start them when it is back, one child
  * after the other (docs/absence.md).
  */
 import { createInterface } from 'node:readline';
@@ -19,11 +19,11 @@ const PURPOSES = {
   resume: 'told that the mount is there',
   stop: 'told that the mount goes away',
 } as const;
-/** systemd ends a service by force 90 seconds after it told it to stop; the unmount wants some of them. */
+/** systemd kills a service 90 seconds after it asked it to stop; the unmount needs some of them. */
 const STOP_LIMIT_MS = 60_000;
 
 export interface AbsenceProcessesOptions {
-  /** Node's arguments up to `look`, `stop` or `resume`; undefined where there is no client. */
+  /** Node's arguments without `look`, `stop` or `resume`; undefined if there is no client. */
   readonly command: readonly string[] | undefined;
   /** The path of the `AbsenceRecord`. */
   readonly record: string;
@@ -39,29 +39,29 @@ export class AbsenceProcesses {
     this.#options = options;
   }
 
-  /** Before there is a mount. @throws AutotorrentError('STORE') where the record cannot be read */
+  /** Looks at the clients before there is a mount. @throws AutotorrentError('STORE') if the record cannot be read */
   async look(): Promise<void> {
     const { command, record } = this.#options;
     if (command === undefined || !(await AbsenceRecord.read(record, () => {})).hasLook) return;
     await this.#run('look', () => {});
   }
 
-  /** Begins it; clients may take their time. */
+  /** Begins to start the torrents, and does not wait for clients. */
   resume(): void {
     void this.#run('resume', () => {});
   }
 
-  /** Resolves when all is stopped, or the time is over, or `hurry` is aborted. `onWarning`: what of it did not go well. */
+  /** Resolves when all torrents are stopped, the time is over, or `hurry` is aborted. `onWarning` hears of failures. */
   async stop(hurry: AbortSignal, onWarning: (message: string) => void): Promise<void> {
     await this.close();
     if (hurry.aborted) return;
     const { logger } = this.#options;
     const skip = (): void => {
-      logger.warn('clients are not waited for');
+      logger.warn('not waiting for clients');
       this.#kill();
     };
     const limit = setTimeout(() => {
-      const message = `clients took more than ${STOP_LIMIT_MS / 1000} s to stop their torrents: they are not waited for`;
+      const message = `clients took more than ${STOP_LIMIT_MS / 1000} s to stop their torrents: not waiting any longer`;
       logger.warn(message);
       onWarning(message);
       this.#kill();
@@ -72,7 +72,7 @@ export class AbsenceProcesses {
     clearTimeout(limit);
   }
 
-  /** Ends what is running, at once: it has recorded what it is about to do. */
+  /** Ends the running child at once: it has recorded what it is about to do. */
   async close(): Promise<void> {
     this.#kill();
     await this.#running?.ended;
@@ -82,7 +82,7 @@ export class AbsenceProcesses {
     this.#running?.child.kill('SIGKILL');
   }
 
-  /** Never rejects: a child that cannot be started costs the clients a message, not the server its life. */
+  /** Never rejects: if a child cannot be started, that is reported, and the server goes on. */
   async #run(what: keyof typeof PURPOSES, onWarning: (message: string) => void): Promise<void> {
     const { command, keepDescriptors, logger } = this.#options;
     if (command === undefined) return;
@@ -102,7 +102,7 @@ export class AbsenceProcesses {
     const ended = new Promise<void>((resolve) => {
       child.once('close', (code) => {
         this.#running = undefined;
-        // None: it was ended by us.
+        // No exit code: we ended the child.
         if (code !== null && code !== 0 && child.pid !== undefined) failed(said());
         resolve();
       });
@@ -119,7 +119,7 @@ export class AbsenceProcesses {
   }
 }
 
-/** Undefined for the half of one, of a child that was ended. */
+/** Undefined for a partial line of a child that was ended. */
 function lineOf(line: string): AbsenceLine | undefined {
   try {
     return JSON.parse(line) as AbsenceLine;

@@ -1,10 +1,10 @@
 /**
- * Notices that clients wrote to entries, and has each verified once it is quiet: what a client downloaded counts when its
- * pieces agree.
+ * Notices that clients wrote to entries, and has each verified once it is quiet: downloaded bytes count when their
+ * pieces match.
  *
  * A child process hashes, parses and asks clients (`server/children/verify-downloads.ts`), one child at a time: the
- * server only serves. A change is forgotten when the child has said that it verified the entry, and nothing was written
- * since it began; one that failed is tried again later, so nothing is lost but by the end of the server.
+ * server only serves. A change is forgotten when the child has reported the entry as verified and nothing was written
+ * since it began. An entry that failed is tried again later, so only the end of the server loses a change.
  */
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
@@ -13,24 +13,26 @@ import { messageOf } from '../../errors.ts';
 import type { Logger } from '../../logger.ts';
 import { type ChildOptions, startChild } from './start-child.ts';
 
-/** A line that the child prints, in JSON, when it has done with an entry. */
+/** A line that the child prints, in JSON, when it is done with an entry. */
 export interface VerifierLine {
   readonly info_hash: string;
-  /** `checking`: a client hashes it now, so it was left alone. `failed`: `message` says why. */
+  /** `checking`: a client hashes the entry now, so the child left it alone. `failed`: `message` has the reason. */
   readonly outcome: 'verified' | 'gone' | 'checking' | 'failed';
   readonly message?: string;
 }
 
-/** Milliseconds. */
+/** In milliseconds. */
 export interface WatchTimes {
-  /** An entry is quiet when nothing was written for so long. A client that downloads writes every second or so. */
+  /** An entry without a write for this long is quiet. A client that downloads writes about every second. */
   readonly quiet: number;
-  /** An entry that is never quiet is verified so often. */
+  /** An entry that is never quiet is verified this often. */
   readonly longest: number;
   readonly look: number;
-  /** Pauses before the next attempt, of an entry that failed or that a client checks: they grow from the first to the last. */
+  /**
+   * Pauses before an entry that failed, or that a client checks, is tried again: they grow from the first to the last.
+   */
   readonly again: readonly [first: number, last: number];
-  /** A client's check is waited for so long: one that hangs must not keep an entry unverified for ever. */
+  /** How long to wait for a client's check: one that hangs must not keep an entry unverified for ever. */
   readonly patience: number;
 }
 
@@ -42,23 +44,23 @@ const TIMES: WatchTimes = {
   patience: 6 * 60 * 60_000,
 };
 
-/** Entries for one child: a start costs it as much as the hashing of a small torrent. */
+/** Entries for one child: starting a child costs as much as hashing a small torrent. */
 const BATCH = 200;
 
 interface Change {
   firstAt: number;
   lastAt: number;
-  /** Not before this time. */
+  /** The earliest time of the next attempt. */
   notBefore: number;
   pause: number;
-  /** When a client was first found to check it. */
+  /** The time at which a client was first found to check it. */
   checkedSince: number | undefined;
 }
 
 export interface DownloadWatchOptions {
-  /** Node's arguments up to the flags and info hashes. */
+  /** Node's arguments without the flags and info hashes. */
   readonly command: readonly string[];
-  /** Undefined for an entry that has gone. */
+  /** Undefined for an entry that is gone. */
   readonly infoHashOf: (entry: number) => Promise<string | undefined>;
   readonly keepDescriptors: ChildOptions['keepDescriptors'];
   readonly logger: Logger;
@@ -77,7 +79,7 @@ export class DownloadWatch {
     this.#times = options.times ?? TIMES;
   }
 
-  /** Bytes of an entry changed. Called for each write. */
+  /** Notes that bytes of an entry changed. Called for each write. */
   note(entry: number): void {
     const now = performance.now();
     const change = this.#changed.get(entry);
@@ -86,13 +88,13 @@ export class DownloadWatch {
     if (!this.#closing.signal.aborted) this.#working ??= this.#work();
   }
 
-  /** Ends what is running; nothing runs any more when it resolves. */
+  /** Ends the running child; nothing runs any more when it resolves. */
   async close(): Promise<void> {
     this.#closing.abort();
     await this.#working;
   }
 
-  /** Looks until nothing is changed. Never rejects. */
+  /** Works until no change is left. Never rejects. */
   async #work(): Promise<void> {
     const { signal } = this.#closing;
     try {
@@ -102,7 +104,7 @@ export class DownloadWatch {
         else await this.#verify(due);
       }
     } catch (error) {
-      this.#options.logger.error(`what clients download is not watched for a moment: ${messageOf(error)}`);
+      this.#options.logger.error(`watching what clients download failed for a moment: ${messageOf(error)}`);
     } finally {
       this.#working = undefined;
     }
@@ -146,8 +148,8 @@ export class DownloadWatch {
       this.#take(entry, line, began);
     });
     if (this.#closing.signal.aborted) return;
-    // What the child did not come to.
-    const message = `what was downloaded could not be verified: ${why ?? 'the child said nothing of it'}`;
+    // Entries that the child did not report.
+    const message = `what was downloaded could not be verified: ${why ?? 'the verifier did not report on it'}`;
     for (const [i, entry] of [...asked.values()].entries()) this.#postpone(entry, i === 0 ? message : undefined);
   }
 
@@ -172,7 +174,7 @@ export class DownloadWatch {
     change.notBefore = performance.now() + change.pause;
   }
 
-  /** Runs a child to its end. Gives what is wrong where it failed; `onLine` hears of each entry. */
+  /** Runs a child to its end. Returns the reason if it failed; `onLine` hears of each entry. */
   async #run(args: readonly string[], onLine: (line: VerifierLine) => void): Promise<string | undefined> {
     const { command, keepDescriptors } = this.#options;
     const { signal } = this.#closing;
@@ -185,7 +187,7 @@ export class DownloadWatch {
         const read = lineOf(line);
         if (read !== undefined) onLine(read);
       });
-      // The first rejects where the child could not be started.
+      // The first rejects if the child could not be started.
       await Promise.all([once(child, 'close'), once(lines, 'close')]);
       return child.exitCode === 0 ? undefined : said();
     } catch (error) {
@@ -200,7 +202,7 @@ function newChange(now: number): Change {
   return { firstAt: now, lastAt: now, notBefore: 0, pause: 0, checkedSince: undefined };
 }
 
-/** Undefined for half a line, of a child that was ended. */
+/** Undefined for a partial line of a child that was ended. */
 function lineOf(line: string): VerifierLine | undefined {
   try {
     return JSON.parse(line) as VerifierLine;

@@ -6,28 +6,28 @@ export interface ChildOptions {
   /** Node's arguments. */
   readonly args: readonly string[];
   /**
-   * Called before it is started: it must not inherit `/dev/fuse`, which would keep the mount of a killed server half
+   * Called before the start. The child must not inherit `/dev/fuse`, which would keep the mount of a killed server half
    * alive, nor the store's files.
    */
   readonly keepDescriptors: () => void;
-  /** Apart from the terminal's process group: Ctrl-C is for the server, which decides what becomes of it. */
+  /** Keeps the child out of the terminal's process group: Ctrl-C goes to the server, which decides about the child. */
   readonly detached?: boolean;
 }
 
 export interface Child {
   readonly child: ChildProcessByStdio<null, Readable, Readable>;
-  /** The end of what it wrote to standard error. */
+  /** Returns the end of what the child wrote to standard error. */
   readonly said: () => string;
 }
 
-/** Throws where this process is out of descriptors; other failures come as the child's `error` event. */
+/** @throws Error if this process is out of descriptors; other failures come as the child's `error` event */
 export function startChild({ args, keepDescriptors, detached = false }: ChildOptions): Child {
   keepDescriptors();
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], detached });
-  // Without descriptors for the pipes there is no child, and Node makes no streams (typed as if it always did).
+  // Without descriptors for the pipes there is no child, and Node makes no streams (although its types say so).
   if ((child.stderr as Readable | undefined) === undefined) {
     child.on('error', () => {});
-    throw new Error('no process could be started: there are no descriptors left');
+    throw new Error('no process could be started: no file descriptors are left');
   }
   let said = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {

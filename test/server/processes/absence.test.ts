@@ -57,6 +57,6 @@ describe('AbsenceProcesses', () => {
     );
     const hurry = new AbortController();
     await processes().stop(hurry.signal, () => hurry.abort());
-    assert.deepEqual(warnings, ['begun', 'clients are not waited for']);
+    assert.deepEqual(warnings, ['begun', 'not waiting for clients']);
   });
 });

@@ -1,11 +1,11 @@
-/** Checks that a client was told to make: that takes hours for large torrents. */
+/** Tracks the checks that a client was asked to make; a check of a large torrent takes hours. */
 import type { TorrentState } from '../../../clients/client.ts';
 
-/** A check that does not get on for so long hangs, or waits for the checks of other torrents. */
+/** A check without progress for this long hangs, or waits for the checks of other torrents. */
 const LIMIT_MS = 2 * 60_000;
 
 export class Checks {
-  /** By info hash: the progress when it was last looked at. */
+  /** The progress at the last look, by info hash. */
   #left = new Map<string, number | undefined>();
   #hungAt = Number.POSITIVE_INFINITY;
 
@@ -23,7 +23,10 @@ export class Checks {
     this.#hungAt = performance.now() + LIMIT_MS;
   }
 
-  /** Those that have ended by what the client says now; what it does not have is neither. */
+  /**
+   * Removes and returns the checks that have ended, by the client's states. A torrent that the client does not list
+   * stays.
+   */
   ended(states: readonly TorrentState[]): TorrentState[] {
     const before = this.#left;
     const own = states.filter(({ infoHash }) => before.has(infoHash));
@@ -35,13 +38,13 @@ export class Checks {
     return ended;
   }
 
-  /** The client may have forgotten what it does not check any more, or does not have. */
+  /** Forgets the checks that the client does not run now: a restarted client may have given them up. */
   keepOnly(states: readonly TorrentState[]): void {
     const checking = new Set(states.filter(({ activity }) => activity === 'checking').map(({ infoHash }) => infoHash));
     for (const infoHash of this.#left.keys()) if (!checking.has(infoHash)) this.#left.delete(infoHash);
   }
 
-  /** Those that do not get on, once; they may still. */
+  /** Returns the checks without progress, once; they may still go on. */
   hanging(states: readonly TorrentState[]): TorrentState[] {
     if (performance.now() <= this.#hungAt) return [];
     this.#hungAt = Number.POSITIVE_INFINITY;

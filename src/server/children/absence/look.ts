@@ -1,11 +1,11 @@
-/** `absence look`, which the server runs before it mounts. docs/absence.md has the states. */
+/** `absence look`, which the server runs before it mounts. The states are in docs/absence.md. */
 import type { Config } from '../../../config/config.ts';
 import { sectionsOf } from '../sections.ts';
 import { type AbsenceRequest, contact, hasEnded, recordOf } from './sections.ts';
 
 /**
- * Looks at clients that were down when the mount went away. Any that runs now has run without it. Once the mount is there,
- * nobody could tell such a client from one that was started after it.
+ * Looks at clients that were down when the mount went away. Any that runs now has run without the mount. Once the mount
+ * is there, such a client cannot be told from one that was started after it.
  */
 export async function lookBeforeMount(config: Config, request: AbsenceRequest): Promise<void> {
   const record = await recordOf(config, request);

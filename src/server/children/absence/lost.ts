@@ -3,8 +3,8 @@ import type { TorrentState } from '../../../clients/client.ts';
 import type { ServedEntry } from '../../../control/served.ts';
 
 /**
- * The torrents to look at beside those that autotorrent stopped itself. `errors`: those that the client holds in error, or
- * takes to be incomplete although nothing is missing.
+ * The torrents to look at besides those that autotorrent stopped itself. `errors`: those that the client holds in
+ * error, or takes for incomplete although nothing is missing.
  */
 export type Scope = 'none' | 'errors' | 'all';
 
@@ -17,17 +17,17 @@ export function hasLost(state: TorrentState, entries: Entries, scope: Scope): bo
   return activity !== 'checking' && progress < 1 && isWhole(infoHash, entries);
 }
 
-/** True for a torrent that was written to: the mount may have lost the writes of its last moments. */
+/** True for a torrent that was written to: the mount may have lost its last writes. */
 export function isUnsure({ activity, progress }: TorrentState): boolean {
   return activity === 'error' || activity === 'checking' || progress < 1;
 }
 
-/** The client has only begun to look at it, or hangs: its state says nothing. */
+/** True if the client has only begun to look at the torrent, or hangs: then its state means nothing. */
 export function isUnsettled({ unsettled }: TorrentState): boolean {
   return unsettled === true;
 }
 
-/** Nothing of it is missing in the mount. */
+/** True if the mount has every byte of the torrent. */
 export function isWhole(infoHash: string, entries: Entries): boolean {
   return entries.get(infoHash)?.missingBytes === 0;
 }

@@ -1,6 +1,6 @@
 /**
- * Has the torrents of one client use the mount that is there now. It may take several turns: the client may be restarted
- * while it checks, and one torrent at which it fails does not keep the others.
+ * Makes the torrents of one client use the present mount. It may take several turns: the client may be restarted while
+ * it checks, and a torrent that fails does not hold up the others.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { introduce } from '../../../app/introduce.ts';
@@ -18,7 +18,7 @@ export interface Obstacle {
   readonly why: string;
 }
 
-/** libtorrent takes no notice of a stop and a start within the same moment. */
+/** libtorrent ignores a stop that a start follows at once. */
 const REOPEN_MS = 1000;
 const LONGEST_LOOK_MS = 10_000;
 const SETTLE_LIMIT_MS = 20_000;
@@ -30,44 +30,47 @@ export class Recovery {
   readonly #work: Work;
   readonly #section: Section;
   readonly #shown: ReadonlySet<string>;
-  /** Started by us, on this mount: from then on what becomes of them is the user's matter, and the client's. */
+  /** Torrents that we started on this mount. From then on the user and the client decide about them. */
   readonly #done = new Set<string>();
   readonly #checks = new Checks();
-  /** Ours to start, as it is recorded: what is started leaves it. */
+  /** Torrents that we must start, as recorded; a started torrent leaves the set. */
   #open: ReadonlySet<string> = new Set();
-  /** Those of them that are to be checked before, as it is recorded. */
+  /** Torrents among them that must be checked first, as recorded. */
   #unchecked = new Set<string>();
-  /** Checked on this mount: a start that fails does not make that worthless. */
+  /** Torrents checked on this mount; a start that fails afterwards does not undo the check. */
   readonly #checked = new Set<string>();
-  /** Checked a second time, since the first one found too little. */
+  /** Torrents checked a second time, since the first check found too little. */
   readonly #twice = new Set<string>();
-  /** Had lost the mount: said of them when they are started. */
+  /** Torrents that lost the mount; reported once they run again. */
   readonly #lost = new Set<string>();
   #started: string[] = [];
   #gotOn = false;
   #clientLost = false;
-  /** While it checked. */
+  /** The client went away while it checked. */
   #wasLost = false;
-  /** It has had its time to look at what it has. */
+  /** The client has had its time to look at its torrents. */
   #settled = false;
   #failure: string | undefined;
   #said = '';
-  /** Said to hang. */
+  /** Torrents that were reported to hang. */
   readonly #named = new Set<string>();
 
-  /** `shown`: what the mount has shown from its beginning, by info hash. What was added since has not lost another one. */
+  /**
+   * `shown`: info hashes that the mount has shown since its beginning. Torrents that were added later cannot have lost
+   * an earlier mount.
+   */
   constructor(work: Work, section: Section, shown: ReadonlySet<string>) {
     this.#work = work;
     this.#section = section;
     this.#shown = shown;
   }
 
-  /** True while it waits for checks. */
+  /** True while checks are running. */
   get isChecking(): boolean {
     return !this.#clientLost && this.#checks.infoHashes.length > 0;
   }
 
-  /** Tells whether a further torrent was started since the last call. */
+  /** Reports whether a further torrent was started since the last call. */
   gotOn(): boolean {
     const gotOn = this.#gotOn;
     this.#gotOn = false;
@@ -75,8 +78,8 @@ export class Recovery {
   }
 
   /**
-   * The client went away, or did not answer: it may have forgotten what it was told to check. True where it had been told,
-   * for the first time: it may take as long to come as at the beginning.
+   * Notes that the client went away or did not answer, and so may have forgotten its checks.
+   * True the first time that this interrupts checks: the client may then take as long to return as at the beginning.
    */
   lostClient(): boolean {
     const isFirst = this.isChecking && !this.#wasLost;
@@ -87,8 +90,8 @@ export class Recovery {
   }
 
   /**
-   * One turn. Where nothing is in the way, it takes until all is checked and started. Throws
-   * `AutotorrentError('CLIENT')` where the client cannot be talked to; then, too, what is left is recorded.
+   * Runs one turn. If nothing is in the way, it ends when every torrent is checked and started.
+   * @throws AutotorrentError('CLIENT') if the client cannot be reached; what is left is recorded then, too
    */
   async turn(client: TorrentClient, scope: Scope): Promise<Obstacle | undefined> {
     const { server, record } = this.#work;
@@ -111,11 +114,15 @@ export class Recovery {
       return { level: 'warn', what: 'not all of its torrents were started yet', why: this.#failure };
     }
     if (awaited.length > 0) {
-      const what = `${awaited.length} torrent(s) that were stopped for the mount are started when it has them`;
+      const what = `${awaited.length} torrent(s) that were stopped for the mount will be started when the client has loaded them`;
       return { level: 'info', what, why: 'it has just been started, or they were removed from it' };
     }
     if (this.#checks.infoHashes.length === 0) return undefined;
-    return { level: 'info', what: 'its checks are looked for again', why: 'it does not have what it was checking' };
+    return {
+      level: 'info',
+      what: 'its checks will be looked for again',
+      why: 'it no longer has the torrents that it was checking',
+    };
   }
 
   async #states(
@@ -130,7 +137,7 @@ export class Recovery {
       {
         infoHashes: [...entries.keys()],
         awaited,
-        // A Deluge that was just started says that it checks what it only looks at.
+        // A Deluge that was just started reports "checking" for torrents that it only looks at.
         isVague: (state) =>
           isUnsettled(state) ||
           (scope !== 'none' && state.activity === 'checking' && state.progress === 0 && !isOwnCheck(state.infoHash)),
@@ -154,7 +161,7 @@ export class Recovery {
       readonly scope: Scope;
     },
   ): Promise<void> {
-    // Whether a check came to its end before the client did, nobody can tell: such a torrent is as any other.
+    // The check may or may not have ended before the client did, so the torrent is treated like any other.
     const there = new Set(hashesOf(known));
     if (this.#clientLost || !this.#checks.infoHashes.every((hash) => there.has(hash))) this.#checks.keepOnly(known);
     this.#clientLost = false;
@@ -173,7 +180,7 @@ export class Recovery {
         if (isUnsure(one) && !this.#checked.has(one.infoHash)) this.#unchecked.add(one.infoHash);
       }
     }
-    // On the disk before the client is told to stop them.
+    // The record must be on the disk before the client is asked to stop them.
     await this.#keep();
 
     const closed = await this.#attempt(client, hashesOf([...lost]), (hashes) => client.stop(hashes), isIdle);
@@ -203,7 +210,10 @@ export class Recovery {
     this.#checks.begin(begun);
   }
 
-  /** A client that was restarted in the meantime may have given its check up: what it found is believed the second time. */
+  /**
+   * Starts torrents whose check has ended. A client that was restarted in the meantime may have given a check up; so a
+   * check that found too little is made twice.
+   */
   async #startChecked(client: TorrentClient, ended: readonly TorrentState[], entries: Entries): Promise<void> {
     const doubtful = ended.filter(
       ({ infoHash, progress }) => progress < 1 && isWhole(infoHash, entries) && !this.#twice.has(infoHash),
@@ -220,7 +230,7 @@ export class Recovery {
     await this.#start(client, checked);
   }
 
-  /** A mount that cannot be written to is not for what lacks bytes. */
+  /** Returns the torrents that the mount can take: one that is read-only cannot take torrents that lack bytes. */
   async #takenBy(ready: readonly TorrentState[], entries: Entries): Promise<readonly TorrentState[]> {
     if (!(await this.#work.server.status()).readOnly) return ready;
     const taken = ready.filter(({ infoHash }) => isWhole(infoHash, entries));
@@ -231,7 +241,9 @@ export class Recovery {
     return taken;
   }
 
-  /** Until all checks have ended, or a torrent fails, or the client does not have one any more: it was restarted. */
+  /**
+   * Follows the checks until all have ended, a torrent fails, or the client no longer has one since it was restarted.
+   */
   async #follow(client: TorrentClient, entries: Entries): Promise<void> {
     this.#sayStarted();
     for (let pause = REOPEN_MS; this.isChecking && this.#failure === undefined; ) {
@@ -263,7 +275,7 @@ export class Recovery {
     await this.#keep();
   }
 
-  /** Those with which `act` was done: a torrent at which the client fails does not keep the others. */
+  /** Runs `act` and returns the torrents for which it succeeded: one that fails does not hold up the others. */
   async #attempt(
     client: TorrentClient,
     infoHashes: readonly string[],
@@ -276,7 +288,7 @@ export class Recovery {
       return infoHashes;
     } catch (error) {
       const failure = clientFailure(error);
-      // This throws where it is not a torrent that it fails at.
+      // This throws if the failure is not a torrent's but the client's.
       const states = await client.list(infoHashes);
       const done = hashesOf(states.filter(isDone));
       if (done.length < infoHashes.length) this.#failure ??= failure;
@@ -295,18 +307,20 @@ export class Recovery {
     this.#started = [];
     const { say } = this.#work;
     const { shown } = this.#section;
-    if (resumed > 0) say('info', `${shown}: ${resumed} torrent(s) that were stopped for the mount go on`);
+    if (resumed > 0) say('info', `${shown}: ${resumed} torrent(s) that were stopped for the mount run again`);
     if (recovered > 0) say('info', `${shown}: ${recovered} torrent(s) that had lost the mount use it again`);
   }
 
-  /** Of each once. libtorrent 2.0 never ends a check that met an error of the disk, whatever it is told. */
+  /**
+   * Reports each hanging torrent once. libtorrent 2.0 never ends a check that met a disk error, whatever it is asked.
+   */
   #sayHung(states: readonly TorrentState[]): void {
     const fresh = states.filter(({ infoHash }) => !this.#named.has(infoHash));
     if (fresh.length === 0) return;
     for (const { infoHash } of fresh) this.#named.add(infoHash);
     const names = fresh.slice(0, NAMED).map(({ name }) => JSON.stringify(name));
     const more = fresh.length > NAMED ? ` and ${fresh.length - NAMED} more` : '';
-    const what = `${fresh.length} torrent(s) do not get on with their check, which lost the mount`;
+    const what = `${fresh.length} torrent(s) are stuck in a check that lost the mount`;
     const advice = 'restart the client, unless it is busy with others';
     this.#work.say('warn', `${this.#section.shown}: ${what}: ${advice}: ${names.join(', ')}${more}`);
   }

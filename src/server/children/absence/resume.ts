@@ -1,4 +1,4 @@
-/** `absence resume`, which the server runs when the mount is there. docs/absence.md has the states and the failures. */
+/** `absence resume`, which the server runs once the mount is there. The states and failures are in docs/absence.md. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../../../config/config.ts';
 import { type Section } from '../sections.ts';
@@ -15,11 +15,11 @@ import {
   withClient,
 } from './sections.ts';
 
-/** The client may be started a good while after the mount. */
+/** The client may be started long after the mount. */
 const WAIT_MS = 10 * 60_000;
 const LONGEST_PAUSE_MS = 30_000;
 
-/** Starts what was stopped, and recovers what was not; goes on until each client has done it, or for ten minutes. */
+/** Starts what was stopped and recovers what was not, until every client is done or ten minutes have passed. */
 export async function resumeAfterAbsence(config: Config, request: AbsenceRequest): Promise<void> {
   await inEachClient(config, request, resumeIn, async (work) => await tellOfStrangers(config, work));
 }
@@ -33,7 +33,7 @@ async function tellOfStrangers(config: Config, { server, record, say }: Work): P
     const { length } = record.of(name).stopped.filter((hash) => entries.has(hash));
     if (length === 0) continue;
     const shown = name === '' ? '[client]' : `[client-${name}]`;
-    say('warn', `${shown} is gone: in its client ${length} torrent(s) that were stopped for the mount stay so`);
+    say('warn', `${shown} is gone from the configuration: ${length} torrent(s) of its client stay stopped`);
   }
 }
 
@@ -47,7 +47,7 @@ async function resumeIn(work: Work, section: Section): Promise<void> {
   };
   const scope: Scope =
     !work.recover || needs === 'nothing' || needs === 'resume' ? 'none' : needs === 'look' ? 'errors' : 'all';
-  // From now on whatever ends the server leaves torrents that lost the mount while they used it.
+  // From now on, however the server ends, torrents may lose the mount while they use it.
   if (needs !== 'look') {
     await record.update(name, { needs: 'recover', ...(scope === 'none' ? {} : { pending: scope }) });
   }
@@ -67,14 +67,14 @@ async function resumeIn(work: Work, section: Section): Promise<void> {
     } catch (error) {
       if (recovery.lostClient()) patience.renew();
       const why = clientFailure(error);
-      // Stopped in good order, and has not been without the mount since.
+      // Its torrents were stopped in good order, and it has not run without the mount since.
       if (first && !answers && needs === 'resume' && hasEnded(section, error)) {
         await record.update(name, { needs: 'look' });
       }
       obstacle =
         record.of(name).needs === 'look' && stopped.length === 0
-          ? { level: 'info', what: 'it is looked at when it answers', why }
-          : { level: 'warn', what: 'its torrents are started when it answers', why };
+          ? { level: 'info', what: 'it will be looked at when it answers', why }
+          : { level: 'warn', what: 'its torrents will be started when it answers', why };
     }
     if (recovery.gotOn()) patience.renew();
     const message = `${shown}: ${obstacle.what}: ${obstacle.why}`;
@@ -83,13 +83,13 @@ async function resumeIn(work: Work, section: Section): Promise<void> {
     if (!(await patience.wait()) && !recovery.isChecking) break;
   }
   if (obstacle.level === 'warn') {
-    say('warn', `${shown}: its torrents were not all started, the next mount tries anew: ${obstacle.why}`);
+    say('warn', `${shown}: not all of its torrents were started; the next mount tries again: ${obstacle.why}`);
   }
-  // It may come still, and use the mount.
+  // The client may still come, and use the mount.
   if (obstacle.level === 'info' || record.of(name).needs === 'look') await serving();
 }
 
-/** Pauses that grow, until so much was waited since a torrent was started. */
+/** Waits with growing pauses, up to a total since a torrent was last started. */
 class Patience {
   #pause = 1000;
   #left = WAIT_MS;
@@ -99,7 +99,7 @@ class Patience {
     this.#left = WAIT_MS;
   }
 
-  /** False where it is over. */
+  /** Waits for the next pause. False when the time is over. */
   async wait(): Promise<boolean> {
     await sleep(this.#pause);
     this.#left -= this.#pause;

@@ -1,4 +1,4 @@
-/** Runs a work in each client of the configuration, when the mount goes away and when it is back. */
+/** Runs work in each client of the configuration, when the mount goes away and when it is back. */
 
 import { requireServer } from '../../../app/server-connection.ts';
 import type { TorrentClient, TorrentState } from '../../../clients/client.ts';
@@ -14,7 +14,7 @@ import { type ConfigOf, type Section, sectionsOf } from '../sections.ts';
 
 export interface AbsenceRequest {
   readonly configOf: ConfigOf;
-  /** For the server's log, and for whoever waits for it. */
+  /** Reports to the server's log, and to the command that waits. */
   readonly say: (level: 'info' | 'warn', message: string) => void;
 }
 
@@ -24,10 +24,13 @@ export interface Work extends AbsenceRequest {
   readonly recover: boolean;
 }
 
-/** A client that is away must not keep an unmount for longer, nor one that hangs. */
+/** A client that is away or hangs must not delay an unmount for longer than this. */
 const CONTACT_LIMIT_MS = 5000;
 
-/** `before`, and then `act` once for each client, at the same time, while the server serves; when all have ended it throws the first failure there was. */
+/**
+ * Runs `before`, and then `act` for all clients at the same time while the server serves.
+ * @throws the first failure, once all have ended
+ */
 export async function inEachClient(
   config: Config,
   request: AbsenceRequest,
@@ -48,13 +51,13 @@ export async function recordOf(config: Config, { say }: AbsenceRequest): Promise
   return await AbsenceRecord.read(statePaths(config.statePath).absence, (message) => say('warn', message));
 }
 
-/** Entries that need the mount, by info hash. */
+/** Lists the entries that need the mount, by info hash. */
 export async function entriesOf(server: Work['server']): Promise<ReadonlyMap<string, ServedEntry>> {
   const entries = (await server.entries()).filter(({ kind, state }) => kind === 'mount' && state === 'added');
   return new Map(entries.map((entry) => [entry.infoHash, entry]));
 }
 
-/** @throws AutotorrentError('CLIENT') soon, where the client does not answer */
+/** Asks the client for a sign of life. @throws AutotorrentError('CLIENT') soon if it does not answer */
 export async function contact(config: Section['config']): Promise<void> {
   const client = createClient(config, { timeoutMs: CONTACT_LIMIT_MS });
   try {
@@ -76,13 +79,13 @@ export async function withClient<T>(
   }
 }
 
-/** The client was asked, and nothing listens where it should itself. */
+/** True if nothing listens at the client's own address: the client has ended. */
 export function hasEnded({ config }: Section, error: unknown): boolean {
   if (!(error instanceof AutotorrentError) || error.code !== 'CLIENT') return false;
   return ['ECONNREFUSED', 'ENOENT'].includes(errnoOf(error.cause) ?? '') && listensItself(config);
 }
 
-/** Throws what is no client's failure: without the server, or the disk, nothing can be done. */
+/** Explains a client's failure; throws any other, since without the server or the disk nothing can be done. */
 export function clientFailure(error: unknown): string {
   if (error instanceof AutotorrentError && error.code !== 'SERVER' && error.code !== 'STORE') return explained(error);
   throw error;

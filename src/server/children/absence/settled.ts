@@ -1,4 +1,4 @@
-/** A client that was just started knows more of its torrents from one moment to the next. */
+/** Lists the torrents of a client that was just started, and so knows more of them from one moment to the next. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { TorrentClient, TorrentState } from '../../../clients/client.ts';
 
@@ -6,11 +6,11 @@ const LOOK_MS = 500;
 
 export interface Expected {
   readonly infoHashes: readonly string[];
-  /** Those of them that it should have. */
+  /** The info hashes among them that the client should have. */
   readonly awaited: readonly string[];
-  /** Tells whether the state of a torrent may change in a moment. */
+  /** Reports whether a torrent's state may change in a moment. */
   readonly isVague: (state: TorrentState) => boolean;
-  /** So long none of the others must have come for it to have none of them, milliseconds. */
+  /** After this many milliseconds without a new torrent, the list counts as complete. */
   readonly quietMs: number;
 }
 
@@ -38,7 +38,7 @@ export async function settledStates(
     const came = states.length > most;
     if (came) quietAt = performance.now() + quietMs;
     if (came || open < least) end = performance.now() + limitMs;
-    // What has just come may be open still.
+    // Torrents that have just come may be open still.
     least = came ? open : Math.min(least, open);
     most = Math.max(most, states.length);
   }

@@ -1,4 +1,4 @@
-/** `absence stop`, which the server runs before the mount goes away. docs/absence.md has the states and the failures. */
+/** `absence stop`, which the server runs before the mount goes away. The states and failures are in docs/absence.md. */
 
 import { introduce } from '../../../app/introduce.ts';
 import type { Config } from '../../../config/config.ts';
@@ -19,7 +19,7 @@ import { settledStates } from './settled.ts';
 
 const SETTLE_LIMIT_MS = 5000;
 
-/** Stops the clients' torrents of this store, and records which. What a client does not do is told; never throws for it. */
+/** Stops the clients' torrents of this store and records which. A client's failure is reported, never thrown. */
 export async function stopForAbsence(config: Config, request: AbsenceRequest): Promise<void> {
   await inEachClient(config, request, async (work, section) => {
     try {
@@ -29,12 +29,10 @@ export async function stopForAbsence(config: Config, request: AbsenceRequest): P
       const failure = clientFailure(error);
       if (hasEnded(section, error) && (needs === 'serving' || needs === 'look')) {
         await work.record.update(section.name, { needs: 'look' });
-        work.say('info', `${section.shown} does not run, and has nothing to stop: ${failure}`);
+        work.say('info', `${section.shown} is not running, so there is nothing to stop: ${failure}`);
         return;
       }
-      const later = work.recover
-        ? 'the next mount has them started anew'
-        : 'they are to be stopped and started by hand';
+      const later = work.recover ? 'the next mount starts them anew' : 'stop and start them yourself';
       work.say('warn', `${section.shown}: its torrents were not stopped, ${later}: ${failure}`);
     }
   });
@@ -54,15 +52,15 @@ async function stopIn({ server, record, recover }: Work, { name, config }: Secti
     const known = states.filter((state) => !isUnsettled(state));
     const active = known.filter(({ activity }) => activity !== 'stopped');
     const running = new Set(hashesOf(active));
-    // What the client has not loaded yet stays ours to start, too.
+    // Torrents that the client has not loaded yet stay ours to start, too.
     const stopped = [...before.filter((hash) => !running.has(hash)), ...running];
-    // Of a recovery that has not come about the checks are left.
+    // Torrents of a recovery that did not happen must still be checked.
     const scope = !recover ? 'none' : needs === 'look' ? 'errors' : (pending ?? 'none');
     const unsure = active.filter((state) => hasLost(state, entries, scope) && isUnsure(state));
     const unchecked = [...new Set([...toCheck.filter((hash) => stopped.includes(hash)), ...hashesOf(unsure)])];
     await record.set(name, { needs: 'recover', stopped, unchecked });
     if (running.size > 0) await client.stop([...running]);
-    // Of the others nobody can tell whether they run, nor of any while it has loaded none: the next mount sees.
+    // Whether the others run is unknown, and so is everything while none is loaded: the next mount looks at them.
     if (known.length === states.length && states.length > 0) {
       await record.set(name, { needs: 'resume', stopped, unchecked });
     }

@@ -180,7 +180,10 @@ describe('Recovery', () => {
     missing.set('later', 0);
     const obstacle = await turn('none');
     assert.equal(obstacle?.level, 'info');
-    assert.match(obstacle.what, /^1 torrent\(s\) that were stopped for the mount are started when it has them$/);
+    assert.match(
+      obstacle.what,
+      /^1 torrent\(s\) that were stopped for the mount will be started when the client has loaded them$/,
+    );
     assert.equal(client.activity('a'), 'seeding');
     assert.deepEqual(listed(), ['later'], 'the entry of the third is gone');
 

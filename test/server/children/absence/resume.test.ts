@@ -109,11 +109,11 @@ describe('absence resume', () => {
     await record('look');
     const done = resumeAfterAbsence(config, request);
     await waitUntil('it says so', async () => told.length > 0);
-    assert.match(told.join('\n'), /^info transmission: it is looked at when it answers: .*nothing listens there/);
+    assert.match(told.join('\n'), /^info transmission: it will be looked at when it answers: .*nothing listens there/);
     assert.deepEqual(await recorded(), { '': { needs: 'look', stopped: [] } });
     told.length = 0;
     await stopForAbsence(config, request);
-    assert.match(told.join('\n'), /^info transmission does not run, and has nothing to stop/);
+    assert.match(told.join('\n'), /^info transmission is not running, so there is nothing to stop/);
     assert.deepEqual(await recorded(), { '': { needs: 'look', stopped: [] } });
     await transmission(6);
     await done;
@@ -143,7 +143,7 @@ describe('absence resume', () => {
     await record('serving');
     const done = resumeAfterAbsence(config, request);
     await waitUntil('it says so', async () => told.length > 0);
-    assert.match(told.join('\n'), /^warn transmission: its torrents are started when it answers: /);
+    assert.match(told.join('\n'), /^warn transmission: its torrents will be started when it answers: /);
     assert.deepEqual(await recorded(), { '': { needs: 'recover', stopped: [], pending: 'all' } });
     await transmission(6);
     await done;
@@ -156,7 +156,10 @@ describe('absence resume', () => {
     const content = { version: 1, clients: { old: { needs: 'resume', stopped: HASHES } } };
     await writeFile(statePaths(statePath).absence, JSON.stringify(content));
     await resumeAfterAbsence(config, request);
-    assert.match(told.join('\n'), /^warn \[client-old\] is gone: in its client 2 torrent\(s\) .* stay so$/);
+    assert.match(
+      told.join('\n'),
+      /^warn \[client-old\] is gone from the configuration: 2 torrent\(s\) of its client stay stopped$/,
+    );
   });
 
   it('behind a client that was stopped in good order, and has ended since, only starts what was stopped', async () => {
