@@ -1,9 +1,9 @@
 /**
- * Room that is kept for the store on its disk: a file of random bytes, which is let go of when the disk is full.
+ * A file of random bytes that keeps room for the store on its disk; it is deleted when the disk is full.
  *
- * LevelDB writes when it opens, and to delete a file takes a record. On a disk without a free byte neither would work: no
- * server could start, and nothing could be deleted to make room. Random bytes, because a file system may store zeros in
- * no room at all.
+ * LevelDB writes when it opens, and deleting a file takes a record. On a disk without a free byte neither would work:
+ * no server could start, and nothing could be deleted to make room. The bytes are random because a file system may
+ * store zeros in no space at all.
  */
 import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
@@ -11,11 +11,14 @@ import { join } from 'node:path';
 import { messageOf } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 
-/** LevelDB's log becomes a table of as many bytes when it is opened: 4 MiB, and as much again for what frees room. */
+/**
+ * The largest ballast: when LevelDB opens, its log becomes a table of the same size: 4 MiB, and as much again for what
+ * frees room.
+ */
 const BALLAST_BYTES = 8 * 2 ** 20;
-/** Of a small disk, a part. */
+/** The largest part of a small disk that the ballast takes. */
 const BALLAST_PART = 1 / 8;
-/** How long after it was let go of, or could not be made, it is tried again. */
+/** How long after it was deleted, or could not be made, it is tried again. */
 const AGAIN_MS = 1000;
 
 export class Ballast {
@@ -31,14 +34,17 @@ export class Ballast {
     this.#logger = logger;
   }
 
-  /** Lets go of it where the disk has less room than it takes: before LevelDB is opened. @throws what the disk says */
+  /**
+   * Deletes the ballast if the disk has less free space than its size; called before LevelDB is opened.
+   * @throws file errors of the disk
+   */
   makeRoom(): void {
     if (!fs.existsSync(this.#path)) return;
     const { free, size } = this.#room();
     if (free < size && this.letGo()) this.#logger.warn(`the disk of ${this.#folder} is full: make room on it`);
   }
 
-  /** False where there was none. @throws what the disk says */
+  /** Deletes the ballast. False if there was none. @throws file errors of the disk */
   letGo(): boolean {
     this.#notBefore = performance.now() + AGAIN_MS;
     if (!fs.existsSync(this.#path)) return false;
@@ -46,7 +52,7 @@ export class Ballast {
     return true;
   }
 
-  /** Makes it in the background, where it is not there, and the disk has room for it and as much beside. */
+  /** Makes the ballast in the background if it is missing and the disk has twice its size free. */
   restore(): void {
     const now = performance.now();
     if (this.#making !== undefined || now < this.#notBefore) return;
@@ -58,7 +64,7 @@ export class Ballast {
     });
   }
 
-  /** Resolves when it is not being made. */
+  /** Resolves when the ballast is not being made. */
   async settled(): Promise<void> {
     await this.#making;
   }
@@ -78,7 +84,7 @@ export class Ballast {
 
   #room(): { readonly free: number; readonly size: number } {
     const { bavail, blocks, bsize } = fs.statfsSync(this.#folder);
-    // Some file systems tell nothing: 0.
+    // Some file systems report nothing: 0.
     return { free: bavail * bsize, size: Math.min(BALLAST_BYTES, Math.floor(blocks * bsize * BALLAST_PART)) };
   }
 }

@@ -1,8 +1,8 @@
 /**
- * The bytes of the mount's files, as verbs: what `vfs/` may do with a file once it has its content.
+ * The bytes of the mount's files as verbs: what `vfs/` may do with a file once it has its content.
  *
- * A *content* is what a file is made of (`overlay/content.ts`), with a count of those who use it. Changes of one file take
- * turns: whoever calls `write`, `truncate` or `pool` sees to it that no other change of that file is under way.
+ * A *content* is what a file consists of (`overlay/content.ts`), with a count of its users. Changes of one file take
+ * turns: a caller of `write`, `truncate` or `pool` ensures that no other change of that file is running.
  */
 import fs from 'node:fs';
 import { promisify } from 'node:util';
@@ -23,13 +23,13 @@ import type { Tree } from './tree/tree.ts';
 
 const fsync = promisify(fs.fsync);
 
-/** Of any file, in bytes: what the journal's records hold is twice that. */
+/** The largest size of a file, in bytes; the journal's records can hold twice that. */
 export const LARGEST_FILE = 2 ** 47;
 
 /** What `stat` shows of a file's bytes. */
 export interface FileStats {
   readonly size: number;
-  /** Of 512 bytes. */
+  /** In units of 512 bytes. */
   readonly blocks: number;
   readonly atime: Timestamp;
   readonly mtime: Timestamp;
@@ -42,7 +42,7 @@ export interface FileBytesParts {
   readonly overlay: Overlay;
   readonly pieces: Pieces;
   readonly disk: OverlayDisk;
-  /** Told of the id of each entry whose bytes change; often. */
+  /** Called with the id of each entry whose bytes change; often. */
   readonly onChange: (entry: number) => void;
 }
 
@@ -59,12 +59,12 @@ export class FileBytes {
     this.#plain = new PlainWriting(tree, pieces, disk, onChange);
   }
 
-  /** The folder of the overlay, on the disk whose free space counts. */
+  /** The overlay's folder, on the disk whose free space counts. */
   get folder(): string {
     return this.#overlay.files.folder;
   }
 
-  /** The content of a file, with one user more until `release`. @throws ENOENT, EIO, AutotorrentError('STORE') */
+  /** Returns the content of a file and adds a user, until `release`. @throws ENOENT, EIO, AutotorrentError('STORE') */
   acquire(ino: number): MaybePromise<Content> {
     try {
       const content = this.#overlay.contents.acquire(ino);
@@ -74,7 +74,7 @@ export class FileBytes {
     }
   }
 
-  /** Opens its overlay file, so that one which is missing is noticed here. */
+  /** Opens the overlay file, so that a missing one is noticed here. */
   #usable(content: Content): Content {
     try {
       if (content.kind === 'plain' || content.overlaid) void content.overlay?.fd;
@@ -85,14 +85,14 @@ export class FileBytes {
     }
   }
 
-  /** One user less: the last one closes it. */
+  /** Removes a user; the last one closes the content. */
   release(content: Content): void {
     this.#overlay.contents.release(content);
   }
 
   /**
-   * All of `buffer`, or an error. `base` reads what a mapped file is made of; a plain one has none.
-   * @throws EFBIG, ENOSPC, EIO, what the disk says
+   * Writes all of `buffer`, or fails. `base` reads the base of a mapped file; a plain file has none.
+   * @throws EFBIG, ENOSPC, EIO, file errors of the disk
    */
   write(content: Content, buffer: Buffer, position: number, base: BaseBytes | undefined): MaybePromise<number> {
     if (position + buffer.length > LARGEST_FILE) throw new PosixError('EFBIG');
@@ -106,19 +106,21 @@ export class FileBytes {
     return this.#mapped.write(content, buffer, position, base);
   }
 
-  /** Reads a plain file until `buffer` is full or the file ends; gives the bytes. @throws what the disk says */
+  /**
+   * Reads a plain file until `buffer` is full or the file ends; returns the bytes read. @throws file errors of the disk
+   */
   async readPlain(content: PlainContent, buffer: Buffer, position: number): Promise<number> {
     return await content.overlay.during(async (fd) => await readAll(fd, buffer, position));
   }
 
-  /** @throws EFBIG, ENOSPC, EIO, what the disk says */
+  /** @throws EFBIG, ENOSPC, EIO, file errors of the disk */
   truncate(content: Content, size: number): MaybePromise<void> {
     if (size > LARGEST_FILE) throw new PosixError('EFBIG');
     if (content.kind === 'plain') return asPosix(() => this.#plain.truncate(content, size));
     return size === content.size ? undefined : asPosix(() => this.#mapped.truncate(content, size));
   }
 
-  /** What was written, and the file's name, are on the disk when it ends. @throws what the disk says, AutotorrentError('STORE') */
+  /** Makes the written bytes and the file's name durable. @throws file errors of the disk, AutotorrentError('STORE') */
   async sync(content: Content): Promise<void> {
     await asPosix(async () => {
       await this.syncBytes(content);
@@ -127,18 +129,18 @@ export class FileBytes {
     });
   }
 
-  /** What was written is on the disk when it ends; the name of the file need not be. @throws as `sync` */
+  /** Makes the written bytes durable, not necessarily the file's name. @throws as `sync` */
   async syncBytes(content: Content): Promise<void> {
     if (content.kind === 'mapped') await this.#overlay.checkpoints.one(content);
     else await content.overlay.during(fsync);
   }
 
-  /** Whether all that was written to a file is found after a power loss. */
+  /** Reports whether a power loss would keep everything that was written to a file. */
   isRecorded(ino: number): boolean {
     return this.#overlay.contents.inUse(ino)?.dirty !== true;
   }
 
-  /** What `stat` shows of the bytes of `inode`, which may be open or not. @throws EIO */
+  /** Returns what `stat` shows of the bytes of `inode`, open or not. @throws EIO */
   stat(ino: number, inode: Inode): FileStats {
     if (inode.type === 'file' && inode.content === 'plain') {
       const stats = this.#plainStats(ino);
@@ -151,7 +153,7 @@ export class FileBytes {
     return { size, blocks, atime: inode.atime, mtime, ctime };
   }
 
-  /** Times of an inode were set: those of a mapped file that is open, too. */
+  /** Notes that times of an inode were set; a mapped file that is open takes them, too. */
   setOpenTimes(ino: number, ctime: Timestamp, mtime: Timestamp | undefined): void {
     const open = this.#overlay.contents.inUse(ino);
     if (open === undefined) return;
@@ -159,7 +161,7 @@ export class FileBytes {
     open.ctime = ctime;
   }
 
-  /** Sets the times of a plain file, which are those of its overlay file. @throws EIO, what the disk says */
+  /** Sets the times of a plain file, which are those of its overlay file. @throws EIO, file errors of the disk */
   setPlainTimes(
     ino: number,
     atime: Timestamp | undefined,
@@ -175,7 +177,7 @@ export class FileBytes {
   #plainStats(ino: number): OverlayFileStats {
     const { files, contents } = this.#overlay;
     try {
-      // By its descriptor where it is open: its path may have gone.
+      // By its descriptor if it is open: its path may be gone.
       return files.stat(ino, contents.plainInUse(ino)?.overlay.openFd);
     } catch (error) {
       throw new PosixError('EIO', `the overlay file of inode ${ino} is not there`, error);
@@ -183,19 +185,19 @@ export class FileBytes {
   }
 }
 
-/** Node takes a negative number for the time of day, and a date for what it is. */
+/** Node takes a negative number for the present time, but a date for what it is. */
 function forNode(time: Timestamp): number | Date {
   return time.seconds < 0 ? new Date(toMilliseconds(time)) : time.seconds + time.nanoseconds / 1e9;
 }
 
 function unusable(ino: number, error: unknown): unknown {
   if (error instanceof PosixError && error.code === 'ENOENT') return error;
-  // Says nothing about the file.
+  // This error tells nothing about the file.
   if (isOutOfDescriptors(error)) return new PosixError('ENFILE', 'too many files are open', error);
   return new PosixError('EIO', `the bytes of inode ${ino} cannot be opened`, error);
 }
 
-/** Throws what the disk says as a `PosixError`. */
+/** Runs `work` and turns file errors of the disk into `PosixError`. */
 function asPosix<T>(work: () => MaybePromise<T>): MaybePromise<T> {
   try {
     const result = work();

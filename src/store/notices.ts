@@ -1,13 +1,13 @@
-/** What others are told about the store as it happens: synchronously, in the turn in which it has become so. */
+/** Notices about the store, sent synchronously, in the turn in which the change happens. */
 
 /**
- * What the kernel may have kept and must not believe any more: the absence or presence of a name, or all it knows of an
- * inode (attributes and pages). Only changes that no operation of the mount has asked for are reported.
+ * What the kernel may have cached and must drop: a name's presence or absence, or all it knows of an inode (attributes
+ * and pages). Only changes that no operation of the mount asked for are reported.
  */
 export type Stale = { readonly parent: number; readonly name: string } | { readonly ino: number };
 
 export interface StoreWatcher {
-  /** Told of the id of each entry whose bytes change; often. */
+  /** Called with the id of each entry whose bytes change; often. */
   readonly bytesChanged?: (entry: number) => void;
   readonly stale?: (what: Stale) => void;
 }
@@ -15,7 +15,7 @@ export interface StoreWatcher {
 export class Notices {
   readonly #watchers = new Set<StoreWatcher>();
 
-  /** Gives a function that ends it. */
+  /** Adds a watcher. Returns a function that removes it. */
   watch(watcher: StoreWatcher): () => void {
     this.#watchers.add(watcher);
     return () => this.#watchers.delete(watcher);

@@ -1,20 +1,20 @@
 /**
- * The store: the persistent tree that a mount shows, and the entries it is made of.
+ * The store: the persistent tree that a mount shows, and its entries.
  *
  * Glossary. An *entry* is one torrent's top folder (`entries/entry.ts` has its states). An *inode* is a file, folder or
- * symlink, named by a counter that is never used twice, so that `ino` is the same after a remount and never means another
- * file. A *dirent* is a name in a folder that leads to an inode. A *source* is a collection file as it was when planned; an
- * extent names it by id. An *intent* says what must be deleted should the server die in the middle.
+ * symlink, named by a counter that is never used twice, so that `ino` is the same after a remount and never means
+ * another file. A *dirent* is a name in a folder that leads to an inode. A *source* is a file of the collection as it
+ * was when planned; an extent names it by id. An *intent* records what to delete if the server dies in the middle.
  *
- * This file is the store's interface: entries by the methods of `Store`, names by `Store.names`, bytes by `Store.bytes`.
- * Nobody outside sees a key or a record's bytes.
+ * This file is the store's interface: entries by the methods of `Store`, names by `Store.names`, bytes by
+ * `Store.bytes`. Nobody outside sees a key or a record's bytes.
  *
  * Invariants:
- * - What a call of `Store` acknowledges is on the disk: every batch is synced. (Those of `names` and `bytes` are not:
- *   fsync is what makes them last.)
+ * - What a call of `Store` acknowledges is on the disk: every batch is synced. (Batches of `names` and `bytes` are not:
+ *   fsync makes them durable.)
  * - Opening reads the version, the counters and the intents: a store of a million files opens as fast as one of ten.
- * - What a crash left is cleaned up in the background, after opening: it hangs from nowhere, so nobody can see it,
- *   and no name is held by it. Serving need not wait.
+ * - The remains of a crash are deleted in the background, after opening: no name leads to them, so nobody sees them,
+ *   and they hold no name. Serving need not wait.
  * - Reads are synchronous and bounded in memory; only listings, which may be long, are asynchronous.
  */
 import { AutotorrentError, messageOf, PosixError } from '../errors.ts';
@@ -58,7 +58,7 @@ import { notThere } from './tree/names.ts';
 import { Namespace, type Uses } from './tree/namespace.ts';
 import { type NamedDirent, ROOT, Tree } from './tree/tree.ts';
 
-/** What changes names and inodes, for the mount. */
+/** Changes of names and inodes, for the mount. */
 export type Names = Pick<
   Namespace,
   'make' | 'makeFile' | 'link' | 'unlink' | 'rmdir' | 'rename' | 'exchange' | 'update' | 'lastClose'
@@ -66,13 +66,13 @@ export type Names = Pick<
 
 export interface StoreOptions {
   readonly logger: Logger;
-  /** The overlay's files lie in it. */
+  /** The state folder, with the overlay's files. */
   readonly statePath: string;
-  /** For what clients have completed. Left out: it stays in the overlay. */
+  /** The folder for files that clients have completed. Without it they stay in the overlay. */
   readonly poolPath?: string;
-  /** Left out: one of its own. */
+  /** Default: a budget of its own. */
   readonly descriptors?: DescriptorBudget;
-  /** Room for what must work on a full disk, too. Left out: none is kept. */
+  /** Room for writes that must work on a full disk, too. Default: none. */
   readonly ballast?: Ballast;
 }
 
@@ -94,7 +94,7 @@ export class Store {
   readonly #ballast: Ballast | undefined;
   #closing = false;
   #foldersGone = 0;
-  /** Resolves when what an earlier crash left has been deleted. Never rejects. */
+  /** Resolves when the remains of an earlier crash are deleted. Never rejects. */
   recovered: Promise<void> = Promise.resolve();
   /** The bytes of files: acquire, write, truncate, sync. */
   readonly bytes: FileBytes;
@@ -128,8 +128,8 @@ export class Store {
   }
 
   /**
-   * `level` is open, with both encodings `buffer`.
-   * @throws AutotorrentError('STORE') for a store of another version, what the disk says
+   * Opens a store; `level` is open, with both encodings `buffer`.
+   * @throws AutotorrentError('STORE') for a store of another version, file errors of the disk
    */
   static async open(level: StoreLevel, options: StoreOptions): Promise<Store> {
     const db = new Database(level, ROOT, options.ballast);
@@ -155,7 +155,7 @@ export class Store {
       const root = format === undefined ? [tree.writing(ROOT, newFolder(overlay.now(), 0, ROOT))] : [];
       await db.commit([put(VERSION_KEY, new Writer().integer(FORMAT).finish()), ...root]);
     }
-    // Before anything is served: what is made or loses its last name from now on is ours.
+    // Before anything is served: whatever is made or loses its last name from now on is this server's.
     const unfinished = await store.#life.unfinished();
     const orphans: number[] = [];
     for await (const page of db.pages(ORPHANS)) orphans.push(...page.map(([key]) => lastNumber(key)));
@@ -182,8 +182,8 @@ export class Store {
   }
 
   /**
-   * Records what was written, and waits until background work has stopped. The database stays open: it is the caller's.
-   * @throws what the disk says
+   * Records everything written, and waits until background work has stopped. The caller closes the database.
+   * @throws file errors of the disk
    */
   async close(): Promise<void> {
     this.#closing = true;
@@ -193,27 +193,27 @@ export class Store {
     await this.#ballast?.settled();
   }
 
-  /** Tells `watcher` what happens, until the function that it gives is called. */
+  /** Reports events to `watcher` until the returned function is called. */
   watch(watcher: StoreWatcher): () => void {
     return this.#notices.watch(watcher);
   }
 
-  /** What was done until now is found after a power loss when it resolves. @throws AutotorrentError('STORE') */
+  /** Makes everything done so far durable. @throws AutotorrentError('STORE') */
   async sync(): Promise<void> {
     await this.#db.sync();
   }
 
-  /** Records all that clients have written until now. @throws what the disk says, AutotorrentError('STORE') */
+  /** Records everything that clients have written so far. @throws file errors of the disk, AutotorrentError('STORE') */
   async checkpoint(): Promise<void> {
     await this.#overlay.checkpoints.all();
   }
 
-  /** Rises when a folder has gone or moved: paths that were resolved before may mean something else now. */
+  /** Rises when a folder was removed or moved: paths that were resolved before may then lead elsewhere. */
   get treeVersion(): number {
     return this.#foldersGone + this.#life.removals + this.#names.version;
   }
 
-  /** What changes names and inodes. */
+  /** Changes of names and inodes. */
   get names(): Names {
     return this.#names;
   }
@@ -222,7 +222,7 @@ export class Store {
     return this.#tree.lookup(parent, name);
   }
 
-  /** The inode that a name leads to. @throws ENOENT, ENOTDIR, ENAMETOOLONG */
+  /** Finds the inode that a name leads to. @throws ENOENT, ENOTDIR, ENAMETOOLONG */
   find(parent: number, name: string): number {
     const dirent = this.#tree.lookup(parent, name);
     if (dirent !== undefined) return dirent.ino;
@@ -240,12 +240,12 @@ export class Store {
     return this.#tree.target(ino);
   }
 
-  /** The names in a folder, or those behind `after`, in pages of some hundred, in the order of their bytes. */
+  /** Lists the names in a folder, or those after `after`, in pages of some hundred, in the order of their bytes. */
   readdir(ino: number, after?: string): AsyncIterable<readonly NamedDirent[]> {
     return this.#tree.readdir(ino, after);
   }
 
-  /** The time of day, as new and changed inodes get it. */
+  /** The present time, as new and changed inodes get it. */
   now(): ReturnType<Overlay['now']> {
     return this.#overlay.now();
   }
@@ -254,7 +254,7 @@ export class Store {
     return this.#sources.get(id);
   }
 
-  /** The names of the entries that use a source, sorted. */
+  /** Lists the names of the entries that use a source, sorted. */
   async entriesUsing(source: number): Promise<string[]> {
     const users = await this.#sources.users(source);
     const entries = await Promise.all(users.map(async (id) => await this.#catalog.byId(id)));
@@ -262,28 +262,28 @@ export class Store {
   }
 
   /**
-   * Makes an entry, `adding`, and shows it. Nothing is left of one that fails.
-   * @throws AutotorrentError('CONFLICT') where the info hash has one already, ('TORRENT') for a plan that is not sound
+   * Makes an entry, in state `adding`, and shows it. An entry that fails leaves nothing.
+   * @throws AutotorrentError('CONFLICT') if the info hash has an entry already, ('TORRENT') for an unsound plan
    */
   async createEntry(plan: EntryPlan): Promise<Entry> {
     return shown(await this.#life.create(plan));
   }
 
-  /** As `createEntry`, for an entry that is listed only. */
+  /** Like `createEntry`, for an entry that is only listed. */
   async createExternal(plan: ExternalPlan): Promise<Entry> {
     return shown(await this.#life.createExternal(plan));
   }
 
-  /** Marks entries as added; gives those that there are: another command may have removed some. */
+  /** Marks entries as added. Returns those that exist: another command may have removed some. */
   async markAdded(infoHashes: readonly string[]): Promise<string[]> {
     return await this.#catalog.markAdded(infoHashes);
   }
 
   /**
-   * Shows files under further names: by file index, components below the entry's folder, undefined for a file that
-   * keeps its name only. Repeatable. Nothing is changed where it fails.
-   * @throws AutotorrentError('CONFLICT') where two files would get one name, ('CLIENT') for names that no folder can hold,
-   * ('NOT_FOUND')
+   * Shows files under further names. `names`, by file index: components below the entry's folder, or undefined for a
+   * file that keeps only its own name. May be repeated; if it fails, nothing is changed.
+   * @throws AutotorrentError('CONFLICT') if two files would get one name, ('CLIENT') for names that no folder can hold,
+   *   ('NOT_FOUND')
    */
   async addNames(infoHash: string, names: readonly (readonly string[] | undefined)[]): Promise<void> {
     const entry = this.#catalog.mustHave(infoHash);
@@ -297,25 +297,31 @@ export class Store {
     await addAliases(parts, entry, aliases, this.#overlay.now());
   }
 
-  /** It disappears at once, and is deleted when this resolves. Sources stay. @throws AutotorrentError('NOT_FOUND') */
+  /**
+   * Removes an entry: it disappears at once, and is deleted when this resolves. Sources stay.
+   * @throws AutotorrentError('NOT_FOUND')
+   */
   async removeEntry(infoHash: string): Promise<void> {
     await this.#life.remove(infoHash);
   }
 
-  /** What `verificationEnded` needs, from before the entry's files were listed. @throws AutotorrentError('NOT_FOUND') */
+  /**
+   * Begins a verification; call it before listing the entry's files, and pass the result to `verificationEnded`.
+   * @throws AutotorrentError('NOT_FOUND')
+   */
   async verificationBegun(infoHash: string): Promise<number> {
     return await this.#verifying.begun(infoHash);
   }
 
-  /** Records which pieces agreed and which did not; what changed since `since` stays as it is. */
+  /** Records which pieces matched and which did not; pieces that changed since `since` keep their bit. */
   async verificationEnded(infoHash: string, verification: Verification): Promise<Entry> {
     return shown(await this.#verifying.ended(infoHash, verification));
   }
 
   /**
-   * Puts a file into the pool, all of which is written and verified, and maps it to it: `content`, the file's, is not to be
-   * used any more if it is plain. Undefined where it is not so, or the store has no pool.
-   * @throws AutotorrentError('NOT_FOUND'), ('STORE'), what the disk says
+   * Puts a file that is wholly written and verified into the pool, and maps it there. `content` is the file's; if it is
+   * plain, it must not be used any more. Undefined if the file is not whole, or the store has no pool.
+   * @throws AutotorrentError('NOT_FOUND'), ('STORE'), file errors of the disk
    */
   async pool(
     infoHash: string,
@@ -326,21 +332,21 @@ export class Store {
     return await this.#pooling?.pool(infoHash, file, place, content);
   }
 
-  /** How an entry differs from what was planned. @throws AutotorrentError('NOT_FOUND') */
+  /** Lists how an entry differs from its plan. @throws AutotorrentError('NOT_FOUND') */
   differences(infoHash: string): AsyncIterable<Difference> {
     const entry = this.#catalog.mustHave(infoHash);
     return entry.kind === 'external' ? nothing() : this.#differences.of(entry);
   }
 
-  /** The ranges written over a file, in pages. */
+  /** Lists the ranges written over a file, in pages. */
   writtenRanges(ino: number): AsyncIterable<readonly (readonly [offset: number, end: number])[]> {
     return this.#differences.ranges(ino);
   }
 
   /**
-   * Makes an entry, or what of it is `selected` (paths below its folder: of files, as the torrent has them or as they are
-   * named now, and of folders), as planned again.
-   * @throws AutotorrentError('NOT_FOUND') for a path at which nothing differs, ('CONFLICT') where a file is open
+   * Restores an entry to its plan, or only what is `selected`: paths below its folder, of files (by their names in the
+   * torrent or their present names) and of folders.
+   * @throws AutotorrentError('NOT_FOUND') for a path at which nothing differs, ('CONFLICT') if a file is open
    */
   async discard(infoHash: string, selected: readonly string[] | undefined, quiet: Quiet): Promise<Discarded> {
     const entry = this.#catalog.mustHave(infoHash);
@@ -362,12 +368,12 @@ export class Store {
     return discarded;
   }
 
-  /** Resolves when the overlay files of what was deleted until now have gone from the disk. */
+  /** Resolves when the overlay files of everything deleted so far are gone from the disk. */
   async overlayFilesGone(): Promise<void> {
     await this.#overlay.departures.done();
   }
 
-  /** Overlay files that do not fit the store. */
+  /** Overlay files that do not match the store. */
   get overlayProblems(): readonly OverlayProblem[] {
     return this.#overlay.check.problems;
   }
@@ -376,36 +382,38 @@ export class Store {
     for await (const entry of this.#catalog.list()) yield shown(entry);
   }
 
-  /** By info hash or by name. */
+  /** Finds an entry by its info hash or name. */
   entry(infoHashOrName: string): Entry | undefined {
     const entry = this.#catalog.find(infoHashOrName);
     return entry === undefined ? undefined : shown(entry);
   }
 
-  /** By the id that inodes carry. */
+  /** Finds an entry by the id that its inodes carry. */
   async entryById(id: number): Promise<Entry | undefined> {
     const entry = await this.#catalog.byId(id);
     return entry === undefined ? undefined : shown(entry);
   }
 
-  /** The raw .torrent. */
+  /** Reads the raw .torrent. */
   metainfo(infoHash: string): Buffer | undefined {
     return this.#catalog.metainfo(infoHash);
   }
 
-  /** One bit a piece, most significant bit first: set for a piece that was hashed and agreed. */
+  /** Reads the piece map: one bit per piece, most significant bit first, set if the piece was hashed and matched. */
   pieceMap(infoHash: string): Buffer | undefined {
     return this.#catalog.pieceMap(infoHash);
   }
 
-  /** In the torrent's order. Empty for an external entry. @throws AutotorrentError('NOT_FOUND') */
+  /**
+   * Lists an entry's files in the torrent's order; none for an external entry. @throws AutotorrentError('NOT_FOUND')
+   */
   async *files(infoHash: string): AsyncGenerator<StoredFile, void, undefined> {
     const entry = this.#catalog.mustHave(infoHash);
     if (entry.kind === 'external') return;
     yield* this.#entryFiles.of(entry);
   }
 
-  /** By its index. @throws AutotorrentError('NOT_FOUND') for an entry that is not there */
+  /** Finds a file by its index. @throws AutotorrentError('NOT_FOUND') if there is no such entry */
   async file(infoHash: string, index: number): Promise<StoredFile | undefined> {
     return await this.#entryFiles.at(this.#catalog.mustHave(infoHash), index);
   }

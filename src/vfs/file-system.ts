@@ -4,12 +4,12 @@
  * Invariants:
  * - Sources are opened read-only. Every write goes to the overlay.
  * - No wrong byte is served as right: a source is checked at each open, and at most once a second while it is read.
- * Bytes of a source that was modified in place within that second may have reached a reader and the kernel's page
- * cache. A driver must therefore mount without kernel_cache and auto_cache: then the kernel drops its pages of a file
- * at each open. (auto_cache would keep them, since neither size nor mtime of our file changes with the source.) The
- * price: a file that is opened again is read again.
+ *   Bytes of a source that was modified in place within that second may have reached a reader and the kernel's page
+ *   cache. A driver must therefore mount without kernel_cache and auto_cache: then the kernel drops its pages of a file
+ *   at each open. (auto_cache would keep them, since neither size nor mtime of our file changes with the source.) The
+ *   price: a file that is opened again is read again.
  * - The event loop never waits for a source's disk: bytes in the page cache are returned at once, a thread reads the
- * others.
+ *   others.
  */
 import { constants, statfs } from 'node:fs';
 import { promisify } from 'node:util';

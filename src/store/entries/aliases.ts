@@ -1,6 +1,8 @@
 /**
- * Further names of an entry's files, under which a client looks them up. An alias is a dirent like any other (a hard
- * link): it goes when the entry goes. That a name is one is recorded, so that `overlay discard` can give it back.
+ * Further names of an entry's files, under which a client looks for them.
+ *
+ * An alias is a dirent like any other (a hard link) and goes with the entry. It is recorded as an alias so that
+ * `overlay discard` can restore it.
  */
 import { AutotorrentError } from '../../errors.ts';
 import type { Timestamp } from '../../native/timestamp.ts';
@@ -25,8 +27,9 @@ export interface Alias {
 const SLICE = 1000;
 
 /**
- * Throws AutotorrentError('CLIENT') for names that no folder can hold, ('CONFLICT') where a name is another file's
- * already or two files would get one. Nothing is changed then. Repeatable.
+ * Adds aliases. May be repeated; if it fails, nothing is changed.
+ * @throws AutotorrentError('CLIENT') for names that no folder can hold, ('CONFLICT') if another file has a name already
+ *   or two files would get one
  */
 export async function addAliases(
   { db, tree, notices }: { readonly db: Database; readonly tree: Tree; readonly notices: Notices },
@@ -73,9 +76,9 @@ export async function addAliases(
   }
 }
 
-/** Checks all before the first is made. */
+/** Checks all aliases before the first is made. */
 async function checkAliases(tree: Tree, root: number, aliases: readonly Alias[]): Promise<void> {
-  /** By path: the inode it is to lead to, or 0 for a folder that is to be made. */
+  /** By path: the inode that it will lead to, or 0 for a folder that will be made. */
   const wanted = new Map<string, number>();
   for (const [i, { ino, path }] of aliases.entries()) {
     checkPath(path, 'CLIENT');

@@ -1,4 +1,4 @@
-/** The entries as records: finding them by info hash, by name and by id, listing them, and the few things that change in one. */
+/** The records of entries: finds them by info hash, name and id, lists them, and changes the few fields that change. */
 import { AutotorrentError } from '../../errors.ts';
 import { type Database, put } from '../records/database.ts';
 import { ENTRIES, entryKey, metainfoKey, nameKey, pieceMapKey } from '../records/key.ts';
@@ -6,7 +6,7 @@ import { type Entry, formatEntry, parseEntry, type StoredEntry } from './entry.t
 
 export class Catalog {
   readonly #db: Database;
-  /** By entry id, of those that are mounted. */
+  /** The info hashes of mounted entries, by entry id. */
   readonly #infoHashes = new Map<number, string>();
   #loading: Promise<void> | undefined;
 
@@ -14,7 +14,7 @@ export class Catalog {
     this.#db = db;
   }
 
-  /** The entry of an info hash or a name. */
+  /** Finds an entry by its info hash or name. */
   find(infoHashOrName: string): StoredEntry | undefined {
     const byHash = isInfoHash(infoHashOrName) ? this.#db.get(entryKey(infoHashOrName)) : undefined;
     if (byHash !== undefined) return parseEntry(byHash);
@@ -23,14 +23,14 @@ export class Catalog {
     return byName === undefined ? undefined : parseEntry(byName);
   }
 
-  /** @throws AutotorrentError('NOT_FOUND') */
+  /** Finds an entry by its info hash. @throws AutotorrentError('NOT_FOUND') */
   mustHave(infoHash: string): StoredEntry {
     const entry = this.find(infoHash);
     if (entry !== undefined) return entry;
     throw new AutotorrentError('NOT_FOUND', `there is no entry ${infoHash}`, { hint: 'autotorrent list' });
   }
 
-  /** @throws AutotorrentError('CONFLICT') where an info hash has an entry, ('TORRENT') for what is no info hash */
+  /** @throws AutotorrentError('CONFLICT') if the info hash has an entry, ('TORRENT') if it is no info hash */
   refuseSecond(infoHash: string): void {
     if (!isInfoHash(infoHash)) throw new AutotorrentError('TORRENT', `${JSON.stringify(infoHash)} is no info hash`);
     const entry = this.find(infoHash);
@@ -38,17 +38,17 @@ export class Catalog {
     throw new AutotorrentError('CONFLICT', `the store has this torrent already, as ${JSON.stringify(entry.name)}`);
   }
 
-  /** Whether no entry has a name. */
+  /** Reports whether no entry has a name. */
   isFree(name: string): boolean {
     return this.#db.get(nameKey(name)) === undefined;
   }
 
-  /** In the order of their info hashes. */
+  /** Lists the entries in the order of their info hashes. */
   async *list(): AsyncGenerator<StoredEntry, void, undefined> {
     for await (const page of this.#db.pages(ENTRIES)) for (const [, value] of page) yield parseEntry(value);
   }
 
-  /** The mounted entry whose inodes carry `id`. */
+  /** Finds the mounted entry whose inodes carry `id`. */
   async byId(id: number): Promise<StoredEntry | undefined> {
     if (!this.#infoHashes.has(id)) await this.loadIds();
     const infoHash = this.#infoHashes.get(id);
@@ -56,7 +56,7 @@ export class Catalog {
     return entry?.id === id ? entry : undefined;
   }
 
-  /** Reads the ids of all entries, once: a question for one need not look at all of them then. */
+  /** Reads the ids of all entries, once, so that a look-up of one id need not read all entries. */
   async loadIds(): Promise<void> {
     this.#loading ??= this.#readIds().catch((error: unknown) => {
       this.#loading = undefined;
@@ -69,12 +69,12 @@ export class Catalog {
     for await (const entry of this.list()) this.made(entry);
   }
 
-  /** An entry is there. That one has gone need not be told: it is not found any more. */
+  /** Notes a new entry. Removals need no note: a removed entry is simply not found. */
   made({ id, kind, infoHash }: StoredEntry): void {
     if (kind === 'mount') this.#infoHashes.set(id, infoHash);
   }
 
-  /** Marks entries as added; gives those that there are: another command may have removed some. */
+  /** Marks entries as added. Returns those that exist: another command may have removed some. */
   async markAdded(infoHashes: readonly string[]): Promise<string[]> {
     return await this.#db.exclusive(async () => {
       const entries = infoHashes.map((infoHash) => this.find(infoHash)).filter((entry) => entry !== undefined);
@@ -85,18 +85,18 @@ export class Catalog {
     });
   }
 
-  /** The raw .torrent. */
+  /** Reads the raw .torrent. */
   metainfo(infoHash: string): Buffer | undefined {
     return isInfoHash(infoHash) ? this.#db.get(metainfoKey(infoHash)) : undefined;
   }
 
-  /** One bit a piece, most significant bit first: set for a piece that was hashed and agreed. */
+  /** Reads the piece map: one bit per piece, most significant bit first, set if the piece was hashed and matched. */
   pieceMap(infoHash: string): Buffer | undefined {
     return isInfoHash(infoHash) ? this.#db.get(pieceMapKey(infoHash)) : undefined;
   }
 }
 
-/** An entry as everybody else sees it. */
+/** Converts a stored entry to the form that other folders see. */
 export function shown({ id: _id, ino: _ino, ...entry }: StoredEntry): Entry {
   return entry;
 }

@@ -1,8 +1,8 @@
 /**
- * Building an entry from a plan, in slices, so that the server goes on serving: a torrent may have 200,000 files.
+ * Builds an entry from a plan, in slices, so that the server goes on serving: a torrent may have 200,000 files.
  *
- * An intent is written first, the tree next, hanging from nowhere, and one last batch makes it visible. A folder's
- * dirent is written before or with what it holds, so that the tree of a build that was cut short can be walked.
+ * An intent is written first, then the tree, which no name leads to yet; one last batch makes it visible. A folder's
+ * dirent is written before its contents or with them, so that the tree of an interrupted build can be walked.
  */
 import { AutotorrentError } from '../../errors.ts';
 import { countBits } from '../../extent/bitfield.ts';
@@ -18,13 +18,13 @@ import { checkPath } from '../tree/names.ts';
 import { ROOT, type Tree } from '../tree/tree.ts';
 import type { Entry } from './entry.ts';
 
-/** A plan whose lists may come in slices, as the decoder of the binary form gives them. */
+/** A plan whose lists may come in slices, as the decoder of the binary form returns them. */
 export interface EntryPlan extends Omit<Plan, 'sources' | 'files'> {
   readonly sources: Iterable<PlanSource> | AsyncIterable<PlanSource>;
   readonly files: Iterable<PlanFile> | AsyncIterable<PlanFile>;
 }
 
-/** Files in one batch: some milliseconds of work, in which no read is answered. */
+/** Files per batch: some milliseconds of work, during which no read is answered. */
 const SLICE = 250;
 
 interface Folder {
@@ -39,17 +39,17 @@ export class Creation {
   readonly #sources: Sources;
   readonly #entry: number;
   readonly #now: Timestamp;
-  /** By path below the entry's folder, components joined with `/`. */
+  /** Folders by path below the entry's folder, components joined with `/`. */
   readonly #folders = new Map<string, Folder>();
   readonly #sourceIds: number[] = [];
-  /** Pad files of one length may share a path (`.pad/N`): they are one file of zeros. */
+  /** Pad files by path. Those of one length may share a path (`.pad/N`): they are one file of zeros. */
   readonly #pads = new Map<string, { readonly ino: number; readonly length: number }>();
-  /** Files of the slice at work, which the database does not have yet. */
+  /** Names of the present slice, which the database does not have yet. */
   readonly #sliceNames = new Set<string>();
   #fileCount = 0;
-  /** Where the next file begins in the torrent. */
+  /** The torrent offset of the next file. */
   #torrentOffset = 0;
-  /** What that is a multiple of. */
+  /** The unit to which the next file is aligned. */
   #alignment = 1;
 
   constructor(db: Database, tree: Tree, sources: Sources, entry: number, root: number, now: Timestamp) {
@@ -61,7 +61,7 @@ export class Creation {
     this.#folders.set('', { ino: root, parent: ROOT, subfolders: 0 });
   }
 
-  /** Everything but what makes it visible. */
+  /** Builds everything but the records that make the entry visible. */
   async build(plan: EntryPlan): Promise<Pick<Entry, 'fileCount' | 'verifiedPieces' | 'torrentName'>> {
     if (plan.aligned === true) this.#alignment = plan.pieceLength;
     await this.#addSources(plan.sources);
@@ -157,7 +157,7 @@ export class Creation {
     this.#record(file, ino, writes);
   }
 
-  /** At its place in the torrent's list. */
+  /** Records a file at its index in the torrent's list. */
   #record(file: PlanFile, ino: number, writes: Write[]): void {
     const { status, mode, path } = file;
     writes.push(put(fileKey(this.#entry, this.#fileCount), encodeFile({ ino, status, mode, path })));
@@ -203,7 +203,7 @@ export function newFolder(now: Timestamp, entry: number, parent: number): Inode 
   return newInode('directory', now, { mode: 0o755, nlink: 2, size: 4096, entry, parent });
 }
 
-/** BEP 47 counts the target from the torrent's own folder; the link's text counts from the link's folder. */
+/** Makes a link's target relative to the link's folder; BEP 47 counts it from the torrent's own folder. */
 function relativeTarget(path: readonly string[], target: readonly string[]): string {
   return [...path.slice(2).map(() => '..'), ...target].join('/');
 }

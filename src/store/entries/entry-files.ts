@@ -1,4 +1,4 @@
-/** The files of an entry as they are now: what was planned, what clients have made of it, and what has its name. */
+/** Lists the files of an entry as they are now: as planned, as clients changed them, and what has their names. */
 import { type Extent, OVERLAY } from '../../extent/extent.ts';
 import type { Timestamp } from '../../native/timestamp.ts';
 import type { FileStatus } from '../../plan/plan.ts';
@@ -14,22 +14,22 @@ export interface StoredFile {
   readonly index: number;
   /** Components below the entry's folder: the torrent's name first. */
   readonly path: readonly string[];
-  /** `replaced`: it was deleted, and a file that a client made has its name now. `moved`: it has another name. */
+  /** `replaced`: it was deleted, and a client's file has its name now. `moved`: it has another name. */
   readonly state: 'present' | 'moved' | 'deleted' | 'replaced';
   readonly ino: number;
-  /** Bytes, as the torrent has it. */
+  /** In bytes, as in the torrent. */
   readonly length: number;
-  /** Where it begins among the bytes of the torrent; undefined in a store of an older version. */
+  /** The offset of the file's first byte in the torrent; undefined in a store of an older version. */
   readonly torrentOffset: number | undefined;
   readonly status: FileStatus;
-  /** The scan mode that supplied it. */
+  /** The scan mode that supplied the file. */
   readonly mode: string;
   readonly mtime: Timestamp;
-  /** What it is planned to be made of. `source` is a source id (`Store.source`), `ZEROS` or `GAP`. */
+  /** The planned extents. `source` is a source id (`Store.source`), `ZEROS` or `GAP`. */
   readonly base: readonly Extent[];
-  /** What it is made of now, with what was written as `OVERLAY`; empty for a deleted file. */
+  /** The present extents, with written bytes as `OVERLAY`; empty for a deleted file. */
   readonly extents: readonly Extent[];
-  /** Where the bytes of `OVERLAY` are, at the same offsets. */
+  /** The file with the bytes of `OVERLAY`, at the same offsets. */
   readonly overlayPath: string | undefined;
 }
 
@@ -44,7 +44,7 @@ export class EntryFiles {
     this.#overlay = overlay;
   }
 
-  /** In the torrent's order. */
+  /** Lists the files in the torrent's order. */
   async *of(entry: StoredEntry): AsyncGenerator<StoredFile, void, undefined> {
     for await (const page of this.#db.pages(filesOf(entry.id))) {
       for (const [key, value] of page) {
@@ -54,14 +54,14 @@ export class EntryFiles {
     }
   }
 
-  /** By its index. */
+  /** Finds a file by its index. */
   async at(entry: StoredEntry, index: number): Promise<StoredFile | undefined> {
     if (!Number.isInteger(index) || index < 0) return undefined;
     const bytes = this.#db.get(fileKey(entry.id, index));
     return bytes === undefined ? undefined : await this.#file(entry, index, decodeFile(bytes));
   }
 
-  /** Undefined for one that was removed while it was being listed. */
+  /** Undefined for a file that was removed while it was being listed. */
   async #file(entry: StoredEntry, index: number, record: FileRecord): Promise<StoredFile | undefined> {
     const planned = this.#tree.inode(record.ino);
     if (planned === undefined) return undefined;
@@ -89,7 +89,7 @@ export class EntryFiles {
     };
   }
 
-  /** The inode at a path below a folder. */
+  /** Finds the inode at a path below a folder. */
   resolve(from: number, path: readonly string[]): number | undefined {
     let at: number | undefined = from;
     for (const name of path) at = at === undefined ? undefined : this.#tree.lookup(at, name)?.ino;

@@ -1,14 +1,15 @@
 /**
- * The pieces of an entry while its files are being written: which are verified, and which changed since when.
+ * The pieces of an entry while its files are written: which are verified, and when each changed last.
  *
- * Invariant: a verified piece is taken back, so that neither kill -9 nor a power loss brings it back alone, before a byte
- * of it changes. A verification that ran beside writes counts for the pieces that did not change since it began.
+ * Invariant: before a byte of a verified piece changes, the piece is marked as unverified, so that neither kill -9 nor
+ * a power loss restores the mark alone. A verification that ran beside writes counts for the pieces that did not change
+ * since it began.
  */
 import { clearBit, countBits, hasBit, setBit } from '../../extent/bitfield.ts';
 
-/** What hashing found. One bit a piece. */
+/** The result of hashing. One bit per piece. */
 export interface Verification {
-  /** `EntryPieces.sequence` when it began. */
+  /** `EntryPieces.sequence` when the verification began. */
   readonly since: number;
   readonly good: Buffer;
   readonly bad: Buffer;
@@ -19,13 +20,13 @@ export class EntryPieces {
   readonly infoHash: string;
   readonly pieceLength: number;
   readonly pieceCount: number;
-  /** One bit a piece; as it is recorded. */
+  /** The piece map as recorded, one bit per piece. */
   map: Buffer;
-  /** Counts changes. */
+  /** A counter of changes. */
   sequence = 0;
-  /** When something of a piece changed last. */
+  /** The sequence number of each piece's last change. */
   readonly #changed = new Map<number, number>();
-  /** Changes that wait for something: what is verified of them meanwhile may be what was there before. */
+  /** Ranges whose change has begun but must wait: a verification meanwhile may see the old bytes. */
   readonly #underWay = new Set<{ readonly offset: number; readonly end: number }>();
 
   constructor(entry: number, infoHash: string, pieceLength: number, pieceCount: number, map: Buffer) {
@@ -41,26 +42,26 @@ export class EntryPieces {
     return [Math.floor(offset / this.pieceLength), Math.min(this.pieceCount, Math.ceil(end / this.pieceLength))];
   }
 
-  /** Whether a verified piece has bytes in `[offset, end)` of the torrent. */
+  /** Reports whether a verified piece has bytes in `[offset, end)` of the torrent. */
   hasVerified(offset: number, end: number): boolean {
     const [first, last] = this.#touched(offset, end);
     for (let piece = first; piece < last; piece++) if (hasBit(this.map, piece)) return true;
     return false;
   }
 
-  /** Whether all pieces that have bytes in `[offset, end)` are verified, and none of them is being changed. */
+  /** Reports whether all pieces with bytes in `[offset, end)` are verified, and none is being changed. */
   areVerified(offset: number, end: number): boolean {
     const [first, last] = this.#touched(offset, end);
     for (let piece = first; piece < last; piece++) if (!hasBit(this.map, piece)) return false;
     return [...this.#underWay].every((range) => range.end <= offset || range.offset >= end);
   }
 
-  /** The map without the pieces that have bytes in `[offset, end)`. */
+  /** Returns the map without the pieces that have bytes in `[offset, end)`. */
   without(offset: number, end: number): Buffer {
     return this.withoutAll([[offset, end]]);
   }
 
-  /** The same for many ranges. */
+  /** Returns the map without the pieces that have bytes in any of the ranges. */
   withoutAll(ranges: Iterable<readonly [offset: number, end: number]>): Buffer {
     const map = Buffer.from(this.map);
     for (const [offset, end] of ranges) {
@@ -70,7 +71,7 @@ export class EntryPieces {
     return map;
   }
 
-  /** Bytes of `[offset, end)` are about to change, and have changed when what this gives is called. */
+  /** Notes that bytes of `[offset, end)` are about to change; the caller calls the returned function once they have. */
   changing(offset: number, end: number): () => void {
     const range = { offset, end };
     this.#underWay.add(range);
@@ -81,7 +82,7 @@ export class EntryPieces {
     };
   }
 
-  /** Bytes of `[offset, end)` changed. */
+  /** Notes that bytes of `[offset, end)` changed. */
   noteChange(offset: number, end: number): void {
     this.sequence++;
     const [first, last] = this.#touched(offset, end);
@@ -89,8 +90,8 @@ export class EntryPieces {
   }
 
   /**
-   * The map after a verification that began when `sequence` was `since`: good pieces are set, bad ones are not, and what
-   * changed meanwhile stays as it is.
+   * Returns the map after a verification that began when `sequence` was `since`. Good pieces are set, bad ones are
+   * cleared, and pieces that changed meanwhile keep their bit.
    */
   after(verification: Verification): Buffer {
     const map = Buffer.from(this.map);

@@ -7,8 +7,8 @@
  *                                │            │                     │
  *                                └── crash ───┴────── remove ───────┴──► removing ──► (nothing)
  *
- * `building` and `removing` are never shown: opening the store finishes what a crash left in them by deleting it.
- * `adding` is shown in the mount (the client must see it) but not believed: the next `add` takes it up.
+ * `building` and `removing` are never shown: opening the store deletes entries that a crash left in them.
+ * `adding` is shown in the mount (the client must see it) but is not trusted: the next `add` takes it up.
  */
 
 import { damaged } from '../records/record.ts';
@@ -27,21 +27,21 @@ export interface Entry {
   readonly name: string;
   readonly state: EntryState;
   readonly kind: EntryKind;
-  /** Of `external`: the folder that the client was given. */
+  /** The folder that the client was given, of an `external` entry. */
   readonly directory?: string;
   /** The torrent's name inside the directory. */
   readonly torrentName: string;
   /** Milliseconds since the epoch. */
   readonly createdMs: number;
   readonly totalLength: number;
-  /** Bytes nobody supplied when it was planned. */
+  /** Bytes that no source supplied when the entry was planned. */
   readonly missingBytes: number;
-  /** Those of them that a client has completed since, and that are mapped to the pool now. */
+  /** The part of them that a client has completed since, and that is mapped to the pool now. */
   readonly pooledBytes?: number;
   readonly fileCount: number;
   readonly pieceCount: number;
   readonly pieceLength: number;
-  /** How many bits of the piece map are set. */
+  /** The number of bits set in the piece map. */
   readonly verifiedPieces: number;
   readonly verify: 'none' | 'probe' | 'full';
 }
@@ -56,7 +56,7 @@ export function formatEntry(entry: StoredEntry): Buffer {
   return Buffer.from(JSON.stringify(entry));
 }
 
-/** Throws AutotorrentError('STORE'). */
+/** Parses an entry's record. @throws AutotorrentError('STORE') */
 export function parseEntry(bytes: Buffer): StoredEntry {
   try {
     const entry: StoredEntry = JSON.parse(bytes.toString());

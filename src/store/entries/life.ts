@@ -1,6 +1,8 @@
 /**
- * How entries come and go (`entry.ts` has the states): each appears with one batch and disappears with one. What a crash
- * leaves of one that was being made or removed hangs from nowhere, and is deleted by its intent.
+ * Creates and removes entries (`entry.ts` has the states): each appears with one batch and disappears with one.
+ *
+ * After a crash no name leads to the remains of an entry that was being made or removed; its intent leads to them, and
+ * the next start deletes them.
  */
 import { AutotorrentError, messageOf } from '../../errors.ts';
 import type { Logger } from '../../logger.ts';
@@ -29,14 +31,14 @@ import { Creation, type EntryPlan, newFolder } from './creation.ts';
 import { formatEntry, type StoredEntry } from './entry.ts';
 import type { Pieces } from './pieces.ts';
 
-/** What is listed but not mounted: the client was pointed at the original folder. */
+/** The plan of an entry that is listed but not mounted: the client was pointed at the original folder. */
 export type ExternalPlan = Omit<Plan, 'sources' | 'files'> & {
   readonly directory: string;
   readonly torrentName: string;
   readonly fileCount: number;
 };
 
-/** Of an entry: its id, and its top folder. */
+/** An entry to delete: its id and its top folder. */
 interface Unfinished {
   readonly entry: number;
   readonly ino: number;
@@ -52,7 +54,7 @@ export interface EntryLifeParts {
   readonly catalog: Catalog;
   readonly notices: Notices;
   readonly logger: Logger;
-  /** The store is closing: what is being deleted is left to the next start. */
+  /** True once the store is closing: the next start then deletes what is left. */
   readonly stopped: () => boolean;
 }
 
@@ -64,14 +66,14 @@ export class EntryLife {
     this.#parts = parts;
   }
 
-  /** How many entries have been removed. */
+  /** The number of entries that have been removed. */
   get removals(): number {
     return this.#removals;
   }
 
   /**
-   * Makes an entry, `adding`, and shows it. Nothing is left of one that fails.
-   * @throws AutotorrentError('CONFLICT') where the info hash has one already, ('TORRENT') for a plan that is not sound
+   * Makes an entry, in state `adding`, and shows it. An entry that fails leaves nothing.
+   * @throws AutotorrentError('CONFLICT') if the info hash has an entry already, ('TORRENT') for an unsound plan
    */
   async create(plan: EntryPlan): Promise<StoredEntry> {
     const { catalog, overlay, db, tree, sources, logger } = this.#parts;
@@ -94,7 +96,7 @@ export class EntryLife {
     }
   }
 
-  /** As `create`, for an entry that is listed only. */
+  /** Like `create`, for an entry that is only listed. */
   async createExternal(plan: ExternalPlan): Promise<StoredEntry> {
     this.#parts.catalog.refuseSecond(plan.infoHash);
     const { torrentName, fileCount, directory } = plan;
@@ -146,7 +148,10 @@ export class EntryLife {
     });
   }
 
-  /** It disappears at once, and is deleted when this resolves. Sources stay. @throws AutotorrentError('NOT_FOUND') */
+  /**
+   * Removes an entry: it disappears at once, and is deleted when this resolves. Sources stay.
+   * @throws AutotorrentError('NOT_FOUND')
+   */
   async remove(infoHash: string): Promise<void> {
     const { catalog, db, tree, names, notices } = this.#parts;
     const entry = await db.exclusive(async () => {
@@ -192,7 +197,10 @@ export class EntryLife {
     if (done) await db.exclusive(async () => await db.commit([del(intentKey(id))], { needed: true }));
   }
 
-  /** What a killed server was making or removing. Asked before anything is made: an intent of ours is none of those. */
+  /**
+   * Lists what a killed server was making or removing. Called before anything is made, so that no intent is this
+   * server's.
+   */
   async unfinished(): Promise<Unfinished[]> {
     const found: Unfinished[] = [];
     for await (const page of this.#parts.db.pages(INTENTS)) {
@@ -201,7 +209,7 @@ export class EntryLife {
     return found;
   }
 
-  /** Deletes it. */
+  /** Deletes unfinished entries. */
   async finish(unfinished: readonly Unfinished[]): Promise<void> {
     const { logger, stopped } = this.#parts;
     for (const { entry, ino } of unfinished) {

@@ -1,4 +1,4 @@
-/** The piece maps of entries that are being written to: loaded once each, and recorded before they count. */
+/** The piece maps of entries that are being written to: each is loaded once, and recorded before it counts. */
 import { countBits } from '../../extent/bitfield.ts';
 import { type Database, put, type Write } from '../records/database.ts';
 import { entryKey, pieceMapKey } from '../records/key.ts';
@@ -7,10 +7,10 @@ import type { Catalog } from './catalog.ts';
 import { formatEntry, parseEntry, type StoredEntry } from './entry.ts';
 import { EntryPieces } from './entry-pieces.ts';
 
-/** Pieces that are taken back by a batch. */
+/** Pieces that a batch marks as unverified. */
 interface Unverifying {
   readonly writes: readonly Write[];
-  /** Called once it is committed. */
+  /** Called once the batch is committed. */
   readonly recorded: () => void;
 }
 
@@ -24,7 +24,7 @@ export class Pieces {
     this.#catalog = catalog;
   }
 
-  /** Null where there is no such entry. */
+  /** Returns the pieces of an entry; null if it does not exist. */
   async of(entry: number): Promise<EntryPieces | null> {
     const known = this.#loaded.get(entry);
     if (known !== undefined) return known;
@@ -32,13 +32,13 @@ export class Pieces {
     if (found === undefined) return null;
     const { infoHash, pieceLength, pieceCount } = found;
     const map = this.#db.get(pieceMapKey(infoHash)) ?? Buffer.alloc(Math.ceil(pieceCount / 8));
-    // Another call may have loaded it meanwhile.
+    // Another call may have loaded them meanwhile.
     const pieces = this.#loaded.get(entry) ?? new EntryPieces(entry, infoHash, pieceLength, pieceCount, map);
     this.#loaded.set(entry, pieces);
     return pieces;
   }
 
-  /** The entries that have been written to since the start. */
+  /** The pieces of the entries that have been written to since the start. */
   get loaded(): Iterable<EntryPieces> {
     return this.#loaded.values();
   }
@@ -48,8 +48,8 @@ export class Pieces {
   }
 
   /**
-   * Takes back what is verified of `[offset, end)`. With `sync` durably; without, it is on the disk before whatever is
-   * recorded later: enough where a power loss takes back what changes, too.
+   * Marks the pieces of `[offset, end)` as unverified. With `sync` the mark is durable. Without, it reaches the disk
+   * before anything that is recorded later, which suffices if a power loss also undoes the change.
    */
   async unverify(
     pieces: EntryPieces,
@@ -65,13 +65,16 @@ export class Pieces {
     });
   }
 
-  /** The same for the whole of an inode that goes: writes of the batch that takes it, and what follows it. */
+  /**
+   * Prepares the same for the whole of an inode that is deleted: the writes for the batch that deletes it, and a call
+   * for after it.
+   */
   async unverifying(inode: Inode, length: number): Promise<Unverifying> {
     const { entry, torrentOffset: offset } = inode;
     return await this.unverifyingAll(entry, offset === undefined ? [] : [[offset, offset + length]]);
   }
 
-  /** The same for ranges of the torrent. */
+  /** Prepares the same for ranges of the torrent. */
   async unverifyingAll(
     entry: number,
     ranges: readonly (readonly [offset: number, end: number])[],
@@ -83,17 +86,17 @@ export class Pieces {
       writes: map.equals(pieces.map) ? [] : this.recording(pieces, map),
       recorded() {
         pieces.map = map;
-        // Not before: a verification that begins now reads what will be there.
+        // Not earlier: a verification that begins now reads the new bytes.
         for (const [offset, end] of ranges) pieces.noteChange(offset, end);
       },
     };
   }
 
-  /** The writes that record `map`; none where the entry has gone. */
+  /** The writes that record `map`; none if the entry is gone. */
   recording(pieces: EntryPieces, map: Buffer): Write[] {
     const bytes = this.#db.get(entryKey(pieces.infoHash));
     const found = bytes === undefined ? undefined : parseEntry(bytes);
-    // Or another one of the same torrent, which was added anew, and has pieces of its own.
+    // Gone, or replaced by an entry of the same torrent that was added anew and has pieces of its own.
     if (found?.id !== pieces.entry) return [];
     const entry: StoredEntry = { ...found, verifiedPieces: countBits(map) };
     return [put(pieceMapKey(pieces.infoHash), map), put(entryKey(pieces.infoHash), formatEntry(entry))];

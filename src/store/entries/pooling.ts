@@ -1,8 +1,8 @@
 /**
- * Moving what a client completed into the pool: the file of the entry is made of a source from then on.
+ * Moves a file that a client completed into the pool; from then on the entry's file is mapped to a source.
  *
- * Invariant: from the batch on that maps the file to its source, nothing writes to its overlay file, which the source is
- * (the same inode on the disk). Whoever has the file open takes up its new content when `pool` has ended.
+ * Invariant: from the batch on that maps the file to its source, nothing writes to its overlay file, which is that
+ * source (the same inode on the disk). Open files take up the new content when `pool` has ended.
  */
 import { lstat } from 'node:fs/promises';
 import { AutotorrentError, messageOf } from '../../errors.ts';
@@ -48,9 +48,10 @@ export class PoolingFiles {
   }
 
   /**
-   * Puts a file of an entry into the pool, as `place` below its folder, and maps the file to it. Undefined where not every
-   * byte of it is in its overlay file and verified any more. `content` is the file's, and nobody writes to it meanwhile.
-   * @throws AutotorrentError('NOT_FOUND') for a file that has gone, ('STORE'), what the disk says
+   * Puts a file of an entry into the pool, as `place` below the pool's folder, and maps the file to it. `content` is
+   * the file's, and nobody writes to it meanwhile.
+   * Undefined if some byte of the file is not, or no longer, in its overlay file and verified.
+   * @throws AutotorrentError('NOT_FOUND') for a file that is gone, ('STORE'), file errors of the disk
    */
   async pool(
     infoHash: string,
@@ -60,7 +61,7 @@ export class PoolingFiles {
   ): Promise<Pooling | undefined> {
     const { overlay, bytes, pool, logger } = this.#parts;
     if (!this.#isAllOverlay(content, file.length)) return undefined;
-    // It may have been written to since it was.
+    // The file may have been written to since it was verified.
     if (!(await this.#isVerified(file))) return undefined;
     await bytes.syncBytes(content);
     const pooling = await pool.take(overlay.files.path(file.ino), place);
@@ -76,7 +77,7 @@ export class PoolingFiles {
     try {
       await pool.seal(pooling);
     } catch (error) {
-      // The mode is a warning to others. We do not write to a source whatever it is.
+      // The mode is a warning to other programs. We never write to a source, whatever its mode.
       logger.warn(`${pooling.pooled} is in the pool, and could not be made read-only: ${messageOf(error)}`);
     }
     return pooling;
@@ -95,14 +96,14 @@ export class PoolingFiles {
     return pieces?.areVerified(torrentOffset, torrentOffset + length) === true;
   }
 
-  /** Maps a file to `source`, which has the same bytes; its overlay file goes. */
+  /** Maps a file to `source`, which has the same bytes; the overlay file goes. */
   async #adopt(infoHash: string, file: StoredFile, source: PlanSource): Promise<void> {
     const { db, tree, overlay, sources, catalog, notices } = this.#parts;
     const [id] = await sources.add([source], catalog.mustHave(infoHash).id);
     if (id === undefined) throw new Error('a source was not recorded');
     const extents = ExtentMap.single(file.length, id);
     await db.exclusive(async () => {
-      // As it is now: it may have gone, or have been marked, or have lost pieces.
+      // Read again: it may be gone, or have been marked, or have lost pieces.
       const entry = catalog.mustHave(infoHash);
       const { ino } = file;
       const inode = tree.inode(ino);
@@ -124,7 +125,7 @@ export class PoolingFiles {
       const adopted = { ...mapped, plannedMtime: mapped.mtime };
       const pooledBytes = (entry.pooledBytes ?? 0) + gapBytes(file.base);
       const replaced = old !== undefined && old.nlink === 0 ? old : undefined;
-      // Of one that is still open.
+      // The replaced file may still be open.
       const written = replaced === undefined ? [] : await overlay.deleting(planned.ino, replaced);
       await db.commit([
         ...(await overlay.deleting(ino, inode)),
@@ -144,7 +145,7 @@ export class PoolingFiles {
   }
 }
 
-/** Bytes of a file that nobody supplies. */
+/** Counts the bytes of a file that no source supplies. */
 function gapBytes(extents: readonly Extent[]): number {
   return extents.reduce((sum, { source, length }) => sum + (source === GAP ? length : 0), 0);
 }

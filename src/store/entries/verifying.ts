@@ -1,4 +1,4 @@
-/** Verification of an entry's pieces beside clients that write: it counts for what did not change since it began. */
+/** Verifies an entry's pieces while clients write: the result counts for pieces that did not change since it began. */
 import { errnoOf } from '../../errors.ts';
 import type { Database } from '../records/database.ts';
 import { filesOf } from '../records/key.ts';
@@ -27,7 +27,10 @@ export class Verifying {
     this.#parts = parts;
   }
 
-  /** What `ended` needs, from before the entry's files were listed. @throws AutotorrentError('NOT_FOUND') */
+  /**
+   * Begins a verification; call it before listing the entry's files, and pass the result to `ended`.
+   * @throws AutotorrentError('NOT_FOUND')
+   */
   async begun(infoHash: string): Promise<number> {
     const { catalog, pieces } = this.#parts;
     const entry = catalog.mustHave(infoHash);
@@ -37,8 +40,8 @@ export class Verifying {
   }
 
   /**
-   * Gives each plain file that has the place of a deleted one its place in the torrent, so that what is verified of it is
-   * taken back when it is written to.
+   * Records the place in the torrent of each plain file that replaced a deleted one, so that a write to it marks its
+   * pieces as unverified.
    */
   async #noteReplacements(entry: StoredEntry): Promise<void> {
     const { db, tree, files, names } = this.#parts;
@@ -54,14 +57,17 @@ export class Verifying {
         await names
           .update(there, (inode) => ({ ...inode, torrentOffset }))
           .catch((error: unknown) => {
-            // Deleted since.
+            // It was deleted since.
             if (errnoOf(error) !== 'ENOENT') throw error;
           });
       }
     }
   }
 
-  /** Records which pieces agreed and which did not; what changed since it began stays as it is. @throws AutotorrentError('NOT_FOUND') */
+  /**
+   * Records which pieces matched and which did not; pieces that changed since it began keep their bit.
+   * @throws AutotorrentError('NOT_FOUND')
+   */
   async ended(infoHash: string, verification: Verification): Promise<StoredEntry> {
     const { db, catalog, pieces } = this.#parts;
     const found = await pieces.of(catalog.mustHave(infoHash).id);

@@ -1,6 +1,6 @@
 /**
- * The store's LevelDB: reads answer at once (getSync, from the block cache or the page cache), writes are batches, and one writer
- * works at a time.
+ * The store's LevelDB: reads return at once (getSync, from the block cache or the page cache), writes are batches, and
+ * one writer works at a time.
  */
 import fs from 'node:fs';
 import type { Level } from 'level';
@@ -22,30 +22,32 @@ export const del = (key: Buffer): Write => ({ type: 'del', key });
 export const NOTHING = Buffer.alloc(0);
 
 /**
- * LevelDB must not find its disk full. What is appended to a log behind a record that was cut short is lost when it is
- * opened the next time, and a table that cannot be written ends all writes until then. So there has to be room before
- * anything is written: for its log and the tables it becomes.
+ * The free space that a batch needs: the log and the tables that it becomes. LevelDB must not find its disk full. A
+ * record that is appended after a truncated one is lost at the next opening, and a table that cannot be written ends
+ * all writes until then.
  */
 const ROOM_BYTES = 6 * 2 ** 20;
-/** Of a small disk, a part. */
+/** The largest part of a small disk that is required free. */
 const ROOM_PART = 1 / 32;
-/** For what frees room, and what records that room was taken. */
+/** The free space for writes that free space, or record that space was taken. */
 const LEAST_ROOM_BYTES = 256 * 2 ** 10;
 
 /** Rows that an iterator fetches at once: a few milliseconds of work between two turns of the event loop. */
 const PAGE = 500;
 
-/** Numbers that are given once and never again, not even after a crash: they are written with what they name. */
+/**
+ * Counters whose numbers are given once and never again, even after a crash: a number is written with what it names.
+ */
 export type Counter = 'ino' | 'source' | 'entry';
 
 export class Database {
   readonly #level: StoreLevel;
-  /** Let go of for what frees room, when the disk is full. */
+  /** Deleted to make room for writes that free space, when the disk is full. */
   readonly #ballast: Ballast | undefined;
   readonly #next: Record<Counter, number>;
   #last: Promise<unknown> = Promise.resolve();
   #unsynced = false;
-  /** The log may end with a record that was cut short. */
+  /** The log may end with a truncated record. */
   #torn = false;
   #postponed: Write[] = [];
 
@@ -65,15 +67,19 @@ export class Database {
     return this.#level.getSync(key);
   }
 
-  /** Only inside `exclusive`, and the batch that uses the number must be committed before the next one. */
+  /**
+   * Takes the next number. Only inside `exclusive`; the batch that uses the number must be committed before the next
+   * one.
+   */
   take(counter: Counter): number {
     return this.#next[counter]++;
   }
 
   /**
-   * All or nothing. With `sync` it is on the disk when it resolves: kill -9 and power loss find it there. Without, kill -9
-   * finds it, and a power loss may take it together with all that came after it. `needed`: it frees room, or records what
-   * has taken some, and is written while there is any. Throws AutotorrentError('STORE').
+   * Commits a batch: all or nothing.
+   * With `sync` it is durable when it resolves. Without, kill -9 keeps it, and a power loss may drop it together with
+   * all that came after it. `needed`: the write frees or accounts for space, so it may use the reserve.
+   * @throws AutotorrentError('STORE')
    */
   async commit(
     writes: readonly Write[],
@@ -121,11 +127,11 @@ export class Database {
 
   #hasRoom(bytes: number, most: number): boolean {
     const { bavail, blocks, bsize } = fs.statfsSync(this.#level.location);
-    // Some file systems tell nothing.
+    // Some file systems report nothing.
     return blocks === 0 || bavail * bsize >= bytes + Math.min(most, blocks * bsize * ROOM_PART);
   }
 
-  /** A log of its own for what follows one that may have been cut short: what is in memory becomes a table. */
+  /** Begins a new log if the last one may end with a truncated record: what is in memory becomes a table. */
   async #beginLog(): Promise<void> {
     const logs = (): string[] => fs.readdirSync(this.#level.location).filter((name) => name.endsWith('.log'));
     const before = logs();
@@ -135,19 +141,19 @@ export class Database {
     if (logs().some((name) => before.includes(name))) throw new Error('its log cannot be begun anew');
   }
 
-  /** Goes with the next batch: what is good to have and not worth a batch of its own. */
+  /** Adds a write to the next batch: useful, but not worth a batch of its own. */
   postpone(write: Write): void {
     this.#postponed.push(write);
   }
 
-  /** What was committed until now is on the disk when it resolves. */
+  /** Makes everything committed so far durable. */
   async sync(): Promise<void> {
     await this.exclusive(async () => {
       if (this.#unsynced || this.#postponed.length > 0) await this.commit([], { needed: true });
     });
   }
 
-  /** Runs one writer after another, so that what it read is still so when it commits. */
+  /** Runs one writer after another, so that what a writer read still holds when it commits. */
   async exclusive<T>(work: () => Promise<T>): Promise<T> {
     const result = this.#last.then(work);
     this.#last = result.catch(() => {});
@@ -167,7 +173,7 @@ export class Database {
     }
   }
 
-  /** The first `limit` rows of a range. */
+  /** Reads the first `limit` rows of a range. */
   async first(range: KeyRange, limit: number): Promise<[Buffer, Buffer][]> {
     return await this.#level.iterator({ ...range, limit }).all();
   }
@@ -177,14 +183,17 @@ export class Database {
   }
 }
 
-/** What the C library says (strerror) where LevelDB tells of an errno. It has no codes: nothing else of us reads a text. */
+/**
+ * The texts of the C library (strerror) that LevelDB puts into its errors, which have no codes. Nothing else of ours
+ * reads an error's text.
+ */
 const TEXTS = [
   ['No space left on device', 'ENOSPC'],
   ['Disk quota exceeded', 'EDQUOT'],
   ['Read-only file system', 'EROFS'],
 ] as const;
 
-/** An error of LevelDB as a `PosixError`, where it is one of the disk. */
+/** Converts an error of LevelDB to a `PosixError` if it comes from the disk. */
 function ofTheDisk(error: unknown): unknown {
   const [, code] = TEXTS.find(([text]) => messageOf(error).includes(text)) ?? [];
   return code === undefined ? error : new PosixError(code, messageOf(error), error);

@@ -10,19 +10,19 @@
  *     L ino                   its target (symlinks)
  *     S id                    source
  *     H sha1(identity)        source id of that identity: equal sources are one
- *     R source entry          the entry uses the source; the last one to go takes the source with it
+ *     R source entry          the entry uses the source; the source is deleted with its last record
  *     U entry source          the same, from the entry's side
  *     E info-hash             entry
  *     N name                  info hash of the entry of that name
  *     M info-hash             raw metainfo
  *     P info-hash             piece map
  *     F entry index           file of an entry, by the torrent's file index
- *     A entry index           the name, beside the torrent's, under which a client looks the file up
- *     B entry                 intent: what has to be deleted should the server die now
+ *     A entry index           the second name, under which a client looks for the file
+ *     B entry                 intent: what to delete if the server dies now
  *     O ino                   the inode has an overlay file
  *     W ino chunk             which blocks of the overlay file are written (`written-blocks.ts`)
- *     Z ino                   orphan: no name is left, and it was open
- *     G ino                   garbage: an overlay file whose inode has gone
+ *     Z ino                   orphan: an open inode that lost its last name
+ *     G ino                   garbage: an overlay file whose inode is gone
  */
 export const VERSION_KEY = Buffer.from('V');
 export const COUNTERS_KEY = Buffer.from('C');
@@ -66,7 +66,7 @@ export const writtenKey = (ino: number, chunk: number): Buffer => withNumbers('W
 export const orphanKey = (ino: number): Buffer => withNumbers('Z', ino);
 export const garbageKey = (ino: number): Buffer => withNumbers('G', ino);
 
-/** The last number in a key that ends with one. */
+/** Reads the last number of a key that ends with one. */
 export const lastNumber = (key: Buffer): number => key.readUIntBE(key.length - NUMBER_BYTES, NUMBER_BYTES);
 
 export interface KeyRange {
@@ -74,7 +74,7 @@ export interface KeyRange {
   readonly lt: Buffer;
 }
 
-/** Every key that begins with `prefix`. */
+/** The range of every key that begins with `prefix`. */
 function beginningWith(prefix: Buffer): KeyRange {
   const lt = Buffer.from(prefix);
   for (let i = lt.length - 1; i >= 0; i--) {
@@ -85,7 +85,7 @@ function beginningWith(prefix: Buffer): KeyRange {
   return { gte: prefix, lt };
 }
 
-/** All names in a folder, or those behind `after`. */
+/** The range of all names in a folder, or of those after `after`. */
 export const direntsOf = (parent: number, after?: string): KeyRange => {
   const all = beginningWith(withNumbers('D', parent));
   // No name holds a zero byte.

@@ -1,4 +1,4 @@
-/** A bounded cache: when it is full, what was used longest ago goes. */
+/** A bounded cache that drops the longest unused entry when it is full. */
 export class Lru<K, V> {
   readonly #limit: number;
   readonly #map = new Map<K, V>();

@@ -1,8 +1,8 @@
 /**
- * The store's records as bytes. `FORMAT` names the whole of keys and records: a change to either raises it.
+ * Encodes and decodes the store's records. `FORMAT` names keys and records as a whole: a change to either raises it.
  *
- * Integers are unsigned LEB128 or of fixed width, texts UTF-8. Records are our own, yet a disk can damage them: what
- * does not decode throws AutotorrentError('STORE').
+ * Integers are unsigned LEB128 or of fixed width, texts UTF-8. The records are ours, but a disk can damage them: a
+ * record that does not decode throws AutotorrentError('STORE').
  */
 import { AutotorrentError } from '../../errors.ts';
 import type { Extent } from '../../extent/extent.ts';
@@ -11,53 +11,56 @@ import type { FileStatus } from '../../plan/plan.ts';
 import type { RecordedSource } from '../../source/identity.ts';
 
 export const FORMAT = 2;
-/** It has no overlay, times in milliseconds, and inodes that all belong to the mount's owner. It is read as it is. */
+/**
+ * The format before the overlay, with times in milliseconds, and inodes that all belong to the mount's owner. It is
+ * read as it is.
+ */
 export const FORMAT_WITHOUT_OVERLAY = 1;
 
 export type InodeType = 'file' | 'directory' | 'symlink' | 'fifo' | 'socket' | 'block' | 'character';
 const TYPES: readonly InodeType[] = ['file', 'directory', 'symlink', 'fifo', 'socket', 'block', 'character'];
 const STATUSES: readonly FileStatus[] = ['mapped', 'resized', 'partial', 'missing', 'pad'];
 
-/** What a file's bytes are (`docs/overlay.md`). */
+/** The kinds of a file's content (`docs/overlay.md`). */
 export type FileContent = 'mapped' | 'overlaid' | 'plain';
 const CONTENTS: readonly FileContent[] = ['mapped', 'overlaid', 'plain'];
 
-/** What stat shows, and what a file is made of. */
+/** An inode: what stat shows, and what a file consists of. */
 export interface Inode {
   readonly type: InodeType;
   readonly mode: number;
-  /** Undefined: it was planned, belongs to the mount's owner, and the mount's umask holds for it. */
+  /** Undefined: planned; the mount's owner owns it, and the mount's umask applies. */
   readonly owner: { readonly uid: number; readonly gid: number } | undefined;
-  /** 0: a whiteout (a torrent's file that was deleted), or an orphan. */
+  /** 0: a whiteout (a deleted file of a torrent), or an orphan. */
   readonly nlink: number;
-  /** Bytes; of a plain file, its overlay file says. */
+  /** In bytes; a plain file's size is that of its overlay file. */
   readonly size: number;
   readonly atime: Timestamp;
   readonly mtime: Timestamp;
   readonly ctime: Timestamp;
-  /** The id of the entry it belongs to; 0 for the root, and for what clients make beside the entries. */
+  /** The id of its entry; 0 for the root, and for inodes that clients make beside the entries. */
   readonly entry: number;
-  /** Of devices. */
+  /** The device number, of devices. */
   readonly rdev: number;
-  /** Of files. */
+  /** Only of files. */
   readonly content: FileContent;
-  /** How many bytes of the extents are still shown: a truncate lowers it for good. */
+  /** The bytes of the extents that still show: a truncate lowers it for good. */
   readonly baseEnd: number;
-  /** Of a file of the torrent: where it begins among all bytes of the torrent. */
+  /** The offset of its first byte in the torrent, of a file of the torrent. */
   readonly torrentOffset: number | undefined;
-  /** Of files and symlinks of the torrent: what they show while nobody has changed them. */
+  /** The time that a file or symlink of the torrent shows until somebody changes it. */
   readonly plannedMtime: Timestamp | undefined;
-  /** Of directories: the one it is in; 0 where that is not known (a store of format 1). */
+  /** The parent of a directory; 0 if unknown (a store of format 1). */
   readonly parent: number;
 }
 
-/** A collection file as it was when it was planned. */
+/** A file of the collection as it was when it was planned. */
 export interface SourceRecord extends RecordedSource {
-  /** Ids of sources that hold the same bytes, verified so. */
+  /** Ids of sources that were verified to hold the same bytes. */
   readonly spares: readonly number[];
 }
 
-/** A file of an entry as the torrent lists it: its place is the client's file index. */
+/** A file of an entry as in the torrent's list; its place there is the client's file index. */
 export interface FileRecord {
   readonly ino: number;
   readonly status: FileStatus;
@@ -172,7 +175,7 @@ function oneOf<T>(list: readonly T[], index: number): T {
   return found;
 }
 
-/** First integer of an inode's record. Below it: the type of an inode of `FORMAT_WITHOUT_OVERLAY`. */
+/** The first integer of an inode's record. Smaller values are inode types of `FORMAT_WITHOUT_OVERLAY`. */
 const TAG = 16;
 
 export function encodeInode(inode: Inode): Buffer {
@@ -236,7 +239,7 @@ const NO_FILE = {
   rdev: 0,
 } as const;
 
-/** Of `FORMAT_WITHOUT_OVERLAY`. */
+/** Decodes an inode of `FORMAT_WITHOUT_OVERLAY`. */
 function decodePlanned(type: InodeType, from: Reader): Inode {
   const common = { mode: from.integer(), nlink: from.integer(), size: from.integer(), entry: from.integer() };
   const [atime, mtime, ctime] = [from.double(), from.double(), from.double()].map(fromMilliseconds);
@@ -245,7 +248,7 @@ function decodePlanned(type: InodeType, from: Reader): Inode {
   return { type, ...common, atime, mtime, ctime, owner: undefined, ...NO_FILE, baseEnd: common.size, plannedMtime };
 }
 
-/** What a planned or new inode has, before what differs. */
+/** Makes an inode with the defaults of a planned or new one; `more` overrides them. */
 export function newInode(type: InodeType, now: Timestamp, more: Partial<Inode>): Inode {
   const times = { atime: now, mtime: now, ctime: now };
   return { type, mode: 0o644, nlink: 1, size: 0, entry: 0, owner: undefined, ...NO_FILE, ...times, ...more };
@@ -260,7 +263,7 @@ export function decodeDirent(bytes: Buffer): DirentRecord {
   return { type: oneOf(TYPES, from.integer()), ino: from.integer() };
 }
 
-/** Components below an entry's folder. */
+/** Encodes a path below an entry's folder. */
 export function encodePath(path: readonly string[]): Buffer {
   const out = new Writer();
   for (const component of path) out.text(component);
@@ -274,10 +277,10 @@ export function decodePath(bytes: Buffer): string[] {
   return path;
 }
 
-/** `ZEROS` and `GAP` are -1 and -2. */
+/** Shifts source ids to be positive: `ZEROS` and `GAP` are -1 and -2. */
 const SOURCE_SHIFT = 2;
 
-/** An extent's offset is where the one before it ends, and is not written. */
+/** Encodes extents. An extent begins where the one before it ends, so offsets are not written. */
 export function encodeExtents(extents: Iterable<Extent>): Buffer {
   const out = new Writer();
   for (const extent of extents) {

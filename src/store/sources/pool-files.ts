@@ -1,10 +1,10 @@
 /**
  * The pool: files that clients have completed, beside the index, for all stores that share it (`docs/overlay.md`).
  *
- * A file of the pool never changes: it is a source like any other. Each store that uses one has a hard link of its own, in
- * `pooled` in its state folder, named by the file's inode number: so the link count counts the users, and what a store
- * shows outlives the pool's folder. Where the two are on different file systems nothing can be linked: what is complete
- * stays in the overlay, and what others use lies in the pool alone.
+ * A file of the pool never changes: it is a source like any other. Each store that uses one has a hard link of its own,
+ * in `pooled` in its state folder, named by the file's inode number. So the link count is the number of users, and a
+ * store's files outlive the pool's folder. If the two are on different file systems, nothing can be linked: completed
+ * files stay in the overlay, and the files of other stores lie in the pool alone.
  */
 import { randomUUID } from 'node:crypto';
 import { chmod, link, lstat, mkdir, readdir, rename, rm } from 'node:fs/promises';
@@ -14,13 +14,13 @@ import type { PlanSource } from '../../plan/plan.ts';
 
 /** A file in the pool. */
 export interface Pooled {
-  /** Its place in the pool. */
+  /** The path in the pool. */
   readonly pooled: string;
   /** The store's own link. */
   readonly source: string;
 }
 
-/** `kept`: it stays where it is, and why. */
+/** `kept`: the file stays where it is; the value is the reason. */
 export type Pooling = Pooled | { readonly kept: string };
 
 const READ_ONLY = 0o444;
@@ -35,8 +35,8 @@ export class PoolFiles {
   }
 
   /**
-   * Puts a file into the pool, as `place` below its folder, until `giveBack`. It must not be written to any more once it
-   * is sealed. Throws what the disk says.
+   * Puts a file into the pool, as `place` below its folder, until `giveBack`. Once sealed, it must not be written to.
+   * @throws file errors of the disk
    */
   async take(path: string, place: readonly string[]): Promise<Pooling> {
     const pooled = join(this.folder, ...place);
@@ -45,15 +45,16 @@ export class PoolFiles {
     await mkdir(this.#own, { recursive: true, mode: 0o700 });
     await mkdir(join(pooled, '..'), { recursive: true });
     await linkAgain(path, source);
-    // Other stores put files of the same name there: a name of our own first, then the final one in one step.
+    // Other stores use the same names: link it under a name of its own first, then rename it in one step.
     const fresh = `${pooled}.${randomUUID()}.new`;
     try {
       await link(path, fresh);
       try {
-        // Another store may have completed the same file: the newer one takes its name; links of the other keep its bytes.
+        // Another store may have completed the same file: the newer one takes its name, and links keep the bytes of the
+        // other.
         await rename(fresh, pooled);
       } finally {
-        // rename(2) leaves it where both names were of one file already.
+        // rename(2) keeps the old name if both names were of one file already.
         await rm(fresh, { force: true });
       }
     } catch (error) {
@@ -64,18 +65,23 @@ export class PoolFiles {
     return { pooled, source };
   }
 
-  /** The file has become a source: nobody writes to it. By our own link: the name in the pool may be another store's by now. */
+  /**
+   * Makes a file that has become a source read-only. Uses our own link: by now the name in the pool may be another
+   * store's.
+   */
   async seal({ source }: Pooled): Promise<void> {
     await chmod(source, READ_ONLY);
   }
 
-  /** The file has not become a source, and will be written to again. A name in the pool that is another store's stays. */
+  /**
+   * Takes back a file that did not become a source, and will be written to again. A pool name of another store stays.
+   */
   async giveBack({ pooled, source }: Pooled): Promise<void> {
     if (await isSameFile(pooled, source)) await rm(pooled, { force: true });
     await rm(source, { force: true });
   }
 
-  /** A source of a plan that lies in the pool, under the store's own link; any other as it is. */
+  /** Replaces a source of a plan that lies in the pool by the store's own link; returns any other as it is. */
   async share(source: PlanSource): Promise<PlanSource> {
     const folder = Buffer.from(`${this.folder}/`);
     if (!source.path.subarray(0, folder.length).equals(folder)) return source;
@@ -94,12 +100,12 @@ export class PoolFiles {
     return path.subarray(0, folder.length).equals(folder);
   }
 
-  /** The store uses it no more. */
+  /** Deletes the store's link to a file that it no longer uses. */
   async release(path: Buffer): Promise<void> {
     await rm(path, { force: true });
   }
 
-  /** The store's own links. */
+  /** Lists the store's own links. */
   async list(): Promise<string[]> {
     const names = await readdir(this.#own).catch((error: unknown) => {
       if (errnoOf(error) === 'ENOENT') return [];
@@ -109,7 +115,7 @@ export class PoolFiles {
   }
 }
 
-/** link(2), in the place of whatever has the name. */
+/** Links like link(2), and replaces a file that has the name. */
 async function linkAgain(from: string | Buffer, to: string): Promise<void> {
   try {
     await link(from, to);
@@ -121,7 +127,7 @@ async function linkAgain(from: string | Buffer, to: string): Promise<void> {
   }
 }
 
-/** False also where one of them is not there. */
+/** Reports whether two paths are one file; false also if one does not exist. */
 async function isSameFile(one: string | Buffer, other: string | Buffer): Promise<boolean> {
   try {
     const [a, b] = [await lstat(one), await lstat(other)];

@@ -1,8 +1,8 @@
 /**
- * Sources: one record for each collection file that extents name, shared by all entries that use it.
+ * Sources: one record for each file of the collection that extents name, shared by all entries that use it.
  *
  * Equal identity (path, device, inode, size, mtime) means one record. Each (source, entry) pair is a record of its own,
- * so that counting cannot go wrong in a crash: a source without pairs is deleted with the last of them.
+ * so that a crash cannot make a count wrong: a source is deleted with the last of its pairs.
  */
 import { createHash } from 'node:crypto';
 import type { PlanSource } from '../../plan/plan.ts';
@@ -34,7 +34,10 @@ export class Sources {
     return source;
   }
 
-  /** Ids for a slice of a plan's sources, used by `entry` from now on. Spares come later: they may name later ones. */
+  /**
+   * Records a slice of a plan's sources for `entry` and returns their ids. Spares are added later, since they may name
+   * later sources.
+   */
   async add(plan: readonly PlanSource[], entry: number): Promise<number[]> {
     const slice = [...plan];
     for (const [i, source] of plan.entries()) slice[i] = (await this.#pool?.share(source)) ?? source;
@@ -60,7 +63,7 @@ export class Sources {
     });
   }
 
-  /** Adds `spares` to those that a source has. */
+  /** Adds `spares` to those of a source. */
   async addSpares(slice: ReadonlyMap<number, readonly number[]>): Promise<void> {
     await this.#db.exclusive(async () => {
       const writes: Write[] = [];
@@ -97,7 +100,7 @@ export class Sources {
     });
   }
 
-  /** Deletes the store's links to the pool that no source has: of a server that was killed. */
+  /** Deletes links to the pool that no source has: a killed server may have left some. */
   async releaseUnused(): Promise<void> {
     const links = new Set((await this.#pool?.list()) ?? []);
     if (links.size === 0) return;
@@ -107,7 +110,7 @@ export class Sources {
     for (const path of links) await this.#pool?.release(Buffer.from(path));
   }
 
-  /** Ids of the entries that use a source. */
+  /** Lists the ids of the entries that use a source. */
   async users(id: number): Promise<number[]> {
     const users: number[] = [];
     for await (const page of this.#db.pages(usersOf(id))) users.push(...page.map(([key]) => lastNumber(key)));

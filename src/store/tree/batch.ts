@@ -1,7 +1,4 @@
-/**
- * One batch of changes of names and inodes: what it reads sees what it has changed, and nobody else does before it is
- * committed.
- */
+/** One batch of changes of names and inodes. Its reads see its own changes; nobody else does before it is committed. */
 import { PosixError } from '../../errors.ts';
 import { later, type Timestamp } from '../../native/timestamp.ts';
 import type { Stale } from '../notices.ts';
@@ -14,11 +11,11 @@ import type { Tree } from './tree.ts';
 export class Batch {
   readonly now: Timestamp;
   readonly writes: Write[] = [];
-  /** Inodes whose overlay files go once the batch is committed. */
+  /** Inodes whose overlay files are deleted once the batch is committed. */
   readonly freed: number[] = [];
-  /** A name goes. */
+  /** The batch removes a name. */
   frees = false;
-  /** What happens once the batch is committed. */
+  /** Calls to make once the batch is committed. */
   readonly afterwards: (() => void)[] = [];
   readonly #tree: Tree;
   readonly #overlay: Overlay;
@@ -40,7 +37,7 @@ export class Batch {
     const known = this.#inodes.has(ino);
     const inode = known ? this.#inodes.get(ino) : this.#tree.inode(ino);
     if (inode === undefined) throw new PosixError('ENOENT');
-    // A ctime that is recorded has to come with the mtime before it: what the journal has is believed if it is later.
+    // The recorded ctime needs the mtime that belongs to it: a journal record with a later time overrides both.
     const open = known ? undefined : this.#overlay.contents.inUse(ino);
     return open === undefined ? inode : { ...inode, mtime: open.mtime, ctime: later(open.ctime, inode.ctime) };
   }
@@ -86,13 +83,13 @@ export class Batch {
     this.set(parent, { ...this.inode(parent), mtime: this.now, ctime: this.now });
   }
 
-  /** Directories in it, which its link count counts. */
+  /** Adds `more` subdirectories to the link count of a directory. */
   count(parent: number, more: number): void {
     const inode = this.inode(parent);
     this.set(parent, { ...inode, nlink: inode.nlink + more });
   }
 
-  /** What a driver must not believe any more, when others than the driver itself have asked for this. */
+  /** Lists what a driver must drop if somebody other than the driver itself asked for the changes. */
   *stale(): Generator<Stale, void, undefined> {
     for (const key of this.#dirents.keys()) {
       const slash = key.indexOf('/');
@@ -101,7 +98,7 @@ export class Batch {
     for (const ino of this.#inodes.keys()) yield { ino };
   }
 
-  /** The writes, with those of all inodes that were set. */
+  /** Returns the writes, including those of all inodes that were set. */
   finish(): readonly Write[] {
     for (const [ino, inode] of this.#inodes) if (inode !== undefined) this.writes.push(this.#tree.writing(ino, inode));
     return this.writes;

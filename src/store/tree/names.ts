@@ -1,10 +1,10 @@
-/** Names in the mount: the entry's own, and those that clients ask for. */
+/** Checks and makes names in the mount: the entries' own, and those that clients ask for. */
 import { AutotorrentError, PosixError } from '../../errors.ts';
 
-/** NAME_MAX of every Linux file system that matters, in bytes of UTF-8. */
+/** The NAME_MAX of every Linux file system that matters, in bytes of UTF-8. */
 const NAME_MAX = 255;
 
-/** `name` cut to `limit` bytes of UTF-8, on a character's boundary. */
+/** Cuts `name` to `limit` bytes of UTF-8, at a character boundary. */
 export function cutToBytes(name: string, limit: number): string {
   if (Buffer.byteLength(name) <= limit) return name;
   let bytes = 0;
@@ -18,8 +18,8 @@ export function cutToBytes(name: string, limit: number): string {
 }
 
 /**
- * The names an entry may have, best first: the wanted one, the same with the first 8 digits of the info hash, and the
- * info hash, which no other torrent has.
+ * Lists the names that an entry may have, best first: the wanted name, the same with the first 8 digits of the info
+ * hash, and the info hash, which no other torrent has.
  */
 export function entryNames(wanted: string, infoHash: string): string[] {
   const safe = Buffer.from(wanted).toString().replaceAll(/[/\0]/g, '_');
@@ -28,7 +28,7 @@ export function entryNames(wanted: string, infoHash: string): string[] {
   return [cutToBytes(base, NAME_MAX), `${cutToBytes(base, NAME_MAX - suffix.length)}${suffix}`, infoHash];
 }
 
-/** What keeps `component` from being a name in a folder; undefined for a good one. */
+/** Explains why `component` cannot be a name in a folder; undefined if it can. */
 export function faultOfComponent(component: string): string | undefined {
   if (component === '') return 'a name is empty';
   if (component === '.' || component === '..') return `a name is ${component}`;
@@ -38,14 +38,14 @@ export function faultOfComponent(component: string): string | undefined {
   return undefined;
 }
 
-/** Throws AutotorrentError(`code`) for a path that could leave its folder or that no file system takes. */
+/** Checks a path. @throws AutotorrentError(`code`) if it could leave its folder or no file system takes it */
 export function checkPath(path: readonly string[], code: 'CLIENT' | 'TORRENT'): void {
   const fault = path.length === 0 ? 'a path is empty' : path.map(faultOfComponent).find((f) => f !== undefined);
   if (fault !== undefined)
     throw new AutotorrentError(code, `${JSON.stringify(path.join('/'))} cannot be shown: ${fault}`);
 }
 
-/** Checks a name that a program of the mount asks for. @throws EINVAL, ENAMETOOLONG */
+/** Checks a name that a program asks the mount for. @throws EINVAL, ENAMETOOLONG */
 export function checkName(name: string): void {
   if (name === '' || name === '.' || name === '..' || /[/\0]/.test(name) || /\p{Surrogate}/u.test(name)) {
     throw new PosixError('EINVAL');
@@ -53,7 +53,7 @@ export function checkName(name: string): void {
   if (isTooLong(name)) throw new PosixError('ENAMETOOLONG');
 }
 
-/** The error for a name that is missing: ENAMETOOLONG where it could never exist, else ENOENT. */
+/** The error for a missing name: ENAMETOOLONG if it could never exist, else ENOENT. */
 export function notThere(name: string): PosixError {
   return new PosixError(isTooLong(name) ? 'ENAMETOOLONG' : 'ENOENT');
 }

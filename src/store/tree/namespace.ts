@@ -1,8 +1,8 @@
 /**
- * Names: what makes, moves and deletes dirents, and what becomes of an inode when its last name goes.
+ * Makes, moves and deletes names, and deletes an inode when its last name goes.
  *
  * Invariants: each call is one batch, whole or not at all; it is checked and committed while no other writer works. The
- * batches are not synced (fsync and fsyncdir are what make them last through a power loss). All throw PosixError.
+ * batches are not synced (fsync and fsyncdir make them survive a power loss). All calls throw PosixError.
  */
 import { PosixError, posixErrorOf } from '../../errors.ts';
 import type { Pieces } from '../entries/pieces.ts';
@@ -16,10 +16,10 @@ import { Batch } from './batch.ts';
 import { checkName, notThere } from './names.ts';
 import { ROOT, type Tree } from './tree.ts';
 
-/** Who has what open: an inode in use outlives its last name. */
+/** The open inodes: one that is in use outlives its last name. */
 export interface Uses {
   isOpen(ino: number): boolean;
-  /** It is about to be deleted: nobody may open it any more. */
+  /** Marks an inode that is about to be deleted: nobody may open it any more. */
   doom(ino: number): void;
 }
 
@@ -29,17 +29,17 @@ export interface Place {
   readonly name: string;
 }
 
-/** What a new inode is made with; whoever makes it says whose it is. */
+/** The attributes of a new inode; the caller decides its owner. */
 export interface FreshInode {
   readonly type: InodeType;
   /** Permission bits. */
   readonly mode: number;
   readonly owner: { readonly uid: number; readonly gid: number };
-  /** Of devices. */
+  /** The device number, of devices. */
   readonly rdev: number;
 }
 
-/** What a folder's size shows, as on ext4. */
+/** The size that a folder shows, as on ext4. */
 const FOLDER_BYTES = 4096;
 
 export class Namespace {
@@ -49,7 +49,7 @@ export class Namespace {
   readonly #pieces: Pieces;
   /** Entries that are being deleted. */
   readonly #removed = new Set<number>();
-  /** Directories that moved or went. */
+  /** Counts directories that moved or were removed. */
   #version = 0;
 
   constructor(db: Database, tree: Tree, overlay: Overlay, pieces: Pieces) {
@@ -59,19 +59,22 @@ export class Namespace {
     this.#overlay = overlay;
   }
 
-  /** Until the function that it gives is called, nothing gets a name in an entry: what is made in one that is being deleted would stay for ever. */
+  /**
+   * Refuses new names in an entry until the returned function is called: a name made in an entry that is being deleted
+   * would stay for ever.
+   */
   removing(entry: number): () => void {
     this.#removed.add(entry);
     return () => this.#removed.delete(entry);
   }
 
-  /** Rises when a directory has moved or gone. */
+  /** Rises when a directory was moved or removed. */
   get version(): number {
     return this.#version;
   }
 
   /**
-   * Makes an inode that is no regular file, under a new name; `target` is a symlink's. Gives its number.
+   * Makes an inode that is no regular file, under a new name; `target` is a symlink's. Returns its number.
    * @throws EEXIST, ENOENT, ENOTDIR, EINVAL, ENAMETOOLONG
    */
   async make(place: Place, fresh: FreshInode, target?: string): Promise<number> {
@@ -84,8 +87,8 @@ export class Namespace {
   }
 
   /**
-   * Makes a plain file, under a new name. Gives its content, with one user.
-   * @throws EEXIST, ENOENT, ENOTDIR, EINVAL, ENAMETOOLONG, what the disk says
+   * Makes a plain file, under a new name. Returns its content, with one user.
+   * @throws EEXIST, ENOENT, ENOTDIR, EINVAL, ENAMETOOLONG, file errors of the disk
    */
   async makeFile(place: Place, fresh: Omit<FreshInode, 'type' | 'rdev'>): Promise<PlainContent> {
     checkName(place.name);
@@ -96,7 +99,7 @@ export class Namespace {
         const overlay = this.#overlay.descriptors.create(ino);
         made.overlay = overlay;
         batch.writes.push(put(overlayKey(ino), NOTHING));
-        // In the same turn as the commit: whoever opens the file from then on shares this content.
+        // In the same turn as the commit, so that everyone who opens the file from then on shares this content.
         batch.afterwards.push(() => {
           made.content = this.#overlay.contents.made(ino, overlay);
         });
@@ -182,7 +185,7 @@ export class Namespace {
     });
   }
 
-  /** Both names stay, and lead to each other's inode. @throws as `rename` */
+  /** Exchanges two names: both stay, and lead to each other's inode. @throws as `rename` */
   async exchange(a: Place, b: Place): Promise<void> {
     await this.#change(async (batch) => {
       const [one, other] = this.#checkMove(batch, a, b);
@@ -194,7 +197,7 @@ export class Namespace {
     });
   }
 
-  /** Whoever had it open has closed it: deletes an inode without a name, or what a whiteout has in the overlay. */
+  /** Called after the last close: deletes an inode without a name, or what a whiteout has in the overlay. */
   async lastClose(ino: number, uses: Uses): Promise<void> {
     await this.#change(async (batch) => {
       const inode = this.#tree.inode(ino);
@@ -205,7 +208,7 @@ export class Namespace {
     });
   }
 
-  /** Attributes, as `change` makes them of those that are there; `done` before anything else changes. @throws ENOENT */
+  /** Changes an inode's attributes by `change`; calls `done` before anything else changes. @throws ENOENT */
   async update(ino: number, change: (inode: Inode) => Inode, done: () => void = () => {}): Promise<void> {
     await this.#change(async (batch) => {
       batch.set(ino, change(batch.inode(ino)));
@@ -213,10 +216,10 @@ export class Namespace {
     });
   }
 
-  /** A directory in which something gets a name. */
+  /** The directory in which a name is to be made. */
   #target(batch: Batch, ino: number): Inode {
     const inode = batch.directory(ino);
-    // One that was deleted and is open still takes nothing, either.
+    // A directory that was deleted but is still open takes no names, either.
     if (inode.nlink === 0 || this.#removed.has(inode.entry)) throw new PosixError('ENOENT');
     return inode;
   }
@@ -227,7 +230,7 @@ export class Namespace {
     return dirent;
   }
 
-  /** An entry's own directory is moved and deleted by `remove` alone. */
+  /** Refuses an entry's own directory: only `remove` moves or deletes it. */
   #refuseEntry(parent: number, ino: number): void {
     if (parent === ROOT && (this.#tree.inode(ino)?.entry ?? 0) !== 0) throw new PosixError('EBUSY');
   }
@@ -260,7 +263,7 @@ export class Namespace {
     } else batch.set(moved.ino, { ...inode, ctime: batch.now });
   }
 
-  /** An empty directory loses its name; one that is open stays, with no link, until it is closed. */
+  /** Removes the name of an empty directory; one that is open stays, with no link, until it is closed. */
   async #removeEmpty(batch: Batch, parent: number, ino: number, uses: Uses): Promise<void> {
     if ((await this.#db.first(direntsOf(ino), 1)).length > 0) throw new PosixError('ENOTEMPTY');
     batch.afterwards.push(() => this.#version++);
@@ -281,7 +284,7 @@ export class Namespace {
       batch.set(ino, left);
       return;
     }
-    // Whatever takes its place was not verified.
+    // Whatever replaces it was not verified.
     if (inode.type === 'file' && isOfTorrent(inode)) {
       const { writes, recorded } = await this.#pieces.unverifying(inode, this.#length(ino, inode));
       batch.writes.push(...writes);
@@ -293,7 +296,7 @@ export class Namespace {
     } else await this.#end(batch, ino, left, uses);
   }
 
-  /** Of a file of a torrent, as the torrent has it. */
+  /** The length of a torrent's file, as in the torrent. */
   #length(ino: number, inode: Inode): number {
     return inode.content === 'plain' ? this.#overlay.files.sizeOf(ino) : this.#tree.extents(ino).length;
   }
@@ -304,7 +307,7 @@ export class Namespace {
       batch.writes.push(...(await this.#overlay.deleting(ino, inode)));
       batch.freed.push(ino);
     }
-    // A whiteout: what is behind it in the collection stays known, so that it can come back.
+    // A whiteout: its part of the collection stays known, so that it can come back.
     if (inode.type === 'symlink' && isOfTorrent(inode)) batch.set(ino, inode);
     else if (isOfTorrent(inode) && inode.content !== 'plain') {
       const size = this.#tree.extents(ino).length;
@@ -334,7 +337,7 @@ export class Namespace {
   }
 }
 
-/** True for a file or symlink that a torrent lists: deleted, it is a whiteout. */
+/** True for a file or symlink in a torrent's list, which becomes a whiteout when it is deleted. */
 export function isOfTorrent(inode: Inode): boolean {
   if (inode.type === 'symlink') return inode.plannedMtime !== undefined;
   return inode.type === 'file' && inode.torrentOffset !== undefined;

@@ -1,6 +1,6 @@
 /**
- * Deleting what an entry was made of, in slices. It hangs from nowhere by now: nobody sees it go, and what a crash
- * leaves is found by the intent. Folders go after what they hold, so that the rest can always be walked.
+ * Deletes the parts of an entry, in slices. No name leads to them by now: nobody sees them go, and after a crash the
+ * intent leads to the rest. A folder is deleted after its contents, so that the rest can always be walked.
  */
 
 import type { Overlay } from '../overlay/overlay.ts';
@@ -19,7 +19,7 @@ export class Removal {
   readonly #overlay: Overlay;
   readonly #stopped: () => boolean;
 
-  /** Ends early, with the rest left for the next start, once `stopped` says so. */
+  /** Ends early once `stopped` returns true; the rest is left for the next start. */
   constructor(db: Database, tree: Tree, sources: Sources, overlay: Overlay, stopped: () => boolean) {
     this.#db = db;
     this.#overlay = overlay;
@@ -28,7 +28,7 @@ export class Removal {
     this.#stopped = stopped;
   }
 
-  /** True when nothing is left of it but the intent. */
+  /** Deletes an entry's parts. True when nothing is left but the intent. */
   async run(entry: number, root: number): Promise<boolean> {
     await this.#removeTree(root);
     if (this.#stopped()) return false;
@@ -61,7 +61,7 @@ export class Removal {
     return !this.#stopped();
   }
 
-  /** Children before their folder, so that a walk after a crash at any batch finds all that is left. */
+  /** Deletes children before their folder, so that after a crash at any batch a walk finds all that is left. */
   async #removeTree(root: number): Promise<void> {
     const [pending, parents]: [NamedDirent[], number[]] = [[], []];
     await this.#empty(root, pending, parents);
@@ -86,7 +86,7 @@ export class Removal {
     }
   }
 
-  /** Deletes dirents, in their order, and the inodes that have no other; empties both lists. */
+  /** Deletes dirents, in their order, and the inodes without another name; empties both lists. */
   async #unlink(dirents: NamedDirent[], parents: number[]): Promise<void> {
     await this.#db.exclusive(async () => {
       const writes: Write[] = [];
@@ -105,7 +105,7 @@ export class Removal {
     parents.length = 0;
   }
 
-  /** With the inodes that go, and all that they have in the overlay. */
+  /** Commits the writes together with the deletion of inodes and of all that they have in the overlay. */
   async #commit(writes: Write[], gone: readonly (readonly [number, Inode])[]): Promise<void> {
     const freed: number[] = [];
     for (const [ino, inode] of gone) {

@@ -1,4 +1,4 @@
-/** Inodes and dirents: reads, with a bounded cache, and the writes that change them. */
+/** Inodes and dirents: cached reads, and the writes that change them. */
 import { ExtentMap } from '../../extent/extent-map.ts';
 import { type Database, del, put, type Write } from '../records/database.ts';
 import { direntKey, direntsOf, extentsKey, inodeKey, linkKey, nameOfDirentKey } from '../records/key.ts';
@@ -62,14 +62,14 @@ export class Tree {
     return this.#db.get(linkKey(ino))?.toString();
   }
 
-  /** All names in a folder, or those behind `after`. */
+  /** Lists all names in a folder, or those after `after`. */
   async *readdir(ino: number, after?: string): AsyncGenerator<NamedDirent[], void, undefined> {
     for await (const page of this.#db.pages(direntsOf(ino, after))) {
       yield page.map(([key, value]) => Object.assign(decodeDirent(value), { name: nameOfDirentKey(key) }));
     }
   }
 
-  /** After a commit that changed them. */
+  /** Drops inodes from the cache after a commit that changed them. */
   forget(inodes: Iterable<number>): void {
     for (const ino of inodes) this.#inodes.delete(ino);
   }
