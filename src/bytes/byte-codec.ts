@@ -1,10 +1,10 @@
-/** The few shapes that the plan's codec is made of: growing writes, and reads that trust nothing. */
+/** Writes and reads the basic shapes of records: a writer that grows, and a reader that trusts nothing. */
 
 export class ByteWriter {
   #buffer = Buffer.allocUnsafe(64 * 1024);
   #length = 0;
 
-  /** A safe integer, 0 or more, as LEB128: 7 bits a byte, lowest first. */
+  /** Writes a safe integer, 0 or more, as LEB128: 7 bits a byte, lowest first. */
   integer(value: number): void {
     if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`not a safe integer of 0 or more: ${value}`);
     this.#grow(8);
@@ -21,7 +21,7 @@ export class ByteWriter {
     this.#length = this.#buffer.writeDoubleLE(value, this.#length);
   }
 
-  /** The bytes alone: the reader knows how many. */
+  /** Writes the bytes alone: the reader must know their number. */
   raw(bytes: Uint8Array): void {
     this.#grow(bytes.length);
     this.#buffer.set(bytes, this.#length);
@@ -49,7 +49,7 @@ export class ByteWriter {
   }
 }
 
-/** What a reader throws: the caller says of what the bytes are no sound form. */
+/** Thrown by a reader; the caller adds what the bytes should have been. */
 export class MalformedBytes extends Error {}
 
 const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
@@ -77,7 +77,7 @@ export class ByteReader {
     }
   }
 
-  /** A count of things that take at least `each` bytes: more than are left cannot be meant. */
+  /** Reads a count of things that take at least `each` bytes: more than fit in the rest is malformed. */
   count(what: string, each: number): number {
     const count = this.integer(what);
     if (count * each > this.left) throw new MalformedBytes(`${what} is more than there are bytes`);

@@ -1,14 +1,14 @@
 /**
- * Reads a small file whole: a .torrent, a configuration. What lies at its path may be anything that somebody made there,
- * so that nothing here waits for a FIFO without a writer, or reads a device without an end.
+ * Reads a small file whole: a .torrent, a configuration. Its path may lead to anything, so nothing here waits for a FIFO
+ * without a writer, or reads a device without an end.
  */
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from 'node:fs';
 import { Socket } from 'node:net';
 
-/** O_NONBLOCK: to open a FIFO must not wait for its writer; it means nothing for regular files. */
+/** O_NONBLOCK: opening a FIFO must not wait for its writer; regular files ignore it. */
 const FLAGS = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
 
-/** Why a file that could be opened is not read. */
+/** The reason why an opened file is not read. */
 export class UnfitFile extends Error {
   readonly code: 'NOT_REGULAR' | 'TOO_LARGE';
 
@@ -20,8 +20,7 @@ export class UnfitFile extends Error {
 }
 
 /**
- * The bytes of a regular file of at most `most` bytes. Synchronous: promises take several times as long as reading a
- * small file itself.
+ * Reads a regular file of at most `most` bytes. Synchronous: promises take several times as long as reading a small file.
  * @throws UnfitFile, and the errors of open(2) and read(2)
  */
 export function readSmallFile(path: string, most: number): Buffer {
@@ -36,8 +35,8 @@ export function readSmallFile(path: string, most: number): Buffer {
 }
 
 /**
- * Reads a regular file of at most `most` bytes, or a pipe, which a user may name (`<(…)`). A pipe is read until its writers
- * have closed it; one without a writer is waited for, until `signal` is aborted.
+ * Reads a regular file of at most `most` bytes, or a pipe, which a user may name (`<(…)`). It reads a pipe until its writers
+ * have closed it, and waits for one without a writer until `signal` is aborted.
  * @throws UnfitFile, the errors of open(2) and read(2), and the reason of `signal`
  */
 export async function readSmallFileOrPipe(path: string, most: number, signal?: AbortSignal): Promise<Buffer> {
@@ -75,7 +74,7 @@ async function readPipe(fd: number, most: number, signal: AbortSignal | undefine
   }
 }
 
-/** `size` is a guess: a file may grow, or tell no size, as those of /proc do. */
+/** `size` is a guess: a file may grow, or report no size, like those of /proc. */
 function readToEnd(fd: number, size: number, most: number): Buffer {
   if (size > most) throw tooLarge(`it is ${size} bytes long`);
   let buffer = Buffer.allocUnsafe(size + 1);

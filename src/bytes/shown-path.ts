@@ -1,4 +1,4 @@
-/** A path on disk as text: bytes that are not UTF-8 become U+FFFD, and the bytes stand beside it in base64. */
+/** Shows a path on disk as text: bytes that are not UTF-8 become U+FFFD, and base64 beside it holds the exact bytes. */
 import { isUtf8 } from 'node:buffer';
 
 export interface ShownPath {

@@ -3,19 +3,19 @@
  * zeros in the spare bits of the last byte.
  */
 
-/** A bitfield of `bits` zeros. */
+/** Makes a bitfield of `bits` zeros. */
 export function emptyBitfield(bits: number): Buffer {
   return Buffer.alloc(Math.ceil(bits / 8));
 }
 
-/** A bitfield of `bits` ones, its spare bits zero. */
+/** Makes a bitfield of `bits` ones, its spare bits zero. */
 export function fullBitfield(bits: number): Buffer {
   const field = Buffer.alloc(Math.ceil(bits / 8), 0xff);
   clearSpareBits(field, bits);
   return field;
 }
 
-/** Clears what lies beyond the first `bits` bits: for bitfields that come from elsewhere. */
+/** Clears the bits after the first `bits`: for bitfields that come from elsewhere. */
 export function clearSpareBits(field: Buffer, bits: number): void {
   const whole = bits >>> 3;
   if (whole >= field.length) return;
@@ -23,22 +23,22 @@ export function clearSpareBits(field: Buffer, bits: number): void {
   field.fill(0, whole + 1);
 }
 
-/** False, too, for a bit beyond the end. */
+/** Tells if a bit is set. False for a bit beyond the end. */
 export function hasBit(field: Buffer, bit: number): boolean {
   return ((field[bit >>> 3] ?? 0) & (0x80 >>> (bit & 7))) !== 0;
 }
 
-/** Throws RangeError for a bit beyond the end. */
+/** Sets a bit. @throws RangeError for a bit beyond the end */
 export function setBit(field: Buffer, bit: number): void {
   field[byteOf(field, bit)]! |= 0x80 >>> (bit & 7);
 }
 
-/** Throws RangeError for a bit beyond the end. */
+/** Clears a bit. @throws RangeError for a bit beyond the end */
 export function clearBit(field: Buffer, bit: number): void {
   field[byteOf(field, bit)]! &= ~(0x80 >>> (bit & 7));
 }
 
-/** How many bits are set. */
+/** Counts the bits that are set. */
 export function countBits(field: Buffer): number {
   let count = 0;
   for (let byte of field) {

@@ -7,7 +7,7 @@
  */
 import { type Extent, GAP, ZEROS } from './extent.ts';
 
-/** Numbers an extent takes in the table: offset, source, source offset. */
+/** Numbers that an extent takes in the table: offset, source, source offset. */
 const STRIDE = 3;
 
 export class ExtentMap {
@@ -15,10 +15,10 @@ export class ExtentMap {
   readonly length: number;
   /** How many extents the map has, after merging. */
   readonly count: number;
-  /** The first extent's origin; all there is where `count` is 1. */
+  /** The origin of the first extent: the only one if `count` is 1. */
   readonly #source: number;
   readonly #sourceOffset: number;
-  /** Only where there are several extents. */
+  /** Absent if there is only one extent. */
   readonly #table: Float64Array | undefined;
 
   private constructor(length: number, extents: readonly Extent[]) {
@@ -37,7 +37,7 @@ export class ExtentMap {
     this.#table = table;
   }
 
-  /** Throws RangeError where `extents` do not lie in order, touch, and cover `[0, length)` exactly. */
+  /** @throws RangeError if `extents` are not in order, do not touch, or do not cover `[0, length)` exactly */
   static from(extents: Iterable<Extent>, length: number): ExtentMap {
     if (!isPosition(length)) throw new RangeError(`a file cannot have ${length} bytes`);
     const merged = coalesce(extents);
@@ -47,14 +47,14 @@ export class ExtentMap {
     return new ExtentMap(length, merged);
   }
 
-  /** A file whose bytes all come from one place; 0 bytes make an empty map. */
+  /** Makes the map of a file whose bytes all come from one place; 0 bytes make an empty map. */
   static single(length: number, source: number, sourceOffset = 0): ExtentMap {
     return ExtentMap.from(length === 0 ? [] : [{ offset: 0, length, source, sourceOffset }], length);
   }
 
   /**
-   * The extents that make up `[offset, offset + length)`, clipped to it, in order; what lies beyond the end is left
-   * out, as a read does. Throws RangeError for numbers that are no positions.
+   * Gives the extents that make up `[offset, offset + length)`, clipped to it, in order. A range beyond the end is cut off,
+   * as in a read. @throws RangeError for numbers that are no positions
    */
   slice(offset: number, length: number): Extent[] {
     if (!isPosition(offset) || !isPosition(length)) {
@@ -69,7 +69,7 @@ export class ExtentMap {
     return found;
   }
 
-  /** Bytes that come from sources, that are zeros by definition, or that are nowhere. */
+  /** Counts the bytes that come from sources, that are zeros by definition, or that are nowhere. */
   bytesIn(kind: 'sources' | 'zeros' | 'gaps'): number {
     let bytes = 0;
     for (let i = 0; i < this.count; i++) {
@@ -98,7 +98,7 @@ export class ExtentMap {
     };
   }
 
-  /** The last extent that begins at or before `offset`, which lies inside the file. */
+  /** Finds the last extent that begins at or before `offset`, which lies inside the file. */
   #indexAt(offset: number): number {
     const table = this.#table;
     if (table === undefined) return 0;
@@ -124,8 +124,8 @@ export class ExtentMap {
 }
 
 /**
- * Merges neighbours that continue each other. Throws RangeError where the extents do not begin at 0, lie in order and
- * touch, or where one of them is empty or not possible.
+ * Merges neighbours that continue each other. @throws RangeError if the extents do not begin at 0, are not in order, do not
+ * touch, or if one of them is empty or impossible
  */
 export function coalesce(extents: Iterable<Extent>): Extent[] {
   const merged: Extent[] = [];

@@ -11,7 +11,7 @@
 export const ZEROS = -1;
 /** `source` of an extent whose bytes are nowhere. */
 export const GAP = -2;
-/** `source` of what a client has written over a file. No map has such extents: a store merges them into what it reads. */
+/** `source` of bytes that a client has written over a file. No map has such extents: a store merges them when it reads. */
 export const OVERLAY = -3;
 
 export interface Extent {
@@ -19,6 +19,6 @@ export interface Extent {
   readonly length: number;
   /** A source's number (its index in a plan, its id in a store), or `ZEROS`, `GAP`, `OVERLAY`. */
   readonly source: number;
-  /** Where in the source, or in the overlay file, the range begins; 0 for `ZEROS` and `GAP`. */
+  /** Start of the range in the source or in the overlay file; 0 for `ZEROS` and `GAP`. */
   readonly sourceOffset: number;
 }

@@ -1,9 +1,9 @@
-/** The folder of a LevelDB: makes it, and says where it is missing. Loads no LevelDB. */
+/** The folder of a LevelDB: makes it, and reports if it is missing. Loads no LevelDB. */
 import { mkdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { AutotorrentError, type ErrorCode, errnoOf, messageOf } from '../errors.ts';
 
-/** A database, as errors speak of it. */
+/** A database, as error messages name it. */
 export interface Described {
   /** The code of the errors. */
   readonly code: Extract<ErrorCode, 'INDEX' | 'STORE'>;
@@ -11,7 +11,7 @@ export interface Described {
   readonly what: string;
 }
 
-/** Whether the folder holds no LevelDB. False where that cannot be seen: whoever opens it says why. */
+/** Tells if the folder holds no LevelDB. False if that cannot be seen: opening it then says why. */
 export async function isMissing(location: string): Promise<boolean> {
   try {
     await stat(join(location, 'CURRENT'));
@@ -39,7 +39,7 @@ export async function makeFolder(path: string, { code, what }: Described): Promi
   }
 }
 
-/** Node's own `recursive` never ends below /proc, where mkdir answers ENOENT although the folder above is there. */
+/** Node's own `recursive` never ends below /proc, where mkdir answers ENOENT although the folder above exists. */
 async function makeWithParents(path: string): Promise<void> {
   try {
     await mkdir(path);

@@ -1,4 +1,4 @@
-/** Opens a LevelDB folder: waits for its lock, names the process that holds it, and explains what is wrong with it. */
+/** Opens a LevelDB folder: waits for its lock, names the process that holds it, and explains errors. */
 import { access, constants, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -33,8 +33,8 @@ const POLL_MS = 100;
 
 /**
  * Opens the LevelDB in the folder `location`.
- * @throws DatabaseLocked where another process holds it for longer than `waitMs`
- * @throws AutotorrentError of `code` where the folder is missing (and `create` is false) or damaged, or not for this user
+ * @throws DatabaseLocked if another process holds it for longer than `waitMs`
+ * @throws AutotorrentError of `code` if the folder is missing (and `create` is false), damaged or not accessible to this user
  */
 export async function openLevel(location: string, options: OpenOptions): Promise<Database> {
   if (options.create) await makeFolder(location, options);
@@ -78,7 +78,7 @@ async function openError(location: string, options: OpenOptions, cause: unknown)
   return new AutotorrentError(code, `${what} (${location}) cannot be opened: ${message}`, { cause, hint });
 }
 
-/** Whether the modes of the folder, or of the files that LevelDB opens first, keep this user out. */
+/** Tells if the modes of the folder, or of the files that LevelDB opens first, keep this user out. */
 async function isRefused(location: string): Promise<boolean> {
   for (const path of [location, join(location, 'LOCK'), join(location, 'CURRENT')]) {
     try {
@@ -90,7 +90,10 @@ async function isRefused(location: string): Promise<boolean> {
   return false;
 }
 
-/** The process that holds LevelDB's lock, from /proc/locks (proc(5): `1: POSIX ADVISORY WRITE pid major:minor:inode start end`). */
+/**
+ * Finds the process that holds LevelDB's lock, in /proc/locks
+ * (proc(5): `1: POSIX ADVISORY WRITE pid major:minor:inode start end`).
+ */
 async function lockHolder(location: string): Promise<string> {
   try {
     const { ino } = await stat(join(location, 'LOCK'));
@@ -105,7 +108,7 @@ async function lockHolder(location: string): Promise<string> {
       return `process ${pid}${shown === '' ? '' : ` (${shown})`}`;
     }
   } catch {
-    // /proc is missing, or the process ended meanwhile: the sentence is true without a name.
+    // /proc is missing, or the process has ended: the sentence is true without a name.
   }
   return 'another process';
 }

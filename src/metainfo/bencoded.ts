@@ -1,8 +1,8 @@
 /**
- * Walks bencoded bytes in place. Everything here takes bytes that `scan.ts` has found sound, and is wrong on any other.
+ * Walks bencoded bytes in place. It only takes bytes that `scan.ts` has found valid, and gives wrong results for others.
  *
- * Why not decode all of it with the `bencode` package: it turns keys into JavaScript's (`__proto__` vanishes, U+FEFF is
- * dropped, so that two file names can become one), rounds numbers, and takes 1.6 s and 290 MB for 200,000 files.
+ * The `bencode` package does not decode them, since it turns keys into JavaScript's (it loses `__proto__` and drops U+FEFF,
+ * so that two file names can become one), rounds numbers, and takes 1.6 s and 290 MB for 200,000 files.
  */
 import { COLON, D, E, I, L } from './scan.ts';
 
@@ -19,7 +19,7 @@ export function kindAt(raw: Buffer, at: number): Kind {
   return byte === D ? 'dictionary' : byte === L ? 'list' : byte === I ? 'integer' : 'string';
 }
 
-/** Where the value that begins at `at` ends. */
+/** Finds the end of the value that begins at `at`. */
 export function endOf(raw: Buffer, at: number): number {
   let depth = 0;
   let position = at;
@@ -49,12 +49,12 @@ export function stringSpan(raw: Buffer, at: number): Span {
   return { start: position + 1, end: position + 1 + length };
 }
 
-/** The values of a dictionary by key. */
+/** The values of a dictionary, by key. */
 export interface Entries {
   get(key: string): Span | undefined;
 }
 
-/** The values of the dictionary that begins at `at`; a key's bytes are its characters (latin1). */
+/** Lists the values of the dictionary that begins at `at`, by key: a key's bytes as characters (latin1). */
 export function entriesAt(raw: Buffer, at: number): Map<string, Span> {
   const entries = new Map<string, Span>();
   let position = at + 1;
@@ -68,8 +68,8 @@ export function entriesAt(raw: Buffer, at: number): Map<string, Span> {
 }
 
 /**
- * The same, of some keys (ASCII) only, and reused from dictionary to dictionary: a Map and its strings for each of
- * 200,000 files take half of the time.
+ * Reads only some keys (ASCII) of a dictionary, and is reused for the next one: a Map and its strings for each of 200,000
+ * files would take twice as long.
  */
 export class EntryReader {
   readonly #raw: Buffer;
@@ -96,7 +96,7 @@ export class EntryReader {
     return position + 1;
   }
 
-  /** Of the dictionary read last. */
+  /** The value of a key in the dictionary that was read last. */
   get(key: string): Span | undefined {
     return this.#spans[this.#keys.indexOf(key)];
   }
@@ -107,7 +107,7 @@ function isAscii(raw: Buffer, start: number, text: string): boolean {
   return true;
 }
 
-/** The beginnings of the values in the list that begins at `at`. */
+/** Lists the positions of the values in the list that begins at `at`. */
 export function* itemsAt(raw: Buffer, at: number): Generator<number, void, undefined> {
   let position = at + 1;
   while (raw[position] !== E) {
@@ -116,14 +116,14 @@ export function* itemsAt(raw: Buffer, at: number): Generator<number, void, undef
   }
 }
 
-/** A string's content, as a view into `raw`; undefined for any other value, and for none. */
+/** Gives a string's content as a view into `raw`; undefined for any other value, and for none. */
 export function stringIn(raw: Buffer, value: Span | undefined): Buffer | undefined {
   if (value === undefined || kindAt(raw, value.start) !== 'string') return undefined;
   const { start, end } = stringSpan(raw, value.start);
   return raw.subarray(start, end);
 }
 
-/** A number, rounded where it is no safe integer; undefined for any other value, and for none. */
+/** Gives a number, rounded if it is no safe integer; undefined for any other value, and for none. */
 export function integerIn(raw: Buffer, value: Span | undefined): number | undefined {
   if (value === undefined || kindAt(raw, value.start) !== 'integer') return undefined;
   const negative = raw[value.start + 1] === 0x2d;
@@ -132,7 +132,7 @@ export function integerIn(raw: Buffer, value: Span | undefined): number | undefi
   return negative ? -number : number;
 }
 
-/** The strings in a list of lists of strings, other things left out: `announce-list` (BEP 12). */
+/** Gives the strings in a list of lists of strings, and leaves out other things: `announce-list` (BEP 12). */
 export function stringListsIn(raw: Buffer, value: Span): Buffer[][] {
   const listsIn = (at: number): number[] => (kindAt(raw, at) === 'list' ? [...itemsAt(raw, at)] : []);
   return listsIn(value.start)

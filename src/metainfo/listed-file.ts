@@ -1,4 +1,4 @@
-/** What the file lists of v1 (`files`) and v2 (`file tree`) have in common. */
+/** The parts that the file lists of v1 (`files`) and v2 (`file tree`) share. */
 import { type Entries, integerIn, itemsAt, kindAt, type Span, stringIn, stringSpan } from './bencoded.ts';
 import type { TorrentFile } from './metainfo.ts';
 import { decodeComponent, type TorrentPath } from './paths.ts';
@@ -7,24 +7,24 @@ import { refuse } from './refuse.ts';
 /** A file that is being read. */
 export type ListedFile = { -readonly [K in keyof TorrentFile]: TorrentFile[K] };
 
-/** More than any store shows at ease; at 25 bytes a file it would take a tenth of them to fill the largest .torrent. */
+/** The most files that any store shows with ease; at 25 bytes a file a tenth of them would fill the largest .torrent. */
 const MAX_FILES = 1_000_000;
 
-/** Files getting their places in the piece space, in the torrent's order. */
+/** Gives files their places in the piece space, in the torrent's order. */
 export class FileList {
   readonly files: ListedFile[] = [];
-  /** Of all files, in bytes. */
+  /** The sum of all lengths, in bytes. */
   totalLength = 0;
-  /** Where the next file begins. */
+  /** The offset of the next file. */
   end = 0;
-  /** Every file begins at a multiple of it: the piece length in v2, 1 in v1. */
+  /** Every file begins at a multiple of this: the piece length in v2, 1 in v1. */
   readonly #alignment: number;
 
   constructor(alignment: number) {
     this.#alignment = alignment;
   }
 
-  /** One object with all keys in one order, never spread or widened later: at 200,000 files that is two seconds less. */
+  /** Makes one object with all keys in one order, never spread or widened later: that saves two seconds for 200,000 files. */
   add(names: TorrentPath, length: number, attributes: Attributes): ListedFile {
     const index = this.files.length;
     if (index === MAX_FILES) refuse(`it has over ${MAX_FILES} files`);
@@ -40,11 +40,11 @@ export class FileList {
   }
 }
 
-/** BEP 47: letters in `attr`; unknown ones mean nothing. */
+/** The letters in a file's `attr` (BEP 47); unknown letters mean nothing. */
 export interface Attributes {
   readonly pad: boolean;
   readonly executable: boolean;
-  /** Where the file is a symlink. One without a target is an ordinary file, as libtorrent has it. */
+  /** The target of a symlink. A symlink without a target counts as an ordinary file, as in libtorrent. */
   readonly symlink?: readonly string[];
 }
 
@@ -59,7 +59,7 @@ export function readAttributes(raw: Buffer, file: Entries): Attributes {
   return { ...attributes, symlink: target.map(({ start, end }) => decodeComponent(raw.subarray(start, end))) };
 }
 
-/** Where the parts of a path stand, without empty ones; none where there is no path. Throws where it is no list of strings. */
+/** Lists the parts of a path, without empty ones; none if there is no path. Throws if it is no list of strings. */
 export function componentsIn(raw: Buffer, value: Span | undefined, key: string): Span[] {
   const components: Span[] = [];
   if (value === undefined) return components;
@@ -72,7 +72,7 @@ export function componentsIn(raw: Buffer, value: Span | undefined, key: string):
   return components;
 }
 
-/** A file's length in bytes; a symlink has none, whatever is written (libtorrent). */
+/** Reads a file's length in bytes; a symlink has length 0, whatever is written (as in libtorrent). */
 export function readLength(raw: Buffer, file: Entries, symlink: boolean, index: number): number {
   if (symlink) return 0;
   const value = file.get('length');

@@ -1,12 +1,12 @@
-/** Which merkle hash (BEP 52) each piece of a v2 or hybrid torrent must have, and of which bytes. */
+/** Gives the merkle hash (BEP 52) that each piece of a v2 or hybrid torrent must have, and the bytes that it covers. */
 import { BLOCK_BYTES, DIGEST_BYTES, leavesOf } from './merkle.ts';
 import type { Metainfo, PieceSpan } from './metainfo.ts';
 import { pieceSpans } from './piece-layout.ts';
 
 export interface MerklePiece {
-  /** The file's bytes in this piece: in a hybrid torrent a pad file may follow them, which has no part in the hash. */
+  /** The file's bytes in this piece. In a hybrid torrent a pad file may follow them; it is not part of the hash. */
   readonly span: PieceSpan;
-  /** Of the piece's tree: a power of two. Fewer than a piece has blocks only where the file has fewer. */
+  /** Leaves of the piece's tree: a power of two. Fewer than a piece has blocks only if the file has fewer. */
   readonly leaves: number;
   readonly digest: Buffer;
 }
@@ -17,13 +17,13 @@ type MerkleMetainfo = Pick<
 >;
 
 /**
- * Undefined for v1 torrents, and for pieces of pad files alone. The layers were checked against the files' roots when
- * the torrent was parsed. @throws RangeError for a piece that the torrent does not have
+ * Gives the merkle hash of a piece; undefined for v1 torrents, and for pieces of pad files alone. The parser has checked the
+ * layers against the files' roots. @throws RangeError for a piece that the torrent does not have
  */
 export function merklePiece(meta: MerkleMetainfo, piece: number): MerklePiece | undefined {
   const spans = pieceSpans(meta, piece);
   if (meta.version === 'v1') return undefined;
-  // Files begin at piece boundaries, so that it is one at most, and the first.
+  // Files begin at piece boundaries, so a piece has one file at most, and it comes first.
   const [span] = spans;
   const file = span === undefined ? undefined : meta.files[span.file];
   if (span === undefined || file?.piecesRoot === undefined) return undefined;

@@ -1,5 +1,5 @@
 /**
- * Merkle trees of BEP 52: SHA-256, leaves of 16 KiB blocks (the last one as short as it is), padded to a power of two
+ * Merkle trees of BEP 52: SHA-256, with leaves of 16 KiB blocks (the last block may be shorter), padded to a power of two
  * with leaves of zeros. All trees of one file agree: a piece's root is a node of its file's tree.
  */
 import crypto from 'node:crypto';
@@ -7,7 +7,7 @@ import crypto from 'node:crypto';
 export const BLOCK_BYTES = 16384;
 export const DIGEST_BYTES = 32;
 
-/** One call a digest (Node 20.12) costs a third of an object a digest, and a string of bytes less than a Buffer. */
+/** One call for each digest (Node 20.12) costs a third of an object, and a string of bytes costs less than a Buffer. */
 const oneShot = (crypto as Partial<Pick<typeof crypto, 'hash'>>).hash;
 
 /** The digest as a string of bytes ("latin1"). */
@@ -16,16 +16,16 @@ export const sha256: (data: Buffer) => string =
     ? (data) => crypto.createHash('sha256').update(data).digest('binary')
     : (data) => oneShot('sha256', data, 'binary');
 
-/** How many leaves the tree of a file of `length` bytes has: a power of two. */
+/** Counts the leaves of the tree of a file of `length` bytes: a power of two. */
 export function leavesOf(length: number): number {
   let leaves = 1;
   while (leaves * BLOCK_BYTES < length) leaves *= 2;
   return leaves;
 }
 
-/** A tree that is fed its nodes of one level from the left, and keeps one node a level: memory does not grow. */
+/** Takes the nodes of one level of a tree from the left, and keeps one node for each level: memory does not grow. */
 export class MerkleTree {
-  /** By level from the one that is fed: a left node waiting for its right one, side by side. */
+  /** For each level, starting with the one that is fed: a left node that waits for its right one, side by side. */
   readonly #pairs: Buffer[] = [];
   readonly #waiting: boolean[] = [];
   readonly #height: number;
@@ -33,15 +33,15 @@ export class MerkleTree {
   #root: Buffer | undefined;
 
   /**
-   * `width` nodes, a power of two, lie on the level that is fed; each stands for `leaves` leaves, a power of two.
-   * Those that are not fed are padding.
+   * The fed level has `width` nodes, a power of two; each stands for `leaves` leaves, a power of two. Nodes that are not fed
+   * are padding.
    */
   constructor(width: number, leaves = 1) {
     this.#height = Math.log2(width);
     this.#pad = padOf(leaves);
   }
 
-  /** A digest as a string of bytes. @throws RangeError when the level is full */
+  /** Adds a digest, as a string of bytes. @throws RangeError if the level is full */
   push(digest: string): void {
     if (this.#root !== undefined) throw new RangeError('a merkle tree was given more than it has room for');
     let node = digest;
@@ -59,9 +59,9 @@ export class MerkleTree {
     this.#root = Buffer.from(node, 'latin1');
   }
 
-  /** Nothing can be fed afterwards. */
+  /** Gives the root. Nothing can be fed afterwards. */
   root(): Buffer {
-    // From below: what a padded level gives up may fill the one above it.
+    // From below: the result of a padded level may fill the level above it.
     let carried: Buffer | undefined;
     for (let level = 0; level < this.#height && this.#root === undefined; level++) {
       const pair = (this.#pairs[level] ??= Buffer.alloc(2 * DIGEST_BYTES));
@@ -81,7 +81,7 @@ export class MerkleTree {
 }
 
 /**
- * The pieces root of a file whose piece layer (digests end to end, at least one) is `layer`.
+ * Computes the pieces root of a file from its piece layer `layer` (digests end to end, at least one).
  * `pieceLength` is a power of two of at least `BLOCK_BYTES`.
  */
 export function rootOfLayer(layer: Buffer, pieceLength: number): Buffer {
@@ -93,7 +93,7 @@ export function rootOfLayer(layer: Buffer, pieceLength: number): Buffer {
   return tree.root();
 }
 
-/** The root of a tree of `leaves` leaves of zeros. */
+/** Computes the root of a tree of `leaves` leaves of zeros. */
 function padOf(leaves: number): Buffer {
   let pad: Buffer = Buffer.alloc(DIGEST_BYTES);
   for (let span = 1; span < leaves; span *= 2) pad = above(pad);

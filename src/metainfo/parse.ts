@@ -1,4 +1,4 @@
-/** Bytes of a .torrent → Metainfo. The contract is in `metainfo.ts`. */
+/** Parses the bytes of a .torrent into a Metainfo. `metainfo.ts` has the contract. */
 import { isUtf8 } from 'node:buffer';
 import { createHash } from 'node:crypto';
 import { type Entries, entriesAt, integerIn, kindAt, stringIn, stringListsIn } from './bencoded.ts';
@@ -12,16 +12,16 @@ import { scan } from './scan.ts';
 import { readV1Files, type V1Files } from './v1-files.ts';
 import { readV2Files } from './v2-tree.ts';
 
-/** Larger than any real one: 64 MiB are 3.3 million pieces. */
+/** Larger than any real .torrent: 64 MiB are 3.3 million pieces. */
 export const MAX_METAINFO_BYTES = 64 * 1024 * 1024;
-/** libtorrent 2.0 takes just under 512 MiB, rTorrent 0.9.8 128 MiB. */
+/** libtorrent 2.0 allows just under 512 MiB, rTorrent 0.9.8 128 MiB. */
 const MAX_PIECE_LENGTH = 512 * 1024 * 1024;
 const MAX_PIECES = 4_194_304;
-/** A string of two bytes takes a hundred and more as an object. */
+/** Bounds memory: a string of two bytes takes more than a hundred as an object. */
 const MAX_ANNOUNCE_LIST_BYTES = 1024 * 1024;
 const SHA1_BYTES = 20;
 
-/** Throws AutotorrentError('TORRENT'), whatever the bytes. The result's buffers are views into `raw`. */
+/** Parses a .torrent. The result's buffers are views into `raw`. @throws AutotorrentError('TORRENT') and nothing else */
 export function parseMetainfo(raw: Buffer): Metainfo {
   if (raw.length === 0) refuse('the file is empty');
   if (raw.length > MAX_METAINFO_BYTES) refuse('it is over 64 MiB long');
@@ -106,7 +106,7 @@ function readLayout(raw: Buffer, info: Entries, version: Metainfo['version'], pi
   }
   const only = tree.files.length === 1 ? tree.files[0]! : undefined;
   if (only?.path.length !== 1) return { name, rawName, multi: true, list: tree };
-  // The name is "purely advisory" (BEP 52): what a client looks for is the name in the tree.
+  // The name is "purely advisory" (BEP 52): clients use the name in the tree.
   return { name: only.path[0]!, rawName: only.rawPath[0]!, multi: false, list: tree };
 }
 
@@ -119,7 +119,7 @@ function readName(raw: Buffer, info: Entries): { name: string; rawName: Buffer }
   return { name: decodeComponent(utf8 !== undefined && utf8.length > 0 && isUtf8(utf8) ? utf8 : rawName), rawName };
 }
 
-/** Both lists must tell of the same files in the same order (pad files stand in the first only), which gets the roots. */
+/** Checks that both lists name the same files in one order (only `v1` has pad files), and copies the roots to `v1`. */
 function joinHybrid(v1: FileList, v2: FileList): void {
   let next = 0;
   for (const file of v1.files) {
@@ -162,7 +162,7 @@ function readPieces(raw: Buffer, info: Entries, pieceCount: number): Buffer {
   return pieces;
 }
 
-/** BEP 12: where `announce-list` tells of a tracker, `announce` is not looked at. Trackers are no reason to refuse. */
+/** Reads the trackers (BEP 12): `announce` counts only if `announce-list` names none. Bad trackers refuse no torrent. */
 function readAnnounce(raw: Buffer, top: Entries): string[][] {
   const list = top.get('announce-list');
   if (list !== undefined && list.end - list.start > MAX_ANNOUNCE_LIST_BYTES) {

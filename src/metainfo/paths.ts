@@ -1,8 +1,8 @@
 /**
- * Names from a torrent, made safe for a Linux file system: what comes out of here cannot leave its folder, can be
- * opened, and names one thing only.
+ * Makes names from a torrent safe for a Linux file system: the result cannot leave its folder, can be opened, and names one
+ * thing only.
  *
- * Not touched: case, Unicode normalisation, backslashes and control characters. Linux tells them apart, the user's
+ * It does not change case, Unicode normalisation, backslashes and control characters. Linux tells these apart, the user's
  * files may have them, and a client looks for exactly these bytes.
  */
 import { isUtf8 } from 'node:buffer';
@@ -11,11 +11,11 @@ import { refuse } from './refuse.ts';
 
 /** NAME_MAX of Linux, in bytes. */
 const MAX_NAME_BYTES = 255;
-/** Of the torrent's name and a path below it: PATH_MAX (4096) less a mount point and an entry's name. */
+/** The most bytes of the torrent's name and a path below it: PATH_MAX (4096) less a mount point and an entry's name. */
 const MAX_PATH_BYTES = 3584;
-/** Folders in each other. libtorrent 2.0 gives up at 100. */
+/** The deepest nesting of folders. libtorrent 2.0 gives up at 100. */
 const MAX_PATH_DEPTH = 100;
-/** In all paths of a torrent: a v2 file tree of 64 MiB could stand for gigabytes of paths. */
+/** The most bytes in all paths of a torrent: a v2 file tree of 64 MiB could stand for gigabytes of paths. */
 const MAX_ALL_PATHS_BYTES = 256 * 1024 * 1024;
 
 /** A path below the torrent's name. */
@@ -24,12 +24,12 @@ export interface TorrentPath {
   readonly rawPath: readonly Buffer[];
 }
 
-/** UTF-8 where it is valid, else Latin-1, which any bytes are. */
+/** Decodes UTF-8 if it is valid, else Latin-1, which fits any bytes. */
 export function decodeText(bytes: Buffer): string {
   return isUtf8(bytes) ? bytes.toString('utf8') : bytes.toString('latin1');
 }
 
-/** `bytes` as one component of a path. Throws where no file can, or must, have this name. Not for empty ones. */
+/** Decodes `bytes`, which are not empty, as one component of a path. Throws if no file can, or may, have this name. */
 export function decodeComponent(bytes: Buffer): string {
   if (checkComponent(bytes)) return bytes.toString('latin1');
   const text = decodeText(bytes);
@@ -37,7 +37,7 @@ export function decodeComponent(bytes: Buffer): string {
   return text;
 }
 
-/** For names that are used as bytes. True where they are ASCII. */
+/** Checks names that are used as bytes. True if they are ASCII. */
 export function checkComponent(bytes: Buffer): boolean {
   if (bytes.length > MAX_NAME_BYTES) refuseLong(bytes);
   let ascii = true;
@@ -52,14 +52,14 @@ export function checkComponent(bytes: Buffer): boolean {
   return ascii;
 }
 
-/** A name or path for a message: one line, no control characters, not too long. */
+/** Shows a name or path in a message: one line, no control characters, not too long. */
 export function quote(text: string): string {
   return JSON.stringify(text.length > 120 ? `${text.slice(0, 120)}…` : text);
 }
 
-/** Keeps the paths of one torrent within what can be opened, and held in memory. */
+/** Checks that the paths of one torrent can be opened, and fit in memory. */
 export class PathLimits {
-  /** The torrent's name, in front of each path. */
+  /** The size of the torrent's name, which precedes each path. */
   readonly #nameBytes: number;
   #allBytes = 0;
 
@@ -67,7 +67,7 @@ export class PathLimits {
     this.#nameBytes = Buffer.byteLength(name);
   }
 
-  /** `bytes` are those of the path's components, the larger of both spellings. */
+  /** `bytes` counts the path's components, in the longer of both spellings. */
   check(path: readonly string[], bytes: number): void {
     if (path.length > MAX_PATH_DEPTH) refuse(`${quote(path.join('/'))} lies over ${MAX_PATH_DEPTH} folders deep`);
     const length = this.#nameBytes + path.length + bytes;
@@ -77,7 +77,7 @@ export class PathLimits {
   }
 }
 
-/** A component as it stood last at some depth. */
+/** The last component seen at some depth. */
 interface Component {
   readonly span: Span;
   readonly text: string;
@@ -86,8 +86,8 @@ interface Component {
 }
 
 /**
- * Makes paths of spans of the .torrent. Neighbours in it share their folders, so a component that stands where it stood
- * in the path before is the same object again: 200,000 files have a few thousand folders.
+ * Makes paths from spans of the .torrent. Neighbours in it share their folders, so a component that equals the previous
+ * path's at the same depth is the same object again: 200,000 files have a few thousand folders.
  */
 export class PathReader {
   readonly #raw: Buffer;
@@ -99,9 +99,9 @@ export class PathReader {
     this.#limits = new PathLimits(name);
   }
 
-  /** `shown` is what users see, `plain` the plain `path` key's; neither is empty, nor has empty components. */
+  /** `shown` is the path for users, `plain` the plain `path` key's; neither is empty, nor has empty components. */
   read(shown: readonly Span[], plain: readonly Span[]): TorrentPath {
-    // Arrays of the right size at once: growing ones would keep room for 17 names in each of 200,000 files.
+    // Arrays get their size at once: growing ones would keep room for 17 names in each of 200,000 files.
     let bytes = 0;
     const path = shown.map((span, depth) => {
       const component = this.#component(depth, span);
@@ -117,7 +117,7 @@ export class PathReader {
     return { path, rawPath };
   }
 
-  /** For pad files without a path: the name that libtorrent gives them. */
+  /** Names pad files without a path as libtorrent does. */
   pad(length: number): TorrentPath {
     const path = ['.pad', String(length)];
     return { path, rawPath: path.map((component) => Buffer.from(component)) };
@@ -133,7 +133,7 @@ export class PathReader {
     return component;
   }
 
-  /** Never shown, so that it may have any encoding: Shift JIS would be too long as Latin-1. */
+  /** Never shown, so any encoding will do: Shift JIS would be too long as Latin-1. */
   #plain(span: Span): Buffer {
     const bytes = this.#raw.subarray(span.start, span.end);
     checkComponent(bytes);
@@ -156,11 +156,11 @@ interface PlacedFile {
 }
 
 /**
- * Throws where two files have one path, or a file is a folder of another. Pad files of one length may share a path, as
- * those of real torrents do (`.pad/16384`): one run of zeros is as good as another.
+ * Checks that paths are unique. Throws if two files have one path, or a file is a folder of another. Pad files of one length
+ * may share a path, as in real torrents (`.pad/16384`): their zeros are the same.
  */
 export function checkTree(files: readonly PlacedFile[]): void {
-  // In this order what lies below a path follows right after it, so that neighbours are all there is to compare.
+  // In this order everything below a path follows right after it, so comparing neighbours is enough.
   const order = files.toSorted((a, b) => comparePaths(a.path, b.path));
   for (let i = 1; i < order.length; i++) {
     const one = order[i - 1]!;

@@ -1,6 +1,6 @@
 /**
- * What a piece must hash to: by SHA-1 in v1, by its merkle tree in v2, by both in hybrid torrents (of which a piece of pads
- * alone has no tree). It is right when all agree.
+ * Gives the hashes that a piece must have: SHA-1 in v1, its merkle tree in v2, both in hybrid torrents (a hybrid piece of
+ * pads alone has no tree). A piece is right if all of them agree.
  */
 import { merklePiece } from './merkle-pieces.ts';
 import type { Metainfo, PieceSpan } from './metainfo.ts';
@@ -10,13 +10,13 @@ export interface PieceHash {
   /** The bytes that are hashed, end to end. */
   readonly spans: readonly PieceSpan[];
   readonly digest: Buffer;
-  /** Of a merkle tree: how many leaves it has, a power of two. Absent for a SHA-1. */
+  /** For a merkle tree: the number of its leaves, a power of two. Absent for a SHA-1. */
   readonly leaves?: number;
 }
 
 const SHA1_BYTES = 20;
 
-/** One or two. @throws RangeError for a piece that the torrent does not have */
+/** Gives one or two hashes. @throws RangeError for a piece that the torrent does not have */
 export function pieceHashes(metainfo: Metainfo, piece: number): PieceHash[] {
   const hashes: PieceHash[] = [];
   if (metainfo.version !== 'v2') {

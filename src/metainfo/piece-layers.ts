@@ -1,11 +1,11 @@
-/** `piece layers` of a v2 or hybrid torrent (BEP 52), checked against each file's pieces root. */
+/** Reads the `piece layers` of a v2 or hybrid torrent (BEP 52), and checks them against each file's pieces root. */
 import { entriesAt, kindAt, type Span, stringIn } from './bencoded.ts';
 import type { ListedFile } from './listed-file.ts';
 import { DIGEST_BYTES, rootOfLayer } from './merkle.ts';
 import { quote } from './paths.ts';
 import { refuse } from './refuse.ts';
 
-/** By pieces root in hex. Files of one piece need none: their root is the piece's. */
+/** Gives the layers by pieces root in hex. A file of one piece has none: its root is the piece's. */
 export function readPieceLayers(
   raw: Buffer,
   value: Span | undefined,

@@ -1,22 +1,22 @@
 /**
- * Which ranges of which files make up each piece.
+ * Computes which ranges of which files make up each piece.
  *
- * In v1 and hybrid torrents files lie end to end in the piece space, so that a piece may hold parts of many; in v2
- * torrents each file begins at a piece boundary, so that a piece lies in one file and may be shorter than the rest.
- * `TorrentFile.offset` says where a file begins, in both.
+ * In v1 and hybrid torrents files lie end to end in the piece space, so a piece may hold parts of many files. In v2
+ * torrents each file begins at a piece boundary, so a piece lies in one file and may be shorter than the others.
+ * `TorrentFile.offset` is the file's offset in both.
  */
 import type { Metainfo, PieceSpan, TorrentFile } from './metainfo.ts';
 
-/** What of a torrent this needs to know. */
+/** The fields of a torrent that this needs. */
 export type PieceSpace = Pick<Metainfo, 'version' | 'files' | 'totalLength' | 'pieceLength' | 'pieceCount'>;
 
-/** Pieces `first`, `first + 1`, …: `count` of them. */
+/** The pieces `first`, `first + 1`, …: `count` of them. */
 export interface PieceRange {
   readonly first: number;
   readonly count: number;
 }
 
-/** The ranges of files (pad files, too; empty ones never) that a piece is made of, in order. Throws RangeError. */
+/** Lists the file ranges that make up a piece, in order, with pad files but no empty ones. @throws RangeError */
 export function pieceSpans(meta: PieceSpace, piece: number): PieceSpan[] {
   if (!Number.isInteger(piece) || piece < 0 || piece >= meta.pieceCount) {
     throw new RangeError(`no piece ${piece} among ${meta.pieceCount}`);
@@ -34,18 +34,18 @@ export function pieceSpans(meta: PieceSpace, piece: number): PieceSpan[] {
   return spans;
 }
 
-/** The pieces that have all their bytes in one file. Throws RangeError. */
+/** Finds the pieces that have all their bytes in one file. @throws RangeError */
 export function wholePieces(meta: PieceSpace, file: number): PieceRange {
   const { offset, length } = fileOf(meta, file);
   const end = offset + length;
   const first = Math.ceil(offset / meta.pieceLength);
-  // The last piece of the torrent, or of any v2 file, is as long as what is left.
+  // The last piece of the torrent, or of a v2 file, takes the rest.
   const short = meta.version === 'v2' || end === meta.totalLength;
   const behind = short ? Math.ceil(end / meta.pieceLength) : Math.floor(end / meta.pieceLength);
   return { first, count: length === 0 ? 0 : Math.max(0, behind - first) };
 }
 
-/** The pieces that have any of their bytes in a file. Throws RangeError. */
+/** Finds the pieces that have any of their bytes in a file. @throws RangeError */
 export function touchedPieces(meta: PieceSpace, file: number): PieceRange {
   const { offset, length } = fileOf(meta, file);
   const first = Math.floor(offset / meta.pieceLength);
@@ -58,7 +58,7 @@ function fileOf(meta: PieceSpace, file: number): TorrentFile {
   return found;
 }
 
-/** The last file that begins at or before `position`. */
+/** Finds the last file that begins at or before `position`. */
 function fileAt(files: readonly TorrentFile[], position: number): number {
   let low = 0;
   let high = files.length - 1;

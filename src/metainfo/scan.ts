@@ -1,20 +1,20 @@
 /**
- * A strict check that bytes are one bencoded value (BEP 3), before anything else looks at them. What passes has no key
- * twice, one spelling for each number, and bounded depth; the rest of this folder relies on that (`bencoded.ts` walks
- * without looking left or right).
+ * Checks strictly that bytes are one bencoded value (BEP 3), before anything else reads them. Valid bytes have no key twice,
+ * one spelling for each number, and bounded depth. The rest of this folder relies on that (`bencoded.ts` checks nothing
+ * again).
  *
- * Accepted: keys out of order (hashes are taken over the bytes as they stand), and white space after the end.
- * Neither recursive nor more than linear in the number of bytes, whatever the input.
+ * It accepts keys out of order (hashes are taken over the bytes as they are), and white space after the end.
+ * It is not recursive, and takes linear time for any input.
  */
 import { refuse } from './refuse.ts';
 
-/** Of lists and dictionaries in each other. A path in a v2 file tree takes a level a component. */
+/** The deepest nesting of lists and dictionaries. A path in a v2 file tree takes one level for each component. */
 export const MAX_DEPTH = 256;
-/** In one dictionary. A folder of a v2 file tree has a key a file. */
+/** The most keys in one dictionary. A folder of a v2 file tree has one key for each file. */
 const MAX_KEYS = 1_000_000;
 /** The longest spelling of a 64-bit integer, without its sign. */
 const MAX_DIGITS = 19;
-/** Below this, comparing each with each is cheaper than a Set. */
+/** Below this number, comparing each key with each is cheaper than a Set. */
 const FEW_KEYS = 16;
 
 export const I = 0x69;
@@ -29,15 +29,15 @@ const NINE = 0x39;
 /** An open list or dictionary. */
 interface Level {
   dictionary: boolean;
-  /** Of a dictionary: what stood last was a key, its value comes next. */
+  /** For a dictionary: a key was read last, and its value comes next. */
   afterKey: boolean;
-  /** Of a dictionary: no key was smaller than the one before it. */
+  /** For a dictionary: no key was smaller than the one before it. */
   sorted: boolean;
-  /** Of a dictionary: where its keys begin in the scanner's list of keys. */
+  /** For a dictionary: the start of its keys in the scanner's list of keys. */
   firstKey: number;
 }
 
-/** Throws AutotorrentError('TORRENT') unless `raw` is one sound bencoded value. */
+/** Checks `raw`. @throws AutotorrentError('TORRENT') unless it is one valid bencoded value */
 export function scan(raw: Buffer): void {
   new Scanner(raw).run();
 }
@@ -48,10 +48,10 @@ class Scanner {
   /** Reused from value to value; only the first `#depth` are open. */
   readonly #levels: Level[] = [];
   #depth = 0;
-  /** Beginning and end of each key of each open dictionary, innermost last. */
+  /** The start and end of each key of each open dictionary, innermost last. */
   #keys = new Uint32Array(1024);
   #keyCount = 0;
-  /** Where the content of the string read last begins. */
+  /** The start of the content of the string that was read last. */
   #contentStart = 0;
 
   constructor(raw: Buffer) {
@@ -68,7 +68,7 @@ class Scanner {
     }
   }
 
-  /** Reads one key, one value without parts, or the beginning or end of a list or dictionary. */
+  /** Reads one key, one string or integer, or the start or end of a list or dictionary. */
   #step(): void {
     const level = this.#depth > 0 ? this.#levels[this.#depth - 1] : undefined;
     const byte = this.#raw[this.#at];
@@ -166,7 +166,7 @@ class Scanner {
     this.#at = at + 1;
   }
 
-  /** The key read last against a new one: negative in order, 0 the same, positive out of order. */
+  /** Compares the last key with a new one: negative if in order, 0 if the same, positive if out of order. */
   #compareToLast(start: number, end: number): number {
     const raw = this.#raw;
     const lastStart = this.#keys[this.#keyCount * 2 - 2]!;
@@ -179,7 +179,7 @@ class Scanner {
     return lastLength - (end - start);
   }
 
-  /** Of a dictionary whose keys are out of order; in order, each was compared with the one before it. */
+  /** Checks a dictionary whose keys are out of order. Keys in order were each compared with the one before. */
   #checkDistinct(firstKey: number): void {
     const few = this.#keyCount - firstKey <= FEW_KEYS;
     const seen = new Set<string>();
@@ -223,7 +223,7 @@ function fits64(digits: string, negative: boolean): boolean {
   return BigInt(digits) <= (negative ? 2n ** 63n : 2n ** 63n - 1n);
 }
 
-/** People hand over other things than a .torrent; say so where it shows. */
+/** Names the kind of file if it is recognisable: users pass other files than a .torrent. */
 function refuseByte(raw: Buffer, at: number): never {
   const begin = at === 0 ? raw.toString('latin1', 0, 256).trimStart().toLowerCase() : '';
   if (begin.startsWith('<')) {

@@ -1,10 +1,10 @@
-/** Adds to a .torrent without touching a byte of the rest: the info dictionary, and so the info hash, stay as they are. */
+/** Adds a key to a .torrent without touching any other byte: the info dictionary, and so the info hash, stay the same. */
 import bencode from 'bencode';
 import { endOf, kindAt, stringSpan } from './bencoded.ts';
 import { refuse } from './refuse.ts';
 import { E, scan } from './scan.ts';
 
-/** What bencode can say. Text is written as UTF-8; a key's order is that of its UTF-16 units. */
+/** The values that bencode can express. Text is written as UTF-8; keys are ordered by UTF-16 units. */
 export type BencodeValue =
   | number
   | string
@@ -13,9 +13,10 @@ export type BencodeValue =
   | { readonly [key: string]: BencodeValue };
 
 /**
- * A copy of the .torrent `raw` with `key` in its top-level dictionary, in place of the value it may have there; else
- * before the first key that is greater. For rTorrent's `libtorrent_resume`.
- * Throws AutotorrentError('TORRENT') where `raw` is no bencoded dictionary, TypeError for values that bencode lacks.
+ * Copies the .torrent `raw` with `key` in its top-level dictionary: it replaces a value that is there, or goes before the
+ * first greater key. For rTorrent's `libtorrent_resume`.
+ * @throws AutotorrentError('TORRENT') if `raw` is no bencoded dictionary
+ * @throws TypeError for values that bencode lacks
  */
 export function withTopLevelKey(raw: Buffer, key: string, value: BencodeValue): Buffer {
   scan(raw);
@@ -37,7 +38,7 @@ export function withTopLevelKey(raw: Buffer, key: string, value: BencodeValue): 
   return Buffer.concat([raw.subarray(0, at), entry, raw.subarray(at)]);
 }
 
-/** The package drops what it does not know, bigints, null and undefined among it, and leaves their keys behind. */
+/** Rejects values that the package drops while it keeps their keys: bigints, null, undefined and others. */
 function checkEncodable(value: unknown): void {
   if (typeof value === 'string' || value instanceof Uint8Array) return;
   if (typeof value === 'number' && Number.isSafeInteger(value)) return;

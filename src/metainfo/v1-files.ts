@@ -1,14 +1,14 @@
-/** The files of a v1 or hybrid torrent: `files`, or one file of `length` bytes named `name` (BEP 3). */
+/** Reads the files of a v1 or hybrid torrent: `files`, or one file of `length` bytes named `name` (BEP 3). */
 import { isUtf8 } from 'node:buffer';
 import { type Entries, EntryReader, itemsAt, kindAt, type Span } from './bencoded.ts';
 import { componentsIn, FileList, readAttributes, readLength } from './listed-file.ts';
 import { PathReader } from './paths.ts';
 import { refuse } from './refuse.ts';
 
-/** BitComet's pad files, which have no `attr`; libtorrent and others know them by name as well. */
+/** BitComet's pad files have no `attr`; libtorrent and others recognise them by name, too. */
 const BITCOMET_PAD = '_____padding_file_';
 
-/** What is read of a file. */
+/** The keys that are read of a file. */
 const KEYS = ['attr', 'length', 'path', 'path.utf-8', 'symlink path'] as const;
 
 export interface V1Files {
@@ -16,7 +16,7 @@ export interface V1Files {
   readonly list: FileList;
 }
 
-/** `name` and `rawName` are the torrent's, checked. */
+/** `name` and `rawName` are the torrent's, already checked. */
 export function readV1Files(raw: Buffer, info: Entries, name: string, rawName: Buffer): V1Files {
   const value = info.get('files');
   const list = new FileList(1);
@@ -53,7 +53,7 @@ function addFile(raw: Buffer, file: Entries, list: FileList, paths: PathReader):
 }
 
 /**
- * The plain `path` is what rTorrent uses; where there is a valid `path.utf-8`, all others show that. (Some torrents have
+ * Chooses a path. rTorrent uses the plain `path`; all others show a valid `path.utf-8` if there is one. (Some torrents have
  * another encoding under the key that promises UTF-8.)
  */
 function readShown(raw: Buffer, file: Entries, plain: Span[]): Span[] {
@@ -62,7 +62,7 @@ function readShown(raw: Buffer, file: Entries, plain: Span[]): Span[] {
   return plain.length === 0 || utf8.every(({ start, end }) => isUtf8(raw.subarray(start, end))) ? utf8 : plain;
 }
 
-/** A file that its name says is a pad of exactly its length can be nothing else. */
+/** Recognises a pad by name: a file named as a pad of exactly its length can be nothing else. */
 function isPadByName(path: readonly string[], length: number): boolean {
   if (path.at(-1)?.startsWith(BITCOMET_PAD) === true) return true;
   return path.length === 2 && path[0] === '.pad' && path[1] === String(length);

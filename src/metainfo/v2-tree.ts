@@ -1,6 +1,6 @@
 /**
- * The `file tree` of a v2 or hybrid torrent (BEP 52): dictionaries in dictionaries, a key a name; under a file's name
- * lies a dictionary with one empty key, and under that what the file is.
+ * Reads the `file tree` of a v2 or hybrid torrent (BEP 52): nested dictionaries with names as keys. A file's name leads to a
+ * dictionary with one empty key, whose value describes the file.
  */
 import { EntryReader, kindAt, type Span, stringIn, stringSpan } from './bencoded.ts';
 import { FileList, readAttributes, readLength } from './listed-file.ts';
@@ -9,24 +9,24 @@ import { refuse } from './refuse.ts';
 import { E } from './scan.ts';
 
 const ROOT_BYTES = 32;
-/** What is read of a file. */
+/** The keys that are read of a file. */
 const KEYS = ['attr', 'length', 'pieces root', 'symlink path'] as const;
-/** What an empty key begins with. */
+/** The byte with which an empty key begins. */
 const ZERO = 0x30;
 
 /** A folder that is being read. */
 interface Folder {
-  /** Where its next key begins. */
+  /** The position of its next key. */
   next: number;
-  /** Its key read last. */
+  /** The key that was read last. */
   last: Buffer | undefined;
   readonly path: readonly string[];
   readonly rawPath: readonly Buffer[];
-  /** Of the components of its path, in the longer spelling. */
+  /** The length of its path's components, in the longer spelling. */
   readonly bytes: number;
 }
 
-/** The files in the tree's order; a single file's path is its name alone, like any file at the top. */
+/** Lists the files in the tree's order. The path of a single file is its name alone, like any file at the top. */
 export function readV2Files(raw: Buffer, tree: Span, torrentName: string, pieceLength: number): FileList {
   if (kindAt(raw, tree.start) !== 'dictionary') refuse('its file tree is not a dictionary');
   const limits = new PathLimits(torrentName);
@@ -56,21 +56,21 @@ export function readV2Files(raw: Buffer, tree: Span, torrentName: string, pieceL
   return list;
 }
 
-/** Reads the key at `folder.next` and steps behind it. */
+/** Reads the key at `folder.next` and moves past it. */
 function nextKey(raw: Buffer, folder: Folder): Buffer {
   const { start, end } = stringSpan(raw, folder.next);
   const key = raw.subarray(start, end);
   if (key.length === 0) {
     refuse(`${quote(folder.path.join('/'))} in its file tree is a file and a folder, or has no name`);
   }
-  // The order is the order of the files in the piece space; clients that sort would see another torrent.
+  // The order is that of the files in the piece space: a client that sorts would see another torrent.
   if (folder.last !== undefined && folder.last.compare(key) > 0) refuse('the names in its file tree are out of order');
   folder.last = key;
   folder.next = end;
   return key;
 }
 
-/** `at` is where the dictionary with the empty key begins; returns where it ends. */
+/** Reads a file; `at` is the start of the dictionary with the empty key. Returns its end. */
 function addFile(raw: Buffer, at: number, entries: EntryReader, list: FileList, names: TorrentPath): number {
   const told = (): string => quote(names.path.join('/'));
   const valueAt = stringSpan(raw, at + 1).end;

@@ -1,8 +1,8 @@
 /**
  * The C library, through koffi: declares the functions that Node has no call for.
  *
- * Nothing here is needed to be right, only to be fast or clean. Each ability is loaded on its own: where its function is
- * missing, that ability alone is absent, and one line of the log says what is lost. A family of calls (`files.ts`,
+ * Nothing here is needed for correctness, only for speed or cleanliness. Each ability is loaded on its own: if its function
+ * is missing, that ability alone is absent, and one line of the log says what is lost. A family of calls (`files.ts`,
  * `descriptors.ts`, `mounting.ts`, `process.ts`) is an object of optional functions.
  *
  * Native code is called with memory addresses: a family checks lengths before each call.
@@ -14,16 +14,16 @@ import type { Logger } from '../logger.ts';
 
 export type Koffi = typeof KoffiModule;
 
-/** The functions of the C library and of everything else that is linked into Node. */
+/** The functions of the C library and of everything else that Node is linked with. */
 export interface LoadedLibrary {
   readonly koffi: Koffi;
-  /** Declares a function by its prototype. @throws where there is none of this name */
+  /** Declares a function by its prototype. @throws if there is none of this name */
   readonly func: ReturnType<Koffi['load']>['func'];
 }
 
-/** @throws where the package, or its binary for this machine, is not installed */
+/** @throws if the package, or its binary for this machine, is not installed */
 export function loadKoffi(): Koffi {
-  // Not an import: without it everything but speed works.
+  // Not an import: without koffi only speed is lost.
   return createRequire(import.meta.url)('koffi') as Koffi;
 }
 
@@ -36,7 +36,7 @@ export class CLibrary {
     this.#logger = logger;
   }
 
-  /** What `build` makes, or nothing where it throws. `loss`: what does not work then, after which comes the reason. */
+  /** Gives the result of `build`, or nothing if it throws. `loss` says what then does not work; the log adds the reason. */
   ability<T>(loss: string, build: (library: LoadedLibrary) => T): T | undefined {
     if (this.#loaded === undefined) return undefined;
     try {
@@ -48,7 +48,7 @@ export class CLibrary {
   }
 }
 
-/** Loads koffi. Without it the library has no ability, which one line of the log says. */
+/** Loads koffi. Without it the library has no abilities, and one line of the log says so. */
 export function openCLibrary(logger: Logger): CLibrary {
   try {
     const koffi = loadKoffi();

@@ -2,12 +2,12 @@
  * The open files that this process may hold, shared by everything that keeps files open: sources, overlay files, hashing.
  *
  * Node raises RLIMIT_NOFILE to its hard limit when it starts (`node::PlatformInit`), so the limit that is read here cannot
- * be raised any further. Of that, some descriptors are kept back for whatever cannot wait: connections of the control
- * socket, LevelDB, pipes of child processes.
+ * be raised further. Some of these descriptors are kept back for uses that cannot wait: connections of the control socket,
+ * LevelDB, pipes of child processes.
  *
- * Whoever keeps files open takes a share, opens through it, and reports each close. A share offers to close a descriptor
- * that nobody uses at the moment. Being out of descriptors says nothing about a file: `isOutOfDescriptors` tells such an
- * error from one of the file's own.
+ * Each user of files takes a share, opens through it, and reports each close. A share offers to close a descriptor that
+ * nobody uses at the moment. Running out of descriptors says nothing about a file: `isOutOfDescriptors` tells such an error
+ * from one of the file's own.
  */
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -19,13 +19,13 @@ const MOST_RESERVE = 512;
 /** More than this many open files gain nothing, and each keeps its disk from being unmounted. */
 const MOST_HELD = 4096;
 const LEAST_HELD = 16;
-/** The usual soft limit, where /proc cannot be read. */
+/** The usual soft limit, used if /proc cannot be read. */
 const USUAL_LIMIT = 1024;
-/** How long an opening waits for a descriptor before it fails. */
+/** Milliseconds for which an opening waits for a descriptor before it fails. */
 const WAIT_MS = 10_000;
 const PAUSE_MS = 20;
 
-/** Closes the descriptor that has been unused the longest. False where all are in use. */
+/** Closes the descriptor that has been unused the longest. False if all are in use. */
 export type CloseIdle = () => boolean;
 
 /** True for errors about the number of open files of the process (EMFILE) or the system (ENFILE). */
@@ -40,13 +40,13 @@ export class DescriptorBudget {
   readonly #waitMs: number;
   readonly #shares: DescriptorShare[] = [];
 
-  /** `waitMs`: how long `DescriptorShare.open` waits for a descriptor. */
+  /** `waitMs`: the milliseconds for which `DescriptorShare.open` waits for a descriptor. */
   constructor(size: number, waitMs: number = WAIT_MS) {
     this.size = size;
     this.#waitMs = waitMs;
   }
 
-  /** The budget of this process, from its limit. One for each process: two would count past each other. */
+  /** Makes the budget of this process, from its limit. There must be one only: two would count past each other. */
   static ofProcess(): DescriptorBudget {
     return new DescriptorBudget(budgetFor(openFilesLimit()));
   }
@@ -61,7 +61,7 @@ export class DescriptorBudget {
     return share;
   }
 
-  /** Closes one idle descriptor, of the share that holds most where it has one. False where all are in use. */
+  /** Closes one idle descriptor, of the share that holds most if it has one. False if all are in use. */
   closeIdle(): boolean {
     return this.#shares.toSorted((a, b) => b.held - a.held).some((share) => share.closeIdle());
   }
@@ -79,20 +79,20 @@ export class DescriptorShare {
     this.#waitMs = waitMs;
   }
 
-  /** Descriptors that were opened and not closed yet. */
+  /** Descriptors that were opened and are not closed yet. */
   get held(): number {
     return this.#held;
   }
 
-  /** A descriptor that was opened through this share has been closed. */
+  /** Reports that a descriptor of this share has been closed. */
   closed(): void {
     this.#held--;
   }
 
   /**
-   * Opens one descriptor in this call. Closes idle ones first where the budget is used up; where none is idle, it opens
-   * one of those that are kept back.
-   * @throws what `open` throws; ENFILE where there is no descriptor
+   * Opens one descriptor in this call. If the budget is used up, it closes an idle one first; if none is idle, it opens one of
+   * those that are kept back.
+   * @throws what `open` throws; ENFILE if there is no descriptor
    */
   openSync<T>(open: () => T): T {
     while (this.#isFull() && this.#budget.closeIdle());
@@ -109,8 +109,8 @@ export class DescriptorShare {
   }
 
   /**
-   * Opens one descriptor. Closes idle ones first where the budget is used up, and waits where none is idle.
-   * @throws what `open` throws; ENFILE where no descriptor became free in time
+   * Opens one descriptor. If the budget is used up, it closes an idle one first; if none is idle, it waits.
+   * @throws what `open` throws; ENFILE if no descriptor became free in time
    */
   async open<T>(open: () => Promise<T>): Promise<T> {
     const deadline = performance.now() + this.#waitMs;
@@ -124,7 +124,7 @@ export class DescriptorShare {
           this.#held--;
           if (!isOutOfDescriptors(error)) throw error;
           if (performance.now() > deadline) throw outOfDescriptors(error);
-          // Others hold what is missing. What is closed here may help, once it is closed.
+          // The missing descriptors belong to others. Closing ours may help.
           this.#budget.closeIdle();
         }
       } else if (performance.now() > deadline) throw outOfDescriptors(undefined);
@@ -141,13 +141,13 @@ function outOfDescriptors(cause: unknown): PosixError {
   return new PosixError('ENFILE', 'too many files are open: raise the limit (ulimit -n, LimitNOFILE=)', cause);
 }
 
-/** How many descriptors of `limit` may be held: a quarter is kept back, within bounds. */
+/** Counts the descriptors of `limit` that may be held: a quarter is kept back, within bounds. */
 export function budgetFor(limit: number): number {
   const reserve = Math.min(MOST_RESERVE, Math.max(LEAST_RESERVE, Math.floor(limit / 4)));
   return Math.min(MOST_HELD, Math.max(LEAST_HELD, limit - reserve));
 }
 
-/** RLIMIT_NOFILE of this process, as it is enforced. */
+/** Reads RLIMIT_NOFILE of this process, as the kernel enforces it. */
 export function openFilesLimit(): number {
   try {
     const limits = readFileSync('/proc/self/limits', 'latin1');

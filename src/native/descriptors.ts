@@ -7,7 +7,7 @@ const F_SETFD = 2;
 const FD_CLOEXEC = 1;
 
 export interface DescriptorCalls {
-  /** Marks all open descriptors FD_CLOEXEC: children get none of them but those that are handed on. */
+  /** Marks all open descriptors FD_CLOEXEC: children get only those that are passed to them explicitly. */
   readonly keepDescriptors?: () => void;
 }
 

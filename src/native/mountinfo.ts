@@ -11,7 +11,7 @@ export const OUR_TYPE = 'fuse.autotorrent';
 export interface MountedAt {
   readonly path: Buffer;
   readonly type: string;
-  /** As `Stats.dev` has it. */
+  /** The same number as `Stats.dev`. */
   readonly dev: number;
   readonly source: string;
 }
@@ -55,7 +55,7 @@ function deviceNumber(device: string): number {
   );
 }
 
-/** Whether `path` is `folder` or lies below it. Both absolute, without a slash at the end. */
+/** Tells if `path` is `folder` or lies below it. Both are absolute, without a slash at the end. */
 export function isAtOrBelow(path: Buffer, folder: Buffer): boolean {
   if (path.length < folder.length || !path.subarray(0, folder.length).equals(folder)) return false;
   const next = path[folder.length];

@@ -3,17 +3,17 @@ import type { CLibrary } from './c-library.ts';
 
 export interface ProcessCalls {
   /**
-   * Ends the process without taking it down piece by piece (_exit(2)). Threads of libfuse may still take requests (a file
-   * of a detached mount that is open elsewhere), and would find Node's memory freed: SIGSEGV. Close everything before.
+   * Ends the process at once, without freeing anything (_exit(2)). Threads of libfuse may still take requests (for a file of a
+   * detached mount that is open elsewhere), and would find Node's memory freed: SIGSEGV. Close everything before.
    */
   readonly exitNow?: (code: number) => void;
-  /** Loads a library for all that is loaded afterwards (RTLD_GLOBAL). @throws where it cannot be loaded */
+  /** Loads a library whose symbols later libraries can use (RTLD_GLOBAL). @throws if it cannot be loaded */
   readonly loadGlobally?: (library: string) => void;
 }
 
 /**
- * The handles of what was loaded globally, for as long as this process runs: koffi closes a library once its handle is
- * garbage, and nothing would find it any more.
+ * Keeps the handles of globally loaded libraries for the life of this process: koffi closes a library when its handle is
+ * garbage-collected, and its symbols would be gone.
  */
 const loadedGlobally: unknown[] = [];
 

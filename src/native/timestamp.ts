@@ -1,6 +1,6 @@
-/** Points in time as files have them. */
+/** Points in time, as files record them. */
 
-/** As `struct timespec` has it; `seconds` since the epoch, negative before it. */
+/** The fields of `struct timespec`; `seconds` since the epoch, negative before it. */
 export interface Timestamp {
   readonly seconds: number;
   /** 0 to 999,999,999. */
@@ -37,7 +37,7 @@ export function createClock(): () => Timestamp {
   return () => {
     const monotonic = performance.now();
     const today = Date.now();
-    // Somebody set the clock, or the two drifted apart.
+    // The system clock was set, or the two clocks drifted apart.
     if (Math.abs(monotonic + offset - today) > 1) offset = today - monotonic;
     return fromMilliseconds(monotonic + offset);
   };

@@ -1,13 +1,13 @@
 /**
- * A plan as bytes, for the way from the command that made it to the server that takes it over.
+ * Encodes a plan as bytes: the command that made it sends them to the server.
  *
  *     'ATPLAN' version header source* file*
  *
- * Integers are LEB128, texts UTF-8 with their length before them, times doubles. What follows from something else is
- * not written: an extent's offset is where the one before it ends. The server reads in slices: the header at once,
- * then sources and files one by one, so that a torrent of 200,000 files does not keep its event loop.
+ * Integers are LEB128, texts UTF-8 with their length before them, times doubles. Derived values are not written: an
+ * extent's offset is the end of the one before it. The server reads in slices: the header at once, then sources and files
+ * one by one, so that a torrent of 200,000 files does not block its event loop.
  *
- * The reader believes nothing: counts, ranges, coverage, totals and paths are checked, and the first fault throws.
+ * The reader trusts nothing: it checks counts, ranges, coverage, totals and paths, and throws at the first fault.
  */
 
 import { ByteReader, ByteWriter, MalformedBytes } from '../bytes/byte-codec.ts';
@@ -22,7 +22,7 @@ const STATUS: readonly FileStatus[] = ['mapped', 'resized', 'partial', 'missing'
 const ALIGNED = 1;
 const EXECUTABLE = 1;
 const SYMLINK = 2;
-/** `source` is written moved up by this, so that `ZEROS` and `GAP` are no negative numbers. */
+/** Added to `source` before it is written, so that `ZEROS` and `GAP` are not negative. */
 const SOURCE_SHIFT = 2;
 const NAME_MAX = 255;
 
@@ -87,9 +87,9 @@ function encodePath(out: ByteWriter, path: readonly string[]): void {
 }
 
 /**
- * Reads a plan in slices: `header` first, then all of `sources()`, then all of `files()`, each once. What it gives
- * are views of `bytes`, which must not change meanwhile.
- * @throws AutotorrentError('SERVER') where the bytes are no sound plan of this version, also from the iterators
+ * Reads a plan in slices: `header` first, then all of `sources()`, then all of `files()`, each once. Its results are views
+ * of `bytes`, which must not change meanwhile.
+ * @throws AutotorrentError('SERVER') if the bytes are not a valid plan of this version, also from the iterators
  */
 export class PlanReader {
   readonly header: PlanHeader;
@@ -107,7 +107,7 @@ export class PlanReader {
     while (this.#sourcesRead < this.header.sourceCount) yield sound(() => this.#source());
   }
 
-  /** Ends after the checks over the whole plan: a plan whose iterator did not end is not sound. */
+  /** Reads the files, then checks the whole plan: a plan whose iterator did not end is not valid. */
   *files(): Generator<PlanFile, void, undefined> {
     if (this.#sourcesRead < this.header.sourceCount) throw new Error('the sources of a plan come before its files');
     let total = 0;
@@ -148,7 +148,7 @@ export class PlanReader {
     const totalLength = bytes.integer('the total length');
     const missingBytes = bytes.integer('the missing bytes', totalLength);
     if (pieceLength === 0 && pieceCount > 0) throw new MalformedBytes('the piece length is 0');
-    // The least that one takes: three doubles, two lengths and a number; a double and seven numbers or bytes.
+    // The least size of each: a source has three doubles, two lengths and a number; a file a double and seven numbers or bytes.
     const sourceCount = bytes.count('the number of sources', 27);
     const fileCount = bytes.count('the number of files', 15);
     return {
@@ -239,7 +239,7 @@ export class PlanReader {
   }
 }
 
-/** The whole plan at once, for those who need not share their event loop. @throws AutotorrentError('SERVER') */
+/** Reads a whole plan at once, for callers that may block their event loop. @throws AutotorrentError('SERVER') */
 export function decodePlan(bytes: Buffer): Plan {
   const reader = new PlanReader(bytes);
   const { sourceCount: _sources, fileCount: _files, ...header } = reader.header;

@@ -1,4 +1,4 @@
-/** How much of a torrent may be missing. */
+/** Checks how much of a torrent may be missing. */
 import type { TorrentMatch } from '../match/match.ts';
 
 export interface AddLimits {
@@ -9,14 +9,14 @@ export interface AddLimits {
 
 export interface LimitVerdict {
   readonly accepted: boolean;
-  /** Bytes of the torrent's files, pads left out, that have a source. */
+  /** Bytes of the torrent's files that have a source, pads left out. */
   readonly foundBytes: number;
   readonly missingBytes: number;
   /** 0 to 100. */
   readonly missingPercent: number;
 }
 
-/** Both limits must hold, and only more than a limit refuses: nothing missing is never refused. */
+/** Checks both limits: exceeding either refuses the torrent. A torrent that lacks nothing is never refused. */
 export function checkLimits(
   match: Pick<TorrentMatch, 'wantedBytes' | 'missingBytes'>,
   limits: AddLimits,

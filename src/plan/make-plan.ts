@@ -1,8 +1,8 @@
-/** From a match to the plan that the server takes over. */
+/** Makes from a match the plan that the server stores. */
 import type { TorrentMatch } from '../match/match.ts';
 import type { Plan, PlanFile } from './plan.ts';
 
-/** `nowMs` is shown as the mtime of what has no source. */
+/** `nowMs`: the mtime of files that have no source. */
 export function makePlan(match: TorrentMatch, nowMs: number): Plan {
   const { metainfo } = match;
   const files = metainfo.files.map((file, i): PlanFile => {

@@ -1,6 +1,6 @@
 /**
- * A plan: what an entry will be, decided once by the command that matched it, and taken over by the server as it is.
- *
+ * A plan: the content of a future entry. The command that matched the torrent decides it once, and the server stores it as
+ * it is.
  * Invariants: extents of a file cover it exactly (see `extent/extent.ts`); an extent's `source` is an index into
  * `sources`; a bit of `verified` is set only for a piece whose hash was computed from these extents and agreed.
  */
@@ -9,7 +9,7 @@ import type { RecordedSource } from '../source/identity.ts';
 
 /** A collection file as it was when the plan was made. */
 export interface PlanSource extends RecordedSource {
-  /** Indices into `sources` of files that hold the same bytes, verified so. */
+  /** Indices into `sources` of files that hold the same, verified bytes. */
   readonly spares: readonly number[];
 }
 
@@ -20,9 +20,9 @@ export interface PlanFile {
   readonly path: readonly string[];
   readonly length: number;
   readonly status: FileStatus;
-  /** The scan mode that supplied it, or `none`. */
+  /** The scan mode that found it, or `none`. */
   readonly mode: string;
-  /** Shown in the mount; the source's, or the time of planning where there is none. Milliseconds. */
+  /** The mtime that the mount shows: the source's, or the time of planning if there is none. Milliseconds. */
   readonly mtimeMs: number;
   readonly executable: boolean;
   readonly extents: readonly Extent[];
@@ -31,7 +31,7 @@ export interface PlanFile {
 }
 
 export interface Plan {
-  /** The entry's wanted name: the .torrent's file name without its extension. */
+  /** The wanted name of the entry: the .torrent's file name without its extension. */
   readonly name: string;
   /** 40 hex digits. */
   readonly infoHash: string;
@@ -41,16 +41,16 @@ export interface Plan {
   readonly metainfo: Buffer;
   readonly pieceCount: number;
   readonly pieceLength: number;
-  /** A v2-only torrent: each file begins at a piece boundary. Else they lie end to end. */
+  /** True for a v2-only torrent: each file begins at a piece boundary. Otherwise files lie end to end. */
   readonly aligned?: true;
-  /** One bit a piece, most significant bit first, as BitTorrent's bitfield message has it. */
+  /** One bit a piece, most significant bit first, as in BitTorrent's bitfield message. */
   readonly verified: Buffer;
-  /** How much of it was hashed: says what an unset bit means. */
+  /** How much was hashed: tells what an unset bit means. */
   readonly verify: 'none' | 'probe' | 'full';
   readonly totalLength: number;
   /** Bytes that no source supplies. */
   readonly missingBytes: number;
   readonly sources: readonly PlanSource[];
-  /** In the torrent's own order, pads included: position is the client's file index. */
+  /** In the torrent's own order, pads included: the position is the client's file index. */
   readonly files: readonly PlanFile[];
 }
