@@ -313,7 +313,10 @@ export class Store {
     return await this.#verifying.begun(infoHash);
   }
 
-  /** Records which pieces matched and which did not; pieces that changed since `since` keep their bit. */
+  /**
+   * Records which pieces matched and which did not; pieces that changed since `since` keep their bit.
+   * @throws AutotorrentError('NOT_FOUND'), ('CONFLICT') where it began at another server or for an earlier entry
+   */
   async verificationEnded(infoHash: string, verification: Verification): Promise<Entry> {
     return shown(await this.#verifying.ended(infoHash, verification));
   }

@@ -347,6 +347,24 @@ describe('writing over a file of the torrent', () => {
   });
 
   describe('pieces', () => {
+    it('are not taken for verified by what began at another server, or for an entry before', async () => {
+      const [good, bad] = [Buffer.from([0b1111_1100]), Buffer.alloc(1)];
+      const ended = async (since: number): Promise<unknown> =>
+        await volume.store.verificationEnded(infoHash, { since, good, bad }).catch((error: unknown) => errnoOf(error));
+      await volume.write('T/last', 'x', 0);
+      const before = await volume.store.verificationBegun(infoHash);
+      await volume.restart();
+      await volume.write('T/whole', 'wrong', 0);
+      assert.equal(await ended(before), 'CONFLICT');
+      const map = volume.store.pieceMap(infoHash);
+      assert.ok(map !== undefined && !hasBit(map, 0));
+      const here = await volume.store.verificationBegun(infoHash);
+      await volume.store.removeEntry(infoHash);
+      await volume.store.createEntry({ ...planFor(volume.source), verified: Buffer.alloc(1) });
+      assert.equal(await ended(here), 'CONFLICT');
+      assert.deepEqual(volume.store.pieceMap(infoHash), Buffer.alloc(1));
+    });
+
     it('of an entry that was made anew are not those that handles of the removed one knew', async () => {
       const handle = await volume.open('T/whole');
       await volume.files.write(handle, Buffer.from('before'), 0);

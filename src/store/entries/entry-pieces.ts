@@ -22,8 +22,9 @@ export class EntryPieces {
   readonly pieceCount: number;
   /** The piece map as recorded, one bit per piece. */
   map: Buffer;
-  /** A counter of changes. */
-  sequence = 0;
+  /** A counter of changes. It starts above every count of an earlier server, and of an earlier entry of the same torrent. */
+  sequence = Date.now() * 1000;
+  readonly #first = this.sequence;
   /** The sequence number of each piece's last change. */
   readonly #changed = new Map<number, number>();
   /** Ranges whose change has begun but must wait: a verification meanwhile may see the old bytes. */
@@ -69,6 +70,11 @@ export class EntryPieces {
       for (let piece = first; piece < last; piece++) if (hasBit(map, piece)) clearBit(map, piece);
     }
     return map;
+  }
+
+  /** Whether every change since `sequence` was `since` is known. */
+  isKnownSince(since: number): boolean {
+    return since >= this.#first && since <= this.sequence;
   }
 
   /** Notes that bytes of `[offset, end)` are about to change; the caller calls the returned function once they have. */

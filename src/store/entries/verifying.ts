@@ -1,5 +1,5 @@
 /** Verifies an entry's pieces while clients write: the result counts for pieces that did not change since it began. */
-import { errnoOf } from '../../errors.ts';
+import { AutotorrentError, errnoOf } from '../../errors.ts';
 import type { Database } from '../records/database.ts';
 import { filesOf } from '../records/key.ts';
 import { decodeFile } from '../records/record.ts';
@@ -66,13 +66,18 @@ export class Verifying {
 
   /**
    * Records which pieces matched and which did not; pieces that changed since it began keep their bit.
-   * @throws AutotorrentError('NOT_FOUND')
+   * @throws AutotorrentError('NOT_FOUND'), ('CONFLICT') where it began at another server or for an earlier entry
    */
   async ended(infoHash: string, verification: Verification): Promise<StoredEntry> {
     const { db, catalog, pieces } = this.#parts;
     const found = await pieces.of(catalog.mustHave(infoHash).id);
     if (found !== null) {
       await db.exclusive(async () => {
+        if (!found.isKnownSince(verification.since)) {
+          throw new AutotorrentError('CONFLICT', `what changed in ${infoHash} while it was verified is not known`, {
+            hint: 'The server was started again, or the torrent was added anew: verify it again.',
+          });
+        }
         const map = found.after(verification);
         if (map.equals(found.map)) return;
         await db.commit(pieces.recording(found, map));
