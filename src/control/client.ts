@@ -229,7 +229,7 @@ function parse(bytes: Buffer): unknown {
   try {
     return JSON.parse(bytes.toString('utf8'));
   } catch (cause) {
-    throw new AutotorrentError('SERVER', 'what answers on the control socket is not an autotorrent server', { cause });
+    throw new AutotorrentError('SERVER', 'the program on the control socket is not an autotorrent server', { cause });
   }
 }
 

@@ -6,13 +6,13 @@ import type { Verified } from './served.ts';
 export function nameLine(value: unknown): readonly string[] | undefined {
   if (value === null) return undefined;
   if (Array.isArray(value) && value.length > 0 && value.every((part) => typeof part === 'string')) return value;
-  throw new AutotorrentError('USAGE', 'a line of names is no path (an array of text) and not null');
+  throw new AutotorrentError('USAGE', 'each line of names must be a path (an array of text) or null');
 }
 
 export function infoHashesIn(value: unknown): readonly string[] {
   const hashes = member(value, 'info_hashes');
   if (isListOfText(hashes)) return hashes;
-  throw new AutotorrentError('USAGE', '"info_hashes" is no array of text');
+  throw new AutotorrentError('USAGE', '"info_hashes" must be an array of text');
 }
 
 export function verifiedIn(value: unknown): Verified {
@@ -20,7 +20,7 @@ export function verifiedIn(value: unknown): Verified {
   if (typeof since === 'number' && Number.isSafeInteger(since) && typeof good === 'string' && typeof bad === 'string') {
     return { since, good: Buffer.from(good, 'base64'), bad: Buffer.from(bad, 'base64') };
   }
-  throw new AutotorrentError('USAGE', 'a verification has the number "since", and "good" and "bad" in base64');
+  throw new AutotorrentError('USAGE', 'a verification must have "since" (a number), and "good" and "bad" (base64)');
 }
 
 /** Undefined: all of the entry. */
@@ -28,7 +28,7 @@ export function discardedPathsIn(value: unknown): readonly string[] | undefined 
   const files = member(value, 'files');
   // A request that is none must not be taken for one that means all.
   if (typeof value === 'object' && value !== null && (files === undefined || isListOfText(files))) return files;
-  throw new AutotorrentError('USAGE', 'a discard is an object, "files" an array of paths where not all is meant');
+  throw new AutotorrentError('USAGE', 'a discard must be an object; its "files", if present, an array of paths');
 }
 
 function member(value: unknown, name: string): unknown {

@@ -73,7 +73,7 @@ export class Ballast {
     try {
       await fs.promises.writeFile(this.#path, randomBytes(size), { mode: 0o600, flush: true });
     } catch (error) {
-      this.#logger.debug(`no room is kept for the store: ${messageOf(error)}`);
+      this.#logger.debug(`room could not be reserved for the store: ${messageOf(error)}`);
       await fs.promises.rm(this.#path, { force: true }).catch(() => {});
     }
   }

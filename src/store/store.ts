@@ -137,7 +137,7 @@ export class Store {
     const version = level.getSync(VERSION_KEY);
     const format = version === undefined ? undefined : new Reader(version).integer();
     if (format === undefined && !(await db.isEmpty())) {
-      throw new AutotorrentError('STORE', 'what lies at state_path is no store of autotorrent', {
+      throw new AutotorrentError('STORE', 'the folder at state_path is no store of autotorrent', {
         hint: 'Set state_path to a folder of its own.',
       });
     }
@@ -177,7 +177,7 @@ export class Store {
       await this.#catalog.loadIds();
       this.#ballast?.restore();
     } catch (error) {
-      this.#logger.error(`what an earlier server left could not be cleaned up: ${messageOf(error)}`);
+      this.#logger.error(`the remains of an earlier server could not be deleted: ${messageOf(error)}`);
     }
   }
 

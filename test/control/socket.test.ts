@@ -188,7 +188,7 @@ describe('the control socket', () => {
     ['a plan that is too long', 'POST /v1/entries', { 'content-length': '600000000' }, '', /more than 536870912 bytes/],
     ['a body that is too long', `POST /v1/entries/x/discard`, { 'content-length': '20000000' }, '', /more than/],
     ['no JSON', 'POST /v1/entries/x/discard', {}, '{', /not JSON/],
-    ['a discard that is none', 'POST /v1/entries/x/discard', {}, '3', /a discard is an object/],
+    ['a discard that is none', 'POST /v1/entries/x/discard', {}, '3', /a discard must be an object/],
     ['a discard of what are no paths', 'POST /v1/entries/x/discard', {}, '{"files": [1]}', /array of paths/],
     ['a verification that is none', 'PUT /v1/entries/x/verification', {}, '{"since": "1"}', /"since"/],
     ['hashes that are none', 'POST /v1/added', {}, '{"info_hashes": 1}', /no array of text/],

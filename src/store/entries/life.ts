@@ -90,7 +90,7 @@ export class EntryLife {
       return await this.#publish(plan, { ...built, id, ino, kind: 'mount' });
     } catch (error) {
       await this.#cleanUp(id, ino).catch((failure: unknown) => {
-        logger.warn(`what was begun of an entry will be deleted at the next start: ${messageOf(failure)}`);
+        logger.warn(`an unfinished entry will be deleted at the next start: ${messageOf(failure)}`);
       });
       throw error;
     }

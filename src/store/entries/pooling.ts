@@ -111,7 +111,7 @@ export class PoolingFiles {
       const record = db.get(key);
       // An entry of the same torrent that was added anew has files of its own.
       if (inode?.entry !== entry.id || record === undefined)
-        throw new AutotorrentError('NOT_FOUND', 'the file has gone');
+        throw new AutotorrentError('NOT_FOUND', 'the file is gone');
       const planned = decodeFile(record);
       const old = planned.ino === ino ? undefined : tree.inode(planned.ino);
       const mapped: Inode = {

@@ -1,7 +1,8 @@
 /**
- * The journal and the checkpoints: what was written is appended to the journal at once, and recorded in the store later.
+ * The journal and the checkpoints: a write is appended to the journal at once, and recorded in the store later.
  *
- * A checkpoint syncs the overlay file before it records what of it is written. Several files are recorded with one batch.
+ * A checkpoint syncs the overlay file before it records which of its blocks are written. One batch records several
+ * files.
  */
 import fs from 'node:fs';
 import { promisify } from 'node:util';
@@ -18,12 +19,12 @@ import type { OverlayFiles } from './overlay-files.ts';
 
 const fdatasync = promisify(fs.fdatasync);
 
-/** How long what is not fsynced may wait for its checkpoint: as the kernel has it for dirty pages. */
+/** The longest wait of a write without fsync for its checkpoint; the kernel waits as long with dirty pages. */
 const CHECKPOINT_MS = 30_000;
-/** Files that are recorded with one batch. */
+/** Files that one batch records. */
 const TOGETHER = 32;
 
-/** What of a content is being recorded. */
+/** The part of a content that is being recorded. */
 interface Recording {
   readonly content: MappedContent;
   readonly size: number;
@@ -49,16 +50,16 @@ export class Checkpoints {
     this.#parts = parts;
   }
 
-  /** @throws what the disk says */
+  /** @throws file errors of the disk */
   append(record: JournalRecord): void {
     const { journal } = this.#parts;
     journal.append(record);
-    // Not in this call: what is listed takes effect behind it, and the checkpoint forgets the list. It also opens files,
-    // for which the caller's may be closed.
+    // Not in this call: the listed record takes effect after it, and the checkpoint forgets the list. It also opens
+    // files, for which it may close the caller's.
     if (journal.isFull) queueMicrotask(() => void this.#inBackground());
   }
 
-  /** The bytes of a content changed. */
+  /** Notes that bytes of a content changed. */
   touch(content: MappedContent, now: Timestamp): void {
     content.mtime = now;
     content.ctime = now;
@@ -74,12 +75,12 @@ export class Checkpoints {
     try {
       await this.all();
     } catch (error) {
-      this.#parts.logger.error(`what was written could not be recorded yet: ${messageOf(error)}`);
+      this.#parts.logger.error(`writes could not be recorded yet: ${messageOf(error)}`);
       this.#timer ??= setTimeout(() => void this.#inBackground(), CHECKPOINT_MS).unref();
     }
   }
 
-  /** Records all that is not recorded. @throws what the disk says, AutotorrentError('STORE') */
+  /** Records everything that is not recorded yet. @throws file errors of the disk, AutotorrentError('STORE') */
   async all(): Promise<void> {
     this.#all ??= this.#each().finally(() => {
       this.#all = undefined;
@@ -92,10 +93,10 @@ export class Checkpoints {
     this.#timer = undefined;
     const { journal, contents } = this.#parts;
     const rotated = journal.rotate();
-    // One whose checkpoint is under way may turn out not to be recorded.
+    // A content whose checkpoint is running may turn out not to be recorded.
     const changed = [...contents.mapped].filter((content) => content.dirty || content.checkpoint !== undefined);
     const failures: unknown[] = [];
-    // One that cannot be recorded (its overlay file is not there) is in the way of no other.
+    // A content that cannot be recorded (its overlay file is missing) does not hold up the others.
     for (let from = 0; from < changed.length; from += TOGETHER) {
       failures.push(...(await this.#some(changed.slice(from, from + TOGETHER))));
     }
@@ -104,13 +105,13 @@ export class Checkpoints {
     throw failures[0];
   }
 
-  /** Records one content: what was written before is found again after a power loss. */
+  /** Records one content, so that everything written before survives a power loss. */
   async one(content: MappedContent): Promise<void> {
     const [failure] = await this.#some([content]);
     if (failure !== undefined) throw failure;
   }
 
-  /** Records several with one batch; gives why it failed, for each that could not be recorded. */
+  /** Records several contents with one batch. Returns the reason for each that could not be recorded. */
   async #some(contents: readonly MappedContent[]): Promise<unknown[]> {
     for (;;) {
       const running = contents.flatMap((content) => content.checkpoint ?? []);
@@ -174,7 +175,7 @@ export class Checkpoints {
       for (const [chunk, record] of chunks) {
         writes.push(record === undefined ? del(writtenKey(ino, chunk)) : put(writtenKey(ino, chunk), record));
       }
-      // Times as they are now: utimens(2) may have set them while the disk was waited for.
+      // The present times: utimens(2) may have set them during the wait for the disk.
       writes.push(tree.writing(ino, { ...inode, size, baseEnd, mtime, ctime: later(ctime, inode.ctime) }));
       inodes.push(ino);
     }
@@ -183,9 +184,9 @@ export class Checkpoints {
     tree.forget(inodes);
   }
 
-  /** Frees what lies behind the end of the file, as recorded and as it is. */
+  /** Frees the blocks after the end of the file, both as recorded and as it is now. */
   #cut(content: MappedContent, recorded: number): void {
-    // What is being written makes it dirty: it is cut another time.
+    // A running write makes the content dirty, so it is cut another time.
     if (content.overlay === undefined || content.beingWritten > 0) return;
     const end = Math.max(recorded, content.size);
     try {
@@ -193,13 +194,13 @@ export class Checkpoints {
       if (fs.fstatSync(fd).size > end) fs.ftruncateSync(fd, end);
     } catch (error) {
       const path = this.#parts.files.path(content.ino);
-      this.#parts.logger.warn(`what ${path} needs no more cannot be freed: ${messageOf(error)}`);
+      this.#parts.logger.warn(`space that ${path} no longer needs cannot be freed: ${messageOf(error)}`);
     }
   }
 
-  /** Records everything, for the end. @throws what the disk says, AutotorrentError('STORE') */
+  /** Records everything, at the end. @throws file errors of the disk, AutotorrentError('STORE') */
   async finish(): Promise<void> {
-    // One that is under way does not know of what came since it began.
+    // A running checkpoint does not include what came since it began.
     await this.#all?.catch(() => {});
     await this.all();
   }

@@ -1,8 +1,8 @@
 /**
- * What a file is made of while it is in use. A *mapped* file is made of its base, as planned, and of what was written over
- * it; it has an overlay file once something was. A *plain* file is its overlay file, and nothing else.
+ * The contents of files in use. A *mapped* file consists of its base, as planned, and of what was written over it; it
+ * has an overlay file once something was. A *plain* file is its overlay file and nothing else.
  *
- * Invariant: of a mapped file `baseEnd` ≤ `size` and ≤ the base's length; no block behind `size` is marked as written.
+ * Invariant: for a mapped file `baseEnd` ≤ `size` and ≤ the base's length; no block after `size` is marked as written.
  */
 import { type Extent, OVERLAY, ZEROS } from '../../extent/extent.ts';
 import type { ExtentMap } from '../../extent/extent-map.ts';
@@ -18,9 +18,9 @@ export class PlainContent {
   readonly kind = 'plain';
   readonly ino: number;
   readonly overlay: OverlayFile;
-  /** Open files. */
+  /** The number of open files. */
   users = 0;
-  /** It has become a mapped file: its overlay file is a source now, and must not be written to. */
+  /** The file has become mapped: its overlay file is a source now, and must not be written to. */
   isSource = false;
 
   constructor(ino: number, overlay: OverlayFile) {
@@ -36,25 +36,25 @@ export class MappedContent {
   readonly entry: number;
   blocks = new WrittenBlocks();
   extents: ExtentMap;
-  /** What was written over it; undefined where nothing was. */
+  /** The overlay file; undefined if nothing was written. */
   overlay: OverlayFile | undefined;
-  /** The inode is recorded as one that has an overlay file. */
+  /** The inode is recorded as having an overlay file. */
   overlaid: boolean;
   size: number;
   baseEnd: number;
   mtime: Timestamp;
   ctime: Timestamp;
-  /** Something of it is not recorded yet. */
+  /** Some change is not recorded yet. */
   dirty = false;
-  /** The checkpoint that is under way: why it failed, for each content that it could not record. */
+  /** The running checkpoint; it resolves with the reason for each content that it could not record. */
   checkpoint: Promise<unknown[]> | undefined;
-  /** The inode has gone: nothing of it will be recorded again. */
+  /** The inode is gone: nothing of it will be recorded again. */
   gone = false;
-  /** Open files. */
+  /** The number of open files. */
   users = 0;
-  /** Writes into the overlay file that threads are at: what they write is not recorded yet, and may lie behind the end. */
+  /** Writes by threads into the overlay file. Their bytes are not recorded yet, and may lie after the end. */
   beingWritten = 0;
-  /** Null: it is no file of the torrent. Undefined: not looked up yet. */
+  /** The pieces of the entry. Null: this is no file of the torrent. Undefined: not looked up yet. */
   pieces: EntryPieces | null | undefined;
 
   constructor(ino: number, inode: Inode, extents: ExtentMap, overlay?: OverlayFile) {
@@ -71,8 +71,8 @@ export class MappedContent {
   }
 
   /**
-   * Where the bytes of `[position, position + length)` come from, in order, up to the end of the file; what is written is
-   * of source `OVERLAY`, at the same offset.
+   * Returns where the bytes of `[position, position + length)` come from, in order, up to the end of the file. Written
+   * bytes are of source `OVERLAY`, at the same offset.
    */
   slice(position: number, length: number): Extent[] {
     const end = Math.min(position + length, this.size);
@@ -97,7 +97,7 @@ export class MappedContent {
     if (behind < to) found.push({ offset: behind, length: to - behind, source: ZEROS, sourceOffset: 0 });
   }
 
-  /** The ids of the first sources that its base still shows, at most `limit`. */
+  /** The ids of the first sources that the base still shows, at most `limit`. */
   firstSources(limit: number): Set<number> {
     const sources = new Set<number>();
     for (const { source, offset } of this.extents) {
@@ -108,14 +108,14 @@ export class MappedContent {
     return sources;
   }
 
-  /** The effect of a write that was recorded. */
+  /** Applies a write that was recorded. */
   written(offset: number, end: number): void {
     this.blocks.add(Math.floor(offset / BLOCK_BYTES), Math.ceil(end / BLOCK_BYTES));
     this.size = Math.max(this.size, end);
     this.dirty = true;
   }
 
-  /** The effect of a truncate that was recorded. */
+  /** Applies a truncate that was recorded. */
   truncated(size: number): void {
     if (size < this.size) {
       this.blocks.clearFrom(Math.ceil(size / BLOCK_BYTES));
@@ -125,7 +125,7 @@ export class MappedContent {
     this.dirty = true;
   }
 
-  /** Nothing is written over it yet, also where something was before. */
+  /** Starts with an empty overlay file, whatever was written before. */
   begun(): void {
     this.blocks.clearFrom(0);
     this.size = this.extents.length;
@@ -133,7 +133,7 @@ export class MappedContent {
     this.dirty = true;
   }
 
-  /** `extents` have all its bytes; what was written over it before counts no more. */
+  /** Replaces the whole content by `extents`; what was written over the file before no longer counts. */
   becomeMapped(extents: ExtentMap): void {
     this.overlay?.close();
     this.overlay = undefined;

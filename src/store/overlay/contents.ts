@@ -1,4 +1,7 @@
-/** The contents in use: one for each inode, shared by all that have it open, until its last user has gone and it is recorded. */
+/**
+ * The contents in use: one for each inode, shared by all that have it open, until its last user leaves and it is
+ * recorded.
+ */
 import { PosixError } from '../../errors.ts';
 import type { Database } from '../records/database.ts';
 import { lastNumber, writtenOf } from '../records/key.ts';
@@ -35,7 +38,10 @@ export class Contents {
     return this.#plain.get(ino);
   }
 
-  /** The content of a file, with one user more, until `release`. @throws ENOENT, AutotorrentError('STORE'), what the disk says */
+  /**
+   * Returns the content of a file and adds a user, until `release`.
+   * @throws ENOENT, AutotorrentError('STORE'), file errors of the disk
+   */
   acquire(ino: number): Content | Promise<Content> {
     const inode = this.#tree.inode(ino);
     if (inode?.content !== 'plain' || inode.type !== 'file') return this.acquireMapped(ino);
@@ -43,22 +49,22 @@ export class Contents {
     return known === undefined ? this.plain(ino) : used(known);
   }
 
-  /** The content of a plain file that is not in use yet, with one user. @throws what the disk says */
+  /** Makes the content of a plain file that is not in use yet, with one user. @throws file errors of the disk */
   plain(ino: number): PlainContent {
     const overlay = this.#descriptors.of(ino);
-    // One whose overlay file is not there fails here.
+    // A missing overlay file fails here.
     void overlay.fd;
     return this.made(ino, overlay);
   }
 
-  /** The content of a plain file that was just made, with one user. */
+  /** Makes the content of a plain file that was just made, with one user. */
   made(ino: number, overlay: OverlayFile): PlainContent {
     const content = new PlainContent(ino, overlay);
     this.#plain.set(ino, content);
     return used(content);
   }
 
-  /** The same, of an inode that is known to be mapped. */
+  /** Like `acquire`, for an inode that is known to be mapped. */
   acquireMapped(ino: number): MappedContent | Promise<MappedContent> {
     const known = this.#mapped.get(ino);
     if (known !== undefined) return used(known);
@@ -78,7 +84,7 @@ export class Contents {
     if (this.#plain.get(content.ino) === content) this.#plain.delete(content.ino);
   }
 
-  /** With no user more. */
+  /** Loads a content without adding a user. */
   async load(ino: number): Promise<MappedContent> {
     const loading = this.#loading.get(ino) ?? this.#read(ino).finally(() => this.#loading.delete(ino));
     this.#loading.set(ino, loading);
@@ -99,7 +105,7 @@ export class Contents {
       }
       const known = this.#mapped.get(ino);
       if (known !== undefined) return known;
-      // Changed meanwhile: its times, or it was deleted and what was written to it has gone.
+      // Something changed meanwhile: its times; or it was deleted, and what was written to it is gone.
       if (this.#tree.inode(ino) !== inode) continue;
       this.#mapped.set(ino, content);
       return content;
@@ -108,14 +114,14 @@ export class Contents {
 
   dropIfUnused(content: MappedContent): void {
     if (content.users > 0 || content.checkpoint !== undefined) return;
-    // Also of one that waits for its checkpoint: there may be more of them than there may be open files.
+    // Even if it waits for its checkpoint: more contents may be waiting than files may be open.
     content.overlay?.rest();
     if (content.dirty && !content.gone) return;
     content.overlay?.close();
     if (this.#mapped.get(content.ino) === content) this.#mapped.delete(content.ino);
   }
 
-  /** The inode, or all that it had in the overlay, is deleted: whoever has it open goes on with the descriptor. */
+  /** Notes that an inode, or all that it had in the overlay, was deleted; files that are open keep the descriptor. */
   gone(ino: number): void {
     const plain = this.#plain.get(ino);
     if (plain !== undefined) keepOpen(plain);
@@ -128,7 +134,7 @@ export class Contents {
     this.dropIfUnused(content);
   }
 
-  /** A plain file has become a mapped one; whoever has it open must take up its new content. */
+  /** Notes that a plain file has become mapped; its users must take up the new content. */
   plainIsSource(ino: number): void {
     const plain = this.#plain.get(ino);
     if (plain === undefined) return;
@@ -143,7 +149,7 @@ function used<T extends Content>(content: T): T {
   return content;
 }
 
-/** Its overlay file is about to be deleted. Where it cannot be opened any more, reads of it will say so. */
+/** Pins an overlay file that is about to be deleted. If it cannot be opened any more, reads of it will fail. */
 function keepOpen({ overlay }: Content): void {
   try {
     overlay?.pin();

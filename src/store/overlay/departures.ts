@@ -1,8 +1,8 @@
 /**
- * The deletion of overlay files that are not needed any more: of inodes that went, and of files that the pool has.
+ * Deletes overlay files that are not needed any more: those of deleted inodes, and of files that the pool has taken.
  *
- * One is deleted only when the batch that made it unneeded is on the disk: after a power loss a file that was replaced
- * may have its name back. A note of each (`garbageKey`) lets the next server go on.
+ * A file is deleted only when the batch that made it unneeded is on the disk: after a power loss a replaced file may
+ * have its name back. A note of each file (`garbageKey`) lets the next server continue.
  */
 import { messageOf } from '../../errors.ts';
 import type { Logger } from '../../logger.ts';
@@ -30,13 +30,13 @@ export class Departures {
     this.#work ??= this.#run();
   }
 
-  /** An inode gets an overlay file again: resolves when an old one is not being deleted. */
+  /** Keeps the overlay file of an inode that needs one again; resolves when no old one is being deleted. */
   async cancel(ino: number): Promise<void> {
     this.#leaving.delete(ino);
     await this.#removing.get(ino);
   }
 
-  /** Resolves when the overlay files of what was deleted until now have gone. */
+  /** Resolves when the overlay files of everything deleted so far are gone. */
   async done(): Promise<void> {
     await this.#work;
   }
@@ -51,7 +51,7 @@ export class Departures {
         break;
       }
       for (const ino of deleted) {
-        // Begun anew meanwhile.
+        // It got a new overlay file meanwhile.
         if (!this.#leaving.delete(ino) || this.#db.get(overlayKey(ino)) !== undefined) continue;
         const removal = this.#remove(ino).finally(() => this.#removing.delete(ino));
         this.#removing.set(ino, removal);

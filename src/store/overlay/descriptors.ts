@@ -1,8 +1,9 @@
 /**
- * The descriptors of overlay files: opened when they are needed, and closed again when too many files are open.
+ * The descriptors of overlay files: opened on demand, and closed again when too many files are open.
  *
  * Clients hold thousands of files open and use few of them at a time. An overlay file keeps its path for as long as its
- * inode has one, so a closed descriptor can be opened again at any time. One whose path is about to go is pinned first.
+ * inode has one, so a closed descriptor can be opened again at any time. A file whose path is about to go is pinned
+ * first.
  */
 import fs from 'node:fs';
 import type { DescriptorBudget, DescriptorShare } from '../../native/descriptor-budget.ts';
@@ -11,7 +12,7 @@ import type { OverlayFiles } from './overlay-files.ts';
 export class Descriptors {
   readonly #files: OverlayFiles;
   readonly #share: DescriptorShare;
-  /** Open, in the order of use, the longest unused first. Pinned ones are not among them. */
+  /** The open files, the longest unused first. Pinned ones are not among them. */
   readonly #open = new Set<OverlayFile>();
   #newest: OverlayFile | undefined;
 
@@ -20,12 +21,12 @@ export class Descriptors {
     this.#share = budget.share(() => this.#closeIdle());
   }
 
-  /** The overlay file of an inode, which is opened when it is needed. */
+  /** Returns the overlay file of an inode, which is opened on demand. */
   of(ino: number): OverlayFile {
     return new OverlayFile(this, ino, undefined);
   }
 
-  /** A new, empty overlay file. @throws what the disk says */
+  /** Makes a new, empty overlay file. @throws file errors of the disk */
   create(ino: number): OverlayFile {
     return new OverlayFile(
       this,
@@ -34,7 +35,7 @@ export class Descriptors {
     );
   }
 
-  /** @throws what the disk says */
+  /** @throws file errors of the disk */
   open(ino: number): number {
     return this.#share.openSync(() => this.#files.open(ino));
   }
@@ -52,7 +53,7 @@ export class Descriptors {
     this.#open.add(file);
   }
 
-  /** It is not to be closed for others any more. */
+  /** Excludes a file from those that are closed for others. */
   forget(file: OverlayFile): void {
     this.#open.delete(file);
     if (this.#newest === file) this.#newest = undefined;
@@ -68,7 +69,7 @@ export class OverlayFile {
   readonly ino: number;
   readonly #descriptors: Descriptors;
   #fd: number | undefined;
-  /** Calls that threads are at. */
+  /** Calls that threads are running. */
   #busy = 0;
   #pinned = false;
   #closed = false;
@@ -80,19 +81,19 @@ export class OverlayFile {
     if (fd !== undefined) descriptors.used(this);
   }
 
-  /** The descriptor. It may be closed as soon as another call runs. @throws what the disk says */
+  /** The descriptor. Any further call may close it. @throws file errors of the disk */
   get fd(): number {
     this.#fd ??= this.#descriptors.open(this.ino);
     if (!this.#pinned) this.#descriptors.used(this);
     return this.#fd;
   }
 
-  /** The descriptor where it is open; else its path leads to it. */
+  /** The descriptor if it is open; otherwise the path leads to the file. */
   get openFd(): number | undefined {
     return this.#fd;
   }
 
-  /** Runs `work` with the descriptor, which stays open until it has ended. @throws what the disk says */
+  /** Runs `work` with the descriptor, which stays open until it has ended. @throws file errors of the disk */
   async during<T>(work: (fd: number) => Promise<T>): Promise<T> {
     const { fd } = this;
     this.#busy++;
@@ -104,7 +105,7 @@ export class OverlayFile {
     }
   }
 
-  /** Opens it for as long as it is used: its path is about to go. @throws what the disk says */
+  /** Opens the file for as long as it is used, since its path is about to go. @throws file errors of the disk */
   pin(): void {
     if (this.#closed) return;
     void this.fd;
@@ -112,7 +113,7 @@ export class OverlayFile {
     this.#descriptors.forget(this);
   }
 
-  /** Closes the descriptor, which the next use opens again. False where there is none, or something is using it. */
+  /** Closes the descriptor; the next use opens it again. False if there is none, or it is in use. */
   rest(): boolean {
     const fd = this.#fd;
     if (fd === undefined || this.#busy > 0 || (this.#pinned && !this.#closed)) return false;
@@ -121,7 +122,7 @@ export class OverlayFile {
     return true;
   }
 
-  /** Nobody uses it any more, but calls that are under way. */
+  /** Closes the file once running calls have ended; it has no other users. */
   close(): void {
     this.#closed = true;
     this.rest();

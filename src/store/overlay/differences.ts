@@ -1,9 +1,9 @@
 /**
- * How an entry differs from what was planned: what was written over its files, and what became of their names.
+ * Lists how an entry differs from its plan: what was written over its files, and what happened to their names.
  *
- * A file's *own* names are the torrent's and the one that its client asked for (`aliases.ts`). Where one of them is
- * missing, the other names that lead to the file are *strays*: a client has renamed it. A further name beside all its own
- * is no difference: it holds no bytes. What is listed may have changed when it is read: nothing is locked meanwhile.
+ * A file's *own* names are the torrent's and the one that its client asked for (`aliases.ts`). If one of them is
+ * missing, the other names that lead to the file are *strays*: a client has renamed it. A further name beside all its
+ * own is no difference: it holds no bytes. Nothing is locked, so a listed file may have changed when it is read.
  */
 
 import type { StoredEntry } from '../entries/entry.ts';
@@ -16,9 +16,9 @@ import type { Overlay } from './overlay.ts';
 import { BLOCK_BYTES } from './written-blocks.ts';
 
 /**
- * `written`: ranges lie in the overlay. `resized`: the size is another, or bytes were cut off. `touched`: only its
- * time. `moved`: it has another name. `deleted`: it has none. `replaced`: a file that a client made has its name.
- * `made`: a client made it.
+ * `written`: ranges lie in the overlay. `resized`: the size differs, or bytes were cut off. `touched`: only the time
+ * differs. `moved`: it has another name. `deleted`: it has none. `replaced`: a client's file has its name. `made`: a
+ * client made it.
  */
 export type Change = 'written' | 'resized' | 'touched' | 'moved' | 'deleted' | 'replaced' | 'made';
 
@@ -28,25 +28,28 @@ export interface Stray extends Place {
 }
 
 export interface Difference {
-  /** Components below the entry's folder, as the torrent has it; of what a client made, where it is. */
+  /** Components below the entry's folder, as in the torrent; for a file that a client made, its present path. */
   readonly path: readonly string[];
   readonly ino: number;
   readonly type: InodeType;
   readonly changes: readonly Change[];
-  /** Bytes. Of a deleted file as it will be when it comes back; of a replaced one, of what has its name. */
+  /**
+   * In bytes. For a deleted file, the size that it will have when it is restored; for a replaced one, that of the file
+   * with its name.
+   */
   readonly size: number;
-  /** Bytes as planned; undefined for what a client made. */
+  /** In bytes; undefined for a file that a client made. */
   readonly plannedSize: number | undefined;
-  /** How many bytes of what was planned still show where nothing is written. */
+  /** The planned bytes that still show unless something is written over them. */
   readonly baseSize: number;
-  /** What was written over it, or the whole of what a client made. */
+  /** The bytes written over it, or the size of a file that a client made. */
   readonly writtenBytes: number;
   readonly writtenRanges: number;
-  /** Names that lead to it and are not its own; of what a client made, its name. */
+  /** Other names that lead to it; for a file that a client made, its names. */
   readonly strays: readonly Stray[];
-  /** Names of its own that do not lead to it. */
+  /** Its own names that do not lead to it. */
   readonly missing: readonly (readonly string[])[];
-  /** What has its name, where it was `replaced`. */
+  /** The file that has its name, if it was `replaced`. */
   readonly replacedBy: { readonly ino: number; readonly at: Stray } | undefined;
 }
 
@@ -54,7 +57,7 @@ type Written = Pick<Difference, 'size' | 'plannedSize' | 'baseSize' | 'writtenBy
   readonly changes: readonly Change[];
 };
 
-/** A file of which a name is missing. */
+/** A file with a missing name. */
 interface Suspect {
   readonly record: FileRecord;
   readonly inode: Inode;
@@ -64,20 +67,20 @@ interface Suspect {
   replacedBy: Difference['replacedBy'];
 }
 
-/** What the names of an entry are held against. */
+/** The planned names, which the present ones are compared with. */
 interface Planned {
   /** Paths of folders. */
   readonly folders: Set<string>;
   /** Inodes of the torrent's files and symlinks. */
   readonly inodes: Set<number>;
   readonly suspects: Map<number, Suspect>;
-  /** Those without any name, by the torrent's. */
+  /** The files without any name, by their names in the torrent. */
   readonly deleted: Map<string, Suspect>;
 }
 
-/** Files looked at between two turns of the event loop: some milliseconds. */
+/** Files examined between two turns of the event loop: some milliseconds. */
 const PAGE = 100;
-/** Ranges given at once. */
+/** Ranges returned at once. */
 const RANGES = 10_000;
 
 export class Differences {
@@ -91,7 +94,7 @@ export class Differences {
     this.#overlay = overlay;
   }
 
-  /** Files of the torrent first, then what clients made, then those whose names changed. */
+  /** Lists files of the torrent first, then those that clients made, then those whose names changed. */
   async *of(entry: StoredEntry): AsyncGenerator<Difference, void, undefined> {
     const planned: Planned = { folders: new Set(), inodes: new Set(), suspects: new Map(), deleted: new Map() };
     yield* this.#ofFiles(entry, planned);
@@ -99,7 +102,7 @@ export class Differences {
     for (const [ino, suspect] of planned.suspects) yield await this.#ofSuspect(ino, suspect);
   }
 
-  /** The ranges `[offset, end)` written over a file, in order, in pages. */
+  /** Lists the ranges `[offset, end)` written over a file, in order, in pages. */
   async *ranges(ino: number): AsyncGenerator<readonly (readonly [offset: number, end: number])[], void, undefined> {
     if (this.#tree.inode(ino)?.content !== 'overlaid') return;
     const content = await this.#overlay.contents.acquireMapped(ino);
@@ -108,7 +111,7 @@ export class Differences {
       for (const [first, end] of content.blocks.ranges(Math.ceil(content.size / BLOCK_BYTES))) {
         const range: [number, number] = [first * BLOCK_BYTES, Math.min(end * BLOCK_BYTES, content.size)];
         const last = page.at(-1);
-        // Blocks come in chunks: a range may go on in the next one.
+        // Blocks come in chunks: a range may continue in the next one.
         if (last?.[1] === range[0]) last[1] = range[1];
         else page.push(range);
         if (page.length <= RANGES) continue;
@@ -124,7 +127,7 @@ export class Differences {
   async *#ofFiles(entry: StoredEntry, planned: Planned): AsyncGenerator<Difference, void, undefined> {
     const hasAliases = (await this.#db.first(aliasesOf(entry.id), 1)).length > 0;
     for await (const page of this.#db.pages(filesOf(entry.id), PAGE)) {
-      // For one page: clients go on changing names.
+      // For one page only: clients go on changing names.
       const folders = new Map<string, number | undefined>();
       for (const [key, value] of page) {
         const record = decodeFile(value);
@@ -192,7 +195,7 @@ export class Differences {
     return { size, plannedSize, baseSize: baseEnd, writtenBytes: bytes, writtenRanges: ranges, changes };
   }
 
-  /** Whether what a truncate has cut off is written since, all of it. */
+  /** Reports whether everything that a truncate has cut off was written since. */
   async #coversFrom(ino: number, from: number, end: number): Promise<boolean> {
     if (from >= end) return true;
     const content = await this.#overlay.contents.acquireMapped(ino);
@@ -232,7 +235,7 @@ export class Differences {
     return inode !== undefined && (inode.type !== 'file' || inode.content === 'plain');
   }
 
-  /** Notes what has the name of a file that has none. */
+  /** Notes the file that has the name of a deleted file. */
   #replaces(ino: number, at: Stray, planned: Planned): boolean {
     if (planned.deleted.size === 0 || this.#tree.inode(ino)?.type !== 'file') return false;
     const suspect = planned.deleted.get(at.path.join('/'));
@@ -264,7 +267,7 @@ export class Differences {
   }
 }
 
-/** A file of the torrent of which nothing is left: a symlink that a client deleted. */
+/** The difference of a deleted symlink of the torrent, of which nothing is left. */
 function gone({ path, ino }: FileRecord): Difference {
   const nothing = { size: 0, plannedSize: 0, baseSize: 0, writtenBytes: 0, writtenRanges: 0 };
   return {
@@ -296,7 +299,7 @@ function made(ino: number, type: InodeType, at: Stray, size: number): Difference
   };
 }
 
-/** The folders that a path lies in; each that is known has those above it known. */
+/** Adds the folders that contain a path; a known folder's parents are known already. */
 function noteFolders(path: readonly string[], folders: Set<string>): void {
   for (let depth = path.length - 1; depth > 0; depth--) {
     const folder = path.slice(0, depth).join('/');

@@ -1,13 +1,13 @@
 /**
- * `overlay discard`: an entry, or some of its files, as it was planned again.
+ * `overlay discard`: restores an entry, or some of its files, to its plan.
  *
- * It works in slices, each a batch of its own: what was written over a file goes together with the names that it gets
- * back. A crash between two batches leaves some files as they were and some as planned; done again, it does the rest.
- * Nobody has one of the files open, and who opens one waits until its batch is committed (`Quiet`).
+ * It works in slices, each a batch of its own: what was written over a file goes together with the restored names. A
+ * crash between two batches leaves some files as they were and some as planned; a second run does the rest. None of the
+ * files is open, and an open waits until the batch is committed (`Quiet`).
  *
- * The order: what clients made, so that names become free; files of the torrent; those whose names were another's until
- * then (two that were exchanged: both are without a name for a moment, and in the store that is what a deleted file is);
- * folders last, deepest first, where nothing is in them.
+ * The order: first files that clients made, so that names become free; then files of the torrent; then those whose
+ * names another file had until then (of two that were exchanged, both are without a name for a moment, which in the
+ * store means deleted); last the folders, deepest first, if they are empty.
  */
 import { AutotorrentError } from '../../errors.ts';
 import type { StoredEntry } from '../entries/entry.ts';
@@ -23,30 +23,30 @@ import type { Overlay } from './overlay.ts';
 import { type Kept, OwnNames } from './own-names.ts';
 import { BLOCK_BYTES } from './written-blocks.ts';
 
-/** Who has what open, and keeps it from being opened. */
+/** Knows which files are open, and keeps others from being opened. */
 export interface Quiet {
   isOpen(ino: number): boolean;
-  /** Whoever opens one of them waits until the function that it gives is called. */
+  /** Makes every open of these inodes wait until the returned function is called. */
   hold(inodes: readonly number[]): () => void;
 }
 
 export interface Discarded {
   /** Files and folders that are as planned now, or gone. */
   readonly files: number;
-  /** What they had in the overlay. */
+  /** The bytes that they had in the overlay. */
   readonly bytes: number;
-  /** Files that could not have their names back, and why. */
+  /** Files that could not get their names back, with the reason. */
   readonly kept: readonly Kept[];
 }
 
 const SLICE = 200;
 const SHOWN = 3;
-/** Looked at between two turns of the event loop. */
+/** Ranges examined between two turns of the event loop. */
 const RANGES = 10_000;
 
 interface Step {
   readonly batch: Batch;
-  /** Of the torrent: bytes that change. */
+  /** The torrent's bytes that change. */
   readonly changed: [offset: number, end: number][];
 }
 
@@ -58,9 +58,9 @@ export class Discard {
   readonly #notices: Notices;
   readonly #entry: StoredEntry;
   readonly #quiet: Quiet;
-  /** Called behind a batch that took folders away. */
+  /** Called after a batch that removed folders. */
   readonly #onFoldersGone: () => void;
-  /** Inodes that will let go of the names that others wait for. */
+  /** Inodes that will give up names that others wait for. */
   readonly #leaving = new Set<number>();
   readonly #names: OwnNames;
 
@@ -87,7 +87,7 @@ export class Discard {
     this.#onFoldersGone = onFoldersGone;
   }
 
-  /** Throws AutotorrentError('CONFLICT') where a file is open; what was discarded until then stays so. */
+  /** Restores files; those restored before a failure stay so. @throws AutotorrentError('CONFLICT') if a file is open */
   async run(differences: readonly Difference[]): Promise<Discarded> {
     this.#refuseOpen(differences);
     const made = differences.filter(({ changes, type }) => changes.includes('made') && type !== 'directory');
@@ -121,11 +121,11 @@ export class Discard {
     throw new AutotorrentError(
       'CONFLICT',
       `${open.length === 1 ? 'a file is' : `${open.length} files are`} open in the mount: ${names.join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`,
-      { hint: 'Stop the torrent in its client, or end the program that reads the files, and do it again.' },
+      { hint: 'Stop the torrent in its client, or end the program that reads the files, and run the command again.' },
     );
   }
 
-  /** One batch for each slice. */
+  /** Runs one batch for each slice. */
   async #each(
     differences: readonly Difference[],
     work: (step: Step, difference: Difference) => Promise<void> | void,
@@ -162,7 +162,7 @@ export class Discard {
     });
   }
 
-  /** A file that a client made loses a name, and goes with the last one. */
+  /** Removes a name of a file that a client made; the file goes with its last name. */
   async #deleteMade({ batch, changed }: Step, ino: number, names: readonly Stray[]): Promise<void> {
     for (const { parent, name } of names) {
       const inode = batch.has(ino) ? batch.inode(ino) : undefined;
@@ -173,7 +173,7 @@ export class Discard {
         continue;
       }
       const { torrentOffset } = inode;
-      // In the place of a file of the torrent it may have been verified.
+      // It may have been verified in place of the torrent's file.
       if (torrentOffset !== undefined) {
         changed.push([torrentOffset, torrentOffset + this.#overlay.files.sizeOf(ino)]);
       }
@@ -184,7 +184,7 @@ export class Discard {
     }
   }
 
-  /** What was written over a file of the torrent goes, and so does what has its name. */
+  /** Removes what was written over a file of the torrent, and the file that has its name. */
   async #restore(step: Step, { ino, replacedBy }: Difference): Promise<void> {
     const { batch } = step;
     if (replacedBy !== undefined) await this.#deleteMade(step, replacedBy.ino, [replacedBy.at]);
@@ -204,7 +204,7 @@ export class Discard {
     batch.set(ino, { ...inode, content: 'mapped', size, baseEnd: size, mtime, ctime: batch.now });
   }
 
-  /** Where the bytes of a file of the torrent will be others. */
+  /** Notes where bytes of a file of the torrent will change. */
   async #noteChanged({ changed }: Step, ino: number, { torrentOffset }: Inode, planned: number): Promise<void> {
     if (torrentOffset === undefined) return;
     const pieceLength = (await this.#pieces.of(this.#entry.id))?.pieceLength ?? 0;
@@ -215,7 +215,7 @@ export class Discard {
       for (const [first, last] of blocks.ranges(Math.ceil(Math.min(size, planned) / BLOCK_BYTES))) {
         const [offset, end] = [first * BLOCK_BYTES, Math.min(last * BLOCK_BYTES, planned)];
         const before = changed.at(-1);
-        // A file may have millions of ranges. What lies between two holds no whole piece: one range does for both.
+        // A file may have millions of ranges. If no whole piece lies between two, one range covers both.
         if (
           before !== undefined &&
           before[1] <= torrentOffset + offset &&
@@ -232,7 +232,7 @@ export class Discard {
   }
 
   async #removeFolders(folders: readonly Difference[]): Promise<void> {
-    // Those below come behind those above in the list.
+    // In the list, a folder comes after its parent.
     const deepestFirst = folders.toReversed();
     for (let from = 0; from < deepestFirst.length; from += SLICE) {
       const slice = deepestFirst.slice(from, from + SLICE);
@@ -250,7 +250,7 @@ export class Discard {
   }
 }
 
-/** All that a difference concerns, but folders. */
+/** The inodes that a difference concerns, but no folders. */
 function inodesOf({ ino, type, replacedBy }: Difference): number[] {
   if (type === 'directory') return [];
   return replacedBy === undefined ? [ino] : [ino, replacedBy.ino];

@@ -1,11 +1,12 @@
 /**
  * The journal of the overlay: what was written over files since their last checkpoint (`docs/overlay.md`).
  *
- * It is appended to before a write is acknowledged and never synced: it is for `kill -9`, which leaves the page cache.
- * After a power loss its records may be on the disk without the data, so a journal of another boot is not believed.
+ * A record is appended before its write is acknowledged, and never synced: the journal is for `kill -9`, which leaves
+ * the page cache intact. After a power loss records may be on the disk without the data, so a journal of another boot
+ * is ignored.
  *
- * A file: 32 bytes (magic, boot id, sequence number), then records of 36 bytes. Replaying records in their order, also
- * those whose effect is recorded already, gives the same state.
+ * A file: 32 bytes (magic, boot id, sequence number), then records of 36 bytes. Replaying the records in order,
+ * including those that have taken effect already, gives the same state.
  */
 import fs from 'node:fs';
 import { join } from 'node:path';
@@ -18,17 +19,17 @@ export type JournalRecord = {
 } & (
   | { readonly kind: 'write'; readonly offset: number; readonly end: number }
   | { readonly kind: 'truncate'; readonly size: number }
-  /** It is mapped, and gets an overlay file: what is listed of it before belongs to an overlay file that has gone. */
+  /** The file is mapped and gets an overlay file: earlier records of it belong to an overlay file that is gone. */
   | { readonly kind: 'begin' }
 );
 
-/** As a record has them. */
+/** The values in a record. */
 const KINDS = { write: 1, truncate: 2, begin: 3 } as const;
 const MAGIC = Buffer.from('ATJRNL\0\x01', 'latin1');
 const HEADER_BYTES = 32;
 const RECORD_BYTES = 36;
 const PREFIX = 'journal-';
-/** A file takes 7 MiB then, and what it stands for is checkpointed. */
+/** At this length a file takes 7 MiB, and a checkpoint of its records begins. */
 const FULL_RECORDS = 200_000;
 /** FNV-1a, 32 bits. */
 const FNV_BASIS = 0x811c9dc5;
@@ -41,7 +42,9 @@ export class Journal {
   #sequence: number;
   #fd: number | undefined;
   #end = HEADER_BYTES;
-  /** Files whose records are not recorded elsewhere yet, the one that is open and those of earlier servers included. */
+  /**
+   * The files with records that are not recorded elsewhere yet, including the open one and those of earlier servers.
+   */
   #paths: string[] = [];
 
   private constructor(folder: string, bootId: Buffer, sequence: number, paths: string[]) {
@@ -51,7 +54,7 @@ export class Journal {
     this.#paths = paths;
   }
 
-  /** A journal to go on with, and what servers of this boot have left to be replayed. */
+  /** Opens a new journal and reads what earlier servers of this boot have left to be replayed. */
   static open(folder: string, bootId = readBootId()): { journal: Journal; left: Iterable<JournalRecord> } {
     const files: JournalFile[] = [];
     for (const name of fs.readdirSync(folder)) {
@@ -76,7 +79,7 @@ export class Journal {
     return this.#end >= HEADER_BYTES + FULL_RECORDS * RECORD_BYTES;
   }
 
-  /** Throws what the disk says. */
+  /** @throws file errors of the disk */
   append(record: JournalRecord): void {
     const fd = this.#fd ?? this.#begin();
     const { seconds, nanoseconds } = record.time;
@@ -88,12 +91,12 @@ export class Journal {
     bytes.writeDoubleBE(seconds, 23);
     bytes.writeUInt32BE(nanoseconds, 31);
     bytes.writeUInt32BE(checksum(bytes, 0), 0);
-    // At a place, not at the end: one that was cut short by a full disk is written over by the next.
+    // At a position, not at the end: the next record overwrites one that a full disk has truncated.
     if (fs.writeSync(fd, bytes, 0, RECORD_BYTES, this.#end) !== RECORD_BYTES) throw noRoom();
     this.#end += RECORD_BYTES;
   }
 
-  /** Another file from now on. `forget` deletes those until now, once what they list is recorded elsewhere. */
+  /** Begins another file. `forget` deletes the earlier ones, once their records are recorded elsewhere. */
   rotate(): { forget: () => void; keep: () => void } {
     const paths = this.#paths;
     this.close();
@@ -123,7 +126,7 @@ export class Journal {
     try {
       if (fs.writeSync(fd, header, 0, HEADER_BYTES, 0) !== HEADER_BYTES) throw noRoom();
     } catch (error) {
-      // Nobody would believe what followed.
+      // No reader would trust what followed.
       fs.closeSync(fd);
       fs.rmSync(path, { force: true });
       throw error;
@@ -154,11 +157,11 @@ function readFile(path: string): JournalFile | undefined {
   return { path, bootId: bytes.subarray(8, 24), sequence: bytes.readUIntBE(24, 6), bytes };
 }
 
-/** One at a time: there may be hundreds of thousands, and the mount waits for them. */
+/** Reads one record at a time: there may be hundreds of thousands, and the mount waits for them. */
 function* recordsOf(files: readonly JournalFile[]): Generator<JournalRecord, void, undefined> {
   for (const { bytes } of files) {
     for (let at = HEADER_BYTES; at + RECORD_BYTES <= bytes.length; at += RECORD_BYTES) {
-      // The one that was being appended: it was not acknowledged.
+      // It was being appended, and was not acknowledged.
       if (bytes.readUInt32BE(at) !== checksum(bytes, at)) break;
       const ino = bytes.readUIntBE(at + 5, 6);
       const time = { seconds: bytes.readDoubleBE(at + 23), nanoseconds: bytes.readUInt32BE(at + 31) };
@@ -175,14 +178,14 @@ function noRoom(): PosixError {
   return new PosixError('ENOSPC', 'there is no room for the journal');
 }
 
-/** Of the record at `at`. */
+/** The checksum of the record at `at`. */
 function checksum(bytes: Buffer, at: number): number {
   let hash = FNV_BASIS;
   for (let i = at + 4; i < at + RECORD_BYTES; i++) hash = Math.imul(hash ^ (bytes[i] ?? 0), FNV_PRIME);
   return hash >>> 0;
 }
 
-/** random(4): made anew at each boot. Where the kernel tells none: one that no other server has. */
+/** The boot id of random(4), new at each boot. If the kernel has none: an id that no other server has. */
 function readBootId(): Buffer {
   try {
     return Buffer.from(

@@ -1,13 +1,16 @@
-/** The folders part of `overlay discard`: those that a client made go, where nothing is in them. */
+/** Deletes the empty folders that a client made, for `overlay discard`. */
 import { type Database, NOTHING, put } from '../records/database.ts';
 import { direntsOf, nameOfDirentKey, orphanKey } from '../records/key.ts';
 import type { Batch } from '../tree/batch.ts';
 import type { Difference } from './differences.ts';
 
-/** A folder of more names is not looked through. */
+/** A folder with more names is not examined. */
 const MOST_NAMES = 200;
 
-/** Deletes folders of `folders`, the deepest first, in `batch`; true where one went. One that is open stays without a name. */
+/**
+ * Deletes those of `folders` that are empty, the deepest first, in `batch`; true if one went. An open folder stays,
+ * without a name.
+ */
 export async function removeEmptyFolders(
   db: Database,
   batch: Batch,

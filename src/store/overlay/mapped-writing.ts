@@ -1,8 +1,8 @@
 /**
- * Writes and truncates of mapped files (`docs/overlay.md` has the rules). All of them run in the file's turn.
+ * Writes and truncates mapped files (`docs/overlay.md` has the rules), always in the file's turn.
  *
- * Invariants: nothing is written but overlay files; data is in the overlay file before it is recorded, and recorded
- * before it is acknowledged; a verified piece is taken back before a byte of it changes.
+ * Invariants: only overlay files are written; data is in the overlay file before it is recorded, and recorded before it
+ * is acknowledged; a verified piece is marked as unverified before a byte of it changes.
  */
 import { PosixError } from '../../errors.ts';
 import type { Extent } from '../../extent/extent.ts';
@@ -15,9 +15,9 @@ import type { OverlayDisk } from './overlay-disk.ts';
 import { hasVerified, inTorrent, isAligned, isNowhere, isSame, isStored, type Run, runsOf, zeroTail } from './runs.ts';
 import { BLOCK_BYTES } from './written-blocks.ts';
 
-/** Reads what a file is made of, for blocks of which only a part is written. */
+/** Reads the bytes below a write, for blocks that are written only in part. */
 export interface BaseBytes {
-  /** Fills `buffer` as far as nothing has to be waited for; gives the bytes. */
+  /** Fills `buffer` as far as it can without waiting; returns the number of bytes. */
   atOnce(extents: readonly Extent[], buffer: Buffer): number;
   /** Fills all of `buffer`. @throws EIO */
   waiting(extents: readonly Extent[], buffer: Buffer): Promise<void>;
@@ -29,9 +29,9 @@ export class MappedWriting {
   readonly #overlay: Overlay;
   readonly #pieces: Pieces;
   readonly #disk: OverlayDisk;
-  /** Told of each entry whose bytes change. */
+  /** Called for each entry whose bytes change. */
   readonly #onChange: (entry: number) => void;
-  /** What a block holds before a write; for the length of one call. */
+  /** The bytes of the affected blocks before a write; used during one call. */
   #scratch = NOTHING;
 
   constructor(overlay: Overlay, pieces: Pieces, disk: OverlayDisk, onChange: (entry: number) => void) {
@@ -41,13 +41,13 @@ export class MappedWriting {
     this.#onChange = onChange;
   }
 
-  /** All of `buffer`, or an error. @throws ENOSPC, EDQUOT, EIO, what the disk says */
+  /** Writes all of `buffer`, or fails. @throws ENOSPC, EDQUOT, EIO, file errors of the disk */
   write(content: MappedContent, buffer: Buffer, position: number, base: BaseBytes): MaybePromise<number> {
     const end = position + buffer.length;
     const [first, last] = [Math.floor(position / BLOCK_BYTES), Math.ceil(end / BLOCK_BYTES)];
     if (content.pieces === undefined) return this.#writeWaiting(content, buffer, position, base);
     if (content.overlaid && !hasVerified(content, position, end)) {
-      // Nothing to be compared, and nothing to be filled up.
+      // Nothing to compare, and nothing to fill up.
       if (content.blocks.hasAll(first, last))
         return this.#apply(content, [{ from: position, bytes: buffer }], position, end);
       if (isAligned(content, position, end) && isNowhere(content, position, end)) {
@@ -65,7 +65,7 @@ export class MappedWriting {
     if (content.overlaid && !hasVerified(content, position, end)) return this.#apply(content, runs, position, end);
     return this.#prepareAndApply(
       content,
-      // The scratch is for one call.
+      // The scratch buffer is for one call.
       runs.map((run) => ({ from: run.from, bytes: Buffer.from(run.bytes) })),
       position,
       end,
@@ -77,7 +77,7 @@ export class MappedWriting {
     return this.#scratch.subarray(0, bytes);
   }
 
-  /** The same for what is not in memory. */
+  /** Writes when the bytes below are not in memory. */
   async #writeWaiting(content: MappedContent, buffer: Buffer, position: number, base: BaseBytes): Promise<number> {
     await this.#lookUpPieces(content);
     const end = position + buffer.length;
@@ -88,7 +88,7 @@ export class MappedWriting {
     try {
       await base.waiting(content.slice(from, there), old);
     } catch (error) {
-      // What takes the place of whole blocks needs nothing of a source that cannot be read.
+      // A write of whole blocks needs nothing of a source that cannot be read.
       if (!isAligned(content, position, end)) throw error;
       return await this.#prepareAndApply(content, [{ from: position, bytes: buffer }], position, end);
     }
@@ -108,7 +108,7 @@ export class MappedWriting {
     });
   }
 
-  /** Runs a change of `[position, end)` that has to wait: what is verified of it meanwhile does not count. */
+  /** Runs a change of `[position, end)` that has to wait; a verification meanwhile does not count for it. */
   async #changing<T>(content: MappedContent, position: number, end: number, work: () => MaybePromise<T>): Promise<T> {
     await this.#lookUpPieces(content);
     const changed = content.pieces?.changing(...inTorrent(content, position, end));
@@ -120,12 +120,12 @@ export class MappedWriting {
     }
   }
 
-  /** Before bytes of `[position, end)` change for the first time. */
+  /** Prepares the first change of bytes in `[position, end)`. */
   async #prepare(content: MappedContent, position: number, end: number): Promise<void> {
     const { pieces } = content;
     if (pieces != null) {
-      // What is written over the base counts from its checkpoint on, which is recorded later. What takes the place of
-      // something in the overlay file may reach the disk at any time.
+      // What is written over the base counts from its checkpoint on, which is recorded later. What replaces bytes in
+      // the overlay file may reach the disk at any time.
       const sync = content.blocks.hasAny(Math.floor(position / BLOCK_BYTES), Math.ceil(end / BLOCK_BYTES));
       await this.#pieces.unverify(pieces, ...inTorrent(content, position, end), { sync });
     }
@@ -155,10 +155,10 @@ export class MappedWriting {
     first: Promise<void>,
     [position, end]: readonly [number, number],
   ): Promise<number> {
-    // It may be what the runs are made of, and is not for others while a thread reads it.
+    // The runs may point into it, and others must not use it while a thread reads it.
     this.#scratch = NOTHING;
     content.beingWritten++;
-    // Before anything is waited for: a thread is writing to the descriptor already.
+    // Before any wait, since a thread is writing to the descriptor already.
     return await overlayOf(content).during(async (fd) => {
       try {
         return await this.#changing(content, position, end, async () => {
@@ -188,7 +188,7 @@ export class MappedWriting {
     this.#onChange(content.entry);
   }
 
-  /** It has another size than before. @throws ENOSPC, what the disk says */
+  /** Changes the size of a file. @throws ENOSPC, file errors of the disk */
   async truncate(content: MappedContent, size: number): Promise<void> {
     const [from, to] = [Math.min(size, content.size), Math.max(size, content.size)];
     await this.#changing(content, from, to, async () => {

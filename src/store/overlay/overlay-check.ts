@@ -1,6 +1,6 @@
 /**
- * Compares the overlay's folder with the store: what nothing refers to is set aside, what is missing is reported. Neither
- * is in the way of anything.
+ * Compares the overlay's folder with the store: files that nothing refers to are set aside, missing ones are reported.
+ * Neither keeps the store from working.
  */
 import fs from 'node:fs';
 import { messageOf } from '../../errors.ts';
@@ -29,14 +29,14 @@ export class OverlayCheck {
     this.#logger = logger;
   }
 
-  /** `stopped` ends it early. */
+  /** Runs the check; `stopped` ends it early. */
   async run(stopped: () => boolean): Promise<void> {
     const expected = new Set<number>();
     for await (const page of this.#db.pages(OVERLAYS)) for (const [key] of page) expected.add(lastNumber(key));
     for (const shard of this.#files.list()) {
       if (stopped()) return;
       const strays = shard.filter(({ ino }) => ino === undefined || !expected.delete(ino));
-      // Not while one is being made: its file is there before its record.
+      // Not while a file is being made: it exists before its record does.
       if (strays.length > 0) await this.#db.exclusive(async () => this.#checkStrays(strays));
       await new Promise(setImmediate);
     }
@@ -49,7 +49,7 @@ export class OverlayCheck {
 
   #checkStrays(strays: readonly OverlayFilePlace[]): void {
     for (const { path, ino } of strays) {
-      // Made since this began, or on its way out.
+      // It was made since this began, or is being deleted.
       if (ino !== undefined && (this.#db.get(overlayKey(ino)) ?? this.#db.get(garbageKey(ino))) !== undefined) continue;
       if (ino !== undefined && this.#contents.inUse(ino) !== undefined) continue;
       this.#setAside(path, ino);
@@ -59,16 +59,16 @@ export class OverlayCheck {
   #setAside(path: string, ino: number | undefined): void {
     try {
       if (fs.lstatSync(path).size === 0) {
-        // Of a create that was cut short: there is nothing in it.
+        // An interrupted create left it; it is empty.
         fs.rmSync(path);
         return;
       }
       const to = this.#files.setAside(path, ino === undefined ? 'unknown' : `${ino}`);
-      this.#report({ path: to, what: 'an overlay file that no file of the mount has was set aside' });
+      this.#report({ path: to, what: 'an overlay file without a file in the mount was set aside' });
     } catch (error) {
       this.#report({
         path,
-        what: `an overlay file that no file of the mount has cannot be moved: ${messageOf(error)}`,
+        what: `an overlay file without a file in the mount cannot be moved: ${messageOf(error)}`,
       });
     }
   }

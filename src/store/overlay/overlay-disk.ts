@@ -1,11 +1,11 @@
 /**
  * Writes to the disk that holds the overlay.
  *
- * The store's records need room there, too: what clients write is refused (ENOSPC) while there is still enough for the
- * records that tell what they have written, and for those that free room.
+ * The store's records need space there, too: writes of clients are refused (ENOSPC) while there is still enough for the
+ * records of what they have written, and for those that free space.
  *
- * A write goes into the page cache in the call that asks for it, which costs less than a thread; where the kernel makes
- * writers wait (too much is dirty, or the disk is slow), threads do the waiting for a while.
+ * A write goes into the page cache within the call, which costs less than a thread. If the kernel makes writers wait
+ * (too much is dirty, or the disk is slow), threads do the waiting for a while.
  */
 import fs from 'node:fs';
 import { promisify } from 'node:util';
@@ -14,11 +14,11 @@ import type { MaybePromise } from '../maybe-promise.ts';
 
 const writeAsync = promisify(fs.write);
 
-/** LevelDB's log and the table it becomes, twice. */
+/** The space kept for the store: twice LevelDB's log and the table that it becomes. */
 const RESERVE_BYTES = 16 * 2 ** 20;
-/** Of a small disk, a part. */
+/** The largest part of a small disk that is kept. */
 const RESERVE_PART = 1 / 16;
-/** How much is written between two looks at the free space, at the most. */
+/** The most that is written between two looks at the free space. */
 const LOOK_BYTES = 4 * 2 ** 20;
 const LOOK_MS = 1000;
 const SLOW_MS = 50;
@@ -34,9 +34,9 @@ export class OverlayDisk {
     this.#folder = folder;
   }
 
-  /** Throws PosixError('ENOSPC') where `bytes` more would leave too little for the store. */
+  /** Reserves space for a write. @throws PosixError('ENOSPC') if `bytes` more would leave too little for the store */
   reserve(bytes: number): void {
-    // Into what is stored already: there is room for that on a full disk, too.
+    // It overwrites stored bytes: even a full disk has room for that.
     if (bytes === 0) return;
     const now = performance.now();
     if (bytes > this.#room || now - this.#lookedAt > LOOK_MS) {
@@ -44,13 +44,13 @@ export class OverlayDisk {
       const left = bavail * bsize - Math.min(RESERVE_BYTES, blocks * bsize * RESERVE_PART);
       this.#lookedAt = now;
       this.#room = Math.min(LOOK_BYTES, left);
-      // Some file systems tell nothing.
+      // Some file systems report nothing.
       if (bytes > left && blocks > 0) throw new PosixError('ENOSPC', `the disk of ${this.#folder} is full`);
     }
     this.#room -= bytes;
   }
 
-  /** All of `buffer` at `position`. Throws what the disk says. */
+  /** Writes all of `buffer` at `position`. @throws file errors of the disk */
   write(fd: number, buffer: Buffer, position: number): MaybePromise<void> {
     const began = performance.now();
     if (began < this.#waitingUntil) return writeWaiting(fd, buffer, position);

@@ -1,8 +1,9 @@
 /**
- * The overlay's files on the disk: `overlay/<xx>/<ino>` in the state folder, `xx` being the last byte of the inode number
- * in hexadecimal. They belong to the server alone (mode 0600); whom a file of the mount belongs to, its inode says.
+ * The overlay's files on the disk: `overlay/<xx>/<ino>` in the state folder, `xx` being the last byte of the inode
+ * number in hexadecimal. They belong to the server alone (mode 0600); the inode records the owner of a file of the
+ * mount.
  *
- * Most calls are synchronous: they answer from the kernel's caches, and the mount's own calls need them in one turn.
+ * Most calls are synchronous: the kernel's caches answer them, and the mount's own calls need them in one turn.
  */
 import fs from 'node:fs';
 import { join } from 'node:path';
@@ -14,7 +15,7 @@ const FOLDER_MODE = 0o700;
 
 export interface OverlayFileStats {
   readonly size: number;
-  /** Of 512 bytes. */
+  /** In units of 512 bytes. */
   readonly blocks: number;
   readonly atime: Timestamp;
   readonly mtime: Timestamp;
@@ -23,7 +24,7 @@ export interface OverlayFileStats {
 
 export interface OverlayFilePlace {
   readonly path: string;
-  /** Undefined: its name is none of ours. */
+  /** Undefined if the file's name is not ours. */
   readonly ino: number | undefined;
 }
 
@@ -33,7 +34,7 @@ export class OverlayFiles {
   /** Folders in which files were made since they were last synced. */
   readonly #fresh = new Set<string>();
   readonly #syncing = new Map<string, Promise<void>>();
-  /** Folders that are still there after a power loss themselves. */
+  /** Folders that would survive a power loss themselves. */
   readonly #rooted = new Set<string>();
 
   constructor(statePath: string) {
@@ -50,7 +51,9 @@ export class OverlayFiles {
     return join(this.folder, (ino % 256).toString(16).padStart(2, '0'));
   }
 
-  /** A new, empty one, open for reading and writing; one that is there already is emptied: nothing refers to it. */
+  /**
+   * Makes a new, empty file, open for reading and writing. A file that exists already is emptied: nothing refers to it.
+   */
   create(ino: number): number {
     const flags = fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_TRUNC | fs.constants.O_NOFOLLOW;
     let fd: number;
@@ -65,7 +68,7 @@ export class OverlayFiles {
     return fd;
   }
 
-  /** For reading and writing. @throws what the disk says */
+  /** Opens a file for reading and writing. @throws file errors of the disk */
   open(ino: number): number {
     return openWithoutAtime(this.path(ino), fs.constants.O_RDWR | fs.constants.O_NOFOLLOW);
   }
@@ -82,12 +85,12 @@ export class OverlayFiles {
     };
   }
 
-  /** Bytes; 0 for one that is not there. */
+  /** The size in bytes; 0 for a missing file. */
   sizeOf(ino: number): number {
     return fs.lstatSync(this.path(ino), { throwIfNoEntry: false })?.size ?? 0;
   }
 
-  /** Makes sure that the files themselves, not what is in them, are still there after a power loss. */
+  /** Makes the files themselves, not their contents, survive a power loss. */
   async syncNames(inodes: Iterable<number>): Promise<void> {
     const shards = new Set([...inodes].map((ino) => this.#shard(ino)));
     await Promise.all([...shards].map(async (shard) => await this.#syncShard(shard)));
@@ -99,7 +102,7 @@ export class OverlayFiles {
       if (running === undefined) break;
       await running.catch(() => {});
     }
-    // What is made from now on is for another time.
+    // Files that are made from now on are for another sync.
     if (!this.#fresh.delete(shard)) return;
     const work = this.#syncFolders(shard).finally(() => this.#syncing.delete(shard));
     this.#syncing.set(shard, work);
@@ -118,13 +121,13 @@ export class OverlayFiles {
     }
   }
 
-  /** One that is not there is removed already. */
+  /** Removes a file; a missing one is removed already. */
   async remove(ino: number): Promise<void> {
-    // By a thread: to free a large file takes its time.
+    // By a thread: freeing a large file takes time.
     await fs.promises.rm(this.path(ino), { force: true });
   }
 
-  /** Out of the way, for somebody to look at. Where it is now. */
+  /** Moves a file out of the way, for somebody to look at. Returns its new path. */
   setAside(path: string, name: string): string {
     fs.mkdirSync(this.#setAside, { recursive: true, mode: FOLDER_MODE });
     const to = join(this.#setAside, `${name}-${Date.now()}`);
@@ -132,7 +135,9 @@ export class OverlayFiles {
     return to;
   }
 
-  /** What lies in the folder, a shard at a time; the inode number only where the name is one in its place. */
+  /**
+   * Lists the folder's files, one shard at a time, with the inode number only if the name is one of ours in its place.
+   */
   *list(): Generator<readonly OverlayFilePlace[], void, undefined> {
     for (const shard of fs.readdirSync(this.folder)) {
       if (!/^[0-9a-f]{2}$/.test(shard)) continue;
@@ -146,7 +151,9 @@ export class OverlayFiles {
   }
 }
 
-/** Opens a file whose access time reads leave as it is: the mount has none (noatime), and a plain file shows this one. */
+/**
+ * Opens a file whose access time reads do not change: the mount has none (noatime), but a plain file shows this one.
+ */
 function openWithoutAtime(path: string, flags: number): number {
   try {
     return fs.openSync(path, flags | fs.constants.O_NOATIME, FILE_MODE);

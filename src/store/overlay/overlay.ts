@@ -1,6 +1,6 @@
 /**
- * The overlay of a store: what clients have written (`docs/overlay.md`). It joins the contents in use, the journal and its
- * checkpoints, and the deletion of overlay files, and replays what a killed server has left in the journal.
+ * The overlay of a store: what clients have written (`docs/overlay.md`). It joins the contents in use, the journal with
+ * its checkpoints, and the deletion of overlay files, and replays the journal of a killed server.
  */
 
 import { PosixError } from '../../errors.ts';
@@ -50,7 +50,10 @@ export class Overlay {
     this.check = new OverlayCheck(db, files, this.contents, logger);
   }
 
-  /** Replays what a killed server has left. @throws AutotorrentError('STORE'), what the disk says */
+  /**
+   * Opens the overlay and replays the journal of a killed server.
+   * @throws AutotorrentError('STORE'), file errors of the disk
+   */
   static async open(db: Database, tree: Tree, options: OverlayOptions): Promise<Overlay> {
     const files = new OverlayFiles(options.statePath);
     const { journal, left } = Journal.open(files.folder);
@@ -62,11 +65,12 @@ export class Overlay {
     return overlay;
   }
 
-  /** Gives a mapped file that is in use an overlay file. @throws ENOENT, what the disk says */
+  /** Gives an overlay file to a mapped file that is in use. @throws ENOENT, file errors of the disk */
   async begin(content: MappedContent): Promise<void> {
     const { ino } = content;
     await this.departures.cancel(ino);
-    // It may have had one before, which went (to the pool, or discarded), and whose writes the journal still lists.
+    // It may have had an earlier one, which went to the pool or was discarded, and whose writes are still in the
+    // journal.
     this.checkpoints.append({ kind: 'begin', ino, time: this.now() });
     const overlay = this.descriptors.create(ino);
     content.overlay = overlay;
@@ -88,21 +92,21 @@ export class Overlay {
     content.overlaid = true;
   }
 
-  /** Bytes that are in the overlay file now count. @throws what the disk says; nothing counts then */
+  /** Makes bytes that are in the overlay file count. @throws file errors of the disk; nothing counts then */
   recordWrite(content: MappedContent, offset: number, end: number, now: Timestamp): void {
     this.checkpoints.append({ kind: 'write', ino: content.ino, time: now, offset, end });
     content.written(offset, end);
     this.checkpoints.touch(content, now);
   }
 
-  /** @throws what the disk says; nothing is changed then */
+  /** Records a truncate. @throws file errors of the disk; nothing is changed then */
   recordTruncate(content: MappedContent, size: number, now: Timestamp): void {
     this.checkpoints.append({ kind: 'truncate', ino: content.ino, time: now, size });
     content.truncated(size);
     this.checkpoints.touch(content, now);
   }
 
-  /** The writes that delete what an inode has in the overlay; `freed` is called once they are committed. */
+  /** Returns the writes that delete what an inode has in the overlay; call `freed` once they are committed. */
   async deleting(ino: number, inode: Inode): Promise<Write[]> {
     if (inode.type !== 'file' || inode.content === 'mapped') return [];
     const writes: Write[] = [del(overlayKey(ino)), put(garbageKey(ino), NOTHING)];
@@ -110,32 +114,32 @@ export class Overlay {
     return writes;
   }
 
-  /** The batch is committed that has deleted an inode, or its overlay. */
+  /** Called once the batch is committed that has deleted an inode, or its overlay. */
   freed(ino: number): void {
     this.contents.gone(ino);
     this.departures.add(ino);
   }
 
-  /** The batch is committed that has made a file one of `extents`, and its overlay file goes. */
+  /** Called once the batch is committed that maps a file to `extents`; its overlay file is deleted. */
   becameMapped(ino: number, extents: ExtentMap): void {
     this.contents.inUse(ino)?.becomeMapped(extents);
     this.contents.plainIsSource(ino);
     this.departures.add(ino);
   }
 
-  /** Deletes an overlay file that a server noted as garbage and did not get to delete. */
+  /** Deletes an overlay file that an earlier server noted as garbage but did not delete. */
   collect(ino: number): void {
     // A whiteout that came back, and is or was written to: the note is old.
     if (this.#db.get(overlayKey(ino)) !== undefined) this.#db.postpone(del(garbageKey(ino)));
     else if (this.contents.inUse(ino)?.overlay === undefined) this.departures.add(ino);
   }
 
-  /** Undefined where it needed not wait: of many records, almost all. */
+  /** Replays a record. Undefined if it need not wait, as almost all of many records. */
   #replay(record: JournalRecord): Promise<void> | undefined {
     const known = this.contents.inUse(record.ino);
     if (known?.overlaid === true) return this.#apply(known, record);
     const inode = this.#tree.inode(record.ino);
-    // Gone since, or the server died before it had an overlay.
+    // It is gone since, or the server died before it had an overlay.
     if (inode?.type !== 'file' || inode.content !== 'overlaid') return undefined;
     return this.contents.load(record.ino).then((content) => this.#apply(content, record));
   }
@@ -148,12 +152,12 @@ export class Overlay {
     }
     if (record.kind === 'write') content.written(record.offset, record.end);
     else content.truncated(record.size);
-    // What was set since, as utimens(2) does, is recorded with a later ctime.
+    // Values that were set later, as by utimens(2), are recorded with a later ctime.
     if (isLater(record.time, content.ctime)) this.checkpoints.touch(content, record.time);
     else this.checkpoints.markDirty(content);
   }
 
-  /** Records everything. Contents that are open still can be read. @throws what the disk says */
+  /** Records everything. Contents that are still open can be read. @throws file errors of the disk */
   async close(): Promise<void> {
     await this.checkpoints.finish();
     await this.departures.done();

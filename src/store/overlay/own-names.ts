@@ -1,6 +1,6 @@
 /**
- * The names part of `overlay discard`: a file of the torrent gets its own names back, and loses those that clients gave it.
- * All of it happens in a batch of the caller's.
+ * Restores the names of files, for `overlay discard`: a file of the torrent gets its own names back and loses those
+ * that clients gave it. Everything happens in a batch of the caller's.
  */
 import { newFolder } from '../entries/creation.ts';
 import type { StoredEntry } from '../entries/entry.ts';
@@ -9,7 +9,7 @@ import type { Batch } from '../tree/batch.ts';
 import type { Place } from '../tree/namespace.ts';
 import type { Difference } from './differences.ts';
 
-/** A file that could not have its name back, and why. */
+/** A file that could not get its name back, with the reason. */
 export interface Kept {
   readonly path: string;
   readonly reason: string;
@@ -19,7 +19,7 @@ export class OwnNames {
   readonly kept: Kept[] = [];
   readonly #db: Database;
   readonly #entry: StoredEntry;
-  /** Inodes that will let go of the names that others wait for. */
+  /** Inodes that will give up names that others wait for. */
   readonly #leaving: ReadonlySet<number>;
 
   constructor(db: Database, entry: StoredEntry, leaving: ReadonlySet<number>) {
@@ -29,8 +29,8 @@ export class OwnNames {
   }
 
   /**
-   * A file's own names lead to it again, and no other does. False where what has one of them is still to let go of it:
-   * the file waits without a name, if need be.
+   * Makes a file's own names lead to it again, and no others. False if another file must still give up one of them; the
+   * file waits, without a name if need be.
    */
   giveBack(batch: Batch, difference: Difference): boolean {
     const { ino, missing, strays } = difference;
@@ -50,7 +50,7 @@ export class OwnNames {
     return true;
   }
 
-  /** The same once all others have let go of their names: what is still taken stays another's. */
+  /** Does the same once all others have given up their names: a name that is still taken stays another's. */
   giveBackOrKeep(batch: Batch, difference: Difference): void {
     const { ino, missing, strays } = difference;
     if (!batch.has(ino)) return;
@@ -68,7 +68,9 @@ export class OwnNames {
     this.kept.push({ path: path.join('/'), reason });
   }
 
-  /** The inode, not `own`, that has a name, or that is no folder where one of its folders should be. */
+  /**
+   * Finds the inode, other than `own`, that has a name, or that is not a folder but has the name of one of its folders.
+   */
   #holder(batch: Batch, path: readonly string[], own: number): number | undefined {
     let at = this.#entry.ino;
     for (const [depth, name] of path.entries()) {
@@ -88,7 +90,7 @@ export class OwnNames {
     batch.set(ino, { ...inode, nlink: inode.nlink - 1, ctime: batch.now });
   }
 
-  /** Under a name that is free. Folders that are not there are made. */
+  /** Links an inode under a free name, and makes missing folders. */
   #link(batch: Batch, ino: number, path: readonly string[]): void {
     let parent = this.#entry.ino;
     for (const name of path.slice(0, -1)) {

@@ -1,6 +1,8 @@
 /**
- * Writes and truncates of plain files, which are their overlay file and need no record. A plain file that has the place of
- * a torrent's file may have been verified: what is verified of it is taken back before a byte of it changes.
+ * Writes and truncates plain files, which are their overlay file and need no record.
+ *
+ * A plain file that replaced a torrent's file may have been verified: its pieces are marked as unverified before a byte
+ * of them changes.
  */
 import fs from 'node:fs';
 import { promisify } from 'node:util';
@@ -19,7 +21,7 @@ export class PlainWriting {
   readonly #tree: Tree;
   readonly #pieces: Pieces;
   readonly #disk: OverlayDisk;
-  /** Told of each entry whose bytes change. */
+  /** Called for each entry whose bytes change. */
   readonly #onChange: (entry: number) => void;
 
   constructor(tree: Tree, pieces: Pieces, disk: OverlayDisk, onChange: (entry: number) => void) {
@@ -29,7 +31,7 @@ export class PlainWriting {
     this.#onChange = onChange;
   }
 
-  /** All of `buffer`, or an error. @throws ENOSPC, EIO, what the disk says */
+  /** Writes all of `buffer`, or fails. @throws ENOSPC, EIO, file errors of the disk */
   write(content: PlainContent, buffer: Buffer, position: number): MaybePromise<number> {
     refuseSource(content);
     const inode = this.#tree.inode(content.ino);
@@ -70,11 +72,11 @@ export class PlainWriting {
     }
   }
 
-  /** @throws EIO, what the disk says */
+  /** @throws EIO, file errors of the disk */
   async truncate(content: PlainContent, size: number): Promise<void> {
     refuseSource(content);
     await content.overlay.during(async (fd) => {
-      // By a thread: to free a large file takes its time.
+      // By a thread: freeing a large file takes time.
       const work = async (): Promise<void> => await ftruncateAsync(fd, size);
       const inode = this.#tree.inode(content.ino);
       if (inode?.torrentOffset === undefined) return await work();
@@ -88,7 +90,7 @@ function refuseSource({ isSource, ino }: PlainContent): void {
   if (isSource) throw new PosixError('EIO', `the file of inode ${ino} is a source now, and is not written to`);
 }
 
-/** Reads until `buffer` is full or the file ends; gives the bytes. */
+/** Reads until `buffer` is full or the file ends; returns the number of bytes. */
 export async function readAll(fd: number, buffer: Buffer, position: number): Promise<number> {
   let done = 0;
   while (done < buffer.length) {

@@ -1,13 +1,13 @@
 /**
- * What a write into a mapped file comes to, by blocks of 4 KiB: which of its bytes have to be stored, and which need not.
- * All of these functions only look, but `zeroTail`.
+ * Decides, by blocks of 4 KiB, which bytes of a write into a mapped file must be stored. All functions here only read,
+ * except `zeroTail`.
  */
 import fs from 'node:fs';
 import { GAP } from '../../extent/extent.ts';
 import type { MappedContent } from './content.ts';
 import { BLOCK_BYTES } from './written-blocks.ts';
 
-/** A run of blocks to be written, and the bytes of it that go into the overlay file. */
+/** A run of blocks to write, with its bytes for the overlay file. */
 export interface Run {
   readonly from: number;
   readonly bytes: Buffer;
@@ -15,7 +15,7 @@ export interface Run {
 
 const ZEROS = Buffer.alloc(BLOCK_BYTES);
 
-/** The file is about to reach `end`: what its last block holds behind its end until now means nothing. */
+/** Zeros the rest of the last block before the file grows to `end`: the bytes after its present end mean nothing. */
 export function zeroTail(content: MappedContent, fd: number, end: number): void {
   const { size } = content;
   const block = Math.floor(size / BLOCK_BYTES);
@@ -24,7 +24,10 @@ export function zeroTail(content: MappedContent, fd: number, end: number): void 
   for (let at = size; at < until; ) at += fs.writeSync(fd, ZEROS, 0, until - at, at);
 }
 
-/** What the torrent has of `[position, end)` of a file, among all of its bytes: what lies behind its end is nobody's. */
+/**
+ * The part of `[position, end)` of a file that lies in the torrent, as offsets of the torrent; bytes after the file's
+ * end there belong to no file.
+ */
 export function inTorrent(content: MappedContent, position: number, end: number): [offset: number, end: number] {
   const { torrentOffset = 0, extents } = content;
   return [torrentOffset + Math.min(position, extents.length), torrentOffset + Math.min(end, extents.length)];
@@ -34,23 +37,23 @@ export function hasVerified(content: MappedContent, position: number, end: numbe
   return content.pieces?.hasVerified(...inTorrent(content, position, end)) ?? false;
 }
 
-/** Its blocks are in the overlay file already. */
+/** True if the blocks of a run are in the overlay file already. */
 export function isStored(content: MappedContent, { from, bytes }: Run): boolean {
   return content.blocks.hasAll(Math.floor(from / BLOCK_BYTES), Math.ceil((from + bytes.length) / BLOCK_BYTES));
 }
 
-/** It takes the place of whole blocks: what of the last one is left lies behind the end of the file. */
+/** True if a write replaces whole blocks; the rest of the last one lies after the end of the file. */
 export function isAligned(content: MappedContent, position: number, end: number): boolean {
   return position % BLOCK_BYTES === 0 && (end % BLOCK_BYTES === 0 || end >= content.size);
 }
 
-/** No byte of `[position, end)` is in a source, or known to be zero. */
+/** True if no byte of `[position, end)` is in a source or known to be zero. */
 export function isNowhere(content: MappedContent, position: number, end: number): boolean {
   const base = content.extents.slice(position, Math.max(0, Math.min(end, content.baseEnd) - position));
   return base.every((extent) => extent.source === GAP);
 }
 
-/** Whether a write changes nothing: the bytes are there, and not as those of a gap. */
+/** True if a write changes nothing: the bytes are there, and not as those of a gap. */
 export function isSame(content: MappedContent, old: Buffer, buffer: Buffer, position: number): boolean {
   const end = position + buffer.length;
   const from = position - (position % BLOCK_BYTES);
@@ -72,8 +75,8 @@ function hasGap(content: MappedContent, position: number, end: number): boolean 
 }
 
 /**
- * What of a write has to be stored: the blocks that differ, are written already, or have no base. Blocks that are not
- * written yet are filled up from `old`, which holds what the touched blocks held before.
+ * Returns the blocks of a write that must be stored: those that differ, are written already, or have no base. Blocks
+ * that are not written yet are filled up from `old`, the former bytes of the touched blocks.
  */
 export function runsOf(content: MappedContent, old: Buffer, buffer: Buffer, position: number): Run[] {
   const end = position + buffer.length;
@@ -96,7 +99,7 @@ export function runsOf(content: MappedContent, old: Buffer, buffer: Buffer, posi
     }
     let stop = block + 1;
     while (stop < last && stored[stop - first] === true) stop++;
-    // A block that is written already holds the rest itself.
+    // A block that is written already has the rest itself.
     const begin = content.blocks.has(block) ? Math.max(position, block * BLOCK_BYTES) : block * BLOCK_BYTES;
     const until = content.blocks.has(stop - 1) ? Math.min(end, stop * BLOCK_BYTES) : Math.min(size, stop * BLOCK_BYTES);
     runs.push({ from: begin, bytes: old.subarray(begin - from, until - from) });

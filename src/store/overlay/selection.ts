@@ -1,4 +1,4 @@
-/** Which of an entry's files a command means: paths of files and folders below the entry's folder. */
+/** Selects the files of an entry that a command means: by paths of files and folders below the entry's folder. */
 import { AutotorrentError } from '../../errors.ts';
 import type { Difference } from './differences.ts';
 
@@ -21,12 +21,12 @@ export class Selection {
     return meant.length > 0;
   }
 
-  /** Throws AutotorrentError('NOT_FOUND') for a path that nothing was taken by. */
+  /** @throws AutotorrentError('NOT_FOUND') for a path that selected nothing */
   refuseUnused(): void {
     const [first] = this.#unused;
     if (first === undefined) return;
     throw new AutotorrentError('NOT_FOUND', `nothing of the entry differs at ${JSON.stringify(first)}`, {
-      hint: 'autotorrent overlay diff shows what does, under the names that are meant here',
+      hint: 'autotorrent overlay diff shows what differs, under the names to use here',
     });
   }
 }

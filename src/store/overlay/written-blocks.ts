@@ -1,8 +1,8 @@
 /**
- * Which blocks of an overlay file are written: one bit a block, in chunks that are records of the store.
+ * The written blocks of an overlay file: one bit per block, in chunks that are records of the store.
  *
- * A block is 4 KiB (`docs/overlay.md` says why). A chunk is 4096 of them, 16 MiB of file in 512 bytes, so that a
- * checkpoint rewrites little, and what is written in random order merges by itself.
+ * A block is 4 KiB (`docs/overlay.md` has the reason). A chunk is 4096 blocks: 16 MiB of file in 512 bytes. So a
+ * checkpoint rewrites little, and blocks written in random order merge by themselves.
  */
 import { damaged } from '../records/record.ts';
 
@@ -10,14 +10,14 @@ export const BLOCK_BYTES = 4096;
 const CHUNK_BLOCKS = 4096;
 const CHUNK_BYTES = CHUNK_BLOCKS / 8;
 
-/** The record of a chunk of which every block is written. */
+/** The record of a chunk with every block written. */
 const FULL = Buffer.alloc(0);
 
 export class WrittenBlocks {
   readonly #chunks = new Map<number, Buffer>();
   #changed = new Set<number>();
 
-  /** As the records have it. Throws AutotorrentError('STORE') for one that cannot be. */
+  /** Loads a chunk from its record. @throws AutotorrentError('STORE') for an impossible one */
   load(chunk: number, record: Buffer): void {
     if (record.length !== 0 && record.length !== CHUNK_BYTES)
       throw damaged('a list of written blocks has a wrong size');
@@ -35,7 +35,7 @@ export class WrittenBlocks {
     return ((chunk[bit >>> 3] ?? 0) & (1 << (bit & 7))) !== 0;
   }
 
-  /** The first block from `block` on, before `limit`, that differs from it, or `limit`. */
+  /** Finds the first block after `block`, before `limit`, whose state differs; `limit` if there is none. */
   runEnd(block: number, limit: number): number {
     const state = this.has(block);
     const same = state ? 0xff : 0;
@@ -59,12 +59,12 @@ export class WrittenBlocks {
     return limit;
   }
 
-  /** Whether all blocks of `[first, end)` are written. */
+  /** Reports whether all blocks of `[first, end)` are written. */
   hasAll(first: number, end: number): boolean {
     return first >= end || (this.has(first) && this.runEnd(first, end) === end);
   }
 
-  /** Whether a block of `[first, end)` is written. */
+  /** Reports whether a block of `[first, end)` is written. */
   hasAny(first: number, end: number): boolean {
     return first < end && (this.has(first) || this.runEnd(first, end) < end);
   }
@@ -84,7 +84,7 @@ export class WrittenBlocks {
     }
   }
 
-  /** Marks `block` and all behind it as not written. */
+  /** Marks `block` and all after it as not written. */
   clearFrom(block: number): void {
     for (const [index, chunk] of this.#chunks) {
       if ((index + 1) * CHUNK_BLOCKS <= block) continue;
@@ -99,7 +99,7 @@ export class WrittenBlocks {
     }
   }
 
-  /** The written ranges of blocks below `end`, in order, half-open. */
+  /** Lists the written ranges of blocks below `end`, in order, half-open. */
   *ranges(end: number): Generator<readonly [first: number, end: number], void, undefined> {
     for (const index of [...this.#chunks.keys()].toSorted((a, b) => a - b)) {
       const until = Math.min(end, (index + 1) * CHUNK_BLOCKS);
@@ -111,7 +111,7 @@ export class WrittenBlocks {
     }
   }
 
-  /** Copies of the chunks that changed since the last call; undefined for one that is empty. */
+  /** Copies the chunks that changed since the last call; undefined for an empty one. */
   takeChanged(): Map<number, Buffer | undefined> {
     const taken = new Map<number, Buffer | undefined>();
     for (const index of this.#changed) {
@@ -125,7 +125,7 @@ export class WrittenBlocks {
     return taken;
   }
 
-  /** What `takeChanged` gave could not be recorded: it is changed still. */
+  /** Marks chunks of `takeChanged` as changed again, since they could not be recorded. */
   putBack(chunks: Iterable<number>): void {
     for (const index of chunks) this.#changed.add(index);
   }
