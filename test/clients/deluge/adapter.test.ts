@@ -97,7 +97,10 @@ describe('what Deluge does in its own way', () => {
     await assert.rejects(ask(none, other, folder), { code: 'CLIENT', message: /refused the user name and password/ });
     await assert.rejects(ask(none, folder), (error: AutotorrentError) => {
       assert.match(error.message, /wants a user name and a password/);
-      assert.match(error.hint ?? '', /Add username and password .*auth-none is not there; .* cannot be read \(EISDIR/);
+      assert.match(
+        error.hint ?? '',
+        /Add username and password .*auth-none is not there; .* cannot be read \(it is a folder, not a file\)/,
+      );
       return true;
     });
   });
