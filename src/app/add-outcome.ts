@@ -1,4 +1,4 @@
-/** What `add` says of a torrent. */
+/** The outcome of `add` for a torrent. */
 import type { ReadTorrent } from './torrent-files.ts';
 
 export type AddWord = 'OK' | 'Missing' | 'Seeded' | 'Exists' | 'Failed';
@@ -11,7 +11,7 @@ export interface AddOutcome {
   /** One sentence. */
   readonly reason: string;
   readonly infoHash?: string;
-  /** Bytes, pads left out; absent where it was not matched. */
+  /** Bytes, pads left out; absent if the torrent was not matched. */
   readonly foundBytes?: number;
   readonly missingBytes?: number;
 }

@@ -1,7 +1,7 @@
 /**
  * `autotorrent add`: matches torrents, shows each as an entry of the store, and adds it to the client.
  *
- * A torrent's way, each arrow with what undoes it:
+ * The steps of one torrent; each arrow names how a failure undoes it:
  *
  *     read, parsed ─► not in the client, no entry ─► matched, hashed, planned: ready
  *       ─► a round: looked up again, within the limits
@@ -9,17 +9,17 @@
  *       ─► in the client, stopped, named       (undone: removed from the client, then the entry)
  *       ─► started ─► entry `added`: settled
  *
- * Each torrent comes to "ready" by itself, many side by side (`pipeline.ts`). From there they go in rounds of what is ready
- * (`rounds.ts`): a round crosses each arrow as a whole, in one call where client and server allow it, while the next
- * torrents are hashed. A round is one turn at the server: while it runs no other command adds; hashing keeps nobody from it.
- * What one torrent fails at, it fails at alone.
+ * Each torrent reaches "ready" by itself, many side by side (`pipeline.ts`). From there the ready ones go on in rounds
+ * (`rounds.ts`): a round crosses each arrow as a whole, in one call if client and server allow it, while the next torrents
+ * are hashed. A round is one turn at the server: no other command adds while it runs, but all may hash. A torrent's failure
+ * is its own.
  *
- * A crash anywhere leaves at most one round of entries `adding`; the next `add` of the torrent takes it up. The client
- * runs it: then it is `added`. The client does not have it, or has it stopped (checking, where it checks by itself): then
- * it was on its way, without its names perhaps, and is undone and begun anew. So `add` is safe to repeat.
+ * A crash leaves at most one round of entries `adding`; the next `add` of the torrent takes it up. If the client runs the
+ * torrent, its entry becomes `added`. If the client does not have it, or has it stopped (or checking, in a client that checks
+ * by itself), it was on its way, perhaps without its names: it is undone and begun anew. So `add` is safe to repeat.
  *
- * Nothing that one torrent does stops the rest. A server, a client or an index that goes away does, and so does a signal:
- * what is settled is told, what is not is nowhere, or is left to the next `add` where nobody answers that could undo it.
+ * A failure of one torrent does not stop the rest. A server, a client or an index that goes away does, and so does a signal:
+ * settled torrents are reported; the others are undone, or left to the next `add` if nobody answers who could undo them.
  */
 import { rm } from 'node:fs/promises';
 import type { Config } from '../config/config.ts';
@@ -35,7 +35,7 @@ import { requireServer } from './server-connection.ts';
 import { complaintOf, readTorrent, type TorrentFile } from './torrent-files.ts';
 import { verifyEffort } from './verify-effort.ts';
 
-/** Of the torrents whose hashing has begun; `totalBytes` grows as more are read. */
+/** Progress of the torrents whose hashing has begun; `totalBytes` grows as more are read. */
 export interface AddProgress extends HashProgress {
   readonly readTorrents: number;
   readonly torrents: number;
@@ -44,10 +44,10 @@ export interface AddProgress extends HashProgress {
 export interface AddRequest {
   readonly torrents: readonly TorrentFile[];
   readonly verify: Config['verify'];
-  /** False: the store alone. */
+  /** False: only the store gets the torrents. */
   readonly useClient: boolean;
   readonly stopped: boolean;
-  /** Adds again to the client what the store has already. */
+  /** Adds torrents to the client again that the store has already. */
   readonly force: boolean;
   /** Deletes each .torrent whose torrent the client has. */
   readonly deleteTorrents: boolean;
@@ -57,11 +57,11 @@ export interface AddRequest {
 }
 
 /**
- * The outcomes in the order of the torrents. Throws the reason of the signal, and what stops all, after the outcomes that
- * are known by then: a torrent without one was not added.
+ * Adds torrents, and gives the outcomes in their order. After all known outcomes it throws the reason of the signal, or the
+ * failure that stops all: a torrent without an outcome was not added.
  */
 export async function* addTorrents(config: Config, request: AddRequest): AsyncGenerator<AddOutcome> {
-  // Both are asked before anything is read: what is missing is said at once, with the command to run.
+  // Server and client are asked before anything is read, so that a missing one is reported at once, with a hint.
   const server = await requireServer(config);
   const client = request.useClient ? openClient(config) : undefined;
   const { torrents, verify, stopped, force, logger, signal } = request;
@@ -106,7 +106,7 @@ export async function* addTorrents(config: Config, request: AddRequest): AsyncGe
   }
 }
 
-/** Deletes the .torrent where the client has the torrent. */
+/** Deletes the .torrent if the client has the torrent. */
 async function deleteTorrent({ torrent, status }: AddOutcome, logger: Logger): Promise<void> {
   if (status !== 'OK' && status !== 'Seeded') return;
   try {

@@ -1,9 +1,9 @@
-/** Paths as the client sees them, where it runs in a container or on another host (`path_map`). */
+/** Paths as the client sees them, if it runs in a container or on another host (`path_map`). */
 import { join, relative } from 'node:path';
 import type { Config } from '../config/config.ts';
 import { isWithin } from '../config/paths.ts';
 
-/** `path`, absolute, in the client's eyes: by the longest `own` that it is or lies in; itself where there is none. */
+/** Translates the absolute `path` by the longest `own` that equals or contains it; without one it stays as it is. */
 export function clientPath(pathMap: Config['pathMap'], path: string): string {
   let best: Config['pathMap'][number] | undefined;
   for (const mapped of pathMap) {

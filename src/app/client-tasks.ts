@@ -1,8 +1,8 @@
 /**
- * The client's part of `add`: torrents that the store shows go into the client stopped, the store shows their files
- * under the names that the client will look for, and they are started; each step in one call for all of them.
+ * The client's part of `add`: adds torrents that the store shows to the client, stopped; has the store show their files
+ * under the names that the client will look for; starts them. Each step is one call for all of them.
  *
- * Of a torrent that fails on the way nothing is left in the client.
+ * If a torrent fails on the way, nothing of it stays in the client.
  */
 import type { AddRequest, AddResult, TorrentClient } from '../clients/client.ts';
 import type { Config } from '../config/config.ts';
@@ -17,13 +17,13 @@ export interface ClientTask {
   readonly metainfo: Metainfo;
   readonly entry: ServedEntry;
   readonly resume: AddRequest['resume'];
-  /** It is not started. */
+  /** True: the torrent is not started. */
   readonly stopped: boolean;
 }
 
 type InClient = Pick<ClientTask, 'metainfo' | 'entry'>;
 
-/** `exists`: the client had it before, as whatever. An error is that of this torrent. */
+/** `exists`: the client had the torrent before, in any state. An error is that torrent's own. */
 export type ClientOutcome = 'added' | 'exists' | AutotorrentError;
 
 export interface ClientTaskParts {
@@ -33,7 +33,7 @@ export interface ClientTaskParts {
   readonly pathMap: Config['pathMap'];
 }
 
-/** One outcome each, in their order. Throws where the server does not answer; the client then has none of them. */
+/** Gives one outcome each, in order. Throws if the server does not answer; the client then has none of them. */
 export async function addToClient(parts: ClientTaskParts, tasks: readonly ClientTask[]): Promise<ClientOutcome[]> {
   if (tasks.length === 0) return [];
   const { client } = parts;
@@ -76,7 +76,7 @@ export async function addToClient(parts: ClientTaskParts, tasks: readonly Client
   return tasks.map((task) => outcomes.get(task) ?? 'added');
 }
 
-/** Puts what does not start into `outcomes`. Throws where the client cannot be talked to. */
+/** Starts torrents, and puts failures into `outcomes`. Throws if the client cannot be reached. */
 async function start(
   parts: ClientTaskParts,
   tasks: readonly ClientTask[],
@@ -97,13 +97,13 @@ async function start(
       outcomes.set(first, known);
       return;
     }
-    // One of them does not start, or the client is away. Which?
+    // One of them does not start, or the client is away: this call tells which.
     await client.describe();
     for (const task of tasks) await start(parts, [task], outcomes);
   }
 }
 
-/** Out of the client again; where that fails, only the log says so. */
+/** Removes torrents from the client again; a failure is only logged. */
 export async function takeOut(
   { client, logger }: Pick<ClientTaskParts, 'client' | 'logger'>,
   tasks: readonly InClient[],
@@ -115,13 +115,13 @@ export async function takeOut(
   });
 }
 
-/** What one torrent's failure may be. Throws everything else: a server that is away is everyone's, a bug is a bug. */
+/** Gives an error that may be one torrent's own. Throws all others: a missing server stops all, and a bug is a bug. */
 export function failureOf(error: unknown): AutotorrentError {
   if (!(error instanceof AutotorrentError) || error.code === 'SERVER') throw error;
   return error;
 }
 
-/** The failure of `work` where it is this torrent's own. */
+/** Runs `work`, and gives its failure if that is this torrent's own. */
 async function refusal(work: Promise<void>): Promise<AutotorrentError | undefined> {
   try {
     await work;

@@ -1,4 +1,4 @@
-/** `autotorrent add --dry-run`: what `add` would do. Changes nothing, needs no server and no client. */
+/** `autotorrent add --dry-run`: reports what `add` would do. Changes nothing, needs no server and no client. */
 
 import { shownPath } from '../bytes/shown-path.ts';
 import type { Config } from '../config/config.ts';
@@ -20,7 +20,7 @@ export interface DryRunFile {
 }
 
 export interface DryRunResult extends AddOutcome {
-  /** The collection files that would be used. */
+  /** The collection files that it would use. */
   readonly localFiles?: readonly string[];
   readonly verifiedPieces?: number;
   readonly totalPieces?: number;
@@ -38,7 +38,7 @@ export interface DryRunRequest {
 /** Torrents that are read and planned side by side. */
 const WINDOW = 100;
 
-/** In the order of the torrents. */
+/** Gives results in the order of the torrents. */
 export async function* dryRun(config: Config, request: DryRunRequest): AsyncGenerator<DryRunResult> {
   const { torrents, verify, logger, signal, onHashing } = request;
   const planner = new Planner(config, { hashes: verify !== 'none', changesNothing: true, logger, signal, onHashing });
@@ -51,7 +51,7 @@ export async function* dryRun(config: Config, request: DryRunRequest): AsyncGene
   try {
     for (let i = 0; i < torrents.length; i += WINDOW) {
       const window = torrents.slice(i, i + WINDOW).map(result);
-      // One that fails while an earlier one is waited for is looked at in its turn.
+      // A failure while an earlier torrent is awaited is handled in its turn.
       for (const one of window) one.catch(() => {});
       for (const one of window) yield await one;
     }

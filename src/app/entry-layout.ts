@@ -9,7 +9,7 @@ import { pieceHashes } from '../metainfo/piece-hashes.ts';
 import { type FileIdentity, identityOf } from '../source/identity.ts';
 
 export class EntryLayout {
-  /** A sentence for each file that cannot be read. */
+  /** One sentence for each file that cannot be read. */
   readonly unreadable = new Set<string>();
   readonly #metainfo: Metainfo;
   readonly #files: readonly ServedFile[];
@@ -20,7 +20,7 @@ export class EntryLayout {
     this.#files = files;
   }
 
-  /** Gives one check, or two (see `pieceHashes`). Undefined where some of the piece's bytes are nowhere. */
+  /** Gives one or two checks of a piece (see `pieceHashes`). Undefined if nothing supplies some of its bytes. */
   async checks(piece: number): Promise<PieceCheck[] | undefined> {
     const checks: PieceCheck[] = [];
     for (const hash of pieceHashes(this.#metainfo, piece)) {

@@ -5,7 +5,7 @@ import type { Metainfo } from '../metainfo/metainfo.ts';
 import { pieceSpans } from '../metainfo/piece-layout.ts';
 import type { Plan } from '../plan/plan.ts';
 
-/** One bit a piece: set where some of its bytes have no source. */
+/** Gives one bit a piece, set if some of its bytes have no source. */
 export function piecesWithGaps(metainfo: Metainfo, plan: Plan): Buffer {
   const gaps = emptyBitfield(plan.pieceCount);
   for (const file of metainfo.files) {
@@ -20,8 +20,8 @@ export function piecesWithGaps(metainfo: Metainfo, plan: Plan): Buffer {
 }
 
 /**
- * The bytes of these pieces: what a client downloads at least, since it takes pieces as wholes. More, where its own
- * check finds damage in what was mapped without being hashed.
+ * Counts the bytes of these pieces. A client downloads at least that much, since it takes whole pieces; it downloads more
+ * if its own check finds damage in bytes that were mapped without being hashed.
  */
 export function bytesToDownload(metainfo: Metainfo, plan: Plan): number {
   const gaps = piecesWithGaps(metainfo, plan);

@@ -1,4 +1,4 @@
-/** The cache of piece hashes beside the index: used where it can be, and done without where not. */
+/** Puts the cache of piece hashes beside the index before a pool, if it can be used. */
 import type { Config } from '../config/config.ts';
 import { hashCachePath } from '../config/state-paths.ts';
 import { errnoOf, messageOf } from '../errors.ts';
@@ -9,8 +9,8 @@ import { openLevel } from '../leveldb/open.ts';
 import type { Logger } from '../logger.ts';
 
 /**
- * Puts the cache before `pool`, which is closed with what this gives. One process at a time may open the database: nobody
- * waits for another's cache. Without it what several callers ask at once is still hashed once.
+ * Puts the cache before `pool`; closing the result closes both. One process at a time may open the database, and no command
+ * waits for another's cache. Without the database, equal questions of several callers are still hashed only once.
  */
 export async function withHashCache(pool: HashPool, config: Config, logger: Logger): Promise<HashPool> {
   return createCachedPool({ pool, database: await openDigests(config, logger), logger });

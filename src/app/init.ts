@@ -10,13 +10,13 @@ import { AutotorrentError, explained } from '../errors.ts';
 
 export interface TriedClient {
   readonly client: LocalClient['client'];
-  /** The file of its own that told of it. */
+  /** The client's own file that led to it. */
   readonly from: string;
-  /** The address that was tried; absent where the client's file does not name one. */
+  /** The address that was tried; absent if the client's file does not name one. */
   readonly address?: string;
-  /** The name and version that answered: `Transmission 3.00`. Absent where it cannot be used. */
+  /** The name and version that answered: `Transmission 3.00`. Absent if it cannot be used. */
   readonly answer?: string;
-  /** The section it was given. */
+  /** The section that it got. */
   readonly section?: string;
   /** Why it cannot be used. */
   readonly problem?: string;
@@ -25,21 +25,21 @@ export interface TriedClient {
 export interface InitRequest {
   readonly file: string;
   readonly places: Places;
-  /** Asks the user for a password; undefined where nobody can be asked, or nothing was typed. */
+  /** Asks the user for a password; undefined if nobody can be asked, or nothing was typed. */
   readonly askPassword: (question: string) => Promise<string | undefined>;
 }
 
-/** A client on this machine answers at once, or is not what it seems. */
+/** Milliseconds: a client on this machine answers at once, or is something else. */
 const TIMEOUT_MS = 5000;
 
-/** @throws AutotorrentError('CONFIG') where the file is there already, or cannot be written */
+/** @throws AutotorrentError('CONFIG') if the file exists already, or cannot be written */
 export async function initConfig(request: InitRequest): Promise<TriedClient[]> {
   const { file } = request;
-  // Before anyone is asked for a password.
+  // Checked before anyone is asked for a password.
   await refuseExisting(file);
   const all = [];
   for (const found of await findLocalClients(request.places)) all.push(await tried(found, request));
-  // What answers comes first; what only lacks something is worth a section, too.
+  // Clients that answer come first; one that only lacks something is worth a section, too.
   const named = all
     .filter(({ address }) => address !== undefined)
     .toSorted((a, b) => Number(b.answer !== undefined) - Number(a.answer !== undefined))
@@ -94,7 +94,7 @@ async function askedFor({ client, settings }: LocalClient, { askPassword }: Init
   return await askPassword(`Password${user} of ${client} at ${settings['url'] ?? settings['host'] ?? ''}: `);
 }
 
-/** Read as the section will be read. */
+/** Checks a section as it will be read later. */
 async function answerOf(settings: Readonly<Record<string, string>>): Promise<string> {
   const text = `[general]\nstore_path = store\n${sectionText({ name: 'client', comments: [], settings })}\n`;
   const config = parseConfig(text, { file: '/autotorrent.conf', home: '/' });

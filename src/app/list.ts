@@ -1,4 +1,4 @@
-/** `autotorrent list`: the entries of the store, with what the client says of each. */
+/** `autotorrent list`: the entries of the store, with the client's state of each. */
 import type { TorrentState } from '../clients/client.ts';
 import type { Config } from '../config/config.ts';
 import type { ServedEntry } from '../control/served.ts';
@@ -9,7 +9,7 @@ import { openClient } from './open-client.ts';
 import { requireServer } from './server-connection.ts';
 
 export interface ListedEntry extends ServedEntry {
-  /** What the client says of it. */
+  /** The client's view of it. */
   readonly client: {
     /** `unknown`: the client was not asked or did not answer; `absent`: it does not have the torrent. */
     readonly state: TorrentState['activity'] | 'absent' | 'unknown';
@@ -23,7 +23,7 @@ export interface ListRequest {
   readonly logger: Logger;
 }
 
-/** By name. A client that does not answer costs its column, not the list. */
+/** Lists entries by name. If the client does not answer, only its column is missing. */
 export async function listEntries(config: Config, request: ListRequest): Promise<ListedEntry[]> {
   const server = await requireServer(config);
   const entries = await server.entries();

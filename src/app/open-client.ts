@@ -1,10 +1,10 @@
-/** The torrent client of a configuration. */
+/** Opens the torrent client of a configuration. */
 import type { TorrentClient } from '../clients/client.ts';
 import { createClient } from '../clients/create.ts';
 import type { Config } from '../config/config.ts';
 import { AutotorrentError } from '../errors.ts';
 
-/** Undefined for `client = none`. @throws AutotorrentError('CONFIG') where the file has no section for a client */
+/** Gives undefined for `client = none`. @throws AutotorrentError('CONFIG') if the file has no section for a client */
 export function openClient(config: Config): TorrentClient | undefined {
   if (config.client === undefined) {
     throw new AutotorrentError('CONFIG', `${config.file} has no [client] section`, {

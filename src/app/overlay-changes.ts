@@ -1,4 +1,4 @@
-/** `autotorrent overlay diff` and `overlay discard`: what clients wrote over an entry, and dropping it. */
+/** `autotorrent overlay diff` and `overlay discard`: shows what clients wrote over an entry, and drops it. */
 import type { Config } from '../config/config.ts';
 import type { ControlClient } from '../control/client.ts';
 import type { Discarded, ServedDifference, ServedEntry } from '../control/served.ts';
@@ -7,9 +7,9 @@ import { requireServer } from './server-connection.ts';
 
 export interface OverlayChanges {
   readonly entry: ServedEntry;
-  /** One after the other: there may be 200,000. */
+  /** Changes one after the other: there may be 200,000. */
   readonly differences: AsyncIterable<ServedDifference>;
-  /** Drops them, or those of some files and folders: paths below the entry's directory, or absolute ones in it. */
+  /** Drops all changes, or those of some files and folders: paths below the entry's directory, or absolute ones in it. */
   readonly discard: (paths: readonly string[]) => Promise<Discarded>;
 }
 

@@ -1,31 +1,31 @@
 /**
- * The order in which `add` works: torrents are read in windows, planned side by side, and settled in rounds of what is
- * ready, while the next are planned.
+ * The order of the work of `add`: torrents are read in windows, planned side by side, and settled in rounds of ready ones,
+ * while the next are planned.
  *
  *     read ─► wanted? ─► planned (matched, hashed) ─► ready ─► a round ─► settled: its outcome is known
  *
- * - One that is hashed for an hour holds up no other. Outcomes are given in the order of the torrents all the same.
- * - A round takes what is ready: calls to the server and the client cost about as much for one as for a hundred. It
+ * - A torrent that is hashed for an hour holds up no other. Outcomes still come in the order of the torrents.
+ * - A round takes all ready torrents: calls to the server and the client cost about as much for one as for a hundred. It
  *   waits a moment for more, unless everything that was read is ready.
- * - Memory is bounded: so many torrents, and about so many bytes of .torrent files, are between read and settled. An
- *   outcome that waits for those before it is small.
- * - One whose info hash is under way already waits until that one is settled.
- * - After a failure of everyone's, or when stopped, what is planned is dropped: nothing of it is anywhere yet. A round
- *   that has begun ends by itself. Then the outcomes that are known are given, and the failure is thrown.
+ * - Memory is bounded: a fixed number of torrents, and about a fixed number of bytes of .torrent files, are between read and
+ *   settled. An outcome that waits for earlier ones is small.
+ * - A torrent whose info hash is already on its way waits until that one is settled.
+ * - After a failure that concerns all, or when stopped, planned torrents are dropped: nothing of them exists anywhere yet. A
+ *   round that has begun ends by itself. Then the known outcomes are given, and the failure is thrown.
  */
 import { AutotorrentError } from '../errors.ts';
 import type { ParsedTorrent, ReadTorrent, TorrentFile } from './torrent-files.ts';
 
-/** Torrents that are read together: the index, the server and the client are asked about them in a call. */
+/** Torrents that are read together: index, server and client are asked about all of them in one call. */
 const WINDOW = 100;
 /** Bytes of .torrent files after which a window ends. */
 const WINDOW_BYTES = 16 * 1024 * 1024;
-/** What is between read and settled at the most, plus a window. */
+/** Torrents between read and settled, plus one window. */
 const MOST = 400;
 const MOST_BYTES = 64 * 1024 * 1024;
 /** Torrents of one round. */
 const ROUND = 200;
-/** How long a round waits for more than it has. */
+/** Milliseconds for which a round waits for more torrents. */
 const LINGER_MS = 50;
 
 /** A torrent that only a round can settle; `planned` is undefined for one that was not wanted. */
@@ -36,20 +36,20 @@ export interface Ready<Planned> {
 
 export interface Steps<Planned, Outcome> {
   read(torrent: TorrentFile): Promise<ReadTorrent>;
-  /** Those of `torrents` that are to be planned. */
+  /** Gives those of `torrents` that should be planned. */
   wanted(torrents: readonly ParsedTorrent[]): Promise<ReadonlySet<ParsedTorrent>>;
   plan(torrent: ParsedTorrent): Promise<Planned>;
-  /** Settles each of `ready`, all with different info hashes, as soon as it can; what it throws is everyone's failure. */
+  /** Settles each of `ready`, all with different info hashes, as soon as it can; it throws only failures that concern all. */
   round(ready: readonly Ready<Planned>[], settle: (torrent: ParsedTorrent, outcome: Outcome) => void): Promise<void>;
-  /** What becomes of a torrent that cannot be read, or be planned. */
+  /** Gives the outcome of a torrent that cannot be read or planned. */
   failed(torrent: ReadTorrent, error: Error): Outcome;
-  /** Of the torrents so many have been read. */
+  /** Reports how many torrents have been read. */
   onRead?(count: number): void;
 }
 
 /**
- * The outcomes of `torrents`, in their order. `stop` is aborted when one fails for everyone, or when the caller leaves; the
- * caller aborts it to stop. Throws that failure, or the reason of the signal.
+ * Gives the outcomes of `torrents`, in their order. `stop` is aborted when a failure concerns all, or when the caller leaves;
+ * the caller aborts it to stop. Throws that failure, or the reason of the signal.
  */
 export async function* pipeline<Planned, Outcome>(
   torrents: readonly TorrentFile[],
@@ -78,15 +78,15 @@ class Run<Planned, Outcome> {
   readonly #torrents: readonly TorrentFile[];
   readonly #steps: Steps<Planned, Outcome>;
   readonly #stop: AbortController;
-  /** Read, and not settled. */
+  /** Torrents that were read and are not settled. */
   readonly #underWay = new Map<ParsedTorrent, UnderWay>();
   #bytes = 0;
   #ready: Ready<Planned>[] = [];
-  /** By info hash: the torrents that wait until the one that is under way is settled. */
+  /** By info hash: torrents that wait for the one that is on its way. */
   readonly #repeats = new Map<string, ParsedTorrent[]>();
-  /** By place: known, and not given yet. */
+  /** By place: outcomes that are known and not given yet. */
   readonly #outcomes = new Map<number, Outcome>();
-  /** Planning, and admitting repeats: to be waited for at the end. */
+  /** Planning, and admitting repeats: awaited at the end. */
   readonly #work = new Set<Promise<void>>();
   #allRead = false;
   #ended = false;
@@ -98,7 +98,7 @@ class Run<Planned, Outcome> {
     this.#stop = stop;
   }
 
-  /** Never rejects; resolves when nothing runs any more. */
+  /** Never rejects; resolves when nothing runs any longer. */
   async start(): Promise<void> {
     const { signal } = this.#stop;
     const onAbort = (): void => this.#fail(signal.reason);
@@ -111,7 +111,7 @@ class Run<Planned, Outcome> {
     this.#changed();
   }
 
-  /** In order; after a failure also those that come after one that is not known. */
+  /** Gives outcomes in order; after a failure it skips those that are not known. */
   async *outcomes(): AsyncGenerator<Outcome> {
     for (let place = 0; place < this.#torrents.length; ) {
       const outcome = this.#outcomes.get(place);
@@ -171,7 +171,7 @@ class Run<Planned, Outcome> {
     try {
       this.#ready.push({ torrent, planned: await this.#steps.plan(torrent) });
     } catch (error) {
-      // The index's failure is everyone's; what else goes wrong has to do with this torrent.
+      // A failure of the index concerns all; any other is this torrent's own.
       if (this.#stop.signal.aborted || error instanceof AutotorrentError || !(error instanceof Error)) throw error;
       this.#settle(torrent, this.#steps.failed(torrent, error));
     }

@@ -1,8 +1,8 @@
 /**
- * From torrents to plans: matches torrents with the collection side by side, and hashes what each is to have verified.
+ * Makes plans of torrents: matches them with the collection side by side, and hashes as much of each as wanted.
  *
- * The index and the threads that hash are opened with the first torrent that is planned, and kept for the others. The
- * index stays as it was at that moment, whatever is rebuilt meanwhile.
+ * The first torrent opens the index and starts the hashing threads, which the others share. The index stays as it was at
+ * that moment, also during a rebuild.
  */
 import { statSync } from 'node:fs';
 import { openCollection } from '../collection/open.ts';
@@ -23,9 +23,9 @@ import type { ParsedTorrent } from './torrent-files.ts';
 import type { VerifyEffort } from './verify-effort.ts';
 
 export interface PlanningOptions {
-  /** False: nothing is hashed but for the hash modes, and no thread is started for it. */
+  /** False: only the hash modes hash, and no thread is started otherwise. */
   readonly hashes: boolean;
-  /** Nothing is written, not even what was hashed. */
+  /** Writes nothing, not even digests. */
   readonly changesNothing: boolean;
   readonly logger: Logger;
   readonly signal: AbortSignal;
@@ -37,7 +37,7 @@ export interface Planned extends ParsedTorrent {
   readonly verdict: LimitVerdict;
   /** One sentence over the whole torrent. */
   readonly reason: string;
-  /** With `exact_target = original` and an exact match: the folder in which the torrent's name lies. */
+  /** With `exact_target = original` and an exact match: the folder that holds the torrent's name. */
   readonly originalDirectory?: string;
 }
 
@@ -55,7 +55,7 @@ export class Planner {
   /**
    * Plans one torrent; several may be planned at once.
    *
-   * @throws AutotorrentError('INDEX') where the index cannot be read: that is every torrent's failure
+   * @throws AutotorrentError('INDEX') if the index cannot be read: that fails all torrents
    */
   async plan(torrent: ParsedTorrent, effort: VerifyEffort): Promise<Planned> {
     this.#matcher ??= this.#open();
@@ -72,7 +72,7 @@ export class Planner {
     const config = this.#config;
     const { logger, signal, hashes, onHashing } = this.#options;
     const ownMounts = new OwnMounts();
-    // The index process starts, where none runs, while the threads that hash are loaded.
+    // If no index process runs, it starts while the hashing threads are loaded.
     const opening = openCollection(config, { logger, signal }).openIndex();
     const opened = opening.catch(() => undefined); // `opening` is awaited below
     this.#closing.push(async () => await (await opened)?.close());
@@ -127,7 +127,7 @@ async function startThreads(config: Config): Promise<HashPool> {
   return createHashPool({ readersPerDisk: config.hashReaders, disks, ready: true });
 }
 
-/** Folders of one file system count once; one that is not there does not count. */
+/** Counts disks: folders on one file system count once, missing folders not at all. */
 function countDisks(folders: Config['disks']): number {
   const devices = folders.flatMap((folder) => {
     try {

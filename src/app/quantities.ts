@@ -2,7 +2,7 @@
 
 const UNITS = ['bytes', 'kB', 'MB', 'GB', 'TB', 'PB'] as const;
 
-/** `4.2 MB`: decimal units, one place, as the original printed them; whole bytes without a place. */
+/** Shows bytes as `4.2 MB`: decimal units with one decimal place, as the original printed them; whole bytes without. */
 export function bytes(count: number): string {
   let value = count;
   let unit = 0;
@@ -14,13 +14,13 @@ export function bytes(count: number): string {
   return `${value.toFixed(1)} ${UNITS[unit] ?? ''}`;
 }
 
-/** A share as `93.12%`; never rounded up to 100 while something is missing. */
+/** Shows a share as `93.12%`; never rounds up to 100 while something is missing. */
 export function percent(part: number, whole: number): string {
   if (whole === 0) return '100.00%';
   return `${(Math.floor((part / whole) * 10_000) / 100).toFixed(2)}%`;
 }
 
-/** `1d 2h`, `3m 4s`, `120ms`: the two largest units, and below a second milliseconds. */
+/** Shows a duration as `1d 2h`, `3m 4s` or `120ms`: the two largest units, milliseconds below a second. */
 export function duration(seconds: number): string {
   if (seconds > 0 && seconds < 1) return `${Math.max(1, Math.round(seconds * 1000))}ms`;
   const total = Math.max(0, Math.round(seconds));

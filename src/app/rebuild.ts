@@ -10,7 +10,7 @@ import { AutotorrentError, errnoOf } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 
 export interface RebuildRequest {
-  /** Only these; none: all disks. Relative to `cwd`. */
+  /** Scans only these paths; none: all disks. Relative to `cwd`. */
   readonly paths: readonly string[];
   readonly cwd: string;
   /** Reads every folder, changed or not. */
@@ -22,14 +22,14 @@ export interface RebuildRequest {
 
 export interface RebuildReport extends RebuildProgress {
   readonly releases: number;
-  /** Folders that were not read again. */
+  /** Folders that did not change and were not read again. */
   readonly reusedFolders: number;
   readonly skipped: readonly { readonly reason: string; readonly count: number; readonly example: string }[];
 }
 
 /**
- * An interrupted rebuild leaves the index as it was.
- * @throws AutotorrentError('CONFIG') where there is nothing to scan, ('INDEX') where the index cannot be used
+ * Rebuilds the index. An interrupted rebuild leaves the index as it was.
+ * @throws AutotorrentError('CONFIG') if there is nothing to scan, ('INDEX') if the index cannot be used
  */
 export async function rebuildCollection(config: Config, request: RebuildRequest): Promise<RebuildReport> {
   const { logger, signal } = request;
@@ -43,7 +43,7 @@ export async function rebuildCollection(config: Config, request: RebuildRequest)
   for (const path of paths) await mustExist(path);
   const { reused, skipped, ...counts } = await openCollection(config, { logger, signal }).rebuild(
     {
-      // What clients have completed supplies other torrents, too.
+      // Files that clients have completed supply other torrents, too.
       disks: (await exists(pool)) ? [...config.disks, pool] : config.disks,
       own: [config.statePath, `${config.db}.state`, hashCachePath(config.db)],
       paths: paths.length === 0 ? undefined : paths,
@@ -69,7 +69,7 @@ const exists = (path: string): Promise<boolean> =>
     () => false,
   );
 
-/** A disk may be away; a path that somebody typed must be there. */
+/** A disk may be away, but a path that somebody typed must exist. */
 async function mustExist(path: string): Promise<void> {
   try {
     await lstat(path);

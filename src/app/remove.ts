@@ -1,4 +1,4 @@
-/** `autotorrent remove`: takes entries out of the store, and with `fromClient` out of the client first. */
+/** `autotorrent remove`: removes entries from the store, and with `fromClient` from the client first. */
 import type { Config } from '../config/config.ts';
 import type { ServedEntry } from '../control/served.ts';
 import { AutotorrentError } from '../errors.ts';
@@ -14,8 +14,8 @@ export interface RemovedEntry {
 }
 
 /**
- * All names are looked up before anything is removed: a typing error removes nothing.
- * @throws AutotorrentError('NOT_FOUND') where an entry does not exist
+ * Removes entries. Looks up all names before it removes anything: a typing error removes nothing.
+ * @throws AutotorrentError('NOT_FOUND') if an entry does not exist
  */
 export async function* removeEntries(
   config: Config,
@@ -34,7 +34,7 @@ export async function* removeEntries(
   const client = fromClient ? openClient(config) : undefined;
   introduce(client, entries.values());
   try {
-    // The client first: it must not find the files of a torrent that it still has gone.
+    // The client first: the files of a torrent that it still has must not vanish.
     const wereThere = new Set(await client?.remove([...entries.keys()]));
     for (const entry of entries.values()) {
       await server.remove(entry.infoHash);

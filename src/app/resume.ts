@@ -1,9 +1,9 @@
 /**
  * Tells a client what is known of an entry's files, so that it checks no more than it must.
  *
- * The rule is invariant 2's: a client is told that a piece is there only when it was hashed, and that it is missing
- * only when some of its bytes are nowhere. A piece whose bytes are all mapped but that was not hashed makes the client
- * check: called missing, it would be downloaded although it is there.
+ * The rule is invariant 2's: we report a piece as present only if it was hashed, and as missing only if nothing supplies
+ * some of its bytes. The client must check a piece whose bytes are all mapped but that was not hashed: if we called it
+ * missing, the client would download it although it is there.
  */
 import type { AddRequest, FileResume } from '../clients/client.ts';
 import type { Config } from '../config/config.ts';
@@ -13,7 +13,7 @@ import { touchedPieces } from '../metainfo/piece-layout.ts';
 import type { Plan } from '../plan/plan.ts';
 import { piecesWithGaps } from './gaps.ts';
 
-/** Undefined: the client is told nothing and checks by itself. */
+/** Undefined: the client gets no resume data and checks by itself. */
 export function resumeOf(metainfo: Metainfo, plan: Plan, fastResume: Config['fastResume']): AddRequest['resume'] {
   if (fastResume === 'never') return undefined;
   const gaps = piecesWithGaps(metainfo, plan);

@@ -2,7 +2,7 @@
  * The rounds of `add`: torrents that are planned, or need no plan, are settled together in the store and in the client.
  *
  * While a round runs no other command adds. It begins by looking again, since another command may have added the same
- * torrents meanwhile.
+ * torrents before.
  */
 import type { TorrentClient, TorrentState } from '../clients/client.ts';
 import type { Config } from '../config/config.ts';
@@ -22,7 +22,7 @@ import { bytes } from './quantities.ts';
 import { resumeOf } from './resume.ts';
 import type { ParsedTorrent } from './torrent-files.ts';
 
-/** What a round asks of the server. */
+/** The calls of a round to the server. */
 export type RoundServer = Pick<
   ControlClient,
   'entries' | 'entry' | 'turn' | 'create' | 'addNames' | 'markAdded' | 'remove'
@@ -31,13 +31,13 @@ export type RoundServer = Pick<
 export interface RoundParts {
   readonly config: Pick<Config, 'fastResume' | 'pathMap'>;
   readonly server: RoundServer;
-  /** The mount takes no writes. */
+  /** The mount allows no writes. */
   readonly readOnly: boolean;
-  /** Undefined: the store alone. */
+  /** Undefined: only the store gets the torrents. */
   readonly client: TorrentClient | undefined;
   /** The torrents are left stopped in the client. */
   readonly stopped: boolean;
-  /** Adds again to the client what the store has already. */
+  /** Adds torrents to the client again that the store has already. */
   readonly force: boolean;
   readonly logger: Logger;
   readonly signal: AbortSignal;
@@ -50,7 +50,7 @@ type Wanted = readonly [ParsedTorrent, Planned];
 /** Entries that are created at once: the server waits for its disk several times for each. */
 const CREATED_AT_ONCE = 8;
 
-/** Up to so many entries are asked for one by one; for more the whole list is fetched. */
+/** Up to this number, entries are asked for one by one; for more the whole list is fetched. */
 const FEW = 16;
 
 /** Matched, with an entry of its own. */
@@ -68,7 +68,7 @@ export class Rounds {
     this.#parts = parts;
   }
 
-  /** Those of `torrents` that neither the store nor the client has, or of which a crash left a part. */
+  /** Gives those of `torrents` that neither the store nor the client has, or of which a crash left a part. */
   async wanted(torrents: readonly ParsedTorrent[]): Promise<ReadonlySet<ParsedTorrent>> {
     const { entries, inClient } = await this.#look(torrents);
     return new Set(
@@ -80,7 +80,7 @@ export class Rounds {
     );
   }
 
-  /** Settles all of `ready`, each as soon as it can be. Throws what concerns all of them: the rest is then not settled. */
+  /** Settles all of `ready`, each as soon as possible. Throws failures that concern all: the rest is then not settled. */
   async run(ready: readonly Ready<Planned>[], settle: Settle): Promise<void> {
     const { server, logger, signal } = this.#parts;
     const end = await server.turn(() => logger.info('waiting for another command that adds torrents'), signal);
@@ -141,7 +141,7 @@ export class Rounds {
       } else toSeed.push([torrent, planned]);
     }
     if (running.length > 0) await server.markAdded(running);
-    // What a crash left on its way.
+    // Left on its way by a crash.
     const begun = toSeed.map(([{ metainfo }]) => metainfo.infoHash).filter((infoHash) => entries.has(infoHash));
     const stopped = begun.filter((infoHash) => inClient.has(infoHash));
     if (stopped.length > 0) await client?.remove(stopped);
@@ -157,7 +157,7 @@ export class Rounds {
       : 'The entry exists, but the client does not have it (--force adds it again)';
   }
 
-  /** Store, then client; of what fails neither has it. When it is stopped before the client has any, all are taken back. */
+  /** Adds to the store, then to the client; undoes failures. If stopped before the client has any, takes all back. */
   async #seed(wanted: readonly Wanted[], settle: Settle): Promise<void> {
     const amounts = new Map(wanted.map(([torrent, planned]) => [torrent, amountsOf(planned)]));
     const end = (torrent: ParsedTorrent, status: AddWord, reason: string): void => {
@@ -210,7 +210,7 @@ export class Rounds {
     }
   }
 
-  /** The store has them; the client lost them. */
+  /** Adds to the client again the torrents that the store has and the client lost. */
   async #addAgain(wanted: readonly (readonly [ParsedTorrent, ServedEntry])[], settle: Settle): Promise<void> {
     const tasks = wanted.map(([torrent, entry]) => {
       return { torrent, entry, stopped: this.#parts.stopped || this.#cannotTake(entry) };
@@ -237,7 +237,7 @@ export class Rounds {
     return await addToClient({ server, client, logger, pathMap: config.pathMap }, tasks);
   }
 
-  /** rTorrent gets stuck where it cannot write, and says nothing. */
+  /** Tells if the client would get stuck with the entry: rTorrent does if it cannot write, and says nothing. */
   #cannotTake(entry: ServedEntry): boolean {
     return this.#parts.readOnly && entry.kind === 'mount' && entry.missingBytes > 0;
   }
@@ -247,7 +247,7 @@ export class Rounds {
   }
 }
 
-/** `wanted` in its order, in lists in which no name comes twice: the first of two torrents of one name gets it. */
+/** Splits `wanted`, in its order, into lists without equal names: the first of two torrents with one name gets it. */
 function* byName(wanted: readonly Wanted[]): Generator<readonly Wanted[]> {
   let list: Wanted[] = [];
   const names = new Set<string>();
@@ -266,7 +266,7 @@ function* byName(wanted: readonly Wanted[]): Generator<readonly Wanted[]> {
 
 const hashOf = ({ torrent }: Created): string => torrent.metainfo.infoHash;
 
-/** Whether the client does more with it than to have it: what was only added there is stopped, or checks by itself. */
+/** Tells if the client runs the torrent: one that was only added is stopped there, or checks by itself. */
 function runs(state: TorrentState | undefined): boolean {
   return state !== undefined && !['stopped', 'checking', 'error'].includes(state.activity);
 }
@@ -275,7 +275,7 @@ function amountsOf({ verdict }: Planned): Pick<AddOutcome, 'foundBytes' | 'missi
   return { foundBytes: verdict.foundBytes, missingBytes: verdict.missingBytes };
 }
 
-/** A client takes pieces as wholes: for an .nfo of 4 kB it downloads the 16 MiB of the piece that it lies in. */
+/** A client takes whole pieces: for an .nfo of 4 kB it downloads the 16 MiB of the piece that holds it. */
 function lacking(metainfo: Metainfo, plan: Plan): string {
   if (plan.missingBytes === 0) return '';
   return `; ${bytes(plan.missingBytes)} missing, ${bytes(bytesToDownload(metainfo, plan))} to download`;

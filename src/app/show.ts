@@ -1,4 +1,4 @@
-/** `autotorrent show`: one entry, its files, where their bytes come from, and what of it was verified. */
+/** `autotorrent show`: one entry, its files, the sources of their bytes, and its verified pieces. */
 import type { Config } from '../config/config.ts';
 import type { ServedEntry, ServedFile } from '../control/served.ts';
 import { AutotorrentError } from '../errors.ts';
@@ -7,9 +7,9 @@ import { requireServer } from './server-connection.ts';
 
 export interface ShownEntry {
   readonly entry: ServedEntry;
-  /** The pieces that were verified, as half-open ranges. */
+  /** The verified pieces, as half-open ranges. */
   readonly verifiedRanges: readonly (readonly [first: number, end: number])[];
-  /** One after the other: there may be 200,000. */
+  /** Files one after the other: there may be 200,000. */
   readonly files: AsyncIterable<ServedFile>;
 }
 

@@ -1,4 +1,4 @@
-/** `autotorrent test-connection`: connects to the client, and says what answered. */
+/** `autotorrent test-connection`: connects to the client, and reports its name and version. */
 import type { ClientDescription } from '../clients/client.ts';
 import type { Config } from '../config/config.ts';
 import { AutotorrentError } from '../errors.ts';

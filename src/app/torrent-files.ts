@@ -1,4 +1,4 @@
-/** The .torrent files that a command line names: found, read and parsed, each failure its own. */
+/** Finds, reads and parses the .torrent files of a command line; each failure is that file's own. */
 import { readdir, stat } from 'node:fs/promises';
 import { basename, extname, join, resolve } from 'node:path';
 import { readSmallFile, readSmallFileOrPipe, UnfitFile } from '../bytes/read-file.ts';
@@ -9,13 +9,13 @@ import { MAX_METAINFO_BYTES, parseMetainfo } from '../metainfo/parse.ts';
 export interface TorrentFile {
   /** Absolute. */
   readonly path: string;
-  /** The file's name without `.torrent`: what the entry will be called. */
+  /** The file's name without `.torrent`: the wanted name of the entry. */
   readonly name: string;
-  /** It was found in a folder, and must be a file. What the command line names may be a pipe (`<(…)`). */
+  /** True: found in a folder, and must be a regular file. A path of the command line may be a pipe (`<(…)`). */
   readonly found?: true;
 }
 
-/** A .torrent that is valid. */
+/** A valid .torrent. */
 export interface ParsedTorrent extends TorrentFile {
   readonly metainfo: Metainfo;
 }
@@ -27,8 +27,8 @@ interface UnreadTorrent extends TorrentFile {
 }
 
 /**
- * Absolute paths of the .torrent files named by `args`, in their order: a folder means all .torrent files in it, by
- * name. A path that is not there stays in the list: reading it says so. Relative to `cwd`.
+ * Lists the absolute paths of the .torrent files named by `args`, in order: a folder means all .torrent files in it, by name.
+ * A missing path stays in the list: reading it reports it. Relative to `cwd`.
  */
 export async function findTorrents(args: readonly string[], cwd: string): Promise<TorrentFile[]> {
   const found: TorrentFile[] = [];
@@ -57,7 +57,7 @@ function nameOf(path: string): string {
   return extname(name).toLowerCase() === '.torrent' ? name.slice(0, -'.torrent'.length) || name : name;
 }
 
-/** Reads and parses a .torrent. Throws the reason of `signal` alone, which ends the wait for a pipe's writer. */
+/** Reads and parses a .torrent. Throws only the reason of `signal`, which ends the wait for a pipe's writer. */
 export async function readTorrent(torrent: TorrentFile, signal?: AbortSignal): Promise<ReadTorrent> {
   try {
     const raw =
@@ -84,7 +84,7 @@ function unreadable(error: unknown): AutotorrentError {
   return new AutotorrentError('TORRENT', `cannot be read: ${reason}`, { cause: error });
 }
 
-/** Why a torrent fails, as a sentence. */
+/** Says in a sentence why a torrent fails. */
 export function complaintOf(error: Error): string {
   const message = error instanceof AutotorrentError ? explained(error) : messageOf(error);
   return message.slice(0, 1).toUpperCase() + message.slice(1);

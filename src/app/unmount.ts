@@ -1,4 +1,4 @@
-/** `autotorrent unmount`: stops the server of a configuration, or removes what a killed one has left. */
+/** `autotorrent unmount`: stops the server of a configuration, or removes the mount of a killed server. */
 import type { Config } from '../config/config.ts';
 import { mountsAt, realMountPoint } from '../fuse/mounting/mount-point.ts';
 import { unmount } from '../fuse/mounting/unmount.ts';
@@ -12,7 +12,7 @@ import { findServer } from './server-connection.ts';
 export type UnmountOutcome = 'stopped' | 'stale' | 'nothing';
 
 /**
- * Anything else that is mounted at `store_path` is left alone. `onWarning` is told of clients that could not be told.
+ * Unmounts. Leaves anything else that is mounted at `store_path` alone. `onWarning` gets the clients that could not be told.
  * @throws AutotorrentError('MOUNT')
  */
 export async function unmountStore(

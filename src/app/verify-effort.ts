@@ -1,4 +1,4 @@
-/** How much of a torrent is hashed: `verify` of the configuration or the command line, decided for each torrent. */
+/** Decides for each torrent how much of it is hashed, by `verify` of the configuration or the command line. */
 import type { TorrentClient } from '../clients/client.ts';
 import type { Config } from '../config/config.ts';
 import type { MatchRequest } from '../match/match-torrents.ts';
@@ -7,11 +7,11 @@ import type { Metainfo } from '../metainfo/metainfo.ts';
 export type VerifyEffort = Required<Pick<MatchRequest, 'verify' | 'spares'>>;
 
 /**
- * `auto` hashes all of a torrent where the client then hashes nothing, so that every byte is read once, by whoever reads it
- * faster. Where the client checks in any case, more than a probe would read every byte twice: with a client that takes no
- * word for this torrent, with `fast_resume = never`, which tells it nothing, and without a client, since whatever gets
- * the entry later is told nothing either. With `fast_resume = trust` nobody is to hash: the client believes a probe.
- * Second copies are hashed for an explicit `full` only: the torrent would wait for them.
+ * `auto` hashes all of a torrent if the client then hashes nothing, so that every byte is read once, by the faster reader.
+ * If the client checks in any case, hashing more than a probe would read every byte twice. That is so for a client that does
+ * not take our word for this torrent, for `fast_resume = never`, which tells it nothing, and without a client, since a client
+ * that gets the entry later is told nothing either. With `fast_resume = trust` nobody should hash: a probe is enough.
+ * Only an explicit `full` hashes second copies: the torrent would wait for them.
  *
  * `client`: undefined without one, and in a dry run.
  */

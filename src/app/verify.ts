@@ -1,9 +1,9 @@
 /**
- * `autotorrent verify`: hashes entries as they are now, and tells the server which pieces agree.
+ * `autotorrent verify`: hashes entries as they are now, and reports to the server which pieces agree.
  *
- * The bytes are read where they lie (sources, overlay files), never through the mount, in the hash pool of this process:
- * the server goes on serving. Clients may write meanwhile: the server believes the result for pieces that did not change
- * since the question was asked. What is complete then goes to the pool, where other torrents find it.
+ * The hash pool of this process reads the bytes where they lie (sources, overlay files), never through the mount: the server
+ * goes on serving. Clients may write meanwhile: the server believes the result for pieces that did not change since the
+ * question was asked. Complete files then go to the pool, where other torrents find them.
  */
 import type { Config } from '../config/config.ts';
 import { poolPath } from '../config/state-paths.ts';
@@ -23,7 +23,7 @@ import { rebuildCollection } from './rebuild.ts';
 import { requireServer } from './server-connection.ts';
 
 export interface VerificationOptions {
-  /** Only the pieces that are not verified yet. */
+  /** Hashes only the pieces that are not verified yet. */
   readonly unverified: boolean;
   readonly logger: Logger;
   readonly signal: AbortSignal;
@@ -40,23 +40,23 @@ export interface VerifiedEntry {
   readonly infoHash: string;
   readonly pieces: number;
   readonly verifiedPieces: number;
-  /** Pieces that are complete and do not agree with the torrent. */
+  /** Pieces with all their bytes, which are not the torrent's. */
   readonly badPieces: readonly number[];
-  /** Those of `badPieces` in a hybrid torrent that agree with one of their two hashes: the torrent contradicts itself. */
+  /** Those of `badPieces` of a hybrid torrent that agree with one of their two hashes: the torrent contradicts itself. */
   readonly contradictoryPieces: readonly number[];
   /** The number of pieces that lack bytes. */
   readonly missingPieces: number;
   /** Files that could not be read, each with the reason. */
   readonly unreadable: readonly string[];
-  /** Some piece is bad, or could not be read. */
+  /** True if a piece is bad or could not be read. */
   readonly broken: boolean;
-  /** Files that are whole now and went to the pool: their paths there. */
+  /** Paths in the pool of the files that are now whole and went there. */
   readonly pooled: readonly string[];
-  /** The reason why it was not hashed. */
+  /** The reason, if the entry was not hashed. */
   readonly skipped?: string;
 }
 
-/** @throws AutotorrentError('NOT_FOUND') for a name that no entry has; nothing is hashed then */
+/** Verifies. @throws AutotorrentError('NOT_FOUND') for an unknown name; nothing is hashed then */
 export async function* verifyEntries(config: Config, request: VerifyRequest): AsyncGenerator<VerifiedEntry> {
   const server = await requireServer(config);
   const entries: ServedEntry[] = request.entries.length === 0 ? await server.entries() : [];
@@ -78,7 +78,7 @@ export async function* verifyEntries(config: Config, request: VerifyRequest): As
   }
 }
 
-/** Hashes entries one after the other, in one pool; what became whole is indexed when it is closed. */
+/** Hashes entries one after the other, in one pool; `close` indexes the files that became whole. */
 export class Verification {
   readonly #config: Config;
   readonly #server: ControlClient;
@@ -96,7 +96,7 @@ export class Verification {
   static async open(config: Config, server: ControlClient, options: VerificationOptions): Promise<Verification> {
     const { createHashPool } = await import('../hash/piscina-pool.ts');
     const reading = createHashPool({ readersPerDisk: config.hashReaders });
-    // A full verification reads: a disk may have changed what no time tells.
+    // A full verification reads everything, without the cache: a disk may have changed without a new mtime.
     const pool = options.unverified ? await withHashCache(reading, config, options.logger) : reading;
     return new Verification(config, server, pool, options);
   }
@@ -135,7 +135,7 @@ async function verifyEntry(
     if (hasBit(known, piece)) continue;
     const checks = await layout.checks(piece);
     if (checks === undefined) {
-      // It cannot be verified, so it is not.
+      // The piece cannot be verified any longer.
       setBit(bad, piece);
       missing++;
     } else asked.push({ piece, checks });
@@ -186,7 +186,7 @@ interface Verified {
   readonly map: Buffer;
 }
 
-/** Puts files into the pool of which a client wrote every byte and every piece is verified. Gives their paths there. */
+/** Puts files into the pool if a client wrote every byte and every piece is verified. Gives their paths there. */
 async function poolComplete(
   server: ControlClient,
   entry: ServedEntry,

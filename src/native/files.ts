@@ -3,7 +3,7 @@ import { closeSync, openSync } from 'node:fs';
 import type { CLibrary, LoadedLibrary } from './c-library.ts';
 import type { Timestamp } from './timestamp.ts';
 
-/** preadv2(2): answer from the page cache, or not at all. Linux 4.14, for reads of ordinary files. */
+/** preadv2(2) with RWF_NOWAIT: answers from the page cache, or not at all. Linux 4.14, for reads of ordinary files. */
 const RWF_NOWAIT = 8;
 /** posix_fadvise(2). */
 const POSIX_FADV_WILLNEED = 3;
@@ -15,26 +15,26 @@ const UTIME_OMIT = 0x3ffffffe;
 const AT_FDCWD = -100;
 const AT_SYMLINK_NOFOLLOW = 0x100;
 
-/** Machines on which `size_t`, `off_t` and `time_t` have 64 bits, as the declarations here have it. */
+/** Machines with a `size_t`, `off_t` and `time_t` of 64 bits, as declared here. */
 const MACHINES: ReadonlySet<string> = new Set(['x64', 'arm64', 'riscv64', 'ppc64', 's390x', 'loong64']);
 
 export interface FileCalls {
   /**
-   * Reads up to `length` bytes at `position` into `buffer` from `offset` on, from the page cache only: it never waits
-   * for a disk. Gives the number of bytes read, 0 at the end of the file, -1 where it would have to wait or cannot tell
-   * (the caller then reads the ordinary way, which reports errors).
+   * Reads up to `length` bytes at `position` into `buffer` from `offset` on, from the page cache only: it never waits for a
+   * disk. Gives the number of bytes read, 0 at the end of the file, and -1 if it would have to wait or failed (the caller
+   * then reads the ordinary way, which reports errors).
    */
   readonly preadCached?: (fd: number, buffer: Buffer, offset: number, length: number, position: number) => number;
   /**
-   * Sets times in nanoseconds, of a symlink itself rather than of its target. Undefined leaves a time as it is. Gives
-   * false where the call failed.
+   * Sets times in nanoseconds; for a symlink its own, not its target's. Undefined leaves a time unchanged. Gives false if the
+   * call failed.
    */
   readonly setTimes?: (path: string, atime: Timestamp | undefined, mtime: Timestamp | undefined) => boolean;
   /** Announces that a range will be read soon (POSIX_FADV_WILLNEED), so that the disk reads it in one go. */
   readonly willNeed?: (fd: number, offset: number, length: number) => void;
   /**
-   * Finds the first byte at or after `offset` that does not lie in a hole (SEEK_DATA): Infinity where there is none,
-   * `offset` where the file system cannot tell. Moves the descriptor's position.
+   * Finds the first byte at or after `offset` that is not in a hole (SEEK_DATA): Infinity if there is none, `offset` if the
+   * file system cannot tell. Moves the descriptor's position.
    */
   readonly seekData?: (fd: number, offset: number) => number;
 }
@@ -53,7 +53,7 @@ export function loadFileCalls(library: CLibrary): FileCalls {
   };
 }
 
-/** @throws where the kernel or the file system of Node's own program keeps no page cache to read from */
+/** @throws if the kernel, or the file system of Node's own program, has no page cache to read from */
 function declarePreadCached({ koffi, func }: LoadedLibrary): NonNullable<FileCalls['preadCached']> {
   const preadv2 = func('int64_t preadv2(int fd, const void *iov, int count, int64_t offset, int flags)');
   // struct iovec { void *base; size_t length }.
@@ -69,7 +69,7 @@ function declarePreadCached({ koffi, func }: LoadedLibrary): NonNullable<FileCal
   return preadCached;
 }
 
-/** A file that was just read is in the page cache, unless its file system keeps none or the kernel is too old. */
+/** Reads Node's own program, which is in the page cache unless its file system has none or the kernel is too old. */
 function canReadCached(preadCached: NonNullable<FileCalls['preadCached']>): boolean {
   const fd = openSync(process.execPath, 'r');
   try {

@@ -1,7 +1,7 @@
 /**
- * The destination of an export: `DEST.partial/<info hash>` until the copy is whole, then renamed to `DEST`. The
- * info hash in the name keeps another entry from going on with it. Folders are made one by one and looked at: a symlink
- * that lies where a folder should be leads nowhere.
+ * The destination of an export: `DEST.partial/<info hash>` until the copy is whole, then renamed to `DEST`. The info hash in
+ * the name keeps another entry from continuing it. Folders are made one by one and checked: a symlink in place of a folder
+ * is refused.
  */
 import {
   chmod,
@@ -30,7 +30,7 @@ export class ExportDestination {
   /** Absolute. */
   readonly path: string;
   readonly #partial: string;
-  /** The folder in which the copy is made. */
+  /** The folder that holds the unfinished copy. */
   readonly #copy: string;
   readonly #folders = new Set<string>();
 
@@ -41,7 +41,7 @@ export class ExportDestination {
   }
 
   /**
-   * Refuses what is there already, a folder that is not, and a place without room for `length` bytes.
+   * Prepares a destination. Refuses an existing one, one in a missing folder, and a disk without room for `length` bytes.
    * @throws AutotorrentError('CONFLICT') or ('EXPORT')
    */
   static async open(path: string, infoHash: string, length: number): Promise<ExportDestination> {
@@ -91,7 +91,7 @@ export class ExportDestination {
     return this.#partial;
   }
 
-  /** Lists the partial folder; gives nothing where it is not there. */
+  /** Lists the partial folder; gives nothing if it does not exist. */
   async #others(): Promise<string[]> {
     if ((await kindOf(this.#partial)) === undefined) return [];
     try {
@@ -105,7 +105,7 @@ export class ExportDestination {
     if ((await kindOf(path)) !== 'directory') throw new DestinationError(`${path} is no folder`);
   }
 
-  /** The path of a file in the copy; its folders are there then. */
+  /** Gives the path of a file in the copy, and makes its folders. */
   async place(path: readonly string[]): Promise<string> {
     checkNames(path);
     let folder = this.#copy;
@@ -123,7 +123,7 @@ export class ExportDestination {
     return join(folder, path.at(-1) ?? '');
   }
 
-  /** Throws AutotorrentError('EXPORT') for one that leads out of the copy. */
+  /** Throws AutotorrentError('EXPORT') for a target outside the copy. */
   async link(path: readonly string[], target: string): Promise<void> {
     const place = await this.place(path);
     const reached = posix.join(...path.slice(0, -1), target);
@@ -145,7 +145,7 @@ export class ExportDestination {
     });
   }
 
-  /** Gives the folders of the copy what `attributes` knows of them, and puts all of it on the disk under its name. */
+  /** Gives the folders of the copy their attributes, syncs everything to the disk, and renames it to its final name. */
   async finish(
     small: readonly string[],
     attributes: (folder: string) => Promise<{ readonly mode: number; readonly mtimeMs: number } | undefined>,
@@ -153,7 +153,7 @@ export class ExportDestination {
     for (let from = 0; from < small.length; from += AT_ONCE) {
       await ofDestination(async () => await Promise.all(small.slice(from, from + AT_ONCE).map(synced)));
     }
-    // What is deeper comes first: to make something in a folder sets its time.
+    // The deepest first: creating something in a folder changes its time.
     for (const folder of [...this.#folders].toReversed()) {
       const known = await attributes(folder);
       const path = join(this.#copy, folder);
@@ -210,7 +210,7 @@ async function refuseOwnMount(folder: string): Promise<void> {
   );
 }
 
-/** The server has checked them when the torrent was added. This is where they become paths of somebody's disk. */
+/** Checks components. The server did so when the torrent was added, but here they become paths on somebody's disk. */
 function checkNames(path: readonly string[]): void {
   const good = (name: string): boolean => name !== '' && name !== '.' && name !== '..' && !/[/\0]/.test(name);
   if (path.length > 0 && path.every(good)) return;

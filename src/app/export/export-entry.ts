@@ -1,10 +1,10 @@
 /**
  * `autotorrent overlay export`: a finished, plain copy of an entry elsewhere.
  *
- * It reads through the mount, not the sources and overlay files that `show` names: the server merges what was written a
- * moment ago and is in no record yet, looks at each source before it serves it, takes a spare copy where one fails, and
- * answers EIO rather than a wrong byte. A reader of its own would have to do all of that again, against files that change
- * under it. The price is FUSE's, which for large reads is small beside two disks.
+ * It reads through the mount, not the sources and overlay files that `show` names. The server merges writes of a moment ago
+ * that are in no record yet, checks each source before it serves it, uses a spare copy if one fails, and answers EIO instead
+ * of a wrong byte. A separate reader would have to do all of that again, on files that change under it. The cost is FUSE's,
+ * which for large reads is small beside two disks.
  */
 import { constants } from 'node:fs';
 import { lstat, open, readlink, stat } from 'node:fs/promises';
@@ -27,14 +27,14 @@ export interface ExportProgress {
   /** Bytes in the copy, including those of an earlier run. */
   readonly doneBytes: number;
   readonly totalBytes: number;
-  /** By this run. */
+  /** Bytes that this run copied. */
   readonly copiedBytes: number;
 }
 
 export interface ExportRequest {
   /** Absolute. */
   readonly destination: string;
-  /** Zeros in the place of what is missing. */
+  /** Writes zeros in place of missing bytes. */
   readonly force: boolean;
   readonly signal: AbortSignal;
   readonly logger: Logger;
@@ -47,9 +47,9 @@ export interface ExportedEntry {
   readonly destination: string;
   readonly files: number;
   readonly bytes: number;
-  /** By this run: the rest was there from one before. */
+  /** Bytes that this run copied: an earlier run left the rest. */
   readonly copiedBytes: number;
-  /** Zeros in the place of what is missing. */
+  /** Zeros in place of missing bytes. */
   readonly zeroBytes: number;
   readonly incomplete: readonly { readonly path: string; readonly missingBytes: number }[];
 }
@@ -58,17 +58,17 @@ interface Item {
   readonly path: readonly string[];
   readonly length: number;
   readonly missing: number;
-  /** Its path in the mount, below the entry's folder; undefined for a file that is not there. */
+  /** Its path in the mount, below the entry's folder; undefined for a deleted file. */
   readonly at: string | undefined;
 }
 
-/** Attempts at a file that somebody writes to meanwhile. */
+/** Attempts at a file that somebody writes to during the copy. */
 const TRIES = 3;
-/** Small files that are copied at once: most of their time is system calls. */
+/** Small files that are copied at once: they mostly cost system calls. */
 const AT_ONCE = 8;
 const SHOWN = 3;
 
-/** @throws AutotorrentError('EXPORT'), ('CONFLICT') where the destination is there, ('MOUNT'), ('NOT_FOUND') */
+/** Exports. @throws AutotorrentError('EXPORT'), ('CONFLICT') if the destination exists, ('MOUNT'), ('NOT_FOUND') */
 export async function exportEntry(config: Config, id: string, request: ExportRequest): Promise<ExportedEntry> {
   const server = await requireServer(config);
   const entry = await mustHave(server, id);
@@ -104,7 +104,7 @@ export async function exportEntry(config: Config, id: string, request: ExportReq
 }
 
 async function itemsOf(server: ControlClient, entry: ServedEntry): Promise<Item[]> {
-  // Without their extents: those of 200,000 files are many.
+  // Without extents: those of 200,000 files are many.
   const files: (Pick<ServedFile, 'path' | 'length' | 'state'> & { readonly missing: number })[] = [];
   for await (const file of server.files(entry.infoHash)) {
     const { path, length, state } = file;
@@ -125,7 +125,7 @@ async function itemsOf(server: ControlClient, entry: ServedEntry): Promise<Item[
   }));
 }
 
-/** Bytes of a file, as the torrent has it, that nobody has. */
+/** Counts the bytes of a torrent's file that nothing supplies. */
 function missingOf({ extents, length }: ServedFile): number {
   let there = 0;
   for (const { kind, offset, length: extent } of extents) {
@@ -185,7 +185,7 @@ class Exporting {
       }
       at += together.length;
     }
-    // Last: nothing is ever written through one.
+    // Symlinks come last: nothing is ever written through one.
     for (const { path, at } of links) await this.#destination.link(path, await readlink(this.#view.path(at ?? '')));
     await this.#destination.finish(this.#small, async (folder) => await this.#view.folder(folder));
   }
@@ -229,7 +229,7 @@ async function writeZeros(path: string, length: number): Promise<void> {
   }
 }
 
-/** The entry's folder in the mount, and whether it is still that mount. */
+/** The entry's folder in the mount; tells if it is still that mount. */
 class MountView {
   readonly #mountPoint: string;
   readonly #directory: string;
@@ -256,7 +256,7 @@ class MountView {
     return join(this.#directory, ...below.split('/'));
   }
 
-  /** Gives the type of what lies at a path. Throws the disk's errors, and for a path on another file system. */
+  /** Gives the type of the file at a path. Throws the disk's errors, and for a path on another file system. */
   async kind(below: string): Promise<'file' | 'symlink'> {
     const stats = await lstat(this.path(below));
     if (stats.dev !== this.#device) throw new Gone();
@@ -291,7 +291,7 @@ class MountView {
   }
 }
 
-/** The path no longer leads into the mount. */
+/** Thrown if the path no longer leads into the mount. */
 class Gone extends Error {}
 
 /** A mount whose server has gone answers so. */

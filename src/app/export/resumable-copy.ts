@@ -1,7 +1,7 @@
 /**
- * Copies one file so that it can go on after it was killed. A file that has the size and the mtime of what it was copied
- * from is finished: the mtime is set last. Any other is compared with the source from its beginning on, and goes on
- * where the two differ: what a kill or a power loss left of it must agree byte for byte.
+ * Copies one file so that a killed copy can go on. A copy with the size and mtime of its source is finished: the mtime is set
+ * last. Any other copy is compared with the source from the start, and continues where they differ: bytes that a kill or a
+ * power loss left must agree one by one.
  */
 import { constants } from 'node:fs';
 import { chmod, type FileHandle, lstat, open } from 'node:fs/promises';
@@ -9,30 +9,30 @@ import type { FileCalls } from '../../native/files.ts';
 import { fromNanoseconds } from '../../native/timestamp.ts';
 
 const CHUNK_BYTES = 2 ** 20;
-/** Without nanoseconds of our own, times go through doubles: they are off by less. */
+/** Without nanosecond calls, times pass through doubles; their error is smaller than this. */
 const SAME_TIME_NS = 2000n;
-/** Larger ones are synced when they are copied, so that a power loss later does not cost them; small ones at the end. */
+/** Larger files are synced when they are copied, so that a later power loss does not cost them; small ones at the end. */
 export const LARGE_BYTES = 4 * 2 ** 20;
 
 export interface Copy {
-  /** Read with `from`'s errors as they are. */
+  /** The source. Errors of reading it are thrown unchanged. */
   readonly from: string;
   readonly to: string;
-  /** Bytes the copy has. Where the source is shorter, the rest are zeros. */
+  /** Bytes of the finished copy. If the source is shorter, the rest are zeros. */
   readonly length: number;
   readonly libc: FileCalls;
   readonly signal: AbortSignal;
-  /** So many bytes more are in the copy; negative: as many fewer. `fresh`: they were copied by this call. */
+  /** Reports that the copy has this many bytes more (negative: fewer). `fresh`: this call copied them. */
   readonly onBytes: (bytes: number, fresh: boolean) => void;
 }
 
-/** `changed`: somebody wrote to the source meanwhile. */
+/** `changed`: somebody wrote to the source during the copy. */
 export type CopyOutcome = 'copied' | 'finished before' | 'changed';
 
 /** A failure of the destination, not of the source. */
 export class DestinationError extends Error {}
 
-/** Throws DestinationError for what the destination says, and what the source says as it is. */
+/** Copies. Throws DestinationError for errors of the destination, and errors of the source unchanged. */
 export async function copyFile(request: Copy): Promise<CopyOutcome> {
   const counted = { fresh: 0, kept: 0 };
   const onBytes = (bytes: number, fresh: boolean): void => {
@@ -41,7 +41,7 @@ export async function copyFile(request: Copy): Promise<CopyOutcome> {
   };
   const outcome = await copyOnce({ ...request, onBytes });
   if (outcome === 'changed') {
-    // The copy is made anew: nothing of what was counted is in it for certain.
+    // The copy is made anew: no byte counted so far is certain to be in it.
     request.onBytes(-counted.fresh, true);
     request.onBytes(-counted.kept, false);
   }
@@ -67,7 +67,7 @@ async function copyOnce(copy: Copy): Promise<CopyOutcome> {
       await ofDestination(async () => await target.truncate(from));
       if (!(await pump(copy, source, target, from, end))) return 'changed';
       await ofDestination(async () => {
-        // What the source does not have is a hole: zeros that take no room.
+        // Bytes that the source lacks become a hole: zeros that take no room.
         await target.truncate(copy.length);
         copy.onBytes(copy.length - end, true);
         if (copy.length >= LARGE_BYTES) await target.datasync();
@@ -75,7 +75,7 @@ async function copyOnce(copy: Copy): Promise<CopyOutcome> {
       const after = await lstat(copy.from, { bigint: true });
       if (after.mtimeNs !== before.mtimeNs || after.size !== before.size) return 'changed';
       await ofDestination(async () => {
-        // Set-user-ID and the like are not kept: the mount does not honour them either (nosuid).
+        // Set-user-ID and the like are dropped: the mount does not honour them either (nosuid).
         await target.chmod(Number(before.mode) & 0o777);
         await setMtime(copy, target, before.mtimeNs);
       });
@@ -110,7 +110,7 @@ async function openTarget(path: string): Promise<FileHandle> {
     return await open(path, flags, 0o600);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EACCES') throw error;
-    // It was finished, with a mode that lets nobody write to it, and the source is another one now.
+    // A finished copy has a mode without write permission, and its source has changed.
     await chmod(path, 0o600);
     return await open(path, flags, 0o600);
   }
@@ -140,7 +140,7 @@ async function agreeing(copy: Copy, source: FileHandle, target: FileHandle, end:
   return end;
 }
 
-/** False where the source ends before `end`. The next bytes are read while those before them are written. */
+/** Copies up to `end`; false if the source ends before. Reads the next bytes while it writes the ones before them. */
 async function pump(copy: Copy, source: FileHandle, target: FileHandle, from: number, end: number): Promise<boolean> {
   const size = Math.min(CHUNK_BYTES, end - from);
   let [current, next] = [Buffer.allocUnsafe(size), Buffer.allocUnsafe(end - from > size ? size : 0)];
@@ -152,7 +152,7 @@ async function pump(copy: Copy, source: FileHandle, target: FileHandle, from: nu
     const then = at + length;
     if (then < end) {
       reading = readFully(source, next, Math.min(size, end - then), then);
-      // Whoever waits for the write first must not miss it.
+      // The write is awaited first, so this rejection needs a handler.
       reading.catch(() => {});
     }
     const [chunk, position] = [current, at];
