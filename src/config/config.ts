@@ -14,7 +14,7 @@ export type ClientConfig =
     }
   | {
       readonly client: 'deluge';
-      /** The daemon's `host:port`. Exactly one of `host` and `url` is there. */
+      /** The daemon's `host:port`. Exactly one of `host` and `url` is set. */
       readonly host: string;
       readonly url?: undefined;
       readonly username?: string;
@@ -48,18 +48,18 @@ export interface Config {
   readonly storePath: string;
   readonly statePath: string;
   readonly ignoreFiles: readonly string[];
-  /** Bytes. */
+  /** In bytes. */
   readonly addLimitSize: number;
   readonly addLimitPercent: number;
   readonly scanModes: readonly ScanMode[];
   readonly exactTarget: 'mount' | 'original';
-  /** `auto`: decided for each torrent, by what its client does with it. */
+  /** `auto`: decided for each torrent, by how its client treats it. */
   readonly verify: 'auto' | 'none' | 'probe' | 'full';
-  /** Readers at once in the hash pool. */
+  /** The number of readers in the hash pool. */
   readonly hashReaders: number;
   /** Percent by which a size may differ in `hash_name` and `hash_slow`. */
   readonly hashSizeVarying: number;
-  /** Limits of the hash modes for one file: candidates, and bytes hashed in vain. */
+  /** Limits of the hash modes for one file: candidates, and bytes hashed without a match. */
   readonly hashLimit: { readonly candidates: number; readonly bytes: number };
   readonly driver: 'auto' | 'fuse-native';
   /** Undefined: decided at mount time. */
@@ -68,15 +68,15 @@ export interface Config {
   readonly owner: { readonly uid: number; readonly gid: number } | undefined;
   readonly umask: number;
   readonly fastResume: 'never' | 'verified' | 'trust';
-  /** Paths that the client sees under other names: absolute, each `own` once. */
+  /** Paths that the client sees under other names: absolute, each `own` only once. */
   readonly pathMap: readonly { readonly own: string; readonly client: string }[];
   readonly disks: readonly string[];
-  /** Undefined where the file has no section for it: commands that need a client say so. */
+  /** Undefined if the file has no section for it; commands that need a client report that. */
   readonly client: ClientConfig | undefined;
-  /** Sections that mean a client: the NAME of each `[client-NAME]`, and nothing for `[client]`. */
+  /** Sections that name a client: the NAME of each `[client-NAME]`, empty for `[client]`. */
   readonly clientSections: readonly string[];
-  /** True: `mount` mends what a mount that went away did to the client's torrents. */
+  /** True: `mount` repairs what the loss of the mount did to the client's torrents. */
   readonly recover: boolean;
-  /** Sentences for the user: a key that means something else now, an unknown key with the nearest known name. */
+  /** Sentences for the user: about a key with a new meaning, or an unknown key and the nearest known one. */
   readonly notices: readonly string[];
 }

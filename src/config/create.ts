@@ -1,4 +1,4 @@
-/** Writes the commented example as a new configuration, with the clients that were found in it. */
+/** Writes the commented example as a new configuration, with the clients that were found. */
 import { lstat, readFile, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -6,19 +6,19 @@ import { AutotorrentError, errnoOf, messageOf } from '../errors.ts';
 
 const EXAMPLE = 'autotorrent.conf.example';
 
-/** A section that is written: `client`, or `client-NAME`. */
+/** A section to write: `client`, or `client-NAME`. */
 export interface ClientSection {
   readonly name: string;
-  /** Sentences that say where it comes from, or what it lacks. */
+  /** Sentences about its origin, or what it lacks. */
   readonly comments: readonly string[];
-  /** In order, `client` among them. */
+  /** The settings in order, `client` among them. */
   readonly settings: Readonly<Record<string, string>>;
 }
 
 /**
- * Makes `file` from the package's example, `sections` in the place of its [client] where there are any: what the example
- * says of clients then stands below them as comments. Never overwrites. Only its owner can read it: it holds a password.
- * @throws AutotorrentError('CONFIG') where something of that name is there, or it cannot be written.
+ * Makes `file` from the package's example. `sections`, if any, replace its [client], whose comments then stand below
+ * them. Never overwrites a file. Only its owner can read it, since it holds a password.
+ * @throws AutotorrentError('CONFIG') if the name is taken, or the file cannot be written
  */
 export async function createConfig(file: string, sections: readonly ClientSection[] = []): Promise<void> {
   const text = withSections((await readExample()).toString('utf8'), sections);
@@ -29,17 +29,17 @@ export async function createConfig(file: string, sections: readonly ClientSectio
   }
 }
 
-/** @throws AutotorrentError('CONFIG') where `createConfig` would find something of that name */
+/** @throws AutotorrentError('CONFIG') if `createConfig` would find the name taken */
 export async function refuseExisting(file: string): Promise<void> {
   try {
     await lstat(file);
   } catch {
-    return; // writing it says what is wrong, if anything is
+    return; // writing it reports any fault
   }
   throw new AutotorrentError('CONFIG', `Target '${file}' already exists, not creating`);
 }
 
-/** The text of a section; a value is written so that it is read as it is. */
+/** Formats a section, so that each value is read back as it is. */
 export function sectionText({ name, comments, settings }: ClientSection): string {
   const lines = Object.entries(settings).map(([key, value]) => `${key} = ${value.replaceAll('%', '%%')}`);
   return [...comments.map((line) => `# ${line}`), `[${name}]`, ...lines].join('\n');
@@ -64,7 +64,7 @@ function refusal(file: string, error: unknown): string {
   }
 }
 
-/** The example lies at the package's root: the nearest folder above this module that has it. */
+/** Reads the example at the package's root: the nearest folder above this module that has it. */
 async function readExample(): Promise<Buffer> {
   let folder = new URL('.', import.meta.url);
   for (;;) {

@@ -1,26 +1,27 @@
 /**
- * The form of `autotorrent.conf`: sections of `key = value`, with the line each came from.
+ * Parses the form of `autotorrent.conf`: sections of `key = value`, with line numbers.
  *
  * It reads what Python's ConfigParser read for the original (compared with 2.7 and 3.11):
  * - `=` or `:`, whichever comes first, ends the key; keys are case-insensitive, section names are not;
- * - a line whose first character is `#` or `;` is a comment. A value ends at the end of its line and nowhere else, so
- *   that a password may hold both (2.7 alone cut ` ;` off);
- * - a line indented deeper than its key goes on with that key's value; comments between such lines are dropped;
- * - `[DEFAULT]` supplies what a section lacks; `%(key)s` is the value of another key; `%%` is `%`.
- * It is kinder in two points: a bare `%`, or a `%(key)s` of a key that is not there, stands for itself (3.11 stopped),
- * and a byte order mark is no text. It is stricter in one: a key or section that comes twice is an error (2.7 took the last).
+ * - a line whose first character is `#` or `;` is a comment. A value ends only at the end of its line, so that a
+ *   password may contain both (2.7 alone cut ` ;` off);
+ * - a line indented deeper than its key continues that key's value; comments between such lines are dropped;
+ * - `[DEFAULT]` supplies keys that a section lacks; `%(key)s` is the value of another key; `%%` is `%`.
+ *
+ * It is more lenient in two points: a bare `%`, or a `%(key)s` of an unknown key, stands for itself (3.11 stopped), and
+ * a byte order mark is skipped. It is stricter in one: a repeated key or section is an error (2.7 took the last).
  */
 import { isUtf8 } from 'node:buffer';
 import { AutotorrentError } from '../errors.ts';
 
 export interface IniEntry {
-  /** Lower case. */
+  /** In lower case. */
   readonly key: string;
-  /** Trimmed, with `%` resolved; the lines of a value of several are separated by `\n`. */
+  /** Trimmed, with `%` resolved; several lines of a value are joined with `\n`. */
   readonly value: string;
-  /** The line of its key, from 1. */
+  /** The line of the key, from 1. */
   readonly line: number;
-  /** The section it was written in: `DEFAULT` where it comes from there. */
+  /** The section that has the key; `DEFAULT` if it comes from there. */
   readonly section: string;
 }
 
@@ -29,7 +30,7 @@ export interface IniSection {
   readonly line: number;
   /** The section's own values, by key, in the file's order. */
   readonly own: ReadonlyMap<string, IniEntry>;
-  /** The same, completed from `[DEFAULT]`. */
+  /** The same values, completed from `[DEFAULT]`. */
   readonly entries: ReadonlyMap<string, IniEntry>;
 }
 
@@ -47,12 +48,12 @@ interface OpenSection {
 }
 
 const DEFAULT_SECTION = 'DEFAULT';
-/** The depth to which a `%(key)s` may lead to another, as in ConfigParser. */
+/** The depth to which one `%(key)s` may lead to another, as in ConfigParser. */
 const INTERPOLATION_DEPTH = 10;
 
 /**
  * Reads the sections of a file, by name, without `[DEFAULT]`.
- * @throws AutotorrentError('CONFIG') that names `file` and the line.
+ * @throws AutotorrentError('CONFIG') with `file` and the line
  */
 export function parseIni(input: string | Uint8Array, file: string): Map<string, IniSection> {
   const open = readSections(decodeLines(input, file), file);
@@ -61,11 +62,11 @@ export function parseIni(input: string | Uint8Array, file: string): Map<string, 
   return new Map([...open].map(([name, section]) => [name, closeSection(section, defaults)]));
 }
 
-/** The file's lines without their ends. Bytes that are not UTF-8 pass in comments only: elsewhere they would change. */
+/** Splits the file into lines. Bytes that are not UTF-8 are allowed in comments only: elsewhere they would change. */
 function decodeLines(input: string | Uint8Array, file: string): string[] {
   if (typeof input === 'string') return input.replace(/^\uFEFF/, '').split(/\r\n|\n|\r/);
   const bytes = Buffer.from(input.buffer, input.byteOffset, input.byteLength);
-  // Latin-1 keeps each byte, so that lines can be cut before anything is decoded.
+  // Latin-1 keeps each byte, so that lines can be cut before they are decoded.
   const lines = bytes.toString('latin1').split(/\r\n|\n|\r/);
   return lines.map((raw, i) => {
     const lineBytes = Buffer.from(raw, 'latin1');
@@ -164,7 +165,7 @@ function syntaxError(file: string, line: number, problem: string, hint?: string)
   return new AutotorrentError('CONFIG', `${file}, line ${line} ${problem}`, { hint });
 }
 
-/** The start of a line, for a message; never what may be the end of a password. */
+/** The start of a line, for a message; never a part that may be the end of a password. */
 function excerpt(text: string): string {
   const shown = /passw/i.test(text) ? (/^\S*/.exec(text)?.[0] ?? '') : text;
   return shown.length > 40 || shown !== text ? `${shown.slice(0, 40)}…` : shown;

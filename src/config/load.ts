@@ -1,4 +1,4 @@
-/** Finds the configuration file, reads it, and looks at the system where its values need that. */
+/** Finds and reads the configuration file, and asks the system where its values need that. */
 
 import { readFileSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
@@ -21,10 +21,10 @@ export interface LoadOptions {
 const LARGEST_FILE = 1024 * 1024;
 
 /**
- * The configuration of this call: `-c`, else `AUTOTORRENT_CONFIG`, else `./autotorrent.conf`, else
- * `$XDG_CONFIG_HOME/autotorrent/autotorrent.conf` (`~/.config` where that is not set).
- * A file that was named must be there; the next one is not tried.
- * @throws AutotorrentError('CONFIG') where there is none, or where it is not valid.
+ * Loads the configuration of this call: `-c`, else `AUTOTORRENT_CONFIG`, else `./autotorrent.conf`, else
+ * `$XDG_CONFIG_HOME/autotorrent/autotorrent.conf` (`~/.config` if that is not set). A file that was named must exist;
+ * the next one is not tried.
+ * @throws AutotorrentError('CONFIG') if there is none, or it is invalid
  */
 export async function loadConfig(options: LoadOptions): Promise<Config> {
   const { cwd, env } = options;
@@ -54,7 +54,7 @@ async function findConfig(options: LoadOptions, home: string): Promise<{ file: s
       hint: `autotorrent init ${quoteForShell(file)} writes a commented example there.`,
     });
   }
-  // The XDG specification has relative paths ignored.
+  // The XDG specification says to ignore relative paths.
   const xdg = env['XDG_CONFIG_HOME'];
   const folder = xdg !== undefined && isAbsolute(xdg) ? xdg : join(resolve(cwd, home), '.config');
   const places = [join(cwd, 'autotorrent.conf'), join(folder, 'autotorrent', 'autotorrent.conf')];
@@ -67,7 +67,7 @@ async function findConfig(options: LoadOptions, home: string): Promise<{ file: s
   });
 }
 
-/** The file's bytes; undefined where there is no such file. */
+/** Reads the file; undefined if it does not exist. */
 async function readConfig(file: string): Promise<Buffer | undefined> {
   try {
     return await readSmallFileOrPipe(file, LARGEST_FILE);
@@ -95,12 +95,15 @@ function readList(file: string): string {
   }
 }
 
-/** What Python's shelve makes of the name NAME: gdbm NAME itself, ndbm NAME.db or .dir and .pag, dumbdbm the rest. */
+/**
+ * The suffixes of the files that Python's shelve makes for NAME: gdbm NAME itself, ndbm NAME.db or .dir and .pag,
+ * dumbdbm the rest.
+ */
 const SHELVE_SUFFIXES = ['', '.db', '.dat', '.dir', '.bak', '.pag'];
 
 /**
- * The folder of the index: `db`, or `<db>.level` where the original's shelve database has the name.
- * An index that was begun at `<db>.level` stays there when the shelve is deleted later.
+ * Finds the folder of the index: `db`, or `<db>.level` if the original's shelve database has the name. An index that
+ * was begun at `<db>.level` stays there when the shelve is deleted later.
  */
 function locateIndex(db: string): IndexLocation {
   try {
@@ -110,7 +113,7 @@ function locateIndex(db: string): IndexLocation {
     if (shelve !== undefined) return { path: beside, shelve };
     return { path: kindOf(beside) === 'folder' ? beside : db };
   } catch {
-    return { path: db }; // not ours to look at: opening it will say why
+    return { path: db }; // not readable for us: opening it reports the reason
   }
 }
 

@@ -1,7 +1,7 @@
-/** Finds the one of `names` that `written` was most likely meant to be; undefined where none is near. */
+/** Finds the name that `written` was most likely meant to be; undefined if none is near. */
 export function nearest(written: string, names: Iterable<string>): string | undefined {
   let best: string | undefined;
-  // A third of the letters may differ, and one in the shortest of words.
+  // A third of the letters may differ, and one in the shortest words.
   let bound = Math.max(1, Math.floor(written.length / 3)) + 1;
   for (const name of names) {
     const distance = editDistance(written.toLowerCase(), name.toLowerCase(), bound);
@@ -10,7 +10,7 @@ export function nearest(written: string, names: Iterable<string>): string | unde
   return best;
 }
 
-/** Letters to insert, remove, replace or swap with their neighbour to make `b` of `a`; `limit` where it is no less. */
+/** Counts the letters to insert, remove, replace or swap with a neighbour to turn `a` into `b`; at most `limit`. */
 function editDistance(a: string, b: string, limit: number): number {
   if (Math.abs(a.length - b.length) >= limit) return limit;
   let before: number[] = [];

@@ -1,6 +1,6 @@
-/** `owner = user[:group]`, resolved with the system's own lists of accounts. */
+/** Resolves `owner = user[:group]` with the system's lists of accounts. */
 
-/** What `/etc/passwd` and `/etc/group` hold. */
+/** The text of `/etc/passwd` and `/etc/group`. */
 export interface Accounts {
   readonly passwd: string;
   readonly group: string;
@@ -9,8 +9,8 @@ export interface Accounts {
 const LARGEST_ID = 2 ** 32 - 2;
 
 /**
- * Names or numbers of a user and a group. Without a group it is the user's own one.
- * A string is the reason why it does not resolve.
+ * Resolves names or numbers of a user and a group; the default group is the user's own. A string is the reason for a
+ * failure.
  */
 export function resolveOwner(value: string, accounts: Accounts): { uid: number; gid: number } | string {
   const parts = /^([^:\s]+)(?::([^:\s]+))?$/.exec(value);
@@ -31,7 +31,7 @@ export function resolveOwner(value: string, accounts: Accounts): { uid: number; 
   return { uid, gid };
 }
 
-/** The fields of the line of a name or a number: name, password, id, … */
+/** Finds the line of a name or a number and returns its fields: name, password, id, … */
 function findAccount(nameOrId: string, list: string): string[] | undefined {
   const rows = list
     .split('\n')

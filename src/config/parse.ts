@@ -1,9 +1,9 @@
 /**
- * The text of `autotorrent.conf` → `Config`.
+ * Parses the text of `autotorrent.conf` into a `Config`.
  *
- * Nothing is ignored: a key is used, or refused because this version does not have it yet, or, where nobody knows it,
- * named in a notice with the nearest name there is. An error names file, line, section, key, the bad value (never one
- * of a password) and what is accepted there.
+ * Nothing is ignored: a key is used; or refused, because this version does not have it yet; or, if it is unknown,
+ * reported in a notice with the nearest known name. An error names file, line, section, key, the bad value (never a
+ * password) and the accepted values.
  */
 import { dirname } from 'node:path';
 import * as v from 'valibot';
@@ -17,15 +17,15 @@ import { CLIENT_NAMES, type ClientName, clients, general, OLD_LINK_TYPES } from 
 import { path as pathSchema } from './values.ts';
 
 export interface ParseOptions {
-  /** The file the text came from, absolute: relative paths in it start at its folder. */
+  /** The absolute path of the text's file: relative paths in it start at its folder. */
   readonly file: string;
-  /** `-l NAME`: takes `[client-NAME]` in place of `[client]`. */
+  /** `-l NAME`: uses `[client-NAME]` instead of `[client]`. */
   readonly client?: string | undefined;
-  /** The folder that `~` stands for; without it `~` is a name. */
+  /** The folder that `~` stands for; without it `~` is an ordinary name. */
   readonly home?: string | undefined;
-  /** For names in `owner`; without it only `uid:gid` resolves. */
+  /** Resolves names in `owner`; without it only `uid:gid` resolves. */
   readonly accounts?: Accounts | undefined;
-  /** The folder of the index where the original's own database lies at `db`; without it the index is always at `db`. */
+  /** The folder of the index if the original's database lies at `db`; without it the index is always at `db`. */
   readonly indexFor?: ((db: string) => IndexLocation) | undefined;
 }
 
@@ -35,14 +35,14 @@ export interface IndexLocation {
   readonly shelve?: string;
 }
 
-/** The notices gathered and the file they are about. */
+/** The notices so far, and the file that they are about. */
 interface Context {
   readonly file: string;
   readonly notices: string[];
 }
 
 /**
- * Reads and validates a configuration. Bytes are better than a string: they tell where the text is not UTF-8.
+ * Reads and validates a configuration. Bytes are better than a string: they show where the text is not UTF-8.
  * @throws AutotorrentError('CONFIG')
  */
 export function parseConfig(input: string | Uint8Array, options: ParseOptions): Config {
@@ -111,7 +111,7 @@ const place = (at: { readonly line: number } | undefined, file: string): string 
 
 /** "FILE, line 3: [general] verify = "all" is not valid; accepted: …" */
 function valueError(entry: IniEntry, reason: string, context: Context): AutotorrentError {
-  // A password may stand in any key that was mistyped, and in a URL up to its last @.
+  // A mistyped key may hold a password, and so may a URL up to its last @.
   const secret = /passw/.test(entry.key);
   const shown = secret ? '(not shown)' : JSON.stringify(entry.value.replace(/(:\/\/).*@/s, '$1***@'));
   const where = `${place(entry, context.file)}: [${entry.section}] ${entry.key} = ${shown} is not valid`;
@@ -120,7 +120,7 @@ function valueError(entry: IniEntry, reason: string, context: Context): Autotorr
   return new AutotorrentError('CONFIG', `${where}; ${reason}${comment}${goesOn}`);
 }
 
-/** The values of a section, checked and with defaults. The first problem in the file's order is thrown. */
+/** Validates a section and fills in defaults; throws the first problem in the file's order. */
 function validate<const Schema extends v.GenericSchema>(
   schema: Schema,
   section: IniSection,
@@ -143,7 +143,7 @@ function validate<const Schema extends v.GenericSchema>(
   });
 }
 
-/** Notices keys that nobody knows. */
+/** Reports unknown keys in notices. */
 function checkKeys(section: IniSection, known: readonly string[], context: Context): void {
   for (const entry of section.own.values()) {
     if (known.includes(entry.key)) continue;
@@ -164,7 +164,7 @@ function noticeUnknownSections(sections: ReadonlyMap<string, IniSection>, contex
   }
 }
 
-/** Refuses paths under the mount point: the mount would hide them from the server that needs them. */
+/** Refuses paths below the mount point: the mount would hide them from the server that needs them. */
 function checkPlaces(
   section: IniSection,
   places: { readonly storePath: string; readonly statePath: string; readonly db: string },
@@ -198,7 +198,7 @@ function ownerOf(
   throw entry === undefined ? new AutotorrentError('CONFIG', owner) : valueError(entry, owner, context);
 }
 
-/** `[disks]` takes any keys. What `[DEFAULT]` holds is no disk. */
+/** Reads `[disks]`, which takes any keys. Values from `[DEFAULT]` are no disks. */
 function readDisks(section: IniSection | undefined, absolute: (path: string) => string, context: Context): string[] {
   const disks = new Set<string>();
   for (const entry of section?.own.values() ?? []) {
@@ -229,7 +229,7 @@ function readClient(
   return Object.freeze(clientOf(client, section, context));
 }
 
-/** Client sections: their keys are checked when the section is chosen. */
+/** Lists the client sections; their keys are checked when a section is chosen. */
 function clientSections(sections: ReadonlyMap<string, IniSection>): string[] {
   return [...sections.values()]
     .filter(({ name }) => name === 'client' || /^client-./.test(name))
@@ -247,7 +247,7 @@ function findClient(
   if (wanted === undefined) return sections.get('client');
   const section = sections.get(`client-${wanted}`);
   if (section !== undefined) return section;
-  // The original's `-l default` was `[client]`.
+  // In the original, `-l default` meant `[client]`.
   if (wanted === 'default' && sections.has('client')) return sections.get('client');
   const named = [...sections.keys()].filter((name) => name.startsWith('client-')).map((name) => name.slice(7));
   const there = named.length === 0 ? 'it names no client at all' : `it has ${named.join(', ')}`;
@@ -282,7 +282,7 @@ function clientOf(client: ClientName, section: IniSection, context: Context): Cl
   }
 }
 
-/** The daemon by `host`, as the original had it, or the web interface by `url`. */
+/** Reads a Deluge section: the daemon by `host`, as in the original, or the web interface by `url`. */
 function delugeOf(section: IniSection, context: Context): ClientConfig {
   const { host, url, username, password, label } = validate(clients.deluge, section, context);
   const common = { ...(password !== undefined && { password }), ...(label !== undefined && { label }) };
@@ -297,7 +297,7 @@ function delugeOf(section: IniSection, context: Context): ClientConfig {
   });
 }
 
-/** The original took them in the URL; fetch refuses such URLs, so that from here on they stand apart. */
+/** Separates the login from a URL: the original took it there, but fetch refuses such URLs. */
 function withLogin(
   url: string,
   username: string | undefined,
@@ -314,7 +314,7 @@ function withLogin(
   };
 }
 
-/** A part of a URL as it was meant; as it stands where its `%` are no escapes. */
+/** Decodes a part of a URL; leaves it as it is if its `%` are no escapes. */
 function decoded(part: string): string | undefined {
   if (part === '') return undefined;
   try {

@@ -1,4 +1,4 @@
-/** The keys of each section: what they take, what they are without a line in the file, and what is not there yet. */
+/** The keys of each section: their values, their defaults, and those that do not exist yet. */
 import { availableParallelism } from 'node:os';
 import * as v from 'valibot';
 import { SCAN_MODES } from './config.ts';
@@ -18,10 +18,13 @@ import {
   yesNoAuto,
 } from './values.ts';
 
-/** Keys and values that this version refuses because a later one will take them: to ignore them would not do what was asked. */
+/**
+ * Keys and values that this version refuses because a later one will take them: ignoring them would do something else
+ * than the user asked for.
+ */
 const notYet = (what: string): string => `this version does not have ${what} yet`;
 
-/** The link kinds of the original: its README says `reflink`, its code took `ref`. */
+/** The link kinds of the original: its README names `reflink`, its code took `ref`. */
 export const OLD_LINK_TYPES: readonly string[] = ['soft', 'hard', 'ref', 'reflink'];
 
 const SCAN_MODES_ACCEPTED = `accepted: one or more of ${SCAN_MODES.join(', ')}, separated by commas`;
@@ -44,7 +47,7 @@ const driver = v.pipe(
   oneOf(['auto', 'fuse-native']),
 );
 
-/** Defaults are written as the file would have them. */
+/** Defaults are written as in the file. */
 export const general = v.object({
   db: v.optional(path, 'autotorrent.db'),
   store_path: path,
@@ -56,10 +59,10 @@ export const general = v.object({
   link_type: v.optional(oneOf(['virtual', ...OLD_LINK_TYPES]), 'virtual'),
   exact_target: v.optional(oneOf(['mount', 'original']), 'mount'),
   verify: v.optional(oneOf(['auto', 'none', 'probe', 'full']), 'auto'),
-  // Two readers keep one disk busy; more than the cores there are only wait for each other.
+  // Two readers keep one disk busy; readers beyond the number of cores only wait for each other.
   hash_readers: v.optional(wholeNumber(1, 64), () => String(Math.min(4, availableParallelism()))),
   hash_size_varying: v.optional(percentage, '10'),
-  // A hundred torrents of which nothing is there, among 23,000 files of one size, are to be done within a minute.
+  // A hundred torrents without any match among 23,000 files of one size should take less than a minute.
   hash_limit: v.optional(hashLimit, '12, 128 MiB'),
   driver: v.optional(driver, 'auto'),
   allow_other: v.optional(yesNoAuto, 'auto'),
@@ -76,7 +79,7 @@ const transmissionUrl = url('http(s)://host:port/transmission/rpc', false);
 const delugeUrl = url('http(s)://host:port of the web interface; host names the daemon', false);
 const qbittorrentUrl = url('http(s)://host:port', false);
 
-/** The keys of a client's section beside `client`. */
+/** The keys of a client's section besides `client`. */
 export const clients = {
   rtorrent: v.object({ url: rtorrentUrl, label: v.optional(freeText) }),
   transmission: v.object({

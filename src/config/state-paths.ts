@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** sockaddr_un's sun_path holds 108 bytes with its NUL (unix(7)). */
+/** The sun_path of sockaddr_un holds 108 bytes with its NUL (unix(7)). */
 const SOCKET_PATH_LIMIT = 107;
 
 export interface StatePaths {
@@ -12,13 +12,13 @@ export interface StatePaths {
   readonly socket: string;
   /** The log of a server that was started with `--daemon`. */
   readonly log: string;
-  /** The record of what the next mount has to do in clients. */
+  /** The record of what the next mount must do in clients. */
   readonly absence: string;
 }
 
 /**
- * The socket lies with the state; where that path is too long for a socket, in `$XDG_RUNTIME_DIR` (or a folder of the
- * user's own under the system's temporary one) under a name derived from it.
+ * Computes the paths. The socket lies with the state. If that path is too long for a socket, it lies in
+ * `$XDG_RUNTIME_DIR` (or a folder of the user's own below the system's temporary one) under a name derived from it.
  */
 export function statePaths(statePath: string, env: NodeJS.ProcessEnv = process.env): StatePaths {
   const beside = join(statePath, 'socket');
@@ -33,12 +33,15 @@ export function statePaths(statePath: string, env: NodeJS.ProcessEnv = process.e
   };
 }
 
-/** Digests of pieces that were hashed, beside the index: may be deleted at any time. */
+/** The cache of piece digests, beside the index; it may be deleted at any time. */
 export function hashCachePath(db: string): string {
   return `${db}.hashes`;
 }
 
-/** The folder of files that clients completed, beside the index that has them as sources; all stores of the index share it. */
+/**
+ * The folder of files that clients completed, beside the index that has them as sources; all stores of the index share
+ * it.
+ */
 export function poolPath(db: string): string {
   return `${db}.pool`;
 }

@@ -1,11 +1,11 @@
 /**
- * The kinds of values that `autotorrent.conf` holds, as schemas from its text to what the program uses.
- * Each schema's message is what is accepted there: the parser puts file, line, key and the bad value before it.
+ * The kinds of values in `autotorrent.conf`, as schemas from text to the program's form. Each schema's message says
+ * what is accepted; the parser adds file, line, key and the bad value.
  */
 import { resolve } from 'node:path';
 import * as v from 'valibot';
 
-/** Text of one line, not empty. `accepted` also answers where the key has no value at all. */
+/** Text of one line, not empty. `accepted` is also the message for a key without a value. */
 function text(accepted: string) {
   return v.pipe(
     v.string(accepted),
@@ -14,7 +14,7 @@ function text(accepted: string) {
   );
 }
 
-/** `parse` gives undefined for what it does not accept. */
+/** `parse` returns undefined for text that it does not accept. */
 function parsed<T>(accepted: string, parse: (value: string) => T | undefined) {
   return v.pipe(
     text(accepted),
@@ -32,7 +32,7 @@ export function oneOf<const T extends string>(names: readonly T[]) {
   return parsed(accepted, (value) => names.find((name) => name === value.toLowerCase()));
 }
 
-/** Items between commas or lines, trimmed, without empty ones. */
+/** Splits items at commas or lines; trims them and drops empty ones. */
 export function listOf(value: string): string[] {
   return value
     .split(/[,\n]/)
@@ -73,7 +73,7 @@ function parseBytes(value: string): number | undefined {
   return Number.isSafeInteger(bytes) && (unit !== 1 || !value.includes('.')) ? bytes : undefined;
 }
 
-/** How many candidates, and how many bytes in vain; `none` is no limit to either. */
+/** The limits of candidates and of bytes without a match; `none` means no limit for both. */
 export const hashLimit = parsed(
   'accepted: the most candidates and the most bytes for one file, as 32, 1 GiB; one of the two; or none',
   (value): { readonly candidates: number; readonly bytes: number } | undefined => {
@@ -91,13 +91,13 @@ export const hashLimit = parsed(
 const PATH_MAP =
   "accepted: pairs of absolute paths, yours = the client's, as /store = /data/store; several separated by commas";
 
-/** `OWN = CLIENT`, both absolute, several separated by commas; normalised, without a slash at the end. May be empty. */
+/** Pairs `OWN = CLIENT`, both absolute, separated by commas; normalised, without a slash at the end. May be empty. */
 export const pathMap = v.pipe(
   v.string(),
   v.rawTransform<string, { readonly own: string; readonly client: string }[]>(({ dataset, addIssue, NEVER }) => {
     const pairs = listOf(dataset.value).map((pair) => pair.split('=').map((side) => side.trim()));
     const arePairs = pairs.every((sides) => sides.length === 2 && sides.every((side) => side.startsWith('/')));
-    // resolve() takes the slashes at the end away.
+    // resolve() removes the slashes at the end.
     const map = pairs.map(([own = '', client = '']) => ({ own: resolve(own), client: resolve(client) }));
     if (arePairs && new Set(map.map(({ own }) => own)).size === map.length) return map;
     addIssue({ message: PATH_MAP });
@@ -132,7 +132,7 @@ const BOOLEANS: Readonly<Record<string, boolean>> = {
   off: false,
 };
 
-/** As ConfigParser takes booleans, and `auto`. */
+/** Booleans as in ConfigParser, and `auto`. */
 export const yesNoAuto = parsed(
   'accepted: auto, yes, no (also on, off, true, false, 1, 0)',
   (value): { readonly is: boolean | undefined } | undefined => {

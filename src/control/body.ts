@@ -1,13 +1,13 @@
 /**
- * Bodies of requests, received without ever joining large buffers or parsing a large text at once: the process that
- * receives them serves the mount meanwhile.
+ * Receives the bodies of requests, without joining large buffers or parsing a large text at once: the same process
+ * serves the mount meanwhile.
  */
 import type { IncomingMessage } from 'node:http';
 import { AutotorrentError, messageOf } from '../errors.ts';
 
 /**
- * Receives a body into one buffer of the length that the request announces. Each chunk is copied as it arrives.
- * @throws AutotorrentError('USAGE') where no length is announced, or one of more than `limit` bytes
+ * Receives a body into one buffer of the announced length. Each chunk is copied as it arrives.
+ * @throws AutotorrentError('USAGE') if no length is announced, or one of more than `limit` bytes
  */
 export async function bytesOf(request: IncomingMessage, limit: number): Promise<Buffer> {
   const announced = request.headers['content-length'];
@@ -16,7 +16,7 @@ export async function bytesOf(request: IncomingMessage, limit: number): Promise<
   if (!(length <= limit)) throw new AutotorrentError('USAGE', `the request has more than ${limit} bytes`);
   const body = Buffer.allocUnsafe(length);
   let received = 0;
-  // Node ends the request with an error where its body is shorter than announced, and reads no further than that.
+  // If the body is shorter than announced, Node ends the request with an error; it reads no further than that.
   for await (const chunk of request as AsyncIterable<Buffer>) received += chunk.copy(body, received);
   return body.subarray(0, received);
 }
@@ -27,8 +27,8 @@ export async function jsonOf(request: IncomingMessage, limit: number): Promise<u
 }
 
 /**
- * Parses a body of one JSON document a line, each as it arrives, and gives what `meaning` makes of them.
- * @throws AutotorrentError('USAGE') for a line of more than `lineLimit` bytes, more than `limit` lines, or no JSON
+ * Parses a body of one JSON document per line, each as it arrives, and returns `meaning` of each.
+ * @throws AutotorrentError('USAGE') for a line of more than `lineLimit` bytes, more than `limit` lines, or invalid JSON
  */
 export async function linesOf<T>(
   request: IncomingMessage,

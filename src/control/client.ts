@@ -1,7 +1,7 @@
 /**
  * Talks to the server of one store over its control socket.
  *
- * "No server runs" is an outcome, not a failure: `ControlClient.connect` answers undefined.
+ * "No server runs" is an outcome, not a failure: then `ControlClient.connect` resolves with undefined.
  */
 import { type IncomingMessage, request } from 'node:http';
 import { AutotorrentError, type ErrorCode, errnoOf, messageOf } from '../errors.ts';
@@ -22,11 +22,11 @@ import type {
 } from './messages.ts';
 import type { Discarded, Pooled, ServedDifference, ServedEntry, ServedFile, ServerStatus, Verified } from './served.ts';
 
-/** Milliseconds for which the server may be silent. */
+/** The longest silence of the server, in milliseconds. */
 export interface TimeLimits {
-  /** A server that is silent for so long hangs: little that it is asked takes a tenth of it. */
+  /** A server that is silent for this long hangs: few requests take a tenth of it. */
   readonly usual: number;
-  /** To make or take out an entry of 200,000 files takes minutes where clients read meanwhile; so does the last sync. */
+  /** Making or removing an entry of 200,000 files takes minutes while clients read; so does the last sync. */
   readonly long: number;
 }
 
@@ -41,7 +41,10 @@ export class ControlClient {
     this.#limits = limits;
   }
 
-  /** @throws AutotorrentError('SERVER') where the socket is there and something else than our server answers */
+  /**
+   * Connects to the server; undefined if none runs.
+   * @throws AutotorrentError('SERVER') if another program answers on the socket
+   */
   static async connect(socketPath: string, limits: TimeLimits = TIME_LIMITS): Promise<ControlClient | undefined> {
     const client = new ControlClient(socketPath, limits);
     try {
@@ -62,7 +65,7 @@ export class ControlClient {
     return ((await this.#json('GET', '/v1/entries')) as EntryMessage[]).map(entryOf);
   }
 
-  /** Undefined where there is no such entry. `id`: an info hash, its first 8 digits or more, or a name. */
+  /** Asks for an entry; undefined if there is none. `id`: an info hash, its first 8 digits or more, or a name. */
   async entry(id: string): Promise<ServedEntry | undefined> {
     try {
       return entryOf((await this.#json('GET', entryPath(id))) as EntryMessage);
@@ -72,14 +75,14 @@ export class ControlClient {
     }
   }
 
-  /** The files of an entry, one after the other: an entry may have 200,000 of them. */
+  /** Lists the files of an entry one at a time: there may be 200,000 of them. */
   async *files(id: string): AsyncGenerator<ServedFile> {
     for await (const message of this.#lines<FileMessage>(`${entryPath(id)}/files`)) yield fileOf(message);
   }
 
-  /** A JSON document a line. */
+  /** Reads one JSON document per line. */
   async *#lines<T>(path: string): AsyncGenerator<T> {
-    // Some lines are long in coming: of 200,000 files one may differ.
+    // Some lines take long: of 200,000 files one may differ.
     const reply = await this.#request('GET', path, undefined, undefined, { limitMs: this.#limits.long });
     yield* documents<T>(reply);
   }
@@ -88,14 +91,14 @@ export class ControlClient {
     return body(await this.#request('GET', `${entryPath(id)}/metainfo`));
   }
 
-  /** The piece map: one bit a piece. */
+  /** Reads the piece map: one bit per piece. */
   async pieces(id: string): Promise<Buffer> {
     return body(await this.#request('GET', `${entryPath(id)}/pieces`));
   }
 
   /**
-   * Waits until no other command adds, and keeps the others from it until the function that it
-   * gives is called, or this process ends. `onWait` is called where it takes more than a moment.
+   * Waits until no other command adds, and keeps others from it until the returned function is called, or this process
+   * ends. `onWait` is called if it takes more than a moment.
    */
   async turn(onWait: () => void, signal: AbortSignal): Promise<() => void> {
     const told = setTimeout(onWait, 500);
@@ -108,8 +111,8 @@ export class ControlClient {
   }
 
   /**
-   * Hands over an encoded plan; the entry is `adding` and visible in the mount when this resolves.
-   * With `directory` it is external: listed only, the client works in that folder.
+   * Hands over an encoded plan; when this resolves, the entry is `adding` and visible in the mount. With `directory` it
+   * is external: only listed; the client works in that folder.
    */
   async create(plan: Buffer, directory?: string): Promise<ServedEntry> {
     const query = directory === undefined ? '' : `?directory=${encodeURIComponent(directory)}`;
@@ -117,7 +120,7 @@ export class ControlClient {
     return entryOf(parse(await body(reply)) as EntryMessage);
   }
 
-  /** By file index: components below the entry's directory; undefined where the torrent's own name stays. */
+  /** `names`, by file index: components below the entry's directory; undefined keeps the torrent's own name. */
   async addNames(id: string, names: readonly (readonly string[] | undefined)[]): Promise<void> {
     const lines = names.map((name) => `${JSON.stringify((name ?? null) satisfies NameLine)}\n`);
     const payload = Buffer.from(lines.join(''));
@@ -125,7 +128,7 @@ export class ControlClient {
     await body(await this.#request('PUT', `${entryPath(id)}/names`, payload, 'application/x-ndjson', options));
   }
 
-  /** Gives those of which there is an entry. */
+  /** Marks entries as added; returns those that exist. */
   async markAdded(infoHashes: readonly string[]): Promise<readonly string[]> {
     const message: AddedMessage = { info_hashes: infoHashes };
     return ((await this.#json('POST', '/v1/added', message)) as AddedMessage).info_hashes;
@@ -135,7 +138,7 @@ export class ControlClient {
     await this.#json('DELETE', entryPath(id), undefined, this.#limits.long);
   }
 
-  /** Gives the number that `endVerification` needs; called before the files are listed. */
+  /** Begins a verification, before the files are listed. Returns the number that `endVerification` needs. */
   async beginVerification(id: string): Promise<number> {
     return ((await this.#json('POST', `${entryPath(id)}/verification`)) as VerificationBegun).since;
   }
@@ -145,29 +148,29 @@ export class ControlClient {
     return entryOf((await this.#json('PUT', `${entryPath(id)}/verification`, message)) as EntryMessage);
   }
 
-  /** Puts a file that is whole into the pool. */
+  /** Puts a whole file into the pool. */
   async pool(id: string, file: number): Promise<Pooled> {
     return (await this.#json('POST', `${entryPath(id)}/pool?file=${file}`)) as PoolMessage;
   }
 
-  /** Lists what is not as it was planned. */
+  /** Lists what differs from the plan. */
   differences(id: string): AsyncGenerator<ServedDifference> {
     return differencesOf(this.#lines<DifferenceLine>(`${entryPath(id)}/differences`));
   }
 
-  /** `paths`: below the entry's directory, of files and of folders; undefined: all of it. */
+  /** `paths`: below the entry's directory, of files and of folders; undefined: everything. */
   async discard(id: string, paths: readonly string[] | undefined): Promise<Discarded> {
     const message: DiscardRequest = paths === undefined ? {} : { files: paths };
     return (await this.#json('POST', `${entryPath(id)}/discard`, message, this.#limits.long)) as DiscardMessage;
   }
 
-  /** Gives warnings as they come; ends when the server has unmounted and closed its store. */
+  /** Ends the server. Yields warnings as they come; ends when the server has unmounted and closed its store. */
   async *shutdown(): AsyncGenerator<string> {
     const reply = await this.#request('POST', '/v1/shutdown', undefined, undefined, { limitMs: this.#limits.long });
     try {
       for await (const line of documents<ShutdownLine>(reply)) yield line.warning;
     } catch {
-      // The server holds the reply open until it ends: a reset is then as good as an end.
+      // The server holds the reply open until it ends: then a reset is as good as an end.
     }
   }
 
@@ -177,7 +180,7 @@ export class ControlClient {
     return bytes.length === 0 ? undefined : parse(bytes);
   }
 
-  /** A reply with a status below 300; any other is thrown as the error that it carries. */
+  /** Sends a request. Returns a reply with a status below 300; throws the error that any other carries. */
   async #request(
     method: string,
     path: string,

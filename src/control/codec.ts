@@ -1,4 +1,7 @@
-/** Translates between what use cases and the server compute with (`served.ts`) and what the socket carries (`messages.ts`). */
+/**
+ * Translates between the domain types of use cases and server (`served.ts`) and the shapes on the socket
+ * (`messages.ts`).
+ */
 
 import { shownPath } from '../bytes/shown-path.ts';
 import type {

@@ -43,12 +43,12 @@ export interface EntryMessage {
   /** The folder a client is given: it looks for `torrent_name` in it. */
   readonly directory: string;
   readonly torrent_name: string;
-  /** ISO 8601. */
+  /** In ISO 8601. */
   readonly created: string;
-  /** Bytes. */
+  /** In bytes. */
   readonly size: number;
   readonly mapped_bytes: number;
-  /** Supplied by nobody when it was planned; written by a client and verified since. */
+  /** Bytes without a source when planned, which a client wrote and which were verified since. */
   readonly downloaded_bytes: number;
   readonly missing_bytes: number;
   readonly files: number;
@@ -61,9 +61,9 @@ export interface EntryMessage {
 export interface ExtentMessage {
   readonly offset: number;
   readonly length: number;
-  /** An absolute path; `null`: zeros (a pad file) or a gap, which `kind` tells apart. */
+  /** An absolute path; `null`: zeros (a pad file) or a gap, as `kind` says. */
   readonly source: string | null;
-  /** The path's bytes in base64, where it is not UTF-8. */
+  /** The path's bytes in base64, if it is not UTF-8. */
   readonly source_bytes?: string;
   readonly source_offset: number;
   /** `overlay`: written by a client, kept in the state folder. */
@@ -75,12 +75,12 @@ export interface FileMessage {
   readonly path: string;
   readonly length: number;
   readonly status: 'mapped' | 'resized' | 'partial' | 'missing' | 'pad';
-  /** What clients made of it: `replaced` by a file of theirs. */
+  /** `replaced`: a client's file has its name. */
   readonly state: 'present' | 'moved' | 'deleted' | 'replaced';
-  /** The scan mode that supplied it. */
+  /** The scan mode that supplied the file. */
   readonly mode: string;
   readonly extents: readonly ExtentMessage[];
-  /** Bytes of it that clients wrote, in so many ranges. */
+  /** Bytes that clients wrote, in this many ranges. */
   readonly written_bytes: number;
   readonly written_ranges: number;
 }
@@ -92,18 +92,18 @@ export interface StatusMessage {
   readonly mount_point: string;
   /** Who can see the mount. */
   readonly visible_to: 'everyone' | 'owner';
-  /** Mounted so that no client can write. */
+  /** True: clients cannot write. */
   readonly read_only: boolean;
   readonly uptime_seconds: number;
   readonly entries: number;
-  /** Entries that no client confirmed yet. */
+  /** Entries that no client has confirmed yet. */
   readonly adding: number;
   readonly opens: number;
   readonly open_handles: number;
   readonly reads: number;
   readonly bytes_read: number;
   readonly read_errors: number;
-  /** Sources that are not what they were when they were matched; `served_from`: the copy that is served instead. */
+  /** Sources that have changed since they were matched; `served_from`: the copy that is served instead. */
   readonly broken_sources: readonly {
     readonly path: string;
     readonly reason: string;
@@ -112,13 +112,13 @@ export interface StatusMessage {
   readonly broken_entries: readonly string[];
   readonly writes: number;
   readonly bytes_written: number;
-  /** What the overlay's folder takes on its disk; null while it is being counted for the first time. */
+  /** The space that the overlay's folder takes on its disk; null until it was measured once. */
   readonly overlay_bytes: number | null;
-  /** Overlay files that do not fit the store. */
+  /** Overlay files that do not match the store. */
   readonly overlay_problems: readonly { readonly path: string; readonly problem: string }[];
 }
 
-/** Components below the entry's directory; null where the torrent's own name stays. */
+/** Components below the entry's directory; null keeps the torrent's own name. */
 export type NameLine = readonly string[] | null;
 
 export interface AddedMessage {
@@ -126,7 +126,7 @@ export interface AddedMessage {
   readonly info_hashes: readonly string[];
 }
 
-/** A warning: a client could not be told to stop. */
+/** A warning: a client could not be asked to stop. */
 export interface ShutdownLine {
   readonly warning: string;
 }
@@ -137,43 +137,43 @@ export interface VerificationBegun {
 }
 
 export interface VerificationRequest extends VerificationBegun {
-  /** Bitfields of the pieces that agreed, and of those that did not, in base64. */
+  /** Bitfields of the pieces that matched, and of those that did not, in base64. */
   readonly good: string;
   readonly bad: string;
 }
 
-/** Neither: it is not whole any more. */
+/** Neither field: the file is no longer whole. */
 export interface PoolMessage {
-  /** Its place in the pool. */
+  /** The path in the pool. */
   readonly pooled?: string;
-  /** Why it stays where it is. */
+  /** The reason why it stays where it is. */
   readonly kept?: string;
 }
 
-/** A file, folder or name that is not as it was planned. */
+/** A file, folder or name that differs from the plan. */
 export interface DifferenceMessage {
-  /** Below the entry's directory, as the torrent has it; of what a client made, where it is. */
+  /** Below the entry's directory, as in the torrent; for a file that a client made, its present path. */
   readonly path: string;
   readonly type: 'file' | 'directory' | 'symlink' | 'fifo' | 'socket' | 'block' | 'character';
   /**
-   * `written`: `ranges` are the client's. `resized`: it has another size than planned, or bytes were cut off.
-   * `touched`: its time was set. `moved`: it has other names, `named`. `deleted`: it has none. `replaced`: a file that a
-   * client made has its name. `made`: a client made it.
+   * `written`: a client wrote `ranges`. `resized`: the size differs from the plan, or bytes were cut off. `touched`:
+   * its time was set. `moved`: it has other names, `named`. `deleted`: it has none. `replaced`: a client's file has its
+   * name. `made`: a client made it.
    */
   readonly changes: readonly ('written' | 'resized' | 'touched' | 'moved' | 'deleted' | 'replaced' | 'made')[];
   readonly size: number;
   /** Null: nothing was planned here. */
   readonly planned_size: number | null;
-  /** From here to the planned end, what is not written reads as zeros. */
+  /** From this offset to the planned end, unwritten bytes read as zeros. */
   readonly base_size: number;
-  /** Of what a client made, and of what has a replaced file's name: all of it. */
+  /** For a file that a client made, or that has a replaced file's name: its whole size. */
   readonly written_bytes: number;
-  /** `[offset, end)`, in blocks of 4 KiB, of what is written over the file. */
+  /** `[offset, end)`, in blocks of 4 KiB, written over the file. */
   readonly ranges: readonly (readonly [offset: number, end: number])[];
   readonly named: readonly string[];
 }
 
-/** Further ranges of the document before it: a file may have millions. */
+/** Further ranges of the document before: a file may have millions. */
 export interface MoreRanges {
   readonly more_ranges: DifferenceMessage['ranges'];
 }
@@ -181,15 +181,15 @@ export interface MoreRanges {
 export type DifferenceLine = DifferenceMessage | MoreRanges;
 
 export interface DiscardRequest {
-  /** Paths below the entry's directory, of files and of folders; absent: all of it. */
+  /** Paths below the entry's directory, of files and of folders; absent: everything. */
   readonly files?: readonly string[];
 }
 
 export interface DiscardMessage {
-  /** How many differences are no more. */
+  /** The number of differences that are gone. */
   readonly discarded: number;
-  /** What they had written. */
+  /** The bytes that they had written. */
   readonly bytes: number;
-  /** Files that could not have their names back. */
+  /** Files that could not get their names back. */
   readonly kept: readonly { readonly path: string; readonly reason: string }[];
 }

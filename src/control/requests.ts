@@ -1,8 +1,10 @@
-/** Checks the JSON of requests, and gives what it means. All throw AutotorrentError('USAGE') for what is no such request. */
+/**
+ * Checks the JSON of requests and returns its meaning. All functions throw AutotorrentError('USAGE') for anything else.
+ */
 import { AutotorrentError } from '../errors.ts';
 import type { Verified } from './served.ts';
 
-/** One line of a names request: undefined where the torrent's own name stays. */
+/** Reads one line of a names request; undefined keeps the torrent's own name. */
 export function nameLine(value: unknown): readonly string[] | undefined {
   if (value === null) return undefined;
   if (Array.isArray(value) && value.length > 0 && value.every((part) => typeof part === 'string')) return value;
@@ -23,10 +25,10 @@ export function verifiedIn(value: unknown): Verified {
   throw new AutotorrentError('USAGE', 'a verification must have "since" (a number), and "good" and "bad" (base64)');
 }
 
-/** Undefined: all of the entry. */
+/** Reads a discard request; undefined means the whole entry. */
 export function discardedPathsIn(value: unknown): readonly string[] | undefined {
   const files = member(value, 'files');
-  // A request that is none must not be taken for one that means all.
+  // An invalid request must not be taken for one that means everything.
   if (typeof value === 'object' && value !== null && (files === undefined || isListOfText(files))) return files;
   throw new AutotorrentError('USAGE', 'a discard must be an object; its "files", if present, an array of paths');
 }

@@ -13,10 +13,10 @@ export interface ServedEntry {
   readonly directory: string;
   readonly torrentName: string;
   readonly created: Date;
-  /** Bytes. */
+  /** In bytes. */
   readonly size: number;
   readonly mappedBytes: number;
-  /** Nobody supplied them when they were planned; a client wrote them, and they were verified since. */
+  /** Bytes without a source when planned, which a client wrote and which were verified since. */
   readonly downloadedBytes: number;
   readonly missingBytes: number;
   readonly files: number;
@@ -30,9 +30,9 @@ export interface ServedExtent {
   readonly offset: number;
   readonly length: number;
   readonly sourceOffset: number;
-  /** `overlay`: written by a client, kept in the state folder. `zeros`: a pad file. `gap`: nobody has it. */
+  /** `overlay`: written by a client, kept in the state folder. `zeros`: a pad file. `gap`: missing. */
   readonly kind: 'source' | 'zeros' | 'gap' | 'overlay';
-  /** An absolute path, of kinds `source` and `overlay`. */
+  /** An absolute path, for kinds `source` and `overlay`. */
   readonly source?: Buffer;
 }
 
@@ -41,12 +41,12 @@ export interface ServedFile {
   readonly path: string;
   readonly length: number;
   readonly status: 'mapped' | 'resized' | 'partial' | 'missing' | 'pad';
-  /** What clients made of it: `replaced` by a file of theirs. */
+  /** `replaced`: a client's file has its name. */
   readonly state: 'present' | 'moved' | 'deleted' | 'replaced';
-  /** The scan mode that supplied it. */
+  /** The scan mode that supplied the file. */
   readonly mode: string;
   readonly extents: readonly ServedExtent[];
-  /** Bytes of it that clients wrote, in so many ranges. */
+  /** Bytes that clients wrote, in this many ranges. */
   readonly writtenBytes: number;
   readonly writtenRanges: number;
 }
@@ -58,38 +58,40 @@ export interface ServerStatus {
   readonly mountPoint: string;
   /** Who can see the mount. */
   readonly visibleTo: 'everyone' | 'owner';
-  /** Mounted so that no client can write. */
+  /** True: clients cannot write. */
   readonly readOnly: boolean;
   readonly uptimeSeconds: number;
   readonly entries: number;
-  /** Entries that no client confirmed yet. */
+  /** Entries that no client has confirmed yet. */
   readonly adding: number;
   readonly opens: number;
   readonly openHandles: number;
   readonly reads: number;
   readonly bytesRead: number;
   readonly readErrors: number;
-  /** Sources that are not what they were when they were matched; `servedFrom`: the copy that is served instead. */
+  /** Sources that have changed since they were matched; `servedFrom`: the copy that is served instead. */
   readonly brokenSources: readonly { readonly path: string; readonly reason: string; readonly servedFrom?: string }[];
   readonly brokenEntries: readonly string[];
   readonly writes: number;
   readonly bytesWritten: number;
-  /** What the overlay's folder takes on its disk; undefined while it is counted for the first time. */
+  /** The space that the overlay's folder takes on its disk; undefined until it was measured once. */
   readonly overlayBytes: number | undefined;
-  /** Overlay files that do not fit the store. */
+  /** Overlay files that do not match the store. */
   readonly overlayProblems: readonly { readonly path: string; readonly problem: string }[];
 }
 
 /** The result of a verification. */
 export interface Verified {
-  /** What `beginVerification` gave. */
+  /** The result of `beginVerification`. */
   readonly since: number;
-  /** Bitfields of the pieces that agreed, and of those that did not. */
+  /** Bitfields of the pieces that matched, and of those that did not. */
   readonly good: Buffer;
   readonly bad: Buffer;
 }
 
-/** `pooled`: its place in the pool. `kept`: why it stays where it is. Neither: it is not whole any more. */
+/**
+ * `pooled`: the path in the pool. `kept`: the reason why it stays where it is. Neither: the file is no longer whole.
+ */
 export interface Pooled {
   readonly pooled?: string;
   readonly kept?: string;
@@ -100,25 +102,25 @@ export type Change = 'written' | 'resized' | 'touched' | 'moved' | 'deleted' | '
 /** `[offset, end)`, in blocks of 4 KiB. */
 export type Ranges = readonly (readonly [offset: number, end: number])[];
 
-/** A file, folder or name that is not as it was planned. */
+/** A file, folder or name that differs from the plan. */
 export interface ServedDifference {
-  /** Below the entry's directory, as the torrent has it; of what a client made, where it is. */
+  /** Below the entry's directory, as in the torrent; for a file that a client made, its present path. */
   readonly path: string;
   readonly type: 'file' | 'directory' | 'symlink' | 'fifo' | 'socket' | 'block' | 'character';
   /**
-   * `written`: `ranges` are the client's. `resized`: it has another size than planned, or bytes were cut off.
-   * `touched`: its time was set. `moved`: it has other names, `named`. `deleted`: it has none. `replaced`: a file that a
-   * client made has its name. `made`: a client made it.
+   * `written`: a client wrote `ranges`. `resized`: the size differs from the plan, or bytes were cut off. `touched`:
+   * its time was set. `moved`: it has other names, `named`. `deleted`: it has none. `replaced`: a client's file has its
+   * name. `made`: a client made it.
    */
   readonly changes: readonly Change[];
   readonly size: number;
   /** Undefined: nothing was planned here. */
   readonly plannedSize: number | undefined;
-  /** From here to the planned end, what is not written reads as zeros. */
+  /** From this offset to the planned end, unwritten bytes read as zeros. */
   readonly baseSize: number;
-  /** All bytes of a file that a client made, or that has a replaced file's name. */
+  /** For a file that a client made, or that has a replaced file's name: its whole size. */
   readonly writtenBytes: number;
-  /** What is written over the file. */
+  /** The ranges written over the file. */
   readonly ranges: Ranges;
   readonly named: readonly string[];
 }
@@ -127,10 +129,10 @@ export interface ServedDifference {
 export type DifferencePart = ServedDifference | { readonly moreRanges: Ranges };
 
 export interface Discarded {
-  /** How many differences are no more. */
+  /** The number of differences that are gone. */
   readonly discarded: number;
-  /** What they had written. */
+  /** The bytes that they had written. */
   readonly bytes: number;
-  /** Files that could not have their names back. */
+  /** Files that could not get their names back. */
   readonly kept: readonly { readonly path: string; readonly reason: string }[];
 }

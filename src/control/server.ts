@@ -1,8 +1,8 @@
 /**
  * The control server: HTTP with JSON on a unix socket (`messages.ts` has the routes).
  *
- * It is a thin call of what `mount` serves (`ServedStore`), and the process that runs it also serves the mount: nothing
- * here may block. A connection that sends rubbish gets a 400 and hurts nobody else.
+ * It is a thin layer over what `mount` serves (`ServedStore`). The same process serves the mount, so nothing here may
+ * block. A connection that sends rubbish gets a 400 and affects no other.
  */
 import { lstat, mkdir, rm } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
@@ -16,9 +16,9 @@ import type { AddedMessage, ErrorMessage, ShutdownLine, VerificationBegun } from
 import { discardedPathsIn, infoHashesIn, nameLine, verifiedIn } from './requests.ts';
 import { Turns } from './turns.ts';
 
-/** 64 MiB of metainfo, and what the extents of its files may take. */
+/** 64 MiB of metainfo, and the extents of its files. */
 const PLAN_LIMIT = 512 * 1024 * 1024;
-/** Info hashes, bitfields, paths to discard: parsed at once, so no more than takes a moment. */
+/** Info hashes, bitfields, paths to discard: they are parsed at once, so the limit keeps that short. */
 const JSON_LIMIT = 16 * 1024 * 1024;
 /** A torrent has no more files than its 64 MiB can name; a path has at most 4096 bytes, which JSON may escape. */
 const NAMES_LIMIT = { limit: 8_000_000, lineLimit: 64 * 1024 };
@@ -34,7 +34,7 @@ const STATUS: Readonly<Partial<Record<ErrorCode, number>>> = {
 interface Call {
   readonly request: IncomingMessage;
   readonly reply: ServerResponse;
-  /** The ID of the path, decoded; empty where the route has none. */
+  /** The ID of the path, decoded; empty if the route has none. */
   readonly id: string;
   readonly query: URLSearchParams;
 }
@@ -60,13 +60,13 @@ export async function startControlServer(
     });
   });
   await makeOwnFolder(dirname(socketPath));
-  // The store's lock is ours: whoever left this socket has ended.
+  // We hold the store's lock, so the process that left this socket has ended.
   await rm(socketPath, { force: true });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    // Later ones are of single connections, such as EMFILE from accept(2): they must not end the process that serves.
+    // Later errors concern single connections, such as EMFILE from accept(2): they must not end the serving process.
     server.on('error', (error) => logger.warn(`control socket: ${messageOf(error)}`));
-    // bind(2) happens inside listen: the mode is right from the first moment on.
+    // bind(2) runs inside listen, so the mode is right from the start.
     const umask = process.umask(0o177);
     server.listen(socketPath, resolve);
     process.umask(umask);
@@ -84,8 +84,8 @@ export async function startControlServer(
 }
 
 /**
- * Makes the folder of the socket for this user alone. One that is there must be ours or root's, and nobody else's to
- * write to: in a folder that all share (the system's temporary one), another user may have made it first.
+ * Makes the folder of the socket for this user alone. An existing one must belong to us or root, and be writable by
+ * nobody else: in a shared folder (the system's temporary one), another user may have made it first.
  */
 async function makeOwnFolder(folder: string): Promise<void> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -97,7 +97,7 @@ async function makeOwnFolder(folder: string): Promise<void> {
   });
 }
 
-/** `METHOD path` to its handler, `ID` standing for one component of the path. */
+/** Maps `METHOD path` to its handler; `ID` stands for one component of the path. */
 function routesOf(store: ServedStore): ReadonlyMap<string, Handler> {
   const turns = new Turns();
   return new Map<string, Handler>([
@@ -168,7 +168,7 @@ function routesOf(store: ServedStore): ReadonlyMap<string, Handler> {
     [
       'POST /v1/shutdown',
       async ({ reply }) => {
-        // The reply stays open until the server ends, so that whoever asked can wait for that.
+        // The reply stays open until the server ends, so that the client can wait for that.
         reply.writeHead(202).flushHeaders();
         store.shutdown((warning) => {
           if (!reply.destroyed) reply.write(`${JSON.stringify({ warning } satisfies ShutdownLine)}\n`);
@@ -235,7 +235,7 @@ async function sendLines<T>(
 
 function fail(reply: ServerResponse, error: unknown): void {
   if (reply.headersSent) {
-    // The answer has begun: cutting it off is the only way left to say that it is not whole.
+    // The answer has begun: only a cut shows that it is incomplete.
     reply.destroy();
     return;
   }

@@ -1,13 +1,13 @@
 /**
- * Lets one command add at a time. An entry passes through the store and the client; two
- * commands with the same torrent would each take the other's half-made entry for what a crash left.
+ * Lets one command add at a time. An entry passes through the store and the client; two commands with the same torrent
+ * would each take the other's half-made entry for the remains of a crash.
  *
- * A turn is a reply that stays open: it ends when its connection does, so also with a command that is killed.
+ * A turn is a reply that stays open: it ends with its connection, also if the command is killed.
  */
 import type { ServerResponse } from 'node:http';
 
 export class Turns {
-  /** The first has its turn; the others wait, in the order of their coming. */
+  /** The first has its turn; the others wait in order of arrival. */
   readonly #queue: ServerResponse[] = [];
 
   take(reply: ServerResponse): void {

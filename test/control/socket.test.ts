@@ -192,8 +192,8 @@ describe('the control socket', () => {
     ['a discard of what are no paths', 'POST /v1/entries/x/discard', {}, '{"files": [1]}', /array of paths/],
     ['a verification that is none', 'PUT /v1/entries/x/verification', {}, '{"since": "1"}', /"since"/],
     ['hashes that are none', 'POST /v1/added', {}, '{"info_hashes": 1}', /no array of text/],
-    ['names that are none', 'PUT /v1/entries/x/names', {}, '[1]\n', /no path/],
-    ['an empty name', 'PUT /v1/entries/x/names', {}, '[]\n', /no path/],
+    ['names that are none', 'PUT /v1/entries/x/names', {}, '[1]\n', /must be a path/],
+    ['an empty name', 'PUT /v1/entries/x/names', {}, '[]\n', /must be a path/],
     ['names that are cut off', 'PUT /v1/entries/x/names', {}, 'null\n["a"]', /cut off/],
     ['a name that is too long', 'PUT /v1/entries/x/names', {}, `["${'a'.repeat(300_000)}"]`, /more than 65536 bytes/],
   ];
