@@ -47,8 +47,10 @@ type Settle = (torrent: ParsedTorrent, outcome: AddOutcome) => void;
 
 type Wanted = readonly [ParsedTorrent, Planned];
 
-/** Entries that are created at once: the server waits for its disk several times for each. */
-const CREATED_AT_ONCE = 8;
+/** Entries that are created at once: the server waits for its disk once for all of them. */
+const CREATED_AT_ONCE = 64;
+/** Bytes of encoded plans after which no more are created at the same time. */
+const CREATED_BYTES = 16 * 1024 * 1024;
 
 /** Up to this number, entries are asked for one by one; for more the whole list is fetched. */
 const FEW = 16;
@@ -164,9 +166,10 @@ export class Rounds {
       settle(torrent, { ...outcomeOf(torrent, status, reason), ...amounts.get(torrent) });
     };
     const { server, signal } = this.#parts;
-    const create = async ([torrent, { plan, originalDirectory }]: Wanted): Promise<Created | AutotorrentError> => {
+    const create = async ([torrent, planned]: Wanted, encoded: Buffer): Promise<Created | AutotorrentError> => {
+      const { plan, originalDirectory } = planned;
       try {
-        const entry = await server.create(encodePlan(plan), originalDirectory);
+        const entry = await server.create(encoded, originalDirectory);
         return { torrent, plan, entry, stopped: this.#parts.stopped || this.#cannotTake(entry) };
       } catch (error) {
         return failureOf(error);
@@ -175,9 +178,9 @@ export class Rounds {
     const created: Created[] = [];
     for (const few of byName(wanted)) {
       if (signal.aborted) break;
-      const ended = await Promise.allSettled(few.map(create));
+      const ended = await Promise.allSettled(few.map(({ wanted, encoded }) => create(wanted, encoded)));
       for (const [i, one] of ended.entries()) {
-        const [torrent] = few[i] ?? [];
+        const [torrent] = few[i]?.wanted ?? [];
         if (one.status === 'rejected') throw one.reason;
         if (!(one.value instanceof AutotorrentError)) created.push(one.value);
         else if (torrent !== undefined) end(torrent, 'Failed', explained(one.value));
@@ -247,18 +250,31 @@ export class Rounds {
   }
 }
 
-/** Splits `wanted`, in its order, into lists without equal names: the first of two torrents with one name gets it. */
-function* byName(wanted: readonly Wanted[]): Generator<readonly Wanted[]> {
-  let list: Wanted[] = [];
+interface Encoded {
+  readonly wanted: Wanted;
+  /** Its plan. */
+  readonly encoded: Buffer;
+}
+
+/**
+ * Splits `wanted`, in its order, into lists to create at once, with their plans encoded. No name comes twice in a list: the
+ * first of two torrents with one name gets it.
+ */
+function* byName(wanted: readonly Wanted[]): Generator<readonly Encoded[]> {
+  let list: Encoded[] = [];
+  let bytes = 0;
   const names = new Set<string>();
   for (const one of wanted) {
     const { name } = one[0];
-    if (list.length >= CREATED_AT_ONCE || names.has(name)) {
+    if (list.length >= CREATED_AT_ONCE || bytes >= CREATED_BYTES || names.has(name)) {
       yield list;
       list = [];
+      bytes = 0;
       names.clear();
     }
-    list.push(one);
+    const encoded = encodePlan(one[1].plan);
+    list.push({ wanted: one, encoded });
+    bytes += encoded.length;
     names.add(name);
   }
   if (list.length > 0) yield list;

@@ -3,6 +3,7 @@ import { beforeEach, describe, it } from 'node:test';
 import { GAP, ZEROS } from '../../src/extent/extent.ts';
 import { silentLogger } from '../../src/logger.ts';
 import type { PlanFile } from '../../src/plan/plan.ts';
+import type { StoreLevel } from '../../src/store/records/database.ts';
 import { Store } from '../../src/store/store.ts';
 import { ROOT } from '../../src/store/tree/tree.ts';
 import { temporaryFolder } from '../harness/folder.ts';
@@ -20,10 +21,61 @@ const createAndRemove = async (folder: string): Promise<number> =>
     return ino;
   });
 
+/** Notes every batch of a store's database from now on; the first `failing` that are to be synced fail. */
+function writesOf(level: StoreLevel, failing = 0): ('synced' | 'unsynced' | 'failed')[] {
+  const writes: ('synced' | 'unsynced' | 'failed')[] = [];
+  let left = failing;
+  const begin = () => level.batch();
+  const batch: typeof begin = level.batch.bind(level);
+  Object.assign(level, {
+    batch: () => {
+      const chained = batch();
+      const write = chained.write.bind(chained);
+      return Object.assign(chained, {
+        write: async (options: { readonly sync?: boolean } = {}) => {
+          if (options.sync === true && left-- > 0) {
+            writes.push('failed');
+            throw new Error('the disk does not answer');
+          }
+          await write(options);
+          writes.push(options.sync === true ? 'synced' : 'unsynced');
+        },
+      });
+    },
+  });
+  return writes;
+}
+
 describe('the store', () => {
   let folder: string;
   beforeEach(() => {
     folder = temporaryFolder('store');
+  });
+
+  it('syncs once for an entry, after its last batch, and a few times for 200 that are made at once', async () => {
+    await withStore(folder, async (store, level) => {
+      const writes = writesOf(level);
+      const create = async (name: string) => await store.createEntry(plan(name, [file('T/a')], [source('x')]));
+      await create('first');
+      assert.equal(writes.at(-1), 'synced');
+      await Promise.all(Array.from({ length: 199 }, async (_, i) => await create(`E${i}`)));
+      assert.equal(writes.at(-1), 'synced');
+      const syncs = writes.filter((write) => write === 'synced').length;
+      assert.ok(syncs <= 6, `${syncs} syncs in ${writes.length} batches`);
+    });
+    await withStore(folder, async (store) => assert.equal((await tree(store)).length, 600));
+  });
+
+  it('takes an entry back that cannot be synced', async () => {
+    await withStore(folder, async (store, level) => {
+      const writes = writesOf(level, 1);
+      await assert.rejects(store.createEntry(plan('A', [file('T/a')], [source('x')])), { code: 'STORE' });
+      assert.ok(writes.includes('failed'));
+      assert.equal(store.entry('A'), undefined);
+      assert.deepEqual(await tree(store), []);
+      await store.createEntry(plan('A', [file('T/a')], [source('x')]));
+    });
+    await withStore(folder, async (store) => assert.deepEqual(await tree(store), ['A', 'A/T', 'A/T/a']));
   });
 
   it('shows an entry as planned, also after it was opened again', async () => {

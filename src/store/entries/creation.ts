@@ -2,7 +2,8 @@
  * Builds an entry from a plan, in slices, so that the server goes on serving: a torrent may have 200,000 files.
  *
  * An intent is written first, then the tree, which no name leads to yet; one last batch makes it visible. A folder's
- * dirent is written before its contents or with them, so that the tree of an interrupted build can be walked.
+ * dirent is written before its contents or with them, so that the tree of an interrupted build can be walked. Nothing is
+ * synced here: the database's log keeps the order, and whoever makes the entry visible syncs.
  */
 import { AutotorrentError } from '../../errors.ts';
 import { countBits } from '../../extent/bitfield.ts';
@@ -77,7 +78,7 @@ export class Creation {
   async #addSources(sources: EntryPlan['sources']): Promise<void> {
     const spares = new Map<number, readonly number[]>();
     for await (const slice of slices(sources)) {
-      const ids = await this.#sources.add(slice, this.#entry);
+      const ids = await this.#sources.add(slice, this.#entry, { sync: false });
       for (const [i, id] of ids.entries()) {
         this.#sourceIds.push(id);
         const source = slice[i];
@@ -124,7 +125,7 @@ export class Creation {
       const inode = newFolder(this.#now, this.#entry, folder.parent);
       writes.push(this.#tree.writing(folder.ino, { ...inode, nlink: 2 + folder.subfolders }));
     }
-    await this.#db.commit(writes);
+    await this.#db.commit(writes, { sync: false });
     this.#tree.forget([...changed].map((folder) => folder.ino));
   }
 

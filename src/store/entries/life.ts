@@ -72,7 +72,9 @@ export class EntryLife {
   }
 
   /**
-   * Makes an entry, in state `adding`, and shows it. An entry that fails leaves nothing.
+   * Makes an entry, in state `adding`, and shows it; it is on the disk when this resolves. An entry that fails leaves nothing.
+   * Its batches are not synced one by one. The log keeps their order, so that one sync at the end covers them, and those of
+   * all entries that are made at the same time.
    * @throws AutotorrentError('CONFLICT') if the info hash has an entry already, ('TORRENT') for an unsound plan
    */
   async create(plan: EntryPlan): Promise<StoredEntry> {
@@ -82,18 +84,21 @@ export class EntryLife {
     const { id, ino } = await db.exclusive(async () => {
       const id = db.take('entry');
       const ino = db.take('ino');
-      await db.commit([intentTo(id, ino), tree.writing(ino, newFolder(now, id, ROOT))]);
+      await db.commit([intentTo(id, ino), tree.writing(ino, newFolder(now, id, ROOT))], { sync: false });
       return { id, ino };
     });
+    let entry: StoredEntry;
     try {
       const built = await new Creation(db, tree, sources, id, ino, now).build(plan);
-      return await this.#publish(plan, { ...built, id, ino, kind: 'mount' });
+      entry = await this.#publish(plan, { ...built, id, ino, kind: 'mount' });
     } catch (error) {
       await this.#cleanUp(id, ino).catch((failure: unknown) => {
         logger.warn(`an unfinished entry will be deleted at the next start: ${messageOf(failure)}`);
       });
       throw error;
     }
+    await this.#synced(entry);
+    return entry;
   }
 
   /** Like `create`, for an entry that is only listed. */
@@ -101,7 +106,22 @@ export class EntryLife {
     this.#parts.catalog.refuseSecond(plan.infoHash);
     const { torrentName, fileCount, directory } = plan;
     const own = { torrentName, fileCount, directory, verifiedPieces: 0, id: 0, ino: 0 };
-    return await this.#publish(plan, { ...own, kind: 'external' });
+    const entry = await this.#publish(plan, { ...own, kind: 'external' });
+    await this.#synced(entry);
+    return entry;
+  }
+
+  /** Waits until a visible entry is on the disk; removes it if that fails. */
+  async #synced({ infoHash }: StoredEntry): Promise<void> {
+    const { db, logger } = this.#parts;
+    try {
+      await db.sync();
+    } catch (error) {
+      await this.remove(infoHash).catch((failure: unknown) => {
+        logger.warn(`an entry that may not be on the disk could not be taken back: ${messageOf(failure)}`);
+      });
+      throw error;
+    }
   }
 
   async #publish(
@@ -136,11 +156,11 @@ export class EntryLife {
         put(pieceMapKey(infoHash), plan.verified),
       ];
       if (built.kind === 'external') {
-        await db.commit(writes);
+        await db.commit(writes, { sync: false });
         return entry;
       }
       writes.push(tree.linking(ROOT, name, { ino: built.ino, type: 'directory' }), this.#rootWith(1));
-      await db.commit([...writes, del(intentKey(built.id))]);
+      await db.commit([...writes, del(intentKey(built.id))], { sync: false });
       tree.forget([ROOT]);
       catalog.made(entry);
       notices.stale({ parent: ROOT, name });

@@ -50,6 +50,8 @@ export class Database {
   /** The log may end with a truncated record. */
   #torn = false;
   #postponed: Write[] = [];
+  /** The sync that waits for its turn. It covers whatever is committed before it begins. */
+  #nextSync: Promise<void> | undefined;
 
   constructor(level: StoreLevel, rootIno: number, ballast?: Ballast) {
     this.#level = level;
@@ -146,11 +148,16 @@ export class Database {
     this.#postponed.push(write);
   }
 
-  /** Makes everything committed so far durable. */
+  /**
+   * Makes everything committed so far durable. Callers that come while another sync runs, or waits for its turn, share the
+   * next one: the log is in order, so that one sync covers everything before it.
+   */
   async sync(): Promise<void> {
-    await this.exclusive(async () => {
+    this.#nextSync ??= this.exclusive(async () => {
+      this.#nextSync = undefined;
       if (this.#unsynced || this.#postponed.length > 0) await this.commit([], { needed: true });
     });
+    await this.#nextSync;
   }
 
   /** Runs one writer after another, so that what a writer read still holds when it commits. */

@@ -36,9 +36,9 @@ export class Sources {
 
   /**
    * Records a slice of a plan's sources for `entry` and returns their ids. Spares are added later, since they may name
-   * later sources.
+   * later sources. Without `sync` a power loss may take the records, together with everything written after them.
    */
-  async add(plan: readonly PlanSource[], entry: number): Promise<number[]> {
+  async add(plan: readonly PlanSource[], entry: number, { sync = true } = {}): Promise<number[]> {
     const slice = [...plan];
     for (const [i, source] of plan.entries()) slice[i] = (await this.#pool?.share(source)) ?? source;
     return await this.#db.exclusive(async () => {
@@ -58,12 +58,12 @@ export class Sources {
         writes.push(put(userKey(id, entry), NOTHING), put(useKey(entry, id), NOTHING));
         return id;
       });
-      await this.#db.commit(writes);
+      await this.#db.commit(writes, { sync });
       return ids;
     });
   }
 
-  /** Adds `spares` to those of a source. */
+  /** Adds `spares` to those of a source. Not synced: the entry that names them is still being made. */
   async addSpares(slice: ReadonlyMap<number, readonly number[]>): Promise<void> {
     await this.#db.exclusive(async () => {
       const writes: Write[] = [];
@@ -73,7 +73,7 @@ export class Sources {
         const spares = [...new Set([...source.spares, ...more])].filter((spare) => spare !== id);
         writes.push(put(sourceKey(id), encodeSource({ ...source, spares })));
       }
-      await this.#db.commit(writes);
+      await this.#db.commit(writes, { sync: false });
       for (const id of slice.keys()) this.#cache.delete(id);
     });
   }
