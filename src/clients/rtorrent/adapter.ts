@@ -13,10 +13,11 @@ import { addAll } from '../adding/add-all.ts';
 import type { AddRequest, AddResult, ClientDescription, TorrentClient, TorrentState } from '../client.ts';
 import { type ClientOptions, quoted } from '../wire/exchange.ts';
 import { RtorrentAdding, RtorrentAddSteps } from './adding.ts';
+import { presentIn } from './present.ts';
 import { connectRtorrent, type RtorrentCall, type RtorrentRpc } from './rpc.ts';
 import { STATE_FIELDS, stateOf } from './states.ts';
 import { unservable } from './unservable.ts';
-import { listOf, text } from './values.ts';
+import { integer, listOf, text } from './values.ts';
 
 /** After a check that failed rTorrent does nothing more with a torrent, not even another check, until that is closed. */
 const CLOSE_FAILED: RtorrentCall = { method: 'branch', params: ['d.hashing_failed=', 'd.close='] };
@@ -61,6 +62,12 @@ class RtorrentClient implements TorrentClient {
       );
       return answers.filter((row) => row !== undefined).map((row) => stateOf(this.#rpc, row));
     }
+    if (infoHashes !== undefined) {
+      // The state of all is a long answer, and `add` asks about torrents that are mostly not there.
+      const there = await presentIn(this.#rpc);
+      const asked = infoHashes.filter((hash) => there.has(hash.toLowerCase()));
+      if (asked.length <= FEW) return await this.list(asked);
+    }
     const rows = listOf(
       this.#rpc,
       await this.#rpc.call('d.multicall2', ['', 'main', ...STATE_FIELDS.map((field) => `${field}=`)]),
@@ -78,18 +85,24 @@ class RtorrentClient implements TorrentClient {
     );
   }
 
-  /** A torrent that rTorrent stopped because it misses files is stopped and closed first: it is then checked, not downloaded. */
+  /**
+   * A torrent that rTorrent stopped because it misses files is stopped and closed first: it is then checked, not downloaded.
+   * Most have no failure and no message, and are started with few calls.
+   */
   async start(infoHashes: readonly string[]): Promise<string[]> {
-    const states = await this.list(infoHashes);
-    await this.stop(states.filter(({ activity }) => activity === 'error').map(({ infoHash }) => infoHash));
-    return await this.#each(infoHashes, [
-      STOP_FAILED,
-      CLOSE_FAILED,
-      FORGET_MESSAGE,
-      { method: 'd.open' },
-      { method: 'd.start' },
-      { method: 'd.save_full_session' },
+    const said = await this.#rpc.perTorrent(infoHashes.map(upper), [
+      { method: 'd.hashing_failed' },
+      { method: 'd.message' },
     ]);
+    const troubled = infoHashes.filter((_, i) => {
+      const [failed, message] = said[i] ?? [];
+      return said[i] !== undefined && (integer(this.#rpc, failed) !== 0 || text(this.#rpc, message) !== '');
+    });
+    const states = await this.list(troubled);
+    await this.stop(states.filter(({ activity }) => activity === 'error').map(({ infoHash }) => infoHash));
+    await this.#each(troubled, [STOP_FAILED, CLOSE_FAILED, FORGET_MESSAGE]);
+    // The .torrent is in the session already: to save the state alone writes less.
+    return await this.#each(infoHashes, [{ method: 'd.open' }, { method: 'd.start' }, { method: 'd.save_resume' }]);
   }
 
   /** Closes its files, too: an open torrent keeps them mapped, and a file system under them busy. */

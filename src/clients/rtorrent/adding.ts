@@ -4,10 +4,14 @@
  * `load.raw` answers 0 whatever becomes of the torrent (garbage, a duplicate, a failing command), and loads it after it
  * answered. So each torrent is loaded with a mark of ours in a custom field, which shows that it is there, and that it
  * is ours. The mark is emptied last: what fails before that is found by it, and removed.
+ *
+ * rTorrent writes three files of its session when it inserts a torrent, after the commands that came with `load.raw`. So
+ * directory and label are among those: to set them later would cost another three files.
  */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AutotorrentError } from '../../errors.ts';
+import type { Metainfo } from '../../metainfo/metainfo.ts';
 import { withTopLevelKey } from '../../metainfo/top-level-key.ts';
 import type { AddSteps } from '../adding/add-all.ts';
 import { Adding } from '../adding/adding.ts';
@@ -17,8 +21,9 @@ import type { AddRequest, TorrentClient } from '../client.ts';
 import { byWeight } from '../wire/batches.ts';
 import { failure, quoted } from '../wire/exchange.ts';
 import type { XmlRpcParam } from '../wire/xml-rpc.ts';
+import { presentIn } from './present.ts';
 import { libtorrentResume } from './resume.ts';
-import { REQUEST_BYTES, type RtorrentRpc } from './rpc.ts';
+import { REQUEST_BYTES, type RtorrentCall, type RtorrentRpc, type TorrentCalls } from './rpc.ts';
 import { asParam, isSpellingOf } from './spelling.ts';
 import { unservable } from './unservable.ts';
 import { integer, listOf, text } from './values.ts';
@@ -30,9 +35,23 @@ const LARGE_TORRENT = (REQUEST_BYTES * 3) / 4;
 /** Files in one reply: some 200 bytes each. */
 const FILES_A_CALL = 100_000;
 const MARK = 'autotorrent';
+/** Text that means itself between quotes in a command of rTorrent. A `$` at its beginning would be a command. */
+const PLAIN = /^(?!\$)(?!.*["\\])[\x20-\x7e\xa0-\ud7ff]+$/;
 /** How long to wait for the next torrent to appear: after each look half as long again, from the first to the last. */
 const FIRST_WAIT_MS = 5;
 const LAST_WAIT_MS = 500;
+
+type Row = readonly unknown[] | AutotorrentError | undefined;
+
+/** Whether it runs, its files, its label and its place. `Row`s end with their values. */
+const PLACED: readonly RtorrentCall[] = [
+  { method: 'd.state' },
+  { method: 'd.is_open' },
+  { method: 'f.multicall', params: ['', 'f.path=', 'f.size_bytes='] },
+  { method: 'd.custom1' },
+  { method: 'd.is_multi_file' },
+  { method: 'd.directory_base' },
+];
 
 export class RtorrentAdding extends Adding {
   /** The info hash as rTorrent writes it. */
@@ -52,8 +71,17 @@ export class RtorrentAdding extends Adding {
     return this.#raw;
   }
 
-  get params(): XmlRpcParam[] {
-    return ['', this.raw, `d.custom.set=${MARK},${this.mark}`];
+  /** Of `load.raw`. `label`: as rTorrent keeps it. */
+  params(label: string | undefined): XmlRpcParam[] {
+    const { directory } = this.request;
+    return [
+      '',
+      this.raw,
+      `d.custom.set=${MARK},${this.mark}`,
+      // What rTorrent's parser may read as something else is set once the torrent is there, as a parameter of its own.
+      ...(PLAIN.test(directory) ? [`d.directory.set="${directory}"`] : []),
+      ...(label === undefined || !PLAIN.test(label) ? [] : [`d.custom1.set="${label}"`]),
+    ];
   }
 }
 
@@ -76,8 +104,8 @@ export class RtorrentAddSteps implements AddSteps<RtorrentAdding> {
   readonly unsupported = unservable;
 
   async present(all: readonly RtorrentAdding[]): Promise<Set<string>> {
-    const marks = await this.#marksOf(all);
-    return new Set([...marks].flatMap(([{ metainfo }, mark]) => (mark === undefined ? [] : [metainfo.infoHash])));
+    const there = await presentIn(this.#rpc);
+    return new Set(all.map(({ metainfo }) => metainfo.infoHash).filter((infoHash) => there.has(infoHash)));
   }
 
   async load(all: readonly RtorrentAdding[]): Promise<void> {
@@ -103,12 +131,14 @@ export class RtorrentAddSteps implements AddSteps<RtorrentAdding> {
   async #send(all: readonly RtorrentAdding[]): Promise<void> {
     for (const adding of all) adding.sent();
     const small = all.filter(({ raw }) => raw.length <= LARGE_TORRENT);
-    const answers = await this.#rpc.calls(small.map(({ params }) => ({ method: 'load.raw', params })));
+    const answers = await this.#rpc.calls(
+      small.map((adding) => ({ method: 'load.raw', params: adding.params(this.#label) })),
+    );
     for (const [i, answer] of answers.entries()) if (answer instanceof AutotorrentError) small[i]?.failed(answer);
     for (const adding of all) {
       if (adding.raw.length <= LARGE_TORRENT) continue;
       try {
-        await this.#rpc.callLarge('load.raw', adding.params);
+        await this.#rpc.callLarge('load.raw', adding.params(this.#label));
       } catch (error) {
         if (!(error instanceof AutotorrentError)) throw error;
         // Either this one alone was too much for rTorrent, or for a proxy in front of it; or rTorrent is gone: this throws.
@@ -155,51 +185,67 @@ export class RtorrentAddSteps implements AddSteps<RtorrentAdding> {
   }
 
   async #settle(all: readonly RtorrentAdding[]): Promise<void> {
-    // The user's own rtorrent.rc may start every torrent that is inserted.
-    const before = await this.#rpc.perTorrent(
-      all.map(({ hash }) => hash),
-      [{ method: 'd.state' }, { method: 'd.is_open' }],
-    );
-    const started = all.filter((_, i) => before[i]?.some((value) => integer(this.#rpc, value) !== 0) === true);
-    if (started.length > 0) await this.#client.stop(started.map(({ metainfo }) => metainfo.infoHash));
-
     const label = this.#label;
-    const rows = await this.#rpc.onTorrents(
-      all.map(({ hash, request }) => ({
-        hash,
-        calls: [
-          { method: 'd.directory.set', params: [asParam(request.directory)] },
-          ...(label === undefined ? [] : [{ method: 'd.custom1.set', params: [label] }]),
-          { method: 'f.multicall', params: ['', 'f.path=', 'f.size_bytes='] },
-          { method: 'd.custom1' },
-          { method: 'd.is_multi_file' },
-          { method: 'd.directory_base' },
-        ],
-      })),
+    const rows = await this.#rpc.onTorrents(all.map(({ hash }) => ({ hash, calls: PLACED })));
+    // The user's own rtorrent.rc may start every torrent that is inserted.
+    const started = all.filter((_, i) => isStarted(this.#rpc, rows[i]));
+    if (started.length > 0) await this.#client.stop(started.map(({ metainfo }) => metainfo.infoHash));
+    // What was not set with `load.raw`, or was changed since by that rtorrent.rc.
+    const elsewhere = all.flatMap((adding, i) => (this.#isPlaced(adding.request, rows[i]) ? [] : [i]));
+    const again = await this.#rpc.onTorrents(
+      elsewhere.flatMap((i): TorrentCalls[] => {
+        const adding = all[i];
+        if (adding === undefined) return [];
+        return [
+          {
+            hash: adding.hash,
+            calls: [
+              { method: 'd.directory.set', params: [asParam(adding.request.directory)] },
+              ...(label === undefined ? [] : [{ method: 'd.custom1.set', params: [label] }]),
+              { method: 'd.save_full_session' },
+              ...PLACED,
+            ],
+          },
+        ];
+      }),
     );
+    const settled = [...rows];
+    for (const [at, i] of elsewhere.entries()) settled[i] = again[at];
     for (const [i, adding] of all.entries()) {
-      await adding.attempt(() => adding.added(this.#namesOf(adding.request, rows[i])));
+      await adding.attempt(() => adding.added(this.#namesOf(adding.request, settled[i])));
     }
+    // In the session the mark may stay: it is of this call alone.
     await this.#rpc.perTorrent(
       all.filter(({ result }) => result?.outcome === 'added').map(({ hash }) => hash),
-      [{ method: 'd.custom.set', params: [MARK, ''] }, { method: 'd.save_full_session' }],
+      [{ method: 'd.custom.set', params: [MARK, ''] }],
     );
   }
 
-  #namesOf(
-    { metainfo, directory }: AddRequest,
-    row: readonly unknown[] | AutotorrentError | undefined,
-  ): readonly (readonly string[])[] | undefined {
-    const endpoint = this.#rpc.endpoint;
-    if (row instanceof AutotorrentError) throw row;
-    if (row === undefined) throw failure(endpoint, 'lost the torrent while it was added');
-    const [files, tag, multi, base] = row.slice(-4);
+  #isPlaced({ metainfo, directory }: AddRequest, row: Row): boolean {
+    // It is gone, or something is wrong with it: there is nothing to set.
+    if (row === undefined || row instanceof AutotorrentError) return true;
+    const [tag] = row.slice(-3);
+    if (this.#label !== undefined && text(this.#rpc, tag) !== this.#label) return false;
+    return this.#topOf(metainfo, directory, row) !== undefined;
+  }
+
+  /** The torrent's own folder, with a `/`, or '' for a single file; undefined where it lies elsewhere than in `directory`. */
+  #topOf(metainfo: Metainfo, directory: string, row: readonly unknown[]): string | undefined {
+    const [multi, base] = row.slice(-2);
     const folder = withoutSlash(directory);
     const root = withoutSlash(text(this.#rpc, base));
     // For several files the folder is that of the torrent's name: the raw one, and `name.utf-8` if a version uses it.
     const tops = integer(this.#rpc, multi) === 0 ? [''] : [`${metainfo.rawName.toString()}/`, `${metainfo.name}/`];
-    const top = tops.find((name) => isSpellingOf(root, `${folder}/${name}`.slice(0, -1)));
-    if (top === undefined) throw misplaced(endpoint, root, folder);
+    return tops.find((name) => isSpellingOf(root, `${folder}/${name}`.slice(0, -1)));
+  }
+
+  #namesOf({ metainfo, directory }: AddRequest, row: Row): readonly (readonly string[])[] | undefined {
+    const endpoint = this.#rpc.endpoint;
+    if (row instanceof AutotorrentError) throw row;
+    if (row === undefined) throw failure(endpoint, 'lost the torrent while it was added');
+    const [files, tag, , base] = row.slice(-4);
+    const top = this.#topOf(metainfo, directory, row);
+    if (top === undefined) throw misplaced(endpoint, withoutSlash(text(this.#rpc, base)), withoutSlash(directory));
     if (this.#label !== undefined && text(this.#rpc, tag) !== this.#label) {
       throw failure(endpoint, 'did not take the label');
     }
@@ -237,6 +283,11 @@ export class RtorrentAddSteps implements AddSteps<RtorrentAdding> {
         .filter(([mark]) => mark !== ''),
     );
   }
+}
+
+function isStarted(rpc: RtorrentRpc, row: Row): boolean {
+  if (row === undefined || row instanceof AutotorrentError) return false;
+  return row.slice(0, 2).some((value) => integer(rpc, value) !== 0);
 }
 
 function withResume({ metainfo, resume }: AddRequest): Buffer {

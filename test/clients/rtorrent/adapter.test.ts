@@ -114,6 +114,38 @@ describe('rTorrent over every transport', () => {
     assert.deepEqual(await readFile(file), tied.raw);
   });
 
+  it('puts a torrent into its place where the user’s own configuration changes that', async () => {
+    const rpc = connectRtorrent(unix.url, {});
+    const client = createClient({ client: 'rtorrent', url: unix.url, label: 'ours' });
+    const metainfo = sample({ name: 'moved', content: bytes(100, 5) });
+    await rpc.call('method.set_key', ['', 'event.download.inserted_new', 'move', 'd.directory.set=/elsewhere']);
+    const directory = join(unix.folder, 'its "own", \\ place');
+    assert.deepEqual(await addOne(client, { metainfo, directory }), { outcome: 'added' });
+    const hash = metainfo.infoHash.toUpperCase();
+    assert.equal(await rpc.call('d.directory_base', [hash]), directory);
+    assert.equal(await rpc.call('d.custom1', [hash]), 'ours');
+    await rpc.call('method.set_key', ['', 'event.download.inserted_new', 'move', '']);
+  });
+
+  it('has its place in the session from the first, and is not written whole again by a start', async () => {
+    const own = await startRtorrent();
+    try {
+      const client = createClient({ client: 'rtorrent', url: own.url });
+      const directory = join(own.folder, 'own place');
+      const metainfo = sample({ name: 'written once', content: bytes(100, 6) });
+      await addOne(client, { metainfo, directory });
+      const hash = metainfo.infoHash.toUpperCase();
+      const saved = join(own.folder, 'session', `${hash}.torrent`);
+      assert.ok((await readFile(`${saved}.rtorrent`)).includes(directory));
+      const { ino } = await stat(saved);
+      await client.start([metainfo.infoHash]);
+      assert.equal((await stat(saved)).ino, ino);
+      assert.ok((await readFile(`${saved}.rtorrent`, 'latin1')).includes('5:statei1e'));
+    } finally {
+      await own.stop();
+    }
+  });
+
   it('knows where a torrent lies, and that it seeds, when it is killed right after it was added', async () => {
     const own = await startRtorrent();
     try {
