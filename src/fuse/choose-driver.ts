@@ -1,4 +1,4 @@
-/** Chooses what speaks FUSE to the kernel, by the name that `--driver` and `driver =` give. */
+/** Chooses the driver by the name that `--driver` and `driver =` give. */
 import { AutotorrentError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { CLibrary } from '../native/c-library.ts';
@@ -15,7 +15,7 @@ const DRIVERS: Readonly<Record<string, (parts: DriverParts) => Driver>> = {
   'fuse-native': createFuseNativeDriver,
 };
 
-/** Makes the driver of a name. `auto` takes the best that there is. @throws AutotorrentError('USAGE') for another name */
+/** Makes the driver of a name. `auto` takes the best one available. @throws AutotorrentError('USAGE') for another name */
 export function chooseDriver(name: string, parts: DriverParts): Driver {
   const create = Object.hasOwn(DRIVERS, name) ? DRIVERS[name] : undefined;
   if (create !== undefined) return create(parts);

@@ -2,7 +2,7 @@
 import type { Operations } from '../vfs/operations.ts';
 
 export interface MountOptions {
-  /** Absolute. A directory that is made if absent, and refused if something lies in it or is mounted on it. */
+  /** Absolute. `mount` makes the directory if it is missing, and refuses one that is not empty or has a mount on it. */
   readonly mountPoint: string;
   readonly allowOther: boolean;
   readonly readOnly: boolean;
@@ -24,10 +24,10 @@ export interface Driver {
   mount(operations: Operations, options: MountOptions): Promise<Mount>;
 }
 
-/** What a driver adds to the life of a mount, which all drivers share (`mounting/life-cycle.ts`). */
+/** The part of a mount's life that differs between drivers; `mounting/life-cycle.ts` has the shared part. */
 export interface Session {
   /** Mounts on an empty directory, and begins to answer. @throws AutotorrentError('MOUNT') */
   start(mountPoint: string): Promise<void>;
-  /** After the mount has gone, whoever removed it: lets go of what answered. */
+  /** Frees what answered requests. Called after the mount has gone, whoever removed it. */
   end(): Promise<void>;
 }

@@ -1,9 +1,9 @@
-/** Translates errors that are thrown below a driver into errno numbers: the only place that does. */
+/** Translates errors that are thrown below a driver into errno numbers. Nothing else does. */
 import { constants } from 'node:os';
 import { messageOf, posixErrorOf } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 
-/** A negative errno. What is no PosixError is a fault of ours or of the store's disk: it is logged, and EIO. */
+/** Gives a negative errno. An error that is no PosixError is our fault or the disk's: it is logged, and becomes EIO. */
 export function errnoFor(error: unknown, operation: string, logger: Logger): number {
   const posix = posixErrorOf(error);
   if (posix !== undefined) return -(constants.errno as Readonly<Record<string, number>>)[posix.code]!;

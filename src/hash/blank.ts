@@ -1,4 +1,4 @@
-/** Knows the digests of zeros: of holes in files, and of pads. Pieces have few lengths, so each is hashed once. */
+/** Computes the digests of zeros: of holes in files, and of pads. Pieces have few lengths, so each is hashed once. */
 
 import { OwnMounts } from '../source/own-mounts.ts';
 import type { HashControl, TaskJob } from './hash-task.ts';

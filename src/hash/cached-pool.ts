@@ -1,8 +1,8 @@
 /**
  * A hash pool that remembers: the same bytes of the same file are not hashed twice, over runs, nor by two callers at once.
  *
- * What one caller has asked and another asks meanwhile is hashed once; when the first gives up, the other asks itself.
- * Without a database that is all.
+ * If two callers ask the same question at once, it is hashed once; if the first gives up, the other asks itself. Without a
+ * database nothing more is remembered.
  *
  * Invariants: a digest is remembered, and used again, only for a file that has the same device, inode, size, mtime and
  * ctime; not where one of the times was less than two seconds before it was hashed, since a second change might leave
@@ -20,7 +20,7 @@ export interface CachedPoolOptions {
   /** Undefined: nothing is remembered once it is answered. */
   readonly database: DigestDatabase | undefined;
   readonly logger: Logger;
-  /** How much the records may take, about. */
+  /** The approximate room of the records, in bytes. */
   readonly maxBytes?: number;
   /** Milliseconds since 1970. */
   readonly now?: () => number;
@@ -28,10 +28,10 @@ export interface CachedPoolOptions {
 
 const MAX_BYTES = 64 * 1024 * 1024;
 const YOUNG_MS = 2000;
-/** What was hashed is remembered in steps, so that a run that is stopped was not for nothing. */
+/** Digests are stored in steps, so that a stopped run keeps those that it has. */
 const STEP_BYTES = 4 * 1024 ** 3;
 
-/** Closes `pool` and `database` when it is closed itself. */
+/** Puts the cache before `pool`. Closes `pool` and `database` when it is closed itself. */
 export function createCachedPool(options: CachedPoolOptions): HashPool {
   return new CachedPool(options);
 }
@@ -44,7 +44,7 @@ interface Question {
   readonly bytes: number;
 }
 
-/** What a call that has not ended hashes: its results by place, when it ends. */
+/** The questions of a running call: its results by place, once it ends. */
 interface UnderWay {
   readonly results: Promise<ReadonlyMap<number, HashResult>>;
   readonly at: number;
@@ -72,7 +72,7 @@ class CachedPool implements HashPool {
     const known = await this.#attempt(async (cache) => await cache.get(questions.map(({ slot }) => slot)));
     const results = new Map<number, HashResult>();
     for (const [at, digest] of known?.entries() ?? []) if (digest !== undefined) results.set(at, { digest });
-    // Nothing is awaited until all have a place: no other call gets in between.
+    // Nothing is awaited until all have a place, so that no other call gets in between.
     const unknown = questions.filter(({ at }) => !results.has(at));
     const taken = new Set<string>();
     const own = unknown.filter(({ slot }) => {
@@ -97,7 +97,7 @@ class CachedPool implements HashPool {
     await this.#cache?.close().catch((error: unknown) => this.#giveUp(error));
   }
 
-  /** Hashes what no other call does, and lets others know of it meanwhile. */
+  /** Hashes the questions that no other call hashes, and lets others share the results. */
   async #begin(questions: readonly Question[], options: HashOptions): Promise<ReadonlyMap<number, HashResult>> {
     if (questions.length === 0) return new Map();
     const results = this.#hash(questions, options);
@@ -136,7 +136,7 @@ class CachedPool implements HashPool {
     return [question, question.slot === undefined ? undefined : this.#underWay.get(keyOf(question.slot))];
   }
 
-  /** Waits for what other calls hash; asks itself for what they gave up. */
+  /** Waits for the results of other calls; asks itself for those that they gave up. */
   async #follow(
     others: readonly (readonly [Question, UnderWay | undefined])[],
     options: HashOptions,
@@ -180,7 +180,7 @@ function keyOf({ group, index, digestBytes }: Slot): string {
   return `${digestBytes}/${index}/${group}`;
 }
 
-/** The digests of files that are now as they were when the question was named, and had been so for a while. */
+/** Keeps the digests of files that did not change since the question was named, nor shortly before. */
 function rememberable(questions: readonly Question[], results: readonly HashResult[], began: number): Digest[] {
   const names = new QuestionNames();
   const found: Digest[] = [];

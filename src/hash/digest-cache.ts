@@ -21,7 +21,7 @@ export interface Digest {
 
 interface Group {
   readonly digests: (Buffer | undefined)[];
-  /** It must be written: it lies in an older generation, or has more digests than its record. */
+  /** True: it must be written, since it lies in an older generation or has more digests than its record. */
   dirty: boolean;
 }
 
@@ -42,7 +42,7 @@ export class DigestCache {
     this.#maxBytes = maxBytes;
   }
 
-  /** Looks digests up, in the slots' order. Undefined for those that are not known. */
+  /** Looks digests up, in the order of the slots. Undefined for unknown ones. */
   async get(slots: readonly (Slot | undefined)[]): Promise<(Buffer | undefined)[]> {
     return await this.#alone(async () => {
       const groups = await this.#load(slots.filter((slot) => slot !== undefined));
@@ -146,7 +146,7 @@ function encode(digests: readonly (Buffer | undefined)[]): Buffer {
   return Buffer.concat(parts);
 }
 
-/** Reads a record. Undefined for none, and for one whose length is not what its first bytes say. */
+/** Reads a record. Undefined if there is none, or if its length does not fit its first bytes. */
 function decode(value: Buffer | undefined, digestBytes: number): (Buffer | undefined)[] | undefined {
   if (value === undefined || value.length < FILLED_BYTES) return undefined;
   const digests: (Buffer | undefined)[] = [];

@@ -29,7 +29,7 @@ export class QuestionNames {
   /** The group named last: pieces of a file come one after the other, and naming a group for each would take time. */
   #last: { readonly identity: FileIdentity; readonly words: readonly number[]; readonly group: string } | undefined;
 
-  /** Names a job. Undefined where a file is not as recorded, or nothing would be read. */
+  /** Names a job. Undefined if a file is not as recorded, or nothing would be read. */
   slotOf(job: HashJob): Slot | undefined {
     const segments = segmentsOf(job);
     const leaves = isMerkle(job) ? job.leaves : 0;
@@ -56,8 +56,8 @@ export class QuestionNames {
   }
 
   /**
-   * The ctime of a file in milliseconds: later than its mtime where a program set that back. Undefined where the file is
-   * not as recorded.
+   * The ctime of a file in milliseconds: later than its mtime if a program set that back. Undefined if the file is not as
+   * recorded.
    */
   changedMs({ path, identity }: FileSegment): number | undefined {
     if (this.#changed.has(identity)) return this.#changed.get(identity);

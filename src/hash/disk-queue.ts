@@ -1,8 +1,8 @@
 /**
  * Runs tasks within two limits: how many run at once in all, and how many at once on any one disk.
  *
- * The disk with the fewest readers comes first, so that a long queue on one disk does not hold up another disk; among
- * disks with as many readers the order of the tasks decides.
+ * The disk with the fewest readers comes first, so that a long queue on one disk does not hold up another disk. Among disks
+ * with equally many readers the order of the tasks decides.
  */
 
 interface Waiting {
@@ -22,7 +22,7 @@ export class DiskQueue {
     this.#perDisk = perDisk;
   }
 
-  /** `run` must not throw or reject; it starts at once where the limits allow. */
+  /** Queues a task. `run` must not throw or reject; it starts at once if the limits allow. */
   add(disks: readonly number[], run: () => Promise<void>): void {
     this.#waiting.push({ disks, run });
     this.#start();
@@ -45,7 +45,7 @@ export class DiskQueue {
     }
   }
 
-  /** The place of the first task among those whose busiest disk has the fewest readers; undefined where none may run. */
+  /** Finds the first task among those whose busiest disk has the fewest readers; undefined if none may run. */
   #next(): number | undefined {
     let found: number | undefined;
     let fewest = this.#perDisk;

@@ -1,17 +1,17 @@
 /**
- * A hash pool for many callers with little to ask: what they ask in the same moment becomes one call of the pool below.
+ * A hash pool for many callers with small jobs: merges the jobs of the same moment into one call of the pool below.
  *
  * A message to a worker and a look-up in the cache cost more than hashing a small piece. Only calls with few bytes are
- * gathered, up to a limit and by disk, so that none waits long for another's bytes. Large calls pass as they are.
+ * gathered, up to a limit and by disk, so that none waits long for another's bytes. Large calls pass unchanged.
  */
 import { type HashJob, type HashOptions, type HashPool, type HashResult, jobBytes, segmentsOf } from './hash-pool.ts';
 
-/** A call with more passes as it is. */
+/** Bytes above which a call passes unchanged. */
 const SMALL_BYTES = 4 * 1024 * 1024;
-/** What is gathered goes in calls of about this size. */
+/** The approximate bytes of a gathered call. */
 const GATHERED_BYTES = 16 * 1024 * 1024;
 
-/** Closes `pool` when it is closed itself. */
+/** Puts the gathering before `pool`, which it closes when it is closed itself. */
 export function createGatheringPool(pool: HashPool): HashPool {
   return new GatheringPool(pool);
 }

@@ -18,7 +18,7 @@ import { hashInLanes } from './sha1-lanes.ts';
 /** Since Node 20.12. It costs half of what a Hash object costs for a small piece. */
 const oneShot = (crypto as Partial<Pick<typeof crypto, 'hash'>>).hash;
 
-/** The digest pairs of this thread. Null where there are none. */
+/** The digest pairs of this thread. Null if there are none. */
 let sha1Pair: DigestPair | null | undefined;
 let sha256Pair: DigestPair | null | undefined;
 let tools: ReaderTools | undefined;

@@ -7,7 +7,7 @@ export interface PieceCheck {
   readonly wanted: Buffer;
 }
 
-/** `segments`: where the bytes of the hash's spans lie. */
+/** `segments`: the places of the bytes of the hash's spans. */
 export function pieceCheck({ digest, leaves }: PieceHash, segments: readonly HashSegment[]): PieceCheck {
   return { job: leaves === undefined ? segments : { segments, leaves }, wanted: digest };
 }

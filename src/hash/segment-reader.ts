@@ -28,7 +28,7 @@ const PAUSE_MS = 20;
 /** Nobody wakes a reader that waits here: it only passes time in a thread that has nothing else to do. */
 const PAUSE = new Int32Array(new SharedArrayBuffer(4));
 
-/** A job has no digest. Its result says why, and the other jobs go on. */
+/** Thrown if a job has no digest. Its result says why, and the other jobs go on. */
 export class ReadFailure extends Error {
   readonly failed: 'changed' | 'unreadable';
 
@@ -38,7 +38,7 @@ export class ReadFailure extends Error {
   }
 }
 
-/** What all readers of a thread share. */
+/** The parts that all readers of a thread share. */
 export interface ReaderTools {
   readonly libc: Pick<FileCalls, 'willNeed' | 'seekData'>;
   readonly ownMounts: OwnMounts;
@@ -83,7 +83,7 @@ export class SegmentReader {
     });
   }
 
-  /** True where a segment is known to be zeros without reading: a hole, or a pad. @throws ReadFailure */
+  /** True if a segment is known to be zeros without reading: a hole, or a pad. @throws ReadFailure */
   isBlank(segment: number): boolean {
     const { file, offset, length } = this.#segment(segment);
     const { seekData } = this.#libc;

@@ -8,7 +8,7 @@ import type { BlankDigests } from './blank.ts';
 import type { TaskJob } from './hash-task.ts';
 import { ReadFailure, type SegmentReader } from './segment-reader.ts';
 
-/** The result of a job: 20 bytes, one character each, or why there is no digest. */
+/** The result of a job: 20 bytes, one character each, or the reason for having no digest. */
 export type OnDigest = (job: number, digest: string | ReadFailure) => void;
 
 const LENGTH_BYTES = 8;
@@ -74,7 +74,7 @@ class LaneOfJobs {
     this.#blocks = this.#run(deal);
   }
 
-  /** The whole blocks to hash next. Undefined at the end. */
+  /** Gives the whole blocks to hash next. Undefined at the end. */
   waiting(): Buffer | undefined {
     if (this.#left === undefined || this.#left.length === 0) this.#left = this.#blocks.next().value ?? undefined;
     return this.#left;

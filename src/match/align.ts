@@ -21,10 +21,10 @@ import { bytesIn, joined, type Part, type Range } from './parts.ts';
 import type { PieceAnswer } from './piece-hashing.ts';
 import { type LearnedShifts, shiftsAround } from './shifts.ts';
 
-/** The cost that one alignment may have beyond what it proves, in bytes that were hashed and did not agree. */
+/** The cost that one alignment may have beyond the bytes that it proves: bytes that were hashed and did not agree. */
 export interface Budget {
   left: number;
-  /** Set when something was not tried because too little was left. */
+  /** True if something was not tried because too little of the budget was left. */
   reached: boolean;
 }
 
@@ -56,15 +56,15 @@ export class CandidateFailed extends Error {}
 const BATCH = 16;
 /** The largest piece in which every place for an insertion is tried: 32768² / 2 bytes take half a second. */
 const SPLIT_PIECE = 32_768;
-/** Bytes hashed in search of one piece's shift; less where nothing of the candidate agreed yet. */
+/** Bytes hashed in search of one piece's shift; less if nothing of the candidate agreed yet. */
 const SEARCH_BYTES = 256 * 2 ** 20;
 const NAMED_SEARCH_BYTES = 512 * 2 ** 20;
 const FIRST_SEARCH_BYTES = 18 * 2 ** 20;
 /** Places tried at once in one piece. */
 const SPLIT_BATCH = 2048;
-/** Pieces hashed at once: few enough for using what was learned on the way. */
+/** Pieces hashed at once: few, so that results guide the next ones. */
 const PASS = 1024;
-/** Bytes read to see whether a place is blank. */
+/** Bytes read to see if a place is blank. */
 const LOOK_BYTES = 4096;
 
 /** The shifts of the nearest anchors before and after a piece. Undefined where there is none. */
@@ -87,7 +87,7 @@ export class Alignment {
   readonly #failed = new Set<string>();
   /** Pieces with a breakpoint inside, in two parts. */
   readonly #split = new Map<number, Part[]>();
-  /** Pieces around which everything was tried, and pieces inside which it was. */
+  /** Pieces around which, and pieces inside which, everything was tried. */
   readonly #given = new Set<number>();
   readonly #divided = new Set<number>();
 
@@ -96,7 +96,7 @@ export class Alignment {
     this.#delta = options.source.identity.size - options.length;
   }
 
-  /** Aligns. Gives what is proven; if nothing is, it may be run again with more effort. @throws CandidateFailed */
+  /** Aligns, and gives the proven parts. If there are none, it may run again with more effort. @throws CandidateFailed */
   async run(effort: Effort): Promise<{ readonly parts: Part[]; readonly proven: readonly number[] }> {
     const { pieces, learned, source } = this.#options;
     if (pieces.length > 0 && (await this.#findAnchor(effort))) {

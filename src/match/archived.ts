@@ -121,7 +121,7 @@ export class ArchivedCandidates {
     });
   }
 
-  /** Gives parts in order that cover the file exactly, from sources that were looked at; or why there are none. */
+  /** Gives parts in order that cover the file exactly, from sources that were looked at; or the reason for none. */
   async partsOf({ archive, name, size }: ArchivedFile): Promise<readonly Part[] | Refusal> {
     // A file on a mount of autotorrent, or one that changed, is not opened.
     const first = this.#looker.look(archive);

@@ -1,13 +1,13 @@
 /**
- * The hash modes: candidates under other names and of other sizes, of which pieces decide.
+ * The hash modes find candidates with other names and sizes; pieces decide.
  *
  *     hash_name   the same name, a size within `sizeVarying` percent
  *     hash_size   the same size, any name
  *     hash_slow   any name, a size within `sizeVarying` percent, the nearest first
  *
- * A file is aligned with its candidates in their order (`align.ts`). What one leaves open the next may supply, so that two
- * damaged copies make one whole file. Files without a piece of their own are left to the shared pieces (`verify-shared.ts`),
- * which try their candidates as they are.
+ * Each file is aligned with its candidates in order (`align.ts`). A later candidate may supply what an earlier one lacks, so
+ * that two damaged copies make one whole file. Files without a piece of their own are left to the shared pieces
+ * (`verify-shared.ts`), which try their candidates unshifted.
  */
 import type { CollectionFile, CollectionIndex } from '../collection/index.ts';
 import { normaliseName } from '../collection/names.ts';
@@ -25,7 +25,7 @@ import type { Chosen, Failure, FileTask, Proposal } from './torrent-task.ts';
 export interface HashModeOptions {
   /** Percent by which the size may differ in hash_name and hash_slow. */
   readonly sizeVarying: number;
-  /** What is tried for one file at the most. */
+  /** The limits for one file. */
   readonly limit: HashLimit;
 }
 
@@ -46,18 +46,18 @@ export interface HashModeDependencies {
   readonly hypotheses?: ((source: Source, wantedLength: number) => readonly number[]) | undefined;
 }
 
-/** Files aligned at the same time: each waits for its answers before it asks on. */
+/** Files aligned at the same time: each waits for answers before it asks again. */
 const AT_ONCE = 6;
-/** Candidates for which more than two probes are made before they are given up. */
+/** Candidates that get more than two probes before they are given up. */
 const SEARCHED = 2;
-/** So many pieces are wanted still where a candidate has supplied the others. */
+/** Pieces that may still be wanted after a candidate has supplied the others. */
 const WORTH_A_SEARCH = 4;
-/** Candidates of other names and sizes that are still tried when a first one has supplied something. */
+/** Candidates of other names and sizes that are still tried after a first one has supplied something. */
 const STITCHED = 4;
-/** So many are ranked for one that is tried. */
+/** Candidates ranked for each one that is tried. */
 const RANKED = 8;
 
-/** Proposes candidates of one hash mode, in one batch of questions, behind those that a file has. */
+/** Proposes candidates of one hash mode, in one batch of questions, after those that a file has. */
 export async function proposeHashed(
   files: readonly FileTask[],
   mode: HashMode,
@@ -94,7 +94,7 @@ function proposals(file: FileTask, candidate: CollectionFile, mode: HashMode): P
   return difference > 0 ? [0, difference].map((shift) => ({ file: candidate, mode, shift })) : [];
 }
 
-/** The likeliest first: the name, the nearest size, shared folders, the path. */
+/** Ranks the likeliest first: the name, the nearest size, shared folders, the path. */
 function ordered(
   { name, folders, file }: FileTask,
   found: readonly CollectionFile[],
@@ -125,7 +125,7 @@ function endingOf(name: string): string {
   return dot < 0 ? '' : name.slice(dot);
 }
 
-/** What the torrents of one run share: the shifts that were found, and how many files are aligned at once. */
+/** The parts that the torrents of one run share: the shifts that were found, and the limit on files aligned at once. */
 export class AlignmentsOfRun {
   readonly learned = new LearnedShifts();
   readonly #waiting: (() => void)[] = [];
@@ -167,7 +167,7 @@ export class Alignments {
     await Promise.all(files.map(async (file) => await this.#run.inTurn(async () => await align(file))));
   }
 
-  /** After the last mode: what was found is the files'. */
+  /** After the last mode, assigns the found parts to the files. */
   settle(): void {
     for (const alignment of this.#files.values()) alignment.settle();
   }
@@ -192,7 +192,7 @@ class FileAlignment {
   readonly #shares = new Map<Chosen, number>();
   readonly #inodes = new Set<string>();
   #tried = 0;
-  /** A candidate that was not as it had been while it was hashed. */
+  /** A candidate that changed while it was hashed. */
   #changed: Failure | undefined;
   /** Further candidates of other names and sizes. */
   #extra = STITCHED;
@@ -236,9 +236,9 @@ class FileAlignment {
       if (await this.#align(alignment, 'probe')) continue;
       if (named || this.#tried <= SEARCHED) later.push({ alignment, effort: named ? 'named' : 'search' });
     }
-    // Only now: mostly another candidate is right, which two pieces have shown.
+    // Only now, since mostly another candidate is right, as two pieces show.
     for (const { alignment, effort } of later) {
-      // What only mends what another has supplied is not worth a search.
+      // A candidate that only fills gaps of another is not worth a search.
       if (this.#wanted.length === 0 || (this.#parts.length > 0 && this.#wanted.length < WORTH_A_SEARCH)) break;
       if (this.#budget.left <= 0) {
         task.limited = true;
@@ -267,7 +267,7 @@ class FileAlignment {
     return { chosen, pieces, alignment };
   }
 
-  /** True where the candidate has supplied something, or is out of the question. */
+  /** True if the candidate has supplied something, or is out of the question. */
   async #align({ chosen, pieces, alignment }: CandidateAlignment, effort: Effort): Promise<boolean> {
     try {
       const { parts, proven } = await alignment.run(effort);
@@ -324,14 +324,14 @@ class FileAlignment {
     task.adopt(main);
     task.owners = undefined;
     const parts = joined(this.#parts);
-    // A copy as it is: what of it lies in shared pieces is as good as in any mode.
+    // An unshifted copy: its bytes in shared pieces are as good as in any mode.
     const isCopy = this.#wanted.length === 0 && this.#shares.size === 1 && main.identity.size === task.file.length;
     task.parts = isCopy && parts.every((part) => part.shift === 0) ? undefined : widened(parts, task.file.length);
     task.judged = true;
   }
 }
 
-/** With what lies before the first and behind the last piece, where the candidate has it: shared pieces prove it, or not. */
+/** Adds the bytes before the first and after the last piece, if the candidate has them. Shared pieces judge them. */
 function widened(parts: readonly Part[], length: number): Part[] {
   const list = [...parts];
   const first = list[0];

@@ -1,4 +1,4 @@
-/** Looks at candidates: what the index knew of a file is checked before it is believed. */
+/** Looks at candidates: checks what the index recorded of a file before it is believed. */
 import type { CollectionFile } from '../collection/index.ts';
 import { type FileIdentity, identityOf } from '../source/identity.ts';
 import { type Absent, lookAtSource, type OpenedSource, openSourceSync, type Suspect } from '../source/open-source.ts';
@@ -12,7 +12,7 @@ export interface Source {
   readonly inode: string;
 }
 
-/** Why a file is no candidate: a predicate, after its path. */
+/** The reason why a file is no candidate: a predicate after its path. */
 export interface Refusal {
   readonly refused: string;
 }
@@ -35,7 +35,7 @@ export class Looker {
     return found;
   }
 
-  /** Opens a candidate as it was when it was looked at. @throws EMFILE, ENFILE */
+  /** Opens a candidate if it is as it was when it was looked at. @throws EMFILE, ENFILE */
   open({ path, identity }: Source): OpenedSource | Suspect | Absent {
     return openSourceSync({ path, recorded: identity }, this.ownMounts);
   }

@@ -2,7 +2,7 @@
  * Matches torrents with a collection: glossary and invariants in `match.ts`.
  *
  * Torrents are matched side by side, each on its own: one ends as soon as its own pieces are hashed, whatever the others
- * wait for. They share the index's batches, the hash pool, and how many files are aligned at once.
+ * wait for. They share batches of the index, the hash pool, and a limit on files that are aligned at once.
  */
 import type { CollectionIndex } from '../collection/index.ts';
 import type { HashPool, HashProgress } from '../hash/hash-pool.ts';
@@ -17,11 +17,11 @@ import { PieceHasher } from './piece-hashing.ts';
 import { TorrentTask } from './torrent-task.ts';
 
 export interface MatchOptions {
-  /** Tried in the order of `MATCH_MODES`, whatever their order here. */
+  /** The modes to try, in the order of `MATCH_MODES`, whatever their order here. */
   readonly scanModes: readonly MatchMode[];
-  /** Of torrents that do not say otherwise. */
+  /** Default of torrents without their own. */
   readonly verify: VerifyGoal;
-  /** Of the hash modes. */
+  /** For the hash modes. */
   readonly sizeVarying?: number;
   readonly hashLimit?: HashLimit;
 }
@@ -31,16 +31,16 @@ export const NO_LIMIT: HashLimit = { candidates: Number.MAX_SAFE_INTEGER, bytes:
 
 export interface MatchDependencies {
   readonly index: CollectionIndex;
-  /** Needed unless nothing is verified and no hash mode is among the modes. */
+  /** Required unless nothing is verified and no hash mode is used. */
   readonly pool?: HashPool;
   readonly options: MatchOptions;
   readonly logger: Logger;
-  /** Mounts of autotorrent: nothing on them may be a source. */
+  /** Mounts of autotorrent: no file on them may be a source. */
   readonly ownMounts: OwnMounts;
   readonly signal?: AbortSignal;
   /** Shifts that a candidate's own structure suggests (see `parts.ts`), the likeliest first. */
   readonly hypotheses?: HashModeDependencies['hypotheses'];
-  /** Of hashing, over all torrents; `totalBytes` grows as torrents are begun, and when more candidates have to be tried. */
+  /** Reports hashing over all torrents; `totalBytes` grows as torrents begin, and when more candidates must be tried. */
   readonly onProgress?: (progress: HashProgress) => void;
 }
 
@@ -50,12 +50,12 @@ export interface MatchRequest {
   readonly metainfo: Metainfo;
   /** Default: that of the options. */
   readonly verify?: VerifyGoal;
-  /** False: with `full` no second copy is hashed, to be known when the first goes. Default: true. */
+  /** False: `full` hashes no second copy, which would serve when the first goes away. Default: true. */
   readonly spares?: boolean;
 }
 
 export interface Matcher {
-  /** Rejects with the signal's reason when aborted, and with what the index or the pool throws. */
+  /** Matches. Rejects with the signal's reason when aborted, and with the errors of the index or the pool. */
   match(request: MatchRequest): Promise<TorrentMatch>;
 }
 
@@ -85,7 +85,7 @@ export function createMatcher(dependencies: MatchDependencies): Matcher {
   };
 }
 
-/** One match a torrent, in their order; all of them side by side. */
+/** Gives one match for each torrent, in order, all matched side by side. */
 export async function matchTorrents(
   requests: readonly MatchRequest[],
   dependencies: MatchDependencies,

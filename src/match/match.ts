@@ -1,5 +1,5 @@
 /**
- * Matching: which files of the collection supply which files of a torrent, and how much of that is proven.
+ * Matching: decides which files of the collection supply which files of a torrent, and how much of that is proven.
  *
  * Glossary. A *candidate* is a collection file that might supply a torrent file. A *mode* is a way of finding
  * candidates (`MATCH_MODES`), tried in that order; a file ends with the first that supplies it. The *hash modes* take
@@ -19,13 +19,13 @@ import type { Extent } from '../extent/extent.ts';
 import type { Metainfo } from '../metainfo/metainfo.ts';
 import type { FileStatus, PlanSource } from '../plan/plan.ts';
 
-/** In the order in which they are tried. */
+/** The modes, in the order in which they are tried. */
 export const MATCH_MODES = ['exact', 'unsplitable', 'normal', 'hash_name', 'hash_size', 'hash_slow'] as const;
 export type MatchMode = (typeof MATCH_MODES)[number];
 export const HASH_MODES = ['hash_name', 'hash_size', 'hash_slow'] as const;
 export type HashMode = (typeof HASH_MODES)[number];
 
-/** What a file may be supplied by: a mode, or, when none has it, an archive that holds it (`archived.ts`). */
+/** The supplier of a file: a mode, or an archive that holds it if no mode finds it (`archived.ts`). */
 export type Supplier = MatchMode | 'archive';
 
 export function isHashMode(mode: Supplier): mode is HashMode {
@@ -33,15 +33,15 @@ export function isHashMode(mode: Supplier): mode is HashMode {
 }
 
 /**
- * How much is hashed before a candidate is believed. `none`: nothing. `probe`: the first, the last and a few own
- * pieces between, and the shared pieces of files that have no own piece. `full`: every piece.
+ * How much is hashed before a candidate is believed. `none`: nothing. `probe`: the first, the last and a few own pieces
+ * between, and the shared pieces of files that have no own piece. `full`: every piece.
  */
 export type VerifyLevel = 'none' | 'probe' | 'full';
 
-/** `full-if-whole`: `probe`; then, where it leaves nothing missing, `full`. */
+/** `full-if-whole`: `probe`; then `full`, if nothing is missing. */
 export type VerifyGoal = VerifyLevel | 'full-if-whole';
 
-/** Why a file ended as it did. Scripts may compare these; `reason` is for people. */
+/** The reason for a file's result. Scripts may compare these; `reason` is for people. */
 export type DecisionCode =
   | 'verified' // every piece of it was hashed and agreed
   | 'probed' // those of its pieces that were hashed agreed
@@ -59,7 +59,7 @@ export type DecisionCode =
 
 export interface FileMatch {
   readonly status: FileStatus;
-  /** What supplied it. */
+  /** The mode that supplied it. */
   readonly mode: Supplier | 'none';
   readonly code: DecisionCode;
   /** One sentence. */
@@ -69,7 +69,7 @@ export interface FileMatch {
 }
 
 export interface TorrentMatch {
-  /** As given: the .torrent's file name without its extension. */
+  /** The given name: the .torrent's file name without its extension. */
   readonly name: string;
   readonly metainfo: Metainfo;
   /** How much was hashed. */
@@ -86,6 +86,6 @@ export interface TorrentMatch {
   readonly missingBytes: number;
   /** One sentence over the whole torrent. */
   readonly reason: string;
-  /** Where the whole torrent lies as it is, by the `exact` mode: the folder in which its name is found. */
+  /** For a whole torrent that the `exact` mode found: the folder that holds its name. */
   readonly original?: Buffer;
 }

@@ -25,7 +25,7 @@ import { proposeUnsplitable } from './unsplitable.ts';
 import { settlePartial, verifyOwn } from './verify-own.ts';
 import { verifyShared } from './verify-shared.ts';
 
-/** What the torrents of one run share. */
+/** The parts that the torrents of one run share. */
 export interface MatchingParts {
   readonly index: CollectionIndex;
   readonly hasher: PieceHasher | undefined;
@@ -76,7 +76,7 @@ export class Matching {
 
     let spares: ReadonlyMap<FileTask, Source> = new Map();
     if (hasher !== undefined && (this.#level !== 'none' || files.some(isHashed))) {
-      // Whatever hash modes have found needs its shared pieces proven.
+      // Shared pieces must prove the rest of what hash modes have found.
       const level = this.#level === 'none' ? 'probe' : this.#level;
       const torrents = [this.#torrent];
       await verifyShared(torrents, level, hasher, this.#looker, (suspects) => this.#proposeRest(suspects));
@@ -97,12 +97,12 @@ export class Matching {
     await this.#hashModes(files.filter((file) => !file.judged));
   }
 
-  /** From `probe` to `full`: what fails now goes through the modes that it was spared. */
+  /** Goes from `probe` to `full`: files that now fail go through the modes that they had skipped. */
   async #hashTheRest(files: readonly FileTask[]): Promise<void> {
     this.#level = 'full';
     const { hasher } = this.#parts;
     if (hasher === undefined) return;
-    // What hash modes and archives supplied was proven piece by piece.
+    // Hash modes and archives supply only bytes that were proven piece by piece.
     const probed = files.filter(({ own, parts }) => own.count > 0 && parts === undefined);
     for (const file of probed) file.judged = false;
     await verifyOwn(probed, 'full', hasher, this.#looker);
@@ -110,7 +110,7 @@ export class Matching {
     if (failed.length > 0) await this.#supply(failed);
   }
 
-  /** What the other modes did not supply, or not wholly. */
+  /** The files that the other modes did not supply, or not wholly. */
   async #hashModes(files: readonly FileTask[]): Promise<void> {
     const modes = HASH_MODES.filter((mode) => this.#modes.includes(mode));
     const { hasher } = this.#parts;
@@ -171,7 +171,7 @@ export class Matching {
     if (this.#level !== 'none' && hasher !== undefined) await verifyOwn(toVerify, this.#level, hasher, this.#looker);
   }
 
-  /** For files whose candidates failed in shared pieces: what the modes they were spared would have proposed. */
+  /** Proposes, for files whose candidates failed in shared pieces, the candidates of the modes that they had skipped. */
   async #proposeRest(suspects: readonly FileTask[]): Promise<void> {
     for (const mode of this.#modes) {
       const rest = suspects.filter((file) => this.#wentThrough.get(mode)?.has(file) !== true);

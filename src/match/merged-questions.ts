@@ -1,9 +1,9 @@
 /**
- * An index for several torrents that are matched side by side: what they ask in the same moment becomes one batch.
+ * An index for several torrents that are matched side by side: merges questions of the same moment into one batch.
  *
- * Each torrent asks for itself, as far as it has come; a batch costs about as much as a single question. Equal questions
- * of one batch are asked once: `poster.jpg` of one size may be in every torrent. The answers are then shared: nobody may
- * change them.
+ * Each torrent asks for itself, at its own pace; a batch costs about as much as a single question. Equal questions of one
+ * batch are asked once: `poster.jpg` of one size may be in every torrent. Callers share the answers, so nobody may change
+ * them.
  */
 import type { CollectionIndex } from '../collection/index.ts';
 

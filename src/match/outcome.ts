@@ -118,7 +118,7 @@ function wholePart({ file }: FileTask, { shift, ...source }: Chosen): Part[] {
   return [{ offset: 0, length: file.length, source, shift }];
 }
 
-/** Describes a file that hash modes found: what is proven, and what lies where. */
+/** Describes a file that hash modes found: its proven share, and the sources. */
 function realigned(task: FileTask, parts: readonly Part[], mode: Supplier, extents: readonly Extent[]): FileMatch {
   const { file, limited } = task;
   const missing = extents.reduce((sum, { source, length }) => sum + (source === GAP ? length : 0), 0);
@@ -143,7 +143,7 @@ function shownPaths(parts: readonly Part[]): string {
   return paths.length <= 3 ? paths.join(', ') : `${paths[0] ?? ''} and ${paths.length - 1} more`;
 }
 
-/** Keeps the bytes of verified pieces. All others become gaps, whatever the candidate has there. */
+/** Keeps the bytes of verified pieces. All others become gaps, even if the candidate has bytes there. */
 function provenExtents({ torrent, file }: FileTask, parts: readonly Part[], sources: Sources): Extent[] {
   const { metainfo, verified } = torrent;
   const touched = touchedPieces(metainfo, file.index);

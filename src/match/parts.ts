@@ -1,15 +1,15 @@
 /**
- * Describes where the bytes of a torrent file lie when a candidate is not the file byte for byte.
+ * Describes where the bytes of a torrent file lie in a candidate that is not an exact copy.
  *
- * A *shift* is how much further on a byte lies in the candidate than in the torrent file: 0 in a copy, positive after an
- * insertion, negative after a removal. A part is a range of the torrent file with one source and one shift. Parts lie
- * in order and do not overlap; what lies between them is not proven.
+ * A *shift* is the distance of a byte's place in the candidate from its place in the torrent file: 0 in a copy, positive
+ * after an insertion, negative after a removal. A part is a range of the torrent file with one source and one shift. Parts
+ * are in order and do not overlap; ranges between them are not proven.
  */
 import type { HashSegment } from '../hash/hash-pool.ts';
 import type { Source } from './look.ts';
 
 export interface Part {
-  /** In the torrent file. */
+  /** Offset in the torrent file. */
   readonly offset: number;
   readonly length: number;
   readonly source: Source;
@@ -21,13 +21,13 @@ export interface Range {
   readonly length: number;
 }
 
-/** Locates the bytes of `range` in a source. Undefined where it lacks some of them. */
+/** Locates the bytes of `range` in a source. Undefined if it lacks some of them. */
 export function bytesIn(source: Source, shift: number, { offset, length }: Range): HashSegment[] | undefined {
   if (offset + shift < 0 || offset + shift + length > source.identity.size) return undefined;
   return [{ path: source.path, identity: source.identity, offset: offset + shift, length }];
 }
 
-/** Locates the bytes of `range` in parts. Undefined where they lack some of them. */
+/** Locates the bytes of `range` in parts. Undefined if they lack some of them. */
 export function bytesOfParts(parts: readonly Part[], range: Range): HashSegment[] | undefined {
   const segments: HashSegment[] = [];
   let at = range.offset;

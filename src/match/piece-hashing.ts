@@ -1,4 +1,4 @@
-/** Asks the pool whether pieces agree, each made of the bytes that its files have now. */
+/** Asks the pool if pieces agree, each made of the bytes that its files have now. */
 import type { HashJob, HashPool, HashProgress, HashResult, HashSegment } from '../hash/hash-pool.ts';
 import { type PieceCheck, pieceCheck } from '../hash/piece-check.ts';
 import type { PieceSpan } from '../metainfo/metainfo.ts';
@@ -7,15 +7,15 @@ import { pieceSpans } from '../metainfo/piece-layout.ts';
 import type { Range } from './parts.ts';
 import type { FileTask, TorrentTask } from './torrent-task.ts';
 
-/** A piece, and the bytes that it is made of. */
+/** A piece, and the bytes that make it up. */
 export interface PieceQuestion {
   readonly torrent: TorrentTask;
   readonly piece: number;
-  /** Undefined where nothing supplies these bytes of a file: the piece cannot be asked about. */
+  /** Undefined if nothing supplies these bytes of a file: the piece then cannot be asked about. */
   readonly bytesOf: (task: FileTask, range: Range) => readonly HashSegment[] | undefined;
 }
 
-/** Whether a piece agrees, or why not: a predicate after "piece 3". */
+/** The answer for a piece; a reason is a predicate after "piece 3". */
 export type PieceAnswer =
   | { readonly agrees: true }
   | { readonly agrees: false; readonly why: string; readonly changed: boolean };
@@ -24,7 +24,7 @@ export class PieceHasher {
   readonly #pool: HashPool;
   readonly #signal: AbortSignal | undefined;
   readonly #onProgress: ((progress: HashProgress) => void) | undefined;
-  /** Of what has been asked. */
+  /** Progress over all questions. */
   #totalBytes = 0;
   #doneBytes = 0;
 
@@ -34,7 +34,7 @@ export class PieceHasher {
     this.#onProgress = onProgress;
   }
 
-  /** Answers in the questions' order. Undefined for those that cannot be asked. */
+  /** Gives answers in the order of the questions. Undefined for those that cannot be asked. */
   async ask(questions: readonly PieceQuestion[]): Promise<(PieceAnswer | undefined)[]> {
     const checks = questions.map(checksOf);
     const jobs = checks.flatMap((few) => few?.map(({ job }) => job) ?? []);

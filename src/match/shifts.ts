@@ -1,4 +1,4 @@
-/** Suggests shifts where neither 0 nor the difference in size fits, the likeliest first. */
+/** Suggests shifts if neither 0 nor the difference in size fits, the likeliest first. */
 
 /** Sizes that programs like for headers, tags and padding: whole sectors and blocks, and the sizes of tags. */
 const ROUND = [

@@ -1,6 +1,6 @@
 /**
- * Finds spares: second files with the same bytes, for when the first one goes. A file is a spare only if every piece of the
- * first was verified, and each of these pieces was hashed again with the spare in its place.
+ * Finds spares: second files with the same bytes, for when the first one goes away. A file is a spare only if every piece of
+ * the first was verified, and each of these pieces was hashed again with the spare in its place.
  */
 import { hasBit } from '../extent/bitfield.ts';
 import { touchedPieces } from '../metainfo/piece-layout.ts';

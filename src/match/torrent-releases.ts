@@ -5,7 +5,7 @@ import { isReleaseFolder, isReleasePart } from '../collection/release.ts';
 import type { FileTask, TorrentTask } from './torrent-task.ts';
 
 export interface TorrentRelease {
-  /** The normalised name of its folder. Undefined where the torrent does not tell: its own folder is a `CD1`. */
+  /** The normalised name of its folder. Undefined if the torrent does not tell: its own folder is a `CD1`. */
   readonly name: string | undefined;
   readonly members: readonly ReleaseMember[];
   readonly byTask: ReadonlyMap<FileTask, ReleaseMember>;

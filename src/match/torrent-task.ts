@@ -1,4 +1,4 @@
-/** A torrent that is being matched: what each file has found, what it may still try, and what is proven. */
+/** The state of a torrent that is being matched: for each file the findings, the candidates left, and the proof. */
 import type { CollectionFile } from '../collection/index.ts';
 import { normaliseName } from '../collection/names.ts';
 import { emptyBitfield } from '../extent/bitfield.ts';
@@ -14,7 +14,7 @@ import { bytesIn, bytesOfParts, type Part, type Range } from './parts.ts';
 export interface Proposal {
   readonly file: CollectionFile;
   readonly mode: MatchMode;
-  /** Where its bytes may lie (see `parts.ts`): for files that only shared pieces can prove. 0 where it is left out. */
+  /** Possible places of its bytes (see `parts.ts`), for files that only shared pieces can prove. Default: shift 0. */
   readonly shift?: number;
 }
 
@@ -43,17 +43,17 @@ export class FileTask {
   /** Still to try, the best first. */
   queue: Proposal[] = [];
   current: Chosen | undefined;
-  /** Own pieces were hashed as far as the verify level asks for, or there are none. */
+  /** True if own pieces were hashed as far as the verify level asks for, or there are none. */
   judged = false;
   /** `full`: the source of each own piece that is proven. Absent until one is. */
   owners: (Chosen | undefined)[] | undefined;
-  /** Hash modes: the proven parts, where they are not one candidate as it is. `current` supplies most of them. */
+  /** Hash modes: the proven parts, unless they are one unshifted candidate. `current` supplies most of them. */
   parts: readonly Part[] | undefined;
-  /** Hash modes: `hash_limit` kept candidates from being tried. */
+  /** Hash modes: true if `hash_limit` kept candidates from being tried. */
   limited = false;
   /** Pieces with bytes of this file that agreed. */
   provenPieces = 0;
-  /** Pieces with bytes of this file that were hashed with what is mapped now, and did not agree. */
+  /** Pieces with bytes of this file that were hashed as mapped now, and did not agree. */
   failedPieces = 0;
   /** Shared pieces in which the bytes of this file are not believed. */
   readonly gapPieces = new Set<number>();
@@ -135,14 +135,14 @@ export class FileTask {
     return this.current === undefined ? undefined : bytesIn(this.current, this.current.shift, range);
   }
 
-  /** Locates the bytes of a range in `piece` as they are decided now. */
+  /** Locates the bytes of a range in `piece`, by the current decisions. */
   bytes(piece: number, range: Range): HashSegment[] | undefined {
     if (this.parts !== undefined) return bytesOfParts(this.parts, range);
     const chosen = this.sourceOf(piece);
     return chosen === undefined ? undefined : bytesIn(chosen, chosen.shift, range);
   }
 
-  /** Finds the source of the byte at `offset` of the file, as far as it is decided. */
+  /** Finds the source of the byte at `offset` of the file, if it is decided. */
   sourceOf(piece: number): Chosen | undefined {
     if (this.owners === undefined || this.own.count === 0) return this.current;
     const at = Math.min(Math.max(piece - this.own.first, 0), this.own.count - 1);

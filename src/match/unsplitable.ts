@@ -13,7 +13,7 @@ import type { FileTask, TorrentTask } from './torrent-task.ts';
 
 /** Files by which a release under another name is searched for. */
 const ANCHORS = 2;
-/** Folders considered for one release. Where more hold a file of that name and size, the file says nothing. */
+/** Folders considered for one release. If more hold a file of that name and size, the file says nothing. */
 const MAX_FOLDERS = 64;
 
 interface Copy {
@@ -21,7 +21,7 @@ interface Copy {
   readonly sameName: boolean;
   readonly files: ReadonlyMap<ReleaseMember, CollectionFile>;
   readonly foundBytes: number;
-  /** True where everything is there that must not be missing. */
+  /** True if every required file is there. */
   readonly whole: boolean;
 }
 
@@ -82,8 +82,8 @@ export async function proposeUnsplitable(
 }
 
 /**
- * Finds copies that the index does not know as releases, because they lack what marks one (the .sfv of an album). All that
- * matters must be in them.
+ * Finds copies that the index does not know as releases, because they lack the mark of one (the .sfv of an album). All
+ * required files must be in them.
  */
 async function proposeUnmarked(
   nowhere: readonly { readonly release: TorrentRelease; readonly roots: ReadonlySet<string> }[],
@@ -159,7 +159,7 @@ function copyIn(
   };
 }
 
-/** By size and normalised path below the root. */
+/** Keys files by size and normalised path below the root. */
 function contentsOf(tree: FolderTree): ReadonlyMap<string, CollectionFile[]> {
   const contents = new Map<string, CollectionFile[]>();
   for (const { file, relative } of tree.files) {
@@ -171,7 +171,7 @@ function contentsOf(tree: FolderTree): ReadonlyMap<string, CollectionFile[]> {
   return contents;
 }
 
-/** Picks the largest files that matter. Those whose size is unique in the release come first: it tells more. */
+/** Picks the largest required files. Those whose size is unique in the release come first: they tell more. */
 function anchorsOf({ members }: TorrentRelease): FileTask[] {
   const sizes = new Map<number, number>();
   for (const { task } of members) sizes.set(task.file.length, (sizes.get(task.file.length) ?? 0) + 1);
@@ -186,7 +186,7 @@ function anchorsOf({ members }: TorrentRelease): FileTask[] {
     .slice(0, ANCHORS);
 }
 
-/** Finds the folder (as latin1) that would be the release's if `file` were `task`'s. Undefined where it cannot be. */
+/** Finds the folder (as latin1) that would be the release's if `file` were `task`'s. Undefined if there is none. */
 function rootAbove(file: CollectionFile, task: FileTask, { byTask }: TorrentRelease): string | undefined {
   const relative = byTask.get(task)?.relative.split('/') ?? [];
   const path = components(file.path);

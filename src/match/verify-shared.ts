@@ -51,7 +51,7 @@ export async function verifyShared(
   }
 }
 
-/** True where only shared pieces can prove a file, or the bytes at its ends. */
+/** True if only shared pieces can prove a file, or the bytes at its ends. */
 function needsNeighbours({ own, parts }: FileTask): boolean {
   return own.count === 0 || parts !== undefined;
 }

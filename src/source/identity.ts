@@ -1,8 +1,8 @@
 /**
- * What makes a file the one that was recorded: the only declaration of it, and the only comparison.
+ * The identity of a recorded file: its only declaration, and the only comparison.
  *
- * Inode, size and mtime together name a state of a file. The device counts only where the identity is of this boot: btrfs,
- * NFS, overlay file systems and disks that are plugged in get another number at each boot.
+ * Inode, size and mtime together name a state of a file. The device counts only if the identity is of this boot: btrfs, NFS,
+ * overlay file systems and disks that are plugged in get another number at each boot.
  */
 import type { Stats } from 'node:fs';
 
@@ -11,31 +11,31 @@ export interface FileIdentity {
   readonly ino: number;
   /** Bytes. */
   readonly size: number;
-  /** As Node's `Stats.mtimeMs`: milliseconds with a fraction. */
+  /** The same number as Node's `Stats.mtimeMs`: milliseconds with a fraction. */
   readonly mtimeMs: number;
 }
 
-/** A file of the user's as it was when a plan was made, and the copies that may stand in for it. */
+/** A user's file as it was when a plan was made, and the copies that may replace it. */
 export interface RecordedSource extends FileIdentity {
   /** Absolute, bytes. */
   readonly path: Buffer;
-  /** Files that hold the same bytes, verified so. Of what they are the numbers, whoever extends this says. */
+  /** Numbers of files that hold the same, verified bytes. The types that extend this say which numbers. */
   readonly spares: readonly number[];
 }
 
-/** What is compared: a member that is absent may be anything. */
+/** The compared fields: an absent one may have any value. */
 export type Recorded = Partial<FileIdentity>;
 
 /**
- * `size`, `modified` and `replaced` leave a file that can be hashed; the others leave none.
+ * A file that is `size`, `modified` or `replaced` can be hashed; the other reasons leave no file to hash.
  * `unreadable`: a system call failed for another reason than a missing file.
  */
 export type DifferenceCode = 'gone' | 'not-regular' | 'own-mount' | 'unreadable' | 'size' | 'modified' | 'replaced';
 
-/** How a file differs from what was recorded. */
+/** Tells how a file differs from its record. */
 export interface Difference {
   readonly code: DifferenceCode;
-  /** A predicate: `was modified`. The file, or "it", comes before it. */
+  /** A predicate, to follow the file's name or "it": `was modified`. */
   readonly says: string;
 }
 
@@ -43,7 +43,7 @@ export function identityOf({ dev, ino, size, mtimeMs }: Stats): FileIdentity {
   return { dev, ino, size, mtimeMs };
 }
 
-/** Compares a file, by its statistics, with what was recorded. Undefined where they agree. */
+/** Compares a file's statistics with its record. Undefined if they agree. */
 export function differenceOf(recorded: Recorded, stats: Stats): Difference | undefined {
   if (!stats.isFile()) return { code: 'not-regular', says: 'is not a regular file any more' };
   const { dev, ino, size, mtimeMs } = recorded;

@@ -1,10 +1,9 @@
 /**
- * Opens a user's file as the bytes of others: the only place that does.
+ * Opens a user's file to supply bytes. Nothing else opens users' files.
  *
- * The policy, whoever opens: read-only; O_NONBLOCK, so that a FIFO that took the file's place holds no thread;
- * O_NOCTTY; O_NOATIME where the user owns the file, since its access time is not ours to change; O_CLOEXEC, which Node
- * adds to every open (`uv__fs_open`). Only a regular file, never one on a mount of autotorrent, and only as it was
- * recorded.
+ * The policy for all callers: read-only; O_NONBLOCK, so that a FIFO in the file's place blocks no thread; O_NOCTTY;
+ * O_NOATIME if the user owns the file, since its access time is not ours to change; O_CLOEXEC, which Node adds to every open
+ * (`uv__fs_open`). Only a regular file as it was recorded, and never one on a mount of autotorrent.
  */
 import {
   close,
@@ -30,13 +29,13 @@ const closeAsync = promisify(close);
 
 const FLAGS = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
 
-/** There is a regular file, and it is not what was recorded: its bytes may be right, if they are hashed first. */
+/** The path leads to a regular file that is not as recorded: its bytes may be right, if they are hashed first. */
 export interface Suspect {
   readonly state: 'suspect';
   readonly why: Difference;
 }
 
-/** There is no file that could be read. */
+/** The path leads to no readable file. */
 export interface Absent {
   readonly state: 'absent';
   readonly why: Difference;
@@ -52,12 +51,12 @@ export interface OpenedSource extends AsRecorded {
   readonly fd: number;
 }
 
-/** Which file is meant, and what is asked of it. */
+/** Names the file, and the conditions that it must meet. */
 export interface SourceQuestion {
   readonly path: Buffer;
   /** Absent: any regular file will do. */
   readonly recorded?: Recorded;
-  /** A symlink at the end of the path is refused. */
+  /** True: a symlink at the end of the path is refused. */
   readonly noFollow?: boolean;
 }
 
@@ -129,7 +128,7 @@ function flagsFor({ noFollow }: SourceQuestion): number {
   return FLAGS | (noFollow === true ? constants.O_NOFOLLOW : 0);
 }
 
-/** Only the owner and root may ask that the access time stays: for others that is EPERM. */
+/** Only the owner and root may set O_NOATIME: others get EPERM. */
 async function withoutAtime(opening: (more: number) => Promise<number>): Promise<number> {
   try {
     return await opening(constants.O_NOATIME);
@@ -149,7 +148,7 @@ function withoutAtimeSync(opening: (more: number) => number): number {
 }
 
 function judge(question: SourceQuestion, stats: Stats, ownMounts: OwnMounts): AsRecorded | Suspect | Absent {
-  // A symlink hides from `holdsPath` where the file lies.
+  // A symlink may hide from `holdsPath` where the file lies.
   if (ownMounts.holdsDevice(stats.dev)) return ON_OWN_MOUNT;
   const why = differenceOf(question.recorded ?? {}, stats);
   if (why === undefined) return { state: 'as recorded', stats };

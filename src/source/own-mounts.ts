@@ -6,7 +6,7 @@ import { AutotorrentError } from '../errors.ts';
 import { isAtOrBelow, type MountedAt, OUR_TYPE, readMounts, readMountsSync } from '../native/mountinfo.ts';
 import type { PlanSource } from '../plan/plan.ts';
 
-/** Milliseconds for which a look at the mount table is believed. */
+/** Milliseconds for which a reading of the mount table is believed. */
 const FRESH_MS = 1000;
 
 /** Reads the mount table. */
@@ -25,7 +25,7 @@ export class OwnMounts {
     this.#table = table;
   }
 
-  /** Reads the mount table again if the last look is older than a second. */
+  /** Reads the mount table again if the last reading is older than a second. */
   async refresh(): Promise<void> {
     if (performance.now() - this.#lookedAt < FRESH_MS) return;
     this.#looking ??= this.#look().finally(() => {
@@ -34,7 +34,7 @@ export class OwnMounts {
     await this.#looking;
   }
 
-  /** `refresh` for threads that have nothing else to do. */
+  /** Does what `refresh` does, in threads that have nothing else to do. */
   refreshSync(): void {
     if (performance.now() - this.#lookedAt >= FRESH_MS) this.#note(this.#table.readSync());
   }
@@ -48,17 +48,17 @@ export class OwnMounts {
     this.#lookedAt = performance.now();
   }
 
-  /** Tells by its path whether a file lies on such a mount: for before it is opened. */
+  /** Tells by its path if a file lies on such a mount, before it is opened. */
   holdsPath(path: Buffer): boolean {
     return this.#mounts.some((mount) => isAtOrBelow(path, mount.path));
   }
 
-  /** Tells by `Stats.dev` whether a file lies on such a mount, also where a symlink hides that from `holdsPath`. */
+  /** Tells by `Stats.dev` if a file lies on such a mount, even if a symlink hides that from `holdsPath`. */
   holdsDevice(dev: number): boolean {
     return this.#mounts.some((mount) => mount.dev === dev);
   }
 
-  /** Passes a plan's sources on. @throws AutotorrentError('UNSUPPORTED') at the first that lies on such a mount */
+  /** Passes a plan's sources on. @throws AutotorrentError('UNSUPPORTED') at the first one on such a mount */
   async *refuse(
     sources: Iterable<PlanSource> | AsyncIterable<PlanSource>,
   ): AsyncGenerator<PlanSource, void, undefined> {

@@ -1,10 +1,10 @@
 /**
  * Says which open file serves the bytes of a source: the source itself, or a spare when it is not as recorded.
  *
- * Each source is opened once for all its readers, and looked at again at most once a second. A source that is not as
- * recorded is opened again by its path, three times within 300 ms (a disk may be waking, or a file being moved back); then
- * its spares are tried; then reads fail with EIO. A source that is known to be broken is tried once at each further open,
- * without waiting, and at most once a second while a file is open.
+ * Each source is opened once for all its readers, and checked again at most once a second. A source that is not as recorded
+ * is opened again by its path, three times within 300 ms (a disk may be waking, or a file being moved back); then its spares
+ * are tried; then reads fail with EIO. A source that is known to be broken is tried once at each further open, without
+ * waiting, and at most once a second while a file is open.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf, PosixError } from '../errors.ts';
@@ -14,12 +14,12 @@ import type { RecordedSource } from './identity.ts';
 import type { OwnMounts } from './own-mounts.ts';
 import { SourceFile } from './source-file.ts';
 
-/** Milliseconds for which a look at a source is believed: the window of invariant 2. */
+/** Milliseconds for which a check of a source is believed: the window of invariant 2. */
 export const FRESH_MS = 1000;
 const TRIES = 3;
 const PAUSE_MS = 150;
 
-/** A source that is not what was recorded. */
+/** A source that is not as recorded. */
 export interface BrokenSource {
   readonly id: number;
   readonly path: Buffer;
@@ -32,14 +32,14 @@ export interface BrokenSource {
 interface Trouble {
   readonly broken: BrokenSource;
   readonly triedAt: number;
-  /** It opens as recorded, but reads of it fail: a dying disk. Only a read that succeeds ends this. */
+  /** True: it opens as recorded, but reads of it fail: a dying disk. Only a read that succeeds ends this. */
   readonly unreadable: boolean;
 }
 
 export interface SourceFilesOptions {
   readonly record: (id: number) => RecordedSource | undefined;
   readonly ownMounts: OwnMounts;
-  /** A source whose descriptor had to go is opened again by its path at the next read. */
+  /** A source whose descriptor had to be closed is opened again by its path at the next read. */
   readonly descriptors: DescriptorBudget;
   readonly logger: Logger;
 }
@@ -70,16 +70,16 @@ export class SourceFiles {
   }
 
   /**
-   * Finds the open file that serves source `id`, looked at within the last second, or now if `look` is set. It may be
-   * closed again by the time the caller goes on: check `closed`.
-   * @throws EIO, and ENFILE where too many files are open, which says nothing about the source
+   * Finds the open file that serves source `id`, checked within the last second, or now if `look` is set. It may be closed
+   * again before the caller goes on: check `closed`.
+   * @throws EIO, and ENFILE if too many files are open, which says nothing about the source
    */
   async serve(id: number, look = false): Promise<SourceFile> {
     for (;;) {
       const running = this.#resolving.get(id);
       if (running === undefined) break;
       if (running.looks || !look) return await running.file;
-      // That call may rely on an earlier look, which is not enough for this caller.
+      // That call may rely on an earlier check, which is not enough for this caller.
       await running.file.catch(() => {});
     }
     const file = this.#resolve(id, look).finally(() => this.#resolving.delete(id));
@@ -92,7 +92,7 @@ export class SourceFiles {
     this.#drop(file);
   }
 
-  /** Replaces a source that opens but cannot be read by a spare. @throws EIO where there is none */
+  /** Replaces a source that opens but cannot be read by a spare. @throws EIO if there is none */
   async replace(id: number, failed: SourceFile, reason: string): Promise<SourceFile> {
     const record = this.#record(id);
     if (record === undefined) throw new PosixError('EIO', reason);

@@ -1,4 +1,4 @@
-/** A source that is open: read-only, and only as long as it is what the record says. */
+/** An open source: read-only, and only as long as it is as recorded. */
 import { close, fstat } from 'node:fs';
 import { promisify } from 'node:util';
 import type { DescriptorShare } from '../native/descriptor-budget.ts';
@@ -28,7 +28,7 @@ export class SourceFile {
   users = 0;
   /** Reads in flight: the descriptor must not be closed under them. */
   busy = 0;
-  /** When it was last found to be what the record says; `performance.now()`. */
+  /** The time of the last check that found it as recorded; `performance.now()`. */
   checkedAt: number;
   readonly #descriptors: DescriptorShare;
   #closed = false;
@@ -43,7 +43,7 @@ export class SourceFile {
     this.#descriptors = descriptors;
   }
 
-  /** Opens a source as it was recorded. @throws NotServed; ENFILE where too many files are open */
+  /** Opens a source if it is as recorded. @throws NotServed; ENFILE if too many files are open */
   static async open(
     id: number,
     record: RecordedSource,
@@ -63,8 +63,8 @@ export class SourceFile {
   }
 
   /**
-   * Looks at the open file again. False where it differs from its record. An unlinked or renamed file is still the file
-   * that was verified: its bytes are right, and it is served for as long as it is open.
+   * Checks the open file again. False if it differs from its record. An unlinked or renamed file is still the verified file:
+   * its bytes are right, and it is served as long as it is open.
    */
   async check(): Promise<boolean> {
     if (this.#closed) return false;
@@ -94,7 +94,7 @@ export class SourceFile {
     this.#closeIfDue();
   }
 
-  /** A read begins: the descriptor stays until `done`. */
+  /** Begins a read: the descriptor stays open until `done`. */
   begin(): void {
     this.busy++;
   }

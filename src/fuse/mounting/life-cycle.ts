@@ -1,6 +1,6 @@
 /**
- * The life of a mount, whichever driver serves it: the mount point is prepared, the driver mounts, the mount table is
- * watched, and on the way out the kernel's dirty pages are written before the mount is removed.
+ * The life of a mount, whichever driver serves it: prepare the mount point, let the driver mount, watch the mount table; at
+ * the end write the kernel's dirty pages before the mount is removed.
  */
 import type { Logger } from '../../logger.ts';
 import type { MountCalls } from '../../native/mounting.ts';

@@ -26,8 +26,8 @@ export async function mountsAt(mountPoint: string): Promise<MountedAt[]> {
 }
 
 /**
- * Finds the path of a mount point as the mount table has it, without symlinks, and without touching what may be mounted
- * there. Makes the folders above it where they are missing.
+ * Finds the path of a mount point as it is in the mount table, without symlinks, and without touching a mount there. Makes
+ * missing folders above it.
  * @throws AutotorrentError('MOUNT')
  */
 export async function realMountPoint(mountPoint: string): Promise<string> {
@@ -61,7 +61,7 @@ export async function prepareMountPoint(
   detach: (mountPoint: string) => Promise<void>,
   logger: Logger,
 ): Promise<FileHandle> {
-  // This comes before anything touches the path: a look at a mount whose server hangs would hang.
+  // This comes before anything touches the path: touching a mount whose server hangs would hang.
   for (;;) {
     const mounted = (await mountsAt(mountPoint)).at(-1);
     if (mounted === undefined) break;
@@ -70,7 +70,7 @@ export async function prepareMountPoint(
     await detach(mountPoint);
   }
   await makeDirectory(mountPoint);
-  // By descriptor, since the name may be a symlink by now: the directory that is checked is the one that is mounted on.
+  // By descriptor, since the name may be a symlink by now: the checked directory must be the one that is mounted on.
   const directory = await open(mountPoint, constants.O_RDONLY | constants.O_DIRECTORY);
   try {
     const [own, parent] = [await directory.stat(), await stat(dirname(mountPoint))];
@@ -127,9 +127,9 @@ async function refuseUnlessStale(mountPoint: string, mounted: MountedAt): Promis
 }
 
 /**
- * Tells whether the server of a mount is dead. The mount belongs to another process, so a thread of this one may wait for
- * it. It asks with statfs, for which the kernel asks the server each time: it answers stat from its cache for a second
- * after the server's death.
+ * Tells if the server of a mount is dead. The mount belongs to another process, so a thread of this one may wait for it. It
+ * asks with statfs, for which the kernel asks the server each time: the kernel answers stat from its cache for a second after
+ * the server's death.
  */
 async function isStale(mountPoint: string): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined;

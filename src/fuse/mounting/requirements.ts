@@ -1,11 +1,11 @@
-/** What a machine must have for FUSE: /dev/fuse, and for users other than root a program that mounts for them. */
+/** Checks what FUSE needs: /dev/fuse, and for users other than root a program that mounts for them. */
 import { accessSync, closeSync, constants, openSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { AutotorrentError, errnoOf, messageOf } from '../../errors.ts';
 
 const FUSE_DEVICE = '/dev/fuse';
 
-/** @throws AutotorrentError('MOUNT') where FUSE cannot work here, with what to do */
+/** Checks this machine. @throws AutotorrentError('MOUNT') if FUSE cannot work here, with what to do */
 export function checkRequirements(): void {
   try {
     closeSync(openSync(FUSE_DEVICE, 'r+'));

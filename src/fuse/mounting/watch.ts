@@ -1,21 +1,21 @@
-/** Watches the mount table: nothing announces the end of a mount to the process that serves it. */
+/** Watches the mount table, since nothing else reports the end of a mount to the process that serves it. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AutotorrentError } from '../../errors.ts';
 import { OUR_TYPE } from '../../native/mountinfo.ts';
 import { mountsAt } from './mount-point.ts';
 
 const WATCH_MS = 1000;
-/** Between looks once the mount is expected to go. */
+/** Milliseconds between looks once the mount is expected to go. */
 const SOON_MS = 10;
 
 export interface WatchedMount {
   /** Resolves when the mount has gone, whoever removed it. */
   readonly gone: Promise<void>;
-  /** The mount was just removed: its end is noticed at once, not at the next look. */
+  /** Reports that the mount was just removed: its end is noticed at once, not at the next look. */
   lookNow(): void;
 }
 
-/** Watches what was just mounted on `mountPoint`. @throws AutotorrentError('MOUNT') where it is not in the mount table */
+/** Watches the mount just made on `mountPoint`. @throws AutotorrentError('MOUNT') if it is not in the mount table */
 export async function watchMount(mountPoint: string): Promise<WatchedMount> {
   const mounted = (await mountsAt(mountPoint)).at(-1);
   if (mounted?.type !== OUR_TYPE) {

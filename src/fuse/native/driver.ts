@@ -1,7 +1,7 @@
 /**
  * The driver `fuse-native`: libfuse 2 through an npm package, with prebuilt binaries for linux-x64.
  *
- * Its traps, and what is done about each (fuse-native 2.2.6, libfuse 2.9.9):
+ * Its traps, and our answer to each (fuse-native 2.2.6, libfuse 2.9.9):
  * - Operations that take 15 s answer ETIMEDOUT, and their late buffers write into memory in use: `timeout: false`.
  * - There is no option for use_ino (without it st_ino is not the store's), big_writes (writes of 4 KiB) and ro: options
  *   are joined to one string, so the name of the file system brings them in.
@@ -22,7 +22,7 @@ import { createHandlers } from './handlers.ts';
 import { loadFuseNative } from './library.ts';
 import { ThreadTimes } from './thread-times.ts';
 
-/** Seconds for which the kernel may believe names and attributes. It cannot be told of a change by this driver. */
+/** Seconds for which the kernel may cache names and attributes. This driver cannot report changes to it. */
 const KERNEL_TIMEOUT = '1';
 
 export interface FuseNativeOptions {
@@ -46,7 +46,7 @@ export function createFuseNativeDriver({ library, logger }: FuseNativeOptions): 
 function openSession(operations: Operations, options: MountOptions, calls: ProcessCalls, logger: Logger): Session {
   const { allowOther, readOnly } = options;
   const FuseNative = loadFuseNative(calls);
-  // Called by an instance when it closes: by then the mount has gone, and only its threads are left to end.
+  // An instance calls this when it closes: the mount has gone by then, and only its threads are left to end.
   FuseNative.unmount = (_mountPoint, done) => done(null);
   let fuse: Fuse | undefined;
   return {

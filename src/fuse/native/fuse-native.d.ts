@@ -1,4 +1,4 @@
-/** fuse-native 2.2.6, as far as it is used. Results are 0 or a negative errno; handles and inode numbers are 32 bits. */
+/** The used part of fuse-native 2.2.6. Results are 0 or a negative errno; handles and inode numbers are 32 bits. */
 declare module 'fuse-native' {
   export interface FuseStat {
     mode: number;
@@ -66,7 +66,7 @@ declare module 'fuse-native' {
     attrTimeout?: string;
   }
   class Fuse {
-    /** Of its own: by operation number; the first argument is the memory of the thread that asks. */
+    /** The native handlers, by operation number; the first argument is the memory of the calling thread. */
     _handlers: ((thread: Buffer, operation: number, ...args: unknown[]) => void)[];
     constructor(mountPoint: string, handlers: Partial<FuseHandlers>, options: FuseOptions);
     mount(done: (error: Error | null) => void): void;

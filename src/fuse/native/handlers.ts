@@ -32,7 +32,7 @@ const TYPE_BITS: Readonly<Record<FileType, number>> = {
 };
 const TYPE_MASK = 0o170000;
 const PERMISSIONS = 0o7777;
-/** chown(2): the id stays. */
+/** chown(2): leaves an id unchanged. */
 const NO_ID = 0xffff_ffff;
 /** fuse-native passes no access mode to create. */
 const READ_WRITE = 2;
@@ -200,7 +200,7 @@ export function createHandlers(operations: Operations, logger: Logger, times: Th
   };
 
   /**
-   * Deletes an open file, which libfuse 2 asks for by renaming it: it deletes the new name when the file is closed. Further
+   * Deletes an open file. libfuse 2 asks for that by renaming it, and deletes the new name when the file is closed. Further
    * calls with the new name go to the inode.
    */
   async function hide(parent: number, name: string, path: string, to: string): Promise<void> {

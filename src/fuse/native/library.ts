@@ -1,8 +1,8 @@
 /**
- * Loads fuse-native, which is linked with libfuse.so.2: a library that a fresh machine lacks. npm brings one (package
- * fuse-shared-library-linux). Loaded globally first, it is what the dynamic linker finds under that name.
+ * Loads fuse-native, which is linked with libfuse.so.2, a library that a fresh machine lacks. npm brings one (package
+ * fuse-shared-library-linux). Loaded globally first, it is the one that the dynamic linker finds under that name.
  *
- * Both packages are optional: where they do not install, everything but `mount` works.
+ * Both packages are optional: if they do not install, everything but `mount` works.
  */
 import { createRequire } from 'node:module';
 import type Fuse from 'fuse-native';
@@ -11,7 +11,7 @@ import type { ProcessCalls } from '../../native/process.ts';
 
 type Require = (name: string) => unknown;
 
-/** @throws AutotorrentError('MOUNT') with how to get what is missing. */
+/** Loads it. @throws AutotorrentError('MOUNT') with how to get the missing part */
 export function loadFuseNative(
   calls: Pick<ProcessCalls, 'loadGlobally'>,
   require: Require = createRequire(import.meta.url),
@@ -39,7 +39,7 @@ export function loadFuseNative(
   }
 }
 
-/** What to do, by where it failed. fuse-native itself throws no code where it finds no binary for this machine. */
+/** Says what to do, by the step that failed. fuse-native itself throws no code if it finds no binary for this machine. */
 function hintFor(error: unknown): string {
   const { code } = error as NodeJS.ErrnoException;
   if (code === 'MODULE_NOT_FOUND') {
@@ -51,5 +51,5 @@ function hintFor(error: unknown): string {
   return 'fuse-native has no prebuilt binary for this machine: native-notes/fuse-native.md says how to compile it.';
 }
 
-/** Node adds to a module that it does not find the list of those that asked for it. */
+/** Drops the list of requiring modules, which Node adds to its message about a missing module. */
 const firstLineOf = (error: unknown): string => messageOf(error).split('\n', 1)[0] ?? '';

@@ -14,7 +14,7 @@ const HIDDEN = /\/(\.fuse_hidden[0-9a-f]{16})$/;
 export class Paths {
   readonly #operations: Pick<PathAbility, 'find' | 'treeVersion'>;
   readonly #directories = new Map<string, number>();
-  /** Hidden name to inode: libfuse gives no name twice. */
+  /** Hidden name to inode: libfuse never gives a name twice. */
   readonly #hidden = new Map<string, number>();
   #version: number;
 
@@ -24,7 +24,7 @@ export class Paths {
   }
 
   /**
-   * `path` is absolute below the mount point, as the kernel writes it.
+   * Resolves `path`, absolute below the mount point, as the kernel writes it.
    * @throws ENOENT, ENOTDIR, ENAMETOOLONG
    */
   resolve(path: string): MaybePromise<number> {
@@ -67,7 +67,7 @@ export class Paths {
     return ino;
   }
 
-  /** True where a rename to `path` is how libfuse deletes an open file. */
+  /** Tells if a rename to `path` is libfuse's way to delete an open file. */
   hides(path: string): boolean {
     return HIDDEN.test(path);
   }

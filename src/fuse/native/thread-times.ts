@@ -3,8 +3,8 @@
  * a time before 1970 is negative. Both times lie side by side in the memory of the calling thread, a Buffer that each
  * handler gets as its first argument.
  *
- * Nobody promises that layout. It is believed for a call in which the atime is found where it must be, which no other layout
- * would pass.
+ * This layout is not documented. A call believes it only if the atime is found in its place, which no other layout would
+ * pass.
  */
 import type Fuse from 'fuse-native';
 
@@ -27,8 +27,8 @@ export class ThreadTimes {
   }
 
   /**
-   * The times of the running utimens call, in milliseconds since the epoch, negative before it. `handed` is what the handler
-   * got as its atime: an unsigned number. Where the mtime cannot be known, it is taken to be the atime.
+   * Gives the times of the running utimens call, in milliseconds since the epoch, negative before it. `handed` is the atime
+   * that the handler got: an unsigned number. If the mtime cannot be found, it is taken to be the atime.
    */
   of(handed: number): { readonly atime: number; readonly mtime: number } {
     const thread = this.#thread;
