@@ -1,10 +1,9 @@
 /** What it costs a command to ask the index process, warm and cold, beside opening the index by itself. */
 import { spawnSync } from 'node:child_process';
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { openLevel } from '../../src/leveldb/open.ts';
 import { tree } from '../data/tree/tree.ts';
+import { endIndexProcess } from '../lib/end-index-process.ts';
 import { interleaved } from '../lib/rounds.ts';
 import { absolute, type Row } from '../lib/row.ts';
 import { indexed, inFolder, secondsOf } from '../lib/setting.ts';
@@ -20,7 +19,7 @@ export async function benchIndexProcess(setting: Setting): Promise<Row[]> {
     const db = join(folder, 'index');
     const { direct, warm, cold } = await interleaved(rounds, {
       direct: async () => {
-        await ended(db);
+        await endIndexProcess(db);
         return await asked('direct', db);
       },
       warm: async () => {
@@ -28,11 +27,11 @@ export async function benchIndexProcess(setting: Setting): Promise<Row[]> {
         return await asked('process', db);
       },
       cold: async () => {
-        await ended(db);
+        await endIndexProcess(db);
         return await asked('process', db);
       },
     });
-    await ended(db);
+    await endIndexProcess(db);
     const milliseconds = (figures: readonly number[]): number[] => figures.map((figure) => figure * 1000);
     const more = (figures: readonly number[]): number[] =>
       figures.map((figure, i) => (figure - (direct[i] ?? 0)) * 1000);
@@ -51,11 +50,4 @@ async function asked(way: 'direct' | 'process', db: string): Promise<number> {
     const { status, stderr } = spawnSync(process.execPath, [program, way, db], { stdio: ['ignore', 'ignore', 'pipe'] });
     if (status !== 0) throw new Error(`asking the index failed: ${stderr.toString()}`);
   });
-}
-
-/** Has the index process end, and waits until it has: it ends when its socket is gone. */
-async function ended(db: string): Promise<void> {
-  await rm(join(`${db}.process`, 'socket'), { force: true });
-  const what = { code: 'INDEX', what: 'the collection index' } as const;
-  await (await openLevel(db, { ...what, create: false, waitMs: 30_000 })).close();
 }

@@ -22,6 +22,7 @@
  * settled torrents are reported; the others are undone, or left to the next `add` if nobody answers who could undo them.
  */
 import { rm } from 'node:fs/promises';
+import type { CollectionIndex } from '../collection/index.ts';
 import type { Config } from '../config/config.ts';
 import { messageOf } from '../errors.ts';
 import type { HashProgress } from '../hash/hash-pool.ts';
@@ -43,6 +44,7 @@ export interface AddProgress extends HashProgress {
 
 export interface AddRequest {
   readonly torrents: readonly TorrentFile[];
+  readonly index: Promise<CollectionIndex>;
   readonly verify: Config['verify'];
   /** False: only the store gets the torrents. */
   readonly useClient: boolean;
@@ -71,6 +73,7 @@ export async function* addTorrents(config: Config, request: AddRequest): AsyncGe
   else signal.addEventListener('abort', onAbort);
   let readTorrents = 0;
   const planner = new Planner(config, {
+    index: request.index,
     hashes: verify !== 'none',
     changesNothing: false,
     logger,

@@ -1,6 +1,7 @@
 /** `autotorrent add --dry-run`: reports what `add` would do. Changes nothing, needs no server and no client. */
 
 import { shownPath } from '../bytes/shown-path.ts';
+import type { CollectionIndex } from '../collection/index.ts';
 import type { Config } from '../config/config.ts';
 import { countBits } from '../extent/bitfield.ts';
 import { GAP, ZEROS } from '../extent/extent.ts';
@@ -29,6 +30,7 @@ export interface DryRunResult extends AddOutcome {
 
 export interface DryRunRequest {
   readonly torrents: readonly TorrentFile[];
+  readonly index: Promise<CollectionIndex>;
   readonly verify: Config['verify'];
   readonly logger: Logger;
   readonly signal: AbortSignal;
@@ -40,8 +42,9 @@ const WINDOW = 100;
 
 /** Gives results in the order of the torrents. */
 export async function* dryRun(config: Config, request: DryRunRequest): AsyncGenerator<DryRunResult> {
-  const { torrents, verify, logger, signal, onHashing } = request;
-  const planner = new Planner(config, { hashes: verify !== 'none', changesNothing: true, logger, signal, onHashing });
+  const { torrents, index, verify, logger, signal, onHashing } = request;
+  const hashes = verify !== 'none';
+  const planner = new Planner(config, { index, hashes, changesNothing: true, logger, signal, onHashing });
   const settings = { verify, fastResume: config.fastResume };
   const result = async (torrent: TorrentFile): Promise<DryRunResult> => {
     const read = await readTorrent(torrent, signal);

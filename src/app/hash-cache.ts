@@ -5,7 +5,6 @@ import { errnoOf, messageOf } from '../errors.ts';
 import { createCachedPool } from '../hash/cached-pool.ts';
 import type { DigestDatabase } from '../hash/digest-cache.ts';
 import type { HashPool } from '../hash/hash-pool.ts';
-import { openLevel } from '../leveldb/open.ts';
 import type { Logger } from '../logger.ts';
 
 /**
@@ -18,6 +17,8 @@ export async function withHashCache(pool: HashPool, config: Config, logger: Logg
 
 async function openDigests(config: Config, logger: Logger): Promise<DigestDatabase | undefined> {
   try {
+    // Loaded here, as a dry run has no use for it.
+    const { openLevel } = await import('../leveldb/open.ts');
     const what = 'the cache of piece hashes';
     const location = hashCachePath(config.db);
     return await openLevel(location, { code: 'INDEX', what, create: true, waitMs: 0 });

@@ -1,11 +1,10 @@
 /**
  * Makes plans of torrents: matches them with the collection side by side, and hashes as much of each as wanted.
  *
- * The first torrent opens the index and starts the hashing threads, which the others share. The index stays as it was at
- * that moment, also during a rebuild.
+ * The first torrent starts the hashing threads, which the others share.
  */
 import { statSync } from 'node:fs';
-import { openCollection } from '../collection/open.ts';
+import type { CollectionIndex } from '../collection/index.ts';
 import type { Config } from '../config/config.ts';
 import { shiftsOfFile } from '../container/payload-files.ts';
 import { createCachedPool } from '../hash/cached-pool.ts';
@@ -23,6 +22,8 @@ import type { ParsedTorrent } from './torrent-files.ts';
 import type { VerifyEffort } from './verify-effort.ts';
 
 export interface PlanningOptions {
+  /** The caller closes it. It answers as it was when it was opened, also during a rebuild. */
+  readonly index: Promise<CollectionIndex>;
   /** False: only the hash modes hash, and no thread is started otherwise. */
   readonly hashes: boolean;
   /** Writes nothing, not even digests. */
@@ -72,14 +73,10 @@ export class Planner {
     const config = this.#config;
     const { logger, signal, hashes, onHashing } = this.#options;
     const ownMounts = new OwnMounts();
-    // If no index process runs, it starts while the hashing threads are loaded.
-    const opening = openCollection(config, { logger, signal }).openIndex();
-    const opened = opening.catch(() => undefined); // `opening` is awaited below
-    this.#closing.push(async () => await (await opened)?.close());
     const needed = hashes || config.scanModes.some((mode) => mode.startsWith('hash_'));
     const threads = needed ? await startThreads(config) : undefined;
     if (threads !== undefined) this.#closing.push(async () => await threads.close());
-    const index = await opening;
+    const index = await this.#options.index;
     const pool = threads === undefined ? undefined : await this.#remembering(threads);
     if (pool !== undefined) this.#closing.push(async () => await pool.close());
     return createMatcher({

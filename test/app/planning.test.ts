@@ -5,6 +5,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { beginOpening } from '../../src/app/opening-index.ts';
 import { Planner } from '../../src/app/planning.ts';
 import { rebuildCollection } from '../../src/app/rebuild.ts';
 import type { ParsedTorrent } from '../../src/app/torrent-files.ts';
@@ -53,11 +54,14 @@ describe('planning', () => {
   /** Plans both, side by side; gives the bytes that were read for it. */
   async function hashedBytes(changesNothing: boolean): Promise<number> {
     let bytes = 0;
+    const { signal } = new AbortController();
+    const opening = beginOpening(config, { logger: silentLogger, signal });
     const planner = new Planner(config, {
+      index: opening.opened,
       hashes: true,
       changesNothing,
       logger: silentLogger,
-      signal: new AbortController().signal,
+      signal,
       onHashing: ({ totalBytes }) => {
         bytes = Math.max(bytes, totalBytes);
       },
@@ -69,6 +73,7 @@ describe('planning', () => {
       for (const { plan } of planned) assert.equal(countBits(plan.verified), plan.pieceCount);
     } finally {
       await planner.close();
+      await opening.close();
     }
     return bytes;
   }

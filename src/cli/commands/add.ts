@@ -4,6 +4,7 @@ import { Option } from 'commander';
 import type { AddOutcome, AddWord } from '../../app/add-outcome.ts';
 import type { DryRunResult } from '../../app/dry-run.ts';
 import { bytes, percent } from '../../app/quantities.ts';
+import type { CollectionIndex } from '../../collection/index.ts';
 import type { Config } from '../../config/config.ts';
 import { AutotorrentError } from '../../errors.ts';
 import { printable } from '../../logger.ts';
@@ -67,14 +68,36 @@ export async function add(context: CommandContext, args: readonly string[], flag
   // What runs for longer (torrents of 100,000 files) is still optimised, some milliseconds later.
   setFlagsFromString('--interrupt-budget=600000');
   const config = await context.config();
+  const { beginOpening } = await import('../../app/opening-index.ts');
+  const opening = beginOpening(config, { logger: terminal.logger, signal });
+  try {
+    return await addWith(context, { config, args, flags, format, index: opening.opened });
+  } finally {
+    await opening.close();
+  }
+}
+
+interface Adding {
+  readonly config: Config;
+  readonly args: readonly string[];
+  readonly flags: AddFlags;
+  readonly format: 'txt' | 'json' | undefined;
+  readonly index: Promise<CollectionIndex>;
+}
+
+async function addWith(
+  { terminal, signal, cwd }: CommandContext,
+  { config, args, flags, format, index }: Adding,
+): Promise<ExitCode> {
   const { findTorrents } = await import('../../app/torrent-files.ts');
-  const torrents = await findTorrents(args, context.cwd);
+  const torrents = await findTorrents(args, cwd);
   const asJson = terminal.json || format === 'json';
   const found = `Found ${torrents.length} torrent(s)`;
   if (asJson) terminal.note(found);
   else terminal.print(found);
   const request = {
     torrents,
+    index,
     verify: flags.verify ?? config.verify,
     logger: terminal.logger,
     signal,

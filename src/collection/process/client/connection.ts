@@ -42,8 +42,9 @@ export async function connectToProcess(options: ConnectOptions): Promise<Connect
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     signal.throwIfAborted();
     const known = await findFolder(db, false);
-    const met = known === undefined ? undefined : await meet(db, known, build);
+    const met = known === undefined ? undefined : await meet(known, { db, build, signal });
     if (met instanceof Connection) return met;
+    signal.throwIfAborted();
     if (create) await makeFolder(db, DESCRIBED);
     else if (await isMissing(db)) throw missingDatabase(db, DESCRIBED);
     const folder = known ?? (await findFolder(db, true));
@@ -56,11 +57,17 @@ export async function connectToProcess(options: ConnectOptions): Promise<Connect
 }
 
 /** Undefined where nothing of this build answers. */
-async function meet(db: string, folder: string, build: string): Promise<Connection | undefined> {
+async function meet(
+  folder: string,
+  { db, build, signal }: Pick<ConnectOptions, 'db' | 'signal'> & { readonly build: string },
+): Promise<Connection | undefined> {
   const socket = await dial(db, folder);
   if (socket === undefined) return undefined;
   const connection = new Connection(socket);
-  const timer = setTimeout(() => socket.destroy(), HELLO_MS);
+  const giveUp = (): void => void socket.destroy();
+  const timer = setTimeout(giveUp, HELLO_MS);
+  if (signal.aborted) giveUp();
+  signal.addEventListener('abort', giveUp);
   try {
     await connection.send(FRAME.hello, encodeText(build));
     const { type } = await connection.next();
@@ -70,6 +77,7 @@ async function meet(db: string, folder: string, build: string): Promise<Connecti
     if (!(error instanceof ConnectionLost)) throw error;
   } finally {
     clearTimeout(timer);
+    signal.removeEventListener('abort', giveUp);
   }
   connection.close();
   return undefined;

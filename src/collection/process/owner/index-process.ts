@@ -8,9 +8,7 @@
 import { closeSync, writeSync } from 'node:fs';
 import { AutotorrentError, messageOf } from '../../../errors.ts';
 import { createLogger } from '../../../logger.ts';
-import { LevelCollection } from '../../level/collection.ts';
 import type { StartLine } from '../wire/start-line.ts';
-import { serveIndex } from './serve.ts';
 import { takeDatabase } from './take.ts';
 
 /** Milliseconds without a client, after which it ends. */
@@ -36,7 +34,7 @@ function tell(line: StartLine): void {
 async function run(): Promise<void> {
   const ending = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => ending.abort());
-  const database = await takeDatabase({
+  const taking = takeDatabase({
     db,
     folder,
     build,
@@ -44,6 +42,13 @@ async function run(): Promise<void> {
     signal: ending.signal,
     onWait: (holder) => tell({ waiting: holder }),
   });
+  taking.catch(() => {}); // awaited below
+  // LevelDB opens the database in a thread of its own: meanwhile the code that serves it is loaded.
+  const [{ LevelCollection }, { serveIndex }] = await Promise.all([
+    import('../../level/collection.ts'),
+    import('./serve.ts'),
+  ]);
+  const database = await taking;
   if (database === undefined) {
     tell({ ready: true });
     return;
