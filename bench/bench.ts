@@ -7,6 +7,7 @@ import { parseArgs } from 'node:util';
 import { messageOf } from '../src/errors.ts';
 import { DataCache } from './data/cache.ts';
 import { compareRuns } from './lib/compare.ts';
+import { cleanUpAtSignals } from './lib/interruption.ts';
 import { commit, machine, versions } from './lib/machine.ts';
 import { comparisonTable, runTable } from './lib/report.ts';
 import { meets } from './lib/row.ts';
@@ -138,6 +139,7 @@ async function main(args: readonly string[]): Promise<number> {
   }
   // Read first: the run may be written to the same file.
   const before = options.compare === undefined ? undefined : readRun(options.compare);
+  cleanUpAtSignals();
   const run = options.run === undefined ? await measure(options) : readRun(options.run);
   if (options.run === undefined) {
     process.stdout.write(`${runTable(run)}\n`);

@@ -1,12 +1,11 @@
 /** What most suites set up: a folder, an indexed collection, commands that must succeed, a clock. */
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { mkdir, rm } from 'node:fs/promises';
 import { type Autotorrent, autotorrentIn, type Result } from '../../test/harness/autotorrent.ts';
+import { makeFolder } from './interruption.ts';
 
 /** Hands `work` an empty folder that is removed afterwards. */
 export async function inFolder<T>(work: (folder: string) => Promise<T>): Promise<T> {
-  const folder = await mkdtemp(join(tmpdir(), 'autotorrent-bench-'));
+  const folder = await makeFolder();
   try {
     return await work(folder);
   } finally {

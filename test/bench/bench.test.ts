@@ -1,11 +1,28 @@
 /** The benchmark's command, end to end on the smallest data: what it writes, compares and refuses. */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { describe, it } from 'node:test';
 import type { Run } from '../../bench/lib/run-file.ts';
+import { isAtOrBelow, readMounts } from '../../src/native/mountinfo.ts';
+import { waitUntil } from '../harness/daemon.ts';
 import { temporaryFolder } from '../harness/folder.ts';
+
+/** Of all processes that there are. */
+function commandLines(): string[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+      } catch {
+        return '';
+      }
+    });
+}
 
 describe('npm run bench', () => {
   const folder = temporaryFolder('bench');
@@ -42,6 +59,36 @@ describe('npm run bench', () => {
     assert.equal(row.reference?.figures.length, 3);
     assert.ok(row.value > 0 && (row.ratio ?? 0) > 0);
     assert.match(row.reference?.stands_for ?? '', /\.$/);
+  });
+
+  it('ends what it has started, and removes what it has made, when it is stopped', async () => {
+    const tmp = join(folder, 't');
+    await mkdir(tmp);
+    const run = spawn(
+      process.execPath,
+      [resolve('dist/bench/bench.js'), 'start', '--small', '--out', join(folder, 'x')],
+      {
+        stdio: 'ignore',
+        env: {
+          ...process.env,
+          TMPDIR: tmp,
+          AUTOTORRENT_BENCH_DATA: join(folder, 'data'),
+          AUTOTORRENT_BENCH_CLIENTS: 'rtorrent',
+          // Only the end of the run may end the index process.
+          AUTOTORRENT_INDEX_IDLE_MS: '600000',
+        },
+      },
+    );
+    const ended = once(run, 'exit');
+    const mounts = async (): Promise<number> =>
+      (await readMounts()).filter(({ path }) => isAtOrBelow(path, Buffer.from(tmp))).length;
+    await waitUntil('a mount', async () => (await mounts()) > 0);
+    assert.ok(commandLines().some((line) => line.includes(tmp)));
+    run.kill('SIGTERM');
+    assert.deepEqual(await ended, [143, null]);
+    assert.equal(await mounts(), 0);
+    await waitUntil('no process of the run', async () => !commandLines().some((line) => line.includes(tmp)));
+    assert.deepEqual(readdirSync(tmp), []);
   });
 
   it('compares two runs, and fails for what is worse only where it is asked to', () => {
