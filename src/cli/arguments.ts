@@ -1,14 +1,14 @@
 /**
- * Brings a command line into a form that commander takes, before it sees it.
+ * Prepares a command line for commander.
  *
- * The original had no commands, only flags that combine (`-r -a x.torrent`); both forms live side by side: where the
- * first word that is no flag is a command's name, it is the new form.
+ * The original had no commands, only flags that combine (`-r -a x.torrent`). Both forms exist side by side: a line is
+ * of the new form if its first word that is no flag is a command's name.
  */
 
-/** Flags of both forms that take one value each, which is never a command's name. */
+/** Flags of both forms that take one value, which is never a command's name. */
 const VALUED = new Set(['-c', '--config', '-l', '--client']);
 
-/** True where `args` begin with a command of ours, or ask for help or the version of the program as a whole. */
+/** True if `args` begin with a command of ours, or ask for the program's help or version. */
 export function hasCommand(args: readonly string[], commands: ReadonlySet<string>): boolean {
   for (let i = 0; i < args.length; i++) {
     const word = args[i] ?? '';
@@ -19,7 +19,7 @@ export function hasCommand(args: readonly string[], commands: ReadonlySet<string
   return true; // only global flags, or nothing: the program's own help
 }
 
-/** The first word where a command's name should stand and something else does, in a line without the original's flags. */
+/** Finds the first word, if it stands in a command's place but is none, in a line without the original's flags. */
 export function strangeCommand(args: readonly string[], commands: ReadonlySet<string>): string | undefined {
   for (let i = 0; i < args.length; i++) {
     const word = args[i] ?? '';
@@ -39,8 +39,8 @@ function isGlobal(word: string): boolean {
 }
 
 /**
- * Writes each long flag out in full where it is a unique prefix of one of `flags`, as argparse did;
- * an ambiguous or unknown one is left for commander to refuse. Words after `--` are left alone.
+ * Completes each long flag that is a unique prefix of one of `flags`, as argparse did. Ambiguous and unknown flags are
+ * left for commander to refuse, and words after `--` are left alone.
  */
 export function expandPrefixes(args: readonly string[], flags: readonly string[]): string[] {
   let verbatim = false;
@@ -54,7 +54,7 @@ export function expandPrefixes(args: readonly string[], flags: readonly string[]
   });
 }
 
-/** Gives `--dry-run` its value: the word behind it where that is `txt` or `json`, `txt` otherwise. */
+/** Gives `--dry-run` its value: the word after it if that is `txt` or `json`, else `txt`. */
 export function settleDryRun(args: readonly string[]): string[] {
   const settled: string[] = [];
   for (let i = 0; i < args.length; i++) {

@@ -1,14 +1,17 @@
-/** Asks for a secret on a terminal, without showing what is typed. */
+/** Asks for a secret on a terminal, without echoing it. */
 import { createInterface } from 'node:readline/promises';
 import { Writable } from 'node:stream';
 import type { CommandContext } from './command.ts';
 
-/** Undefined where nobody can be asked, or nothing was typed. Rejects with the signal's reason when aborted. */
+/**
+ * Asks for a secret; undefined if nobody can be asked, or nothing was typed. Rejects with the signal's reason when
+ * aborted.
+ */
 export async function askSecret({ terminal, signal }: CommandContext, question: string): Promise<string | undefined> {
   if (!process.stdin.isTTY || !process.stderr.isTTY || terminal.json) return undefined;
   terminal.clearProgress();
   process.stderr.write(question);
-  // readline shows what is typed on its output: nowhere.
+  // readline echoes the input on its output: this one discards it.
   const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
   const lines = createInterface({ input: process.stdin, output: nowhere, terminal: true });
   try {

@@ -1,10 +1,10 @@
-/** Lets a command define itself, and hands it what it needs when it runs. */
+/** The interface between a command and the program: the command defines itself, and gets a context when it runs. */
 import type { Command } from 'commander';
 import type { Config } from '../config/config.ts';
 import type { ExitCode } from './exit-codes.ts';
 import type { Terminal } from './terminal.ts';
 
-/** Facts that `main.ts` alone knows. */
+/** Facts that only `main.ts` knows. */
 export interface Wiring {
   /** This program's own file, for a server that detaches. */
   readonly program: string;
@@ -16,17 +16,20 @@ export interface CommandContext {
   readonly cwd: string;
   readonly env: NodeJS.ProcessEnv;
   readonly wiring: Wiring;
-  /** `-l` and its value, for a process of ours that reads the same configuration. */
+  /** `-l` and its value, for a child process that reads the same configuration. */
   readonly clientArgs: readonly string[];
   /** `-c` and its value. */
   readonly configFile: string | undefined;
   /** Reads the configuration that `-c` and `-l` name, and logs its notices. */
   config(): Promise<Config>;
-  /** The same file with the client of another section: '' is `[client]`. Its notices are not logged. */
+  /** Reads the same file with the client of another section: '' is `[client]`. Its notices are not logged. */
   configOf(section: string): Promise<Config>;
   /** Aborted at the first SIGINT or SIGTERM; a second one ends the process at once. */
   readonly signal: AbortSignal;
-  /** Called by a command that has something to skip: aborted at the second signal, and only a third ends the process. */
+  /**
+   * For a command that can skip something: the signal is aborted at the second interrupt, and only a third ends the
+   * process.
+   */
   secondSignal(): AbortSignal;
 }
 
@@ -42,26 +45,28 @@ export interface GlobalFlags {
 export type Run = (context: CommandContext) => Promise<ExitCode>;
 
 /**
- * Adds a command to the program. The command's file holds flags, help, exit codes and code. It is loaded for every command
- * line, so it imports use cases when it runs: `add --dry-run` must not wait until a FUSE driver is loaded.
+ * Adds a command to the program.
+ *
+ * The command's file holds flags, help, exit codes and code. It is loaded for every command line, so it imports use
+ * cases only when it runs: `add --dry-run` must not wait for a FUSE driver to load.
  */
 export interface Definer {
   command(usage: string, description: string): Command;
-  /** A command that the server alone runs. */
+  /** Adds a command that only the server runs. */
   hidden(usage: string): Command;
-  /** A command that has commands of its own. */
+  /** Adds a command that has subcommands. */
   group(name: string, description: string): Definer;
-  /** Called by the action of the command that was chosen. */
+  /** Called by the action of the chosen command. */
   run(work: Run): void;
 }
 
 export interface HelpEnding {
   readonly examples: readonly string[];
-  /** Exit codes beside 0, 1 and 2. */
+  /** Exit codes besides 0, 1 and 2. */
   readonly exits?: readonly string[];
 }
 
-/** The end of each command's help. */
+/** Formats the end of a command's help. */
 export function helpEnding({ examples, exits = [] }: HelpEnding): string {
   const lines = (title: string, items: readonly string[]): string[] => ['', title, ...items.map((item) => `  ${item}`)];
   return [

@@ -6,7 +6,7 @@ export class DifferenceTotals {
   differences = 0;
   readonly #counts = { written: 0, resized: 0, touched: 0, moved: 0, deleted: 0, replaced: 0, made: 0 };
   #writtenBytes = 0;
-  /** Over files that were planned, and in files that clients made. */
+  /** Bytes in files that clients made; `#writtenBytes` are those over planned files. */
   #madeBytes = 0;
 
   add({ changes, writtenBytes: written }: ServedDifference): void {

@@ -1,4 +1,4 @@
-/** The progress line of an export: what is done, the rate, and the time left. */
+/** The progress line of an export: bytes done, rate, and time left. */
 import type { ExportProgress } from '../app/export/export-entry.ts';
 import { bytes, duration } from '../app/quantities.ts';
 import type { Terminal } from './terminal.ts';
@@ -10,11 +10,11 @@ export function exportProgress(terminal: Terminal): (progress: ExportProgress) =
   let shown = 0;
   return ({ doneBytes, totalBytes, copiedBytes }) => {
     const now = performance.now();
-    // Not before: what there is to copy was found out first.
+    // Set here, since finding out what to copy comes before.
     began ??= now;
     if (now - shown < PAUSE_MS) return;
     shown = now;
-    // What an earlier run copied says nothing of how fast this one is.
+    // Bytes that an earlier run copied do not count for the rate of this one.
     const rate = copiedBytes / Math.max((now - began) / 1000, 0.001);
     const left =
       copiedBytes === 0 ? 'checking what is there' : `${duration((totalBytes - doneBytes) / Math.max(rate, 1))} left`;

@@ -1,14 +1,14 @@
 /** Formats values for people. */
 import { printable } from '../logger.ts';
 
-/** A name in quotes on one line, as Python's repr has it, which scripts of the original's users read. */
+/** Quotes a name on one line like Python's repr, as scripts of the original's users expect. */
 export function quoted(name: string): string {
   const quote = name.includes("'") && !name.includes('"') ? '"' : "'";
   const escaped = printable(name.replaceAll('\\', '\\\\')).replaceAll('\t', '\\t').replaceAll('\\x0a', '\\n');
   return quote + (quote === "'" ? escaped.replaceAll("'", "\\'") : escaped) + quote;
 }
 
-/** Counts the terminal columns of a text, near enough: East Asian wide characters take two, combining marks none. */
+/** Counts the terminal columns of a text, nearly: East Asian wide characters take two, combining marks none. */
 export function columns(text: string): number {
   let width = 0;
   for (const char of text) {
@@ -23,7 +23,10 @@ export function columns(text: string): number {
   return width;
 }
 
-/** Rows under a heading, columns two spaces apart; numbers (by `right`) flush right. No heading: no rows. */
+/**
+ * Formats rows under a heading, with two spaces between columns; numbers (by `right`) are flush right. Without a
+ * heading: no rows.
+ */
 export function table(
   heading: readonly string[],
   rows: readonly (readonly string[])[],

@@ -3,24 +3,24 @@ import { bytes, duration } from '../app/quantities.ts';
 import type { HashProgress } from '../hash/hash-pool.ts';
 import type { Terminal } from './terminal.ts';
 
-/** `add` reads torrents while others are hashed: how many it has read. */
+/** `readTorrents`: how many `add` has read so far; it reads torrents while others are hashed. */
 type Progress = HashProgress & { readonly readTorrents?: number; readonly torrents?: number };
 
-/** The rate is that of so many milliseconds: a disk's, not that of the minutes before. */
+/** The period that the rate is measured over, in milliseconds: short, so that it follows a change of disks. */
 const RATE_MS = 10_000;
 
-/** Shows what is done, the rate, and the time left. */
+/** Shows the bytes done, the rate, and the time left. */
 export function hashingProgress(terminal: Pick<Terminal, 'progress'>): (progress: Progress) => void {
   const rate = new Rate(performance.now());
   return (progress) => terminal.progress(`hashing: ${progressText(progress, rate.at(performance.now(), progress))}`);
 }
 
-/** `bytesPerSecond`: undefined while it is not known. */
+/** `bytesPerSecond`: undefined while it is unknown. */
 export function progressText(progress: Progress, bytesPerSecond: number | undefined): string {
   const { doneBytes, totalBytes, readTorrents = 0, torrents = 0 } = progress;
   const done = `${bytes(doneBytes)} of ${bytes(totalBytes)}`;
   if (bytesPerSecond === undefined || bytesPerSecond <= 0) return done;
-  // Torrents that are not read yet are taken to be as large as those that are.
+  // Unread torrents are assumed to be as large as those that were read.
   const guessed = readTorrents > 0 && readTorrents < torrents;
   const total = guessed ? (totalBytes * torrents) / readTorrents : totalBytes;
   const left = duration((total - doneBytes) / bytesPerSecond);
@@ -28,7 +28,7 @@ export function progressText(progress: Progress, bytesPerSecond: number | undefi
   return `${done}, ${bytes(Math.round(bytesPerSecond))}/s, ${rest}`;
 }
 
-/** Bytes per second over the last while. */
+/** Computes the bytes per second over the last while. */
 export class Rate {
   readonly #points: { readonly ms: number; readonly doneBytes: number }[];
 

@@ -1,6 +1,6 @@
 /**
- * Makes the documents that `--json` prints: a contract with users' scripts, which docs/json.md describes with an example of
- * each. Fields may be added; none is renamed or dropped.
+ * Makes the documents that `--json` prints: a contract with users' scripts. docs/json.md describes them with an example
+ * of each. Fields may be added; none is renamed or dropped.
  */
 import type { ExportedEntry } from '../app/export/export-entry.ts';
 import type { ListedEntry } from '../app/list.ts';

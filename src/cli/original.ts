@@ -1,6 +1,6 @@
 /**
- * The original's flags. As there, they combine in one call, done in the order test, rebuild, add; and the exit code
- * says that they were done, whatever became of each torrent.
+ * The original's flags. As in the original, they combine in one call, in the order test, rebuild, add, and the exit
+ * code only says that they were run, whatever happened to each torrent.
  */
 import { dirname, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
@@ -28,13 +28,13 @@ export function defineOriginal(program: Command, run: (work: Run) => void): void
   program
     .usage('[options]')
     .option('--create_config [file]', 'write a commented configuration; never overwrites')
-    .option('-t, --test-connection', 'connect to the client and print what it says')
+    .option('-t, --test-connection', 'connect to the client and print its version')
     .addOption(new Option('--test_connection').hideHelp())
     .option('-r, --rebuild [path...]', 'index the collection: all disks, or just these paths')
     .option('-a, --addfile <torrent...>', 'add torrents')
-    .option('-d, --delete_torrents', 'delete each .torrent when the client has it')
+    .option('-d, --delete_torrents', 'delete each .torrent once the client has it')
     .addOption(new Option('--delete-torrents').hideHelp())
-    .option('--dry-run [format]', 'only say what would be done, as txt or json')
+    .option('--dry-run [format]', 'only print what would be done, as txt or json')
     .allowExcessArguments(false)
     .action((flags: OriginalFlags) => run((context) => runOriginal(context, flags)))
     .addHelpText(
@@ -53,7 +53,7 @@ async function runOriginal(context: CommandContext, flags: OriginalFlags): Promi
       hint: 'autotorrent --help',
     });
   }
-  // One document, whatever was asked for: a member each.
+  // One document in any case; with several flags each is a member of it.
   const several = [test, flags.rebuild !== undefined, flags.addfile !== undefined].filter(Boolean).length > 1;
   if (several) context.terminal.gatherJson();
   if (test) {
@@ -61,8 +61,8 @@ async function runOriginal(context: CommandContext, flags: OriginalFlags): Promi
     await testConnection(context);
   }
   if (flags.rebuild !== undefined) {
-    // Bare -r of the original emptied its index first; an incremental scan of all disks ends in the same state.
-    // Its paths were relative to the configuration's folder, unlike those of `rebuild`.
+    // In the original, bare -r emptied its index first; an incremental scan of all disks ends in the same state. Its
+    // paths were relative to the configuration's folder, unlike those of `rebuild`.
     const folder = dirname((await context.config()).file);
     const paths = flags.rebuild === true ? [] : flags.rebuild.map((path) => resolve(folder, path));
     context.terminal.nameJson('rebuild');

@@ -1,6 +1,6 @@
 /**
- * The command line: one commander program with the commands, and one with the original's flags.
- * Each command's file defines it; this file puts them together and runs the one that was chosen.
+ * The command line: one commander program with the commands, and one with the original's flags. Each command's file
+ * defines it; this file joins them and runs the chosen one.
  */
 import { Command, CommanderError } from 'commander';
 import type { Config } from '../config/config.ts';
@@ -49,13 +49,13 @@ const COMMANDS: readonly ((define: Definer) => void)[] = [
 ];
 
 function defineOverlay(define: Definer): void {
-  const overlay = define.group('overlay', 'what clients wrote: show it, drop it, or write a finished copy');
+  const overlay = define.group('overlay', 'show or discard what clients wrote, or write a finished copy');
   defineOverlayDiff(overlay);
   defineOverlayDiscard(overlay);
   defineOverlayExport(overlay);
 }
 
-/** Runs one command line (without node and the script); answers its exit code, and never throws. */
+/** Runs one command line (without node and the script) and returns its exit code; never throws. */
 export async function runProgram(args: readonly string[], wiring: Wiring): Promise<ExitCode> {
   let chosen: { run: Run; globals: GlobalFlags } | undefined;
   const choose = (globals: GlobalFlags, run: Run): void => {
@@ -130,7 +130,7 @@ export async function runProgram(args: readonly string[], wiring: Wiring): Promi
   }
 }
 
-/** Commands that a later version has: refused by name. */
+/** Commands of a later version: refused by name. */
 const LATER: ReadonlySet<string> = new Set(['prune', 'unseeded', 'watch', 'doctor']);
 
 function strangeCommandError(word: string, commands: ReadonlySet<string>): AutotorrentError {
@@ -153,7 +153,7 @@ function base(version: string): Command {
     .version(version, '-V, --version', 'print the version')
     .option('-c, --config <file>', 'the configuration (default: ./autotorrent.conf)')
     .option('-l, --client <name>', 'use the section [client-NAME] instead of [client]')
-    .option('--verbose', 'say more on standard error')
+    .option('--verbose', 'print more on standard error')
     .option('--json', 'print one JSON document on standard output')
     .option('--no-color', 'print no colours');
 }
@@ -171,7 +171,7 @@ function modernProgram(version: string, choose: Choose): Command {
 The flags of the original work without a command, and combine: -t, -r [PATH…], -a TORRENT…, -d, --dry-run,
 --create_config [FILE]. To begin: autotorrent init, edit the file, then rebuild, mount, add.`,
   );
-  // Nothing but global flags: the help is what is wanted, and a wrong use all the same.
+  // Only global flags: print the help, with the exit code of wrong use.
   program.action(() => program.help({ error: true }));
   return program;
 }

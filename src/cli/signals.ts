@@ -1,13 +1,13 @@
 /**
- * Ctrl-C, SIGTERM, a closed terminal: the first asks the command to end in good order, the second ends the process; where
- * the command has something to skip, the second makes it do that, and the third ends the process.
+ * Handles Ctrl-C, SIGTERM and a closed terminal. The first asks the command to end in good order, the second ends the
+ * process. If the command can skip something, the second makes it do that, and the third ends the process.
  */
 
 export interface Signals {
   readonly signal: AbortSignal;
-  /** Called by a command that has something to skip: aborted at the second signal. */
+  /** For a command that can skip something: aborted at the second signal. */
   second(): AbortSignal;
-  /** Gives the signals back. */
+  /** Stops handling the signals. */
   release(): void;
 }
 

@@ -1,6 +1,6 @@
 /**
- * Writes output: results to standard output, everything else to standard error.
- * A program that reads us may go away at any time (`| head`): that ends us quietly, as it does every Unix tool.
+ * Writes output: results to standard output, everything else to standard error. A program that reads us may go away at
+ * any time (`| head`): that ends us quietly, as it ends every Unix tool.
  */
 import { AutotorrentError, messageOf } from '../errors.ts';
 import { createLogger, type Logger, printable } from '../logger.ts';
@@ -11,7 +11,7 @@ const SGR: Readonly<Record<Colour, number>> = { green: 92, red: 91, blue: 94, ye
 
 export interface TerminalOptions {
   readonly json: boolean;
-  /** Failures as JSON, though results may be text. Default: `json`. */
+  /** Prints failures as JSON, although results may be text. Default: `json`. */
   readonly jsonFailures?: boolean;
   readonly colour: boolean;
   readonly verbose: boolean;
@@ -23,7 +23,7 @@ export class Terminal {
   readonly #jsonFailures: boolean;
   readonly #colour: boolean;
   readonly #partial: Record<string, unknown> = {};
-  /** While documents are gathered: the member that the next one becomes. */
+  /** While documents are gathered: the name of the member for the next one. */
   #member: string | undefined;
   #gathering = false;
   #progressShown = false;
@@ -36,17 +36,17 @@ export class Terminal {
       this.clearProgress();
       process.stderr.write(line);
     };
-    // A detached server's lines are read later: they carry the time.
+    // The lines of a detached server are read later, so they carry the time.
     this.logger = createLogger(options.verbose ? 'debug' : 'info', write, process.send !== undefined);
   }
 
-  /** A line of a result. */
+  /** Prints a line of a result. */
   print(text: string): void {
     this.clearProgress();
     process.stdout.write(`${text}\n`);
   }
 
-  /** The one JSON document of a command with `--json`. */
+  /** Prints the one JSON document of a command with `--json`. */
   printJson(value: unknown): void {
     if (this.#gathering && this.#member !== undefined) {
       this.#partial[this.#member] = value;
@@ -55,7 +55,7 @@ export class Terminal {
     this.print(JSON.stringify(value, null, 2));
   }
 
-  /** From now on documents become members of one, under the names that `nameJson` gives, until `printGathered`. */
+  /** Gathers documents from now on as members of one, under the names from `nameJson`, until `printGathered`. */
   gatherJson(): void {
     this.#gathering = true;
   }
@@ -70,12 +70,12 @@ export class Terminal {
     if (this.json) this.printJson(this.#partial);
   }
 
-  /** Results that the document of a failure is to hold, too, beside the error. */
+  /** Adds results to the document of a failure, beside the error. */
   keepForFailure(name: string, value: unknown): void {
     this.#partial[name] = value;
   }
 
-  /** A line for people, beside the results. */
+  /** Prints a line for people, beside the results. */
   note(text: string): void {
     this.logger.info(text);
   }
@@ -84,7 +84,7 @@ export class Terminal {
     return this.#colour ? `\x1b[${SGR[colour]}m${text}\x1b[0m` : text;
   }
 
-  /** Replaces the progress line; shows nothing where standard error is no terminal. */
+  /** Replaces the progress line; shows nothing if standard error is no terminal. */
   progress(text: string): void {
     if (!process.stderr.isTTY) return;
     const width = (process.stderr.columns || 80) - 1;
@@ -98,7 +98,7 @@ export class Terminal {
     this.#progressShown = false;
   }
 
-  /** Says what went wrong, and what to do: as text, or as the one JSON document. */
+  /** Prints the failure and its remedy: as text, or as the one JSON document. */
   fail(error: unknown): void {
     const known = error instanceof AutotorrentError;
     if (this.#jsonFailures) {
@@ -109,11 +109,11 @@ export class Terminal {
     this.logger.error(messageOf(error));
     if (known && error.hint !== undefined) for (const line of error.hint.split('\n')) this.note(`  ${line}`);
     if (known && error.cause !== undefined) this.logger.debug(messageOf(error.cause));
-    // Where it happened is of use only for what was not foreseen.
+    // The stack trace helps only with unforeseen errors.
     if (error instanceof Error) this.#trace(error, known ? 'debug' : 'info');
   }
 
-  /** Says that the user ended the command. */
+  /** Reports that the user ended the command. */
   stopped(): void {
     if (this.#jsonFailures) this.#printFailure('STOPPED', 'stopped by a signal');
     else this.note('stopped');

@@ -50,7 +50,7 @@ async function findConfig(options: LoadOptions, home: string): Promise<{ file: s
     const file = resolve(cwd, name);
     const bytes = await readConfig(file);
     if (bytes !== undefined) return { file, bytes };
-    throw new AutotorrentError('CONFIG', `there is not a configuration ${file}, which ${by} names`, {
+    throw new AutotorrentError('CONFIG', `the configuration ${file}, named by ${by}, does not exist`, {
       hint: `autotorrent init ${quoteForShell(file)} writes a commented example there.`,
     });
   }
@@ -62,7 +62,7 @@ async function findConfig(options: LoadOptions, home: string): Promise<{ file: s
     const bytes = await readConfig(file);
     if (bytes !== undefined) return { file, bytes };
   }
-  throw new AutotorrentError('CONFIG', `there is not a configuration: neither ${places.join(' nor ')} is there`, {
+  throw new AutotorrentError('CONFIG', `there is no configuration: neither ${places.join(' nor ')} exists`, {
     hint: 'autotorrent init writes a commented example; -c FILE names another file.',
   });
 }

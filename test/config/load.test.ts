@@ -67,7 +67,7 @@ describe('loadConfig', () => {
     const error = await refusal(load());
     assert.equal(
       error.message,
-      `there is not a configuration: neither ${folder}/autotorrent.conf nor ${folder}/home/.config/autotorrent/autotorrent.conf is there`,
+      `there is no configuration: neither ${folder}/autotorrent.conf nor ${folder}/home/.config/autotorrent/autotorrent.conf exists`,
     );
     assert.match(error.hint ?? '', /autotorrent init/);
   });
@@ -75,10 +75,10 @@ describe('loadConfig', () => {
   it('does not look further than a file that was named', async () => {
     await write('autotorrent.conf');
     const byOption = await refusal(load({ file: "it's" }));
-    assert.equal(byOption.message, `there is not a configuration ${folder}/it's, which -c names`);
+    assert.equal(byOption.message, `the configuration ${folder}/it's, named by -c, does not exist`);
     assert.match(byOption.hint ?? '', /autotorrent init '\/.*\/it'\\''s' writes/);
     const byEnv = await refusal(load({ env: { AUTOTORRENT_CONFIG: 'gone/x' } }));
-    assert.equal(byEnv.message, `there is not a configuration ${folder}/gone/x, which AUTOTORRENT_CONFIG names`);
+    assert.equal(byEnv.message, `the configuration ${folder}/gone/x, named by AUTOTORRENT_CONFIG, does not exist`);
   });
 
   it('refuses what is no file of text', async () => {

@@ -191,7 +191,7 @@ describe('the control socket', () => {
     ['a discard that is none', 'POST /v1/entries/x/discard', {}, '3', /a discard must be an object/],
     ['a discard of what are no paths', 'POST /v1/entries/x/discard', {}, '{"files": [1]}', /array of paths/],
     ['a verification that is none', 'PUT /v1/entries/x/verification', {}, '{"since": "1"}', /"since"/],
-    ['hashes that are none', 'POST /v1/added', {}, '{"info_hashes": 1}', /no array of text/],
+    ['hashes that are none', 'POST /v1/added', {}, '{"info_hashes": 1}', /must be an array of text/],
     ['names that are none', 'PUT /v1/entries/x/names', {}, '[1]\n', /must be a path/],
     ['an empty name', 'PUT /v1/entries/x/names', {}, '[]\n', /must be a path/],
     ['names that are cut off', 'PUT /v1/entries/x/names', {}, 'null\n["a"]', /cut off/],

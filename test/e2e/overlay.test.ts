@@ -131,10 +131,7 @@ describe('what clients write over an entry', () => {
   });
 
   it('is nothing at first', async () => {
-    assert.match(
-      (await autotorrent.run('overlay', 'diff', 'Album')).stdout,
-      /^Nothing differs from what was planned\n$/,
-    );
+    assert.match((await autotorrent.run('overlay', 'diff', 'Album')).stdout, /^Nothing differs from the plan\n$/);
     const { differences } = await diff();
     assert.deepEqual(differences, []);
     assert.match((await autotorrent.run('overlay', 'discard', 'Album', '--yes')).stdout, /^Nothing of 'Album' differs/);
@@ -170,7 +167,7 @@ describe('what clients write over an entry', () => {
     );
     assert.match(
       text,
-      /^moved, resized {2}Album\/disc\/song\.bin {2}\(1000 bytes in place of 300000; now Album\/disc 1\/song\.bin\)$/m,
+      /^moved, resized {2}Album\/disc\/song\.bin {2}\(1000 bytes instead of 300000; now Album\/disc 1\/song\.bin\)$/m,
     );
     assert.match(
       text,
@@ -244,7 +241,7 @@ describe('what clients write over an entry', () => {
     assert.equal(forced.code, 0, forced.stderr);
     assert.match(
       forced.stdout,
-      /^Exported 'Album' to .*zeros: 4 file\(s\), 168\.1 MB\nNot whole: zeros in the place of 10\.0 kB\n {2}Album\/note\.txt: 10\.0 kB missing\n$/,
+      /^Exported 'Album' to .*zeros: 4 file\(s\), 168\.1 MB\nNot whole: zeros in place of 10\.0 kB\n {2}Album\/note\.txt: 10\.0 kB missing\n$/,
     );
     assert.deepEqual(await readFile(join(to, 'Album', 'note.txt')), Buffer.alloc(NOTE.length));
     await rm(to, { recursive: true });
@@ -300,7 +297,7 @@ describe('what clients write over an entry', () => {
     await second.stop('SIGINT');
     assert.match(
       second.output(),
-      /What was copied is in .*resumed\.partial: the same command goes on with it\nstopped/,
+      /The copy so far is in .*resumed\.partial: run the same command to continue it\nstopped/,
     );
     const copied = await sizeOf(await part());
     assert.ok(copied < BIG.length);

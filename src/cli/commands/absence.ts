@@ -1,4 +1,6 @@
-/** `autotorrent absence look|resume|stop`: run by the server, which reads what it prints (`server/processes/absence.ts`). */
+/**
+ * `autotorrent absence look|resume|stop`: run by the server, which reads its output (`server/processes/absence.ts`).
+ */
 import { AutotorrentError } from '../../errors.ts';
 import type { AbsenceLine } from '../../server/processes/absence.ts';
 import type { CommandContext, Definer } from '../command.ts';
@@ -21,7 +23,7 @@ async function workOf(what: string) {
   if (what === 'look') return (await import('../../server/children/absence/look.ts')).lookBeforeMount;
   if (what === 'resume') return (await import('../../server/children/absence/resume.ts')).resumeAfterAbsence;
   if (what === 'stop') return (await import('../../server/children/absence/stop.ts')).stopForAbsence;
-  throw new AutotorrentError('USAGE', `${what} is none of look, resume and stop`, {
+  throw new AutotorrentError('USAGE', `${what} is not one of look, resume and stop`, {
     hint: 'autotorrent unmount and autotorrent mount do this',
   });
 }

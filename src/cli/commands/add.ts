@@ -1,4 +1,4 @@
-/** `autotorrent add TORRENT…`. Clients, their libraries and the server's are loaded by a real `add` only. */
+/** `autotorrent add TORRENT…`. Only a real `add` loads the clients, their libraries and the server's. */
 import { setFlagsFromString } from 'node:v8';
 import { Option } from 'commander';
 import type { AddOutcome, AddWord } from '../../app/add-outcome.ts';
@@ -35,13 +35,13 @@ const COLOURS: Readonly<Record<AddWord, Colour>> = {
 export function defineAdd(define: Definer): void {
   define
     .command('add <torrent...>', 'match torrents, show them in the mount, and add them to the client')
-    .option('--dry-run [format]', 'only say what would be done, as txt or json')
-    .option('-d, --delete-torrents', 'delete each .torrent when the client has it')
-    .option('--force', 'add to the client again what the store has already')
+    .option('--dry-run [format]', 'only print what would be done, as txt or json')
+    .option('-d, --delete-torrents', 'delete each .torrent once the client has it')
+    .option('--force', 'add torrents that the store already has to the client again')
     .option('--no-client', 'do not talk to a client')
     .option('--stopped', 'leave the torrents stopped in the client')
     .addOption(
-      new Option('--verify <how>', 'how much of a name and size match is hashed').choices([
+      new Option('--verify <how>', 'how much of a match by name and size to hash').choices([
         'auto',
         'none',
         'probe',
@@ -64,8 +64,8 @@ export async function add(context: CommandContext, args: readonly string[], flag
   if (format !== undefined && format !== 'txt' && format !== 'json') {
     throw new AutotorrentError('USAGE', `--dry-run takes txt or json, not ${format}`);
   }
-  // Mostly it ends within a second: optimising what runs for less would keep both cores busy for half of that time.
-  // What runs for longer (torrents of 100,000 files) is still optimised, some milliseconds later.
+  // It usually ends within a second: optimising code that runs for less would keep both cores busy for half of that
+  // time. Code that runs longer (torrents of 100,000 files) is still optimised, some milliseconds later.
   setFlagsFromString('--interrupt-budget=600000');
   const config = await context.config();
   const { beginOpening } = await import('../../app/opening-index.ts');
@@ -110,7 +110,7 @@ async function addWith(
     terminal.print(` ${cell} ${quoted(outcome.name)} ${printable(messageOf(outcome))}`);
   };
   const documents: unknown[] = [];
-  // What was done before a failure was done.
+  // Torrents that were done before the failure stay done.
   terminal.keepForFailure('torrents', documents);
   const left = new Set(torrents.map(({ path }) => path));
   if (format !== undefined) {
@@ -141,8 +141,8 @@ async function addWith(
       const first = torrents.find(({ path }) => left.has(path));
       if (first !== undefined) {
         terminal.note(
-          `${left.size} of ${torrents.length} torrents were not added, the first of them ${quoted(first.name)}. ` +
-            'The same command goes on with them; what was added before is left as it is.',
+          `${left.size} of ${torrents.length} torrents were not added; the first is ${quoted(first.name)}. ` +
+            'Run the same command to add them; torrents that were added before stay as they are.',
         );
       }
       throw error;
@@ -152,7 +152,7 @@ async function addWith(
   return done ? EXIT.done : EXIT.incomplete;
 }
 
-/** The sentence behind the name: for `Missing` as the original says it. */
+/** Returns the sentence after the name; for `Missing` in the original's words. */
 function messageOf(outcome: AddOutcome): string {
   const { status, foundBytes, missingBytes } = outcome;
   if (status !== 'Missing' || foundBytes === undefined || missingBytes === undefined) return outcome.reason;
@@ -170,7 +170,7 @@ function document(outcome: AddOutcome): object {
   };
 }
 
-/** The original's fields first, ours after them. */
+/** Lists the original's fields first, then ours. */
 function dryRunDocument(result: DryRunResult): object {
   return {
     torrent: result.torrent,

@@ -6,7 +6,7 @@ import { askSecret } from '../ask-secret.ts';
 import { type CommandContext, type Definer, helpEnding } from '../command.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 
-/** `named`: the file to write; else the one of `-c`, else ./autotorrent.conf. */
+/** `named`: the file to write; the default is the file of `-c`, else ./autotorrent.conf. */
 export function defineInit(define: Definer): void {
   define
     .command(

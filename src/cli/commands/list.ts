@@ -14,7 +14,7 @@ const HEADING = ['NAME', 'INFO HASH', 'SIZE', 'MAPPED', 'DOWNLOADED', 'MISSING',
 
 export function defineList(define: Definer): void {
   define
-    .command('list', 'the entries, with what their client says')
+    .command('list', 'list the entries, with their state in the client')
     .option('--no-client', 'do not ask the client')
     .addHelpText('after', helpEnding({ examples: ['autotorrent list', 'autotorrent --json list'] }))
     .action((flags: ListFlags) => define.run((context) => list(context, flags)));

@@ -10,7 +10,7 @@ import { type DifferenceJson, differenceJson } from '../json.ts';
 
 export function defineOverlayDiff(define: Definer): void {
   define
-    .command('diff <entry>', 'which files are not as they were planned, and where')
+    .command('diff <entry>', 'show which files differ from the plan, and where')
     .addHelpText(
       'after',
       helpEnding({ examples: ['autotorrent overlay diff Some.Release', 'autotorrent --json overlay diff 0123abcd'] }),
@@ -31,12 +31,12 @@ export async function overlayDiff(context: CommandContext, id: string): Promise<
   }
   if (terminal.json)
     terminal.printJson({ name: entry.name, info_hash: entry.infoHash, ...totals.document(), differences: all });
-  else if (totals.differences === 0) terminal.print('Nothing differs from what was planned');
+  else if (totals.differences === 0) terminal.print('Nothing differs from the plan');
   else terminal.print(`${printable(entry.name)}: ${totals.text()}`);
   return EXIT.done;
 }
 
-/** So many ranges of a file are shown. */
+/** The number of ranges shown per file. */
 const SHOWN_RANGES = 20;
 
 function lines(difference: ServedDifference): string[] {
@@ -58,6 +58,6 @@ function lines(difference: ServedDifference): string[] {
 }
 
 function resized(size: number, planned: number, base: number): string {
-  if (size !== planned) return `${size} bytes in place of ${planned}`;
-  return `zeros from byte ${base} on where nothing is written`;
+  if (size !== planned) return `${size} bytes instead of ${planned}`;
+  return `bytes from ${base} on read as zeros unless written`;
 }

@@ -14,7 +14,7 @@ export interface DiscardFlags {
 
 export function defineOverlayDiscard(define: Definer): void {
   define
-    .command('discard <entry> [file...]', 'drop what clients wrote: all of an entry, or just these files and folders')
+    .command('discard <entry> [file...]', 'discard what clients wrote: to an entry, or just to these files and folders')
     .option('--yes', 'do not ask')
     .addHelpText(
       'after',
@@ -60,7 +60,7 @@ export async function overlayDiscard(
   }
   terminal.print(
     result.discarded === 0 && result.kept.length === 0
-      ? `Nothing of ${quoted(entry.name)} differs from what was planned`
+      ? `Nothing of ${quoted(entry.name)} differs from the plan`
       : `Discarded ${result.discarded} difference(s) of ${quoted(entry.name)}, ${bytes(result.bytes)}`,
   );
   for (const { path, reason } of result.kept) terminal.logger.warn(`${path} did not get its name back: ${reason}`);

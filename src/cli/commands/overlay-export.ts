@@ -16,7 +16,7 @@ export interface ExportFlags {
 export function defineOverlayExport(define: Definer): void {
   define
     .command('export <entry> <dest>', 'write a finished, plain copy of an entry to a new folder')
-    .option('--force', 'write zeros in the place of what is missing')
+    .option('--force', 'write zeros in place of missing bytes')
     .addHelpText(
       'after',
       `
@@ -50,12 +50,12 @@ export async function overlayExport(
     else for (const line of lines(exported)) terminal.print(line);
     return EXIT.done;
   } catch (error) {
-    if (signal.aborted) terminal.note(`What was copied is in ${path}.partial: the same command goes on with it`);
+    if (signal.aborted) terminal.note(`The copy so far is in ${path}.partial: run the same command to continue it`);
     throw error;
   }
 }
 
-/** So many incomplete files are named. */
+/** The number of incomplete files named. */
 const SHOWN = 20;
 
 function lines(exported: ExportedEntry): string[] {
@@ -67,7 +67,7 @@ function lines(exported: ExportedEntry): string[] {
     .map(({ path, missingBytes: missing }) => printable(`  ${path}: ${bytes(missing)} missing`));
   return [
     `Exported ${quoted(exported.name)} to ${printable(exported.destination)}: ${exported.files} file(s), ${bytes(exported.bytes)}${resumed}`,
-    ...(exported.zeroBytes === 0 ? [] : [`Not whole: zeros in the place of ${bytes(exported.zeroBytes)}`]),
+    ...(exported.zeroBytes === 0 ? [] : [`Not whole: zeros in place of ${bytes(exported.zeroBytes)}`]),
     ...incomplete,
     ...(rest > 0 ? [`  and ${rest} more`] : []),
   ];

@@ -29,13 +29,13 @@ export async function show(context: CommandContext, id: string): Promise<ExitCod
   return EXIT.done;
 }
 
-/** So many ranges of the piece map are shown. */
+/** The number of ranges shown of the piece map. */
 const SHOWN_RANGES = 20;
 
 function heading(entry: ServedEntry, ranges: readonly (readonly [number, number])[]): string[] {
   const unverified = entry.pieces - entry.verifiedPieces;
   const how = {
-    none: 'nothing was hashed: names and sizes were believed',
+    none: 'nothing was hashed: names and sizes were trusted',
     probe: 'a few pieces of each file were hashed',
     full: 'every piece was hashed',
   }[entry.verify];
@@ -54,7 +54,7 @@ function heading(entry: ServedEntry, ranges: readonly (readonly [number, number]
   ];
 }
 
-/** `pieces 0, 7–12`: both ends belong to it. */
+/** Formats ranges like `pieces 0, 7–12`; both ends are included. */
 function shownRanges(ranges: readonly (readonly [number, number])[]): string {
   const shown = ranges
     .slice(0, SHOWN_RANGES)
@@ -68,11 +68,11 @@ function fileLines(file: ServedFile): string[] {
   return [`  ${file.path}  (${bytes(file.length)}, ${how}${differing(file)})`, ...file.extents.map(extentLine)];
 }
 
-/** Says what clients made of a file. */
+/** Describes what clients did to a file. */
 function differing({ state, writtenBytes: written, writtenRanges: ranges }: ServedFile): string {
   const name = {
     present: '',
-    moved: ', moved to another name (overlay diff has it)',
+    moved: ', moved to another name (see overlay diff)',
     deleted: ', deleted',
     replaced: ', replaced by a file that a client made',
   }[state];

@@ -9,7 +9,7 @@ import { statusJson } from '../json.ts';
 
 export function defineStatus(define: Definer): void {
   define
-    .command('status', 'what the server does')
+    .command('status', 'show what the server is doing')
     .addHelpText('after', helpEnding({ examples: ['autotorrent status'] }))
     .action(() => define.run(status));
 }
@@ -33,7 +33,7 @@ function lines(status: ServerStatus): string[] {
     `reads    ${status.reads} of ${bytes(status.bytesRead)}, ${status.readErrors} failed; ` +
       `${status.opens} opens, ${status.openHandles} open now`,
     `writes   ${status.writes} of ${bytes(status.bytesWritten)}; the overlay takes ` +
-      (status.overlayBytes === undefined ? 'what is still being counted' : bytes(status.overlayBytes)),
+      (status.overlayBytes === undefined ? 'space that is still being measured' : bytes(status.overlayBytes)),
     ...status.overlayProblems.map(({ path, problem }) => `overlay  ${path}: ${problem}`),
     ...status.brokenEntries.map((name) => `broken   ${name}`),
     ...status.brokenSources.map(

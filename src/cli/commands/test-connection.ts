@@ -4,7 +4,7 @@ import { EXIT, type ExitCode } from '../exit-codes.ts';
 
 export function defineTestConnection(define: Definer): void {
   define
-    .command('test-connection', 'connect to the client and print what it says')
+    .command('test-connection', 'connect to the client and print its version')
     .addHelpText('after', helpEnding({ examples: ['autotorrent -l deluge test-connection'] }))
     .action(() => define.run(testConnection));
 }

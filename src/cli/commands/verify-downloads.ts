@@ -1,4 +1,4 @@
-/** `autotorrent verify-downloads`: run by the server, which reads what it prints (`server/processes/download-watch.ts`). */
+/** `autotorrent verify-downloads`: run by the server, which reads its output (`server/processes/download-watch.ts`). */
 
 import type { VerifierLine } from '../../server/processes/download-watch.ts';
 import type { CommandContext, Definer } from '../command.ts';

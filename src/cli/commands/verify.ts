@@ -12,7 +12,7 @@ export interface VerifyFlags {
 
 export function defineVerify(define: Definer): void {
   define
-    .command('verify [entry...]', 'hash entries (all of them, or just these) and say what does not agree')
+    .command('verify [entry...]', 'hash entries (all, or just these) and report bad pieces')
     .option('--unverified', 'hash only the pieces that are not verified yet')
     .addHelpText(
       'after',
@@ -53,7 +53,7 @@ function lines(result: VerifiedEntry): string[] {
     ...(contradictory.length === 0
       ? []
       : [
-          `  ${contradictory.length} of these agree with one of their two hashes (v1, v2) and not with the other: ` +
+          `  ${contradictory.length} of these match one of their two hashes (v1, v2) but not the other: ` +
             `the torrent contradicts itself (${shown(contradictory)})`,
         ]),
     ...result.unreadable.map((why) => `  ${why}`),
