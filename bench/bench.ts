@@ -1,7 +1,7 @@
 /**
  * `npm run bench [-- NAME…]`: measures speed beside references in the same run, prints a table and writes `bench.json`;
- * compares two runs. No figure is a test: a slow machine is not the program's fault, so the exit status is 0 unless
- * `--strict` asks for more. `--help` prints the options, README.md beside this file says how to read and add suites.
+ * compares two runs. Figures are no tests, since a slow machine is not the program's fault: the exit status is 0 unless
+ * `--strict` is given. `--help` prints the options; README.md beside this file explains how to read and add suites.
  */
 import { parseArgs } from 'node:util';
 import { messageOf } from '../src/errors.ts';
@@ -49,7 +49,7 @@ interface Options {
   readonly strict: boolean;
 }
 
-/** Undefined: the help is asked for. @throws UsageError */
+/** Gives undefined if help was asked for. @throws UsageError */
 function parse(args: readonly string[]): Options | undefined {
   let parsed: ReturnType<typeof parseArguments>;
   try {
@@ -89,7 +89,7 @@ function parseArguments(args: readonly string[]) {
   });
 }
 
-/** Runs the suites. A suite that fails leaves the others their turn; what is done is written after each. */
+/** Runs the suites. If one fails, the others still run; results are written after each. */
 async function measure({ suites, small, whole, out }: Options): Promise<Run> {
   const setting: Setting = { size: small ? 'small' : 'full', whole, data: new DataCache() };
   const facts = {
@@ -116,7 +116,7 @@ async function measure({ suites, small, whole, out }: Options): Promise<Run> {
   return newRun({ ...facts, suites: results });
 }
 
-/** Prints the comparison, and says whether a row is worse. */
+/** Prints the comparison, and tells if a row is worse. */
 function compare(before: Run, after: Run): boolean {
   if (before.size !== after.size) throw new UsageError(`a run of size ${before.size} says nothing about ${after.size}`);
   const { cpu, kernel, processors } = before.machine;

@@ -1,8 +1,8 @@
 /**
  * `check-lock.js [FILE]`: checks that package-lock.json pins the bytes of every package, for every machine.
  *
- * Each package of the registry has an `integrity`, and no `resolved` names a host: npm asks the registry that is
- * configured. `.npmrc` has npm leave it out.
+ * Each package of the registry must have an `integrity`, and no `resolved` may name a host: npm then asks the configured
+ * registry. `.npmrc` makes npm leave it out.
  */
 import { readFileSync } from 'node:fs';
 
@@ -17,7 +17,7 @@ const [file = 'package-lock.json'] = process.argv.slice(2);
 const { packages } = JSON.parse(readFileSync(file, 'utf8')) as { packages: Readonly<Record<string, Package>> };
 
 const complaints = Object.entries(packages).flatMap(([path, { integrity, resolved = '', link = false }]) => {
-  // What lies in this repository, the project itself (''), and links to it.
+  // Skipped: packages of this repository, the project itself (''), and links to them.
   if (!path.includes('node_modules/') || link) return [];
   return [
     ...(integrity?.startsWith('sha512-') === true ? [] : [`${path} has no integrity of SHA-512`]),

@@ -2,9 +2,9 @@
  * `npm run quickstart`: the main job on real components, shown step by step. `npm run quickstart -- --client NAME` shows it
  * with rtorrent, deluge, transmission (the default) or qbittorrent, and asks for what that one needs.
  *
- * Makes a small collection and torrents of what it was downloaded as, indexes it, mounts it, adds the torrents to a real
- * client, which seeds them from the mount, lets another real one download them all from it over 127.0.0.1, compares the
- * SHA-1s, shows that the collection was not touched, and cleans up, also when it fails or is interrupted.
+ * Makes a small collection and torrents of the releases in it, indexes and mounts it, adds the torrents to a real client,
+ * which seeds them from the mount, has another real client download them all over 127.0.0.1, compares the SHA-1s, shows that
+ * the collection did not change, and cleans up, also after a failure or an interruption.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -28,12 +28,12 @@ const NAMES = {
 } as const;
 const DOWNLOAD_LIMIT_MS = 180_000;
 
-/** Steps that undo what was made, in the order in which it was made. */
+/** Steps that undo the set-up, in the order in which it was made. */
 const undo: (() => Promise<unknown>)[] = [];
 
 let interrupted = false;
 
-/** Prints a line; nothing any more once the demonstration was interrupted. */
+/** Prints a line; after an interruption it prints nothing. */
 function say(text: string): void {
   if (!interrupted) process.stdout.write(`${text}\n`);
 }
@@ -44,7 +44,7 @@ function heading(text: string): void {
   say(`\n${step}. ${text}\n`);
 }
 
-/** Runs a command of ours, shown as a user would type it, with what it prints. */
+/** Runs a command of ours, and shows it as a user would type it, with its output. */
 async function command(autotorrent: Autotorrent, ...args: readonly string[]): Promise<void> {
   if (interrupted) throw new Error('interrupted');
   say(`   $ npx autotorrent ${args.join(' ')}`);
@@ -63,7 +63,7 @@ function chosenKind(): ClientKind {
 
 async function main(): Promise<void> {
   const kind = chosenKind();
-  // rTorrent seldom calls others, and Transmission calls no address of this machine: one of the two must not be there.
+  // rTorrent seldom connects first, and Transmission connects to no address of this machine: the two cannot be a pair.
   const downloader = kind === 'rtorrent' ? 'qbittorrent' : 'rtorrent';
   execFileSync('sh', ['scripts/setup.sh', 'quickstart', kind, downloader], { stdio: 'inherit' });
   const started = Date.now();
@@ -98,7 +98,7 @@ async function main(): Promise<void> {
   say(`   ${server.output().trim()}`);
   await command(autotorrent, 'add', demo.folder);
   await waitUntilSeeding(autotorrent, demo, NAMES[kind]);
-  // rTorrent asks a tracker once: by then it must know the seeder.
+  // rTorrent asks a tracker once: the tracker must know the seeder by then.
   for (const { infoHash } of demo.torrents) await tracker.seeded(infoHash);
   await command(autotorrent, 'list');
   await command(autotorrent, 'show', demo.torrents[2]?.infoHash.slice(0, 8) ?? '');
@@ -148,7 +148,7 @@ async function download({ kind, client, daemon }: Member, demo: Demo): Promise<v
   for (const { raw, infoHash } of demo.torrents) {
     await client.add([{ metainfo: parseMetainfo(raw), directory: daemon.downloads }]);
     await client.start([infoHash]);
-    // Transmission refuses a handshake while another from the same address is going on.
+    // Transmission refuses a handshake while another one from the same address is going on.
     await sleep(1500);
   }
   const began = Date.now();
@@ -191,7 +191,7 @@ try {
   await main();
 } catch (error) {
   process.exitCode = 1;
-  // The signal ends the programs as well: what fails then is no news.
+  // The signal also ends the programs: their failures need no report.
   if (!interrupted) process.stderr.write(`\n${error instanceof Error ? error.message : String(error)}\n`);
 } finally {
   await cleanUp();

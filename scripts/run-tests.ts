@@ -1,9 +1,9 @@
 /**
- * Runs the built tests: `run-tests.js [NAME…]` runs those whose path holds one of the names.
+ * Runs the built tests: `run-tests.js [NAME…]` runs the files whose path contains one of the names.
  *
- * A file has a process of its own, as with `node --test`. Most wait for daemons more than they compute, so two files for
- * each core run at once, the longest first; those that need the machine for themselves run at the end (test-order.ts).
- * AUTOTORRENT_TEST_JOBS is another number of files at once.
+ * Each file has a process of its own, as with `node --test`. Most wait for daemons more than they compute, so two files for
+ * each core run at once, the longest first; those that need the machine alone run at the end (test-order.ts).
+ * AUTOTORRENT_TEST_JOBS sets the number of files at once.
  * The last lines are the counts that node's own runner prints, after a list of the slowest files.
  */
 import { readdirSync } from 'node:fs';
@@ -15,7 +15,7 @@ import { run } from 'node:test';
 import { spec as Spec } from 'node:test/reporters';
 import { ALONE, LONGEST } from './test-order.ts';
 
-/** An event of node's runner, as far as it is read here; 'file' is ours: a file has ended, after so many `seconds`. */
+/** The used part of an event of node's runner. 'file' is our own: a file has ended, after this many `seconds`. */
 interface TestEvent {
   readonly type: string;
   readonly data: {
@@ -28,7 +28,7 @@ interface TestEvent {
 
 const ROOT = join('dist', 'test');
 const SLOWEST = 10;
-/** What node's runner counts, in the order in which it says so. */
+/** The counts of node's runner, in the order in which it prints them. */
 const COUNTS = ['tests', 'suites', 'pass', 'fail', 'cancelled', 'skipped', 'todo'] as const;
 type Count = (typeof COUNTS)[number];
 
@@ -51,7 +51,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => ab
 try {
   await pipeline(Readable.from(allEvents()), new Spec(), process.stdout, { end: false });
 } catch (error) {
-  // Not thrown on: node's runner takes what nobody catches for a test's, and says nothing.
+  // Not thrown: node's runner takes an uncaught error for a test's, and prints nothing.
   console.error(error);
   process.exitCode = 1;
 }
@@ -61,7 +61,7 @@ function rank(file: string): number {
   return place === -1 ? LONGEST.length : place;
 }
 
-/** The events of all files, each file's together, without the counts of each; then the slowest files, and all counts. */
+/** Gives the events of all files, each file's together and without its counts; then the slowest files, and all counts. */
 async function* allEvents(): AsyncGenerator<TestEvent> {
   const counts = new Map<Count, number>(COUNTS.map((name) => [name, 0]));
   const times: { readonly file: string; readonly seconds: number }[] = [];
@@ -97,7 +97,7 @@ async function* allEvents(): AsyncGenerator<TestEvent> {
   yield { type: 'test:summary', data: { success, counts: {}, duration_ms: durationMs } as object };
 }
 
-/** Runs files, `atOnce` at a time; one alone is heard of as it goes on, of more each in one piece when it has ended. */
+/** Runs files, `atOnce` at a time. A single file reports as it goes on, several each in one piece at their end. */
 async function* sideBySide(group: readonly string[], atOnce: number): AsyncGenerator<TestEvent> {
   const waiting = [...group];
   const running = new Map<string, Promise<{ readonly file: string; readonly events: readonly TestEvent[] }>>();
@@ -136,7 +136,7 @@ function told(file: string, seconds: number): string {
   return `${seconds.toFixed(1).padStart(6)} s  ${file}`;
 }
 
-/** One of the counts that node's runner ends with. */
+/** Gives one of the counts that node's runner ends with. */
 function countOf({ type, data }: TestEvent): { readonly name: Count; readonly value: number } | undefined {
   if (type !== 'test:diagnostic' || data.nesting !== 0) return undefined;
   const [, word, value] = /^(\w+) (\d+)$/.exec(data.message ?? '') ?? [];

@@ -1,8 +1,8 @@
-/** Which test files run first, and which run by themselves. A name is the beginning of a path below test/. */
+/** Says which test files run first, and which run alone. A name is the beginning of a path below test/. */
 
 /**
- * The longest, longest first: a file that starts last and takes minutes would be waited for while a core idles. Read off
- * the list that a run of all tests prints at its end; a name that is missing here costs time, nothing else.
+ * The longest test files, longest first: if a file of minutes started last, a core would idle. The names come from the list
+ * that a run of all tests prints at its end; a missing name costs time, nothing else.
  */
 export const LONGEST: readonly string[] = [
   'e2e/absence',
@@ -17,5 +17,5 @@ export const LONGEST: readonly string[] = [
   'server/',
 ];
 
-/** Those that load disk and cores on purpose: what runs beside them might not keep its limits of time. */
+/** Files that load disk and cores on purpose: tests beside them might miss their time limits. */
 export const ALONE: readonly string[] = ['stress/'];

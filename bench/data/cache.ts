@@ -1,6 +1,6 @@
 /**
- * The folder that keeps generated data from one run to the next. It is named by AUTOTORRENT_BENCH_DATA, and lies in the
- * folder for temporary files otherwise. It may be deleted at any time when no benchmark runs.
+ * The folder that keeps generated data from one run to the next. AUTOTORRENT_BENCH_DATA names it; by default it lies in the
+ * folder for temporary files. You may delete it at any time when no benchmark runs.
  */
 import { lstatSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
@@ -23,9 +23,9 @@ export class DataCache {
   }
 
   /**
-   * Returns the folder of a data set, which is generated at the first use. The data are shared: nobody may change them.
-   * A generator that is killed leaves nothing that a later run would take for whole.
-   * @throws Error where the cache's folder belongs to another user.
+   * Returns the folder of a data set, and generates it at the first use. The data are shared: nobody may change them. A
+   * generator that is killed leaves nothing that a later run would take for whole.
+   * @throws Error if the cache's folder belongs to another user.
    */
   get(set: DataSet): string {
     mkdirSync(this.folder, { recursive: true, mode: 0o700 });

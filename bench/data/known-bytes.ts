@@ -1,12 +1,12 @@
 /**
- * Bytes that do not compress and that anyone can compute: those that a file of `seed` holds at a position. Files of two
- * seeds differ in every block.
+ * Bytes that do not compress and that anyone can compute: the bytes of a file with `seed` at a position. Files of two seeds
+ * differ in every block.
  */
 import { createCipheriv } from 'node:crypto';
 import { closeSync, openSync, writeSync } from 'node:fs';
 
 const MIB = 2 ** 20;
-/** The bytes repeat after so many. */
+/** The bytes repeat after this many. */
 const PERIOD = 8 * MIB;
 const LONGEST = MIB;
 

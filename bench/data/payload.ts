@@ -1,4 +1,4 @@
-/** Files of random bytes below `data/`, and a torrent of each below `torrents/`: what is there, whole, under its name. */
+/** Files of random bytes below `data/`, and a torrent of each below `torrents/`: whole files under their own names. */
 import { createHash } from 'node:crypto';
 import { closeSync, mkdirSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
@@ -6,12 +6,12 @@ import { bencoded } from '../../test/harness/make-torrent.ts';
 import type { DataSet } from './cache.ts';
 import { Random } from './random.ts';
 
-/** To be raised with every change of what is generated. */
+/** Raise this with every change of the generated data. */
 const VERSION = 1;
 
 export interface PayloadOptions {
   readonly files: number;
-  /** Of each file. */
+  /** The size of each file. */
   readonly bytes: number;
   readonly pieceLength: number;
   readonly seed: number;
@@ -34,7 +34,7 @@ export function payload({ files, bytes, pieceLength, seed }: PayloadOptions): Da
         }
         closeSync(file);
         const info = { name, length: bytes, 'piece length': pieceLength, pieces: Buffer.concat(pieces) };
-        // Nothing listens there; some clients want a tracker.
+        // Nothing listens there; some clients require a tracker.
         const torrent = bencoded({ announce: 'http://127.0.0.1:9/announce', info });
         writeFileSync(join(folder, 'torrents', `${name}.torrent`), torrent);
       }

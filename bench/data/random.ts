@@ -14,7 +14,7 @@ export class Random {
     this.#keystream = createCipheriv('aes-128-ctr', key.subarray(0, 16), key.subarray(16));
   }
 
-  /** At least 0, less than 1. */
+  /** Gives a number of at least 0, less than 1. */
   fraction(): number {
     if (this.#unused.length < 8) this.#unused = this.bytes(REFILL_BYTES);
     const [high, low] = [this.#unused.readUInt32LE(0), this.#unused.readUInt32LE(4)];
@@ -22,24 +22,24 @@ export class Random {
     return (high * 2 ** 21 + (low >>> 11)) / 2 ** 53;
   }
 
-  /** A whole number, both bounds included. */
+  /** Gives a whole number; both bounds are included. */
   between(least: number, most: number): number {
     return least + Math.floor(this.fraction() * (most - least + 1));
   }
 
-  /** True in that share of the cases. */
+  /** True in this share of the cases. */
   chance(share: number): boolean {
     return this.fraction() < share;
   }
 
-  /** @throws RangeError for an empty list. */
+  /** Picks an element. @throws RangeError for an empty list */
   pick<T>(list: readonly T[]): T {
     const index = this.between(0, list.length - 1);
     if (index >= list.length || index < 0) throw new RangeError('nothing to pick from');
     return list[index] as T;
   }
 
-  /** At most `count` elements, each at most once, in random order. */
+  /** Picks at most `count` elements, each at most once, in random order. */
   sample<T>(list: readonly T[], count: number): T[] {
     const rest = [...list];
     const taken: T[] = [];
@@ -47,7 +47,7 @@ export class Random {
     return taken;
   }
 
-  /** Bytes that do not compress. */
+  /** Gives bytes that do not compress. */
   bytes(length: number): Buffer {
     return this.#keystream.update(Buffer.alloc(length));
   }

@@ -1,4 +1,4 @@
-/** Reads and writes of files, each by a thread of its own that is ready before the clock runs. */
+/** Reads and writes files, each in a thread of its own that is ready before the clock starts. */
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import type { HashRange } from '../references/read-and-hash.ts';
@@ -17,7 +17,7 @@ export async function write(job: WriteJob): Promise<number> {
   return await timed('writer.js', [job]);
 }
 
-/** Reads and hashes ranges, each list in a thread of its own: seconds. */
+/** Reads and hashes ranges, each list in a thread of its own. Gives seconds. */
 export async function readAndHash(lists: readonly (readonly HashRange[])[]): Promise<number> {
   return await timed('../references/read-and-hash.js', lists);
 }
@@ -39,17 +39,17 @@ async function timed(script: string, jobs: readonly (ReadJob | WriteJob | readon
   }
 }
 
-/** 0, 1, … */
+/** Gives 0, 1, … */
 export function range(count: number): number[] {
   return Array.from({ length: count }, (_, i) => i);
 }
 
-/** The offsets of a file's parts of `length` bytes. */
+/** Gives the offsets of a file's parts of `length` bytes. */
 export function positions(bytes: number, length: number): number[] {
   return range(Math.floor(bytes / length)).map((i) => i * length);
 }
 
-/** In an order that is the same in every run. */
+/** Gives them in an order that is the same in every run. */
 export function shuffled(list: readonly number[]): number[] {
   const result = [...list];
   let state = 1;

@@ -1,4 +1,4 @@
-/** Two runs, row by row: what changed, and what is noise. */
+/** Compares two runs, row by row: tells changes from noise. */
 import type { Row } from './row.ts';
 import type { Run } from './run-file.ts';
 import { spread } from './statistics.ts';
@@ -12,19 +12,19 @@ export type Verdict = 'better' | 'worse' | 'same' | 'unclear' | 'new' | 'gone';
 export interface Comparison {
   readonly suite: string;
   readonly name: string;
-  /** `ratio` where both runs have one, else `value`. */
+  /** `ratio` if both runs have one, else `value`. */
   readonly of: 'ratio' | 'value';
   readonly unit: string;
   readonly before?: number;
   readonly after?: number;
   /** (after - before) / before. */
   readonly change?: number;
-  /** The spreads of the repeats of both runs, added: a smaller change says nothing. */
+  /** The spreads of the repeats of both runs, added: a smaller change means nothing. */
   readonly noise?: number;
   readonly verdict: Verdict;
 }
 
-/** In the order of `after`. Suites that only one of the runs has are left out. */
+/** Compares in the order of `after`. Leaves out suites that only one of the runs has. */
 export function compareRuns(before: Run, after: Run): Comparison[] {
   return after.suites.flatMap((suite) => {
     const old = before.suites.find(({ name }) => name === suite.name);

@@ -1,4 +1,4 @@
-/** Matching as the command does it, with a pool that counts what is hashed. */
+/** Matches as the command does, with a pool that counts the hashed bytes. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Level } from 'level';
@@ -78,7 +78,7 @@ export async function countedMatching(
   }
 }
 
-/** The torrents of a folder; generated ones need not all be valid. */
+/** Reads the torrents of a folder; generated ones may be invalid. */
 function readable(torrents: string): { name: string; metainfo: ReturnType<typeof parseMetainfo> }[] {
   return readdirSync(torrents).flatMap((name) => {
     try {

@@ -1,4 +1,4 @@
-/** Stores that are filled without matching. */
+/** Fills stores without matching. */
 import { join } from 'node:path';
 import { Level } from 'level';
 import { GAP } from '../../src/extent/extent.ts';
@@ -14,7 +14,7 @@ export interface EntryContents {
   readonly sources: readonly string[];
   readonly files: Iterable<PlanFile>;
   readonly totalLength: number;
-  /** Whether every piece counts as hashed and right, or none. */
+  /** True: every piece counts as hashed and right; false: none does. */
   readonly verified: boolean;
 }
 
@@ -42,14 +42,14 @@ export async function fillStore(statePath: string, entries: readonly EntryConten
   await level.close();
 }
 
-/** A bit for each piece; the last byte's spare bits are not set. */
+/** Gives a bit for each piece; the spare bits of the last byte are not set. */
 function allSet(pieces: number): Buffer {
   const bits = Buffer.alloc(Math.ceil(pieces / 8), 0xff);
   if (pieces % 8 !== 0) bits[bits.length - 1] = (0xff << (8 - (pieces % 8))) & 0xff;
   return bits;
 }
 
-/** A file of one extent: of a source from an offset on, or all of it a gap. */
+/** Makes a file of one extent: a source from an offset on, or a gap. */
 export function planFile(path: readonly string[], length: number, source: number, sourceOffset = 0): PlanFile {
   return fileOf(path, [{ length, source, sourceOffset }], source === GAP ? { status: 'missing', mode: 'none' } : {});
 }

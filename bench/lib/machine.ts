@@ -11,7 +11,7 @@ export interface Machine {
   readonly kernel: string;
   /** The kernel's magic number for the file system of the folder for temporary files, in hex. */
   readonly temporary_files: string;
-  /** The load average of the last minute, as the run began. */
+  /** The load average of the last minute at the start of the run. */
   readonly load: number;
 }
 
@@ -30,7 +30,7 @@ export function machine(): Machine {
 export interface Commit {
   /** Undefined outside a clone, or without git. */
   readonly commit?: string;
-  /** Whether files that git knows were changed. */
+  /** True if files that git tracks were changed. */
   readonly changed?: boolean;
 }
 
@@ -40,7 +40,7 @@ export function commit(): Commit {
   return { commit: id, changed: said('git', ['status', '--porcelain', '--untracked-files=no']) !== '' };
 }
 
-/** The programs that figures depend on, each with the line in which it says its version; those that are installed. */
+/** The installed programs that figures depend on, each with the line in which it prints its version. */
 export function versions(): Record<string, string> {
   const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
   const asked: Record<string, readonly [command: string, flag: string]> = {
@@ -59,7 +59,7 @@ export function versions(): Record<string, string> {
   };
 }
 
-/** What a program prints; undefined where it cannot be started. Some print their version with another status than 0. */
+/** Gives a program's output; undefined if it cannot be started. Some exit with another status than 0. */
 function said(command: string, args: readonly string[]): string | undefined {
   const { error, stdout, stderr } = spawnSync(command, args, { encoding: 'utf8', timeout: 10_000 });
   return error === undefined ? `${stdout}${stderr}`.trim() : undefined;

@@ -1,4 +1,4 @@
-/** Loaded with `node --import` into another program: prints the most memory that it took when it ends. */
+/** Loaded with `node --import` into another program: prints the program's peak memory when it ends. */
 process.on('exit', () => {
   process.stderr.write(`\nmaxrss ${process.resourceUsage().maxRSS / 1024} MiB\n`);
 });

@@ -1,12 +1,12 @@
 /** The memory of a running process, in megabytes. */
 import { readFileSync } from 'node:fs';
 
-/** Resident now. */
+/** Resident memory now. */
 export function residentMegabytes(pid: number | undefined): number {
   return statusField(pid, 'VmRSS');
 }
 
-/** The most that was ever resident. */
+/** The peak of resident memory. */
 export function peakMegabytes(pid: number | undefined): number {
   return statusField(pid, 'VmHWM');
 }

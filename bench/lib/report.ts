@@ -1,4 +1,4 @@
-/** A run, and a comparison of two, as tables for people. */
+/** Prints a run, or a comparison of two, as tables. */
 import { table } from '../../src/cli/format.ts';
 import type { Comparison } from './compare.ts';
 import { meets, type Row } from './row.ts';
@@ -50,7 +50,7 @@ function withUnit(figure: number, unit: string): string {
   return unit === '' ? number(figure) : `${number(figure)} ${unit}`;
 }
 
-/** Three significant digits, and more where the number is large. */
+/** Shows three significant digits, and more if the number is large. */
 function number(figure: number): string {
   return Number.isInteger(figure)
     ? String(figure)

@@ -2,8 +2,8 @@
 import { tell } from './suite.ts';
 
 /**
- * Measures each case once a round, and gives each case's figures by round. Another case begins in every round, so that
- * what else the machine does hits them alike. With AUTOTORRENT_BENCH_FIGURES set, the figures are printed.
+ * Measures each case once a round, and gives each case's figures by round. Each round begins with another case, so that
+ * other load on the machine affects all alike. Prints the figures if AUTOTORRENT_BENCH_FIGURES is set.
  */
 export async function interleaved<Case extends string>(
   rounds: number,
@@ -23,7 +23,7 @@ export async function interleaved<Case extends string>(
   return figures;
 }
 
-/** So much work a second, from the seconds that it took. */
+/** Work per second, from the amount and the seconds that it took. */
 export function rates(work: number, seconds: readonly number[]): number[] {
   return seconds.map((one) => work / one);
 }

@@ -1,32 +1,32 @@
-/** One measured thing: a figure, mostly beside that of something known which was measured in the same run. */
+/** One measurement: a figure, mostly beside that of a reference that was measured in the same run. */
 import { median } from './statistics.ts';
 
 export interface Row {
-  /** What was measured; unique within its suite. */
+  /** The name of the measurement; unique within its suite. */
   readonly name: string;
   readonly unit: string;
   /** The median of `figures`. */
   readonly value: number;
-  /** One a repeat, in the order of the repeats. */
+  /** One for each repeat, in order. */
   readonly figures: readonly number[];
   readonly reference?: Reference;
-  /** The median of `ratios`; absent where the target is absolute. */
+  /** The median of `ratios`; absent if the target is absolute. */
   readonly ratio?: number;
-  /** Our figure by the reference's, repeat by repeat: what else the machine does meanwhile hits both alike. */
+  /** Our figure by the reference's, for each repeat: other load on the machine affects both alike. */
   readonly ratios?: readonly number[];
-  /** Of the ratio, where there is one, else of the value. */
+  /** The target of the ratio if there is one, else of the value. */
   readonly target?: Target;
-  /** Which of two ratios, or else values, is the better one. */
+  /** Tells which of two ratios, or else values, is better. */
   readonly better: 'lower' | 'higher';
-  /** A count, which repeats do not change: any change of it is one. */
+  /** True for a count, which repeats do not change: any change counts. */
   readonly exact?: true;
-  /** What a reader has to know of how the figures came about. */
+  /** Facts about the figures that a reader must know. */
   readonly note?: string;
 }
 
 export interface Reference {
   readonly name: string;
-  /** One sentence: what a program that reaches this figure does. */
+  /** One sentence that describes the program with this figure. */
   readonly stands_for: string;
   readonly unit: string;
   readonly value: number;
@@ -44,13 +44,13 @@ interface RowOptions {
   /** At least one. */
   readonly figures: readonly number[];
   readonly target?: Target | undefined;
-  /** Default: by the target, else higher for what is a rate. */
+  /** Default: by the target; without one, higher for rates. */
   readonly better?: 'lower' | 'higher';
   readonly exact?: true;
   readonly note?: string | undefined;
 }
 
-/** A figure that stands by itself. */
+/** Makes a row of a figure that stands by itself. */
 export function absolute({ name, unit, figures, target, better, exact, note }: RowOptions): Row {
   return {
     name,
@@ -70,11 +70,11 @@ interface ComparedOptions extends RowOptions {
     /** Default: the row's. */
     readonly unit?: string;
   };
-  /** Where our figure is not to be divided by the reference's. */
+  /** Ratios to use instead of our figures divided by the reference's. */
   readonly ratios?: readonly number[];
 }
 
-/** A figure beside a reference's. Both have one figure for each round, or the reference has one for all. */
+/** Makes a row of a figure beside a reference's. Both have a figure for each round, or the reference one for all. */
 export function compared({ reference, ratios, ...options }: ComparedOptions): Row {
   const { name, stands_for, figures, unit = options.unit } = reference;
   const byRound = ratios ?? options.figures.map((figure, i) => figure / (figures[i] ?? median(figures)));
@@ -91,7 +91,7 @@ function betterBy(target: Target | undefined, unit: string): 'lower' | 'higher' 
   return unit.endsWith('/s') ? 'higher' : 'lower';
 }
 
-/** Whether the ratio, or else the value, is as the target says; undefined without a target. */
+/** Tells if the ratio, or else the value, meets the target; undefined without a target. */
 export function meets({ ratio, value, target }: Row): boolean | undefined {
   if (target === undefined) return undefined;
   const figure = ratio ?? value;

@@ -4,12 +4,12 @@ import { messageOf } from '../../src/errors.ts';
 import type { Commit, Machine } from './machine.ts';
 import type { Row } from './row.ts';
 
-/** To be raised when a field changes its meaning or goes away. */
+/** Raise this when a field changes its meaning or is removed. */
 const FORMAT = 1;
 
 export interface Run extends Commit {
   readonly format: typeof FORMAT;
-  /** When it began, ISO 8601. */
+  /** The start of the run, ISO 8601. */
   readonly date: string;
   readonly size: 'full' | 'small';
   /** By program. */
@@ -20,10 +20,10 @@ export interface Run extends Commit {
 
 export interface SuiteResult {
   readonly name: string;
-  /** How long all of it took, set-up included. */
+  /** Seconds for all of it, set-up included. */
   readonly seconds: number;
   readonly rows: readonly Row[];
-  /** Why it lacks rows. */
+  /** The reason why it lacks rows. */
   readonly error?: string;
 }
 
@@ -31,7 +31,7 @@ export function newRun(facts: Omit<Run, 'format'>): Run {
   return { format: FORMAT, ...facts };
 }
 
-/** @throws Error where a figure is no number: JSON has no place for it. */
+/** Writes a run. @throws Error if a figure is no number: JSON cannot express it */
 export function writeRun(path: string, run: Run): void {
   for (const { name, rows } of run.suites) {
     for (const row of rows) {
@@ -42,7 +42,7 @@ export function writeRun(path: string, run: Run): void {
   writeFileSync(path, `${JSON.stringify(run, null, 2)}\n`);
 }
 
-/** @throws Error where it is no such file: what is wrong with it. */
+/** Reads a run. @throws Error that says why the file is no run */
 export function readRun(path: string): Run {
   let run: Partial<Run> | null;
   try {

@@ -1,4 +1,4 @@
-/** The processes that serve mounts to a suite: whatever happens to it, no mount is left. */
+/** The processes that serve mounts to a suite: however the suite ends, no mount is left. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
@@ -6,7 +6,7 @@ import { unmountLeftovers } from './leftover-mounts.ts';
 import { inFolder } from './setting.ts';
 
 const SCRIPTS = {
-  /** Shows a state folder of ours. */
+  /** Shows one of our state folders. */
   ours: 'store-server.js',
   /** Shows any folder. */
   passthrough: '../references/passthrough-server.js',
@@ -29,7 +29,7 @@ export class Servers {
     return server;
   }
 
-  /** SIGTERM ends a server in order; SIGKILL leaves its mount behind. */
+  /** Ends a server: SIGTERM in order; SIGKILL leaves its mount behind. */
   async stop(server: ChildProcess, signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
     this.#running.delete(server);
     if (server.exitCode !== null || server.signalCode !== null) return;
@@ -43,7 +43,7 @@ export class Servers {
   }
 }
 
-/** Hands `work` a folder and servers; both are gone afterwards. */
+/** Gives `work` a folder and servers; both are gone afterwards. */
 export async function withServers<T>(work: (base: string, servers: Servers) => Promise<T>): Promise<T> {
   return await inFolder(async (base) => {
     const servers = new Servers();

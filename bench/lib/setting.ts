@@ -1,4 +1,4 @@
-/** What most suites set up: a folder, an indexed collection, commands that must succeed, a clock. */
+/** The set-up of most suites: a folder, an indexed collection, commands that must succeed, a clock. */
 import { mkdir, rm } from 'node:fs/promises';
 import { type Autotorrent, autotorrentIn, type Result } from '../../test/harness/autotorrent.ts';
 import { makeFolder } from './interruption.ts';

@@ -1,4 +1,4 @@
-/** What a suite is, and what it is handed. A new suite is a file in `suites/` and a line in `suites.ts`. */
+/** The interface of a suite. A new suite is a file in `suites/` and a line in `suites.ts`. */
 import type { DataCache } from '../data/cache.ts';
 import type { Row } from './row.ts';
 
@@ -11,16 +11,16 @@ export interface Suite {
 
 export interface Setting {
   /**
-   * `full`: what the targets are about. `small`: the same measurements on a fraction of the data, in seconds, to see
-   * that they work; its figures say nothing.
+   * `full`: the size that the targets are for. `small`: the same measurements on a fraction of the data, in seconds, to see
+   * that they work; its figures mean nothing.
    */
   readonly size: 'full' | 'small';
-  /** Also what takes more than ten minutes by itself, and is extrapolated otherwise. */
+  /** True: also measures cases that take more than ten minutes each; otherwise they are extrapolated. */
   readonly whole: boolean;
   readonly data: DataCache;
 }
 
-/** Thrown in the end by a suite that could measure only some of its rows. */
+/** Thrown at the end by a suite that could measure only some of its rows. */
 export class PartialFailure extends Error {
   readonly rows: readonly Row[];
 
@@ -36,7 +36,7 @@ export function sized<T>({ size }: Pick<Setting, 'size'>, sizes: { readonly full
   return sizes[size];
 }
 
-/** Says what goes on, to whoever waits. */
+/** Reports progress to the user. */
 export function tell(message: string): void {
   process.stderr.write(`${message}\n`);
 }

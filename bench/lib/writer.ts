@@ -11,13 +11,13 @@ export interface WriteJob {
   readonly path: string;
   readonly positions: readonly number[];
   readonly length: number;
-  /** Which data to write: see `data/known-bytes.ts`. */
+  /** The data to write: see `data/known-bytes.ts`. */
   readonly seed: number;
-  /** Whether the file is made; it must not exist then, and must otherwise. */
+  /** True: the file is created and must not exist; false: it must exist. */
   readonly create: boolean;
   /** A folder on the same disk, for a file that warms the memory. */
   readonly scratch: string;
-  /** Whether to fsync the file in the end. Default: yes. */
+  /** True: the file is fsynced at the end. Default: true. */
   readonly sync?: boolean;
 }
 
@@ -40,6 +40,6 @@ parentPort?.once('message', () => {
   }
   parentPort?.postMessage({ began, ended });
 });
-// The kernel keeps what is written twice: for the mount and for the file behind it.
+// The kernel keeps the written bytes twice: for the mount and for the file under it.
 warmMemory(scratch, 2 * positions.length * length);
 parentPort?.postMessage('ready');

@@ -5,7 +5,7 @@ import type { ReferenceKind } from '../lib/row.ts';
 
 const run = promisify(execFile);
 
-/** As many as the hash pool has threads. */
+/** As many processes as the hash pool has threads. */
 export const PROCESSES = Math.min(4, availableParallelism());
 
 export const OPENSSL_SPEED: ReferenceKind = {

@@ -1,6 +1,6 @@
 /**
- * The mount of the reference `passthrough.ts`: shows a folder as it is. It has the options of our driver and its way of
- * reading (what is in the page cache at once, the rest by a thread), and none of the rest.
+ * The mount of the reference `passthrough.ts`: shows a folder unchanged. It has the options of our driver and its way of
+ * reading (cached bytes at once, others by a thread), and nothing more.
  * `node dist/bench/references/passthrough-server.js FOLDER MOUNTPOINT` sends `ready` to its parent, and ends with SIGTERM.
  */
 import fs from 'node:fs';

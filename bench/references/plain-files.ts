@@ -11,13 +11,13 @@ export const PLAIN_FILES: ReferenceKind = {
   stands_for: 'The same client, told of the same torrents by one call each, with the files on an ordinary disk.',
 };
 
-/** What `addByHand` tells of a torrent. */
+/** The facts of a torrent that `addByHand` needs. */
 export interface ByHand {
   readonly name: string;
   readonly raw: Buffer;
 }
 
-/** Adds torrents started, one call each, as a script without any cleverness does; the client checks them by itself. */
+/** Adds torrents started, one call each, as a simple script does; the client checks them by itself. */
 export async function addByHand(
   kind: ClientKind,
   url: string,

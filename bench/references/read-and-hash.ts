@@ -1,4 +1,4 @@
-/** Runs as a worker thread too: reads each range and hashes it, with no more than Node has. */
+/** Reads each range and hashes it, with Node's own means. Also runs as a worker thread. */
 import { createHash } from 'node:crypto';
 import { closeSync, openSync, readSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';

@@ -1,6 +1,6 @@
 /**
- * Hashing and verification beside OpenSSL in the same run: `openssl speed` is the limit, since it reads nothing, and
- * `openssl dgst` what a native program reaches that has to read.
+ * Hashing and verification beside OpenSSL in the same run. `openssl speed` is the limit, since it reads nothing; `openssl
+ * dgst` shows what a native program reaches that has to read.
  */
 import { lstatSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -99,7 +99,7 @@ async function poolRows(pool: HashPool, paths: readonly string[], total: number,
   return rows;
 }
 
-/** The whole command: start-up, index and plan are in it, and the cache of digests is away. */
+/** The whole command: with start-up, index and plan, and without the cache of digests. */
 async function commandRow(
   folder: string,
   disk: string,
@@ -133,7 +133,7 @@ async function commandRow(
   });
 }
 
-/** Every byte of the mangled files, beside reading them and looking at them. */
+/** Every byte of the mangled files, beside reading and digesting them. */
 async function mangledRows(pool: HashPool, disk: string, rounds: number): Promise<Row[]> {
   const paths = readdirSync(disk, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())

@@ -1,6 +1,6 @@
 /**
- * The modes that hash, on mangled files and on a tree in which nothing fits: what they find, proven by reading it back
- * through a mount, and what it costs.
+ * The hash modes, on mangled files and on a tree in which nothing fits: their results, proven by reading them back through a
+ * mount, and their cost.
  */
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
@@ -54,7 +54,7 @@ async function mangledRows(folder: string, setting: Setting): Promise<Row[]> {
   ];
 }
 
-/** Reads every piece of every torrent through the mount: this process does not serve it. */
+/** Reads every piece of every torrent through the mount, which another process serves. */
 async function provenRows(
   autotorrent: Autotorrent,
   torrents: string,
@@ -76,7 +76,7 @@ async function provenRows(
     }
     const { overlay_bytes: overlay, bytes_written: written } = (await autotorrent.json('status')) as StatusJson;
     const grown = bytesBelow(autotorrent.statePath) - before;
-    // A piece in the middle of which something was inserted is found by no mode.
+    // No mode finds a piece with an insertion in its middle.
     const unsplit = truth.whole - truth.split;
     const exact = true;
     return [
@@ -138,7 +138,7 @@ async function readBack(raw: Buffer, shown: Shown): Promise<{ good: number; wron
   return count;
 }
 
-/** The least that must be hashed is every piece that is found, once. */
+/** The minimum of hashing is each found piece, once. */
 async function slowRows(autotorrent: Autotorrent, folder: string, torrents: string, setting: Setting): Promise<Row[]> {
   const { rounds, targets } = sized(setting, SIZES);
   const count = readdirSync(torrents).length;

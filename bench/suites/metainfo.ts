@@ -1,6 +1,6 @@
 /**
- * Parsing large .torrents, and hostile ones: each takes the worst turn that its kind can. Each is parsed by a process of
- * its own, so that its memory is its own: `node dist/bench/suites/metainfo.js TORRENT`.
+ * Parsing large .torrents, and hostile ones: each hostile one is the worst case of its kind. A process of its own parses
+ * each, so that its memory can be measured: `node dist/bench/suites/metainfo.js TORRENT`.
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -14,7 +14,7 @@ import { inFolder } from '../lib/setting.ts';
 import { type Setting, sized } from '../lib/suite.ts';
 import { READ_AND_DIGEST } from '../references/read-and-digest.ts';
 
-/** A hostile .torrent has this size at most: a larger one is refused before it is parsed. */
+/** The largest size of a hostile .torrent: a larger one is refused before it is parsed. */
 const LARGEST = 64 * 1024 * 1024;
 const PIECE_LENGTH = 16_384;
 const PER_FOLDER = 100;
@@ -111,7 +111,7 @@ export async function benchMetainfo(setting: Setting): Promise<Row[]> {
   });
 }
 
-/** Seconds, and MiB of the process at most. */
+/** Seconds, and the peak memory of the process in MiB. */
 interface Measured {
   readonly parse: number;
   readonly read: number;

@@ -1,9 +1,9 @@
 /**
  * Reads through the mount beside a bare FUSE pass-through and the disk itself, interleaved in one run.
  *
- * The sources are in the page cache, and FUSE's own cache is cold: without kernel_cache each open drops a file's pages,
- * and the kernel believes names and attributes for a second, which each `find` waits for. This process uses the mounts
- * and serves none.
+ * The sources are in the page cache, and FUSE's own cache is cold: without kernel_cache each open drops a file's pages. The
+ * kernel caches names and attributes for a second, so each `find` waits for that second. This process uses the mounts and
+ * serves none.
  */
 import { execFile } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -40,7 +40,7 @@ const SIZES = {
 type Sizes = (typeof SIZES)['full'];
 const PER_FOLDER = 100;
 const RANDOM_BYTES = 16_384;
-/** The kernel believes names and attributes for a second. */
+/** The kernel caches names and attributes for a second. */
 const FORGOTTEN_MS = 1100;
 const run = promisify(execFile);
 
@@ -175,7 +175,7 @@ function writeTree(folder: string, bytes: number, files: number): void {
   }
 }
 
-/** An entry that shows `source` whole as `large`, and `files` parts of it as a tree. */
+/** Makes an entry that shows `source` whole as `large`, and `files` parts of it as a tree. */
 function entry(name: string, files: number, source: string, bytes: number): EntryContents {
   return { name, sources: [source], files: planFiles(files, bytes), totalLength: bytes + files, verified: false };
 }

@@ -1,4 +1,4 @@
-/** How long `rebuild` takes, start-up included, beside `find` on the same tree in the page cache. */
+/** The time of `rebuild`, start-up included, beside `find` on the same tree in the page cache. */
 import { spawnSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -82,7 +82,7 @@ async function measure(folderOfTree: string, rounds: number): Promise<Measured> 
   });
 }
 
-/** Gives the most memory that it took, in MiB. */
+/** Gives its peak memory, in MiB. */
 function rebuild(config: string, ...flags: readonly string[]): number {
   const args = [
     '--import',

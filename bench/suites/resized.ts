@@ -1,4 +1,4 @@
-/** Reads of a file of five extents, as the modes that hash make it of a copy with insertions, beside a mapped file. */
+/** Reads of a file of five extents, as the hash modes make it of a copy with insertions, beside a mapped file. */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileOf } from '../../test/harness/plans.ts';
@@ -16,7 +16,7 @@ const SIZES = {
   small: { bytes: 8 * MIB, rounds: 3, randomReads: 100, targets: false },
 };
 const EXTENTS = 5;
-/** So many foreign bytes precede each extent: none lies on the boundary of a page. */
+/** Foreign bytes before each extent: no extent begins at the boundary of a page. */
 const INSERTED = 4113;
 const RANDOM_BYTES = 16_384;
 

@@ -1,11 +1,11 @@
 /**
- * From `add` to seeding, in real clients: the command itself on one side, plain files that the same client is told of by
- * one call each on the other. Both begin with a client that has just started and knows nothing, everything is in the page
- * cache, the collection is indexed, the mount is served, and our cache of digests is away. The end is the moment at which
- * the client itself says that it seeds each torrent.
+ * The time from `add` to seeding, in real clients: the command on one side; on the other plain files, added to the same
+ * client by one call each. Both sides begin with a client that has just started and knows nothing; everything is in the page
+ * cache, the collection is indexed, the mount is served, and our cache of digests is empty. The end is the moment at which
+ * the client itself reports each torrent as seeding.
  *
- * A thousand small torrents take some clients ten minutes, since they check one a second. Such a side is left after a
- * while, and its time extrapolated from the torrents that seed by then; `--whole` waits for all of it.
+ * Some clients take ten minutes for a thousand small torrents, since they check one a second. The suite leaves such a side
+ * after a while, and extrapolates from the torrents that seed by then; `--whole` waits for all of them.
  */
 import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -41,7 +41,7 @@ const ONE_FILE: Case = {
   bytes: 2048 * MIB,
   pieceLength: MIB,
   rounds: 3,
-  // No client takes our word where Transmission cannot: it reads everything through the mount.
+  // Where Transmission cannot be told, it reads everything through the mount.
   target: (kind) => (kind === 'transmission' ? undefined : { at_most: 0.8 }),
 };
 const MANY: Case = {
@@ -67,12 +67,12 @@ const PROGRAMS: Readonly<Record<ClientKind, string>> = {
   transmission: 'transmission-daemon',
   qbittorrent: 'qbittorrent-nox',
 };
-/** The ways in which our side is measured: the flags of `add`. The first has the target. */
+/** The variants of our side: the flags of `add`. The first has the target. */
 const WAYS = { default: [], full: ['--verify', 'full'], probe: ['--verify', 'probe'] } as const;
 const PROGRAM = resolve('dist/src/main.js');
-/** A side that takes longer is left, and extrapolated. */
+/** Seconds after which a side is left, and extrapolated. */
 const LIMIT_S = 120;
-/** Even with --whole: something hangs. */
+/** The limit with --whole: a side that takes longer hangs. */
 const HANGS_S = 3600;
 const POLL_MS = 100;
 
@@ -92,7 +92,7 @@ export async function benchStart(setting: Setting): Promise<Row[]> {
   return rows;
 }
 
-/** Those that are installed, or that AUTOTORRENT_BENCH_CLIENTS names. */
+/** The clients that are installed, or that AUTOTORRENT_BENCH_CLIENTS names. */
 function clients(): ClientKind[] {
   const wanted = process.env['AUTOTORRENT_BENCH_CLIENTS']?.split(',');
   const unknown = wanted?.filter((name) => !CLIENT_KINDS.some((kind) => kind === name)) ?? [];
@@ -132,7 +132,7 @@ async function clientRows(kind: ClientKind, one: Case, setting: Setting): Promis
   });
 }
 
-/** One client on one case: what the sides share, and what was extrapolated. */
+/** One client on one case: the parts that the sides share, and whether a figure was extrapolated. */
 class Scene {
   readonly #kind: ClientKind;
   readonly #data: string;
@@ -156,7 +156,7 @@ class Scene {
     await indexed(join(this.#folder, 'index'), join(this.#data, 'data'));
   }
 
-  /** What is to be said of the figures of these sides. */
+  /** Says which figures of these sides were extrapolated, and how; undefined if none were. */
   extrapolated(sides: readonly string[]): string | undefined {
     const notes = sides.flatMap((side) => this.#notes.get(side) ?? []);
     return notes.length === 0 ? undefined : notes.join('; ');
@@ -198,7 +198,7 @@ class Scene {
           await add.stop('SIGINT');
         }
       } finally {
-        // The client ends first: the server would stop its torrents one by one.
+        // The client ends first: otherwise the server would stop its torrents one by one.
         await member.daemon.end();
         await server.stop();
         await unmountLeftovers([autotorrent.storePath]);
@@ -218,7 +218,7 @@ class Scene {
     }
   }
 
-  /** Seconds since `began` until the client seeds all; `adding` ends then at the latest, or fails. */
+  /** Seconds since `began` until the client seeds all; by then `adding` has ended, or fails. */
   async #untilSeeding(side: string, { client }: Member, began: number, adding: () => Promise<void>): Promise<number> {
     const total = this.#torrents.length;
     let failure: unknown;

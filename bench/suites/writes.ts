@@ -1,7 +1,7 @@
 /**
  * Writes through the mount beside a bare FUSE pass-through over the same disk, interleaved in one run.
  *
- * What is measured ends before the fsync, on both sides. This process uses the mounts and serves none.
+ * The measurement ends before the fsync, on both sides. This process uses the mounts and serves none.
  */
 import { execFile } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readSync, rmSync } from 'node:fs';
@@ -25,7 +25,7 @@ import { PASSTHROUGH } from '../references/passthrough.ts';
 const GIB = 2 ** 30;
 const SMALL = 16_384;
 const BLOCK = 4096;
-/** One block of so many bytes is written, in thousands of places of a file. */
+/** One block in every so many bytes is written, in thousands of places of a file. */
 const SPACING = 6 * BLOCK;
 const SIZES = {
   full: {
@@ -50,7 +50,7 @@ const SIZES = {
 type Sizes = (typeof SIZES)['full'];
 const run = promisify(execFile);
 
-/** Seeds of the data (`data/known-bytes.ts`). Each round writes something else than what is there. */
+/** Seeds of the data (`data/known-bytes.ts`). Each round writes other bytes than are there. */
 const SEED = { source: 1, identical: 2, ordinary: 3, written: 10, rewritten: 30 };
 
 export async function benchWrites(setting: Setting): Promise<Row[]> {
@@ -249,8 +249,8 @@ async function identicalRows({ base, state, ours }: Places, sizes: Sizes): Promi
 }
 
 /**
- * A store of its own: the memory of the server that wrote it, and opening it afterwards. AUTOTORRENT_BENCH_GIB says how
- * many GiB are written; by default as many as there is room for.
+ * A store of its own: the memory of the server that wrote it, and the time to open it afterwards. AUTOTORRENT_BENCH_GIB is
+ * the number of GiB to write; by default as many as there is room for.
  */
 async function largeOverlayRows({ base }: Places, servers: Servers, setting: Setting): Promise<Row[]> {
   const { bavail, bsize } = await statfs(base);
@@ -310,7 +310,7 @@ async function largeOverlayRows({ base }: Places, servers: Servers, setting: Set
   ];
 }
 
-/** @throws Error where the mount gives other bytes than were written: its figures are worth nothing then. */
+/** @throws Error if the mount gives other bytes than were written: its figures are worthless then */
 function check(path: string, at: readonly number[], length: number, seed: number): void {
   const data = dataOf(seed);
   const fd = openSync(path, 'r');
@@ -323,7 +323,7 @@ function check(path: string, at: readonly number[], length: number, seed: number
   closeSync(fd);
 }
 
-/** Bytes that the overlay's files take on the disk. The journal, which comes and goes, is left out. */
+/** Counts the bytes that the overlay's files take on the disk, without the journal, which comes and goes. */
 async function overlayBytes(state: string): Promise<number> {
   const entries = await readdir(join(state, 'overlay'), { recursive: true, withFileTypes: true });
   const files = entries.filter((entry) => entry.isFile() && !entry.name.startsWith('journal-'));

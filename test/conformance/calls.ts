@@ -1,6 +1,6 @@
 /**
- * The system calls that the portable cases make, of a mount and of the bare vfs. Names, arguments and errors are those of
- * `node:fs/promises`, so that a mount needs nothing more than that module.
+ * The system calls of the portable cases, on a mount and on the bare vfs. Names, arguments and errors are those of
+ * `node:fs/promises`, so that a mount needs only that module.
  */
 
 /** Times in milliseconds since the epoch; `mode` with the bits of the type. */
@@ -58,7 +58,7 @@ export interface Calls {
   utimes(path: string, atime: number, mtime: number): Promise<void>;
 }
 
-/** Removes a file, or a folder with all that is in it. */
+/** Removes a file, or a folder with everything in it. */
 export async function removeTree(calls: Calls, path: string): Promise<void> {
   const DIRECTORY = 0o040000;
   if (((await calls.lstat(path)).mode & 0o170000) !== DIRECTORY) return await calls.unlink(path);

@@ -11,9 +11,9 @@ const GIB = 2 ** 30;
 export class ConformanceEntry {
   /** The folder of the sources. */
   readonly sources: string;
-  /** What `T/data.bin` holds. */
+  /** The content of `T/data.bin`. */
   readonly bytes = randomBytes(5_000_011);
-  /** What `T/mixed.bin` holds: three extents, unaligned, of two sources, a pad and a gap. */
+  /** The content of `T/mixed.bin`: three extents, unaligned, of two sources, a pad and a gap. */
   readonly mixed = Buffer.concat([
     this.bytes.subarray(17, 1_000_020),
     Buffer.alloc(77),
@@ -21,7 +21,7 @@ export class ConformanceEntry {
     Buffer.alloc(5000),
   ]);
   readonly big = 5 * GIB;
-  /** Where `T/big.bin` has 16 bytes that say where they are. */
+  /** Places of 16 bytes in `T/big.bin` that name their own place. */
   readonly bigPlaces: readonly number[] = [0, GIB, 2 ** 32 - 16, 2 ** 32, this.big - 16];
   readonly deep = Array.from({ length: 20 }, (_, i) => `folder number ${i} ${'x'.repeat(60)}`);
 
@@ -77,7 +77,7 @@ export class ConformanceEntry {
     );
   }
 
-  /** Names, sizes, times, modes and bytes of the sources: nothing may ever change them. */
+  /** Lists names, sizes, times, modes and bytes of the sources: nothing may ever change them. */
   async digest(): Promise<string> {
     const hash = createHash('sha256');
     const names = await fs.readdir(this.sources, { encoding: 'buffer' });

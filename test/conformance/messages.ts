@@ -1,4 +1,4 @@
-/** What the suite says to the process that serves the mount, and what that answers. */
+/** The messages between the suite and the process that serves the mount. */
 
 import type { Plan } from '../../src/plan/plan.ts';
 import type { Counts } from '../../src/vfs/counting.ts';
@@ -19,5 +19,5 @@ export type Request =
   | { readonly do: 'status' }
   | { readonly do: 'unmount' };
 
-/** In the order of the requests; the first one tells how mounting went. */
+/** In the order of the requests; the first one reports how mounting went. */
 export type Reply = { readonly ok: true; readonly status?: ServerStatus } | { readonly failed: string };

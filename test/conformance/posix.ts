@@ -1,4 +1,4 @@
-/** What POSIX says of writing to files, of names and of attributes: every mount and the bare vfs must do it. */
+/** The rules of POSIX for writes, names and attributes: every mount and the bare vfs must keep them. */
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
@@ -15,7 +15,7 @@ const GIB = 2 ** 30;
 const PAUSE_MS = 20;
 const pause = async (): Promise<void> => await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
 
-/** `name`: what it runs on. */
+/** `name` names the subject. */
 export function runPosix(name: string, open: OpenSubject): void {
   describe(`changes to ${name}`, () => {
     let folder: string;
@@ -128,7 +128,7 @@ export function runPosix(name: string, open: OpenSubject): void {
       await calls.rename(w('empty'), at('w', 'full', 'd'));
       assert.equal((await calls.stat(w('full'))).nlink, nlink + 1);
       assert.equal((await calls.stat(at('w', 'full', 'd', '..'))).ino, (await calls.stat(w('full'))).ino);
-      // A file of the torrent: nothing is copied.
+      // A file of the torrent: no byte is copied.
       await calls.rename(at('T', 'mapped 2'), w('elsewhere'));
       assert.ok(data.subarray(1).equals(await calls.readFile(w('elsewhere'))));
       await calls.rename(w('elsewhere'), at('T', 'mapped 2'));

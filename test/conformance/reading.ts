@@ -1,5 +1,5 @@
 /**
- * What every mount and the bare vfs must do with files that are mapped: shown as planned, read byte for byte, and never
+ * The rules for mapped files, for every mount and the bare vfs: they are shown as planned, read byte for byte, and never
  * served wrong when a source changes.
  */
 import assert from 'node:assert/strict';
@@ -33,7 +33,7 @@ async function readAtRandom(calls: Calls, path: string, expected: Buffer, seed: 
   }
 }
 
-/** `name`: what it runs on. */
+/** `name` names the subject. */
 export function runReading(name: string, open: OpenSubject): void {
   describe(`reading from ${name}`, () => {
     let root: string;
@@ -143,7 +143,7 @@ export function runReading(name: string, open: OpenSubject): void {
       const open = await calls.open(shown);
       try {
         await write('the wrong bytes', 2000);
-        // Within the window of a second this may still be answered, and its page be kept by the kernel.
+        // Within the window of a second this may still be answered, and the kernel may keep its page.
         await open.read(Buffer.alloc(15), 0, 15, 0).catch(() => {});
         await assert.rejects(calls.readFile(shown), EIO);
         await assert.rejects(calls.readFile(shown), EIO);

@@ -9,7 +9,7 @@ export class Server {
   readonly #child: ChildProcess;
   readonly #waiting: ((reply: Reply) => void)[] = [];
   readonly #ended: Promise<unknown>;
-  /** What it wrote to standard error. */
+  /** Its standard error so far. */
   log = '';
 
   private constructor(child: ChildProcess) {
@@ -25,7 +25,7 @@ export class Server {
     });
   }
 
-  /** Rejects with the server's words where it cannot mount. */
+  /** Rejects with the server's message if it cannot mount. */
   static async start(options: ServeOptions): Promise<Server> {
     const child = fork(fileURLToPath(new URL('serve.js', import.meta.url)), {
       serialization: 'advanced',
@@ -89,7 +89,7 @@ export class Server {
     return await this.ended();
   }
 
-  /** For an after hook: whatever state it is in, it ends. */
+  /** Ends it in any state: for an after hook. */
   async stop(): Promise<void> {
     if (this.#child.exitCode === null && this.#child.signalCode === null) await this.signal('SIGTERM');
   }

@@ -1,4 +1,4 @@
-/** What the portable cases run on: a mount served by a process of its own, or the bare vfs in this process. */
+/** The subject of the portable cases: a mount served by a process of its own, or the bare vfs in this process. */
 import fs from 'node:fs/promises';
 import { join } from 'node:path';
 import { createLogger } from '../../src/logger.ts';
@@ -12,20 +12,20 @@ import { VfsCalls } from './vfs-calls.ts';
 
 export interface Subject {
   readonly calls: Calls;
-  /** The root, for `calls`: nothing, or an absolute path. */
+  /** The root, for `calls`: an empty string, or an absolute path. */
   readonly root: string;
-  /** What was logged since the last start. */
+  /** The log since the last start. */
   readonly log: string;
   create(plan: Plan): Promise<void>;
   addNames(infoHash: string, names: readonly (readonly string[] | undefined)[]): Promise<void>;
   remove(infoHash: string): Promise<void>;
   status(): Promise<FileSystemStatus>;
-  /** Ends as a server does that is asked to, and begins again. No file may be open. */
+  /** Ends as a server does in order, and begins again. No file may be open. */
   restart(): Promise<void>;
   close(): Promise<void>;
 }
 
-/** `folder` is empty, and the subject's own. */
+/** `folder` is empty, and belongs to the subject. */
 export type OpenSubject = (folder: string) => Promise<Subject>;
 
 export class VfsSubject implements Subject {
@@ -101,7 +101,7 @@ export class MountSubject implements Subject {
     return new MountSubject(folder, await Server.start(options));
   }
 
-  /** A name that a shell, or a line of /proc/mounts, does not take as it is. */
+  /** A name that neither a shell nor a line of /proc/mounts takes unescaped. */
   static #rootOf(folder: string): string {
     return join(folder, "store $HOME `id` 'x");
   }

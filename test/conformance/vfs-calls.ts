@@ -1,4 +1,4 @@
-/** System calls on the bare vfs, with what the kernel does before it asks a driver: paths, symlinks, O_APPEND, the umask. */
+/** System calls on the bare vfs, with the kernel's own part before a driver: paths, symlinks, O_APPEND, the umask. */
 import { constants } from 'node:fs';
 import { PosixError } from '../../src/errors.ts';
 import { fromMilliseconds, type Timestamp, toMilliseconds } from '../../src/native/timestamp.ts';
@@ -11,7 +11,7 @@ const { O_APPEND, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY } = const
 const O_ACCMODE = 3;
 const UMASK = 0o022;
 const MAX_LINKS = 40;
-/** What the kernel asks for in one request. */
+/** The most bytes that the kernel asks for in one request. */
 const REQUEST_BYTES = 131_072;
 
 const FLAGS: Readonly<Record<string, number>> = {
@@ -46,10 +46,10 @@ const statOf = (attributes: Attributes): Stat => ({
   ctimeMs: toMilliseconds(attributes.ctime),
 });
 
-/** Of seconds with a fraction, as a driver that knows milliseconds hands it on. */
+/** Converts seconds with a fraction, as a driver with millisecond times does. */
 const timeOf = (seconds: number): Timestamp => fromMilliseconds(Math.round(seconds * 1000));
 
-/** Where a path leads: its last component, which may not be there, in its folder. */
+/** Where a path leads: its last component, which may not exist, in its folder. */
 interface Place {
   readonly parent: number;
   readonly name: string;
@@ -58,7 +58,7 @@ interface Place {
 export class VfsCalls implements Calls {
   readonly #operations: () => Operations;
 
-  /** `operations`: the vfs as it is open now, since a restart opens another one. */
+  /** `operations` gives the vfs that is open now, since a restart opens another one. */
   constructor(operations: () => Operations) {
     this.#operations = operations;
   }
@@ -102,7 +102,7 @@ export class VfsCalls implements Calls {
     try {
       const parts: Buffer[] = [];
       for (let position = 0; ; ) {
-        // What was in the buffer must not shine through.
+        // The buffer's earlier content must not show through.
         const { bytesRead, buffer } = await file.read(Buffer.alloc(REQUEST_BYTES, 0xee), 0, REQUEST_BYTES, position);
         if (bytesRead === 0) return Buffer.concat(parts);
         parts.push(buffer.subarray(0, bytesRead));
@@ -199,11 +199,11 @@ export class VfsCalls implements Calls {
     return trail.at(-1) ?? ROOT_INO;
   }
 
-  /** @throws ENOENT, and ENOTDIR where what should be the folder is none */
+  /** @throws ENOENT, and ENOTDIR if the parent is no folder */
   async #place(path: string): Promise<Place> {
     const slash = path.lastIndexOf('/');
     const parent = await this.#resolve(path.slice(0, Math.max(0, slash)));
-    // The kernel looks, before it asks for anything in what might be no folder.
+    // The kernel checks that before it asks for a name in it.
     if ((await this.#vfs.getattr(parent)).type !== 'directory') throw new PosixError('ENOTDIR');
     return { parent, name: path.slice(slash + 1) };
   }

@@ -1,4 +1,4 @@
-/** The built program as a user runs it: commands, and a server in a process of its own. */
+/** Runs the built program as a user does: commands, and a server in a process of its own. */
 import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
@@ -18,14 +18,14 @@ export interface Autotorrent {
   readonly statePath: string;
   /** Runs one command line. */
   run(...args: readonly string[]): Promise<Result>;
-  /** Runs one command line with `--json`; throws where it failed. */
+  /** Runs one command line with `--json`; throws if it failed. */
   json(...args: readonly string[]): Promise<unknown>;
   /** Starts the server and waits until it answers. */
   mount(...args: readonly string[]): Promise<Daemon>;
 }
 
 export interface AutotorrentOptions {
-  /** A folder for the configuration, the index, the state and the mount point. */
+  /** The folder for the configuration, the index, the state and the mount point. */
   readonly folder: string;
   readonly disks: readonly string[];
   /** Lines of the [client] section. */

@@ -1,22 +1,22 @@
-/** A real torrent client in a temporary folder of its own: what both kinds have in common. */
+/** A real torrent client in a temporary folder of its own: the parts that all kinds share. */
 import { rm } from 'node:fs/promises';
 import { type Daemon, waitUntil } from './daemon.ts';
 
 export interface ClientDaemon {
-  /** For `url` of the [client] section. */
+  /** The `url` of the [client] section. */
   readonly url: string;
-  /** Holds everything of it; removed by `stop`. */
+  /** Holds all its files; `stop` removes it. */
   readonly folder: string;
-  /** Where it puts what is added without a directory. */
+  /** The folder for torrents that are added without a directory. */
   readonly downloads: string;
-  /** Where it listens for peers. */
+  /** The address on which it listens for peers. */
   readonly address: string;
   readonly peerPort: number;
   readonly pid: number;
   output(): string;
-  /** Ends it, and starts it again with what it has on the disk then, under the same addresses. */
+  /** Ends it, and starts it again with the state that it has on the disk then, under the same addresses. */
   restart(how: 'in order' | 'killed', meanwhile?: () => Promise<unknown>): Promise<void>;
-  /** Ends it in order, and leaves its folder to whatever else is to run it. */
+  /** Ends it in order, and leaves its folder for a client that is started there later. */
   end(): Promise<void>;
   /** Ends it, waits, and removes its folder. */
   stop(): Promise<void>;
@@ -25,13 +25,13 @@ export interface ClientDaemon {
 interface Kind extends Pick<ClientDaemon, 'url' | 'folder' | 'downloads' | 'address' | 'peerPort'> {
   readonly what: string;
   start(): Promise<Daemon>;
-  /** Whether its RPC answers. */
+  /** Tells if its RPC answers. */
   answers(): Promise<boolean>;
-  /** The signal at which it ends in order. */
+  /** The signal that ends it in order. */
   readonly end: 'SIGINT' | 'SIGTERM';
 }
 
-/** Starts it, and waits until it answers; nothing is left of it when that fails. */
+/** Starts it, and waits until it answers. After a failure nothing of it is left. */
 export async function clientDaemon(kind: Kind): Promise<ClientDaemon> {
   const { what, end, url, folder, downloads, address, peerPort } = kind;
   let daemon = await kind.start();

@@ -1,18 +1,18 @@
-/** Stands before a client's RPC and counts the calls: the adapters open a connection for each. */
+/** Sits before a client's RPC and counts the calls: the adapters open a connection for each. */
 import { connect, createServer, type Socket } from 'node:net';
 
 export interface CountingProxy {
   /** The client's URL, through the proxy. */
   readonly url: string;
-  /** Since the last `reset`. */
+  /** Calls since the last `reset`. */
   readonly calls: number;
   reset(): void;
-  /** Called at the `count`th call from now on, before that reaches the client. */
+  /** Runs at the `count`th call from now on, before the client gets it. */
   at(count: number, act: () => void): void;
   stop(): Promise<void>;
 }
 
-/** Under the client's own port: qBittorrent refuses a request whose `Host` names another. */
+/** The proxy listens here, on the client's own port: qBittorrent refuses a request whose `Host` names another. */
 const ADDRESS = '127.0.0.77';
 
 /** `url`: `http://127.0.0.1:PORT/…` or `scgi://127.0.0.1:PORT`. */

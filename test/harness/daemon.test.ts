@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { describe, it } from 'node:test';
 import { startDaemon, waitUntil } from './daemon.ts';
 
-/** A shell that does `onTerm` when it is told to end. */
+/** A shell that runs `onTerm` at SIGTERM. */
 async function shell(onTerm: string): ReturnType<typeof startDaemon> {
   const daemon = await startDaemon('sh', ['-c', `trap '${onTerm}' TERM; echo ready; while :; do sleep 0.02; done`], {
     cwd: tmpdir(),

@@ -1,21 +1,21 @@
-/** A program that a test starts and ends by itself: started in the foreground, ended by its pid, never left behind. */
+/** Runs a program for a test: starts it in the foreground, ends it by its pid, and never leaves it behind. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /**
- * Only for what hangs: whatever takes its time on a busy machine ends well before. A server lets clients take a minute to
- * stop their torrents, and then unmounts.
+ * Only a hanging program takes longer: even on a busy machine others end well before. A server gives clients a minute to stop
+ * their torrents, and then unmounts.
  */
 const PATIENCE_MS = 180_000;
 
 export interface Daemon {
   readonly pid: number;
-  /** What it wrote to standard output and standard error so far (the last 64 KiB). */
+  /** Its standard output and standard error so far (the last 64 KiB). */
   output(): string;
   /**
-   * Ends it, and waits for that. Where it does not end within `patienceMs` it hangs: it is killed, and this throws. (A
-   * server that is killed leaves its mount behind, a client what it has not written.) May be called twice.
+   * Ends it, and waits for its end. If it does not end within `patienceMs` it hangs: it is killed, and this throws. (A killed
+   * server leaves its mount behind, a killed client its unwritten data.) May be called twice.
    */
   stop(signal?: NodeJS.Signals, patienceMs?: number): Promise<void>;
   /** Undefined while it runs. */
@@ -72,7 +72,7 @@ export async function startDaemon(
   };
 }
 
-/** Asks `probe` every 50 ms until it gives true. Fails after `limitMs` (default: a minute), or when `daemon` ended. */
+/** Asks `probe` every 50 ms until it is true. Fails after `limitMs` (default: a minute), or when `daemon` has ended. */
 export async function waitUntil(
   what: string,
   probe: () => Promise<boolean>,
@@ -94,14 +94,14 @@ export async function waitUntil(
   }
 }
 
-/** Below those that the kernel gives to connections by itself (32768 and up, ip_local_port_range). */
+/** Ports below those that the kernel gives to connections by itself (32768 and up, ip_local_port_range). */
 const FIRST_PORT = 10_000;
 const LAST_PORT = 32_767;
-/** A test file has a process of its own, and files run side by side: each begins at a place of its own. */
+/** Each test file has a process of its own, and files run side by side: each begins at a port of its own. */
 const PORTS_OF_A_PROCESS = 64;
 let asked = 0;
 
-/** A tcp port of `address` that nothing listens on, and that no other call gave, here or in another test file. */
+/** Gives a tcp port of `address` on which nothing listens, and which no other call gave, here or in another test file. */
 export async function freePort(address = '127.0.0.1'): Promise<number> {
   const count = LAST_PORT - FIRST_PORT + 1;
   for (let tries = 0; tries < count; tries++) {

@@ -1,4 +1,4 @@
-/** A real deluged, and a real deluge-web where it is wanted, on loopback addresses, in a temporary folder of their own. */
+/** A real deluged, and a real deluge-web if wanted, on loopback addresses, in a temporary folder of their own. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
@@ -7,11 +7,11 @@ import { type Daemon, freePort, startDaemon, waitUntil } from './daemon.ts';
 import { temporaryFolder } from './folder.ts';
 
 export interface DelugeOptions {
-  /** What it listens on for peers. Two clients in one swarm need two addresses. Default: 127.0.0.1. */
+  /** The address on which it listens for peers. Two clients in one swarm need two addresses. Default: 127.0.0.1. */
   readonly address?: string;
-  /** Its web interface, too: `url` is that one's then, with its password. */
+  /** True: also runs its web interface; `url` then leads there, with its password. */
   readonly web?: boolean;
-  /** More of core.conf. */
+  /** Further keys of core.conf. */
   readonly core?: Readonly<Record<string, unknown>>;
 }
 

@@ -1,6 +1,6 @@
 /**
  * The demonstration's data: a film, a scene release and an album as they were released, torrents of these, and the
- * collection of somebody who has them in other folders, partly under other names, beside files that only look alike.
+ * collection of a user who has them in other folders, partly under other names, beside files that only look alike.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
@@ -10,10 +10,10 @@ import { makeTorrent } from './make-torrent.ts';
 const MB = 1_000_000;
 
 interface DemoFile {
-  /** Below the release's folder; for the film its name alone. */
+  /** Path below the release's folder; for the film its name alone. */
   readonly path: string;
   readonly bytes: Buffer;
-  /** Where the collection has it. */
+  /** Path in the collection. */
   readonly kept: string;
 }
 
@@ -35,7 +35,7 @@ export interface Demo {
   /** The folder of the .torrent files. */
   readonly folder: string;
   readonly torrents: readonly DemoTorrent[];
-  /** Path below a client's download folder → SHA-1 of what must arrive there. */
+  /** Path below a client's download folder → SHA-1 of the file that must arrive there. */
   readonly expected: ReadonlyMap<string, string>;
   readonly bytes: number;
 }
@@ -128,7 +128,7 @@ async function put(path: string, bytes: Buffer): Promise<void> {
   await writeFile(path, bytes);
 }
 
-/** As a download that stopped looks: of full size, its second half zeros. */
+/** Makes a stopped download: of full size, its second half zeros. */
 function lookalike(bytes: Buffer): Buffer {
   const copy = Buffer.from(bytes);
   return copy.fill(0, copy.length >> 1);

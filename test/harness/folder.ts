@@ -1,4 +1,4 @@
-/** Temporary folders of a test file, and what lies in a folder. */
+/** Makes temporary folders for a test file, and lists the contents of a folder. */
 import { createHash } from 'node:crypto';
 import { createReadStream, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
@@ -12,7 +12,7 @@ import { isAtOrBelow, parseMounts } from '../../src/native/mountinfo.ts';
 const made: string[] = [];
 
 /**
- * Makes an empty folder that is removed when the test file's process ends, however its tests ended.
+ * Makes an empty folder, which is removed when the test file's process ends, even after a failed test.
  * `purpose` is part of its name. A mount that is left below it fails the test file, and stays with the folder.
  */
 export function temporaryFolder(purpose: string): string {
@@ -36,7 +36,7 @@ function removeAll(): void {
   }
 }
 
-/** The digest of every file below a folder, by its path relative to it. */
+/** Gives the digest of every file below a folder, by its path relative to it. */
 export async function hashTree(folder: string, algorithm: 'sha1' | 'sha256' = 'sha1'): Promise<Map<string, string>> {
   const hashes = new Map<string, string>();
   for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {

@@ -1,4 +1,4 @@
-/** Torrents that libtorrent makes (Debian's python3-libtorrent). */
+/** Makes torrents with libtorrent (Debian's python3-libtorrent). */
 import { execFileSync } from 'node:child_process';
 
 const MAKE = `
@@ -15,7 +15,7 @@ sys.stdout.buffer.write(lt.bencode(torrent.generate()))
 /** libtorrent's `create_torrent` flags. */
 const FLAGS = { v1: 64, v2: 32, hybrid: 0 } as const;
 
-/** The .torrent of a file or folder. `pieceLength`: a power of two from 16 KiB on. */
+/** Makes the .torrent of a file or folder. `pieceLength`: a power of two from 16 KiB on. */
 export function libtorrentOf(path: string, version: keyof typeof FLAGS, pieceLength: number): Buffer {
   const args = ['-W', 'ignore', '-c', MAKE, path, String(FLAGS[version]), String(pieceLength)];
   return execFileSync('/usr/bin/python3', args, { maxBuffer: 64 * 1024 * 1024 });

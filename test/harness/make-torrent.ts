@@ -1,9 +1,9 @@
-/** Makes v1 torrents (BEP 3), also such as no program would make: names as bytes. */
+/** Makes v1 torrents (BEP 3), also ones that no program would make: names are bytes. */
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 
-/** What bencoding knows. */
+/** The values that bencoding has. */
 export type Bencodable = number | string | Buffer | readonly Bencodable[] | { readonly [key: string]: Bencodable };
 
 export function bencoded(value: Bencodable): Buffer {
@@ -19,7 +19,7 @@ export interface TorrentContent {
   /** Components below the torrent's name. */
   readonly path: readonly (string | Buffer)[];
   readonly data: Buffer;
-  /** More keys of the file's dictionary: `path.utf-8`, `attr`. */
+  /** Further keys of the file's dictionary: `path.utf-8`, `attr`. */
   readonly extra?: Readonly<Record<string, Bencodable>>;
 }
 
@@ -31,7 +31,7 @@ export interface TorrentOptions {
   readonly pieceLength?: number;
   readonly announce?: string;
   readonly private?: boolean;
-  /** More keys of the info dictionary. */
+  /** Further keys of the info dictionary. */
   readonly info?: Readonly<Record<string, Bencodable>>;
 }
 
@@ -72,7 +72,7 @@ export function makeTorrent(options: TorrentOptions): MadeTorrent {
   return { raw, infoHash: createHash('sha1').update(info).digest('hex') };
 }
 
-/** A torrent of a file or a folder on disk, files in the order of their names. */
+/** Makes a torrent of a file or a folder on disk, files in the order of their names. */
 export function makeTorrentOf(path: string, options: Omit<TorrentOptions, 'name' | 'content'> = {}): MadeTorrent {
   const name = basename(path);
   if (statSync(path).isFile()) return makeTorrent({ ...options, name, content: readFileSync(path) });

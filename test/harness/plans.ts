@@ -1,4 +1,4 @@
-/** Plans over real files, as matching makes them. */
+/** Makes plans over real files, as matching does. */
 import { createHash } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { type Extent, GAP } from '../../src/extent/extent.ts';

@@ -6,11 +6,11 @@ import { freePort, startDaemon } from './daemon.ts';
 import { temporaryFolder } from './folder.ts';
 
 export interface QbittorrentOptions {
-  /** What it listens on for peers. Two clients in one swarm need two addresses. Default: 127.0.0.1. */
+  /** The address on which it listens for peers. Two clients in one swarm need two addresses. Default: 127.0.0.1. */
   readonly address?: string;
-  /** Whether it wants `admin` and `adminadmin` from this machine, too. Default: no. */
+  /** True: it asks for `admin` and `adminadmin` also from this machine. Default: false. */
   readonly login?: boolean;
-  /** More lines of its configuration, by section. */
+  /** Further lines of its configuration, by section. */
   readonly conf?: Readonly<Record<string, readonly string[]>>;
 }
 
@@ -34,7 +34,7 @@ export async function startQbittorrent(options: QbittorrentOptions = {}): Promis
       'Session\\PeXEnabled=false',
       'Session\\MultiConnectionsPerIp=true',
       'Session\\QueueingSystemEnabled=false',
-      // Transmission here speaks no other.
+      // Our Transmission speaks no other encryption.
       'Session\\BTProtocol=TCP',
       `Session\\DefaultSavePath=${downloads}`,
       ...(conf['BitTorrent'] ?? []),

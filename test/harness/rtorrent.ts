@@ -7,11 +7,11 @@ import { freePort, startDaemon } from './daemon.ts';
 import { temporaryFolder } from './folder.ts';
 
 export interface RtorrentOptions {
-  /** What it binds to and listens on for peers. Two clients in one swarm need two addresses. Default: 127.0.0.1. */
+  /** The address that it binds to for peers. Two clients in one swarm need two addresses. Default: 127.0.0.1. */
   readonly address?: string;
-  /** Where its RPC is. Default: tcp. */
+  /** The kind of its RPC address. Default: tcp. */
   readonly scgi?: 'tcp' | 'unix';
-  /** More lines for its rtorrent.rc. */
+  /** Further lines for its rtorrent.rc. */
   readonly rc?: readonly string[];
 }
 
@@ -48,7 +48,7 @@ export async function startRtorrent(options: RtorrentOptions = {}): Promise<Clie
   return clientDaemon({
     what: 'rTorrent',
     start: async () => {
-      // What one that was killed leaves: it would refuse to start.
+      // A killed rTorrent leaves this lock, with which the next one refuses to start.
       await rm(join(session, 'rtorrent.lock'), { force: true });
       return startDaemon('rtorrent', ['-n', '-o', `import=${file}`], { cwd: folder });
     },

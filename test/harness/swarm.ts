@@ -1,9 +1,9 @@
 /**
- * Two real clients that exchange torrents without a tracker: one of them is told where the other one is.
+ * Two real clients that exchange torrents without a tracker: one of them gets the other's address.
  *
- * Transmission 3.00 makes no outgoing connections to 127.x, and a tracker's answer is asked for only now and then; the others
- * call who they are told to call at once, whether they seed or download (not for private torrents). rTorrent does so once in
- * ten minutes for a torrent and a peer: to have it call again earlier it must be started again.
+ * Transmission 3.00 makes no outgoing connections to 127.x, and asks a tracker only now and then. The others connect at once
+ * to an address that they get, whether they seed or download (not for private torrents). rTorrent does so once in ten minutes
+ * for a torrent and a peer: only a restart makes it connect earlier.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { TorrentClient, TorrentState } from '../../src/clients/client.ts';
@@ -29,7 +29,7 @@ export interface Member {
   readonly client: TorrentClient;
 }
 
-/** More lines for an rtorrent.rc or a qBittorrent.conf, more of a settings.json or core.conf: each takes what is for it. */
+/** Further lines of rtorrent.rc or qBittorrent.conf, or keys of settings.json or core.conf: each takes its own. */
 export type MemberOptions = Pick<RtorrentOptions, 'rc'> &
   Pick<TransmissionOptions, 'settings'> &
   Pick<QbittorrentOptions, 'conf'> &
@@ -57,19 +57,19 @@ function delugeAt(url: string): { readonly host: string; readonly username: stri
   return { host, username, password };
 }
 
-/** What stands in the section of a configuration that means this client. */
+/** The section of a configuration for this client. */
 export function sectionOf({ kind, daemon }: Pick<Member, 'kind' | 'daemon'>): string[] {
   return Object.entries(configOf(kind, daemon.url)).map(([key, value]) => `${key} = ${value}`);
 }
 
-/** Who calls, the best first: a Deluge that calls an rTorrent is not let in. */
+/** The clients that can connect, the best first: an rTorrent does not accept a Deluge that connects to it. */
 const CALLERS: readonly ClientKind[] = ['qbittorrent', 'rtorrent', 'deluge', 'transmission'];
 const CALL_EVERY_MS = 1000;
 const QBITTORRENT_REFRESH_MS = 2000;
 
 /**
- * Waits until `to` has everything of these torrents, which both have started. Fails after `limitMs`; aborted, it leaves
- * them to themselves.
+ * Waits until `to` has all of these torrents, which both have started. Fails after `limitMs`. When aborted, it leaves the
+ * clients alone.
  */
 export async function exchange(
   from: Member,
@@ -91,7 +91,7 @@ export async function exchange(
       if (states.length === infoHashes.length && open.length === 0) return;
       if (performance.now() > end) throw new Error(`not within ${limitMs} ms: ${open.map(told).join(', ')}`);
       if (performance.now() - last >= CALL_EVERY_MS) {
-        // One at a time: Transmission refuses a handshake while another from the same address is going on.
+        // One at a time: Transmission refuses a handshake while another one from the same address is going on.
         const downloading = open.filter(({ activity }) => activity === 'downloading').map((state) => state.infoHash);
         const [alone] = downloading.length === 0 ? [] : await caller.withoutPeers(downloading);
         if (alone !== undefined) {
@@ -107,7 +107,7 @@ export async function exchange(
 }
 
 interface Caller {
-  /** Those of the torrents for which it is connected to nobody. */
+  /** Gives those of the torrents for which it is connected to nobody. */
   withoutPeers(infoHashes: readonly string[]): Promise<string[]>;
   call(infoHash: string, peer: { readonly host: string; readonly port: number }): Promise<unknown>;
   close(): Promise<void>;
@@ -168,13 +168,13 @@ function callerOf({ kind, daemon }: Member): Caller {
 const told = ({ name, activity, progress, message = '' }: TorrentState): string =>
   `${name}: ${activity}, ${(progress * 100).toFixed(2)}% ${message}`;
 
-/** The payload that the client has received for a torrent since it was added, also what it threw away. */
+/** Counts the payload that the client has received for a torrent since it was added, discarded bytes included. */
 export async function bytesReceived({ kind, daemon }: Member, infoHash: string): Promise<number> {
   if (kind === 'rtorrent') {
     return Number(await connectRtorrent(daemon.url, {}).call('d.down.total', [infoHash.toUpperCase()]));
   }
   if (kind === 'qbittorrent') {
-    // What it tells is up to 1.5 s old.
+    // Its report is up to 1.5 s old.
     await sleep(QBITTORRENT_REFRESH_MS);
     const params = { hash: infoHash };
     const sums = await connectQbittorrent(daemon, {}).request<Record<string, number>>(

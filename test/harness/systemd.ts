@@ -1,6 +1,6 @@
 /**
- * A systemd of its own, beside whatever runs the machine: the first process of new namespaces, with control groups of its
- * own and no units but those it is given. Needs root. Nothing of it is seen outside, what it mounts neither.
+ * A systemd of its own, beside the machine's init: the first process of new namespaces, with control groups of its own and
+ * only the units that it is given. Needs root. Nothing outside sees it or its mounts.
  */
 import { execFile } from 'node:child_process';
 import { mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
@@ -9,7 +9,7 @@ import { promisify } from 'node:util';
 import { startDaemon, waitUntil } from './daemon.ts';
 import { temporaryFolder } from './folder.ts';
 
-/** `$1`: its folder. Each hierarchy of control groups gets a group that is the root of what systemd sees. */
+/** `$1`: its folder. Each hierarchy of control groups gets a group, which systemd sees as the root. */
 const ENTER = `
 set -e
 while IFS=: read -r _ controllers path; do
@@ -43,7 +43,7 @@ fi
 export container=test SYSTEMD_UNIT_PATH="$1/units"
 exec /lib/systemd/systemd --system --unit=multi-user.target --log-target=console --show-status=no
 `;
-/** What units refer to, and what is reached without any. */
+/** The units that others refer to, or that are reached without any. */
 const TARGETS = ['basic', 'local-fs', 'multi-user', 'network-online', 'off', 'shutdown', 'sysinit', 'system'];
 
 const run = promisify(execFile);
@@ -58,7 +58,7 @@ export class Systemd {
     this.#process = process;
   }
 
-  /** By name; each is started, as one that multi-user.target wants. Resolves when all have been, or have failed to. */
+  /** Boots `units`, by name; each is started, as wanted by multi-user.target. Resolves when each has started or failed. */
   static async boot(units: Readonly<Record<string, string>>): Promise<Systemd> {
     const folder = temporaryFolder('systemd');
     const wanted = join(folder, 'units', 'multi-user.target.wants');
@@ -91,7 +91,7 @@ export class Systemd {
     return stdout.trim() === '' && (await this.systemctl('is-active', 'multi-user.target')).stdout.trim() === 'active';
   }
 
-  /** Its output, whatever it ends with: it says by that how units are. */
+  /** Gives its output, whatever its exit status: systemd reports the state of units by that. */
   async systemctl(...args: readonly string[]): Promise<{ readonly stdout: string; readonly stderr: string }> {
     try {
       return await this.within('systemctl', ...args);
@@ -102,7 +102,7 @@ export class Systemd {
     }
   }
 
-  /** Runs a command in its surroundings: it sees what is mounted there. */
+  /** Runs a command in its namespaces, where its mounts are visible. */
   async within(command: string, ...args: readonly string[]): Promise<{ stdout: string; stderr: string }> {
     return await run('nsenter', ['-t', String(this.#init), '-m', '-p', command, ...args]);
   }
@@ -111,7 +111,7 @@ export class Systemd {
     return this.#process.output();
   }
 
-  /** At once, as when the power fails; with it ends all that it runs. */
+  /** Ends it at once, with all that it runs, as a power failure does. */
   async end(): Promise<void> {
     await this.#process.stop('SIGKILL');
     const groups = await readFile(join(this.#folder, 'groups'), 'utf8').catch(() => '');

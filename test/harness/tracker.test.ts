@@ -1,10 +1,10 @@
-/** The tracker of the tests, asked as clients ask it. */
+/** The tracker of the tests, asked in the way of clients. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import bencode from 'bencode';
 import { startTracker, type Tracker } from './tracker.ts';
 
-/** Every byte that has a meaning of its own in a query, and some that are no UTF-8. */
+/** Every byte that has a meaning of its own in a query, and some bytes that are not UTF-8. */
 const INFO_HASH = Buffer.from('00ff252b26203d2fc3a9fe0a3f23aabbccddeeff', 'hex');
 
 let tracker: Tracker;

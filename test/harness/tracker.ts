@@ -1,6 +1,6 @@
 /**
- * A tracker on loopback for real clients: HTTP alone (BEP 3), with compact answers for whoever asks for them (BEP 23).
- * It tells clients to announce again after 5 seconds, and never returns the asker: clients would call themselves.
+ * A tracker on loopback for real clients: HTTP alone (BEP 3), with compact answers for clients that ask for them (BEP 23).
+ * It tells clients to announce again after 5 seconds, and never returns the asker: clients would connect to themselves.
  */
 import { once } from 'node:events';
 import { createServer } from 'node:http';
@@ -9,11 +9,11 @@ import { waitUntil } from './daemon.ts';
 import { type Bencodable, bencoded } from './make-torrent.ts';
 
 export interface Tracker {
-  /** For `announce` of a torrent. */
+  /** Goes into `announce` of a torrent. */
   readonly url: string;
   /**
-   * Waits until a seeder of the torrent has announced itself. rTorrent asks once and then not for ten minutes, whatever
-   * interval it is told: it is to be started after this.
+   * Waits until a seeder of the torrent has announced itself. rTorrent asks once and then not again for ten minutes, whatever
+   * the interval: start it after this.
    */
   seeded(infoHash: string): Promise<void>;
   stop(): Promise<void>;
@@ -27,15 +27,15 @@ interface Peer {
 }
 
 const INTERVAL_SECONDS = 5;
-/** Peers in one answer, for a client that names no number. */
+/** Peers in one answer, for a client that asks for no number. */
 const PEERS = 50;
 
 export async function startTracker(address = '127.0.0.1'): Promise<Tracker> {
-  /** By info hash, 40 hex digits; each swarm by the address and port of its peers. */
+  /** Swarms by info hash, 40 hex digits; peers by address and port. */
   const swarms = new Map<string, Map<string, Peer>>();
   const server = createServer((request, response) => {
     const answer = announced(swarms, request.url ?? '', request.socket.remoteAddress ?? '');
-    // A tracker tells what it does not understand in an ordinary answer (BEP 3).
+    // A tracker reports errors in an ordinary answer (BEP 3).
     response.end(bencoded(typeof answer === 'string' ? { 'failure reason': answer } : answer));
   });
   server.listen(0, address);
@@ -56,7 +56,7 @@ export async function startTracker(address = '127.0.0.1'): Promise<Tracker> {
   };
 }
 
-/** Notes who asks, and answers with the others; a string is why it cannot. */
+/** Notes the asker, and answers with the others; gives a string with the reason if it cannot. */
 function announced(
   swarms: Map<string, Map<string, Peer>>,
   url: string,
@@ -95,7 +95,7 @@ function announced(
   };
 }
 
-/** A query's parameters as bytes: an info hash is not UTF-8, so URLSearchParams would lose it. */
+/** Parses a query's parameters as bytes: an info hash is not UTF-8, so URLSearchParams would lose it. */
 function parameters(query: string): Map<string, Buffer> {
   return new Map(
     query.split('&').map((part) => {
@@ -108,7 +108,7 @@ function parameters(query: string): Map<string, Buffer> {
   );
 }
 
-/** Four bytes of address, two of port, both big-endian. */
+/** Encodes a peer: four bytes of address, two of port, both big-endian. */
 function compact({ ip, port }: Peer): Buffer {
   return Buffer.from([...ip.split('.').map(Number), port >> 8, port & 255]);
 }

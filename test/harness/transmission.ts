@@ -6,13 +6,13 @@ import { freePort, startDaemon } from './daemon.ts';
 import { temporaryFolder } from './folder.ts';
 
 export interface TransmissionOptions {
-  /** What it listens on for peers. Two clients in one swarm need two addresses. Default: 127.0.0.1. */
+  /** The address on which it listens for peers. Two clients in one swarm need two addresses. Default: 127.0.0.1. */
   readonly address?: string;
   readonly username?: string;
   readonly password?: string;
-  /** A command that runs the one behind it, in surroundings of its own. */
+  /** A command that runs the one after it in an environment of its own. */
   readonly within?: readonly string[];
-  /** More of settings.json. */
+  /** Further keys of settings.json. */
   readonly settings?: Readonly<Record<string, unknown>>;
 }
 

@@ -11,7 +11,7 @@ import type { StoreLevel } from '../../src/store/records/database.ts';
 import { Store } from '../../src/store/store.ts';
 import { FileSystem, type FileSystemOptions } from '../../src/vfs/file-system.ts';
 
-/** Opens the LevelDB of the store in `statePath`, and makes it where there is none. */
+/** Opens the LevelDB of the store in `statePath`, and makes it if there is none. */
 export async function openLevel(statePath: string): Promise<StoreLevel> {
   await mkdir(statePath, { recursive: true });
   const level = new Level<Buffer, Buffer>(join(statePath, 'store'), { keyEncoding: 'buffer', valueEncoding: 'buffer' });
@@ -19,7 +19,7 @@ export async function openLevel(statePath: string): Promise<StoreLevel> {
   return level;
 }
 
-/** The file system over a store. It belongs to this user and takes 022 from planned modes, unless `options` says otherwise. */
+/** Makes the file system over a store. Default: it belongs to this user and takes 022 from planned modes. */
 export function fileSystemOver(store: Store, statePath: string, options: Partial<FileSystemOptions> = {}): FileSystem {
   const logger = options.logger ?? silentLogger;
   return new FileSystem({
@@ -39,7 +39,7 @@ export interface OpenVolume {
   readonly level: StoreLevel;
   readonly store: Store;
   readonly fileSystem: FileSystem;
-  /** Closes all three, as a server that ends does. */
+  /** Closes all three, as a server does at its end. */
   readonly close: () => Promise<void>;
 }
 

@@ -1,21 +1,21 @@
-/** The ways in which a collection's copy differs from what a torrent wants. */
+/** The ways in which a collection's copy differs from the torrent's file. */
 import type { Part } from './parts.ts';
 
 export interface Case {
   readonly name: string;
   /** MiB of the original at scale 1, or its size counted in pieces. */
   readonly size: { readonly mib: number } | { readonly pieces: number };
-  /** The stored file has the torrent's name for it. */
+  /** True: the stored file has the torrent's name for it. */
   readonly sameName: boolean;
-  /** The stored copy of an original of so many bytes. */
+  /** Gives the stored copy of an original of this many bytes. */
   readonly copy: (bytes: number) => Part[];
-  /** Another file of the same size and other contents, under the same name or under one that sorts before. */
+  /** Another file of the same size with other contents, under the same name or under one that sorts before it. */
   readonly decoy?: 'same name' | 'another name';
   /** Another extension than `.mkv`. */
   readonly extension?: string;
 }
 
-/** What is inserted or cut: nothing that keeps a page or a sector aligned. */
+/** Sizes of insertions and cuts: none keeps pages or sectors aligned. */
 const ODD = 4113;
 const MIB = 2 ** 20;
 const CASE_MIB = 80;
@@ -61,7 +61,7 @@ const EDITS: Readonly<Record<string, Case['copy']>> = {
   ),
   'insert-in-middle': inserted(middle),
   'cut-in-middle': cut(middle, (bytes) => middle(bytes) + ODD),
-  // Tags of audio files: a new one at the head, the old one at the tail gone.
+  // Audio tags: a new one at the head, the old one at the tail removed.
   'insert-at-head-cut-at-tail': (bytes) => [{ foreign: ODD }, { keep: [0, bytes - 997] }],
   'two-inserts': (bytes) => [
     { keep: [0, third(bytes)] },

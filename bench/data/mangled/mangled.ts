@@ -1,8 +1,8 @@
 /**
- * Files that were changed in known ways, and torrents of what they were: for the modes that hash. Below the data set's
- * folder, 3.4 GiB at scale 1:
+ * Files that were changed in known ways, and torrents of their originals: for the hash modes. Below the data set's folder,
+ * 3.4 GiB at scale 1:
  *
- * - `data/main/` holds the changed files, `data/decoys/` files that look like others and are not.
+ * - `data/main/` holds the changed files, `data/decoys/` files that only look like others.
  * - `torrents/` holds the torrents, one for each case.
  * - `truth.json` says where the bytes of each torrent lie, and which of its pieces can be found (`MangledTruth`).
  */
@@ -16,18 +16,18 @@ import { ALBUM, CASES, type Case } from './cases.ts';
 import { type Part, type Run, render, runsOf } from './parts.ts';
 import { type HeldPieces, heldPieces } from './pieces.ts';
 
-/** To be raised with every change of what is generated. */
+/** Raise this with every change of the generated data. */
 const VERSION = 1;
 const MIB = 2 ** 20;
-/** However small the scale: some pieces. */
+/** The minimum at a small scale: some pieces. */
 const LEAST_BYTES = 200_003;
-/** Between one case's size and the next one's, at scale 1: no two have the same by chance. */
+/** The difference between two cases' sizes, at scale 1: no two are equal by chance. */
 const STEP_BYTES = 130_003;
 const LEAST_STEP_BYTES = 1009;
 
 export interface MangledOptions {
   readonly seed: number;
-  /** Of the files' sizes. Default: 1. */
+  /** Scale of the files' sizes. Default: 1. */
   readonly scale?: number;
 }
 
@@ -46,7 +46,7 @@ export interface MangledTorrent extends HeldPieces {
   readonly files: readonly {
     readonly path: string;
     readonly size: number;
-    /** Below `data`; null for a pad file. */
+    /** Path below `data`; null for a pad file. */
     readonly stored: string | null;
     readonly runs: readonly Run[];
   }[];
@@ -63,7 +63,7 @@ export function readMangledTruth(folder: string): MangledTruth {
   return JSON.parse(readFileSync(join(folder, 'truth.json'), 'utf8')) as MangledTruth;
 }
 
-/** The whole original of a file: what the torrent wants. Only the test of the generator has use for it again. */
+/** The whole original of a file, as the torrent has it. Otherwise only the generator's test uses it. */
 export function originalBytes(seed: number, torrentCase: string, path: string, size: number): Buffer {
   return new Random('original', seed, torrentCase, path).bytes(size);
 }
@@ -178,7 +178,7 @@ class Generator {
   }
 }
 
-/** SHA-1 of each piece of the files joined. */
+/** Gives the SHA-1 of each piece of the joined files. */
 function digestsOf(files: readonly Buffer[], pieceLength: number): Buffer {
   const digests: Buffer[] = [];
   let hash = createHash('sha1');

@@ -2,8 +2,8 @@
 import type { Random } from '../random.ts';
 
 /**
- * `keep`: a range of the original as it is. `damage`: a range of it, each byte inverted. `foreign`: so many bytes of
- * something else. `zeros`: so many zeros.
+ * `keep`: a range of the original as it is. `damage`: a range of it with each byte inverted. `foreign`: this many other
+ * bytes. `zeros`: this many zeros.
  */
 export type Part =
   | { readonly keep: readonly [from: number, end: number] }
@@ -11,15 +11,15 @@ export type Part =
   | { readonly foreign: number }
   | { readonly zeros: number };
 
-/** Bytes of the original that the stored copy holds in one place. */
+/** A range of the original that the stored copy holds in one place. */
 export interface Run {
-  /** In the original. */
+  /** Offset in the original. */
   readonly offset: number;
   readonly length: number;
   readonly stored_offset: number;
 }
 
-/** The stored copy's bytes, part by part. */
+/** Gives the stored copy's bytes, part by part. */
 export function render(original: Buffer, parts: readonly Part[], random: Random): Buffer[] {
   return parts.map((part) => {
     if ('keep' in part) return original.subarray(...part.keep);
@@ -28,7 +28,7 @@ export function render(original: Buffer, parts: readonly Part[], random: Random)
   });
 }
 
-/** Where the copy holds which bytes of the original. */
+/** Lists which bytes of the original the copy holds, and where. */
 export function runsOf(parts: readonly Part[]): Run[] {
   const runs: Run[] = [];
   let stored = 0;

@@ -1,17 +1,17 @@
-/** Which pieces of a torrent the collection holds, computed from where it holds which bytes. */
+/** Computes which pieces of a torrent the collection holds, from the bytes that it holds. */
 import type { Run } from './parts.ts';
 
 export interface HeldFile {
   readonly size: number;
-  /** Where the collection holds the file's bytes; a pad file needs none. */
+  /** The places of the file's bytes in the collection; a pad file needs none. */
   readonly runs: readonly Run[] | 'pad';
 }
 
 export interface HeldPieces {
   readonly pieces: number;
-  /** Ranges [first, end) of the pieces whose bytes are all there. */
+  /** Ranges [first, end) of the pieces with all their bytes. */
   readonly whole: readonly (readonly [first: number, end: number])[];
-  /** Those of them that lie in two places of one file, since something was inserted in between. */
+  /** Those of them that lie in two places of one file, with an insertion between. */
   readonly split: readonly number[];
 }
 
@@ -31,7 +31,7 @@ export function heldPieces(files: readonly HeldFile[], pieceLength: number): Hel
   return { pieces, whole, split };
 }
 
-/** 0: some bytes of the range are missing. Else the most runs that one file's share of it is spread over. */
+/** Gives 0 if some bytes of the range are missing; else the most runs over which one file's share of it is spread. */
 function runsOfPiece(files: readonly HeldFile[], from: number, end: number): number {
   let most = 1;
   let begin = 0;

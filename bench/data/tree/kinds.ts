@@ -1,6 +1,6 @@
 /**
- * The kinds of releases that a collection holds, with sizes as they are seen: volumes of archives and files of discs share
- * a few sizes, video and music files have sizes of their own.
+ * The kinds of releases in a collection, with real-world sizes: volumes of archives and files of discs share a few sizes;
+ * video and music files have sizes of their own.
  */
 import type { Random } from '../random.ts';
 import { GROUPS, slug, title } from './names.ts';
@@ -11,7 +11,7 @@ const MIB = 2 ** 20;
 const GIB = 2 ** 30;
 
 interface Kind {
-  /** How often it is chosen, beside the others' weights. */
+  /** Its frequency, relative to the others' weights. */
   readonly weight: number;
   readonly make: (random: Random) => Release[];
 }
@@ -23,12 +23,12 @@ export function someReleases(random: Random): Release[] {
   return kind?.make(random) ?? [];
 }
 
-/** `first`, `first` + 1, … as text of at least `digits` digits. */
+/** Gives `first`, `first` + 1, … as text of at least `digits` digits. */
 function numbered(count: number, digits: number, first = 1): string[] {
   return Array.from({ length: count }, (_, i) => (first + i).toString().padStart(digits, '0'));
 }
 
-/** A set of RAR volumes of one size but for the last, with its checksum file. */
+/** Makes a set of RAR volumes of one size, but for the last, with its checksum file. */
 function volumes(random: Random, stem: string, count: number, size: number): ReleaseFile[] {
   const extensions = ['rar', ...numbered(count - 1, 2, 0).map((number) => `r${number}`)];
   const files = extensions.map((extension, i) => ({
@@ -46,7 +46,7 @@ function episodesInVolumes(random: Random): Release[] {
   return numbered(random.pick([4, 8, 10, 13]), 2).map((episode) => {
     const name = `${show}.S${season}E${episode}.${quality}-${group}`;
     const stem = `${slug(random, 1, '')}.s${season}e${episode}-${group.toLowerCase()}`;
-    // Half of all sets have the same volume size: what looks for sizes alone meets thousands of candidates.
+    // Half of all sets have the same volume size: a search by size alone meets thousands of candidates.
     const volume = random.pick([15_000_000, 20_000_000, 50_000_000, 50_000_000]);
     const files = [
       ...volumes(random, stem, random.between(12, 39), volume),
@@ -86,7 +86,7 @@ function film(random: Random): Release[] {
   return [{ kind: 'normal', parent: 'movies', name, files }];
 }
 
-/** Some series are one torrent an episode, and users rename some of these files; the others are one torrent a season. */
+/** Some series have one torrent an episode, and users rename some of these files; others have one torrent a season. */
 function anime(random: Random): Release[] {
   const name = title(random, 2, ' ');
   const group = random.pick(['Clear', 'Harbour', 'Kite', 'NightOwl']);
@@ -148,7 +148,7 @@ function bluRay(random: Random): Release[] {
   return [{ kind: 'scene', parent: 'disc', name, files }];
 }
 
-/** Parts of a title are cut at just under 1 GiB. */
+/** The parts of a title are cut at just under 1 GiB. */
 const FULL_VOB = 1_073_709_056;
 const SECTOR = 2048;
 

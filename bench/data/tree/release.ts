@@ -1,13 +1,13 @@
-/** A release: what is shared as one torrent. */
+/** A release: files that are shared as one torrent. */
 
 export interface ReleaseFile {
-  /** Below the release's folder, or below `parent` where it has none; `/` separates. */
+  /** Path below the release's folder, or below `parent` if it has none; `/` separates. */
   readonly path: string;
   readonly size: number;
 }
 
 export interface Release {
-  /** `scene`: its files only make sense together (volumes, discs). `single`: one file without a folder. */
+  /** `scene`: its files belong together (volumes, discs). `single`: one file without a folder. */
   readonly kind: 'scene' | 'normal' | 'single';
   /** The folder of the collection that holds it. */
   readonly parent: string;
@@ -16,7 +16,7 @@ export interface Release {
   readonly files: readonly ReleaseFile[];
 }
 
-/** The paths of a release's files below the collection's top, in the order of its files. */
+/** Gives the paths of a release's files below the collection's top, in the order of its files. */
 export function pathsOf({ parent, name, files }: Release): string[] {
   return files.map(({ path }) => [parent, ...(name === undefined ? [] : [name]), path].join('/'));
 }

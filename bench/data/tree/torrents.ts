@@ -1,4 +1,4 @@
-/** Torrents of releases: complete ones, and ones from which the collection differs. */
+/** Makes torrents of releases: complete ones, and ones from which the collection differs. */
 import type { Random } from '../random.ts';
 import { pathsOf, type Release } from './release.ts';
 
@@ -37,7 +37,7 @@ const LACKING: TorrentFile = {
   same_name: false,
 };
 
-/** `has` says whether the collection has a file of that name and size: what is to be missing must not lie elsewhere. */
+/** `has` tells if the collection has a file of that name and size: a missing file must not exist elsewhere. */
 export function asTorrent(
   release: Release,
   random: Random,

@@ -1,9 +1,9 @@
 /**
- * A collection of sparse files with names and sizes as they are seen, and torrents of some of its releases whose pieces
- * are random: for whatever looks at names and sizes alone. Below the data set's folder:
+ * A collection of sparse files with real-world names and sizes, and torrents of some of its releases, whose pieces are
+ * random: for code that only looks at names and sizes. Below the data set's folder:
  *
  * - `data/` holds the files, `torrents/` the torrents.
- * - `truth.json` says of each torrent's files where the same file lies in the collection (`TreeTruth`).
+ * - `truth.json` says for each torrent's files where the same file lies in the collection (`TreeTruth`).
  */
 import { closeSync, ftruncateSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -14,11 +14,11 @@ import { someReleases } from './kinds.ts';
 import { pathsOf, type Release } from './release.ts';
 import { asTorrent, type TorrentOfRelease } from './torrents.ts';
 
-/** To be raised with every change of what is generated. */
+/** Raise this with every change of the generated data. */
 const VERSION = 1;
 
 export interface TreeOptions {
-  /** At least so many: the last release is whole. */
+  /** The minimum of files: the last release is whole. */
   readonly files: number;
   readonly seed: number;
   /** Default: 100. */
@@ -33,14 +33,14 @@ export interface TreeTruth {
     readonly kind: Release['kind'];
     readonly variant: TorrentOfRelease['variant'];
     readonly size: number;
-    /** Bytes of the files that have their own name and size in the collection. */
+    /** Bytes of the files that have the torrent's name and size in the collection. */
     readonly found_bytes: number;
     readonly files: readonly {
       readonly path: string;
       readonly size: number;
-      /** The path below `data` of the file that the torrent means; null where the collection lacks it. */
+      /** Path below `data` of the file that the torrent means; null if the collection lacks it. */
       readonly at: string | null;
-      /** Whether that file has the torrent's name for it. */
+      /** True if that file has the torrent's name for it. */
       readonly same_name: boolean;
     }[];
   }[];
@@ -59,7 +59,7 @@ export function tree({ files, seed, torrents = 100 }: TreeOptions): DataSet {
   };
 }
 
-/** The files that have been written, and the releases that they make up. */
+/** The written files, and the releases that they make up. */
 class Collection {
   readonly releases: Release[] = [];
   readonly #folder: string;
@@ -74,7 +74,7 @@ class Collection {
     mkdirSync(folder);
   }
 
-  /** A release one of whose paths is taken is left out. */
+  /** Adds a release, unless one of its paths is taken. */
   add(release: Release): void {
     const paths = pathsOf(release);
     if (paths.some((path) => this.#paths.has(path))) return;
@@ -87,12 +87,12 @@ class Collection {
     this.releases.push(release);
   }
 
-  /** A file whose name is not UTF-8. */
+  /** Adds a file with a name that is not UTF-8. */
   addLatin1(number: number): void {
     this.#write(Buffer.from(`misc/latin1/caf\u00e9 ${number}.bin`, 'latin1'), 'misc/latin1', 1000 + number);
   }
 
-  /** Whether any file has the last component of this path, and this size. */
+  /** Tells if any file has the last component of this path, and this size. */
   has(path: string, size: number): boolean {
     return this.#namesAndSizes.has(keyOf(path, size));
   }
@@ -139,7 +139,7 @@ function writeTorrents(folder: string, collection: Collection, random: Random, c
   writeFileSync(join(folder, 'truth.json'), JSON.stringify(truth, null, 1));
 }
 
-/** As programs choose it: a power of two, about a thousand pieces. */
+/** Chooses a piece length as programs do: a power of two, about a thousand pieces. */
 function pieceLengthFor(size: number): number {
   let length = 2 ** 15;
   while (size / length > 1500 && length < 2 ** 24) length *= 2;
