@@ -1,4 +1,4 @@
-/** What the real clients do not produce at will: a torrent of a batch that fails after it was added, a client that goes. */
+/** Cases that real clients do not produce on demand: a torrent that fails after it was added, a client that goes away. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { addToClient, type ClientTask } from '../../src/app/client-tasks.ts';
@@ -34,7 +34,7 @@ const hashes = tasks.map(({ metainfo }) => metainfo.infoHash);
 const [, second = ''] = hashes;
 const refused = new AutotorrentError('CLIENT', 'refused');
 
-/** Holds what it is given, in `has`, until something of `own` happens. */
+/** Holds the torrents that it gets, in `has`, until `own` intervenes. */
 function clientWith(own: Partial<TorrentClient>): { client: TorrentClient; has: Set<string> } {
   const has = new Set<string>();
   const client: TorrentClient = {

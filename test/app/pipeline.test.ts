@@ -11,7 +11,7 @@ type Plan = string;
 type Outcome = string;
 
 const some = sample({ name: 'x', content: bytes(10, 1) });
-/** One metainfo with an info hash of its own a torrent: to make thousands would take seconds. */
+/** One metainfo, with an info hash of its own for each torrent: making thousands would take seconds. */
 const infoHashOf = (name: string): string => Buffer.from(name).toString('hex').padStart(40, '0');
 
 function filesOf(names: readonly string[]): TorrentFile[] {
@@ -45,7 +45,7 @@ async function collect(outcomes: AsyncGenerator<Outcome>): Promise<{ given: Outc
   }
 }
 
-/** A plan that ends when it is told to, or when everything stops. */
+/** A plan that ends on demand, or when everything stops. */
 function gate(stop: AbortController): { open: () => void; passed: Promise<void> } {
   let open = (): void => {};
   const passed = new Promise<void>((resolve, reject) => {
@@ -204,7 +204,7 @@ describe('the pipeline of add', () => {
       assert.equal(error, gone, failing);
       assert.equal(given.includes('t1'), false);
       assert.ok(given.length < 600);
-      // What a round settled is given, although t1 before it is not.
+      // The outcome of a settled torrent is given, although t1 before it has none.
       assert.equal(given.includes('t0'), rounds.includes('t0'), failing);
       assert.deepEqual(
         given,

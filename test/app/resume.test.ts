@@ -1,4 +1,4 @@
-/** What a client is told of the files of a plan, and what that leaves to download. */
+/** The resume data that a client gets for a plan, and the bytes that are left to download. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { bytesToDownload, piecesWithGaps } from '../../src/app/gaps.ts';

@@ -1,4 +1,4 @@
-/** Rounds of `add` with a pretended server and client: what is left where when something goes wrong in the middle. */
+/** Rounds of `add` with a pretended server and client: the state that a failure in the middle leaves. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { AddOutcome } from '../../src/app/add-outcome.ts';

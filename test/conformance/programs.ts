@@ -1,9 +1,9 @@
 /**
- * What other programs may do to the files of a mount, whatever the driver: this process is a user of the mount. What the
- * system calls alone must do is in `posix.ts`.
+ * The rules for other programs on the files of a mount, with any driver: this process is a user of the mount. `posix.ts` has
+ * the rules for system calls alone.
  *
- * What fuse-native cannot do, each with its reason, and what is expected of it instead:
- * - Owners of what an ordinary user makes: it is not told who calls. They are those of the mount's owner.
+ * The limits of fuse-native, each with its reason, and the behaviour that is expected instead:
+ * - Owners of files that an ordinary user makes: it does not learn who calls. The files belong to the mount's owner.
  * - Times finer than a millisecond: it passes whole ones.
  * - One of two times alone (`touch -m`): libfuse 2 drops such a change without utime_omit_ok, which it does not set.
  * - Names that are not UTF-8: they cannot be told apart. Making one is EILSEQ.
@@ -41,7 +41,7 @@ os.setresgid(65534, 65534, 65534)
 os.setresuid(65534, 65534, 65534)
 `;
 
-/** Of calls of Python's `os`: `ok`, or the name of the errno. */
+/** The result of calls of Python's `os`: `ok`, or the name of the errno. */
 const TRY = `${NOBODY}
 def tried(call, p, q):
  try:
@@ -347,7 +347,7 @@ fcntl.lockf(a, fcntl.LOCK_EX)`;
         Array.isArray(answers) && answers.map((answer, i) => [answer, ...(expected[i] ?? []).slice(1)].join(' ')),
         expected.map((each) => each.join(' ')),
       );
-      // Whoever writes to a set-user-ID file takes the bit away.
+      // A write to a set-user-ID file clears the bit.
       await fs.chmod(w('open'), 0o4777);
       await python(`${NOBODY}os.write(os.open(sys.argv[1], os.O_WRONLY), b"y")`, w('open'));
       assert.equal((await fs.stat(w('open'))).mode & 0o7777, 0o777);

@@ -1,4 +1,4 @@
-/** Volumes in memory that count what is read of them. */
+/** Volumes in memory that count the bytes read from them. */
 import assert from 'node:assert/strict';
 import type { Archive, Member, Volumes } from '../../src/container/container.ts';
 
@@ -28,7 +28,7 @@ export class MemoryVolumes implements Volumes {
     return bytes.subarray(offset, offset + length);
   }
 
-  /** The bytes that the archive says are a member's; its reason where it has none. */
+  /** Gives a member's bytes as the archive locates them; or the reason why it has none. */
   contentOf(archive: Archive, member: Member): Buffer | string {
     const parts = archive.locate(member);
     if (typeof parts === 'string') return parts;
@@ -40,7 +40,7 @@ export class MemoryVolumes implements Volumes {
     );
   }
 
-  /** Every member's bytes by its name, or why there are none. */
+  /** Gives every member's bytes by its name, or the reason for none. */
   contents(archive: Archive | undefined): Record<string, Buffer | string> {
     const members = archive?.members ?? [];
     return Object.fromEntries(

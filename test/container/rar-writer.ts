@@ -1,26 +1,26 @@
 /**
- * Writes RAR sets in store mode, of both formats, from their descriptions: no free program does. `rar-writer.test.ts`
- * shows that other programs' readers extract what is written here.
+ * Writes RAR sets in store mode, of both formats, from descriptions, since no free program does. `rar-writer.test.ts` shows
+ * that other programs extract them.
  */
 import { crc32 } from '../../src/container/crc32.ts';
 
 export interface RarMember {
   readonly name: string | Buffer;
   readonly data: Buffer;
-  /** Not stored: the bytes are whatever they are. */
+  /** Not stored: its bytes are arbitrary. */
   readonly compressed?: boolean;
   readonly encrypted?: boolean;
   readonly kind?: 'file' | 'directory' | 'symlink';
 }
 
 export interface RarOptions {
-  /** Most bytes in a volume; one volume where nothing is said. */
+  /** The most bytes in a volume; default: one volume. */
   readonly volumeBytes?: number;
   /** RAR4: `.part1.rar` names were meant. */
   readonly newNumbering?: boolean;
   /** RAR4: no end block, as RAR 2 wrote none. */
   readonly noEnd?: boolean;
-  /** A recovery record of so many bytes behind the members of each volume. */
+  /** A recovery record of this many bytes after the members of each volume. */
   readonly recoveryBytes?: number;
 }
 
@@ -47,7 +47,7 @@ export function writeRar5(members: readonly RarMember[], options: RarOptions = {
   return write(RAR5, members, options);
 }
 
-/** As `rar` names them: `x.rar, x.r00, …` or `x.part1.rar, …` with as many digits as the last one needs. */
+/** Names volumes as `rar` does: `x.rar, x.r00, …` or `x.part1.rar, …` with as many digits as the last one needs. */
 export function volumeNames(stem: string, count: number, style: 'old' | 'part'): string[] {
   const digits = String(count).length;
   return Array.from({ length: count }, (_, i) => {
@@ -77,7 +77,7 @@ function write(format: Format, members: readonly RarMember[], options: RarOption
     for (let at = 0, first = true, last = false; !last; first = false) {
       const whole = { member, data: member.data.subarray(at), first, last: true };
       const header = format.file(whole).length - whole.data.length;
-      // Where it does not fit, a volume ends: with a part of it, or before it.
+      // If it does not fit, a volume ends: with a part of it, or before it.
       if (room() <= header && blocks.length > 2) finish(true);
       const length = Math.min(whole.data.length, room() - header);
       if (length <= 0 && whole.data.length > 0) throw new Error('volumes are too small');
@@ -153,7 +153,7 @@ const RAR4: Format = {
   },
 };
 
-/** One byte a character, and behind a zero the name in UTF-16, here always in two whole bytes a character. */
+/** One byte a character, then a zero, then the name in UTF-16, here always two whole bytes a character. */
 function name4(name: string | Buffer): { readonly name: Buffer; readonly wide: boolean } {
   if (typeof name !== 'string') return { name, wide: false };
   if (Buffer.byteLength(name) === name.length) return { name: Buffer.from(name), wide: false };

@@ -16,7 +16,7 @@ const FORMATS = [
   ['RAR5', writeRar5],
 ] as const;
 
-/** Bytes that look like nothing. */
+/** Gives bytes without a structure. */
 function bytes(length: number, seed: number): Buffer {
   let state = (seed * 2654435761) >>> 0 || 1;
   return Buffer.from(
@@ -182,7 +182,7 @@ for (const [format, write] of FORMATS) {
   });
 }
 
-/** With right CRCs, which random damage never has. */
+/** Makes a RAR 5 archive of blocks, with right CRCs, which random damage never has. */
 function rar5Of(...blocks: readonly Buffer[]): Buffer {
   const none = Buffer.alloc(0);
   return Buffer.concat([Buffer.from('526172211a070100', 'hex'), block5(1, 0, vint(0), none, none), ...blocks]);
@@ -201,7 +201,7 @@ function assertHarmless(buffers: readonly Buffer[]): void {
 
 describe('a hostile RAR archive', () => {
   const none = Buffer.alloc(0);
-  /** A file's block whose sizes are written as they come. */
+  /** Makes a file's block whose sizes are written as given. */
   const file = (size: Buffer, dataLength: Buffer, name = Buffer.from('x')): Buffer => {
     const fields = Buffer.concat([vint(0), size, vint(0), vint(0), vint(1), vint(name.length), name]);
     const body = Buffer.concat([vint(2), vint(2), dataLength, fields]);

@@ -19,7 +19,7 @@ describe('the cache of piece hashes', () => {
   let real: HashPool;
   /** Bytes that were read and hashed. */
   let hashed = 0;
-  /** Counts, and is not closed. */
+  /** Counts the calls, and ignores `close`. */
   const counting: HashPool = {
     async hash(jobs, options) {
       hashed += jobs.reduce((sum, job) => sum + jobBytes(job), 0);
@@ -44,7 +44,7 @@ describe('the cache of piece hashes', () => {
   const open = async (more: Partial<CachedPoolOptions> = {}, name = `db${next}`): Promise<HashPool> => {
     const database = new Level<Buffer, Buffer>(join(dir, name), { keyEncoding: 'buffer', valueEncoding: 'buffer' });
     await database.open();
-    // A later clock stands for files that have been as they are for a while.
+    // A later clock stands for files that have not changed for a while.
     return createCachedPool({
       pool: counting,
       database,

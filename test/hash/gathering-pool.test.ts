@@ -5,12 +5,12 @@ import { type HashJob, type HashPool, jobBytes } from '../../src/hash/hash-pool.
 
 const MIB = 1024 * 1024;
 
-/** A job of so many bytes at `offset` of a file on a disk. */
+/** Makes a job of this many bytes at `offset` of a file on a disk. */
 const job = (dev: number, offset: number, length: number): HashJob => [
   { path: Buffer.from('/x'), offset, length, identity: { dev, ino: 1, size: 1e9, mtimeMs: 1 } },
 ];
 
-/** Answers each job by its offset, and notes what it is asked. */
+/** Answers each job by its offset, and records the questions. */
 function noting(): { pool: HashPool; calls: (readonly HashJob[])[] } {
   const calls: (readonly HashJob[])[] = [];
   const pool: HashPool = {

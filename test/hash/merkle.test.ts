@@ -1,4 +1,4 @@
-/** Merkle jobs give what libtorrent computes and what the bare definition of BEP 52 says. */
+/** Checks that merkle jobs give libtorrent's results and those of the plain definition of BEP 52. */
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { lstatSync, mkdirSync, writeFileSync } from 'node:fs';
@@ -32,7 +32,7 @@ const SIZES: Readonly<Record<string, number>> = {
 };
 
 const sha256 = (...parts: Buffer[]): Buffer => createHash('sha256').update(Buffer.concat(parts)).digest();
-/** By recursion from the top, not as the pool does it. */
+/** Computes by recursion from the top, unlike the pool. */
 function naive(data: Buffer, leaves: number): Buffer {
   if (leaves === 1) return data.length === 0 ? Buffer.alloc(32) : sha256(data);
   const half = (leaves / 2) * BLOCK;

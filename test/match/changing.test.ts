@@ -50,7 +50,7 @@ const CHANGES: Readonly<Record<string, (path: string) => void>> = {
     rmSync(path);
     mkdirSync(path);
   },
-  // What root cannot read either: a link to itself.
+  // Root cannot read this either: a link to itself.
   'made unreadable'(path) {
     rmSync(path);
     symlinkSync(path, path);
@@ -63,7 +63,7 @@ describe('a candidate that, while it is hashed, is', () => {
   after(() => inner.close());
   let disks = 0;
 
-  /** `change` is done before the pool's call number `call`. */
+  /** Runs `change` before the pool's call number `call`. */
   async function run(
     files: Files,
     call: number,

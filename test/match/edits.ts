@@ -1,4 +1,4 @@
-/** Ways in which a copy differs from its original, and how many pieces a perfect matcher finds in it. */
+/** Kinds of changed copies, and how many pieces a perfect matcher finds in them. */
 import { content } from './fixtures.ts';
 
 /** An edit of the original, at a place in it. */
@@ -18,7 +18,7 @@ export function edited(original: Buffer, edits: readonly Edit[]): Buffer {
   return Buffer.concat(parts);
 }
 
-/** Pieces of which every byte is in the edited file, an insertion inside excepted. */
+/** Counts pieces whose every byte is in the edited file, except those with an insertion inside. */
 export function recoverable(length: number, edits: readonly Edit[], piece: number, splits: boolean): number {
   let count = 0;
   for (let from = 0; from < length; from += piece) {

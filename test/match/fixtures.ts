@@ -1,4 +1,4 @@
-/** Real files and .torrents with true hashes for the tests of matching. */
+/** Makes real files and .torrents with true hashes for the tests of matching. */
 import { createHash } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -19,7 +19,7 @@ export function bencode(value: Bencodable): Buffer {
   return Buffer.concat([Buffer.from('d'), ...entries, Buffer.from('e')]);
 }
 
-/** Bytes that differ with `seed`, always the same for one seed. */
+/** Gives bytes that differ with `seed`, always the same for one seed. */
 export function content(seed: string, length: number): Buffer {
   const out = Buffer.alloc(length);
   let block = createHash('sha256').update(seed).digest();
@@ -32,7 +32,7 @@ export function content(seed: string, length: number): Buffer {
 
 export const PIECE = 16384;
 
-/** `files`: path to content, a number being a pad of so many zeros; or the content of a single file. */
+/** `files`: path to content, where a number is a pad of that many zeros; or the content of a single file. */
 export function torrent(
   name: string | Buffer,
   files: Readonly<Record<string, Buffer | number>> | Buffer,
@@ -60,7 +60,7 @@ export function torrent(
   return parseMetainfo(bencode({ announce: 'http://127.0.0.1:1/announce', info }));
 }
 
-/** Writes `files` below `dir`; gives it back. */
+/** Writes `files` below `dir`, and gives `dir`. */
 export function writeFiles(dir: string, files: Files): string {
   for (const [path, bytes] of Object.entries(files)) {
     mkdirSync(dirname(join(dir, path)), { recursive: true });

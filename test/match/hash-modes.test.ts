@@ -1,6 +1,6 @@
 /**
- * What pieces decide: for each way in which a file may differ, how many pieces a perfect matcher recovers, and that all of
- * them are (`matching.ts` checks besides that no piece called verified is wrong).
+ * The results of the hash modes: for each kind of changed file, how many pieces a perfect matcher recovers, and that all of
+ * them are recovered (`matching.ts` also checks that no piece called verified is wrong).
  */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -212,7 +212,7 @@ describe('hash modes', () => {
           edits.push([kind, at, length]);
           from = at + length;
         }
-        // `match` reads back and hashes what it calls verified.
+        // `match` reads back and hashes the pieces that it calls verified.
         await bench.match({ 'film.mkv': edited(original, edits) }, torrent('film.mkv', original), {
           scanModes: HASHED,
           verify: 'probe',

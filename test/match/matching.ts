@@ -1,4 +1,4 @@
-/** Runs a match over real files, and checks on each what must hold for all. */
+/** Runs a match over real files, and checks on each the rules for all matches. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { closeSync, mkdtempSync, openSync, readSync } from 'node:fs';
@@ -27,9 +27,9 @@ export interface Setting extends Partial<Pick<MatchDependencies, 'ownMounts' | '
   readonly verify?: VerifyGoal;
   readonly sizeVarying?: number;
   readonly hashLimit?: HashLimit;
-  /** Matches with the real index, too, and compares. Where nothing is hashed, if nothing else is said. */
+  /** Matches with the real index, too, and compares. By default nothing is hashed. */
   readonly bothIndices?: boolean;
-  /** Done after the index was built. */
+  /** Runs after the index was built. */
   readonly later?: (disk: string) => void;
 }
 
@@ -44,7 +44,7 @@ export type Found = TorrentMatch & {
 export interface Bench {
   /** An empty folder. */
   readonly disk: () => string;
-  /** Matches with what lies in `disk`. */
+  /** Matches with the files in `disk`. */
   readonly run: (
     disk: string,
     metainfos: readonly Metainfo[],
@@ -54,7 +54,7 @@ export interface Bench {
   readonly match: (files: Files, metainfo: Metainfo, setting?: Setting) => Promise<Found>;
 }
 
-/** To be called once in a suite. */
+/** Call it once in a suite. */
 export function matchBench(): Bench {
   const base = temporaryFolder('match');
   const pool = createHashPool({ threads: 2 });
@@ -112,7 +112,7 @@ async function rebuilt(disk: string, folder: string): Promise<Level<Buffer, Buff
   return db;
 }
 
-/** Every match makes a sound plan, and what is called verified is right when read and hashed in another way. */
+/** Checks that a match makes a valid plan, and that verified pieces are right when read and hashed in another way. */
 function checkInvariants(match: TorrentMatch): void {
   const plan = makePlan(match, 1);
   assert.deepEqual(decodePlan(encodePlan(plan)).files, plan.files);
@@ -129,7 +129,7 @@ function checkInvariants(match: TorrentMatch): void {
   }
 }
 
-/** A merkle tree as BEP 52 describes it, level by level. */
+/** Computes a merkle tree as BEP 52 describes it, level by level. */
 function naiveRoot(bytes: Buffer, leaves: number): Buffer {
   const sha256 = (data: Buffer): Buffer => createHash('sha256').update(data).digest();
   let level = Array.from({ length: leaves }, (_, i) => {
@@ -144,7 +144,7 @@ function naiveRoot(bytes: Buffer, leaves: number): Buffer {
   return level[0] ?? Buffer.alloc(0);
 }
 
-/** A file's bytes as the match maps them. */
+/** Gives a file's bytes as the match maps them. */
 export function readMatched(match: TorrentMatch, file: number): Buffer {
   const out = Buffer.alloc(match.metainfo.files[file]?.length ?? 0);
   for (const { offset, length, source, sourceOffset } of match.files[file]?.extents ?? []) {

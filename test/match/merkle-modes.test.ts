@@ -1,6 +1,6 @@
 /**
- * v2 and hybrid torrents (made by libtorrent): their files are found by their merkle trees whatever their names, in parts
- * where they are damaged, and a hybrid's pieces agree on both sides or are not believed. `matching.ts` recomputes the trees.
+ * v2 and hybrid torrents (made by libtorrent). Their files are found by their merkle trees under any name, in parts if they
+ * are damaged; a hybrid's pieces must agree with both hashes, or are not believed. `matching.ts` recomputes the trees.
  */
 import assert from 'node:assert/strict';
 import { mkdtempSync } from 'node:fs';

@@ -1,4 +1,4 @@
-/** The collection index's contract over a real folder, with plain loops: what the real one must agree with. */
+/** The collection index's contract over a real folder, in plain loops: the real index must agree with it. */
 import { lstatSync, readdirSync } from 'node:fs';
 import type {
   ArchivedFile,
@@ -17,7 +17,7 @@ interface Folder extends FolderRef {
 }
 
 export class NaiveIndex implements CollectionIndex {
-  /** Batches asked, by method: matching must not ask a file at a time. */
+  /** Batches by method: matching must not ask for one file at a time. */
   readonly calls: string[] = [];
   readonly version = 'naive';
   readonly #folders: Folder[] = [];
@@ -70,7 +70,7 @@ export class NaiveIndex implements CollectionIndex {
     );
   }
 
-  /** Knows no archives. */
+  /** Reads no archives. */
   async archived(questions: readonly unknown[]): Promise<ArchivedFile[][]> {
     return questions.map(() => []);
   }

@@ -1,6 +1,6 @@
 /**
- * What the original (autotorrent 1.7.1) tests of its hash modes, on files of the same sizes and with the same changes: where
- * it finds a file and rewrites it, ours finds it and recovers every piece of which all bytes are there.
+ * The original's own tests of its hash modes (autotorrent 1.7.1), with files of the same sizes and the same changes: where it
+ * finds a file and rewrites it, ours finds it and recovers every piece whose bytes are all there.
  */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -21,7 +21,7 @@ const multi = torrent('hashalignment', { file_a: A, file_b: B }, PIECE);
 describe("the original's tests of its hash modes", () => {
   const { match } = matchBench();
 
-  // Its hash_name has no bound in size, though its documentation says 10 percent: ours has the one that is configured.
+  // The original's hash_name has no limit in size, although its documentation says 10 percent: ours has the configured one.
   const cases: readonly [string, readonly Edit[], number][] = [
     ['23 bytes cut off the start', [['delete', 0, 23]], 10],
     ['37 bytes before the start', [['insert', 0, 37]], 10],

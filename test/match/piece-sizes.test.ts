@@ -1,4 +1,4 @@
-/** The hash modes over all sizes of pieces, from 16 KiB to 16 MiB: some ways in which a copy differs, at each of them. */
+/** The hash modes with all sizes of pieces, from 16 KiB to 16 MiB: some kinds of changed copies, at each size. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { countBits } from '../../src/extent/bitfield.ts';
@@ -10,7 +10,7 @@ import { matchBench, statuses } from './matching.ts';
 
 const KIB = 1024;
 const HASHED: readonly MatchMode[] = ['unsplitable', 'normal', 'hash_name', 'hash_size', 'hash_slow'];
-/** So small that an insertion inside of one is found, too. */
+/** Pieces so small that an insertion inside one is found, too. */
 const SPLIT = 32 * KIB;
 
 type Case = readonly [name: string, edits: (length: number, piece: number) => readonly Edit[]];
@@ -30,7 +30,7 @@ describe('hash modes', () => {
 
   for (const kib of [16, 32, 64, 256, 1024, 4096, 8192, 16_384]) {
     const piece = kib * KIB;
-    // Fewer of the large ones: what is tested is their size, not their number.
+    // Fewer of the large pieces: the test is about their size, not their number.
     const pieces = kib > 1024 ? 2 : 4;
     const original = new Random(kib).bytes(pieces * piece + 777);
     const wanted = torrent('film.mkv', original, piece);

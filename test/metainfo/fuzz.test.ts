@@ -1,4 +1,4 @@
-/** Damaged torrents: refused with the right error, or read into something that keeps its promises. */
+/** Damaged torrents are refused with the right error, or read into something that keeps the promises of `metainfo.ts`. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
@@ -24,7 +24,7 @@ const SEEDS: readonly Buffer[] = [
   single({ 'file tree': { n: node }, 'meta version': 2 }),
 ];
 
-/** What `metainfo.ts` promises. */
+/** Checks the promises of `metainfo.ts`. */
 function checkPromises(meta: Metainfo, raw: Buffer): void {
   assert.equal(meta.raw, raw);
   assert.match(meta.infoHash, /^[0-9a-f]{40}$/);

@@ -1,4 +1,4 @@
-/** Torrents that other programs made, and what they say of them. */
+/** Torrents that other programs made, compared with those programs' own reading of them. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
@@ -11,7 +11,7 @@ import { pieceSpans } from '../../src/metainfo/piece-layout.ts';
 import { withTopLevelKey } from '../../src/metainfo/top-level-key.ts';
 import { temporaryFolder } from '../harness/folder.ts';
 
-/** Makes v1, v2 and hybrid torrents of each path, and says what libtorrent reads in them. */
+/** Makes v1, v2 and hybrid torrents of each path, and prints libtorrent's reading of them. */
 const LIBTORRENT = `
 import base64, json, os, sys
 import libtorrent as lt
@@ -74,7 +74,7 @@ describe('torrents of other programs', () => {
     return readFileSync(join(root, ...(meta.multi ? [meta.name] : []), ...path));
   };
 
-  /** Every SHA-1, and every digest of a piece layer that stands for one block, agrees with the files. */
+  /** Checks every SHA-1, and every digest of a piece layer that stands for one block, against the files. */
   const checkPieces = (meta: Metainfo): void => {
     for (let piece = 0; piece < meta.pieceCount; piece++) {
       const spans = pieceSpans(meta, piece);

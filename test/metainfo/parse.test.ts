@@ -12,7 +12,7 @@ const pathsOf = (meta: Metainfo): string[] => meta.files.map((f) => f.path.join(
 const sha1 = (bytes: Buffer): string => createHash('sha1').update(bytes).digest('hex');
 const sha256 = (...bytes: Buffer[]): Buffer => createHash('sha256').update(Buffer.concat(bytes)).digest();
 
-/** Refused, and the reason tells it. */
+/** Checks that it is refused, with this reason. */
 function refused(raw: Buffer, reason: RegExp, what = ''): void {
   assert.throws(
     () => parseMetainfo(raw),

@@ -15,7 +15,7 @@ function spaceOf(version: 'v1' | 'v2', lengths: readonly number[], pieceLength: 
   return { version, files, totalLength, pieceLength, pieceCount: Math.ceil(offset / pieceLength) };
 }
 
-/** The file of each byte, piece by piece. */
+/** Gives the file of each byte, piece by piece. */
 function bytesOfPieces(space: PieceSpace): string[][] {
   const found: string[][] = Array.from({ length: space.pieceCount }, () => []);
   for (const { index, offset, length } of space.files) {

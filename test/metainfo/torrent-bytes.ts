@@ -1,4 +1,4 @@
-/** .torrents made from bytes, sound and unsound ones: keys stand as they are given, in the order they are given. */
+/** Makes valid and invalid .torrents from bytes: keys stay as given, in the given order. */
 
 /** Already encoded. */
 export class Raw {
@@ -32,12 +32,12 @@ function isList(value: readonly Value[] | Dictionary): value is readonly Value[]
 
 export const pieces = (count: number): Buffer => Buffer.alloc(20 * count, 'p');
 
-/** A v1 torrent of one file of 5 bytes, changed. */
+/** Makes a v1 torrent of one file of 5 bytes, with changes. */
 export function single(info: Dictionary = {}, top: Dictionary = {}): Buffer {
   return bencoded({ info: { length: 5, name: 'n', 'piece length': 16384, pieces: pieces(1), ...info }, ...top });
 }
 
-/** A v1 torrent of files; 40,000 bytes would be 3 pieces. */
+/** Makes a v1 torrent of files; 40,000 bytes would be 3 pieces. */
 export function multi(files: readonly Value[], info: Dictionary = {}): Buffer {
   return bencoded({ info: { files, name: 'n', 'piece length': 16384, pieces: pieces(1), ...info } });
 }

@@ -1,4 +1,4 @@
-/** `scripts/check-lock.ts`: what it lets pass, and what it names. */
+/** `scripts/check-lock.ts`: the lock files that it accepts, and the faults that it names. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';

@@ -1,4 +1,4 @@
-/** `.ci/run` with npm replaced: what it runs, what it prints last, what it fails for. */
+/** `.ci/run` with npm replaced: its steps, its last lines, its failures. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { chmod, copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';

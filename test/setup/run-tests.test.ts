@@ -1,4 +1,4 @@
-/** `scripts/run-tests.ts` over test files of its own: what it counts, what it runs beside what, how it ends. */
+/** `scripts/run-tests.ts` over test files of its own: its counts, its order, its end. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';

@@ -1,4 +1,4 @@
-/** `.ci/set-up` with git and npm replaced: what it does with a version, what it fails for. */
+/** `.ci/set-up` with git and npm replaced: its steps for a version, and its failures. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { chmod, copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';

@@ -9,7 +9,7 @@ import { temporaryFolder } from '../harness/folder.ts';
 
 const SCRIPT = resolve('scripts/setup.sh');
 const POLICY = 'usr/sbin/policy-rc.d';
-/** What the script is made of; everything else it asks for is a stub. */
+/** The commands that the script needs; everything else that it calls is a stub. */
 const TOOLS = ['sh', 'sed', 'tr', 'grep', 'mkdir', 'chmod', 'mv', 'rm', 'cat', 'sleep', 'touch', 'ls'];
 
 let root: string;

@@ -1,9 +1,9 @@
 /**
- * Finds what two targets do differently: each difference in words, none where they agree.
+ * Finds differences between two targets: each in words, none if they agree.
  *
- * Not compared: atimes; sizes and blocks of folders; inode numbers but for which names share one; and, since a write of
- * the bytes that are there and a truncate to the size that is there change nothing in the mount, the times of a file
- * after these.
+ * Not compared: atimes; sizes and blocks of folders; inode numbers, except which names share one. Writing bytes that are
+ * there already and truncating to the current size change nothing in the mount, so the times of a file are not compared after
+ * these either.
  */
 import { can, type Limits } from './limits.ts';
 import type { Observed, Operation } from './operation.ts';
@@ -14,13 +14,13 @@ const FOLDER = 0o040000;
 const MILLISECOND = 1_000_000n;
 /** Clocks of file systems tick every few milliseconds: a change within one tick need not show. */
 const TICK = 20n * MILLISECOND;
-/** Longer than one operation takes, also on a machine that is very busy. */
+/** Longer than one operation takes, even on a very busy machine. */
 const APART = 60_000n * MILLISECOND;
 /** Times that were set are years away from the present; all others are of this run. */
 const LONG_AGO = 30n * 86_400_000n * MILLISECOND;
 
 export interface Allowed {
-  /** The times of the file that the operation works on may stay. */
+  /** The operation may leave the times of its file unchanged. */
   readonly timesMayStay: boolean;
 }
 
@@ -67,7 +67,7 @@ export function compareOutcomes(
   return differences;
 }
 
-/** The mtimes that the reference changed and the subject kept, where it may: then the reference takes the subject's. */
+/** Gives mtimes that the reference changed and the subject kept, as it may: the reference then takes the subject's. */
 export function timesToAlign(
   request: Request,
   expected: Outcome,
@@ -81,7 +81,7 @@ export function timesToAlign(
   });
 }
 
-/** What an inode was before, whatever its name was: a rename puts another one where one was. */
+/** Finds an inode's earlier state under any name: a rename puts one inode in place of another. */
 const formerOf = ({ before }: Outcome, { ino }: Stat): Stat | undefined => before.find((stat) => stat?.ino === ino);
 
 const subjectPath = (operation: Operation): string | undefined => ('path' in operation ? operation.path : undefined);
@@ -94,7 +94,7 @@ interface Moment {
 
 function compareTime(expected: Moment, found: Moment, limits: Limits, mayStay: boolean): string | undefined {
   if (isSet(expected.after, expected.started)) {
-    // It was set, now or before: to the nanosecond, where nanoseconds are kept.
+    // A time that was set, now or before: exact to the nanosecond, if the target has nanoseconds.
     const wanted = kept(expected.after, limits);
     return found.after === wanted ? undefined : `is ${found.after}, and should be ${wanted}`;
   }
@@ -124,7 +124,7 @@ function compareStats(expected: Stat, found: Stat, isOrphan = false): string[] {
   return differences;
 }
 
-/** Where they begin to differ, where they end to, and how many bytes. */
+/** Says where two contents begin and cease to differ, and in how many bytes. */
 export function compareBytes(expected: Buffer, found: Buffer, position = 0): string[] {
   if (expected.equals(found)) return [];
   if (expected.length !== found.length) return [`${found.length} bytes, and should be ${expected.length}`];

@@ -1,6 +1,6 @@
 /**
- * What a run begins with: an entry whose files are mapped to sources in every way, and the same bytes as plain files.
- * The sources of all runs are the same files, since nothing may ever change them.
+ * The beginning of a run: an entry whose files are mapped to sources in every way, and the same bytes as plain files. All
+ * runs share the sources, since nothing may ever change them.
  */
 import { createHash } from 'node:crypto';
 import fs from 'node:fs/promises';
@@ -14,7 +14,7 @@ import { Random } from './random.ts';
 type Part = Omit<Extent, 'offset'>;
 
 const SOURCE_BYTES = 500_000;
-/** As `fileOf` has it, in milliseconds. */
+/** The mtime in `fileOf`, in milliseconds. */
 const MTIME = 1_600_000_000_123;
 
 const mapped = (source: number, sourceOffset: number, length: number): Part => ({ source, sourceOffset, length });
@@ -71,7 +71,7 @@ export class Fixture {
     );
   }
 
-  /** An entry of this name. */
+  /** Makes an entry of this name. */
   plan(name: string): Plan {
     const files = Object.entries(FILES).map(([path, parts]) =>
       fileOf(path.split('/'), parts, { executable: path === EXECUTABLE, mtimeMs: MTIME }),
@@ -92,7 +92,7 @@ export class Fixture {
     return bytes;
   }
 
-  /** The same as ordinary files, of the present. */
+  /** Writes the same files as ordinary ones, with present times. */
   async copyTo(folder: string): Promise<void> {
     await fs.mkdir(folder, { recursive: true, mode: 0o755 });
     for (const path of Object.keys(FILES)) {
@@ -103,7 +103,7 @@ export class Fixture {
     }
   }
 
-  /** Of all files, in nanoseconds. Node's own utimes cannot set it so exactly. */
+  /** The mtime of all files, in nanoseconds. Node's own utimes cannot set it so exactly. */
   readonly mtime = BigInt(MTIME) * 1_000_000n;
   readonly paths = Object.keys(FILES);
 

@@ -5,9 +5,9 @@ import { fileURLToPath } from 'node:url';
 import type { Observed } from './operation.ts';
 import type { Outcome, Request, Stat, Target, TreeEntry } from './target.ts';
 
-/** Longer than any one operation takes; then it hangs. */
+/** Longer than any one operation takes: an operation beyond it hangs. */
 const HANGS_AFTER_MS = 60_000;
-/** From dist/test/stress to the source, which the compiler does not copy. */
+/** The path from dist/test/stress to the source, which the compiler does not copy. */
 const WORKER = fileURLToPath(new URL('../../../test/stress/worker.py', import.meta.url));
 
 type Encoded<T extends Stat> = Omit<T, 'mtime' | 'ctime'> & { readonly mtime: string; readonly ctime: string };
@@ -38,12 +38,12 @@ export class FolderTarget implements Target {
   readonly #isReference: boolean;
   #received: Buffer[] = [];
   #waiting: Waiting | undefined;
-  /** One message at a time, also where an earlier one was not waited for. */
+  /** Sends one message at a time, even if an earlier one was not awaited. */
   #turn: Promise<unknown> = Promise.resolve();
   #log = '';
   #death: Error | undefined;
 
-  /** The reference also tells whether what a write writes was there already. */
+  /** The reference also reports if the bytes of a write were there already. */
   constructor(name: string, options: { readonly isReference: boolean }) {
     this.name = name;
     this.#isReference = options.isReference;
@@ -58,7 +58,7 @@ export class FolderTarget implements Target {
       this.#death = new Error(`the worker of ${name} ended (${code ?? signal}): ${this.#log}`);
       this.#waiting?.reject(this.#death);
     });
-    // A worker that died is told by its exit.
+    // The exit of a dead worker is reported, not this error.
     this.#child.stdin?.on('error', () => {});
   }
 
@@ -107,7 +107,7 @@ export class FolderTarget implements Target {
     }
   }
 
-  /** Closes all handles. What follows is done in `root`. */
+  /** Closes all handles. Further operations happen in `root`. */
   async begin(root: string): Promise<void> {
     await this.#ask({ do: 'begin', root });
   }
@@ -129,7 +129,7 @@ export class FolderTarget implements Target {
     };
   }
 
-  /** Of the reference: where the mount may keep a time that the reference changed, both go on with the mount's. */
+  /** For the reference: if the mount may keep a time that the reference changed, both go on with the mount's. */
   async setMtime(target: Observed, mtime: bigint): Promise<void> {
     await this.#ask({ do: 'setMtime', target, mtime: `${mtime}` });
   }
@@ -143,7 +143,7 @@ export class FolderTarget implements Target {
     return (await this.#ask({ do: 'content', path })).bytes;
   }
 
-  /** Ends the worker: it closes what it has open. */
+  /** Ends the worker, which closes its open files. */
   async close(): Promise<void> {
     this.#child.stdin?.end();
     const timer = setTimeout(() => this.#child.kill('SIGKILL'), 5000);

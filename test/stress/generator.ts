@@ -1,6 +1,6 @@
 /**
- * Chooses the next operation: what fsx and fsstress do, to files that exist for the most part, and now and then to what
- * must fail. At most one thing is wrong with an operation, since POSIX does not say which of two errors is told.
+ * Chooses the next operation as fsx and fsstress do: mostly on files that exist, now and then one that must fail. An
+ * operation has one fault at most, since POSIX does not say which of two errors is reported.
  */
 import { constants } from 'node:fs';
 import { RENAME_EXCHANGE, RENAME_NOREPLACE } from '../../src/vfs/operations.ts';
@@ -70,7 +70,7 @@ export class Generator {
     }
   }
 
-  /** It asks for what the target cannot do. */
+  /** True: the operation asks for something that the target cannot do. */
   #isBeyond(operation: Operation): boolean {
     if (operation.do !== 'rmdir' && operation.do !== 'rename') return false;
     const gone = this.#model.at(operation.do === 'rename' ? operation.to : operation.path);
@@ -88,7 +88,7 @@ export class Generator {
     return random.weighted(this.#weights);
   }
 
-  /** None where there is nothing to do it to. */
+  /** None if there is nothing to work on. */
   #attempt(name: OperationName): Operation | undefined {
     const random = this.#random;
     switch (name) {
@@ -100,7 +100,7 @@ export class Generator {
       }
       case 'read':
       case 'mapRead': {
-        // What a handle was not opened for is EBADF; of mmap(2) EACCES, which the vfs never sees.
+        // A handle that was not opened for it gives EBADF; mmap(2) gives EACCES, which the vfs never sees.
         const handle = this.#handle((flags) => (flags & ACCESS) !== O_WRONLY, name === 'read' ? 0.03 : 0);
         const size = handle?.inode.size ?? 0;
         if (size > 0 && random.chance(0.2))
@@ -201,7 +201,7 @@ export class Generator {
 
   // Files ------------------------------------------------------------------------------------------------------------
 
-  /** A name through which the bytes of a file may be reached just now. */
+  /** A name through which the bytes of a file may be reached now. */
   #fileName(): ModelDentry | undefined {
     const files = this.#places.dentries.filter(({ inode }) => inode.type === 'file' && inode.size <= LONGEST * 2);
     const originals = files.filter(({ inode }) => inode.original !== undefined);
@@ -249,7 +249,7 @@ export class Generator {
   #truncate(): Operation | undefined {
     const random = this.#random;
     if (random.chance(0.1)) {
-      // EISDIR, EINVAL for a fifo, and what is missing.
+      // EISDIR, EINVAL for a fifo, and missing names.
       const wrong = random.chance(0.3) ? this.#places.existing('fifo') : this.#places.wrongFor('file');
       return wrong === undefined ? undefined : { do: 'truncate', path: wrong, size: 10 };
     }
@@ -282,13 +282,13 @@ export class Generator {
     const over = random.chance(flags === 0 ? 0.3 : 0.6);
     const to = over ? this.#places.existing(random.chance(0.75) ? type : this.#mostly('file')) : this.#places.free();
     if (type === 'directory' && random.chance(0.08)) return { do: 'rename', path, to: `${path}/inside`, flags: 0 };
-    // What is no folder in the place of the folder that it is in: two errors at once.
+    // A parent that is no folder would be a second error.
     if (to === undefined || (type !== 'directory' && path.startsWith(`${to}/`))) return undefined;
-    // Into itself is wrong enough.
+    // A move into itself is error enough.
     return { do: 'rename', path, to, flags: to.startsWith(`${path}/`) ? 0 : flags };
   }
 
-  /** The owner may always read and write: an ordinary user is to get as far as root does. */
+  /** The owner may always read and write, so that an ordinary user gets as far as root does. */
   #mode(): number {
     return 0o600 | this.#random.between(0, 0o777) | (this.#random.chance(0.05) ? 0o1000 : 0);
   }
@@ -299,7 +299,7 @@ export class Generator {
 
   #times(): { atime: SetTime; mtime: SetTime } {
     const random = this.#random;
-    // Far from the present, on both sides of it, so that a time that was set is known by its value.
+    // Far from the present on both sides, so that the value shows that a time was set.
     const seconds = random.pick([
       random.between(0, 1_500_000_000),
       random.between(4_000_000_000, 8_000_000_000),

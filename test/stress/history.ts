@@ -1,23 +1,23 @@
 /**
- * What a file may hold after its server was killed.
+ * The possible contents of a file after its server was killed.
  *
- * A version is the whole content after one operation. Since the last fsync there may be several, and each page may be
- * that of any of them: a page is written whole or not at all, but nothing orders two pages. What was acknowledged should
- * be there without an fsync, too, since there is a journal: what is not is told as lost.
+ * A version is the whole content after one operation. There may be several since the last fsync, and each page may be from
+ * any of them: a page is written whole or not at all, but nothing orders two pages. Acknowledged writes should survive
+ * without an fsync, too, since there is a journal: those that do not are reported as lost.
  */
 export const PAGE = 4096;
 
 export interface Verdict {
-  /** It is none of the versions: in words. */
+  /** In words: the content is none of the versions. */
   readonly wrong: readonly string[];
-  /** Pages, and the size, that are of an older version than the last one that was acknowledged. */
+  /** Pages, and the size, that are of an older version than the last acknowledged one. */
   readonly lost: readonly string[];
 }
 
 export class FileHistory {
-  /** Since the last fsync, the one that was synced first. Never empty. */
+  /** The versions since the last fsync, the synced one first. Never empty. */
   #versions: Buffer[];
-  /** Its operation was not answered. */
+  /** The version of an operation that was not answered. */
   #pending: Buffer | undefined;
 
   constructor(content: Buffer) {
@@ -41,7 +41,7 @@ export class FileHistory {
     this.#versions = [this.latest];
   }
 
-  /** The kernel may make several requests of a write, cut at pages: the first ones may have been done. */
+  /** The kernel may split a write into several requests, cut at pages: only the first ones may have been done. */
   #isGrowing(size: number): boolean {
     const until = this.#pending?.length ?? 0;
     return size % PAGE === 0 && size > this.latest.length && size < until;
@@ -65,13 +65,13 @@ export class FileHistory {
   }
 }
 
-/** What a version holds there; beyond its end zeros, as after a truncate to the size that was found. */
+/** Gives a version's bytes there; beyond its end zeros, as after a truncate to the size that was found. */
 function pageOf(version: Buffer, start: number, length: number): Buffer {
   const page = version.subarray(start, start + length);
   return page.length === length ? page : Buffer.concat([page, Buffer.alloc(length - page.length)]);
 }
 
-/** `content` with `data` written at `position`. */
+/** Gives `content` with `data` written at `position`. */
 export function written(content: Buffer, position: number, data: Buffer): Buffer {
   const after = resized(content, Math.max(content.length, position + data.length));
   data.copy(after, position);

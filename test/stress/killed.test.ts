@@ -1,5 +1,5 @@
 /**
- * A server that is killed while programs write, and again while it starts: what it acknowledged must be there.
+ * Kills a server while programs write, and again while it starts: everything that it acknowledged must be there.
  */
 import assert from 'node:assert/strict';
 import { fork } from 'node:child_process';
@@ -68,7 +68,7 @@ describe('a server that is killed', () => {
     for (const [i, writer] of writers.entries()) await writer.begin(join(options.mountPoint, `Entry ${i}`));
   };
 
-  /** A server that is killed before it has taken everything up. */
+  /** Kills a server before it has read everything back. */
   const killWhileStarting = async (): Promise<void> => {
     const child = fork(fileURLToPath(new URL('../conformance/serve.js', import.meta.url)), {
       serialization: 'advanced',
@@ -81,7 +81,7 @@ describe('a server that is killed', () => {
     await ended;
   };
 
-  /** Some as soon as there is something, most in the middle, in a long run a few around the regular checkpoint. */
+  /** Kills sometimes at the start, mostly in the middle, and in a long run a few times around the regular checkpoint. */
   const delay = (): number => {
     if (rounds > ROUNDS && random.chance(0.03)) return random.between(29_500, 31_000);
     return random.chance(0.2) ? random.between(0, 60) : random.between(60, 800);

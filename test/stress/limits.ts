@@ -1,6 +1,6 @@
 /**
- * What a target cannot do, each with its reason. The generator does not ask for it, or the comparison allows for it:
- * a list that gets shorter, never longer without a reason.
+ * The limits of a target, each with its reason. The generator does not ask for these, or the comparison allows for them. The
+ * list may get shorter, but longer only with a reason.
  */
 export type Ability =
   /** fallocate(2): preallocation, punched holes, zeroed ranges. */
@@ -19,11 +19,11 @@ export type Ability =
   | 'atomicReplace'
   /** rename(2) of one name of an open file to another one, which does nothing. */
   | 'renameToItself'
-  /** A file that is open still when its folder has gone, too. */
+  /** A file that is still open when its folder has been removed, too. */
   | 'orphansOfGoneFolders'
-  /** fstat(2) of a directory that was deleted while it was open: no names, and there still. */
+  /** fstat(2) of a directory that was deleted while it was open: it has no names, and still exists. */
   | 'orphanDirectories'
-  /** The count of names that fstat(2) tells of a file that has lost one while it was open. */
+  /** The link count that fstat(2) reports of a file that has lost a name while it was open. */
   | 'orphanLinkCounts';
 
 export interface Limits {

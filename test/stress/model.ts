@@ -1,6 +1,6 @@
 /**
- * What the generator believes the folder to be, so that most of what it asks for can be done. It follows what the
- * reference answered, and never says what is right: the reference does.
+ * The generator's belief about the folder, so that most operations that it chooses are possible. It follows the reference's
+ * answers and never decides what is right: the reference does.
  */
 import { constants } from 'node:fs';
 import type { FileType } from '../../src/vfs/operations.ts';
@@ -9,23 +9,23 @@ import type { Operation } from './operation.ts';
 
 export interface ModelInode {
   readonly type: FileType;
-  /** Of a file. */
+  /** For a file. */
   size: number;
-  /** Path in the fixture, where its bytes come from sources. */
+  /** Path in the fixture, if its bytes come from sources. */
   readonly original: string | undefined;
-  /** Of a directory. */
+  /** For a directory. */
   readonly children: Map<string, ModelDentry>;
   readonly dentries: Set<ModelDentry>;
   readonly handles: Set<ModelHandle>;
-  /** It has, or had, several names. */
+  /** True: it has, or had, several names. */
   aliased: boolean;
 }
 
 export interface ModelDentry {
   name: string;
-  /** None where it has gone. */
+  /** None if it is gone. */
   parent: ModelInode | undefined;
-  /** Where it was when it went. */
+  /** Its place when it was removed. */
   formerParent?: ModelInode | undefined;
   readonly inode: ModelInode;
 }
@@ -34,7 +34,7 @@ export interface ModelHandle {
   readonly number: number;
   readonly flags: number;
   readonly inode: ModelInode;
-  /** The name it was opened through. */
+  /** The name through which it was opened. */
   readonly dentry: ModelDentry;
 }
 
@@ -53,7 +53,7 @@ export class Model {
   readonly handles = new Map<number, ModelHandle>();
   #lastHandle = 0;
 
-  /** What the folder holds in the beginning; folders on the way are made. */
+  /** Fills in the folder's contents at the beginning, with the folders on the way. */
   place(path: string, type: FileType, size: number, original?: string): void {
     const names = path.split('/');
     const name = names.pop() ?? '';
@@ -67,7 +67,7 @@ export class Model {
     return ++this.#lastHandle;
   }
 
-  /** All names, in an order that depends on nothing but what was done. */
+  /** All names, in an order that depends only on the operations. */
   dentries(): ModelDentry[] {
     const found: ModelDentry[] = [];
     const walk = (folder: ModelInode): void => {
@@ -80,19 +80,19 @@ export class Model {
     return found;
   }
 
-  /** `''` is the root. None where it does not exist. */
+  /** `''` is the root. None if it does not exist. */
   at(path: string): ModelInode | undefined {
     return path === '' ? this.root : this.#dentryAt(path)?.inode;
   }
 
-  /** Whether a file was deleted from a folder that is open still. */
+  /** Tells if a file was deleted from a folder that is still open. */
   holdsOrphans(folder: ModelInode): boolean {
     return [...this.handles.values()].some(
       ({ dentry }) => dentry.parent === undefined && dentry.formerParent === folder,
     );
   }
 
-  /** Of the file that an operation works on, before it is done. */
+  /** Describes the file that an operation works on, before the operation. */
   subjectOf(operation: Operation): ModelInode | undefined {
     if ('handle' in operation && operation.do !== 'open') return this.handles.get(operation.handle)?.inode;
     return this.at(operation.path);
@@ -144,7 +144,7 @@ export class Model {
     return dentry;
   }
 
-  /** Follows an operation that succeeded. `written` is the count that a write answered. */
+  /** Follows an operation that succeeded. `written` is the count that a write returned. */
   follow(operation: Operation, written = 0): void {
     switch (operation.do) {
       case 'open': {

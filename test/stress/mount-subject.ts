@@ -1,4 +1,4 @@
-/** A mount, served by a process of its own, and worked on by another. */
+/** A mount that one process serves and another works on. */
 import { join } from 'node:path';
 import type { ServeOptions } from '../conformance/messages.ts';
 import { Server } from '../conformance/server.ts';
@@ -10,7 +10,7 @@ import type { Subject } from './subject.ts';
 export class MountSubject implements Subject {
   readonly target = new FolderTarget('the mount', { isReference: false });
   readonly limits = FUSE_NATIVE;
-  /** It takes a second. */
+  /** Starting takes a second. */
   readonly restartEvery = 2000;
   readonly #options: ServeOptions;
   readonly #fixture: Fixture;
@@ -27,7 +27,7 @@ export class MountSubject implements Subject {
     return new MountSubject(options, fixture, await Server.start(options));
   }
 
-  /** Of the server, since it was last started. */
+  /** The log of the server since its last start. */
   get log(): string {
     return this.#server.log;
   }

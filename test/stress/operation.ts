@@ -1,15 +1,15 @@
 /**
- * One thing done to a folder. An operation is data: it says all that is needed to do it again, so that a run can be
- * replayed, and cut down, without what generated it.
+ * One operation on a folder. An operation is data with everything that is needed to repeat it, so that a run can be replayed,
+ * and shortened, without its generator.
  *
- * Paths are relative to the folder. Handles are numbers that the generator chose, and mean an open file.
+ * Paths are relative to the folder. Handles are numbers that the generator chose, and stand for open files.
  */
 
-/** What a write writes. */
+/** The bytes that a write writes. */
 export type Fill =
   | { readonly kind: 'random'; readonly seed: number }
   | { readonly kind: 'zeros' }
-  /** The bytes that a file of the fixture had in the beginning, at the position written to. */
+  /** The bytes that a file of the fixture had in the beginning, at the position of the write. */
   | { readonly kind: 'original'; readonly file: string };
 
 /** utimensat(2) takes a time, the present, or nothing. */
@@ -32,7 +32,7 @@ export type Operation =
   | { readonly do: 'close'; readonly handle: number }
   | ({ readonly do: 'read' | 'mapRead' } & Range)
   | ({ readonly do: 'write' | 'mapWrite'; readonly fill: Fill } & Range)
-  /** Writes what is there already. */
+  /** Writes the bytes that are there already. */
   | ({ readonly do: 'rewrite' } & Range)
   | ({ readonly do: 'fallocate'; readonly mode: number } & Range)
   | { readonly do: 'ftruncate'; readonly handle: number; readonly size: number }
@@ -53,7 +53,7 @@ export type Observed = string | number;
 
 const parentOf = (path: string): string => path.slice(0, Math.max(0, path.lastIndexOf('/')));
 
-/** What an operation may change the attributes of. */
+/** Paths whose attributes an operation may change. */
 export function observedBy(operation: Operation): Observed[] {
   if (operation.do === 'close') return [];
   if ('handle' in operation && operation.do !== 'open') return [operation.handle];
@@ -61,11 +61,11 @@ export function observedBy(operation: Operation): Observed[] {
   return [...new Set([...paths, ...paths.map(parentOf)])];
 }
 
-/** A character that is repeated is told once, with its count. */
+/** Shows a repeated character once, with its count. */
 export const shortened = (text: string): string =>
   text.replaceAll(/(.)\1{20,}/gu, (run, char: string) => `${char}{${run.length / char.length}}`);
 
-/** One line for people. */
+/** Shows an operation in one line. */
 export function describeOperation(operation: Operation): string {
   const { do: name, ...more } = operation;
   const words = Object.entries(more).map(([key, value]) => {

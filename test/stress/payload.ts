@@ -2,7 +2,7 @@ import type { Fixture } from './fixture.ts';
 import type { Operation } from './operation.ts';
 import { Random } from './random.ts';
 
-/** The bytes that a write writes; none of what is no write. */
+/** Gives the bytes that a write writes; none for other operations. */
 export function payloadOf(operation: Operation, fixture: Fixture): Buffer | undefined {
   if (operation.do !== 'write' && operation.do !== 'mapWrite') return undefined;
   const { fill, length, position } = operation;

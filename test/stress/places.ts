@@ -1,4 +1,4 @@
-/** Paths to work on: what is there, what is free, and what cannot be. */
+/** Chooses paths to work on: existing ones, free ones, and impossible ones. */
 import { type Model, type ModelDentry, type ModelInode, pathOf } from './model.ts';
 import type { Random } from './random.ts';
 
@@ -12,7 +12,7 @@ type Type = 'file' | 'directory' | 'symlink' | 'fifo';
 export class Places {
   readonly #random: Random;
   readonly #model: Model;
-  /** All names there are. */
+  /** All existing names. */
   dentries: readonly ModelDentry[] = [];
 
   constructor(random: Random, model: Model) {
@@ -20,7 +20,7 @@ export class Places {
     this.#model = model;
   }
 
-  /** After the model has changed. */
+  /** Call it after the model has changed. */
   look(): void {
     this.dentries = this.#model.dentries();
   }
@@ -61,7 +61,7 @@ export class Places {
       case 'long':
         return this.below(folder, random.pick(TOO_LONG));
       default:
-        // Where this makes something, it is of another name than all that is missing later.
+        // If this creates something, its name differs from all names that are missing later.
         return this.below(folder, `missing ${random.between(0, 1e9)}`);
     }
   }
@@ -71,7 +71,7 @@ export class Places {
     return other !== undefined && this.#random.chance(0.5) ? other : this.missing();
   }
 
-  /** A name that is free for the most part; now and then one that is taken, or one that cannot be. */
+  /** A name that is mostly free; now and then a taken or impossible one. */
   free(taken = 0.08): string {
     const random = this.#random;
     if (random.chance(0.05)) return this.missing();

@@ -1,4 +1,4 @@
-/** A generator of random numbers that gives the same ones for the same seed, on every machine: mulberry32. */
+/** Random numbers that are the same for the same seed, on every machine: mulberry32. */
 export class Random {
   #state: number;
 
@@ -6,7 +6,7 @@ export class Random {
     this.#state = seed >>> 0;
   }
 
-  /** 0 to 1, without 1. */
+  /** Gives a number from 0 to 1, without 1. */
   next(): number {
     this.#state = (this.#state + 0x6d2b79f5) >>> 0;
     let t = this.#state;
@@ -15,7 +15,7 @@ export class Random {
     return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
   }
 
-  /** `from` to `to`, both included. */
+  /** Gives a whole number from `from` to `to`, both included. */
   between(from: number, to: number): number {
     return from + Math.floor(this.next() * (to - from + 1));
   }
@@ -24,7 +24,7 @@ export class Random {
     return this.next() < probability;
   }
 
-  /** @throws where there is nothing to pick from */
+  /** Picks an element. @throws if the list is empty */
   pick<T>(from: readonly T[]): T {
     const picked = from[this.between(0, from.length - 1)];
     if (from.length === 0) throw new Error('nothing to pick from');
@@ -35,7 +35,7 @@ export class Random {
     return from.length === 0 ? undefined : this.pick(from);
   }
 
-  /** A key of `weights`, each as often as its weight says. */
+  /** Picks a key of `weights`, as often as its weight says. */
   weighted<K extends string>(weights: Readonly<Partial<Record<K, number>>>): K {
     const entries = Object.entries(weights) as [K, number][];
     let left = this.next() * entries.reduce((sum, [, weight]) => sum + weight, 0);
@@ -46,12 +46,12 @@ export class Random {
     throw new Error('no weights');
   }
 
-  /** A seed for another generator. */
+  /** Gives a seed for another generator. */
   seed(): number {
     return this.between(0, 2 ** 31 - 1);
   }
 
-  /** Bytes without pattern, cheaply: a shift register of 32 bits. */
+  /** Gives bytes without a pattern, cheaply: a shift register of 32 bits. */
   bytes(length: number): Buffer {
     const words = new Uint32Array(Math.ceil(length / 4));
     let x = this.seed() | 1;

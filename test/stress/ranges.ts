@@ -1,14 +1,14 @@
-/** Which bytes an operation works on, and what it writes: around the edges of pages and of the file more than elsewhere. */
+/** Chooses the range of an operation and the bytes that it writes: mostly around the edges of pages and of the file. */
 import type { ModelInode } from './model.ts';
 import type { Fill } from './operation.ts';
 import type { Random } from './random.ts';
 
 const PAGE = 4096;
-/** As fsx: the longest file. */
+/** The longest file, as in fsx. */
 export const LONGEST = 256 * 1024;
 const LONGEST_IO = 64 * 1024;
 
-/** Shorter, longer, the same; often at the edge of a page; seldom so short that nothing is left to work on. */
+/** Chooses a new size: shorter, longer, the same; often at the edge of a page; seldom so short that little is left. */
 export function sizeFor(random: Random, inode: ModelInode): number {
   const { size } = inode;
   const sizes = {
@@ -35,7 +35,7 @@ export function sizeFor(random: Random, inode: ModelInode): number {
   return random.chance(0.2) ? wanted - (wanted % PAGE) : wanted;
 }
 
-/** Within the file, or also at and beyond its end. None where it must be within, and the file is empty. */
+/** Chooses a range within the file, or also at and beyond its end. None if it must be within and the file is empty. */
 export function rangeIn(
   random: Random,
   inode: ModelInode,
@@ -61,7 +61,7 @@ export function rangeIn(
   return { position, length };
 }
 
-/** Something new for the most part; zeros; what was there in the beginning. */
+/** Chooses bytes: mostly new ones; also zeros, and the file's bytes of the beginning. */
 export function fillFor(random: Random, inode: ModelInode): Fill {
   if (inode.original !== undefined && random.chance(0.25)) return { kind: 'original', file: inode.original };
   return random.chance(0.12) ? { kind: 'zeros' } : { kind: 'random', seed: random.seed() };

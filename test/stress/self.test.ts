@@ -8,7 +8,7 @@ import { runSideBySide, type Sides } from './side-by-side.ts';
 import { FolderSubject, type Subject } from './subject.ts';
 import type { Outcome, Request, Target } from './target.ts';
 
-/** Answers as `target` does, but for what `fault` changes, in the request before or in the outcome after. */
+/** Answers as `target` does, except for the change of `fault` to the request before or the outcome after. */
 function faulty(
   target: Target,
   fault: { request?: (request: Request) => Request; outcome?: (request: Request, outcome: Outcome) => Outcome },

@@ -1,7 +1,7 @@
-/** How much is done: little in `npm test`, much in `npm run test:stress`, and one run again with a seed. */
+/** Sets how much a run does: little in `npm test`, much in `npm run test:stress`, and one run again with a seed. */
 export interface Setting {
   readonly seeds: readonly number[];
-  /** For each seed. */
+  /** Operations for each seed. */
   readonly count: number;
 }
 
@@ -18,8 +18,8 @@ const APART = 10_000;
 const LONG_SEEDS = 4;
 
 /**
- * `STRESS_OPS` operations, of `short` where it is not set; more than a short run is parted among several seeds, but with
- * `STRESS_SEED`, which is then the one seed.
+ * Gives the runs: `STRESS_OPS` operations, or `short` if it is not set. A long run is split among several seeds, except with
+ * `STRESS_SEED`, which is then the only seed.
  */
 export function settingOf(short: number): Setting {
   const count = numberOf('STRESS_OPS') ?? short;
@@ -32,7 +32,7 @@ export function settingOf(short: number): Setting {
   };
 }
 
-/** Rounds of killing, `STRESS_ROUNDS`. */
+/** Rounds of killing, from `STRESS_ROUNDS`. */
 export function roundsOf(short: number): number {
   return numberOf('STRESS_ROUNDS') ?? short;
 }

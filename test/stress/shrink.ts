@@ -1,6 +1,6 @@
 /**
- * Fewer operations that show the same difference: parts are left out as long as it stays, large ones first. What is left
- * without its beginning (a handle that was never opened) fails on both sides alike, and harms nothing.
+ * Finds fewer operations that show the same difference: it leaves parts out, large ones first, as long as the difference
+ * stays. An operation without its beginning (a handle that was never opened) fails on both sides alike, and does no harm.
  */
 import type { Operation } from './operation.ts';
 import { type Difference, episode, type Sides } from './side-by-side.ts';
@@ -24,6 +24,6 @@ export async function shrink(sides: Sides, difference: Difference): Promise<Diff
   return smallest;
 }
 
-/** The first difference without what is another one each time: times, names, bytes. */
+/** Gives the first difference without the parts that vary: times, names, bytes. */
 const kindOf = ({ differences }: Difference): string =>
   (differences[0] ?? '').replaceAll(/'[^']*'|\d+|[0-9a-f]{32}/g, '');

@@ -1,9 +1,9 @@
 /**
- * Does the same to the reference and to a subject, one operation after the other, and compares.
+ * Does the same operations on the reference and on a subject, one after the other, and compares.
  *
- * A run is many episodes, each with a seed of its own and a fresh fixture: mapped files that are written to again and
- * again end as overlaid ones altogether, and it is the first writes to them that are the interesting ones. State that
- * outlives an episode (the store, its journal) stays: an episode begins where all the others have ended.
+ * A run has many episodes, each with a seed of its own and a fresh fixture: mapped files with many writes become overlaid as
+ * a whole, and the first writes to them are the interesting ones. State that outlives an episode (the store, its journal)
+ * stays: an episode begins where all the others have ended.
  */
 import { constants } from 'node:fs';
 import { compareBytes, compareOutcomes, compareTrees, timesToAlign } from './compare.ts';
@@ -28,14 +28,14 @@ export interface Sides {
 
 export interface Difference {
   readonly operations: readonly Operation[];
-  /** In words. */
+  /** The differences in words. */
   readonly differences: readonly string[];
 }
 
 /** Gives the next operation; none at the end. */
 export type Source = (model: Model) => Operation | undefined;
 
-/** `difference` has all of the operations, to be cut down (`shrink.ts`). */
+/** `difference` has all operations of the run, for `shrink.ts` to shorten. */
 export class DifferenceError extends Error {
   readonly difference: Difference;
 
@@ -46,7 +46,7 @@ export class DifferenceError extends Error {
   }
 }
 
-/** @throws DifferenceError with the seed, the last operations and what differs */
+/** Runs. @throws DifferenceError with the seed, the last operations and the differences */
 export async function runSideBySide(sides: Sides, options: { readonly seed: number; readonly count: number }) {
   for (let done = 0, seed = options.seed; done < options.count; seed++) {
     const count = Math.min(EPISODE, options.count - done);
@@ -77,7 +77,7 @@ function explain({ operations, differences }: Difference, seed: number, { subjec
   ].join('\n');
 }
 
-/** Operations until the first difference, or until there are no more. */
+/** Runs operations until the first difference, or until there are no more. */
 export async function episode(sides: Sides, name: string, source: Source): Promise<Difference | undefined> {
   const { reference, subject, fixture } = sides;
   const model = new Model();
@@ -88,7 +88,7 @@ export async function episode(sides: Sides, name: string, source: Source): Promi
   try {
     differences = await firstDifferences(sides, model, source, operations);
   } catch (error) {
-    // What is broken is told with what broke it, and may not even end.
+    // A subject that breaks is reported with the operation that broke it; it may not even end.
     await Promise.allSettled([reference.end(), subject.end()]);
     return { operations, differences: [error instanceof Error ? (error.stack ?? error.message) : String(error)] };
   }
@@ -96,7 +96,7 @@ export async function episode(sides: Sides, name: string, source: Source): Promi
   return differences.length > 0 ? { operations, differences } : undefined;
 }
 
-/** `done` gets the operations. */
+/** `done` collects the operations. */
 async function firstDifferences(
   sides: Sides,
   model: Model,
@@ -143,7 +143,7 @@ function requestOf(operation: Operation, model: Model, fixture: Fixture): Reques
   return { operation, observe, ...(data === undefined ? {} : { data }) };
 }
 
-/** What changes nothing in the mount, and need not show as a change. */
+/** Tells if an operation changes nothing in the mount, and so need not show as a change. */
 function timesMayStay(operation: Operation, model: Model, expected: Outcome): boolean {
   const inode = model.subjectOf(operation);
   switch (operation.do) {
@@ -153,7 +153,7 @@ function timesMayStay(operation: Operation, model: Model, expected: Outcome): bo
     case 'open':
       return (operation.flags & constants.O_TRUNC) !== 0 && inode?.size === 0;
     case 'fallocate':
-      // Room for bytes that are there, or zeros in the place of zeros.
+      // Allocating bytes that are there, or writing zeros over zeros.
       return expected.identical === true;
     default:
       return expected.identical === true && inode?.original !== undefined;

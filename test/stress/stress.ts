@@ -1,8 +1,8 @@
 /**
  * The test of one subject, as `vfs.test.ts` and `mount.test.ts` run it.
  *
- * A difference is told with a seed and a count: `STRESS_SEED=… STRESS_OPS=… npm test -- stress/vfs` does the same again, and
- * with `STRESS_SHRINK=1` says which of the operations it takes.
+ * A difference is reported with a seed and a count: `STRESS_SEED=… STRESS_OPS=… npm test -- stress/vfs` repeats it, and with
+ * `STRESS_SHRINK=1` finds the operations that cause it.
  */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
@@ -15,7 +15,7 @@ import { shrink } from './shrink.ts';
 import { DifferenceError, runSideBySide } from './side-by-side.ts';
 import { FolderSubject, type Subject } from './subject.ts';
 
-/** `short` is the count of operations in `npm test`. */
+/** `short` is the number of operations in `npm test`. */
 export function describeStress(
   title: string,
   short: number,

@@ -1,4 +1,4 @@
-/** What is compared with the reference, and how a run begins and ends on it. */
+/** The subject that is compared with the reference; begins and ends runs on it. */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Fixture } from './fixture.ts';
@@ -9,20 +9,20 @@ import type { Target } from './target.ts';
 export interface Subject {
   readonly target: Target;
   readonly limits: Limits;
-  /** After so many operations it is ended and started again, and at the end of each episode. */
+  /** After this many operations it is ended and started again, and at the end of each episode. */
   readonly restartEvery: number;
-  /** What its server has logged, where there is one. */
+  /** The log of its server, if it has one. */
   readonly log?: string;
-  /** Shows the fixture under a name of its own, which the target then works in. */
+  /** Shows the fixture under a name of its own, in which the target then works. */
   begin(name: string): Promise<void>;
   /** Ends all handles and the server, and starts it again. */
   restart(): Promise<void>;
-  /** Takes it away again. */
+  /** Removes it again. */
   end(): Promise<void>;
   close(): Promise<void>;
 }
 
-/** An ordinary folder: what the reference is, and what the comparison itself is tested with. */
+/** An ordinary folder: the reference, and the subject in tests of the comparison itself. */
 export class FolderSubject implements Subject {
   readonly target: FolderTarget;
   readonly limits = NO_LIMITS;

@@ -1,7 +1,7 @@
 /**
- * The vfs, called in this process. This plays the kernel's part and no more: it follows paths, keeps what a handle was
- * opened for, applies the umask, and finds the end of the file for O_APPEND. There is no mmap here: a mapped read is a
- * read, a mapped write a write.
+ * The vfs, called in this process. This plays only the kernel's part: it follows paths, keeps the access mode of handles,
+ * applies the umask, and finds the end of the file for O_APPEND. There is no mmap here: a mapped read is a read, a mapped
+ * write a write.
  */
 import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
@@ -30,7 +30,7 @@ const TYPE_BITS: Readonly<Record<FileType, number>> = {
 };
 
 interface Handle {
-  /** What the vfs calls it. */
+  /** The vfs's own number for it. */
   readonly handle: number;
   readonly ino: number;
   readonly flags: number;
@@ -69,7 +69,7 @@ export class VfsTarget implements Target {
     this.#root = root;
   }
 
-  /** Closes all handles. What follows is done in `root` of `operations`. */
+  /** Closes all handles. Further operations happen in `root` of `operations`. */
   async begin(operations: Operations, root: string): Promise<void> {
     await this.closeAll();
     this.#operations = operations;
@@ -118,11 +118,11 @@ export class VfsTarget implements Target {
     return ino;
   }
 
-  /** The folder must be there, the name need not. */
+  /** The folder must exist, the name need not. */
   async #place(path: string): Promise<[parent: number, name: string]> {
     const slash = path.lastIndexOf('/');
     const parent = await this.#resolve(path.slice(0, Math.max(0, slash)));
-    // The kernel looks, before it asks for anything in what might be no folder.
+    // The kernel checks that before it asks for a name in it.
     if ((await this.#operations.getattr(parent)).type !== 'directory') throw new PosixError('ENOTDIR');
     return [parent, path.slice(slash + 1)];
   }
@@ -226,7 +226,7 @@ export class VfsTarget implements Target {
       }
       case 'utimens': {
         const [atime, mtime] = [timeOf(operation.atime), timeOf(operation.mtime)];
-        // Where both are to stay, utimensat(2) does not even look.
+        // If both times stay, utimensat(2) does not even look at the file.
         if (atime === undefined && mtime === undefined) return {};
         const ino = await this.#resolve(operation.path);
         await vfs.setattr(ino, {
@@ -264,7 +264,7 @@ export class VfsTarget implements Target {
     this.#handles.set(number, { handle: await vfs.open(ino, flags & ~O_CREAT), ino, flags });
   }
 
-  /** As the worker has it: nothing beyond the end is mapped. */
+  /** As in the worker: nothing beyond the end is mapped. */
   async #mustHold(ino: number, { position, length }: { position: number; length: number }): Promise<void> {
     if (position + length > (await this.#operations.getattr(ino)).size) throw new PosixError('EINVAL');
   }
@@ -331,5 +331,5 @@ export class VfsTarget implements Target {
   }
 }
 
-/** As Python sorts text: by code points, which is the order of the bytes of UTF-8. */
+/** Sorts as Python does: by code points, which is the order of the bytes of UTF-8. */
 const byBytes = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b));

@@ -1,7 +1,6 @@
 /**
- * One program that writes below a mount while its server may be killed at any moment, and remembers what was
- * acknowledged. There is at most one operation that is not answered; after it, each name is where it was or where it
- * should be.
+ * A program that writes below a mount while its server may be killed at any moment, and remembers the acknowledged
+ * operations. At most one operation is unanswered; after it, each name has its old or its new place.
  */
 import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
@@ -13,9 +12,9 @@ import { describeOperation, type Operation } from './operation.ts';
 import { Random } from './random.ts';
 
 const CUT_SHORT = 'a short write';
-/** What programs are told when the server of a mount has died. */
+/** The errors that programs get when the server of a mount has died. */
 const DEAD: ReadonlySet<string> = new Set(['ENOTCONN', 'ECONNABORTED', 'EIO', 'ENODEV', CUT_SHORT]);
-/** One request of the kernel: what is longer is several. */
+/** Fits one request of the kernel: a longer read or write is several. */
 const LONGEST_IO = 100_000;
 const LONGEST = 250_000;
 const TOLD = 30;
@@ -32,12 +31,12 @@ export interface Judgement {
   readonly lost: readonly string[];
 }
 
-/** A step that one operation does. `names` are those that it leaves. */
+/** A step of an operation. `names` are those that exist after it. */
 interface Step {
   readonly operation: Operation;
   readonly data?: Buffer;
   readonly names?: Names;
-  /** Those in the middle of it. */
+  /** The names in the middle of it. */
   readonly between?: Names;
   readonly file?: File;
   /** Its content afterwards. */
@@ -50,12 +49,12 @@ export class Writer {
   readonly #random: Random;
   readonly #name: string;
   #names: Names;
-  /** What there may be instead, while an operation is not answered. */
+  /** The possible states while an operation is not answered. */
   #pendingNames: readonly Names[] = [];
   readonly #handles = new Map<File, number>();
   #lastHandle = 0;
   #lastName = 0;
-  /** The last operations, and what was answered. */
+  /** The last operations, with their answers. */
   #recent: string[] = [];
   acknowledged = 0;
 
@@ -71,7 +70,7 @@ export class Writer {
     await this.#target.begin(root);
   }
 
-  /** Writes until the server has been killed, or is to be stopped. */
+  /** Writes until the server has been killed, or the writer is stopped. */
   async write(server: { readonly isStopping: boolean; readonly isKilled: boolean }): Promise<void> {
     while (!server.isStopping) {
       const step = this.#next();
@@ -83,7 +82,7 @@ export class Writer {
     }
   }
 
-  /** The errno's name, where it failed. */
+  /** The errno's name, if it failed. */
   async #do(step: Step): Promise<string | undefined> {
     const { operation, data, file } = step;
     this.#pendingNames = [step.names, step.between].filter((names) => names !== undefined);
@@ -188,7 +187,7 @@ export class Writer {
     return { operation: { do: 'unlink', path }, names };
   }
 
-  /** Looks at what a new server shows, and goes on from there. */
+  /** Checks the state that a new server shows, and continues from there. */
   async judge(): Promise<Judgement> {
     const wrong: string[] = [];
     const lost: string[] = [];

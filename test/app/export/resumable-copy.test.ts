@@ -1,4 +1,4 @@
-/** What a copy that goes on after an interruption counts. */
+/** The counts of a copy that goes on after an interruption. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { truncateSync, utimesSync, writeFileSync } from 'node:fs';
@@ -27,7 +27,7 @@ describe('copyFile', () => {
     await writeFile(from, data);
   });
 
-  /** `meanwhile` runs once, when bytes of the kind are counted. */
+  /** Runs `meanwhile` once, when bytes of this kind are counted. */
   const copy = (meanwhile?: { readonly fresh: boolean; readonly act: () => void }): Promise<CopyOutcome> => {
     let act = meanwhile?.act;
     return copyFile({
