@@ -1,4 +1,4 @@
-/** The benchmark's command, end to end on the smallest data: what it writes, compares and refuses. */
+/** The benchmark's command, end to end on the smallest data: its output, its comparison, its refusals. */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -11,7 +11,7 @@ import { isAtOrBelow, readMounts } from '../../src/native/mountinfo.ts';
 import { waitUntil } from '../harness/daemon.ts';
 import { temporaryFolder } from '../harness/folder.ts';
 
-/** Of all processes that there are. */
+/** Lists the command lines of all processes. */
 function commandLines(): string[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))

@@ -1,4 +1,4 @@
-/** The comparison of two runs: what changed, what is noise, and files that are no runs. */
+/** The comparison of two runs: changes, noise, and files that are no runs. */
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** The generators of the benchmarks' data: the same for a seed, and true to what they say of themselves. */
+/** The generators of the benchmarks' data: the same for a seed, and true to their own descriptions. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -95,7 +95,7 @@ describe("the benchmarks' data", () => {
       for (const one of truth.torrents) {
         const { pieces, pieceLength } = parseMetainfo(readFileSync(join(out, 'torrents', one.torrent)));
         const wanted = (piece: number): Buffer => pieces.subarray(piece * 20, piece * 20 + 20);
-        // What of the torrent's bytes can be had by the runs; the rest is not what it should be.
+        // The runs supply these of the torrent's bytes; the others must differ.
         const found = Buffer.concat(
           one.files.map((file) => {
             const bytes = Buffer.alloc(file.size, file.stored === null ? 0 : 0xa5);

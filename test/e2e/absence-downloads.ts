@@ -1,5 +1,5 @@
 /**
- * What is behind "seeding" after `kill -9` of the server: fresh clients download everything from a client that had its files
+ * Tests that "seeding" is true after `kill -9` of the server: fresh clients download everything from a client that had its files
  * open in the mount that went away. And clients that come up late or hang. Not part of `npm test`: `npm run test:absence`.
  */
 import assert from 'node:assert/strict';
@@ -65,7 +65,7 @@ for (const [i, client] of CLIENTS.entries()) {
     await scene.mount();
     const came = await downloads(fresh(1), 15_000);
     assert.doesNotMatch(scene.server.output(), /use it again/);
-    // What makes the recovery worth its while: rTorrent has the file of the mount that went away.
+    // The reason for the recovery: rTorrent still has the file of the mount that went away.
     if (client.kind === 'rtorrent') assert.ok(!came, 'it recovered by itself');
   });
 

@@ -49,7 +49,7 @@ async function documented(config: string): Promise<string> {
 
 const log = (): Promise<string> => readFile(join(scene.autotorrent.statePath, 'server.log'), 'utf8');
 
-/** What `act` has the server log. */
+/** Gives the log lines that the server writes during `act`. */
 async function logged(act: () => Promise<unknown>): Promise<string> {
   const before = (await log()).length;
   await act();

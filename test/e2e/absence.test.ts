@@ -59,7 +59,7 @@ for (const client of CLIENTS) {
   it(`${client.kind} that ends before the mount goes away, and starts when it is back, seeds without a word`, async () => {
     scene = await AbsenceScene.make(client);
     await waitUntil('all is recorded', async () => scene.needs() === 'serving');
-    // As at a shutdown and the next boot, where its service is ordered behind that of the mount.
+    // As at a shutdown and the next boot, if its service is ordered after that of the mount.
     await scene.member.daemon.restart('in order', async () => {
       for (const _ of ['once', 'and once more before it comes']) {
         await scene.unmount();

@@ -106,7 +106,7 @@ describe('add that is stopped while it hashes', () => {
     });
   });
 
-  /** Whether a process has the large file open: it is being hashed. */
+  /** Tells if a process has the large file open, which means that it is being hashed. */
   async function isRead(pid: number): Promise<boolean> {
     const { stdout } = await promisify(execFile)('find', [`/proc/${pid}/fd`, '-lname', '*/disk/large']).catch(() => ({
       stdout: '',

@@ -55,7 +55,7 @@ for (const kind of ['transmission', 'rtorrent'] as const) {
       for (let step = undo.pop(); step !== undefined; step = undo.pop()) await step();
     });
 
-    /** So many torrents of one small file each, all of them on the disk. */
+    /** Makes this many torrents of one small file each, with all files on the disk. */
     async function begin(count: number): Promise<void> {
       folder = temporaryFolder('many');
       torrents = join(folder, 'torrents');

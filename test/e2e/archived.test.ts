@@ -1,4 +1,4 @@
-/** A release that lies packed seeds the torrent of what is in it: by the command, through a real mount. */
+/** A packed release seeds the torrent of its contents: by the command, through a real mount. */
 import assert from 'node:assert/strict';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

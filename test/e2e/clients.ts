@@ -1,11 +1,11 @@
 /**
- * `npm run e2e`: each client as the one that seeds from the mount and as the one that downloads from it, on real clients and
- * a real mount, printed as a table. `npm run e2e -- rtorrent deluge` runs the rows whose seeder is named.
+ * `npm run e2e`: tests each client as the seeder from the mount and as the downloader, with real clients and a real mount, and
+ * prints a table. `npm run e2e -- rtorrent deluge` runs the rows of these seeders.
  *
- * A row: three torrents are added (one complete, one whose .nfo is missing, one of which the collection has a longer file
- * under the same name). The seeder completes the second from a client that has all; a fresh one downloads the first from the
- * mount; seeder and mount are restarted; the fresh one downloads the rest. In the end its files are compared with what was
- * released, and the collection with what it was.
+ * A row adds three torrents: one complete, one without its .nfo, and one of which the collection has a longer file under the
+ * same name. The seeder completes the second from a client that has everything; a fresh client downloads the first from the
+ * mount; seeder and mount are restarted; the fresh client downloads the rest. At the end its files are compared with the
+ * released ones, and the collection with its state before.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import type { EntryJson } from '../../src/cli/json.ts';

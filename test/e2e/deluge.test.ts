@@ -1,4 +1,4 @@
-/** Deluge on a real mount: what is there it seeds without a check, what is lacking it gets from another Deluge. */
+/** Deluge on a real mount: it seeds mapped bytes without a check, and gets missing ones from another Deluge. */
 import assert from 'node:assert/strict';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -88,7 +88,7 @@ describe('Deluge on the mount', () => {
     await reaches(other, partial, 'seeding');
     await ask(rpc, 'core.connect_peer', partial, peer.address, peer.peerPort);
     assert.equal((await reaches(client, partial, 'seeding')).progress, 1);
-    // libtorrent takes a piece for finished while its bytes still wait to be written.
+    // libtorrent reports a piece as finished while its bytes still wait to be written.
     const expected = await hashTree(source);
     await waitUntil('the mount shows what was downloaded', async () =>
       isDeepStrictEqual(await hashTree(join(autotorrent.storePath, 'partial')), expected),

@@ -11,7 +11,7 @@ import { makeTorrent } from '../harness/make-torrent.ts';
 
 const FILES = 600;
 const BYTES = 20_000;
-/** Two reads of 128 KiB each are a file of which the kernel has read ahead only the beginning. */
+/** Two reads of 128 KiB each: of such a file the kernel has read ahead only the beginning. */
 const LARGE = 400_000;
 
 describe('a server of 256 descriptors', () => {

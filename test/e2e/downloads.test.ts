@@ -1,4 +1,4 @@
-/** What clients write: it counts when its pieces agree, goes to the pool when it is whole, and serves other torrents. */
+/** Downloads of clients: they count when their pieces agree, go to the pool when whole, and serve other torrents. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { access, lstat, mkdir, mkdtemp, open, readdir, readFile, writeFile } from 'node:fs/promises';
@@ -43,7 +43,7 @@ describe('what clients download', () => {
     const server = await one.mount();
     undo.push(() => server.stop());
   };
-  /** The video is there; the text and the subtitles, which share pieces with it and each other, are not. */
+  /** The video is there; the text and the subtitles, which share pieces with it and each other, are missing. */
   const addPartial = async (one: Autotorrent = autotorrent, name = 'Partial'): Promise<void> => {
     const path = join(folder, `${name}.torrent`);
     const content = [
@@ -79,7 +79,7 @@ describe('what clients download', () => {
     const before = await listed();
     assert.deepEqual([before.downloaded_bytes, before.missing_bytes], [0, 95_000]);
     const entry = join(autotorrent.storePath, 'Partial', 'Partial');
-    // Wrong bytes count for nothing, though they are there.
+    // Wrong bytes do not count, although they are there.
     await write(join(entry, 'b.srt'), randomBytes(90_000));
     await write(join(entry, 'a.nfo'), nfo);
     await waitUntil(
@@ -103,7 +103,7 @@ describe('what clients download', () => {
     );
     assert.ok(nfo.equals(await readFile(join(entry, 'a.nfo'))));
     assert.ok(subs.equals(await readFile(join(entry, 'b.srt'))));
-    // Another torrent with the same text finds it, also once the first has gone.
+    // Another torrent with the same text finds it, also after the first one was removed.
     assert.equal((await autotorrent.run('remove', 'Partial')).code, 0);
     const other = join(folder, 'Other.torrent');
     const content = [
@@ -202,11 +202,11 @@ describe('what clients download', () => {
   });
 });
 
-/** Answers as Transmission does; what its torrents do is the test's to say. */
+/** Answers as Transmission does; the test sets the state of its torrents. */
 async function pretendedTransmission(): Promise<{
   readonly url: string;
   readonly torrents: Map<string, 'checking' | 'seeding' | 'stopped'>;
-  /** How often it was asked for the state of a torrent. */
+  /** Requests for the state of a torrent. */
   questions(): number;
   close(): Promise<void>;
 }> {

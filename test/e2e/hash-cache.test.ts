@@ -30,7 +30,7 @@ describe('the cache of piece hashes of a configuration', () => {
     await server?.stop();
   });
 
-  /** Anew: what an earlier add has made is taken out first. */
+  /** Adds anew, after it has removed the entry of an earlier `add`. */
   const add = async (verify: string): Promise<{ verified: number; stderr: string }> => {
     await autotorrent.run('remove', 'a');
     const { code, stdout, stderr } = await autotorrent.run('add', '--verify', verify, torrent);

@@ -1,6 +1,6 @@
 /**
- * A preload (`node --import`) under which a program's reads of files stand still, from HELD_READS_AFTER bytes on, for as long
- * as the file HELD_READS_GATE is there.
+ * A preload (`node --import`) that stops a program's file reads, from HELD_READS_AFTER bytes on, for as long as the file
+ * HELD_READS_GATE exists.
  */
 import { existsSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';

@@ -45,7 +45,7 @@ describe('commands that share an index', () => {
       const args = [resolve('dist/src/main.js'), '-c', autotorrent.config, 'rebuild', '--full'];
       const child = spawn(process.execPath, args, { cwd: folder, stdio: 'ignore' });
       const ended = once(child, 'exit');
-      // Wherever it is by then: what holds afterwards is the same.
+      // However far it has come by then, the result is the same.
       await sleep(400);
       child.kill(signal);
       await ended;

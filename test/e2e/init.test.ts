@@ -40,7 +40,7 @@ describe('init', () => {
     const { code, stdout } = await run('--json', '--create_config', 'empty.conf');
     assert.equal(code, 0);
     const { clients } = JSON.parse(stdout) as { clients: { from: string }[] };
-    // A client of the machine that tests run on may be found by its files.
+    // The machine that runs the tests may have a client, which is found by its files.
     assert.deepEqual(
       clients.filter(({ from }) => from.startsWith(home)),
       [],
@@ -52,7 +52,7 @@ describe('init', () => {
     await copyFile(join(rtorrent.folder, 'rtorrent.rc'), join(home, '.rtorrent.rc'));
     const settings = join(home, '.config', 'transmission-daemon', 'settings.json');
     await copyFile(join(transmission.folder, 'settings.json'), settings);
-    // As it was before Transmission hashed it.
+    // As it was before Transmission hashed the password.
     await writeFile(settings, (await readFile(settings, 'utf8')).replace(/("rpc-password":\s*")[^"]*/, '$1se%cret'));
     const { code, stdout, stderr } = await run('init', 'found.conf');
     assert.equal(code, 0, stderr);
@@ -75,7 +75,7 @@ describe('init', () => {
 
   it('explains what does not work, and leaves a section to complete', async () => {
     await rm(join(home, '.rtorrent.rc'));
-    // Now with the hash that Transmission makes of it: nobody can be asked here.
+    // Now with Transmission's hash of the password: nobody can be asked here.
     const settings = join(home, '.config', 'transmission-daemon', 'settings.json');
     const hash = '{9bd4eb4d1eb7b8b5cfb3b7ee3d37d2f9dd3a1c9aQv1ZzZzZ';
     await writeFile(settings, (await readFile(settings, 'utf8')).replace('se%cret', hash));

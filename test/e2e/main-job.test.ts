@@ -1,6 +1,6 @@
 /**
- * The main job with nothing replaced: the built program, a real mount, a real client that seeds from it, another that
- * downloads everything from that one; and what a user does around it.
+ * The main job with nothing replaced: the built program, a real mount, a real client that seeds from it, and another one that
+ * downloads everything from that client; and the commands that a user runs around it.
  */
 import assert from 'node:assert/strict';
 import { readFile, stat, writeFile } from 'node:fs/promises';
@@ -92,7 +92,7 @@ for (const { seeder, verify, start } of CASES) {
         },
         { limitMs: LIMIT_MS },
       );
-      // rTorrent asks a tracker once: by then it must know the seeder.
+      // rTorrent asks a tracker once: the tracker must know the seeder by then.
       for (const { infoHash } of demo.torrents) await tracker.seeded(infoHash);
     });
 
@@ -112,7 +112,7 @@ for (const { seeder, verify, start } of CASES) {
       const rtorrent = createClient({ client: 'rtorrent', url: leecher.url });
       assert.ok(rtorrent);
       undo.push(() => rtorrent.close());
-      // One after the other: Transmission refuses a handshake while another from the same address is going on.
+      // One after the other: Transmission refuses a handshake while another one from the same address is going on.
       for (const { raw, infoHash } of demo.torrents) {
         await rtorrent.add([{ metainfo: parseMetainfo(raw), directory: leecher.downloads }]);
         await rtorrent.start([infoHash]);

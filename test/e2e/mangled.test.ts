@@ -1,7 +1,7 @@
 /**
- * Whatever has become of the files: no piece that is called verified reads back wrong through the mount, what nobody has
- * reads as zeros and counts as missing, and neither the collection nor the room that the state takes is changed by it.
- * The built program, a real mount, and this process, which does not serve it.
+ * Damaged and changed files: no verified piece reads back wrong through the mount, missing bytes read as zeros and count as
+ * missing, and neither the collection nor the room of the state changes. The built program, a real mount, and this process,
+ * which does not serve it.
  *
  * MANGLED_SEEDS says how many torrents (24), MANGLED_FIRST which seed is the first (1).
  */
@@ -19,7 +19,7 @@ import { type Mangled, mangle } from './mangled/mangle.ts';
 
 const COUNT = Number(process.env['MANGLED_SEEDS'] ?? 24);
 const FIRST = Number(process.env['MANGLED_FIRST'] ?? 1);
-/** What the store's records of one torrent may take. */
+/** Bytes that the store's records of one torrent may take. */
 const ROOM_FOR_RECORDS = 64 * 1024;
 
 type Shown = EntryJson & {
@@ -82,7 +82,7 @@ describe(`${COUNT} torrents of which the collection has mangled files`, () => {
       sum.right += found.right;
     }
     t.diagnostic(`${sum.pieces} pieces, ${sum.verified} verified, ${sum.right} right`);
-    // Nothing of it may be so for want of anything found: most that is there is found.
+    // Most bytes that are there must be found: otherwise these checks would prove nothing.
     assert.ok(sum.verified > sum.pieces / 2, `${sum.verified} of ${sum.pieces} verified`);
   });
 
@@ -130,7 +130,7 @@ async function check({ name, raw }: Mangled, shown: Shown): Promise<{ verified: 
     const agrees = digest.equals(metainfo.pieces.subarray(piece * 20, piece * 20 + 20));
     if (agrees) right++;
     assert.ok(agrees || !isVerified.has(piece), `${name}: piece ${piece} is called verified, and reads back wrong`);
-    // Who has hashed everything knows all that is right.
+    // After hashing everything, all right pieces are known.
     if (shown.verify === 'full') assert.equal(isVerified.has(piece), agrees, `${name}: piece ${piece}`);
   }
   return { verified: isVerified.size, right };
@@ -147,7 +147,7 @@ async function snapshot(disk: string): Promise<unknown> {
   );
 }
 
-/** Bytes of all files below a folder, as they are long. */
+/** Counts the bytes of all files below a folder, by their lengths. */
 async function roomOf(folder: string): Promise<number> {
   let bytes = 0;
   for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {

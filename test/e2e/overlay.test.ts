@@ -1,4 +1,4 @@
-/** What clients write over an entry: shown, dropped, and written elsewhere as a finished copy; on a real mount. */
+/** Changes that clients wrote over an entry: shown, dropped, and exported as a finished copy; on a real mount. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -53,7 +53,7 @@ describe('what clients write over an entry', () => {
   const undo: (() => Promise<unknown>)[] = [];
   const shown = (...path: readonly string[]): string => join(autotorrent.storePath, 'Album', 'Album', ...path);
   const diff = async (): Promise<Diff> => (await autotorrent.json('overlay', 'diff', 'Album')) as Diff;
-  /** A file that was just closed is open for the server until the kernel has told it so. */
+  /** The server holds a file open that was just closed, until the kernel reports the close. */
   const discard = async (...args: readonly string[]): Promise<DiscardJson> => {
     let result: DiscardJson | undefined;
     await waitUntil('the files are closed', async () => {
@@ -301,7 +301,7 @@ describe('what clients write over an entry', () => {
     );
     const copied = await sizeOf(await part());
     assert.ok(copied < BIG.length);
-    // What the disk lost of it.
+    // The disk has lost a part of it.
     await writeAt(await part(), copied - 2 * MB, Buffer.alloc(2 * MB));
     const last = (await autotorrent.json('overlay', 'export', 'Album', to)) as ExportedJson;
     assert.ok(

@@ -115,7 +115,7 @@ for (const pair of PAIRS) {
       await finish();
     });
 
-    /** The server has it stopped, checked where that is needed, and started. */
+    /** The server has it stopped, checked if needed, and started. */
     async function recovered(said: string): Promise<void> {
       await waitUntil('it goes on', async () => scene.server.output().includes(said), { limitMs: LIMIT_MS });
     }

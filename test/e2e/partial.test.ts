@@ -1,7 +1,7 @@
 /**
- * Partial torrents with real clients: what the collection lacks is downloaded into the mount, which then seeds all of
- * it. Nothing is replaced: the built program, a real mount, a client on it, another one that has everything, and a
- * third one that downloads everything from the mount in the end.
+ * Partial torrents with real clients: the client downloads the missing bytes into the mount, which then seeds all of them.
+ * Nothing is replaced: the built program, a real mount, a client on it, another one that has everything, and a third one that
+ * downloads everything from the mount at the end.
  */
 import assert from 'node:assert/strict';
 import { stat } from 'node:fs/promises';
@@ -16,7 +16,7 @@ import { roomOf, roomTaken } from './partial/overlay.ts';
 import { BLOCK, partialReleases, type ReleaseOptions, shownPath, sizeOf } from './partial/releases.ts';
 import { LIMIT_MS, Scene } from './partial/scene.ts';
 
-/** What a file system may need beside the blocks: its own map of a file with many pieces. */
+/** Room that a file system may need beside the blocks: its own map of a file with many pieces. */
 const ROOM_FOR_MAPS = 4 * BLOCK;
 
 type ShownEntry = EntryJson & { readonly file_list: readonly FileJson[] };
@@ -34,7 +34,7 @@ const CASES: readonly Case[] = [
     onMount: 'rtorrent',
     complete: 'transmission',
     address: 21,
-    // Once a large file: what is beside a missing one is usually that.
+    // Once a large file, which usually lies beside a missing one.
     neighbourBytes: 100_000_000,
     missingName: '03 - Rope.flac',
   },
@@ -53,7 +53,7 @@ const CASES: readonly Case[] = [
     neighbourBytes: 20_000_000,
     // It looks for `03 - Rope Live.flac`.
     missingName: '03 - Rope\\ Live.flac',
-    // What is incomplete it renames, to `03 - Rope Live.flac.!qB`, also what lies in the collection.
+    // It renames incomplete files to `03 - Rope Live.flac.!qB`, also in the collection.
     mountedOptions: { conf: { Preferences: ['Downloads\\UseIncompleteExtension=true'] } },
   },
 ];
@@ -87,7 +87,7 @@ for (const { neighbourBytes, missingName, ...roles } of CASES) {
 
     it('are downloaded to the end', async () => {
       await exchange(scene.seeder, scene.mounted, scene.hashes, LIMIT_MS);
-      // What follows comes from the mount alone.
+      // From here on the bytes come from the mount alone.
       await scene.seeder.daemon.stop();
     });
 
@@ -131,7 +131,7 @@ for (const { neighbourBytes, missingName, ...roles } of CASES) {
           const path = shownPath(release, file);
           const { ino } = await stat(join(storePath, release.name, path));
           const extents = files[i]?.extents ?? [];
-          // What was missing as a whole is in the pool by now, and the store has a link to it.
+          // The file that was missing as a whole is now in the pool, and the store has a link to it.
           const sources = extents.map(({ source }) => source ?? '');
           const pooled = sources.find((source) => source.startsWith(join(statePath, 'pooled')));
           assert.equal(pooled !== undefined, file.kept === undefined, path);

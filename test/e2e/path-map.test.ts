@@ -11,7 +11,7 @@ import { temporaryFolder } from '../harness/folder.ts';
 import { makeTorrent } from '../harness/make-torrent.ts';
 import { startTransmission } from '../harness/transmission.ts';
 
-/** Shows the folders `$1` and `$3` at `$2` and `$4`, hides them where they were, and runs the rest. */
+/** Shows the folders `$1` and `$3` at `$2` and `$4`, hides the originals, and runs the other arguments. */
 const ELSEWHERE = [
   'mount --bind "$1" "$2" && mount --bind "$3" "$4" && mount -t tmpfs none "$1" && mount -t tmpfs none "$3"',
   'shift 4 && exec "$@"',
@@ -41,7 +41,7 @@ describe('path_map', () => {
     const apart = await torrent('Apart', ['b.bin']);
 
     const address = '127.0.0.42';
-    // The client comes after the mount, which it would not see otherwise; its address is in the configuration before.
+    // The client starts after the mount, which it would not see otherwise; the configuration has its address before.
     const begin = (client: readonly string[]) =>
       autotorrentIn({
         folder,

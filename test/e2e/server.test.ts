@@ -1,4 +1,4 @@
-/** The server under what happens to servers: signals, crashes, second starts, hostile requests, sources that change. */
+/** The server under signals, crashes, second starts, hostile requests, and sources that change. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { mkdir, readdir, readFile, rename, rm, stat, statfs, writeFile } from 'node:fs/promises';

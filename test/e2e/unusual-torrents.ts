@@ -1,17 +1,17 @@
-/** Torrents with names and files that clients treat in different ways; and which client refuses which. */
+/** Torrents with names and files that clients treat in different ways; and the clients that refuse them. */
 import { bytes } from '../clients/steps.ts';
 import { libtorrentOf } from '../harness/libtorrent.ts';
 import { bencoded, makeTorrent, type TorrentContent, type TorrentOptions } from '../harness/make-torrent.ts';
 import type { ClientKind } from '../harness/swarm.ts';
 
 export interface Unusual {
-  /** Of the .torrent and its entry. */
+  /** Name of the .torrent and its entry. */
   readonly name: string;
-  /** What lies in a folder of the collection: under plain names, to be found by content. */
+  /** Files in a folder of the collection, under plain names, to be found by content. */
   readonly data: readonly Buffer[];
-  /** `folder` holds `data`, one file each, under the plain names. */
+  /** `folder` has a file with `data` under each plain name. */
   readonly raw: (folder: string) => Buffer;
-  /** What `add` says where this client cannot take it, which it must then not have. */
+  /** The message of `add` if this client cannot take the torrent; the client must then not have it. */
   readonly refused: Partial<Readonly<Record<ClientKind, RegExp>>>;
 }
 
@@ -31,7 +31,7 @@ const latin = (text: string): Buffer => Buffer.from(text, 'latin1');
 const ofLibtorrent = (name: string, version: 'v2' | 'hybrid', refused: Unusual['refused']): Unusual => ({
   name,
   data: [data(70_000), data(20_000)],
-  // With a tracker, which comes first in the order of keys: rTorrent takes none without.
+  // With a tracker, which is the first key: rTorrent refuses a torrent without one.
   raw: (folder) =>
     Buffer.concat([
       Buffer.from('d'),

@@ -89,7 +89,7 @@ describe('verify of v2 and hybrid torrents', () => {
   it('refuses pieces on which the two sides of a hybrid torrent disagree', async () => {
     const raw = Buffer.from(libtorrentOf(join(folder, 'disk', 'Album'), 'hybrid', PIECE));
     const { pieces } = parseMetainfo(raw); // a view
-    // Piece 2 has another SHA-1; piece 6 is told by SHA-1 as it lies on the disk, and by its merkle tree as it was.
+    // Piece 2 has another SHA-1; piece 6 agrees with the disk by its SHA-1, and with the original by its merkle tree.
     createHash('sha1').update('other').digest().copy(pieces, 40);
     const other = join(folder, 'disk', 'Other');
     await cp(join(folder, 'disk', 'Album'), other, { recursive: true });

@@ -14,7 +14,7 @@ import { makeTorrent } from '../../harness/make-torrent.ts';
 import { type ClientKind, type Member, sectionOf, startMember } from '../../harness/swarm.ts';
 
 const LENGTH = 3_000_000;
-/** Loopback addresses of their own: two clients with one address do not take up with each other. */
+/** Loopback addresses of their own: two clients with one address do not connect to each other. */
 export const CLIENTS: readonly { readonly kind: ClientKind; readonly address: string }[] = [
   { kind: 'rtorrent', address: '127.0.0.71' },
   { kind: 'transmission', address: '127.0.0.72' },
@@ -103,7 +103,7 @@ export class AbsenceScene {
     return unwind(this.#undo);
   }
 
-  /** For what a test has begun beside it. */
+  /** Steps that undo what a test has started in addition. */
   later(step: () => Promise<unknown>): void {
     this.#undo.push(step);
   }
@@ -114,7 +114,7 @@ export class AbsenceScene {
     return this.#hangs;
   }
 
-  /** The client takes connections and answers nothing, until the function that it gives is called. */
+  /** The client accepts connections and answers nothing, until the returned function is called. */
   hang(): () => void {
     const { pid } = this.member.daemon;
     const goOn = (): void => {
@@ -127,7 +127,7 @@ export class AbsenceScene {
     return goOn;
   }
 
-  /** The same, from the first call on that comes when it is recorded what is to be stopped. */
+  /** The same, from the first call after the record says which torrents to stop. */
   hangOnceRecorded(): () => void {
     const { proxy } = this;
     assert.ok(proxy, 'it is made `proxied`');
@@ -140,13 +140,13 @@ export class AbsenceScene {
     return () => goOn();
   }
 
-  /** The server is killed, and the client told to check what it cannot read then. */
+  /** Kills the server, and has the client check files that it then cannot read. */
   async checksInVain(): Promise<void> {
     await this.server.stop('SIGKILL');
     await this.missesEverything();
   }
 
-  /** While the mount is away, the client is told to check. */
+  /** Has the client check while the mount is away. */
   async missesEverything(): Promise<void> {
     await this.member.client.recheck([this.seeding]);
     await waitUntil('it misses everything', async () => {
@@ -156,7 +156,7 @@ export class AbsenceScene {
     });
   }
 
-  /** In good order, and without a word. */
+  /** Ends the server in order, without a message. */
   async unmount(): Promise<void> {
     const { code, stderr } = await this.autotorrent.run('unmount');
     assert.deepEqual([code, stderr], [0, '']);
@@ -179,7 +179,7 @@ export class AbsenceScene {
     assert.match(this.server.exited() ?? '', /ended with 0$/, this.server.output());
   }
 
-  /** Adds a torrent of which the second half is nowhere, and gives its info hash. */
+  /** Adds a torrent whose second half is missing, and gives its info hash. */
   async addHalf(): Promise<string> {
     const content = ['here.bin', 'gone.bin'].map((name, i) => ({ path: [name], data: bytes(LENGTH, 110 + i) }));
     const { raw, infoHash } = makeTorrent({ announce: 'http://127.0.0.1:9/announce', name: 'half', content });
@@ -191,12 +191,12 @@ export class AbsenceScene {
     return infoHash;
   }
 
-  /** Info hashes of what is to be started; read at once, for whoever must know before anything else happens. */
+  /** Info hashes of the torrents to start; read synchronously, before anything else happens. */
   recorded(): readonly string[] {
     return this.#record().stopped;
   }
 
-  /** What the next mount has to do. */
+  /** The next mount's task. */
   needs(): string {
     return this.#record().needs;
   }
@@ -207,7 +207,7 @@ export class AbsenceScene {
     return clients[''] ?? { needs: 'nothing', stopped: [] };
   }
 
-  /** Files of the client on the mount that it has open and that no server serves any more. */
+  /** Files that the client on the mount has open and that no server serves any longer. */
   async staleFiles(): Promise<string[]> {
     const folder = `/proc/${this.member.daemon.pid}/fd`;
     const stale: string[] = [];
@@ -221,13 +221,13 @@ export class AbsenceScene {
     return stale;
   }
 
-  /** It seeds, from the mount that there is, what a check finds whole; and the user's stopped torrent is stopped. */
+  /** Checks that it seeds from the present mount what a check finds whole, and that the user's stopped torrent is stopped. */
   async seeds({ userStopped = true } = {}): Promise<void> {
     await reaches(this.member.client, this.seeding, 'seeding');
     await waitUntil('nothing is left to start', async () => this.recorded().length === 0);
     assert.deepEqual(await this.staleFiles(), []);
     await this.member.client.recheck([this.seeding]);
-    // Some take a moment to begin, and some report for a moment to seed nothing.
+    // Some take a moment to begin, and some report for a moment that they seed nothing.
     await sleep(500);
     await waitUntil('checked', async () => {
       const [state] = await this.member.client.list([this.seeding]);

@@ -1,6 +1,6 @@
 /**
- * Torrents, and what somebody has of their files: renamed, cut, padded, re-tagged, with holes, rotten, in two damaged
- * copies, or not at all. All of it comes from a seed.
+ * Torrents, and a user's copies of their files: renamed, cut, padded, re-tagged, with holes, rotten, in two damaged copies,
+ * or missing. All of it comes from a seed.
  */
 import { mkdir, truncate, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -9,7 +9,7 @@ import { type Edit, edited } from '../../match/edits.ts';
 import { Random } from '../../stress/random.ts';
 
 const KIB = 1024;
-/** The largest file, about. */
+/** The approximate size of the largest file. */
 const MOST_BYTES = 1024 * KIB;
 /** 2020: long before it is hashed. */
 const OLD = 1_577_836_800;
@@ -19,7 +19,7 @@ export interface Mangled extends MadeTorrent {
   readonly name: string;
 }
 
-/** Writes what is left of the files of one torrent below `disk`. */
+/** Writes the remaining files of one torrent below `disk`. */
 export async function mangle(seed: number, disk: string): Promise<Mangled> {
   const random = new Random(seed);
   const pieceLength = random.pick([16, 16, 32, 64, 256]) * KIB;
@@ -66,7 +66,7 @@ function lengthOf(random: Random, piece: number): number {
   }
 }
 
-/** What the collection has of one file. */
+/** The collection's copies of one file. */
 async function keep(random: Random, folder: string, name: string, data: Buffer): Promise<void> {
   const stored = random.chance(0.5) ? name : `kept ${random.seed()}.dat`;
   const { length } = data;
@@ -79,7 +79,7 @@ async function keep(random: Random, folder: string, name: string, data: Buffer):
     case 'edited':
       return await put(edited(data, editsOf(random, length)));
     case 'cut': {
-      // A download that was given its full size, and stopped.
+      // A download that got its full size, and stopped.
       const path = join(folder, stored);
       await write(path, data.subarray(0, random.between(0, length)));
       await truncate(path, length);

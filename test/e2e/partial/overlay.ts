@@ -1,4 +1,4 @@
-/** What the overlay of a state folder holds, in the room that it takes on the disk: its files are sparse. */
+/** Measures the overlay of a state folder by the room that it takes on the disk: its files are sparse. */
 import { readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 

@@ -1,6 +1,6 @@
 /**
- * Torrents of which a collection lacks something, each in its own way: what was released, what is kept of it, and what
- * that costs: which pieces a client must download, and which blocks the overlay then holds.
+ * Torrents of which a collection lacks something, each in its own way: the released files, the files that are kept, and the
+ * pieces that a client must download, with the blocks that the overlay then holds.
  */
 import { randomBytes } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
@@ -12,7 +12,7 @@ const KiB = 1024;
 /** See docs/overlay.md. */
 export const BLOCK = 4 * KiB;
 
-/** A file as it was released, and what the collection has of its name and size: the same, other bytes, or nothing. */
+/** A released file, and the collection's file of its name and size: the same, with other bytes, or none. */
 interface PartialFile {
   readonly path: readonly string[];
   readonly data: Buffer;
@@ -20,7 +20,7 @@ interface PartialFile {
 }
 
 export interface PartialRelease {
-  /** What of it is lacking. */
+  /** Names the missing part. */
   readonly title: string;
   readonly name: string;
   readonly pieceLength: number;
@@ -30,7 +30,7 @@ export interface PartialRelease {
 
 export const complete = (path: string, data: Buffer): PartialFile => ({ path: path.split('/'), data, kept: data });
 export const missing = (path: string, data: Buffer): PartialFile => ({ path: path.split('/'), data, kept: undefined });
-/** `ranges`: offset and length of what is wrong in the kept file, every byte of it. */
+/** `ranges`: offset and length of the wrong bytes in the kept file. */
 function damaged(path: string, data: Buffer, ...ranges: readonly (readonly [number, number])[]): PartialFile {
   const kept = Buffer.from(data);
   for (const [offset, length] of ranges) {
@@ -42,12 +42,12 @@ function damaged(path: string, data: Buffer, ...ranges: readonly (readonly [numb
 export interface ReleaseOptions {
   /** The size of the large file beside the missing .nfo. */
   readonly neighbourBytes: number;
-  /** Of the missing file in the middle: the client on the mount may have another name for it. */
+  /** Name of the missing file in the middle: the client on the mount may have another name for it. */
   readonly missingName: string;
 }
 
 export function partialReleases({ neighbourBytes, missingName }: ReleaseOptions): PartialRelease[] {
-  // A block of zeros in the middle of what is downloaded must count as downloaded, although a gap reads as zeros, too.
+  // A block of zeros within a download must count as downloaded, although a gap reads as zeros, too.
   const withZeros = randomBytes(3 * MB + 217).fill(0, MB, MB + 100_000);
   const piece = 256 * KiB;
   return [
@@ -105,14 +105,14 @@ export function partialReleases({ neighbourBytes, missingName }: ReleaseOptions)
 
 const isSingle = ({ name, files }: PartialRelease): boolean => files.length === 1 && files[0]?.path[0] === name;
 
-/** Below a client's download folder. */
+/** Path below a client's download folder. */
 export function shownPath(release: PartialRelease, file: PartialFile): string {
   return isSingle(release) ? release.name : join(release.name, ...file.path);
 }
 
 export const sizeOf = ({ files }: PartialRelease): number => files.reduce((sum, { data }) => sum + data.length, 0);
 
-/** By piece number: how many bytes it has. For the pieces with a byte that the collection does not have, or has wrong. */
+/** Bytes of each piece, by piece number, for pieces with a byte that the collection lacks or has wrong. */
 function lackingPieces({ files, pieceLength }: PartialRelease): Map<number, number> {
   const wanted = Buffer.concat(files.map(({ data }) => data));
   const there = Buffer.concat(files.map(({ data, kept }) => kept ?? Buffer.from(data.map((byte) => byte ^ 0xff))));
@@ -124,14 +124,14 @@ function lackingPieces({ files, pieceLength }: PartialRelease): Map<number, numb
   return pieces;
 }
 
-/** Every block of a gap, and elsewhere those that differ from what is kept. */
+/** Counts every block of a gap, and elsewhere those that differ from the kept file. */
 function overlayBytes(release: PartialRelease, lacking: ReadonlyMap<number, number>): Map<string, number> {
   const { pieceLength } = release;
   let offset = 0;
   const held = new Map<string, number>();
   for (const { path, data, kept } of release.files) {
     let blocks = 0;
-    // A neighbour of what is missing stays mapped: its share of the piece can neither be proven nor blamed.
+    // A neighbour of a missing file stays mapped: its share of the piece can neither be proven nor blamed.
     const gapsKnown = release.verify === 'full' && kept?.equals(data) === false;
     for (let at = 0; at < data.length; at += BLOCK) {
       const end = Math.min(at + BLOCK, data.length);
@@ -155,15 +155,15 @@ export interface LaidOut {
   readonly torrent: string;
   readonly raw: Buffer;
   readonly infoHash: string;
-  /** What a client must download, in bytes: whole pieces. */
+  /** Bytes that a client must download: whole pieces. */
   readonly bytesLacking: number;
-  /** What the overlay must hold in the end, in bytes, by the file's path in the torrent. 0: the file stays mapped. */
+  /** Bytes that the overlay must hold at the end, by the file's path in the torrent. 0: the file stays mapped. */
   readonly overlayBytes: ReadonlyMap<string, number>;
 }
 
 /**
- * Writes the collection, the folder of somebody who has everything, and the torrents. What is kept lies in folders of
- * other names.
+ * Writes the collection, the folder of a user who has everything, and the torrents. The kept files lie in folders with other
+ * names.
  */
 export async function layOut(
   releases: readonly PartialRelease[],

@@ -1,6 +1,6 @@
 /**
  * Partial torrents with nothing replaced: the built program, a real mount, a client on it, and another client that has
- * everything and lies in a plain folder.
+ * everything in a plain folder.
  */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
@@ -13,16 +13,16 @@ import { hashTree, temporaryFolder } from '../../harness/folder.ts';
 import { type ClientKind, type Member, type MemberOptions, sectionOf, startMember } from '../../harness/swarm.ts';
 import { type LaidOut, layOut, type PartialRelease } from './releases.ts';
 
-/** For whatever clients do among themselves: they unchoke and ask each other every ten seconds. */
+/** Milliseconds for the clients' own exchanges: they unchoke and ask each other every ten seconds. */
 export const LIMIT_MS = 120_000;
 
 export interface SceneOptions {
   readonly onMount: ClientKind;
   readonly complete: ClientKind;
-  /** Loopback addresses: 127.0.0.N, and what `member` is given. */
+  /** Loopback addresses: 127.0.0.N, which `member` gets. */
   readonly address: number;
   readonly releases: readonly PartialRelease[];
-  /** More lines of [general]. */
+  /** Further lines of [general]. */
   readonly general?: readonly string[];
   readonly mountedOptions?: MemberOptions;
   readonly completeOptions?: MemberOptions;
@@ -30,7 +30,7 @@ export interface SceneOptions {
 
 export class Scene {
   readonly collection: string;
-  /** Where the one that has everything has it. */
+  /** The folder of the client that has everything. */
   readonly completeFolder: string;
   readonly autotorrent: Autotorrent;
   readonly mounted: Member;
@@ -58,7 +58,7 @@ export class Scene {
     this.#sources = sources;
   }
 
-  /** Mounted, indexed, and the one that has everything seeds; nothing is added. */
+  /** Mounts and indexes; the client with everything seeds; nothing is added yet. */
   static async make(options: SceneOptions): Promise<Scene> {
     const { onMount, complete, address, releases } = options;
     const undo: (() => Promise<unknown>)[] = [];
@@ -98,7 +98,7 @@ export class Scene {
     return unwind(this.#undo);
   }
 
-  /** One more client, which has nothing. */
+  /** Starts a further client, which has nothing. */
   async member(kind: ClientKind, number: number): Promise<Member> {
     const started = await startMember(kind, `127.0.0.${number}`);
     this.#undo.push(() => started.daemon.stop());
@@ -113,7 +113,7 @@ export class Scene {
     this.#undo.push(() => server.stop());
   }
 
-  /** Adds every torrent as a user does; gives the sentences, in the order of `laid`. */
+  /** Adds every torrent as a user does; gives the messages, in the order of `laid`. */
   async add(): Promise<string[]> {
     const reasons = new Map<string, string>();
     for (const verify of ['none', 'probe', 'full'] as const) {
@@ -145,10 +145,10 @@ export class Scene {
     return states;
   }
 
-  /** Makes the client on the mount hash everything again, which must find everything right. */
+  /** Has the client on the mount hash everything again: it must find everything right. */
   async recheck(then: 'seeding' | 'stopped'): Promise<void> {
     assert.deepEqual(await this.mounted.client.recheck(this.hashes), this.hashes);
-    // `queued` is rTorrent for a moment between its check and its start.
+    // rTorrent is `queued` for a moment between its check and its start.
     const states = await this.all('checked', ({ activity }) => activity !== 'checking' && activity !== 'queued');
     for (const { name, activity, progress } of states) assert.deepEqual([activity, progress], [then, 1], name);
   }
