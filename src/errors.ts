@@ -23,7 +23,7 @@ export type ErrorCode =
   | 'UNSUPPORTED'; // known, and not possible here
 
 export interface ErrorDetails {
-  /** What to do about it: one sentence, or a command to type. */
+  /** Says what to do: one sentence, or a command to type. */
   readonly hint?: string | undefined;
   readonly cause?: unknown;
 }
@@ -78,12 +78,12 @@ export class PosixError extends Error {
   }
 }
 
-/** What the disk says about a request, and whoever made it should know. Any other errno of Node's is a fault of ours. */
+/** Errors of the disk about a request, which its caller should see. Any other errno of Node's is a fault of ours. */
 const OF_THE_DISK = ['ENOSPC', 'EDQUOT', 'EROFS', 'EFBIG'] as const satisfies readonly PosixCode[];
 
 /**
- * What a user of the mount is told of an error: that of a `PosixError`, also where it is the cause of an
- * `AutotorrentError`, and what the disk says. Undefined for anything else, such as an ENOENT of one of our own files.
+ * Gives the error that a user of the mount sees: a `PosixError`, also one that is the cause of an `AutotorrentError`, and
+ * errors of the disk. Undefined for anything else, such as an ENOENT of one of our own files.
  */
 export function posixErrorOf(error: unknown): PosixError | undefined {
   if (error instanceof PosixError) return error;
@@ -93,18 +93,18 @@ export function posixErrorOf(error: unknown): PosixError | undefined {
   return known === undefined ? undefined : new PosixError(known, messageOf(error), error);
 }
 
-/** The errno name of an error that Node's own calls throw (`ENOENT`), or undefined for anything else. */
+/** Gives the errno name of an error of Node's own calls (`ENOENT`), or undefined for anything else. */
 export function errnoOf(error: unknown): string | undefined {
   if (typeof error !== 'object' || error === null || !('code' in error)) return undefined;
   return typeof error.code === 'string' ? error.code : undefined;
 }
 
-/** What went wrong and what to do about it, as one text. */
+/** Joins message and hint into one text. */
 export function explained({ message, hint }: AutotorrentError): string {
   return hint === undefined ? message : `${message}. ${hint}`;
 }
 
-/** One line that says what went wrong, whatever was thrown. */
+/** Gives a message for any thrown value. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

@@ -31,7 +31,7 @@ export function done({ code, stdout, stderr }: Result, codes: readonly number[] 
   return stdout;
 }
 
-/** How long it took. */
+/** Gives the seconds that `action` took. */
 export async function secondsOf(action: () => unknown): Promise<number> {
   const began = performance.now();
   await action();

@@ -1,4 +1,4 @@
-/** What it costs a command to ask the index process, warm and cold, beside opening the index by itself. */
+/** The cost for a command of asking the index process, warm and cold, beside opening the index directly. */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';

@@ -41,7 +41,7 @@ const ONE_FILE: Case = {
   bytes: 2048 * MIB,
   pieceLength: MIB,
   rounds: 3,
-  // Where Transmission cannot be told, it reads everything through the mount.
+  // Transmission takes no word of ours: it reads everything through the mount.
   target: (kind) => (kind === 'transmission' ? undefined : { at_most: 0.8 }),
 };
 const MANY: Case = {

@@ -12,7 +12,7 @@ import { findServer } from './server-connection.ts';
 export type UnmountOutcome = 'stopped' | 'stale' | 'nothing';
 
 /**
- * Unmounts. Leaves anything else that is mounted at `store_path` alone. `onWarning` gets the clients that could not be told.
+ * Unmounts. Leaves anything else that is mounted at `store_path` alone. `onWarning` reports clients that could not be stopped.
  * @throws AutotorrentError('MOUNT')
  */
 export async function unmountStore(

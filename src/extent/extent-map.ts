@@ -13,7 +13,7 @@ const STRIDE = 3;
 export class ExtentMap {
   /** Bytes of the virtual file. */
   readonly length: number;
-  /** How many extents the map has, after merging. */
+  /** The number of extents after merging. */
   readonly count: number;
   /** The origin of the first extent: the only one if `count` is 1. */
   readonly #source: number;

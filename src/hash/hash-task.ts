@@ -28,7 +28,7 @@ export interface HashTask {
   /** Files that a reader may keep open. A worker has two readers. */
   readonly openFiles: number;
   readonly files: readonly { readonly path: Uint8Array; readonly identity: FileIdentity }[];
-  /** How many segments each job has. */
+  /** The number of segments of each job. */
   readonly counts: Uint32Array;
   /** For each job 0 for a SHA-1, else the number of leaves of its merkle tree. */
   readonly leaves: Float64Array;

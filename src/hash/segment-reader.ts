@@ -169,7 +169,7 @@ export class SegmentReader {
     this.#file = ZEROS_FILE;
     const n = readSync(fd, this.#buffer, 0, Math.min(BUFFER_BYTES, until - position), position);
     if (n === 0) throw new ReadFailure('unreadable', `${this.#shown(file)} ends at ${position}, before ${end}`);
-    // Where a segment ends, its file is checked again, once for all segments that end in this buffer.
+    // The file is checked again at the end of a segment, once for all segments that end in this buffer.
     if (position + n >= end) this.#check(file, fd);
     this.#file = file;
     this.#from = position;

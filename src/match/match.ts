@@ -72,7 +72,7 @@ export interface TorrentMatch {
   /** The given name: the .torrent's file name without its extension. */
   readonly name: string;
   readonly metainfo: Metainfo;
-  /** How much was hashed. */
+  /** The verify level that was used. */
   readonly verify: VerifyLevel;
   readonly sources: readonly PlanSource[];
   /** In the torrent's own order, pads included. */

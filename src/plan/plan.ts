@@ -45,7 +45,7 @@ export interface Plan {
   readonly aligned?: true;
   /** One bit a piece, most significant bit first, as in BitTorrent's bitfield message. */
   readonly verified: Buffer;
-  /** How much was hashed: tells what an unset bit means. */
+  /** The verify level that was used: it gives an unset bit its meaning. */
   readonly verify: 'none' | 'probe' | 'full';
   readonly totalLength: number;
   /** Bytes that no source supplies. */

@@ -79,7 +79,7 @@ export class SourceFiles {
       const running = this.#resolving.get(id);
       if (running === undefined) break;
       if (running.looks || !look) return await running.file;
-      // That call may rely on an earlier check, which is not enough for this caller.
+      // The running call may rely on an earlier check, which is not enough for this caller.
       await running.file.catch(() => {});
     }
     const file = this.#resolve(id, look).finally(() => this.#resolving.delete(id));

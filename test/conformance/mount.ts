@@ -1,6 +1,6 @@
 /**
- * What a mount must do beyond its file system, as any program sees it: how it begins and ends, what it refuses, and what
- * programs read from it. This process is a user of the mount and nothing else.
+ * The rules for a mount beyond its file system, as any program sees it: its start and end, its refusals, and the bytes that
+ * programs read from it. This process is only a user of the mount.
  */
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';

@@ -165,14 +165,14 @@ describe('shift hypotheses', () => {
 
   it('find audio that tags moved', () => {
     assertFound(tagged, bare);
-    assertFound(bare, tagged); // an ID3v2 tag of unknown length in front, but an ID3v1 of 128 bytes behind
+    assertFound(bare, tagged); // an ID3v2 tag of unknown length in front, but an ID3v1 of 128 bytes at the end
     assertFound(Buffer.concat([id3v2(500), tagged]), tagged, 'usual');
     assertFound(Buffer.concat([id3v2(500), tagged.subarray(0, -128)]), Buffer.concat([bare, id3v1]));
-    // The wanted file has a tag of unknown length in front and nothing behind.
+    // The wanted file has a tag of unknown length in front and nothing at the end.
     assertFound(Buffer.concat([bare, ape(77, true)]), Buffer.concat([id3v2(999), bare]));
     // It has one of the two tags in front, and another tail.
     assertFound(Buffer.concat([id3v2(100), id3v2(321), bare]), Buffer.concat([id3v2(321), bare, lyrics(10)]));
-    // It lacks one of the tags behind.
+    // It lacks one of the tags at the end.
     assertFound(Buffer.concat([bare, ape(77, true), id3v1]), Buffer.concat([id3v2(5), bare, ape(77, true)]));
   });
 

@@ -36,7 +36,7 @@ after(async () => {
   await scene?.end();
 });
 
-/** As it is documented, but for where this program and its configuration are. */
+/** Gives the documented unit, with the paths of this program and its configuration. */
 async function documented(config: string): Promise<string> {
   const [, unit = ''] = /```ini\n(\[Unit\][^`]*)```/.exec(await readFile('docs/absence.md', 'utf8')) ?? [];
   const command = `ExecStart=${process.execPath} ${resolve('dist/src/main.js')} -c ${config} mount --daemon`;

@@ -9,7 +9,7 @@ import { waitUntil } from '../harness/daemon.ts';
 import { sectionOf, startMember } from '../harness/swarm.ts';
 import { AbsenceScene, CLIENTS } from './absence/scene.ts';
 
-/** With what the machine needs for it when it is busy; the limit for one client that does not answer is 5 s. */
+/** Includes the time of a busy machine; the limit for one client that does not answer is 5 s. */
 const SOON_MS = 20_000;
 
 const [rtorrent, transmission, qbittorrent] = CLIENTS;

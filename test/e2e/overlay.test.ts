@@ -356,7 +356,7 @@ describe('what clients write over an entry', () => {
       assert.equal(before.code, 1);
       assert.match(before.stderr, /there is no room for 168\.1 MB in .*small: 16\.8 MB are free/);
       const { info_hash: hash } = ((await autotorrent.json('list')) as EntryJson[])[0] ?? assert.fail();
-      // As begun when there was room.
+      // As if it had begun when there was room.
       await mkdir(join(small, 'copy.partial', hash), { recursive: true });
       const full = await autotorrent.run('overlay', 'export', 'Album', join(small, 'copy'));
       assert.equal(full.code, 1);

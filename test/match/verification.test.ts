@@ -189,7 +189,7 @@ describe('verification', () => {
     const setting = { verify: 'full-if-whole', scanModes: ['exact', 'normal'] } as const;
     const alone = await match({ 'one/long.bin': damaged }, one, setting);
     assert.deepEqual([alone.verify, statuses(alone), alone.missingBytes], ['full', ['partial'], PIECE]);
-    // Where only a mode that it was spared finds the other copy, too.
+    // Also if only a mode that it had skipped finds the other copy.
     const mended = await match({ 'one/long.bin': damaged, 'other/long.bin': long }, one, setting);
     assert.deepEqual([mended.verify, statuses(mended), mended.missingBytes], ['full', ['mapped'], 0]);
     assert.deepEqual(readMatched(mended, 0), long);

@@ -44,7 +44,7 @@ export class Places {
     return picked && this.path(picked);
   }
 
-  /** Of the root, too. */
+  /** Includes the root. */
   folder(): string {
     return this.#random.chance(0.2) ? '' : (this.existing('directory') ?? '');
   }
