@@ -1,5 +1,5 @@
 /** Opens a LevelDB folder: waits for its lock, names the process that holds it, and explains errors. */
-import { access, constants, readFile, stat } from 'node:fs/promises';
+import { access, constants, readFile, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Level } from 'level';
@@ -64,11 +64,10 @@ export async function openLevel(location: string, options: OpenOptions): Promise
 async function openError(location: string, options: OpenOptions, cause: unknown): Promise<AutotorrentError> {
   const { code, what } = options;
   const message = messageOf(cause);
-  if (await isRefused(location)) {
-    return new AutotorrentError(code, `${what} (${location}) may not be used by this user: ${message}`, {
-      cause,
-      hint: 'run this as the user it belongs to',
-    });
+  const obstacle = await obstacleTo(location);
+  if (obstacle !== undefined) {
+    const { problem, hint } = OBSTACLES[obstacle];
+    return new AutotorrentError(code, `${what} (${location}) ${problem}: ${message}`, { cause, hint });
   }
   if (!options.create && (await isMissing(location))) return missingDatabase(location, options, cause);
   const hint = {
@@ -78,16 +77,31 @@ async function openError(location: string, options: OpenOptions, cause: unknown)
   return new AutotorrentError(code, `${what} (${location}) cannot be opened: ${message}`, { cause, hint });
 }
 
-/** Tells if the modes of the folder, or of the files that LevelDB opens first, keep this user out. */
-async function isRefused(location: string): Promise<boolean> {
+const OBSTACLES = {
+  refused: { problem: 'may not be used by this user', hint: 'run this as the user it belongs to' },
+  'read-only': {
+    problem: 'lies on a read-only file system',
+    hint: 'LevelDB writes whenever it opens a database: move it to a file system that can be written to',
+  },
+  full: { problem: 'lies on a full disk', hint: 'make room there, and run this again' },
+} as const;
+
+/** Bytes that LevelDB may write when it opens a database: what its log holds goes to a table. */
+const OPENING_WRITES = 4 << 20;
+
+/** Finds out what keeps LevelDB from opening a sound database: the modes of what it opens first, or the disk. */
+async function obstacleTo(location: string): Promise<keyof typeof OBSTACLES | undefined> {
   for (const path of [location, join(location, 'LOCK'), join(location, 'CURRENT')]) {
     try {
       await access(path, constants.R_OK | constants.W_OK);
     } catch (error) {
-      if (errnoOf(error) === 'EACCES' || errnoOf(error) === 'EPERM') return true;
+      const errno = errnoOf(error);
+      if (errno === 'EACCES' || errno === 'EPERM') return 'refused';
+      if (errno === 'EROFS') return 'read-only';
     }
   }
-  return false;
+  const disk = await statfs(location).catch(() => undefined);
+  return disk !== undefined && disk.bavail * disk.bsize < OPENING_WRITES ? 'full' : undefined;
 }
 
 /**

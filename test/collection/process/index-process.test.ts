@@ -7,6 +7,7 @@ import {
   lstatSync,
   mkdirSync,
   readdirSync,
+  readFileSync,
   readlinkSync,
   renameSync,
   rmSync,
@@ -14,11 +15,11 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { createServer } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Level } from 'level';
-import { isTrusted } from '../../../src/collection/process/client/folder.ts';
+import { findFolder, isTrusted } from '../../../src/collection/process/client/folder.ts';
 import { silentLogger } from '../../../src/logger.ts';
 import { waitUntil } from '../../harness/daemon.ts';
 import { namesOf, ProcessVolume } from './process-volume.ts';
@@ -56,6 +57,18 @@ describe('the index process', () => {
       [],
     );
     held.close();
+  });
+
+  it('takes no secrets of the environment of the command that started it', async () => {
+    process.env['A_SECRET'] = 'of the command';
+    try {
+      await volume.rebuild();
+      const variables = readFileSync(`/proc/${volume.pid()}/environ`, 'utf8');
+      assert.match(variables, /AUTOTORRENT_INDEX_IDLE_MS=20000/);
+      assert.doesNotMatch(variables, /A_SECRET/);
+    } finally {
+      delete process.env['A_SECRET'];
+    }
   });
 
   it('ends when nobody has asked for a while, and removes its socket', async () => {
@@ -219,6 +232,23 @@ describe('the index process', () => {
     await (await opened).close();
   });
 
+  it('that hangs is not waited for by a command that is stopped', async () => {
+    await volume.rebuild();
+    const pid = volume.pid();
+    process.kill(pid, 'SIGSTOP');
+    try {
+      const stop = new AbortController();
+      const reason = new Error('Ctrl-C');
+      const opened = volume.open({ signal: stop.signal }).openIndex();
+      setTimeout(() => stop.abort(reason), 100);
+      const began = performance.now();
+      await assert.rejects(opened, reason);
+      assert.ok(performance.now() - began < 20_000, 'it does not wait for the answer to its hello');
+    } finally {
+      process.kill(pid, 'SIGCONT');
+    }
+  });
+
   it('is not waited for by a command that was stopped', async () => {
     await volume.rebuild();
     process.kill(volume.pid(), 'SIGKILL');
@@ -303,6 +333,7 @@ describe('the errors of a database, through the index process', () => {
     const runtime = join(volume.top, 'runtime');
     const before = process.env['XDG_RUNTIME_DIR'];
     process.env['XDG_RUNTIME_DIR'] = runtime;
+    mkdirSync(runtime, { mode: 0o700 });
     try {
       writeFileSync(volume.folder, 'in the way');
       assert.equal((await volume.rebuild()).files, 1);
@@ -319,6 +350,24 @@ describe('the errors of a database, through the index process', () => {
     } finally {
       if (before === undefined) delete process.env['XDG_RUNTIME_DIR'];
       else process.env['XDG_RUNTIME_DIR'] = before;
+    }
+  });
+
+  it('a runtime folder that others can enter is left as it is, and not used', async () => {
+    const runtime = join(volume.top, 'runtime');
+    mkdirSync(runtime);
+    chmodSync(runtime, 0o755);
+    const before = process.env['TMPDIR'];
+    process.env['TMPDIR'] = volume.top;
+    try {
+      writeFileSync(volume.folder, 'in the way');
+      const found = await findFolder(volume.db, true, { XDG_RUNTIME_DIR: runtime });
+      assert.equal(dirname(found ?? ''), join(volume.top, `autotorrent-${process.getuid?.() ?? 0}`));
+      assert.deepEqual(readdirSync(runtime), []);
+      assert.equal(statSync(runtime).mode & 0o777, 0o755);
+    } finally {
+      if (before === undefined) delete process.env['TMPDIR'];
+      else process.env['TMPDIR'] = before;
     }
   });
 

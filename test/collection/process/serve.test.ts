@@ -1,7 +1,7 @@
 /** What the index process does with its connections, in this process: with a pretended index, and clients that misbehave. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
@@ -171,6 +171,13 @@ describe('the server of the index process', () => {
     assert.equal(found.length, questions.length);
     assert.ok(found.every(({ length }, i) => length === (i % 3 === 0 ? 2 : 0)));
     await index.close();
+  });
+
+  it('ends where the database cannot be written to, so that the next process opens it anew', async () => {
+    rebuilding = () => Promise.reject(new Error('No space left on device'));
+    await assert.rejects(client().rebuild({ disks: [] }), { code: 'INDEX', message: /No space left on device/ });
+    await ended;
+    assert.deepEqual(readdirSync(`${db}.process`), []);
   });
 
   const refused: readonly (readonly [string, FrameType, Buffer])[] = [

@@ -122,6 +122,13 @@ export class Connection {
     await send(this.#socket, type, payload);
   }
 
+  /** The payload of the next frame. @throws AutotorrentError that the process answers, or for another type; ConnectionLost */
+  async expect(wanted: FrameType): Promise<Buffer> {
+    const { type, payload } = await this.next();
+    if (type !== wanted) throw nonsense(new MalformedBytes(`a message ${type} in place of ${wanted}`));
+    return payload;
+  }
+
   /** @throws AutotorrentError that the process answers; ConnectionLost */
   async next(): Promise<Frame> {
     let frame: Frame | undefined;

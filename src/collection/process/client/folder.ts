@@ -3,9 +3,9 @@
  * may not make it there, in `$XDG_RUNTIME_DIR`, or else in a folder of the user's own under the system's temporary one.
  */
 import { createHash } from 'node:crypto';
-import { chmod, lstat, mkdir, stat } from 'node:fs/promises';
+import { access, chmod, constants, lstat, mkdir, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { isAbsolute, join } from 'node:path';
 import { AutotorrentError, errnoOf, messageOf } from '../../../errors.ts';
 
 /** Beside the database. */
@@ -25,7 +25,7 @@ export async function findFolder(
   const beside = processFolder(db);
   if (await isPrivate(beside, db)) return beside;
   if (make && (await makePrivate(beside)) === undefined && (await isPrivate(beside, db))) return beside;
-  const runtime = env['XDG_RUNTIME_DIR'] ?? join(tmpdir(), `autotorrent-${uid()}`);
+  const runtime = await runtimeFolder(env);
   const digest = createHash('sha256').update(db).digest('hex').slice(0, 16);
   const apart = join(runtime, `index-${digest}`);
   if ((await isPrivate(runtime, undefined)) && (await isPrivate(apart, undefined))) return apart;
@@ -37,6 +37,14 @@ export async function findFolder(
     cause,
     hint: 'let XDG_RUNTIME_DIR name a folder of this user, with mode 0700',
   });
+}
+
+/** The folder of the environment, where it is as the XDG specification has it; else one under the temporary folder. */
+async function runtimeFolder(env: NodeJS.ProcessEnv): Promise<string> {
+  const given = env['XDG_RUNTIME_DIR'];
+  // One that others can enter is not this program's to close: it may be /tmp itself.
+  if (given !== undefined && isAbsolute(given) && (await isPrivate(given, undefined, false))) return given;
+  return join(tmpdir(), `autotorrent-${uid()}`);
 }
 
 /**
@@ -52,14 +60,19 @@ export async function isTrusted(owner: number, db: string | undefined): Promise<
   );
 }
 
-/** Whether nobody but a trusted user and root can get at what lies in the folder. Closes one of this user's. */
-async function isPrivate(folder: string, db: string | undefined): Promise<boolean> {
+/**
+ * Tells if nobody but a trusted user and root can get at what lies in the folder, and this process can write there.
+ * `close`: takes the others' rights to a folder of this user.
+ */
+async function isPrivate(folder: string, db: string | undefined, close = true): Promise<boolean> {
   try {
     const stats = await lstat(folder);
     if (!stats.isDirectory() || !(await isTrusted(stats.uid, db))) return false;
-    if ((stats.mode & 0o077) === 0) return true;
-    if (stats.uid !== uid()) return false;
-    await chmod(folder, 0o700);
+    if ((stats.mode & 0o077) !== 0) {
+      if (!close || stats.uid !== uid()) return false;
+      await chmod(folder, 0o700);
+    }
+    await access(folder, constants.R_OK | constants.W_OK | constants.X_OK);
     return true;
   } catch {
     return false;

@@ -1,5 +1,5 @@
 /** The collection index, asked of the process that owns it. */
-import { ByteReader, ByteWriter } from '../../../bytes/byte-codec.ts';
+import { ByteReader, ByteWriter, MalformedBytes } from '../../../bytes/byte-codec.ts';
 import { AutotorrentError } from '../../../errors.ts';
 import type {
   ArchivedFile,
@@ -41,7 +41,7 @@ export async function openRemoteIndex(connect: () => Promise<Connection>): Promi
 /** Opens the index; with a version, only that one. */
 async function openVersion(connection: Connection, version: string): Promise<string> {
   await connection.send(FRAME.open, encodeText(version));
-  const { payload } = await connection.next();
+  const payload = await connection.expect(FRAME.opened);
   return decoded(() => decodeText(payload));
 }
 
@@ -164,12 +164,13 @@ async function ask<A>(connection: Connection, { payload, questions, readAnswer }
   await connection.send(FRAME.ask, payload);
   const answers: A[] = [];
   while (answers.length < questions) {
-    const frame = await connection.next();
+    const payload = await connection.expect(FRAME.answers);
     decoded(() => {
-      const from = new ByteReader(frame.payload);
-      for (let left = from.integer('answers', questions - answers.length); left > 0; left--) {
-        answers.push(readAnswer(from));
-      }
+      const from = new ByteReader(payload);
+      const count = from.integer('answers', questions - answers.length);
+      if (count === 0) throw new MalformedBytes('no answer where one was due');
+      for (let left = count; left > 0; left--) answers.push(readAnswer(from));
+      if (from.left > 0) throw new MalformedBytes('there is more than the answers');
     });
   }
   return answers;

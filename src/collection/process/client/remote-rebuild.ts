@@ -1,9 +1,14 @@
 /** A rebuild in the process that owns the index, watched from the command that asked for it. */
+import { MalformedBytes } from '../../../bytes/byte-codec.ts';
 import { AutotorrentError } from '../../../errors.ts';
 import type { RebuildRequest, RebuildResult, RebuildWatcher } from '../../writer.ts';
 import { FRAME } from '../wire/frames.ts';
 import { decodeLog, decodeProgress, decodeResult, encodeRequest } from '../wire/messages.ts';
 import { type Connection, ConnectionLost, decoded } from './connection.ts';
+
+function refuse(type: number): never {
+  throw new MalformedBytes(`a message ${type} in the middle of a rebuild`);
+}
 
 /**
  * @throws the signal's reason, once the process has stopped; AutotorrentError('INDEX') where it failed, or was killed: the
@@ -26,7 +31,7 @@ export async function rebuildRemotely(
       else if (type === FRAME.log) {
         const { level, message } = decoded(() => decodeLog(payload));
         logger?.[level](message);
-      }
+      } else decoded(() => refuse(type));
     }
   } catch (error) {
     signal?.throwIfAborted();

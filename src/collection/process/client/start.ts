@@ -1,7 +1,7 @@
 /** Starts the index process of a database, and waits until some index process serves it. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { open } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
@@ -22,6 +22,24 @@ export interface StartOptions {
 
 /** Bytes: a log that is longer is begun anew. */
 const LOG_LIMIT = 1 << 20;
+
+/**
+ * The process outlives the command, and serves others: of the command's environment it takes what Node and the loader of
+ * shared libraries read, and none of the secrets that may be there.
+ */
+const INHERITED = [
+  'AUTOTORRENT_INDEX_IDLE_MS',
+  'HOME',
+  'LANG',
+  'LC_ALL',
+  'LD_LIBRARY_PATH',
+  'NODE_OPTIONS',
+  'NODE_V8_COVERAGE',
+  'PATH',
+  'TMPDIR',
+  'TZ',
+  'UV_THREADPOOL_SIZE',
+];
 
 /**
  * Resolves when this or another process serves the database.
@@ -58,13 +76,15 @@ export async function startProcess(options: StartOptions): Promise<void> {
 
 async function spawnProcess({ db, folder, create, build }: StartOptions): Promise<ChildProcess> {
   const program = fileURLToPath(new URL('../owner/index-process.js', import.meta.url));
-  const log = await open(join(folder, LOG), 'a', 0o600);
+  let log: FileHandle | undefined;
   try {
+    log = await open(join(folder, LOG), 'a', 0o600);
     if ((await log.stat()).size > LOG_LIMIT) await log.truncate();
     const args = [program, db, folder, build, ...(create ? ['create'] : [])];
     // The kernel closes all other descriptors: Node opens its own, and marks those it was given, as close-on-exec.
     const child = spawn(process.execPath, args, {
       cwd: '/',
+      env: Object.fromEntries(INHERITED.flatMap((name) => (name in process.env ? [[name, process.env[name]]] : []))),
       detached: true,
       stdio: ['ignore', log.fd, log.fd, 'pipe'],
     });
@@ -73,7 +93,7 @@ async function spawnProcess({ db, folder, create, build }: StartOptions): Promis
   } catch (cause) {
     throw new AutotorrentError('INDEX', `the index process cannot be started: ${messageOf(cause)}`, { cause });
   } finally {
-    await log.close();
+    await log?.close();
   }
 }
 

@@ -6,7 +6,9 @@
 import { chmodSync, renameSync, rmSync, statSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
+import { AutotorrentError } from '../../../errors.ts';
 import type { Collection } from '../../collection.ts';
+import type { RebuildRequest, RebuildResult, RebuildWatcher } from '../../writer.ts';
 import { SOCKET, socketAddress } from '../wire/socket-address.ts';
 import { serveSession } from './session.ts';
 
@@ -40,6 +42,7 @@ class IndexServer {
   readonly #sessions = new Set<Socket>();
   readonly #rebuilds = new AbortController();
   readonly #database: string | undefined;
+  readonly #collection: Collection;
   #socket: string | undefined;
   #idle: NodeJS.Timeout | undefined;
   #looking: NodeJS.Timeout | undefined;
@@ -48,6 +51,11 @@ class IndexServer {
 
   constructor(options: ServeOptions) {
     this.#options = options;
+    const { collection } = options;
+    this.#collection = {
+      openIndex: () => collection.openIndex(),
+      rebuild: (request, watcher) => this.#rebuild(request, watcher),
+    };
     this.#database = identityOf(join(options.db, 'LOCK'));
     this.ended = new Promise((resolve) => {
       this.#end = resolve;
@@ -93,12 +101,25 @@ class IndexServer {
   }
 
   async #serve(socket: Socket): Promise<void> {
-    const { collection, build } = this.#options;
-    const outcome = await serveSession(socket, { collection, build, signal: this.#rebuilds.signal });
+    const { build } = this.#options;
+    const outcome = await serveSession(socket, { collection: this.#collection, build, signal: this.#rebuilds.signal });
     socket.destroy();
     this.#sessions.delete(socket);
     if (outcome === 'other build') this.#retire();
     this.#waitForClients();
+  }
+
+  /**
+   * Retires where LevelDB fails. Once it could not write, for want of room perhaps, it refuses every write until it is opened
+   * anew, which the next process does.
+   */
+  async #rebuild(request: RebuildRequest, watcher: RebuildWatcher = {}): Promise<RebuildResult> {
+    try {
+      return await this.#options.collection.rebuild(request, watcher);
+    } catch (error) {
+      if (!(error instanceof AutotorrentError) && watcher.signal?.aborted !== true) this.#retire();
+      throw error;
+    }
   }
 
   #waitForClients(): void {

@@ -159,9 +159,10 @@ function readTreeFile(from: ByteReader): FolderTree['files'][number] {
   const relative: Buffer[] = [];
   let end = file.path.length;
   for (let i = 0; i < components; i++) {
-    const start = end === 0 ? 0 : file.path.lastIndexOf(SLASH, end - 1) + 1;
+    if (end <= 0) throw new MalformedBytes('a path has fewer components than were announced');
+    const start = file.path.lastIndexOf(SLASH, end - 1) + 1;
     relative.unshift(file.path.subarray(start, end));
-    end = Math.max(0, start - 1);
+    end = start - 1;
   }
   return { file, relative };
 }
