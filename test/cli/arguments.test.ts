@@ -34,11 +34,11 @@ describe('prefixes of long flags', () => {
   it('are written out where they are unique', () => {
     assert.equal(expand('--add x --reb --del'), '--addfile x --rebuild --delete_torrents');
   });
-  it('keep the value behind =', () => assert.equal(expand('--dry=json'), '--dry-run=json'));
+  it('keep the value after =', () => assert.equal(expand('--dry=json'), '--dry-run=json'));
   it('are left alone where they are ambiguous, unknown or exact', () => {
     assert.equal(expand('--test --nope --test-connection'), '--test --nope --test-connection');
   });
-  it('are left alone behind --', () => assert.equal(expand('-- --add'), '-- --add'));
+  it('are left alone after --', () => assert.equal(expand('-- --add'), '-- --add'));
 });
 
 describe('--dry-run', () => {
@@ -49,5 +49,5 @@ describe('--dry-run', () => {
     assert.equal(settle('add --dry-run txt'), 'add --dry-run=txt');
     assert.equal(settle('add --dry-run=json x'), 'add --dry-run=json x');
   });
-  it('is a name behind --', () => assert.equal(settle('add -- --dry-run json'), 'add -- --dry-run json'));
+  it('is a name after --', () => assert.equal(settle('add -- --dry-run json'), 'add -- --dry-run json'));
 });

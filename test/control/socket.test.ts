@@ -90,7 +90,7 @@ describe('the control socket', () => {
   let socket: string;
   let server: ControlServer;
   let client: ControlClient;
-  /** What the store was asked, and with what. */
+  /** The calls to the store, with their arguments. */
   const asked: unknown[] = [];
 
   const store = {

@@ -27,7 +27,7 @@ describe('the ballast', { skip: !isRoot && 'a file system of its own takes root'
   });
 
   const ballastBytes = (): number => fs.lstatSync(join(disk, 'ballast'), { throwIfNoEntry: false })?.size ?? 0;
-  /** As a server does it. */
+  /** Runs `work` on a store that is opened as by a server. */
   const withStore = async (work: (store: Store) => Promise<void>): Promise<void> => {
     const ballast = new Ballast(disk, silentLogger);
     ballast.makeRoom();
@@ -42,14 +42,14 @@ describe('the ballast', { skip: !isRoot && 'a file system of its own takes root'
       await level.close();
     }
   };
-  /** Takes all room, to the last byte. */
+  /** Fills the disk to the last byte. */
   const fill = (): void => {
     const fd = fs.openSync(join(disk, 'hog'), 'w');
     for (const chunk of [65_536, 4096, 1]) {
       try {
         for (;;) fs.writeSync(fd, Buffer.alloc(chunk, 1));
       } catch {
-        // Full.
+        // The disk is full.
       }
     }
     fs.closeSync(fd);
@@ -74,7 +74,7 @@ describe('the ballast', { skip: !isRoot && 'a file system of its own takes root'
       await store.overlayFilesGone();
       assert.ok(fs.statfsSync(disk).bavail > 0, 'there is room again');
       fs.rmSync(join(disk, 'hog'));
-      // Not at once: what has just made room needs it.
+      // Not at once, since the operation that made room needs it.
       await new Promise((resolve) => setTimeout(resolve, 1100));
       await files.mkdir(1, 'folder', 0o755);
       files.close();

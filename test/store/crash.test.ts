@@ -42,7 +42,7 @@ describe('the store after kill -9', () => {
   it('finishes a removal, whichever batch was the last', async () => {
     const prepared = join(folder, 'prepared');
     assert.equal(killed(prepared, 'create', 0), 'done');
-    // The first batches, which make it disappear, one by one; of the many that clean up, ever fewer.
+    // One run for each of the first batches, which make the entry disappear, and ever fewer for the many that clean up.
     for (let batches = 1; ; batches += Math.ceil(batches / 3)) {
       const copy = join(folder, `copy ${batches}`);
       await cp(prepared, copy, { recursive: true });

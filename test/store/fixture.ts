@@ -1,4 +1,4 @@
-/** Stores in temporary folders, and plans without files behind them. */
+/** Stores in temporary folders, and plans whose files do not exist. */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { ExtentMap } from '../../src/extent/extent-map.ts';
@@ -12,7 +12,7 @@ import { openLevel } from '../harness/volume.ts';
 
 export const hashOf = (name: string): string => createHash('sha1').update(name).digest('hex');
 
-/** Runs `work` on the store in `folder`, and closes it. */
+/** Opens the store in `folder`, runs `work` and closes the store. */
 export async function withStore<T>(folder: string, work: (store: Store, level: StoreLevel) => Promise<T>): Promise<T> {
   const level = await openLevel(folder);
   try {
@@ -25,7 +25,7 @@ export async function withStore<T>(folder: string, work: (store: Store, level: S
   }
 }
 
-/** The record of a file that is not there. */
+/** The record of a file that does not exist. */
 export function source(name: string, spares: readonly number[] = []): PlanSource {
   return { path: Buffer.from(`/disk/${name}`), dev: 1, ino: name.length, size: 100, mtimeMs: 1.5, spares };
 }
@@ -35,7 +35,7 @@ export function file(path: string, from = 0, more: Partial<PlanFile> = {}): Plan
   return fileOf(path.split('/'), [{ length: 10, source: from, sourceOffset: 7 }], { mtimeMs: 1234.5, ...more });
 }
 
-/** Nothing is counted as missing. */
+/** A plan that counts nothing as missing. */
 export function plan(
   name: string,
   files: readonly PlanFile[],
@@ -54,7 +54,7 @@ export function plan(
   };
 }
 
-/** Every path below `ino`, with inode numbers. */
+/** Lists every path below `ino`, with inode numbers. */
 export async function tree(store: Store, ino = ROOT, prefix = ''): Promise<string[]> {
   const paths: string[] = [];
   for await (const page of store.readdir(ino)) {
@@ -73,7 +73,7 @@ export function inoOf(store: Store, path: string): number {
   return ino;
 }
 
-/** Where the bytes of a file that nobody has written to come from. */
+/** The extents of a file that nobody has written to. */
 export function extentsOf(store: Store, path: string): ExtentMap {
   const content = store.bytes.acquire(inoOf(store, path));
   if (content instanceof Promise) throw new Error(`${path} is overlaid`);

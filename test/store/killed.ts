@@ -1,4 +1,7 @@
-/** Does one thing to the store in argv[2], and is killed right after its nth batch: `killed.js FOLDER create|remove N`. */
+/**
+ * Runs one operation on the store in argv[2] and is killed right after its nth batch: `killed.js FOLDER create|remove
+ * N`.
+ */
 import { silentLogger } from '../../src/logger.ts';
 import { Store } from '../../src/store/store.ts';
 import { openLevel } from '../harness/volume.ts';

@@ -12,7 +12,7 @@ import { extentsOf, file, hashOf, inoOf, letters, plan, source, tree, withStore 
 
 const hash = (digit: string): string => digit.repeat(40);
 
-/** The inode number of a file in an entry that is made and removed again. */
+/** Makes an entry, removes it, and returns the inode number of its file. */
 const createAndRemove = async (folder: string): Promise<number> =>
   await withStore(folder, async (store) => {
     await store.createEntry(plan('A', [file('t')], [source('x')]));
@@ -21,7 +21,7 @@ const createAndRemove = async (folder: string): Promise<number> =>
     return ino;
   });
 
-/** Notes every batch of a store's database from now on; the first `failing` that are to be synced fail. */
+/** Records every batch of a store's database from now on; the first `failing` synced batches fail. */
 function writesOf(level: StoreLevel, failing = 0): ('synced' | 'unsynced' | 'failed')[] {
   const writes: ('synced' | 'unsynced' | 'failed')[] = [];
   let left = failing;
@@ -303,7 +303,7 @@ describe('the store', () => {
         await store.createExternal({ ...header, directory: '/disk/x', torrentName: 'T', fileCount: 3 });
         await Promise.all([store.removeEntry(hashOf(`Ext ${i}`)), files.mkdir(1, `made ${i}`, 0o755)]);
       }
-      // A removal that fails does not keep names from being made, either.
+      // A removal that fails does not block new names, either.
       await store.createEntry(plan('A', [file('T/a')], [source('x')]));
       const iterator = level.iterator.bind(level);
       Object.assign(level, {

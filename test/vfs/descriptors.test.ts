@@ -33,7 +33,7 @@ describe('files that are written at once', () => {
     }
     assert.ok(held() - before <= LIMIT + 5, `${held() - before}`);
     for (const [i, handle] of handles.entries()) await files.write(handle, Buffer.from(`other ${i}`), 0);
-    // One without a name keeps its descriptor: nothing else leads to it.
+    // A file without a name keeps its descriptor, since nothing else leads to it.
     await files.unlink(1, 'f0');
     await store.overlayFilesGone();
     for (const [i, handle] of handles.entries()) {
@@ -93,7 +93,7 @@ describe('an overlay file whose descriptor was closed for others', () => {
       };
       await write('other', Buffer.from('o'), 3 * BLOCK);
       await write('file', Buffer.from('f'), 3 * BLOCK);
-      // Both are to be recorded yet. The first block and the third are two runs.
+      // Both are not recorded yet. The first block and the third are two runs.
       const full = t.mock.method(Journal.prototype, 'isFull', () => full.mock.callCount() === 0, { getter: true });
       const handle = await files.open(files.paths.find(top, 'file'), 2);
       const written = Buffer.alloc(3 * BLOCK, 'x').fill('b', BLOCK, 2 * BLOCK);

@@ -65,7 +65,7 @@ describe('directories', () => {
     const handle = await volume.files.opendir(ino);
     const seen: string[] = [];
     let offset = 0;
-    // As `rm -r` and the kernel's buffer have it: some names, then those are deleted, then on from the last one.
+    // As with `rm -r` and the kernel's buffer: list some names, delete them, continue after the last one.
     for (;;) {
       const page = await volume.files.readdir(handle, offset).next();
       const some = page.done === true ? [] : page.value.slice(0, 7);

@@ -88,7 +88,7 @@ describe('the file system', () => {
         [3015, 1],
         [9999, 1],
       ] as const) {
-        // What was in the buffer must not shine through.
+        // Former bytes of the buffer must not show.
         const buffer = Buffer.alloc(length, 0xee);
         const bytes = await files.read(handle, buffer, position);
         assert.deepEqual(buffer.subarray(0, bytes), mixed.subarray(position, position + length));

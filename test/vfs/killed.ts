@@ -1,4 +1,4 @@
-/** A server that is killed: `killed.js FOLDER SCENARIO` does what the scenario says, and is killed. */
+/** A server that is killed: `killed.js FOLDER SCENARIO` runs the scenario and is killed. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Volume } from './volume.ts';
 

@@ -1,4 +1,4 @@
-/** What a client has completed goes to the pool, and is a source from then on. */
+/** A file that a client has completed goes to the pool, and is a source from then on. */
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { join } from 'node:path';
@@ -13,7 +13,7 @@ import { BASE, patched, planFor, Volume } from './volume.ts';
 
 const { infoHash } = planFor(import.meta.filename);
 const DATA = Buffer.alloc(20_000, 'downloaded ');
-/** Those of `T/gap`, 40,000 to 60,000, and of its neighbours. */
+/** The pieces of `T/gap`, 40,000 to 60,000, and of its neighbours. */
 const GOOD = Buffer.from([0b0011_0000]);
 
 describe('the pool', () => {
@@ -160,7 +160,7 @@ describe('the pool', () => {
     });
     t.mock.method(Removal.prototype, 'run', async () => await deleting);
     const removing = volume.store.removeEntry(infoHash);
-    // The entry is not found any more at once; what it was made of is there still.
+    // At once the entry is no longer found, but its parts still exist.
     while (volume.store.entry(infoHash) !== undefined) await new Promise(setImmediate);
     await volume.store.createEntry(planFor(volume.source));
     const { ino, status } = await file();

@@ -70,7 +70,7 @@ it('reads the base in one go below the blocks that are written over it', async (
     umask: 0,
   });
   const handle = await files.open(files.paths.find(files.paths.find(1, 'E'), 'file'), constants.O_RDWR);
-  // Single ones, several, the last of the first extent, and more of them than are worth reading below.
+  // Single blocks, several, the last of the first extent, and a run too long to read below.
   const written = [
     [1, 2],
     [3, 6],
@@ -123,7 +123,7 @@ it('reads no overlay file that is not the one whose blocks it looked up', async 
   const reading = new Reading({}, sources);
   const buffer = Buffer.alloc(2 * BLOCK);
   const read = reading.readWaiting(file, blocks, buffer);
-  // The pool takes the file while its first block is read, and somebody writes over it: its overlay file is another one.
+  // The pool takes the file while its first block is read, and then somebody writes: the file has another overlay file.
   content.becomeMapped(pooled);
   rmSync(files.path(7));
   content.overlay = overlays.create(7);

@@ -1,4 +1,4 @@
-/** A disk that makes writers wait: threads write then, and other files, checkpoints and readers go on meanwhile. */
+/** A disk that makes writers wait: then threads write, and other files, checkpoints and readers continue. */
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { after, before, describe, it, mock } from 'node:test';
@@ -6,10 +6,10 @@ import { OverlayDisk } from '../../src/store/overlay/overlay-disk.ts';
 import { temporaryFolder } from '../harness/folder.ts';
 import { BASE, patched, Volume } from './volume.ts';
 
-/** Writes when it is told to, in the order in which it was asked. */
+/** Writes only when `go` is called, in the order of the requests. */
 class SlowDisk {
   readonly waiting: (() => void)[] = [];
-  /** The data reaches the overlay file before the writer is told, as with a thread of Node. */
+  /** The data reaches the overlay file before the writer hears of it, as with a thread of Node. */
   early = false;
 
   async write(fd: number, buffer: Buffer, position: number): Promise<void> {
@@ -54,7 +54,7 @@ describe('a disk that is slow', () => {
   it('gets the bytes of each file, though two are filled up at the same time', async () => {
     const handles = [await volume.open('T/whole'), await volume.open('T/mixed')];
     const [one = 0, other = 0] = handles;
-    // So that both have an overlay file, and nothing has to be waited for but the disk.
+    // Both have an overlay file now, so that only the disk has to be waited for.
     const begun = [write(one, Buffer.from('#'), 39_000), write(other, Buffer.from('#'), 19_000)];
     await disk.asked(2);
     disk.go();
@@ -73,7 +73,7 @@ describe('a disk that is slow', () => {
     }
   });
 
-  it('keeps what is being written behind the end while a checkpoint cuts what is not needed', async () => {
+  it('keeps what is being written after the end while a checkpoint cuts what is not needed', async () => {
     const handle = await volume.open('T/last');
     const begun = write(handle, Buffer.from('#'), 0);
     await disk.asked(1);

@@ -1,4 +1,4 @@
-/** A file system over a store in a temporary folder, in this process, and the calls that tests make of it. */
+/** A file system over a store in a temporary folder, in this process, with the calls that tests make. */
 import { constants, existsSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { GAP, ZEROS } from '../../src/extent/extent.ts';
@@ -11,12 +11,12 @@ import type { Dentry, Operations } from '../../src/vfs/operations.ts';
 import { fileOf, planOf, sourceOf } from '../harness/plans.ts';
 import { type OpenVolume, openVolume } from '../harness/volume.ts';
 
-/** No two blocks of it are the same. */
+/** The bytes of the source; no two blocks are the same. */
 export const SOURCE = Buffer.from(Array.from({ length: 60_000 }, (_, i) => (i * 7 + (i >> 8) * 13 + 1) % 256));
-/** Where `T/whole` begins in the source. */
+/** The offset of `T/whole` in the source. */
 const SKIPPED = 19;
 
-/** What the files of the entry `E` hold before anybody writes to them. */
+/** The contents of the files of entry `E` before any write. */
 export const BASE: Readonly<Record<string, Buffer>> = {
   'T/whole': SOURCE.subarray(SKIPPED, SKIPPED + 40_000),
   'T/gap': Buffer.alloc(20_000),
@@ -30,7 +30,7 @@ export const BASE: Readonly<Record<string, Buffer>> = {
   'T/empty': Buffer.alloc(0),
 };
 
-/** Pieces of 16 KiB, all of them verified but those of `T/gap`. */
+/** A plan with pieces of 16 KiB, all verified but those of `T/gap`. */
 export function planFor(source: string, name = 'E'): Plan {
   const files = [
     fileOf(['T', 'whole'], [{ length: 40_000, source: 0, sourceOffset: SKIPPED }]),
@@ -54,7 +54,7 @@ export class Volume {
   readonly folder: string;
   readonly source: string;
   #opened: OpenVolume;
-  /** Entries whose bytes changed, as the file system told. */
+  /** Entries whose bytes changed, as the file system reported them. */
   readonly changed: number[];
 
   private constructor(folder: string, opened: OpenVolume, changed: number[]) {
@@ -64,13 +64,13 @@ export class Volume {
     this.changed = changed;
   }
 
-  /** What is in `folder`, or a new one with an entry `E`. */
+  /** Opens the volume in `folder`, or makes a new one with an entry `E`. */
   static async open(folder: string): Promise<Volume> {
     const changed: number[] = [];
     const volume = new Volume(folder, await Volume.#open(folder, changed), changed);
     if (existsSync(volume.source)) return volume;
     writeFileSync(volume.source, SOURCE);
-    // One that can be set again.
+    // A time that can be set again.
     utimesSync(volume.source, 1e9, 1e9);
     const plan = planFor(volume.source);
     await volume.store.createEntry(plan);
@@ -100,14 +100,14 @@ export class Volume {
     await this.#opened.close();
   }
 
-  /** As the server does it, with all that a clean end records. */
+  /** Restarts as the server does, with everything that a clean end records. */
   async restart(): Promise<void> {
     await this.close();
     this.#opened = await Volume.#open(this.folder, this.changed);
     await this.store.recovered;
   }
 
-  /** The directory and the name, below the entry. */
+  /** Splits a path below the entry into directory and name. */
   place(path: string): [parent: number, name: string] {
     const names = ['E', ...path.split('/')];
     const name = names.pop() ?? '';
@@ -153,7 +153,7 @@ export class Volume {
     await this.files.rename(...this.place(from), ...this.place(to), flags);
   }
 
-  /** All of a file. */
+  /** Reads a whole file. */
   async read(path: string): Promise<Buffer> {
     const handle = await this.open(path, constants.O_RDONLY);
     try {
@@ -163,7 +163,7 @@ export class Volume {
     }
   }
 
-  /** From its beginning; what was in the buffer must not shine through. */
+  /** Reads from the beginning; former bytes of the buffer must not show. */
   async readHandle(handle: number, length: number): Promise<Buffer> {
     const buffer = Buffer.alloc(length, 0xee);
     let done = 0;
@@ -179,25 +179,25 @@ export class Volume {
     return new OverlayFiles(this.folder).path(ino);
   }
 
-  /** All names of a directory. */
+  /** Lists all names of a directory. */
   async list(ino: number): Promise<Dentry[]> {
     return await listed(this.files, ino);
   }
 
-  /** What lies on the disk for a file; undefined where there is nothing. */
+  /** Reads a file's overlay file; undefined if there is none. */
   overlay(ino: number): Buffer | undefined {
     const path = this.overlayPath(ino);
     return existsSync(path) ? readFileSync(path) : undefined;
   }
 
-  /** Bytes that an overlay file takes on the disk; 0 where there is none. */
+  /** The bytes that an overlay file takes on the disk; 0 if there is none. */
   stored(ino: number): number {
     const path = this.overlayPath(ino);
     return existsSync(path) ? statSync(path).blocks * 512 : 0;
   }
 }
 
-/** What a write leaves of `before`. */
+/** Returns `before` after a write. */
 export function patched(before: Buffer, bytes: Buffer | string, position: number): Buffer {
   const written = Buffer.from(bytes);
   const after = Buffer.alloc(Math.max(before.length, position + written.length));
@@ -206,7 +206,7 @@ export function patched(before: Buffer, bytes: Buffer | string, position: number
   return after;
 }
 
-/** All names of a directory, through a handle of its own. */
+/** Lists all names of a directory, through a handle of its own. */
 export async function listed(operations: Operations, ino: number): Promise<Dentry[]> {
   const handle = await operations.opendir(ino);
   try {

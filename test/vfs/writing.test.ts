@@ -27,7 +27,7 @@ describe('writing over a file of the torrent', () => {
     await volume.close();
   });
 
-  /** Blocks that are written, as ranges of bytes. */
+  /** The written blocks, as ranges of bytes. */
   const written = async (path: string): Promise<(readonly [number, number])[]> => {
     const content = await volume.store.bytes.acquire(volume.ino(path));
     volume.store.bytes.release(content);
@@ -40,7 +40,7 @@ describe('writing over a file of the torrent', () => {
   const is = async (path: string, expected: Buffer): Promise<void> => {
     assert.equal(volume.files.getattr(volume.ino(path)).size, expected.length);
     assert.ok((await volume.read(path)).equals(expected), `${path} has other bytes`);
-    // The same after all is recorded and read anew.
+    // The same after everything is recorded and read again.
     await volume.restart();
     assert.ok((await volume.read(path)).equals(expected), `${path} has other bytes after a restart`);
   };
@@ -249,7 +249,7 @@ describe('writing over a file of the torrent', () => {
           expected = size < 2 ** 20 ? Buffer.concat([kept, Buffer.alloc(size - kept.length)]) : kept;
         }
         if (sizes.at(-1)! < 2 ** 20) {
-          // What big sizes have left out was cut off again.
+          // `expected` lacks the zeros of large sizes; they were cut off again.
           await is('T/whole', Buffer.concat([expected, Buffer.alloc(sizes.at(-1)! - expected.length)]));
         }
         assert.equal(stored('T/whole'), 0);
@@ -266,7 +266,7 @@ describe('writing over a file of the torrent', () => {
       await is('T/whole', patched(patched(kept, Buffer.alloc(3000), 6000), 'y', 6500));
     });
 
-    it('frees what lies behind the end at the next checkpoint', async () => {
+    it('frees what lies after the end at the next checkpoint', async () => {
       await volume.write('T/gap', Buffer.alloc(20_000, 'x'), 0);
       await volume.truncate('T/gap', 10);
       await volume.store.checkpoint();
@@ -385,7 +385,7 @@ describe('writing over a file of the torrent', () => {
       assert.ok(volume.changed.length >= 2);
     });
 
-    it('are taken back by a truncate, and of others none by what lies behind the end of the file', async () => {
+    it('are taken back by a truncate, and of others none by what lies after the end of the file', async () => {
       await volume.truncate('T/whole', 20_000);
       assert.deepEqual(verified(), [0, 5]);
       await volume.truncate('T/whole', 100_000);
@@ -444,7 +444,7 @@ describe('writing over a file of the torrent', () => {
       () => fs.renameSync(volume.source, `${volume.source}-away`),
       () => fs.renameSync(`${volume.source}-away`, volume.source),
     ];
-    /** Open before it broke, and looked at too long ago to be believed. */
+    /** Opens a file before its source breaks, and makes the last check of the source too old to count. */
     const stale = async (path: string): Promise<number> => {
       const handle = await volume.open(path);
       fs.appendFileSync(volume.source, 'longer');
@@ -561,7 +561,7 @@ describe('a full disk', { skip: !isRoot && 'a file system of its own takes root'
     }
   });
 
-  /** Writes until there is no room; the bytes that were taken. */
+  /** Writes until there is no room; returns the bytes that were written. */
   const fill = async (path: string): Promise<number> => {
     const handle = await volume.open(path);
     const chunk = Buffer.alloc(65_536, 0xfd);
@@ -586,7 +586,7 @@ describe('a full disk', { skip: !isRoot && 'a file system of its own takes root'
     await assert.rejects(volume.write('T/gap', Buffer.alloc(131_072, 'x'), 0), { code: 'ENOSPC' });
     assert.ok((await volume.read('T/whole')).equals(BASE['T/whole']!));
     assert.equal((await volume.read('T/large')).length, taken);
-    // What needs no room goes on: names, times, and what frees room.
+    // Operations without a need for room go on: names, times, and whatever frees room.
     await volume.rename('T/last', 'T/renamed');
     await volume.files.setattr(volume.ino('T/renamed'), { mode: 0o600 });
     await volume.store.checkpoint();
@@ -623,16 +623,16 @@ describe('a full disk', { skip: !isRoot && 'a file system of its own takes root'
       try {
         for (;;) fs.writeSync(fd, Buffer.alloc(65_536, 1));
       } catch {
-        // Full.
+        // The disk is full.
       }
       try {
         for (;;) fs.writeSync(fd, Buffer.alloc(4096, 1));
       } catch {
-        // To the last page.
+        // Full to the last page.
       }
       fs.closeSync(fd);
       const refused: string[] = [];
-      // They are faster than the first look at the room.
+      // The writes are faster than the first look at the free space.
       const statfs = fs.statfsSync;
       const told = (path: string) =>
         seen || refused.length > 0 ? statfs(path) : Object.assign(statfs(path), { bavail: 2 ** 30 });

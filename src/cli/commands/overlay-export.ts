@@ -20,8 +20,8 @@ export function defineOverlayExport(define: Definer): void {
     .addHelpText(
       'after',
       `
-DEST must not exist. It is made when the copy is whole, from DEST.partial beside it; the same command goes on with
-what an interrupted one has left there. A client that is given DEST as its download folder finds the torrent in it.
+DEST must not exist. It is made from DEST.partial beside it when the copy is whole; run the same command again to continue
+an interrupted copy. Give a client DEST as its download folder, and it finds the torrent there.
 ${helpEnding({ examples: ['autotorrent overlay export Some.Release /data/finished/Some.Release'] })}`,
     )
     .action((entry: string, dest: string, flags: ExportFlags) =>

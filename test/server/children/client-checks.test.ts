@@ -1,4 +1,7 @@
-/** Whether a client is said to check a torrent: by pretended clients, and by real ones with a torrent that takes seconds. */
+/**
+ * Tests whether a client is reported to check a torrent: with pretended clients, and with real ones and a torrent that
+ * takes seconds.
+ */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { mkdir, truncate, writeFile } from 'node:fs/promises';
@@ -20,7 +23,7 @@ import { startTransmission } from '../../harness/transmission.ts';
 
 const HASH = 'a'.repeat(40);
 
-/** A client that only lists. */
+/** A client that can only list. */
 function pretended(list: () => Promise<Partial<TorrentState>[]>): TorrentClient {
   let closed = false;
   return {
@@ -108,7 +111,7 @@ describe('ClientChecks', () => {
   }
 });
 
-/** A GiB of zeros that takes no room, and seconds to hash. */
+/** Makes a GiB of zeros that takes no space, but seconds to hash. */
 async function sparseTorrent(): Promise<ReturnType<typeof parseMetainfo> & { readonly folder: string }> {
   const [pieceLength, count] = [2 ** 24, 64];
   const folder = join(temporaryFolder('sparse'), 'data');

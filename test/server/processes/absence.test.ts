@@ -1,4 +1,4 @@
-/** Starting the children that talk to clients, where that fails. */
+/** Failing starts of the children that talk to clients. */
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

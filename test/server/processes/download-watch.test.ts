@@ -1,4 +1,4 @@
-/** The watch over downloads, with scripts in the place of the child that verifies. */
+/** The watch over downloads, with scripts instead of the child that verifies. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { appendFile, writeFile } from 'node:fs/promises';
@@ -15,7 +15,10 @@ import { temporaryFolder } from '../../harness/folder.ts';
 
 const TIMES: WatchTimes = { quiet: 20, longest: 500, look: 10, again: [30, 100], patience: 60_000 };
 
-/** Notes its arguments in a file, then reports each as `outcome` says, which sees the hash and how often it was asked for. */
+/**
+ * Writes its arguments to a file, then reports each as `outcome` returns; that gets the hash and how often it was asked
+ * for.
+ */
 const CHILD = `
 import { appendFileSync, readFileSync } from 'node:fs';
 const [log, plan, ...args] = process.argv.slice(2);
@@ -63,7 +66,7 @@ describe('DownloadWatch', () => {
       .filter((line) => line !== '')
       .map((line) => JSON.parse(line) as string[]);
   const asked = (entry: number): number => runs().filter((ids) => ids.includes(infoHash(entry))).length;
-  /** Long enough for what should not happen. */
+  /** Waits long enough for anything that should not happen. */
   const settle = (): Promise<void> => sleep(400);
 
   it('has each entry verified once', async () => {

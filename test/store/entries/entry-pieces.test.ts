@@ -31,7 +31,7 @@ describe('the pieces of an entry', () => {
     );
   });
 
-  it('count after a verification that found them, unless they changed since it began', () => {
+  it('count after a verification that found them good, unless they changed since it began', () => {
     const some = pieces(0, 1);
     some.noteChange(0, 5);
     const since = some.sequence;

@@ -20,7 +20,7 @@ async function read(fs: FileSystem, ino: number): Promise<Buffer> {
   return buffer;
 }
 
-/** Writes all of a file, has it verified, and puts it into the pool. */
+/** Writes a whole file, has it verified, and puts it into the pool. */
 async function pool(store: Store, fs: FileSystem, name: string, bytes: Buffer): Promise<void> {
   for await (const file of store.files(E)) {
     if (file.path.at(-1) !== name) continue;
@@ -69,7 +69,7 @@ describe('a file that is written to again after its overlay file went', () => {
         await write(fs, ino, 2 * 4096, Buffer.alloc(4096, 'after'));
         bytes.fill('after', 2 * 4096, 3 * 4096);
         assert.deepEqual(await read(fs, ino), bytes);
-        // As a killed server leaves it: nothing is checkpointed, and the journal lists all.
+        // The state that a killed server leaves: nothing is checkpointed, and the journal lists everything.
         await cp(state, copy, { recursive: true });
         return bytes;
       });

@@ -157,7 +157,7 @@ describe('discard', () => {
       const fs = fileSystemOver(store, folder);
       await write(fs, inoOf(store, 'E/T/many/200'), 4096, Buffer.alloc(4096, 'x'));
       const pieceCount = store.entry(E)?.pieceCount ?? 0;
-      // As after a verification of what was written.
+      // The state after a verification of the written bytes.
       const since = await store.verificationBegun(E);
       const good = Buffer.alloc(Math.ceil(pieceCount / 8), 0xff);
       await store.verificationEnded(E, { since, good, bad: Buffer.alloc(0) });
@@ -209,7 +209,7 @@ describe('discard', () => {
         hint: /Stop the torrent/,
       });
       assert.deepEqual(await snapshot(store), before);
-      // Others than the open one.
+      // Files other than the open one.
       const { files } = await store.discard(E, ['T/many/', 'T/cut'], fs.quiet);
       assert.equal(files, 251);
       await fs.release(open);
@@ -305,7 +305,7 @@ describe('discard', () => {
       await withStore(copy, async (store) => {
         await store.recovered;
         const fs = fileSystemOver(store, copy);
-        // What is there can be read: no file was left half-way.
+        // Every present file can be read: none was left half-way.
         for (const path of await tree(store)) {
           const ino = inoOf(store, path);
           if (store.inode(ino)?.type !== 'file') continue;

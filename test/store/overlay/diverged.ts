@@ -1,4 +1,4 @@
-/** An entry of which clients have changed everything that they can: names and bytes, through the vfs. */
+/** An entry whose names and bytes clients have changed in every possible way, through the vfs. */
 import { constants } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -12,7 +12,7 @@ import { fileOf, planOf, sourceOf } from '../../harness/plans.ts';
 import { hashOf, inoOf, tree } from '../fixture.ts';
 
 const BYTES = 3 * 4096 + 100;
-/** More than a slice of a discard. */
+/** More files than a slice of a discard has. */
 const MANY = 250;
 
 export const DATA = Buffer.from(Array.from({ length: BYTES }, (_, i) => i % 251));
@@ -71,7 +71,7 @@ async function make(fs: FileSystem, parent: number, name: string, bytes: string)
   await fs.release(handle);
 }
 
-/** What clients may do to it. */
+/** Changes the entry in every way that clients can. */
 export async function diverge(store: Store, fs: FileSystem): Promise<void> {
   const ino = (path: string): number => inoOf(store, `E/T/${path}`);
   const top = inoOf(store, 'E/T');
@@ -106,7 +106,7 @@ export async function diverge(store: Store, fs: FileSystem): Promise<void> {
   }
 }
 
-/** Names, and of files what they are made of: all that a discard gives back. */
+/** Lists the names and the contents of files: everything that a discard restores. */
 export async function snapshot(store: Store): Promise<string[]> {
   const extents = new Map<number, string>();
   for await (const file of store.files(hashOf('E'))) extents.set(file.ino, JSON.stringify(file.extents));

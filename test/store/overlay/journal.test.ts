@@ -48,13 +48,13 @@ describe('the journal', () => {
     for (let i = 0; i < 12; i++) {
       journal.append(write(i, 0, i + 1));
       all.push(write(i, 0, i + 1));
-      // As a checkpoint that failed has it.
+      // The state after a failed checkpoint.
       journal.rotate().keep();
     }
     journal.close();
     const next = open();
     assert.deepEqual(next.left, all);
-    // A server that is killed before its first checkpoint leaves those before it, too.
+    // A server that is killed before its first checkpoint leaves the earlier journals, too.
     next.journal.append(truncate(99, 0));
     next.journal.close();
     assert.deepEqual(open().left, [...all, truncate(99, 0)]);

@@ -1,4 +1,4 @@
-/** `killed-discard.js FOLDER N`: discards all of an entry that clients have changed, and is killed after the nth batch. */
+/** `killed-discard.js FOLDER N`: discards every change of clients to an entry, and is killed after the nth batch. */
 import { silentLogger } from '../../../src/logger.ts';
 import { Store } from '../../../src/store/store.ts';
 import { fileSystemOver, openLevel } from '../../harness/volume.ts';

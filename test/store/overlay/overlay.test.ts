@@ -25,7 +25,7 @@ function killed(folder: string, scenario: string): void {
   assert.equal(signal, 'SIGKILL', stderr);
 }
 
-/** A power loss leaves the journal of another boot, whatever else has reached the disk. */
+/** Makes the journal one of another boot, as a power loss does, whatever else has reached the disk. */
 function pretendPowerLoss(folder: string): void {
   for (const name of fs.readdirSync(join(folder, 'overlay'))) {
     if (!name.startsWith('journal-')) continue;
@@ -62,7 +62,7 @@ describe('the overlay', () => {
     fs.readdirSync(join(folder, 'overlay'), { recursive: true, encoding: 'utf8' }).filter((name) => name.includes('/'));
   const journals = (): string[] =>
     fs.readdirSync(join(folder, 'overlay')).filter((name) => name.startsWith('journal-'));
-  /** What is recorded, without anything that is in memory. */
+  /** Reads the recorded time, without the state in memory. */
   const recordedMtime = async (path: string): Promise<number> => {
     const { files } = await opened();
     const { mtime } = files.getattr(volume!.ino(path));
@@ -70,7 +70,7 @@ describe('the overlay', () => {
     return mtime.seconds;
   };
 
-  it('records what was written at each checkpoint, forgets the journal, and cuts what is behind the end', async () => {
+  it('records what was written at each checkpoint, forgets the journal, and cuts what lies after the end', async () => {
     const { store, files } = await opened();
     const ino = volume!.ino('T/gap');
     await volume!.write('T/gap', Buffer.alloc(20_000, 'x'), 0);
@@ -96,7 +96,7 @@ describe('the overlay', () => {
     assert.ok((await volume!.read('T/gap')).equals(patched(BASE['T/gap']!.subarray(0, 9000), 'gap', 100)));
     assert.equal((await volume!.read('T/new')).toString(), 'new');
     assert.deepEqual(store.overlayProblems, []);
-    // Once more, from what the first start has made of it.
+    // Once more, from the state that the first start has left.
     await volume!.restart();
     assert.ok((await volume!.read('T/whole')).equals(whole));
     assert.deepEqual(journals(), []);
@@ -118,7 +118,7 @@ describe('the overlay', () => {
     assert.ok((await volume!.read('T/whole')).equals(patched(BASE['T/whole']!, 'synced', 10)));
     assert.ok((await volume!.read('T/gap')).equals(BASE['T/gap']!), 'its blocks are there, and nobody says so');
     assert.ok((await volume!.read('T/mixed')).equals(BASE['T/mixed']!));
-    // Their overlay files are reused, and what they held does not shine through.
+    // Their overlay files are reused, and none of the former bytes shows.
     await volume!.write('T/gap', 'y', 4096);
     assert.ok((await volume!.read('T/gap')).equals(patched(BASE['T/gap']!, 'y', 4096)));
     await volume!.truncate('T/gap', 3);
@@ -135,7 +135,7 @@ describe('the overlay', () => {
     const full = t.mock.method(Journal.prototype, 'isFull', () => full.mock.callCount() === 0, { getter: true });
     await volume.write('T/gap', Buffer.alloc(4096, 'other'), 8192);
     while (journals().includes(first)) await new Promise(setImmediate);
-    // As a killed server leaves it.
+    // The state that a killed server leaves.
     const copy = temporaryFolder('overlay');
     fs.cpSync(folder, copy, { recursive: true });
     const expected = await volume.read('T/gap');
@@ -170,7 +170,7 @@ describe('the overlay', () => {
     const [handle] = await Promise.all([files.open(ino, 0), files.setattr(ino, { mtime: second(2000) })]);
     assert.equal(files.getattr(ino).mtime.seconds, 2000);
     await files.release(handle);
-    // Its blocks have to be read first: it is open before it is deleted, and stays, or it is not there.
+    // Its blocks must be read first: either it is opened before it is deleted, and stays, or it does not exist.
     const opening = async (): Promise<void> => {
       try {
         const again = await files.open(ino, 0);
@@ -266,7 +266,7 @@ describe('the overlay', () => {
       await volume.close();
       volume = await Volume.open(folder);
       const handle = await volume.open('T/gap');
-      // The recovery collects what the note names: before it is written to again, or while it is.
+      // The recovery deletes the file that the note names, before it is written to again or meanwhile.
       if (!early) await volume.store.recovered;
       await volume.files.write(handle, Buffer.from(`kept ${early}`), 0);
       await volume.store.recovered;
@@ -303,7 +303,7 @@ describe('the overlay', () => {
       ['255', 'unknown'],
     );
     assert.equal(fs.existsSync(join(files.folder, 'ff', '511')), false);
-    // What is missing cannot be read, and is in the way of nothing else.
+    // A missing file cannot be read, and does not affect others.
     const held = { openFiles: 0, openSources: 0 };
     await assert.rejects(volume!.read('T/gap'), { code: 'EIO' });
     await assert.rejects(async () => await volume!.open('T/new'), { code: 'EIO' });
@@ -320,7 +320,7 @@ describe('the overlay', () => {
   it('does not take a file that is being made for one that nothing refers to', async () => {
     for (let round = 0; round < 5; round++) {
       volume = await Volume.open(folder);
-      // The recovery compares the folder with the store meanwhile.
+      // Meanwhile the recovery compares the folder with the store.
       const names = Array.from({ length: 40 }, (_, i) => `T/new ${round} ${i}`);
       await Promise.all([volume.store.recovered, ...names.map(async (name) => await volume!.create(name, name))]);
       for (const name of names) assert.equal((await volume.read(name)).toString(), name);
@@ -351,7 +351,7 @@ describe('the overlay', () => {
     const count = (): number => fs.readdirSync('/proc/self/fd').length;
     const before = count();
     for (const path of ['T/gap', 'T/whole', 'T/mixed']) await volume!.write(path, 'x', 0);
-    // The journal.
+    // Wait until only the journal is open.
     for (let i = 0; i < 100 && count() > before + 1; i++) await new Promise((resolve) => setTimeout(resolve, 10));
     assert.ok(count() <= before + 1);
     await volume!.store.checkpoint();
@@ -434,7 +434,7 @@ describe('the overlay', () => {
     await opened();
     const inos = ['T/whole', 'T'].map((path) => volume!.ino(path));
     await closed();
-    // As the version without an overlay has them: type, mode, nlink, size, entry, three times.
+    // Inodes of the version without an overlay: type, mode, nlink, size, entry, three times.
     const old = (type: number, mode: number, nlink: number, size: number): Buffer =>
       new Writer()
         .integer(type)

@@ -3,14 +3,14 @@ import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import { BLOCK_BYTES, WrittenBlocks } from '../../../src/store/overlay/written-blocks.ts';
 
-/** Of blocks: 16 MiB. */
+/** In blocks: 16 MiB. */
 const CHUNK = 4096;
-/** Three chunks, and a little. */
+/** Three chunks and a few blocks. */
 const LIMIT = 3 * CHUNK + 10;
 
 type Step = { readonly add: readonly [number, number] } | { readonly clearFrom: number } | 'record' | 'fail' | 'reload';
 
-/** Often at the borders of chunks and of bytes. */
+/** Blocks that are often at the borders of chunks and bytes. */
 const block = fc.oneof(
   fc.nat(LIMIT),
   fc.nat(40),

@@ -11,7 +11,7 @@ describe('the files of the pool', () => {
     folder = temporaryFolder('pool');
   });
 
-  /** A store with a file that it has completed. */
+  /** Makes a store with a file that it has completed. */
   const storeOf = (name: string): { files: PoolFiles; path: string } => {
     fs.mkdirSync(join(folder, name));
     const path = join(folder, name, 'overlay');

@@ -1,4 +1,7 @@
-/** Names, as POSIX has them: what each call changes, and what it refuses. Through the file system, as a driver calls it. */
+/**
+ * Names as in POSIX: the changes of each call, and what it refuses. Tested through the file system, as a driver calls
+ * it.
+ */
 import assert from 'node:assert/strict';
 import { constants } from 'node:fs';
 import { afterEach, beforeEach, describe, it } from 'node:test';
@@ -23,7 +26,7 @@ describe('names', () => {
     for (const path of ['d/file', 'd/full/x', 'e/file']) await volume.create(path, path);
     await volume.files.link(volume.ino('d/file'), ...volume.place('d/same'));
     await volume.files.symlink(...volume.place('d/link'), 'file');
-    // What changes from now on can be seen.
+    // Later changes get another time.
     await new Promise((resolve) => setTimeout(resolve, 2));
   });
   afterEach(async () => {
@@ -156,9 +159,9 @@ describe('names', () => {
     call: Call,
     /** Directories whose mtime and ctime rise. */
     parents: readonly string[],
-    /** By path: how the link count changes. */
+    /** The change of each link count, by path. */
     links: Readonly<Record<string, number>>,
-    /** Their ctime rises, and their mtime does not; named as they are now. */
+    /** Inodes whose ctime rises but whose mtime does not, by their present names. */
     ctimes: readonly string[],
   ])[] = [
     ['create', create('d/new'), ['d'], { d: 0 }, []],
@@ -219,7 +222,7 @@ describe('names', () => {
         assert.ok(later(now, then, 'ctime'), `the ctime of ${path}`);
         assert.deepEqual(now.mtime, then.mtime, `the mtime of ${path}`);
       }
-      // All others are as they were, but for the names that have gone.
+      // All others are as they were, except for removed names.
       const touched = new Set([...parents, ...ctimes].map((path) => attributes(path).ino));
       for (const [path, then] of before) {
         if (touched.has(then.ino)) continue;

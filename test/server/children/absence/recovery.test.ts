@@ -1,4 +1,4 @@
-/** What real clients do not do when they are asked to: test/e2e/absence.test.ts has what they do. */
+/** Behaviour that real clients do not show on demand; test/e2e/absence.test.ts tests the others. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { beforeEach, describe, it } from 'node:test';
@@ -14,7 +14,7 @@ import { temporaryFolder } from '../../../harness/folder.ts';
 
 type Call = 'start' | 'stop' | 'recheck';
 
-/** Does at once what it is told, but for what fails; a check ends when it is looked at for the second time. */
+/** Does at once what it is asked, except for set failures; a check ends at the second look. */
 class PretendedClient implements TorrentClient {
   readonly #torrents = new Map<string, TorrentState>();
   readonly #looks = new Map<string, number>();
@@ -32,7 +32,7 @@ class PretendedClient implements TorrentClient {
     this.#looks.delete(infoHash);
   }
 
-  /** A torrent that it has waits for others from now on, when it is started. */
+  /** Torrents that wait in the client's queue when they are started. */
   readonly queues = new Set<string>();
 
   activity(infoHash: string): TorrentActivity | undefined {
@@ -146,7 +146,7 @@ describe('Recovery', () => {
       assert.ok(recovery.gotOn());
       assert.deepEqual(told, ['pretended: 2 torrent(s) that had lost the mount use it again']);
 
-      // What the user stops meanwhile is his.
+      // A torrent that the user stops meanwhile stays stopped.
       client.has('a', 'stopped');
       client.said.length = 0;
       await turn('all');
@@ -238,7 +238,7 @@ describe('Recovery', () => {
     client.onList = () => {
       looks++;
       if (looks === 2) client.forgets('a');
-      // It is there again, not checking, with what it had noted down; the other has not been missing at any look.
+      // It is back, not checking, with its earlier progress; the other was present at every look.
       if (looks === 2) client.has('b', 'stopped', 0.3);
       if (looks === 3) client.has('a', 'stopped', 0.3);
     };
@@ -279,14 +279,14 @@ describe('Recovery', () => {
     client.onList = () => {
       looks++;
       if (looks === 2) for (const hash of ['a', 'b', 'c']) client.has(hash, 'checking', 0);
-      // Longer than it waits for others to come.
+      // Longer than the wait for further torrents.
       if (looks === 12) for (const hash of ['a', 'b', 'c']) client.has(hash, 'seeding');
     };
     assert.equal(await turn('all'), undefined);
     assert.deepEqual(client.said, ['stop a b c', 'start a b c']);
   });
 
-  it('a start that fails behind a check does not make it check again', async () => {
+  it('a start that fails after a check does not make it check again', async () => {
     client.has('a', 'error', 0.5);
     client.failing.set('start', 'a');
     await turn('errors');

@@ -1,4 +1,4 @@
-/** How often a client is asked, and what is said of it: against a pretended Transmission and a pretended server. */
+/** How often a client is asked, and what is reported of it, against a pretended Transmission and a pretended server. */
 import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
@@ -29,7 +29,7 @@ describe('absence resume', () => {
       server.listen(where, resolve);
     });
   };
-  /** All torrents are as one. `refuses`: it says so to each call that changes something, and does nothing. */
+  /** Shows all torrents in one state. `refuses`: it answers each changing call with a refusal. */
   const transmission = async (status: number): Promise<{ refuses: boolean }> => {
     const pretended = { refuses: false };
     let now = status;
@@ -92,7 +92,7 @@ describe('absence resume', () => {
     client.refuses = true;
     await record('recover');
     const done = resumeAfterAbsence(config, request);
-    // After 0, 1, 3 and 7 seconds.
+    // Looks come after 0, 1, 3 and 7 seconds.
     await sleep(9000);
     assert.deepEqual(
       calls,
@@ -105,7 +105,7 @@ describe('absence resume', () => {
     assert.deepEqual(await recorded(), { '': { needs: 'serving', stopped: [] } });
   });
 
-  it('behind a client that had ended, and does not come, has nothing to do and leaves that so', async () => {
+  it('after a client that had ended and does not come, has nothing to do and leaves the record as it is', async () => {
     await record('look');
     const done = resumeAfterAbsence(config, request);
     await waitUntil('it says so', async () => told.length > 0);
@@ -139,7 +139,7 @@ describe('absence resume', () => {
     TORRENT.percentDone = 1;
   });
 
-  it('behind a crash, records what is to be looked at until it has been', async () => {
+  it('after a crash, records which torrents to look at until it has done so', async () => {
     await record('serving');
     const done = resumeAfterAbsence(config, request);
     await waitUntil('it says so', async () => told.length > 0);
@@ -162,7 +162,7 @@ describe('absence resume', () => {
     );
   });
 
-  it('behind a client that was stopped in good order, and has ended since, only starts what was stopped', async () => {
+  it('after a client that was stopped in good order, and has ended since, only starts what was stopped', async () => {
     await record('resume', HASHES.slice(0, 1));
     const done = resumeAfterAbsence(config, request);
     await waitUntil('it says so', async () => told.length > 0);
