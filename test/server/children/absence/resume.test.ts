@@ -70,7 +70,8 @@ describe('absence resume', () => {
     const entries = HASHES.map((hash) => ({ kind: 'mount', state: 'added', info_hash: hash, missing_bytes: 0 }));
     const control = createServer((asked, response) => {
       response.setHeader('content-type', 'application/json');
-      response.end(JSON.stringify(asked.url?.startsWith('/v1/status') === true ? { read_only: false } : entries));
+      const status = { read_only: false, broken_sources: [] };
+      response.end(JSON.stringify(asked.url?.startsWith('/v1/status') === true ? status : entries));
     });
     await listen(control, { path: statePaths(statePath).socket });
     port = await freePort();
