@@ -17,7 +17,7 @@ const PREFIX = `autotorrent-bench-${process.pid}-`;
 /** Until the kernel has ended a process that was killed. */
 const KILLED_MS = 10_000;
 
-/** Makes an empty folder that `cleanUpAtSignals` removes; whoever made it does so otherwise. */
+/** Makes an empty folder. `cleanUpAtSignals` removes it; without a signal the caller must. */
 export async function makeFolder(): Promise<string> {
   return await mkdtemp(join(tmpdir(), PREFIX));
 }

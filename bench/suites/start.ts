@@ -75,7 +75,7 @@ const LIMIT_S = 120;
 /** The limit with --whole: a side that takes longer hangs. */
 const HANGS_S = 3600;
 const POLL_MS = 25;
-/** A client that lists a thousand torrents does nothing else meanwhile: so many times as long it is left alone. */
+/** A client that lists a thousand torrents does nothing else: it is left alone for this many times as long. */
 const LEFT_ALONE = 4;
 
 export async function benchStart(setting: Setting): Promise<Row[]> {

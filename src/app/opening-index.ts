@@ -23,7 +23,7 @@ export interface OpeningOptions {
 export function beginOpening(config: Pick<Config, 'db'>, { logger, signal }: OpeningOptions): OpeningIndex {
   const closing = new AbortController();
   const opened = openCollection(config, { logger, signal: AbortSignal.any([signal, closing.signal]) }).openIndex();
-  const index = opened.catch(() => undefined); // whoever asks the index hears of it
+  const index = opened.catch(() => undefined); // the caller that asks the index gets the error
   return {
     opened,
     async close() {

@@ -218,7 +218,7 @@ async function indexPool(config: Config, request: VerificationOptions): Promise<
     const [paths, cwd] = [[poolPath(config.db)], '/'];
     await rebuildCollection(config, { paths, cwd, full: false, logger, signal, onProgress() {} });
   } catch (error) {
-    request.logger.warn(`what was completed is not in the index until the next rebuild: ${messageOf(error)}`);
+    request.logger.warn(`completed files are not in the index until the next rebuild: ${messageOf(error)}`);
   }
 }
 

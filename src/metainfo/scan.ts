@@ -227,7 +227,10 @@ function fits64(digits: string, negative: boolean): boolean {
 function refuseByte(raw: Buffer, at: number): never {
   const begin = at === 0 ? raw.toString('latin1', 0, 256).trimStart().toLowerCase() : '';
   if (begin.startsWith('<')) {
-    refuse('this is a web page', 'Trackers send a page instead of the .torrent to who is logged out or over a limit.');
+    refuse(
+      'this is a web page',
+      'Trackers send a page instead of the .torrent to users who are logged out or over a limit.',
+    );
   }
   if (begin.startsWith('magnet:')) {
     refuse('this is a magnet link', 'Let a client fetch the torrent that it names, and export the .torrent.');

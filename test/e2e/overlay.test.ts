@@ -336,7 +336,7 @@ describe('what clients write over an entry', () => {
     assert.equal(out.code, 1);
     assert.match(
       out.stderr,
-      /of Album a client has deleted "Album\/link"\n {2}autotorrent overlay discard brings files back/,
+      /a client has deleted "Album\/link" of Album\n {2}autotorrent overlay discard brings files back/,
     );
     assert.deepEqual((await discard('Album/link')).kept, []);
     await waitUntil('the kernel asks again', async () => (await readlink(shown('link'))) === 'disc/song.bin');

@@ -1,10 +1,10 @@
-/** Loading fuse-native: what is said where it is not installed, fits no machine like this, or misses libfuse. */
+/** Loading fuse-native: the messages if it is not installed, has no binary for this machine, or lacks libfuse. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { AutotorrentError } from '../../src/errors.ts';
 import { loadFuseNative } from '../../src/fuse/native/library.ts';
 
-/** What `require` throws, by the package that is asked for. */
+/** The errors that `require` throws, by package. */
 function load(thrown: Readonly<Record<string, Error>>): { loaded: unknown; libraries: string[] } {
   const libraries: string[] = [];
   const loaded = loadFuseNative({ loadGlobally: (library) => void libraries.push(library) }, (name) => {

@@ -19,7 +19,7 @@ describe('the times of a thread', () => {
     return memory;
   };
 
-  /** The times that a handler sees which is told `atime` twice, with that memory. */
+  /** Gives the times that a handler sees if it gets `atime` twice, with this memory. */
   const seen = (memory: Buffer, atime: number): number[] => {
     const times = new ThreadTimes();
     let found: number[] = [];

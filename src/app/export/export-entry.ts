@@ -143,7 +143,7 @@ function incompleteError(entry: ServedEntry, incomplete: readonly Item[], missin
   const rest = incomplete.length - names.length;
   const files = `${names.join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`;
   if (missing === 0) {
-    return new AutotorrentError('EXPORT', `of ${entry.name} a client has deleted ${files}`, {
+    return new AutotorrentError('EXPORT', `a client has deleted ${files} of ${entry.name}`, {
       hint: 'autotorrent overlay discard brings files back; --force exports empty ones in their place.',
     });
   }

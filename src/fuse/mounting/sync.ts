@@ -15,7 +15,7 @@ const LIMIT_MS = 20_000;
 export async function syncMount(mountPoint: string, logger: Logger): Promise<void> {
   await new Promise<void>((resolve) => {
     const failed = (why: string): void => {
-      logger.warn(`what clients wrote to ${mountPoint} last may be lost, let them check it: ${why}`);
+      logger.warn(`the last writes of clients to ${mountPoint} may be lost, let them check: ${why}`);
       resolve();
     };
     // `timeout` of execFile would wait for a process that cannot be killed.
