@@ -17,7 +17,7 @@ export class OverlayUsage {
   readonly #folder: string;
   #last: number | undefined;
   #countedAt = Number.NEGATIVE_INFINITY;
-  /** How long the last count took, in milliseconds. */
+  /** The duration of the last count, in milliseconds. */
   #took = 0;
   #counting: Promise<void> | undefined;
 

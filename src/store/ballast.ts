@@ -18,7 +18,7 @@ import type { Logger } from '../logger.ts';
 const BALLAST_BYTES = 8 * 2 ** 20;
 /** The largest part of a small disk that the ballast takes. */
 const BALLAST_PART = 1 / 8;
-/** How long after it was deleted, or could not be made, it is tried again. */
+/** The pause before it is made again after it was deleted, or could not be made. */
 const AGAIN_MS = 1000;
 
 export class Ballast {

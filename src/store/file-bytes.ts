@@ -26,7 +26,7 @@ const fsync = promisify(fs.fsync);
 /** The largest size of a file, in bytes; the journal's records can hold twice that. */
 export const LARGEST_FILE = 2 ** 47;
 
-/** What `stat` shows of a file's bytes. */
+/** The attributes that `stat` shows of a file's bytes. */
 export interface FileStats {
   readonly size: number;
   /** In units of 512 bytes. */

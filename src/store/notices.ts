@@ -1,7 +1,7 @@
 /** Notices about the store, sent synchronously, in the turn in which the change happens. */
 
 /**
- * What the kernel may have cached and must drop: a name's presence or absence, or all it knows of an inode (attributes
+ * Cached data that the kernel must drop: a name's presence or absence, or all it knows of an inode (attributes
  * and pages). Only changes that no operation of the mount asked for are reported.
  */
 export type Stale = { readonly parent: number; readonly name: string } | { readonly ino: number };

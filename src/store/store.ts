@@ -315,7 +315,7 @@ export class Store {
 
   /**
    * Records which pieces matched and which did not; pieces that changed since `since` keep their bit.
-   * @throws AutotorrentError('NOT_FOUND'), ('CONFLICT') where it began at another server or for an earlier entry
+   * @throws AutotorrentError('NOT_FOUND'), ('CONFLICT') if it began at another server or for an earlier entry
    */
   async verificationEnded(infoHash: string, verification: Verification): Promise<Entry> {
     return shown(await this.#verifying.ended(infoHash, verification));

@@ -3,7 +3,7 @@
  *
  * An entry that a client is checking is left alone and tried again later: both would read the same bytes at the same
  * time, and the client would wait longer. The client's findings are not taken over: the piece map records the pieces
- * that we hashed, and decides what other clients are told and what goes to the pool.
+ * that we hashed, and decides what is reported to other clients and what goes to the pool.
  */
 import { requireServer } from '../../app/server-connection.ts';
 import { Verification } from '../../app/verify.ts';

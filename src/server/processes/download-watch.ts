@@ -32,7 +32,7 @@ export interface WatchTimes {
    * Pauses before an entry that failed, or that a client checks, is tried again: they grow from the first to the last.
    */
   readonly again: readonly [first: number, last: number];
-  /** How long to wait for a client's check: one that hangs must not keep an entry unverified for ever. */
+  /** The longest wait for a client's check: one that hangs must not keep an entry unverified for ever. */
   readonly patience: number;
 }
 

@@ -72,7 +72,7 @@ export class EntryPieces {
     return map;
   }
 
-  /** Whether every change since `sequence` was `since` is known. */
+  /** Reports whether every change since `sequence` was `since` is known. */
   isKnownSince(since: number): boolean {
     return since >= this.#first && since <= this.sequence;
   }

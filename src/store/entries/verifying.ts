@@ -66,7 +66,7 @@ export class Verifying {
 
   /**
    * Records which pieces matched and which did not; pieces that changed since it began keep their bit.
-   * @throws AutotorrentError('NOT_FOUND'), ('CONFLICT') where it began at another server or for an earlier entry
+   * @throws AutotorrentError('NOT_FOUND'), ('CONFLICT') if it began at another server or for an earlier entry
    */
   async ended(infoHash: string, verification: Verification): Promise<StoredEntry> {
     const { db, catalog, pieces } = this.#parts;

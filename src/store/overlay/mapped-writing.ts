@@ -124,7 +124,7 @@ export class MappedWriting {
   async #prepare(content: MappedContent, position: number, end: number): Promise<void> {
     const { pieces } = content;
     if (pieces != null) {
-      // What is written over the base counts from its checkpoint on, which is recorded later. What replaces bytes in
+      // A write over the base counts from its checkpoint on, which is recorded later. A write that replaces bytes in
       // the overlay file may reach the disk at any time.
       const sync = content.blocks.hasAny(Math.floor(position / BLOCK_BYTES), Math.ceil(end / BLOCK_BYTES));
       await this.#pieces.unverify(pieces, ...inTorrent(content, position, end), { sync });

@@ -20,7 +20,7 @@ export interface Pooled {
   readonly source: string;
 }
 
-/** `kept`: the file stays where it is; the value is the reason. */
+/** `kept`: the reason why the file is not in the pool. */
 export type Pooling = Pooled | { readonly kept: string };
 
 const READ_ONLY = 0o444;

@@ -5,7 +5,7 @@ import { type AbsenceRequest, contact, hasEnded, recordOf } from './sections.ts'
 
 /**
  * Looks at clients that were down when the mount went away. Any that runs now has run without the mount. Once the mount
- * is there, such a client cannot be told from one that was started after it.
+ * is there, such a client looks like one that was started after it.
  */
 export async function lookBeforeMount(config: Config, request: AbsenceRequest): Promise<void> {
   const record = await recordOf(config, request);

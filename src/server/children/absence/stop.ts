@@ -60,7 +60,7 @@ async function stopIn({ server, record, recover }: Work, { name, config }: Secti
     const unchecked = [...new Set([...toCheck.filter((hash) => stopped.includes(hash)), ...hashesOf(unsure)])];
     await record.set(name, { needs: 'recover', stopped, unchecked });
     if (running.size > 0) await client.stop([...running]);
-    // Whether the others run is unknown, and so is everything while none is loaded: the next mount looks at them.
+    // If some are unsettled, or none is loaded, nobody knows which of the others run: the next mount looks at them.
     if (known.length === states.length && states.length > 0) {
       await record.set(name, { needs: 'resume', stopped, unchecked });
     }

@@ -1,4 +1,4 @@
-/** How often a client is asked, and what is reported of it, against a pretended Transmission and a pretended server. */
+/** Tests how often a client is asked, and what is reported of it, with a pretended Transmission and a pretended server. */
 import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
