@@ -33,7 +33,7 @@ export interface CollectionFile {
   readonly release: number | null;
 }
 
-/** A file that lies, stored, in an archive. `container/member-extents.ts` says where its bytes are now. */
+/** A file that an archive holds uncompressed. `container/member-extents.ts` finds its bytes. */
 export interface ArchivedFile {
   /** The archive's first volume. */
   readonly archive: CollectionFile;

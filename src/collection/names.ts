@@ -1,5 +1,5 @@
 /**
- * How names are compared: case folded, in NFC, every run of space, `_`, `.` and `-` as one space.
+ * Compares names: case folded, in NFC, every run of space, `_`, `.` and `-` as one space.
  *
  * Inside this folder a name off the disk travels as a *byte string*: one character (U+0000 to U+00FF) a byte, which
  * is what Node's `latin1` reads and writes. It loses nothing, and compares and concatenates as fast as any string.
@@ -9,7 +9,7 @@ import { isAscii, isUtf8 } from 'node:buffer';
 const NOT_ASCII = /[\u0080-\u{10ffff}]/u;
 
 /**
- * `name` in the form in which names are compared; the result is its own normal form.
+ * Returns the form of `name` in which names are compared. The result is its own normal form.
  * Bytes that are not UTF-8 are read as Latin-1, as the torrents that hold such names were.
  */
 export function normaliseName(name: Buffer | string): string {
@@ -23,7 +23,7 @@ function foldSeparators(text: string): string {
   return text.replaceAll(/[ _.-]+/g, ' ');
 }
 
-/** UTF-8 where the bytes are that, else Latin-1. */
+/** Decodes bytes as UTF-8 if they are that, else as Latin-1. */
 export function decodeName(name: Buffer): string {
   return !isAscii(name) && isUtf8(name) ? name.toString('utf8') : name.toString('latin1');
 }

@@ -1,4 +1,4 @@
-/** Opens the collection of a configuration. Callers do not see who keeps it: the index process of its `db`. */
+/** Opens the collection of a configuration. The index process of its `db` keeps it, which callers do not see. */
 import type { Logger } from '../logger.ts';
 import type { Collection } from './collection.ts';
 import { type Connection, connectToProcess } from './process/client/connection.ts';
@@ -13,19 +13,19 @@ export interface CollectionConfig {
 
 export interface OpenCollectionOptions {
   readonly logger: Logger;
-  /** Ends waits, and keeps a process from being started. */
+  /** Ends waits, and stops a process from being started. */
   readonly signal: AbortSignal;
   /** Default: this program's. */
   readonly build?: string;
 }
 
-/** Opens nothing yet: the index and the writer do, when they are asked for. */
+/** Returns the collection. Its methods connect to the index process. */
 export function openCollection({ db }: CollectionConfig, options: OpenCollectionOptions): Collection {
   const connect = (create: boolean): Promise<Connection> => connectToProcess({ ...options, db, create });
   return {
     openIndex: () => openRemoteIndex(() => connect(false)),
     async rebuild(request, watcher = {}) {
-      // Where the index itself lies on a disk, it is none of the user's files.
+      // The index may lie on one of the disks: it is not a file of the user.
       const own = [...(request.own ?? []), db, processFolder(db)];
       return await rebuildRemotely(await connect(true), { ...request, own }, watcher);
     },

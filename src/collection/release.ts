@@ -8,7 +8,7 @@
 
 const PART = /^(?:cd[1-9]|samples?|proofs?|(?:vob)?sub(?:title)?s?|bdmv|backup|disc[0-9]+|video_ts)$/i;
 
-/** Whether a folder of this name is a part of the release above it. `Discovery.Channel.X` is no disc. */
+/** Tells if a folder of this name is a part of the release above it. `Discovery.Channel.X` is no disc. */
 export function isReleasePart(folderName: string): boolean {
   return folderName.length <= 12 && PART.test(folderName);
 }
@@ -30,7 +30,7 @@ const BY_EXTENSION: ReadonlyMap<string, number> = new Map([
 ]);
 const MARKS = [RAR | SFV, RAR | R00, MP3 | SFV, VOB | IFO, BDMV];
 
-/** Whether files of these names, directly in one folder, make it (a part of) a release. */
+/** Tells if files of these names, directly in one folder, make it a release or a part of one. */
 export function isReleaseFolder(fileNames: Iterable<string>): boolean {
   let seen = 0;
   for (const name of fileNames) {
@@ -52,7 +52,7 @@ export interface ReleaseTree {
   disk(folder: number): boolean;
 }
 
-/** For each folder the root of the release it belongs to (itself, where it is one), or -1. */
+/** Finds the root of each folder's release, which may be the folder itself; -1 if it is in none. */
 export function releaseRoots(tree: ReleaseTree): Int32Array {
   const isRoot = new Uint8Array(tree.count);
   for (let folder = 0; folder < tree.count; folder++) {

@@ -1,16 +1,16 @@
 /** Builds the collection index: the port's other half (`index.ts` has the questions). */
 import type { Logger } from '../logger.ts';
 
-/** What to scan. Paths are absolute; bytes, or text that is encoded as UTF-8. */
+/** The scan that a command asks for. Paths are absolute: bytes, or text that is encoded as UTF-8. */
 export interface RebuildRequest {
   readonly disks: readonly (Buffer | string)[];
   /** Reads only these, and merges them into the index. Undefined: all disks. */
   readonly paths?: readonly (Buffer | string)[] | undefined;
-  /** Reads folders even where they seem unchanged, and replaces an index that is damaged or of another version. */
+  /** Reads folders even if they seem unchanged, and replaces an index that is damaged or of another version. */
   readonly full?: boolean;
   /** Patterns: `scan/ignore.ts`. */
   readonly ignoreFiles?: readonly string[];
-  /** Folders of autotorrent's own, never read: what lies there is part of a file, or a copy of another. */
+  /** Folders of autotorrent itself, which are never read: they hold parts of files and copies. */
   readonly own?: readonly (Buffer | string)[];
   /**
    * Milliseconds. A folder that changed less than this before it was read is read again next time: within the grain of
@@ -30,7 +30,7 @@ export interface RebuildResult extends RebuildProgress {
   readonly releases: number;
   /** Folders that were not read again, because they had not changed or were not asked for. */
   readonly reused: number;
-  /** What was left out: the reason, how often, and one path as an example. */
+  /** Files and folders that were left out: the reason, the number, and one path as an example. */
   readonly skipped: ReadonlyMap<string, { readonly count: number; readonly example: Buffer }>;
 }
 
@@ -45,7 +45,7 @@ export interface CollectionWriter {
   /**
    * Scans the disks and replaces the index by what it found, at once and at the end: until then, and where it fails, is
    * aborted or killed, the index answers as before. Rebuilds of one index take turns.
-   * @throws AutotorrentError('INDEX') where the index cannot be used, or another rebuild takes longer than a minute
+   * @throws AutotorrentError('INDEX') if the index cannot be used, or another rebuild takes longer than a minute
    */
   rebuild(request: RebuildRequest, watcher?: RebuildWatcher): Promise<RebuildResult>;
 }

@@ -1,4 +1,4 @@
-/** What every collection index must do, whoever keeps it: run by each, and by the naive one of the tests of matching. */
+/** The tests that every collection index must pass. The naive index of the matching tests runs them, too. */
 import assert from 'node:assert/strict';
 import { mkdirSync, rmSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -23,7 +23,7 @@ const nameOf = (path: string): string => path.slice(path.lastIndexOf('/') + 1);
 const folderOf = (path: string): string => path.slice(0, Math.max(0, path.lastIndexOf('/')));
 const same = (a: string, b: string): boolean => normaliseName(a) === normaliseName(b);
 const below = (disk: string, file: CollectionFile): string => file.path.toString().slice(disk.length + 1);
-/** Where a marked folder of the trees below has its root. */
+/** The root of a marked folder in the trees below. */
 const rootOf = (f: string): string => (/^(?:a|rel)\/(?:CD1|Sample)$/.test(f) ? folderOf(f) : f);
 
 /** Makes sparse files of these sizes below `disk`. */

@@ -1,7 +1,7 @@
 /**
  * The collection in a LevelDB that is open in this process: several indexes answer while one rebuild writes.
  *
- * An open index holds its generation: a rebuild makes a new one, and what nobody holds any more is deleted.
+ * An open index holds its generation. A rebuild makes a new one; a generation that nobody holds is deleted.
  */
 import type { Logger } from '../../logger.ts';
 import type { Collection } from '../collection.ts';
@@ -25,7 +25,7 @@ export class LevelCollection implements Collection {
   /** The newest generation that was seen. */
   #current = 0;
 
-  /** `db` stays the caller's to close. */
+  /** The caller closes `db`. */
   constructor(db: LevelDatabase) {
     this.#db = db;
     this.#database = new IndexDatabase(db);
@@ -68,7 +68,7 @@ export class LevelCollection implements Collection {
     );
   }
 
-  /** Waits until nothing writes. Open indexes must be closed before. */
+  /** Waits until nothing writes. The caller closes the open indexes before. */
   async settle(): Promise<void> {
     await this.#turns.idle();
   }

@@ -3,7 +3,7 @@ import { FolderRecord } from '../scan/folder-record.ts';
 import { type FolderRow, FolderTable, NONE } from './folder-table.ts';
 import { aligned, damaged, type IndexDatabase, KIND } from './index-database.ts';
 
-/** Bytes of pages, and number of paths, that are kept. */
+/** The caches' sizes: bytes of pages, and number of paths. */
 const CACHED_BYTES = 32 << 20;
 const CACHED_PATHS = 50_000;
 /** Records that are read at once. */
@@ -27,7 +27,7 @@ export class FolderStore {
     this.#table = table;
   }
 
-  /** Undefined where there is no such folder. */
+  /** The row of a folder; undefined if there is no such folder. */
   row(folder: number): FolderRow | undefined {
     return this.#table.row(folder);
   }
@@ -130,7 +130,7 @@ export function joinPath(folder: Buffer, name: Buffer): Buffer {
     : Buffer.concat([folder, SLASH, name]);
 }
 
-/** The last component; of `/` itself nothing. */
+/** The last component of a path; empty for `/`. */
 export function baseName(path: Buffer): Buffer {
   return path.subarray(path.lastIndexOf(0x2f) + 1);
 }

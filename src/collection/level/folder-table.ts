@@ -7,9 +7,9 @@
 import { aligned, damaged, type IndexDatabase, KIND, keyOf, type Put } from './index-database.ts';
 
 const ROWS = 1024;
-/** As parent: a root; as release: none. */
+/** As a parent: the folder is a root. As a release: it is in none. */
 export const NONE = 0xffffffff;
-/** As parent: nothing is there (the scan skipped it). */
+/** As a parent: there is no folder, because the scan skipped it. */
 export const ABSENT = 0xfffffffe;
 
 export interface FolderRow {
@@ -41,10 +41,10 @@ export function* tablePuts(
   }
 }
 
-/** How many blocks are read at once: 6 MB. */
+/** Blocks that are read at once: 6 MB. */
 const BLOCKS_AT_ONCE = 256;
 
-/** Read as a whole: a block is 24 kB, those of 5 million files in 400,000 folders are 10 MB. */
+/** The table, read as a whole: a block is 24 kB, those of 5 million files in 400,000 folders are 10 MB. */
 export class FolderTable {
   readonly #count: number;
   readonly #blocks: readonly Uint32Array[];
@@ -68,7 +68,7 @@ export class FolderTable {
     this.#blocks = blocks;
   }
 
-  /** Undefined where there is no such folder. */
+  /** The row of a folder; undefined if there is no such folder. */
   row(folder: number): FolderRow | undefined {
     if (!Number.isInteger(folder) || folder < 0 || folder >= this.#count) return undefined;
     const block = this.#blocks[Math.floor(folder / ROWS)];

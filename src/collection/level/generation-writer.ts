@@ -1,4 +1,4 @@
-/** Writes a new generation of the index: folders as they come, in the background, and the rest when all are there. */
+/** Writes a new generation of the index: folders in the background, as the scan finds them; the rest at the end. */
 import { setImmediate as pause } from 'node:timers/promises';
 
 import { hashName, hashText } from '../names.ts';
@@ -9,11 +9,11 @@ import { float64Column, uint32Column } from './growing-column.ts';
 import { type IndexDatabase, KIND, keyOf, type PostingKind, type Put } from './index-database.ts';
 import { type PostingColumns, postingPuts, sortedRows } from './postings.ts';
 
-/** Records are small, and LevelDB's price is by the key: some ten share one. */
+/** Bytes of a page. Records are small and LevelDB's cost is per key, so some ten records share a page. */
 const PAGE_BYTES = 16 << 10;
 const BATCH_BYTES = 1 << 20;
 const BATCHES_AT_ONCE = 3;
-/** Between so many records others have the thread: the index answers while it is rebuilt. */
+/** After this many records the thread is free for others: the index answers while it is rebuilt. */
 const PUTS_AT_ONCE = 512;
 
 const PART = 1;
@@ -76,7 +76,7 @@ export class GenerationWriter {
     return this.#parents.length;
   }
 
-  /** Ids for `count` folders in a row, of which nothing is known yet; returns the first. */
+  /** Reserves consecutive ids for `count` folders. Returns the first. */
   reserve(count: number): number {
     const first = this.ids;
     this.#parents.extend(count, () => ABSENT);
@@ -85,7 +85,7 @@ export class GenerationWriter {
     return first;
   }
 
-  /** Adds a folder whose id was reserved, and reserves ids for its subfolders: the first of these is returned. */
+  /** Adds a folder whose id was reserved, and reserves ids for its subfolders. Returns the first of them. */
   add(id: number, parent: number, record: FolderRecord, disk: boolean): number {
     const path = record.ownName().toString('latin1');
     const name = path.slice(path.lastIndexOf('/') + 1);
@@ -131,7 +131,7 @@ export class GenerationWriter {
     while (this.#writing.size >= BATCHES_AT_ONCE) await Promise.race(this.#writing);
   }
 
-  /** Writes what needs the whole tree to be known. Returns the number of releases. */
+  /** Writes the rest, which depends on the whole tree. Returns the number of releases. */
   async finish(): Promise<number> {
     this.#endPage();
     const parents = this.#parents.view;
@@ -195,7 +195,7 @@ export class GenerationWriter {
     return releases.reduce((count, root, id) => (root === id ? count + 1 : count), 0);
   }
 
-  /** Waits for what is being written, whatever becomes of it. */
+  /** Waits for running writes, also for those that fail. */
   async abandon(): Promise<void> {
     this.#batch = [];
     await Promise.allSettled(this.#writing);

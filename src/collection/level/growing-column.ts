@@ -11,7 +11,7 @@ export class GrowingColumn<T extends Float64Array | Uint32Array> {
     this.#array = make(1024);
   }
 
-  /** What was added, without a copy; stale after the next addition. */
+  /** The numbers so far, as a view that is stale after the next addition. */
   get view(): T {
     return this.#slice(this.#array, this.length);
   }
@@ -22,7 +22,7 @@ export class GrowingColumn<T extends Float64Array | Uint32Array> {
     this.length += values.length;
   }
 
-  /** Adds `count` times the value that `of` gives for 0, 1, … */
+  /** Adds the values of `of(0)` to `of(count - 1)`. */
   extend(count: number, of: (index: number) => number): void {
     this.#reserve(count);
     for (let i = 0; i < count; i++) this.#array[this.length + i] = of(i);

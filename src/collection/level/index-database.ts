@@ -3,13 +3,13 @@
  *
  * Every key is 10 bytes: `c`, the generation (u32, big-endian), a kind, a number (u32, big-endian). A rebuild writes a
  * new generation beside the old one; the `STATE` record of generation 0, written last and synced, makes it count. So
- * whatever a killed rebuild left is of a generation that nothing refers to, and the next rebuild deletes it.
+ * nothing refers to the generation that a killed rebuild left, and the next rebuild deletes it.
  */
 import { endianness } from 'node:os';
 import type { Level } from 'level';
 import { AutotorrentError, messageOf } from '../../errors.ts';
 
-/** Opened and closed by the caller, with any encodings. */
+/** A database that the caller opens and closes. Its encodings do not matter. */
 export type LevelDatabase = Level<Buffer, Buffer>;
 
 export const KIND = {
@@ -34,13 +34,13 @@ export const KIND = {
 
 export type PostingKind = 16 | 17 | 18 | 19 | 20 | 21;
 
-/** Version of everything in the database: keys, records, hashes, the rules for names and releases. */
+/** The version of everything in the database: keys, records, hashes, the rules for names and releases. */
 const FORMAT = `2-${endianness()}`;
 const PREFIX = 0x63;
 const VIEWS = { keyEncoding: 'view', valueEncoding: 'view' } as const;
 
 export interface IndexRoot {
-  /** As the user wrote it, and with symbolic links resolved: byte strings. */
+  /** The path as the user wrote it, and with symbolic links resolved: byte strings. */
   readonly path: string;
   readonly real: string;
   /** One of `[disks]`, not a path that `rebuild PATH` added. */
@@ -91,7 +91,7 @@ export class IndexDatabase {
     this.#db = db;
   }
 
-  /** Undefined where there is no index yet. */
+  /** Reads the state; undefined if there is no index yet. */
   async readState(): Promise<IndexState | undefined> {
     const [value] = await this.#getMany([keyOf(0, KIND.state, 0)]);
     if (value === undefined) return undefined;
@@ -110,7 +110,7 @@ export class IndexDatabase {
     return state;
   }
 
-  /** Makes a generation count, in one synced write. */
+  /** Makes a generation the current one, in one synced write. */
   async writeState(state: IndexState): Promise<void> {
     const value = Buffer.from(JSON.stringify({ format: FORMAT, ...state }));
     await this.#db.batch<Uint8Array, Uint8Array>([{ type: 'put', key: keyOf(0, KIND.state, 0), value }], {
@@ -119,7 +119,7 @@ export class IndexDatabase {
     } as object);
   }
 
-  /** In the order of `numbers`; undefined where there is no such record. */
+  /** Reads records, in the order of `numbers`; undefined for a missing one. */
   read(generation: number, kind: number, numbers: readonly number[]): Promise<(Uint8Array | undefined)[]> {
     return this.#getMany(numbers.map((number) => keyOf(generation, kind, number)));
   }
@@ -128,7 +128,7 @@ export class IndexDatabase {
     if (puts.length > 0) await this.#db.batch<Uint8Array, Uint8Array>(puts, VIEWS);
   }
 
-  /** Deletes every generation but these (none kept: the state, too), and gives the space back to the disk. */
+  /** Deletes all other generations, and gives the space back to the disk. With none to keep, it deletes the state, too. */
   async deleteOthers(kept: ReadonlySet<number>): Promise<void> {
     const end = keyOf(0xffffffff, 0xff, 0xffffffff);
     let from = keyOf(kept.size === 0 ? 0 : 1, 0, 0);
@@ -146,7 +146,7 @@ export class IndexDatabase {
     }
   }
 
-  /** @throws AutotorrentError('INDEX') where something else made the database */
+  /** @throws AutotorrentError('INDEX') if something else made the database */
   async refuseForeign(): Promise<void> {
     const options = { keyEncoding: 'view', limit: 1 } as const;
     const [first] = await this.#db.keys<Uint8Array>(options).all();
@@ -177,7 +177,7 @@ export class IndexDatabase {
   }
 }
 
-/** A copy that typed arrays can be laid over: what LevelDB hands out may begin at any address. */
+/** Copies bytes so that typed arrays can be laid over them: LevelDB's buffers may begin at any address. */
 export function aligned(value: Uint8Array): ArrayBuffer {
   const copy = new ArrayBuffer(value.byteLength);
   new Uint8Array(copy).set(value);

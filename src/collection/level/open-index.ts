@@ -1,4 +1,4 @@
-/** Answers questions from one generation: what the rebuild that made it saw. */
+/** Answers questions from one generation of the index. */
 
 import { AutotorrentError } from '../../errors.ts';
 import type {
@@ -35,11 +35,11 @@ export interface IndexInfo {
   readonly releases: number;
   /** When the last rebuild ended, milliseconds since 1970. */
   readonly builtMs: number;
-  /** What was scanned: `[disks]`, and paths that `rebuild PATH` added. */
+  /** The folders that were scanned: `[disks]`, and paths that `rebuild PATH` added. */
   readonly roots: readonly Buffer[];
 }
 
-/** A row that may answer a question. Where `accepts` refuses it, only its hash agreed. */
+/** A row that may answer a question. `accepts` refuses a row of which only the hash agrees. */
 interface Hit {
   readonly question: number;
   readonly rank: number;
@@ -65,7 +65,7 @@ export interface LocalIndex extends CollectionIndex {
   info(): IndexInfo;
 }
 
-/** More files than memory should hold for one batch of questions. */
+/** The error for answers that are too large to hold in memory. */
 export class AnswerTooLarge extends AutotorrentError {
   constructor(files: number) {
     super('INDEX', `more than ${files} files of the collection answer one question`, {
@@ -76,15 +76,15 @@ export class AnswerTooLarge extends AutotorrentError {
 }
 
 /**
- * Opens the index in `db`, which stays the caller's. After a rebuild of the same database, open it anew.
- * @throws AutotorrentError('INDEX') where there is none, or one of another version
+ * Opens the index in `db`, which the caller closes. After a rebuild of the database, open it anew.
+ * @throws AutotorrentError('INDEX') if there is none, or one of another version
  */
 export async function openIndex(db: LevelDatabase, mostAnswers: number = MOST_ANSWERS): Promise<LocalIndex> {
   const database = new IndexDatabase(db);
   return await openGeneration(database, await readIndexState(database), mostAnswers);
 }
 
-/** @throws AutotorrentError('INDEX') where there is no index, or one of another version */
+/** @throws AutotorrentError('INDEX') if there is no index, or one of another version */
 export async function readIndexState(database: IndexDatabase): Promise<IndexState> {
   const state = await database.readState();
   if (state !== undefined) return state;
@@ -100,7 +100,7 @@ export async function openGeneration(
   return new LevelIndex(database, state, await FolderStore.open(database, state.generation, state.ids), mostAnswers);
 }
 
-/** Files in the answers to one batch: some 600 MB of them. */
+/** The most files in the answers to one batch: some 600 MB. */
 const MOST_ANSWERS = 2_000_000;
 
 class LevelIndex implements LocalIndex {
@@ -282,7 +282,7 @@ class LevelIndex implements LocalIndex {
     return this.#files(hits, wanted.length);
   }
 
-  /** The rows of each question; asked in sorted order, so that each block is read once. */
+  /** Finds the rows of each question. It asks in sorted order, so that each block is read once. */
   async #ranges<Q extends { readonly k1: number; readonly low: number; readonly high: number }>(
     kind: PostingKind,
     wanted: readonly Q[],
@@ -309,7 +309,7 @@ class LevelIndex implements LocalIndex {
     );
   }
 
-  /** The files or members of these rows: read in the order of their folders, given in the order of the questions. */
+  /** Reads the files or members of rows in the order of their folders. Returns them in the order of the questions. */
   async #resolve<T>(
     hits: readonly Hit[],
     questions: number,
@@ -348,7 +348,7 @@ class LevelIndex implements LocalIndex {
     };
   }
 
-  /** Adds the folder's files to its tree, and gives the folders below it. */
+  /** Adds the folder's files to its tree. Returns its subfolders. */
   #readTreeFolder({ id, path, relative, files }: TreeFolder, record: FolderRecord): TreeFolder[] {
     for (let index = 0; index < record.files; index++) {
       const file = this.#file(id, path, record, index);

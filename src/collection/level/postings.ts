@@ -46,7 +46,7 @@ export async function sortedRows(
   return sorted;
 }
 
-/** False where one digit is all there is, and nothing was moved. */
+/** Sorts by one digit. Returns false if all rows have the same one: nothing was moved then. */
 function sortByDigit(
   words: Uint32Array,
   stride: number,
@@ -133,7 +133,7 @@ export interface PostingRow {
   readonly file: number;
 }
 
-/** How many blocks are kept: 1.5 MB. Questions come sorted, so that a block is hardly ever read twice. */
+/** Blocks in the cache: 1.5 MB. Questions come sorted, so that a block is hardly ever read twice. */
 const CACHED_BLOCKS = 256;
 
 export class Postings {
@@ -170,7 +170,7 @@ export class Postings {
     await this.#load([...wanted].filter((block) => !this.#cache.has(block)));
   }
 
-  /** The number of the first row at or after (k1, k2); `rows` where there is none. */
+  /** The number of the first row at or after (k1, k2); `rows` if there is none. */
   async lowerBound(k1: number, k2: number): Promise<number> {
     if (this.rows === 0) return 0;
     const number = this.#blockOf(k1, k2);

@@ -12,13 +12,13 @@ import { NONE } from './folder-table.ts';
 import { GenerationWriter } from './generation-writer.ts';
 import { damaged, IndexDatabase, type IndexState, type LevelDatabase } from './index-database.ts';
 
-/** How it scans, beside what. */
+/** A request, and settings of the scan that no command has. */
 export interface RebuildOptions extends RebuildRequest, RebuildWatcher {
-  /** Mounts of these types are not touched. Default: `fuse.autotorrent`. */
+  /** The scan does not touch mounts of these types. Default: `fuse.autotorrent`. */
   readonly skipMountTypes?: readonly string[];
   /** Worker threads. */
   readonly threads?: number;
-  /** Generations that an open index still answers from: they are not deleted. */
+  /** Generations that an open index still answers from. The rebuild keeps them. */
   readonly inUse?: () => Iterable<number>;
 }
 
@@ -28,9 +28,9 @@ interface Pending {
   readonly parent: number;
   readonly path: string;
   readonly root: ScanRoot | undefined;
-  /** Its id in the index as it is; NONE where that has no such folder, or is not to be believed. */
+  /** Its id in the old index; NONE if that has no such folder, or cannot be trusted. */
   readonly oldId: number;
-  /** Taken over from the index but for these paths; undefined: read. */
+  /** The folder is taken from the old index, except for these paths. Undefined: it is read. */
   readonly targets: readonly string[] | undefined;
 }
 
@@ -74,7 +74,7 @@ class Scan {
   readonly #incremental: boolean;
   readonly #writer: GenerationWriter;
   readonly #skipped = new Map<string, { count: number; readonly example: Buffer }>();
-  /** Folders seen, by device, inode and ctime: one that is mounted twice is indexed once. */
+  /** Folders seen, by device, inode and ctime. A folder that is mounted twice is indexed once. */
   readonly #seen = new Map<number, Map<number, number>>();
   readonly #pending: Pending[] = [];
   #reused = 0;
@@ -86,7 +86,7 @@ class Scan {
     old: IndexState | undefined,
     options: RebuildOptions,
   ): Promise<Scan> {
-    // Which files are ignored is kept with their folder.
+    // A folder's record says which of its files are ignored.
     const sameIgnored = JSON.stringify(old?.ignoreFiles) === JSON.stringify(options.ignoreFiles ?? []);
     const incremental = options.full !== true && sameIgnored;
     const useful = old !== undefined && (incremental || options.paths !== undefined);
@@ -124,7 +124,7 @@ class Scan {
     });
     const pool = new WalkPool(options.threads ?? Math.min(4, Math.max(2, availableParallelism())), {
       ignoreFiles: options.ignoreFiles ?? [],
-      // A root is walked under the name that the user gave it.
+      // The walk uses the name that the user gave the root.
       avoid: roots.flatMap((root) =>
         avoid.filter((path) => isInside(path, root.real)).map((path) => rebase(path, root.real, root.path)),
       ),
@@ -175,7 +175,7 @@ class Scan {
     }
   }
 
-  /** The last found first, so that what waits stays short; two batches a worker, so that none waits for us. */
+  /** Walks the newest folders first, so that the queue stays short. Each worker has two batches, so that it never waits. */
   async #walk(pool: WalkPool): Promise<void> {
     const threads = this.#options.threads ?? Math.min(4, Math.max(2, availableParallelism()));
     const running = new Set<Promise<void>>();
@@ -226,7 +226,7 @@ class Scan {
     return batch.map(({ oldId }) => records.get(oldId));
   }
 
-  /** A folder that is not to be read: as the index has it, with the way to each target. */
+  /** Adds a folder as the old index has it, with the subfolders that lead to each target. */
   async #takeOver(folder: Pending, old: FolderRecord | undefined): Promise<void> {
     const targets = folder.targets ?? [];
     const name = folder.root === undefined ? folder.path.slice(folder.path.lastIndexOf('/') + 1) : folder.path;
@@ -268,13 +268,13 @@ class Scan {
       const path = base + name;
       const oldId = oldIds?.(name, i) ?? NONE;
       const targets = targetsOf(path);
-      // Neither in the index nor asked for: the scan that made the index skipped it.
+      // The scan that made the index skipped it, and nobody asked for it now.
       if (oldId === NONE && targets?.length === 0) continue;
       this.#pending.push({ id: first + i, parent: folder.id, path, root: undefined, oldId, targets });
     }
   }
 
-  /** The ids that a folder's subfolders have in the index as it is. */
+  /** Finds the ids that a folder's subfolders have in the old index. */
   #oldSubfolders(
     folder: Pending,
     record: FolderRecord,
@@ -293,7 +293,7 @@ class Scan {
     return (name) => byName.get(name) ?? NONE;
   }
 
-  /** Compared with its ctime, as some file systems give different folders the same number. */
+  /** Tells if a folder was seen already. Compares the ctime, too: some file systems give several folders one inode number. */
   #seenBefore({ dev, ino, ctime }: FolderRecord): boolean {
     if (ino === 0) return false;
     let inodes = this.#seen.get(dev);
@@ -318,7 +318,7 @@ class Scan {
   }
 }
 
-/** One character a byte: see `names.ts`. */
+/** Converts a path to a byte string (`names.ts`). */
 function byteString(path: Buffer | string): string {
   return (typeof path === 'string' ? Buffer.from(path) : path).toString('latin1');
 }

@@ -1,9 +1,9 @@
-/** Work that takes turns: one at a time, in the order in which it came. */
+/** Runs one piece of work at a time, in the order of the calls. */
 import { AutotorrentError } from '../../errors.ts';
 
 export interface Waiting {
   readonly signal?: AbortSignal | undefined;
-  /** Called where there is another before this. */
+  /** Called if this work has to wait for another. */
   readonly onWait?: () => void;
   /** Milliseconds. Default: a minute. */
   readonly waitMs?: number;
@@ -15,7 +15,7 @@ export class Turns {
   #last: Promise<unknown> = Promise.resolve();
   #waiting = 0;
 
-  /** @throws AutotorrentError('INDEX') where the turn does not come in time; the signal's reason where it aborts */
+  /** @throws AutotorrentError('INDEX') if the turn does not come in time; the signal's reason if it aborts */
   async take<T>(work: () => Promise<T>, { signal, onWait, waitMs = WAIT_MS }: Waiting): Promise<T> {
     signal?.throwIfAborted();
     if (this.#waiting > 0) onWait?.();
@@ -41,7 +41,7 @@ export class Turns {
     }
   }
 
-  /** Resolves when all that came is done. */
+  /** Resolves when all work is done. */
   async idle(): Promise<void> {
     await this.#last;
   }

@@ -1,5 +1,5 @@
 /**
- * A folder as it is kept in the index: what it was when it was read, its files and the names of its subfolders.
+ * A folder in the index: its state when it was read, its files, and the names of its subfolders.
  * It is packed where it is made (a walk worker), travels as one transferable buffer, and is stored as it came.
  *
  *     f64 × 5           dev, ino, mtime, ctime (milliseconds; NaN: never taken for unchanged), dev of its files
@@ -27,7 +27,7 @@ const RELEASE = 1;
 const NO_SIZES = new Float64Array(0);
 const NO_WORDS = new Uint32Array(0);
 
-/** What tells whether a folder changed. */
+/** The numbers that change when a folder changes. */
 export interface FolderState {
   readonly dev: number;
   readonly ino: number;
@@ -116,15 +116,15 @@ export class FolderRecord {
   readonly ignored: Uint8Array;
   readonly members: number;
   readonly memberSizes: Float64Array;
-  /** Of the normalised base names. */
+  /** Hashes of the normalised base names. */
   readonly memberHashes: Uint32Array;
-  /** For each member the position of its archive's first volume among the files. */
+  /** The position of the archive's first volume among the files, for each member. */
   readonly memberFiles: Uint32Array;
   readonly #nameEnds: Uint32Array;
   readonly #ownName: number;
   readonly #names: Buffer;
 
-  /** Throws `AutotorrentError('INDEX')` where the bytes are no such record. */
+  /** @throws AutotorrentError('INDEX') if the bytes are no such record */
   constructor(buffer: ArrayBuffer, offset = 0, length = buffer.byteLength) {
     if (length < HEADER || offset % 8 !== 0 || offset + length > buffer.byteLength) throw damagedFolder();
     const [dev = 0, ino = 0, mtime = 0, ctime = 0, fileDev = 0] = new Float64Array(buffer, offset, 5);
@@ -157,7 +157,7 @@ export class FolderRecord {
     if ((this.#nameEnds.at(-1) ?? ownName) !== this.#names.length) throw damagedFolder();
   }
 
-  /** A root's is its whole path. */
+  /** The folder's name. For a root it is the whole path. */
   ownName(): Buffer {
     return this.#names.subarray(0, this.#ownName);
   }
@@ -180,7 +180,7 @@ export class FolderRecord {
     return this.dev === now.dev && this.ino === now.ino && this.mtime === now.mtime && this.ctime === now.ctime;
   }
 
-  /** With further subfolders; never taken for unchanged afterwards. */
+  /** Copies the record with further subfolders. The copy never counts as unchanged. */
   withSubfolders(names: readonly string[]): FolderRecord {
     return new FolderRecord(
       encodeFolder({
@@ -211,7 +211,7 @@ export class FolderRecord {
   }
 }
 
-/** A folder of which nothing is known but its name: it lies on the way to one that was scanned. */
+/** Makes the record of a folder that was not read, as it only leads to one that was. */
 export function unreadFolder(name: string): FolderRecord {
   return new FolderRecord(
     encodeFolder({

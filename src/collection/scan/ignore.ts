@@ -1,8 +1,8 @@
-/** `ignore_files`: which files the scan mode `normal` does not see. Files of releases stay, as in the original. */
+/** `ignore_files`: files that the scan mode `normal` does not use. It uses files of releases, as the original does. */
 import picomatch from 'picomatch';
 import { decodeName } from '../names.ts';
 
-/** Both are byte strings: the file's name, and the absolute path of its folder. */
+/** Matches a file's name and the absolute path of its folder, both byte strings. */
 export type IgnoreTest = (name: string, folder: string) => boolean;
 
 const compile = (pattern: string): ((text: string) => boolean) =>
@@ -10,8 +10,8 @@ const compile = (pattern: string): ((text: string) => boolean) =>
 const decode = (bytes: string): string => decodeName(Buffer.from(bytes, 'latin1'));
 
 /**
- * A pattern without `/` is matched with the file's name, one with `/` with its path: from the root where it begins with
- * `/`, else from any folder. Case does not count; a leading dot is nothing special. Undefined where there is no pattern.
+ * A pattern without `/` is matched with the file's name, one with `/` with its path: from the root if it begins with
+ * `/`, else from any folder. Case does not count; a leading dot is nothing special. Undefined if there is no pattern.
  */
 export function createIgnoreTest(patterns: readonly string[]): IgnoreTest | undefined {
   const byName = patterns.filter((p) => p !== '' && !p.includes('/')).map(compile);

@@ -1,5 +1,5 @@
 /**
- * Mounts that a scan must not even look at: an lstat of a FUSE mount whose server is dead or busy may hang for ever.
+ * Finds the mounts that a scan must not touch: lstat of a FUSE mount whose server is dead or busy may hang for ever.
  * All paths here are byte strings (see `names.ts`).
  */
 import { readFileSync, readlinkSync } from 'node:fs';
@@ -11,7 +11,7 @@ export function mountPointsOfType(mountinfo: Buffer, types: ReadonlySet<string>)
   return parseMounts(mountinfo).flatMap(({ path, type }) => (types.has(type) ? [path.toString('latin1')] : []));
 }
 
-/** Empty where there is no /proc (not Linux). */
+/** The current mount points of these types; empty without /proc (not Linux). */
 export function currentMountPoints(types: readonly string[]): string[] {
   try {
     return mountPointsOfType(readFileSync('/proc/self/mountinfo'), new Set(types));
@@ -26,8 +26,8 @@ export function isInside(path: string, folder: string): boolean {
 }
 
 /**
- * The real path of `path`, as realpath(3), without touching any of `avoid`; undefined where it leads into one of them.
- * What does not exist is kept as it is written.
+ * Resolves `path` as realpath(3) does, without touching any of `avoid`. Undefined if it leads into one of them.
+ * Components that do not exist stay as they are written.
  */
 export function realPath(path: string, avoid: readonly string[]): string | undefined {
   const rest = path.split('/');
@@ -53,7 +53,7 @@ export function realPath(path: string, avoid: readonly string[]): string | undef
   return real === '' ? '/' : real;
 }
 
-/** Undefined for what is no link, or cannot be read. */
+/** Reads a link; undefined if it is none, or cannot be read. */
 function linkTarget(path: string): string | undefined {
   try {
     return readlinkSync(Buffer.from(path, 'latin1'), { encoding: 'latin1' });

@@ -1,4 +1,4 @@
-/** Reads one folder, in a walk worker: synchronous calls, because a thread of its own waits for nothing else. */
+/** Reads one folder in a walk worker. Its calls are synchronous, as the thread has nothing else to do. */
 import { lstatSync, readdirSync, type Stats, statSync } from 'node:fs';
 import { errnoOf, messageOf } from '../../errors.ts';
 import { isReleaseFolder } from '../release.ts';
@@ -11,20 +11,20 @@ export interface FolderTask {
   readonly path: string;
   /** A root: a symbolic link there is followed, and its name is its whole path. */
   readonly root: boolean;
-  /** What the index knows of it: where it still is so, its content is not read again. */
+  /** The folder as the index knows it. If that still holds, its content is not read again. */
   readonly known: FolderState | null;
 }
 
 export interface ReadContext {
   readonly ignore: IgnoreTest | undefined;
-  /** Paths that are not touched. */
+  /** Paths that the worker does not touch. */
   readonly avoid: ReadonlySet<string>;
   /** A folder that changed less than this before it was read may change again without its times showing it. */
   readonly racyMs: number;
   readonly skip: (reason: string, path: string) => void;
 }
 
-/** A record (`folder-record.ts`); `same`: as the index knows it; `skipped`: not there for us, and `skip` was told. */
+/** A record (`folder-record.ts`); `same`: as the index knows it; `skipped`: it cannot be read, and `skip` was called. */
 export type FolderReading = ArrayBuffer | 'same' | 'skipped';
 
 const S_IFMT = 0o170000;
@@ -151,7 +151,7 @@ function isAsciiText(bytes: string): boolean {
   return true;
 }
 
-/** Node would write a byte string's upper half as UTF-8. */
+/** Converts a byte string to bytes. Node would encode its upper half as UTF-8. */
 function pathOf(bytes: string): string | Buffer {
   return isAsciiText(bytes) ? bytes : Buffer.from(bytes, 'latin1');
 }

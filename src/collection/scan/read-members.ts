@@ -1,4 +1,4 @@
-/** The stored files inside a folder's archives, in a walk worker. */
+/** Lists the stored files inside a folder's archives, in a walk worker. */
 
 import { ArchiveFiles, type VolumeFile, volumesAfter } from '../../container/archive-files.ts';
 import { isFirstVolume } from '../../container/volume-names.ts';
@@ -6,10 +6,10 @@ import { errnoOf } from '../../errors.ts';
 import { OwnMounts } from '../../source/own-mounts.ts';
 import type { MemberContent } from './folder-record.ts';
 
-/** Members of one folder's archives: a folder's record is held in memory as a whole. */
+/** The most members of one folder's archives: a folder's record is in memory as a whole. */
 const MAX_MEMBERS = 100_000;
 
-/** Bytes: a ZIP of nothing. */
+/** Bytes of an empty ZIP. */
 const SMALLEST = 22;
 
 /** Names are byte strings; `base` is the folder's path with a slash at its end. */
@@ -20,8 +20,8 @@ export interface FolderFiles {
 }
 
 /**
- * Archives are told by the names of their first volumes. One of another content is no error; one that cannot be read is
- * told to `skip`. Files of 0 bytes are left out: they need no source.
+ * Recognises archives by the names of their first volumes. Other content is no error; an archive that cannot be read is
+ * reported to `skip`. Files of 0 bytes are left out: they need no source.
  */
 export function readMembers(folder: FolderFiles, skip: (reason: string, name: string) => void): MemberContent[] {
   const { base, fileNames, sizes } = folder;

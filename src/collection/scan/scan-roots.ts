@@ -1,10 +1,10 @@
-/** Where a rebuild begins: which folders are roots of the index, and what below them is read. Byte strings throughout. */
+/** Finds the roots of the index, and the paths below them that a rebuild reads. All paths are byte strings. */
 import { statSync } from 'node:fs';
 import type { IndexRoot } from '../level/index-database.ts';
 import { isInside, realPath } from './mounts.ts';
 
 export interface ScanRoot extends IndexRoot {
-  /** Taken over as the index has it, but for these paths below (or at) it; undefined: all of it is read. */
+  /** The paths at or below the root that are read; the rest is taken from the index. Undefined: all of it is read. */
   readonly targets: readonly string[] | undefined;
 }
 
@@ -17,7 +17,7 @@ export interface RootRequest {
   readonly skip: (reason: string, path: string) => void;
 }
 
-/** Roots never lie in one another: what is inside another root is read there, once. */
+/** Makes roots that never lie in one another: a folder inside another root is read there, once. */
 export function scanRoots(request: RootRequest): ScanRoot[] {
   const disks = existing(request.disks, request, 'disk is missing').map(({ path, real }) => ({
     path,
@@ -32,7 +32,7 @@ export function scanRoots(request: RootRequest): ScanRoot[] {
   for (const path of resolved(request.paths, request)) {
     const within = [...roots, ...disks].find((root) => isInside(path.real, root.real));
     const known = within !== undefined && roots.includes(within);
-    // A path that is gone is still read where the index has it: that takes it out.
+    // A path that is gone is still read if the index has it: that takes it out.
     if (!known && !isFolder(path.real)) {
       request.skip(exists(path.real) ? 'not a folder' : 'path is missing', path.path);
       continue;
@@ -58,7 +58,7 @@ export function scanRoots(request: RootRequest): ScanRoot[] {
   }));
 }
 
-/** `path`, which lies in `from`, as it is called below `to`. */
+/** Moves `path` from `from` to `to`: its name below the other folder. */
 export function rebase(path: string, from: string, to: string): string {
   const below = path.slice(from === '/' ? 1 : from.length + 1);
   if (below === '') return to;
@@ -99,7 +99,7 @@ function exists(path: string): boolean {
   try {
     return statSync(Buffer.from(path, 'latin1'), { throwIfNoEntry: false }) !== undefined;
   } catch {
-    return true; // not for us to see, but there
+    return true; // it is there, but this user may not see it
   }
 }
 

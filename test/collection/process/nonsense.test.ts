@@ -1,4 +1,4 @@
-/** What a command makes of an index process that answers nonsense. */
+/** Tests a command against an index process that answers nonsense. */
 import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';

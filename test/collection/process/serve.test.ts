@@ -1,4 +1,4 @@
-/** What the index process does with its connections, in this process: with a pretended index, and clients that misbehave. */
+/** Tests the server of the index process inside this process, with a pretended index and clients that misbehave. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';

@@ -1,8 +1,8 @@
-/** Which build of autotorrent this is: a process of another one is not asked, as it may answer in other ways. */
+/** Names this build of autotorrent. A command never asks a process of another build, which may answer in other ways. */
 import { readFile, stat } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 
-/** The version, and when the program's files were made: during development many builds share a version. */
+/** The version, and the time of the program's files: during development many builds share a version. */
 export async function thisBuild(): Promise<string> {
   const manifest = JSON.parse(await readFile(new URL('../../../../../package.json', import.meta.url), 'utf8')) as {
     readonly version: string;

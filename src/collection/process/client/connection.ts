@@ -1,4 +1,4 @@
-/** A command's connection to the index process of a database, which is started where none runs. */
+/** Connects a command to the index process of a database, and starts the process if none runs. */
 import { once } from 'node:events';
 import { lstat } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
@@ -16,7 +16,7 @@ import { startProcess } from './start.ts';
 
 export interface ConnectOptions {
   readonly db: string;
-  /** Makes the database where there is none. */
+  /** Makes the database if there is none. */
   readonly create: boolean;
   readonly logger: Logger;
   readonly signal: AbortSignal;
@@ -28,14 +28,14 @@ export interface ConnectOptions {
 export class ConnectionLost extends Error {}
 
 const DESCRIBED = { code: 'INDEX', what: 'the collection index' } as const;
-/** A process that ends while it is connected to, or one of another build, is met again so often at most. */
+/** The most attempts, if the process ends during the connection or is of another build. */
 const ATTEMPTS = 8;
-/** A process that says nothing to a hello for so long hangs. */
+/** A process that does not answer hello for this long hangs. */
 const HELLO_MS = 30_000;
 
 /**
- * Connects to the process that serves the database; starts one where none does.
- * @throws AutotorrentError('INDEX') where the database is missing or cannot be opened; the signal's reason
+ * Connects to the process that serves the database; starts one if none does.
+ * @throws AutotorrentError('INDEX') if the database is missing or cannot be opened; the signal's reason
  */
 export async function connectToProcess(options: ConnectOptions): Promise<Connection> {
   const { db, create, signal, build = await thisBuild() } = options;
@@ -56,7 +56,7 @@ export async function connectToProcess(options: ConnectOptions): Promise<Connect
   });
 }
 
-/** Undefined where nothing of this build answers. */
+/** Connects and says hello; undefined if no process of this build answers. */
 async function meet(
   folder: string,
   { db, build, signal }: Pick<ConnectOptions, 'db' | 'signal'> & { readonly build: string },
@@ -143,7 +143,7 @@ export class Connection {
     return frame;
   }
 
-  /** Says that no more is asked: a rebuild stops, and answers. */
+  /** Ends this half of the connection: a rebuild stops, and answers. */
   end(): void {
     this.#socket.end();
   }
@@ -153,7 +153,7 @@ export class Connection {
   }
 }
 
-/** What `decode` gives. @throws AutotorrentError('INDEX') where the process answers nonsense */
+/** Runs `decode` on an answer. @throws AutotorrentError('INDEX') if the process answers nonsense */
 export function decoded<T>(decode: () => T): T {
   try {
     return decode();

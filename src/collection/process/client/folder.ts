@@ -14,8 +14,8 @@ export function processFolder(db: string): string {
 }
 
 /**
- * The folder, private and of a user that is trusted. Undefined where there is none and `make` is false.
- * @throws AutotorrentError('INDEX') where no folder can be made
+ * Finds the folder: private, and of a trusted user. Undefined if there is none and `make` is false.
+ * @throws AutotorrentError('INDEX') if no folder can be made
  */
 export async function findFolder(
   db: string,
@@ -39,17 +39,17 @@ export async function findFolder(
   });
 }
 
-/** The folder of the environment, where it is as the XDG specification has it; else one under the temporary folder. */
+/** The environment's runtime folder if it is private, as the XDG specification demands; else one in the temporary folder. */
 async function runtimeFolder(env: NodeJS.ProcessEnv): Promise<string> {
   const given = env['XDG_RUNTIME_DIR'];
-  // One that others can enter is not this program's to close: it may be /tmp itself.
+  // Its mode is not changed: it may be /tmp itself.
   if (given !== undefined && isAbsolute(given) && (await isPrivate(given, undefined, false))) return given;
   return join(tmpdir(), `autotorrent-${uid()}`);
 }
 
 /**
- * Trusted to answer: this user, root, and for root whoever owns the database (and so decides what is in it).
- * `db`: undefined where its owner is not asked.
+ * Tells if a user is trusted to answer: this user, root, and for root the owner of the database, who decides what is in it.
+ * `db`: undefined if its owner does not matter.
  */
 export async function isTrusted(owner: number, db: string | undefined): Promise<boolean> {
   if (owner === uid() || owner === 0) return true;
@@ -61,7 +61,7 @@ export async function isTrusted(owner: number, db: string | undefined): Promise<
 }
 
 /**
- * Tells if nobody but a trusted user and root can get at what lies in the folder, and this process can write there.
+ * Tells if only a trusted user and root can enter the folder, and this process can write there.
  * `close`: takes the others' rights to a folder of this user.
  */
 async function isPrivate(folder: string, db: string | undefined, close = true): Promise<boolean> {
@@ -79,7 +79,7 @@ async function isPrivate(folder: string, db: string | undefined, close = true): 
   }
 }
 
-/** The error, where the folder is not there afterwards. */
+/** Makes a private folder. Returns the error if it could not; undefined if a folder is there. */
 async function makePrivate(folder: string): Promise<unknown> {
   try {
     await mkdir(folder, { mode: 0o700 });

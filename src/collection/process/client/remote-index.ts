@@ -24,7 +24,7 @@ const BYTES_AT_ONCE = 1 << 20;
 /** A process that is killed is replaced; one that ends again and again over one question is not. */
 const ATTEMPTS = 3;
 
-/** @throws AutotorrentError('INDEX') where there is no index, or it cannot be used */
+/** Opens the index. @throws AutotorrentError('INDEX') if there is no index, or it cannot be used */
 export async function openRemoteIndex(connect: () => Promise<Connection>): Promise<CollectionIndex> {
   for (let attempt = 1; ; attempt++) {
     const connection = await connect();

@@ -11,7 +11,7 @@ function refuse(type: number): never {
 }
 
 /**
- * @throws the signal's reason, once the process has stopped; AutotorrentError('INDEX') where it failed, or was killed: the
+ * @throws the signal's reason, once the process has stopped; AutotorrentError('INDEX') if it failed, or was killed: the
  * index is as before then, unless the kill came after the end
  */
 export async function rebuildRemotely(

@@ -13,19 +13,19 @@ import type { StartLine } from '../wire/start-line.ts';
 export interface StartOptions {
   readonly db: string;
   readonly folder: string;
-  /** Makes the database where there is none. */
+  /** Makes the database if there is none. */
   readonly create: boolean;
   readonly build: string;
   readonly logger: Logger;
   readonly signal: AbortSignal;
 }
 
-/** Bytes: a log that is longer is begun anew. */
+/** Bytes. A longer log is begun anew. */
 const LOG_LIMIT = 1 << 20;
 
 /**
- * The process outlives the command, and serves others: of the command's environment it takes what Node and the loader of
- * shared libraries read, and none of the secrets that may be there.
+ * The variables that the process inherits. It outlives the command and serves others, so it takes those that Node and the
+ * loader of shared libraries read, and no secrets.
  */
 const INHERITED = [
   'AUTOTORRENT_INDEX_IDLE_MS',
@@ -43,7 +43,7 @@ const INHERITED = [
 
 /**
  * Resolves when this or another process serves the database.
- * @throws AutotorrentError('INDEX') with the reason where the database cannot be opened; the signal's reason
+ * @throws AutotorrentError('INDEX') with the reason if the database cannot be opened; the signal's reason
  */
 export async function startProcess(options: StartOptions): Promise<void> {
   const { logger, signal, folder } = options;

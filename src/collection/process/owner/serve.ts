@@ -1,7 +1,7 @@
 /**
- * Listens in the process's folder and serves who connects, until nobody has for a while.
+ * Listens in the process's folder and serves clients, until none has connected for a while.
  *
- * It ends at once where its database or its socket is no longer the one that it opened: somebody removed or replaced them.
+ * It ends at once if somebody removes or replaces its database or its socket.
  */
 import { chmodSync, renameSync, rmSync, statSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
@@ -162,7 +162,7 @@ class IndexServer {
   }
 }
 
-/** Undefined where there is nothing. */
+/** The device and inode of a path; undefined if nothing is there. */
 function identityOf(path: string): string | undefined {
   try {
     const { dev, ino } = statSync(path, { bigint: true });

@@ -25,16 +25,16 @@ export interface SessionOptions {
   readonly signal: AbortSignal;
 }
 
-/** A client that connects and says nothing for so long is none. */
+/** A client that says nothing for this long after it connects is dropped. */
 const HELLO_MS = 10_000;
-/** Questions that are asked of the index at once: their answers are in memory together. */
+/** Questions that the index is asked at once: their answers are in memory together. */
 const QUESTIONS_AT_ONCE = 256;
-/** Bytes of a frame of answers, about. */
+/** Bytes of a frame of answers, roughly. */
 const ANSWERS_BYTES = 1 << 20;
-/** Bytes that wait to be sent, beyond which progress and log lines are left out. */
+/** If more bytes than this wait to be sent, progress and log lines are left out. */
 const WAITING_BYTES = 1 << 20;
 
-/** Resolves when the connection is done with. It never rejects. */
+/** Serves a client. Resolves when the connection has ended; never rejects. */
 export async function serveSession(socket: Socket, options: SessionOptions): Promise<'done' | 'other build'> {
   const session = new Session(socket, options);
   try {
@@ -52,7 +52,7 @@ export async function serveSession(socket: Socket, options: SessionOptions): Pro
   }
 }
 
-/** What was sent reaches a client that reads it within a moment. */
+/** Ends the connection. A client has a second to read the rest. */
 async function ended(socket: Socket): Promise<void> {
   if (socket.destroyed) return;
   await new Promise<void>((resolve) => {
@@ -189,7 +189,7 @@ class Session {
     return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
   }
 
-  /** Sends what a client may miss: one that does not read is not waited for, and costs no memory. */
+  /** Sends a message that a client may miss: a client that does not read costs no memory. */
   #mention(type: typeof FRAME.progress | typeof FRAME.log, payload: Buffer): void {
     if (this.#socket.writableLength < WAITING_BYTES) void send(this.#socket, type, payload);
   }

@@ -1,4 +1,4 @@
-/** Opens the database, unless another process serves it: two that are started at once find out here which of them stays. */
+/** Opens the database, unless another process serves it. Decides which of two processes that start at once stays. */
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Database, DatabaseLocked, openLevel } from '../../../leveldb/open.ts';
@@ -10,10 +10,10 @@ export interface TakeOptions {
   readonly db: string;
   readonly folder: string;
   readonly build: string;
-  /** Makes the database where there is none. */
+  /** Makes the database if there is none. */
   readonly create: boolean;
   readonly signal: AbortSignal;
-  /** Called once, where a process holds the database that does not serve it to this build. */
+  /** Called once, if a process holds the database and does not serve it to this build. */
   readonly onWait: (holder: string) => void;
   /** Default: a minute. */
   readonly waitMs?: number;
@@ -24,7 +24,7 @@ const POLL_MS = 20;
 /** The other one may be about to listen. */
 const PATIENCE_MS = 1000;
 
-/** Undefined where another process serves this build. @throws DatabaseLocked after `waitMs`; what `openLevel` throws */
+/** Returns undefined if another process serves this build. @throws DatabaseLocked after `waitMs`; what `openLevel` throws */
 export async function takeDatabase(options: TakeOptions): Promise<Database | undefined> {
   const { db, create, signal, onWait, waitMs = WAIT_MS } = options;
   const began = Date.now();
@@ -44,7 +44,7 @@ export async function takeDatabase(options: TakeOptions): Promise<Database | und
   }
 }
 
-/** Whether a process of this build answers. One of another build is hereby asked to end when its clients have gone. */
+/** Tells if a process of this build answers. The hello asks one of another build to end when its clients have gone. */
 async function isServed({ folder, build }: TakeOptions): Promise<boolean> {
   const address = socketAddress(folder);
   const socket = connect(address.path);

@@ -41,7 +41,7 @@ export interface Frame {
   readonly payload: Buffer;
 }
 
-/** Resolves when the other side takes more; at once where it is gone. */
+/** Sends a frame. Resolves when the other side takes more, or at once if it is gone. */
 export async function send(socket: Socket, type: FrameType, payload: Uint8Array = Buffer.alloc(0)): Promise<void> {
   const header = Buffer.allocUnsafe(HEADER);
   header.writeUInt32LE(payload.length, 0);
@@ -63,7 +63,7 @@ export async function send(socket: Socket, type: FrameType, payload: Uint8Array 
   });
 }
 
-/** Takes frames off a socket; what is read ahead is bounded by one chunk and one frame. */
+/** Reads frames from a socket. It reads at most one chunk and one frame ahead. */
 export class FrameReader {
   readonly #socket: Socket;
   readonly #limit: number;

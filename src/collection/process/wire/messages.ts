@@ -4,7 +4,7 @@ import { AutotorrentError, type ErrorCode, messageOf } from '../../../errors.ts'
 import type { LogLevel } from '../../../logger.ts';
 import type { RebuildProgress, RebuildRequest, RebuildResult } from '../../writer.ts';
 
-/** One text: a build, or an index's version. */
+/** Encodes one text: a build, or an index's version. */
 export function encodeText(text: string): Buffer {
   const out = new ByteWriter();
   out.text(text);
@@ -15,7 +15,7 @@ export function decodeText(payload: Buffer): string {
   return new ByteReader(payload).text('a text');
 }
 
-/** What one side tells the other of an error: enough for a user to see it as if it were its own. */
+/** Encodes an error with all that a user sees of it. */
 export function encodeError(error: unknown): Buffer {
   const known = error instanceof AutotorrentError ? error : undefined;
   const out = new ByteWriter();

@@ -11,7 +11,7 @@ export interface SocketAddress {
   release(): void;
 }
 
-/** Where the path is too long, the address goes by a descriptor of the folder (proc(5), /proc/self/fd). */
+/** Returns the socket's path. If it is too long, the path goes by a descriptor of the folder (proc(5), /proc/self/fd). */
 export function socketAddress(folder: string, name: string = SOCKET): SocketAddress {
   const path = join(folder, name);
   if (Buffer.byteLength(path) <= LIMIT) return { path, release() {} };

@@ -1,4 +1,4 @@
-/** What an index process says to the command that started it, a JSON line each, on descriptor 3, until it serves. */
+/** The JSON lines that an index process writes to descriptor 3, for the command that started it, until it serves. */
 import type { ErrorCode } from '../../../errors.ts';
 
 export type StartLine =
