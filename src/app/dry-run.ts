@@ -54,7 +54,7 @@ export async function* dryRun(config: Config, request: DryRunRequest): AsyncGene
   try {
     for (let i = 0; i < torrents.length; i += WINDOW) {
       const window = torrents.slice(i, i + WINDOW).map(result);
-      // A failure while an earlier torrent is awaited is handled in its turn.
+      // A failure while an earlier torrent is awaited is reported at its own place in the order.
       for (const one of window) one.catch(() => {});
       for (const one of window) yield await one;
     }

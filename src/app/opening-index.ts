@@ -1,6 +1,6 @@
 /**
- * The collection index, opened ahead of the code that asks it. The index process starts, where none runs, while the command
- * loads that code and reads the torrents. So this file imports little.
+ * The collection index, opened ahead of the code that asks it. If no index process runs, it starts while the command loads
+ * that code and reads the torrents. So this file imports little.
  */
 import type { CollectionIndex } from '../collection/index.ts';
 import { openCollection } from '../collection/open.ts';
@@ -8,7 +8,7 @@ import type { Config } from '../config/config.ts';
 import type { Logger } from '../logger.ts';
 
 export interface OpeningIndex {
-  /** Rejects with AutotorrentError('INDEX') where there is no index, or it cannot be read. It may be ignored. */
+  /** Rejects with AutotorrentError('INDEX') if there is no index, or it cannot be read. It may be ignored. */
   readonly opened: Promise<CollectionIndex>;
   /** Stops waiting for the index, or closes it. */
   close(): Promise<void>;

@@ -35,7 +35,7 @@ export class Looker {
     return found;
   }
 
-  /** Opens a candidate if it is as it was when it was looked at. @throws EMFILE, ENFILE */
+  /** Opens a candidate if it did not change since the look. @throws EMFILE, ENFILE */
   open({ path, identity }: Source): OpenedSource | Suspect | Absent {
     return openSourceSync({ path, recorded: identity }, this.ownMounts);
   }

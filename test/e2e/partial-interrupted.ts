@@ -55,7 +55,7 @@ for (const pair of PAIRS) {
       await scene.add();
       await scene.all('it downloads', ({ activity }) => activity === 'downloading');
     };
-    /** Lets it download about half; returns the wait for the time after the interruption. */
+    /** Lets it download about half, then stops the exchange. */
     const half = async (): Promise<void> => {
       const stop = new AbortController();
       const running = exchange(scene.seeder, scene.mounted, scene.hashes, LIMIT_MS, stop.signal);
