@@ -1,4 +1,4 @@
-/** Tests how often a client is asked, and what is reported of it, with a pretended Transmission and a pretended server. */
+/** Tests when a client is asked, and what is reported: with a pretended Transmission and a pretended server. */
 import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
