@@ -173,6 +173,28 @@ describe('the server of the index process', () => {
     await index.close();
   });
 
+  it('removes what a process left behind that was killed before it listened, whatever its id', async () => {
+    const folder = `${db}.other`;
+    mkdirSync(folder, { mode: 0o700 });
+    for (const pid of [1, process.pid]) writeFileSync(join(folder, `socket.${pid}`), '');
+    const stop = new AbortController();
+    const none = () => Promise.reject(new Error('nobody asks'));
+    const collection = { openIndex: none, rebuild: none, settle: async () => {} };
+    await serveIndex({
+      collection,
+      db,
+      folder,
+      build: BUILD,
+      idleMs: 60_000,
+      signal: stop.signal,
+      onListening() {
+        assert.deepEqual(readdirSync(folder), ['socket']);
+        stop.abort();
+      },
+    });
+    assert.deepEqual(readdirSync(folder), []);
+  });
+
   it('ends where the database cannot be written to, so that the next process opens it anew', async () => {
     rebuilding = () => Promise.reject(new Error('No space left on device'));
     await assert.rejects(client().rebuild({ disks: [] }), { code: 'INDEX', message: /No space left on device/ });

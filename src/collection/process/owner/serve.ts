@@ -3,7 +3,7 @@
  *
  * It ends at once if somebody removes or replaces its database or its socket.
  */
-import { chmodSync, renameSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { AutotorrentError } from '../../../errors.ts';
@@ -72,6 +72,8 @@ class IndexServer {
     // Under another name first: libuv removes that one when it closes, whoever's it is by then. The database is locked,
     // so what is at `path` was left behind.
     const own = `${SOCKET}.${process.pid}`;
+    // A process that was killed before it renamed its own may even have had this process's id.
+    for (const name of readdirSync(folder)) if (name.startsWith(`${SOCKET}.`)) rmSync(join(folder, name));
     const address = socketAddress(folder, own);
     try {
       await new Promise<void>((resolve, reject) => {
