@@ -20,6 +20,7 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Level } from 'level';
 import { findFolder, isTrusted } from '../../../src/collection/process/client/folder.ts';
+import { type Database, openLevel } from '../../../src/leveldb/open.ts';
 import { silentLogger } from '../../../src/logger.ts';
 import { waitUntil } from '../../harness/daemon.ts';
 import { namesOf, ProcessVolume } from './process-volume.ts';
@@ -221,8 +222,7 @@ describe('the index process', () => {
     await volume.rebuild();
     process.kill(volume.pid(), 'SIGKILL');
     await volume.ended();
-    const level = new Level<Buffer, Buffer>(volume.db);
-    await level.open();
+    const level = await openHere(volume.db);
     const lines: string[] = [];
     const logger = { ...silentLogger, info: (line: string) => void lines.push(line) };
     const opened = volume.open({ logger }).openIndex();
@@ -253,8 +253,7 @@ describe('the index process', () => {
     await volume.rebuild();
     process.kill(volume.pid(), 'SIGKILL');
     await volume.ended();
-    const level = new Level<Buffer, Buffer>(volume.db);
-    await level.open();
+    const level = await openHere(volume.db);
     const stop = new AbortController();
     const reason = new Error('Ctrl-C');
     const logger = { ...silentLogger, info: () => stop.abort(reason) };
@@ -387,6 +386,11 @@ describe('the errors of a database, through the index process', () => {
     await assert.rejects(volume.open().openIndex(), { code: 'INDEX', message: /is no socket of this user's/ });
   });
 });
+
+/** Waits for the lock: the kernel lets go of it a moment after a killed process has lost its command line. */
+async function openHere(db: string): Promise<Database> {
+  return await openLevel(db, { code: 'INDEX', what: 'the index', create: false, waitMs: 10_000 });
+}
 
 function writeHandle(path: string): { close(): void } {
   const server = createServer().listen(path);
