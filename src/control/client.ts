@@ -58,17 +58,18 @@ export class ControlClient {
   }
 
   async status(): Promise<ServerStatus> {
-    return statusOf((await this.#json('GET', '/v1/status')) as StatusMessage);
+    return decoded<StatusMessage, ServerStatus>(statusOf, await this.#json('GET', '/v1/status'));
   }
 
   async entries(): Promise<ServedEntry[]> {
-    return ((await this.#json('GET', '/v1/entries')) as EntryMessage[]).map(entryOf);
+    const messages = await this.#json('GET', '/v1/entries');
+    return decoded<readonly EntryMessage[], ServedEntry[]>((entries) => entries.map(entryOf), messages);
   }
 
   /** Asks for an entry; undefined if there is none. `id`: an info hash, its first 8 digits or more, or a name. */
   async entry(id: string): Promise<ServedEntry | undefined> {
     try {
-      return entryOf((await this.#json('GET', entryPath(id))) as EntryMessage);
+      return decoded(entryOf, await this.#json('GET', entryPath(id)));
     } catch (error) {
       if (error instanceof AutotorrentError && error.code === 'NOT_FOUND') return undefined;
       throw error;
@@ -117,7 +118,7 @@ export class ControlClient {
   async create(plan: Buffer, directory?: string): Promise<ServedEntry> {
     const query = directory === undefined ? '' : `?directory=${encodeURIComponent(directory)}`;
     const reply = await this.#request('POST', `/v1/entries${query}`, plan, undefined, { limitMs: this.#limits.long });
-    return entryOf(parse(await body(reply)) as EntryMessage);
+    return decoded(entryOf, parse(await body(reply)));
   }
 
   /** `names`, by file index: components below the entry's directory; undefined keeps the torrent's own name. */
@@ -145,7 +146,7 @@ export class ControlClient {
 
   async endVerification(id: string, { since, good, bad }: Verified): Promise<ServedEntry> {
     const message: VerificationRequest = { since, good: good.toString('base64'), bad: bad.toString('base64') };
-    return entryOf((await this.#json('PUT', `${entryPath(id)}/verification`, message)) as EntryMessage);
+    return decoded(entryOf, await this.#json('PUT', `${entryPath(id)}/verification`, message));
   }
 
   /** Puts a whole file into the pool. */
@@ -232,8 +233,21 @@ function parse(bytes: Buffer): unknown {
   try {
     return JSON.parse(bytes.toString('utf8'));
   } catch (cause) {
-    throw new AutotorrentError('SERVER', 'the program on the control socket is not an autotorrent server', { cause });
+    throw foreign(cause);
   }
+}
+
+/** Decodes an answer. @throws AutotorrentError('SERVER') if it is another program's */
+function decoded<Message, Value>(decode: (message: Message) => Value, message: unknown): Value {
+  try {
+    return decode(message as Message);
+  } catch (cause) {
+    throw foreign(cause);
+  }
+}
+
+function foreign(cause: unknown): AutotorrentError {
+  return new AutotorrentError('SERVER', 'the program on the control socket is not an autotorrent server', { cause });
 }
 
 function toError(bytes: Buffer, status: number | undefined): AutotorrentError {

@@ -227,6 +227,30 @@ describe('the control socket', () => {
       hanging.close();
     }
   });
+
+  for (const [what, answer] of [
+    ['nothing', ''],
+    ['no JSON', 'hello'],
+    ['another list', '[]'],
+    ['another object', '{"version": "1"}'],
+    ['null', 'null'],
+  ] as const) {
+    it(`says that another program listens where it answers ${what}`, async () => {
+      const other = createServer((_, response) => response.end(answer));
+      const path = join(temporaryFolder('foreign'), 'socket');
+      await new Promise<void>((resolve) => {
+        other.listen(path, resolve);
+      });
+      try {
+        await assert.rejects(ControlClient.connect(path), {
+          code: 'SERVER',
+          message: 'the program on the control socket is not an autotorrent server',
+        });
+      } finally {
+        other.close();
+      }
+    });
+  }
 });
 
 async function* each<T>(values: readonly T[]): AsyncGenerator<T> {

@@ -5,7 +5,6 @@ import { createServer, type Server } from 'node:http';
 import type { ListenOptions } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../../../../src/config/config.ts';
 import { statePaths } from '../../../../src/config/state-paths.ts';
 import { resumeAfterAbsence } from '../../../../src/server/children/absence/resume.ts';
@@ -13,6 +12,7 @@ import { stopForAbsence } from '../../../../src/server/children/absence/stop.ts'
 import { freePort, waitUntil } from '../../../harness/daemon.ts';
 import { temporaryFolder } from '../../../harness/folder.ts';
 
+const STATUS = { read_only: false, broken_sources: [], broken_entries: [], overlay_problems: [] };
 const HASHES = ['a', 'b'].map((digit) => digit.repeat(40));
 
 describe('absence resume', () => {
@@ -21,6 +21,7 @@ describe('absence resume', () => {
   let port: number;
   const servers: Server[] = [];
   const calls: string[] = [];
+  const calledAt: number[] = [];
   const told: string[] = [];
 
   const listen = async (server: Server, where: ListenOptions): Promise<void> => {
@@ -43,6 +44,7 @@ describe('absence resume', () => {
         ];
         if (known === undefined) {
           calls.push(call.method);
+          calledAt.push(performance.now());
           if (!pretended.refuses) now = call.method === 'torrent-stop' ? 0 : 6;
         }
         const result = known === undefined && pretended.refuses ? 'not now' : 'success';
@@ -66,12 +68,12 @@ describe('absence resume', () => {
   beforeEach(async () => {
     statePath = temporaryFolder('resume');
     calls.length = 0;
+    calledAt.length = 0;
     told.length = 0;
     const entries = HASHES.map((hash) => ({ kind: 'mount', state: 'added', info_hash: hash, missing_bytes: 0 }));
     const control = createServer((asked, response) => {
       response.setHeader('content-type', 'application/json');
-      const status = { read_only: false, broken_sources: [] };
-      response.end(JSON.stringify(asked.url?.startsWith('/v1/status') === true ? status : entries));
+      response.end(JSON.stringify(asked.url?.startsWith('/v1/status') === true ? STATUS : entries));
     });
     await listen(control, { path: statePaths(statePath).socket });
     port = await freePort();
@@ -93,11 +95,15 @@ describe('absence resume', () => {
     client.refuses = true;
     await record('recover');
     const done = resumeAfterAbsence(config, request);
-    // Looks come after 0, 1, 3 and 7 seconds.
-    await sleep(9000);
+    await waitUntil('it tries again and again', async () => calls.length === 4);
     assert.deepEqual(
       calls,
       Array.from({ length: 4 }, () => 'torrent-stop'),
+    );
+    const pauses = calledAt.slice(1).map((at, i) => at - (calledAt[i] ?? at));
+    assert.ok(
+      [1000, 2000, 4000].every((least, i) => (pauses[i] ?? 0) > least - 50),
+      `pauses of ${pauses.join(', ')} ms`,
     );
     assert.match(told.join('\n'), /^warn transmission: not all of its torrents were started yet: .*not now$/);
     assert.deepEqual(await recorded(), { '': { needs: 'recover', stopped: HASHES } });
