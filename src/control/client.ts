@@ -58,18 +58,20 @@ export class ControlClient {
   }
 
   async status(): Promise<ServerStatus> {
-    return decoded<StatusMessage, ServerStatus>(statusOf, await this.#json('GET', '/v1/status'));
+    const message = (await this.#json('GET', '/v1/status')) as StatusMessage;
+    return decoded(() => statusOf(message));
   }
 
   async entries(): Promise<ServedEntry[]> {
-    const messages = await this.#json('GET', '/v1/entries');
-    return decoded<readonly EntryMessage[], ServedEntry[]>((entries) => entries.map(entryOf), messages);
+    const messages = (await this.#json('GET', '/v1/entries')) as readonly EntryMessage[];
+    return decoded(() => messages.map(entryOf));
   }
 
   /** Asks for an entry; undefined if there is none. `id`: an info hash, its first 8 digits or more, or a name. */
   async entry(id: string): Promise<ServedEntry | undefined> {
     try {
-      return decoded(entryOf, await this.#json('GET', entryPath(id)));
+      const message = (await this.#json('GET', entryPath(id))) as EntryMessage;
+      return decoded(() => entryOf(message));
     } catch (error) {
       if (error instanceof AutotorrentError && error.code === 'NOT_FOUND') return undefined;
       throw error;
@@ -118,7 +120,8 @@ export class ControlClient {
   async create(plan: Buffer, directory?: string): Promise<ServedEntry> {
     const query = directory === undefined ? '' : `?directory=${encodeURIComponent(directory)}`;
     const reply = await this.#request('POST', `/v1/entries${query}`, plan, undefined, { limitMs: this.#limits.long });
-    return decoded(entryOf, parse(await body(reply)));
+    const created = parse(await body(reply)) as EntryMessage;
+    return decoded(() => entryOf(created));
   }
 
   /** `names`, by file index: components below the entry's directory; undefined keeps the torrent's own name. */
@@ -146,7 +149,8 @@ export class ControlClient {
 
   async endVerification(id: string, { since, good, bad }: Verified): Promise<ServedEntry> {
     const message: VerificationRequest = { since, good: good.toString('base64'), bad: bad.toString('base64') };
-    return decoded(entryOf, await this.#json('PUT', `${entryPath(id)}/verification`, message));
+    const entry = (await this.#json('PUT', `${entryPath(id)}/verification`, message)) as EntryMessage;
+    return decoded(() => entryOf(entry));
   }
 
   /** Puts a whole file into the pool. */
@@ -237,10 +241,10 @@ function parse(bytes: Buffer): unknown {
   }
 }
 
-/** Decodes an answer. @throws AutotorrentError('SERVER') if it is another program's */
-function decoded<Message, Value>(decode: (message: Message) => Value, message: unknown): Value {
+/** Runs `decode` on an answer. @throws AutotorrentError('SERVER') if it is another program's */
+function decoded<Value>(decode: () => Value): Value {
   try {
-    return decode(message as Message);
+    return decode();
   } catch (cause) {
     throw foreign(cause);
   }

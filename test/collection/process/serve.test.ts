@@ -57,11 +57,15 @@ describe('the server of the index process', () => {
       ended = serveIndex({ collection, ...places, signal: ending.signal, onListening });
     });
   });
-  afterEach(async () => {
-    ending.abort();
-    await ended;
-    assert.equal(open, 0, 'every index that was opened is closed');
-  });
+  // It ends with the last connection: one that is left would keep it for ever.
+  afterEach(
+    async () => {
+      ending.abort();
+      await ended;
+      assert.equal(open, 0, 'every index that was opened is closed');
+    },
+    { timeout: 60_000 },
+  );
 
   const client = (signal = new AbortController().signal): Collection =>
     openCollection({ db }, { logger: silentLogger, signal, build: BUILD });
@@ -104,24 +108,46 @@ describe('the server of the index process', () => {
   it('stops a rebuild whose command was stopped, and one whose command was killed', async () => {
     for (const how of ['stopped', 'killed'] as const) {
       let outcome = '';
-      const stop = new AbortController();
+      let begun = (): void => {};
+      const running = new Promise<void>((resolve) => {
+        begun = resolve;
+      });
       rebuilding = async ({ signal }) => {
+        begun();
         await new Promise((resolve) => signal?.addEventListener('abort', resolve));
         outcome = String(signal?.reason);
         throw signal?.reason;
       };
       if (how === 'stopped') {
+        const stop = new AbortController();
         const reason = new Error('Ctrl-C');
-        const running = client().rebuild({ disks: [] }, { signal: stop.signal });
-        setTimeout(() => stop.abort(reason), 20);
-        await assert.rejects(running, reason);
+        const asked = client().rebuild({ disks: [] }, { signal: stop.signal });
+        void running.then(() => stop.abort(reason));
+        await assert.rejects(asked, reason);
       } else {
         const { socket } = await dial();
         await send(socket, FRAME.rebuild, Buffer.from([0, 0, 0, 0, 0]));
-        setTimeout(() => socket.destroy(), 20);
+        await running;
+        socket.destroy();
       }
       await waitUntil('the rebuild is stopped', async () => outcome !== '');
       assert.match(outcome, /has gone/);
+    }
+    await serves();
+  });
+
+  it('lets go of a command at whatever moment that is stopped', async () => {
+    rebuilding = async ({ signal }) => {
+      if (signal?.aborted === false) await new Promise((resolve) => signal.addEventListener('abort', resolve));
+      throw signal?.reason;
+    };
+    for (let ticks = 0; ticks < 40; ticks++) {
+      const stop = new AbortController();
+      const reason = new Error('Ctrl-C');
+      const asked = assert.rejects(client().rebuild({ disks: [] }, { signal: stop.signal }), reason);
+      for (let i = 0; i < ticks; i++) await new Promise(setImmediate);
+      stop.abort(reason);
+      await asked;
     }
     await serves();
   });

@@ -20,9 +20,9 @@ export async function rebuildRemotely(
   { signal, onProgress, logger }: RebuildWatcher,
 ): Promise<RebuildResult> {
   const stop = (): void => connection.end();
-  signal?.throwIfAborted();
   signal?.addEventListener('abort', stop, { once: true });
   try {
+    signal?.throwIfAborted();
     await connection.send(FRAME.rebuild, encodeRequest(request));
     for (;;) {
       const { type, payload } = await connection.next();
