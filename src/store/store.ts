@@ -41,7 +41,7 @@ import type { OverlayProblem } from './overlay/overlay-check.ts';
 import { OverlayDisk } from './overlay/overlay-disk.ts';
 import { Selection } from './overlay/selection.ts';
 import { Database, put, type StoreLevel } from './records/database.ts';
-import { fileKey, GARBAGE, lastNumber, ORPHANS, VERSION_KEY } from './records/key.ts';
+import { ALIASES, entryOfAlias, fileKey, GARBAGE, lastNumber, ORPHANS, VERSION_KEY } from './records/key.ts';
 import {
   type DirentRecord,
   decodeFile,
@@ -92,6 +92,8 @@ export class Store {
   readonly #notices = new Notices();
   readonly #logger: Logger;
   readonly #ballast: Ballast | undefined;
+  /** Ids of the entries that have names of clients. */
+  readonly #named = new Set<number>();
   #closing = false;
   #foldersGone = 0;
   /** Resolves when the remains of an earlier crash are deleted. Never rejects. */
@@ -175,6 +177,7 @@ export class Store {
       await this.#sources.releaseUnused();
       await this.#overlay.check.run(() => this.#closing);
       await this.#catalog.loadIds();
+      for await (const page of this.#db.pages(ALIASES)) for (const [key] of page) this.#named.add(entryOfAlias(key));
       this.#ballast?.restore();
     } catch (error) {
       this.#logger.error(`the remains of an earlier server could not be deleted: ${messageOf(error)}`);
@@ -294,7 +297,18 @@ export class Store {
       throw new AutotorrentError('CLIENT', `the client names file ${index}, which the torrent does not have`);
     });
     const parts = { db: this.#db, tree: this.#tree, notices: this.#notices };
+    if (aliases.length > 0) this.#named.add(entry.id);
     await addAliases(parts, entry, aliases, this.#overlay.now());
+  }
+
+  /**
+   * Reports whether a file has several names, and its entry has names of clients. False for entries of an earlier server
+   * until `recovered`.
+   */
+  hasClientNames(ino: number): boolean {
+    if (this.#named.size === 0) return false;
+    const inode = this.#tree.inode(ino);
+    return inode !== undefined && inode.nlink > 1 && this.#named.has(inode.entry);
   }
 
   /**

@@ -105,6 +105,7 @@ export class FileSystem implements Operations {
         return store.treeVersion;
       },
       isOpen: (ino) => open.isOpen(ino),
+      hasClientNames: (ino) => store.hasClientNames(ino),
       find: (parent, name) => store.find(parent, name),
     };
   }

@@ -89,6 +89,8 @@ export interface PathAbility {
   readonly treeVersion: number;
   /** Reports whether an inode is open. */
   isOpen(ino: number): boolean;
+  /** Reports whether a file has names of a client's beside the torrent's own. */
+  hasClientNames(ino: number): boolean;
   /** Looks up the inode number alone, which costs less than `lookup`. @throws ENOENT, ENOTDIR, ENAMETOOLONG */
   find(parent: number, name: string): MaybePromise<number>;
 }

@@ -7,6 +7,7 @@ import { createHandlers } from '../../src/fuse/native/handlers.ts';
 import { ThreadTimes } from '../../src/fuse/native/thread-times.ts';
 import { silentLogger } from '../../src/logger.ts';
 import { temporaryFolder } from '../harness/folder.ts';
+import { planOf } from '../harness/plans.ts';
 import { BASE, Volume } from '../vfs/volume.ts';
 
 const O_RDWR = 2;
@@ -35,6 +36,63 @@ describe('the handlers', () => {
   const list = async (path: string): Promise<string[]> =>
     await new Promise((resolve) => handlers.readdir(path, (_, names = []) => resolve(names)));
   const open = async (path: string): Promise<number> => await call((reply) => handlers.open(path, O_RDWR, reply));
+
+  describe('of a file that has a name of a client', () => {
+    const EBUSY = -constants.errno.EBUSY;
+    const RDONLY = 0;
+    const opening = async (path: string, flags: number): Promise<number> =>
+      await call((reply) => handlers.open(path, flags, reply));
+    const close = async (handle: number): Promise<void> => {
+      assert.equal(await call((reply) => handlers.release('', handle, reply)), 0);
+    };
+    const named = async (): Promise<void> => {
+      await volume.store.addNames(planOf('E', [], []).infoHash, [['T_', 'whole_']]);
+    };
+
+    it('open it under one name at a time where one of both writes', async () => {
+      await named();
+      for (const [first, second] of [
+        ['/E/T/whole', '/E/T_/whole_'],
+        ['/E/T_/whole_', '/E/T/whole'],
+      ] as const) {
+        const writer = await opening(first, O_RDWR);
+        assert.ok(writer > 0);
+        assert.equal(await opening(second, RDONLY), EBUSY);
+        assert.equal(await opening(second, O_RDWR), EBUSY);
+        const again = await opening(first, RDONLY);
+        assert.ok(again > 0, 'the same name may be open several times');
+        await close(writer);
+        const reader = await opening(second, RDONLY);
+        assert.ok(reader > 0, 'two readers may have two names');
+        assert.equal(await opening(second, O_RDWR), EBUSY);
+        await close(again);
+        await close(await opening(second, O_RDWR));
+        await close(reader);
+      }
+    });
+
+    it('know it after a restart, and under the name that it was given while it was open', async () => {
+      await named();
+      await volume.restart();
+      await volume.store.recovered;
+      handlers = createHandlers(volume.files, silentLogger, new ThreadTimes());
+      const writer = await opening('/E/T_/whole_', O_RDWR);
+      assert.equal(await call((reply) => handlers.rename('/E/T_/whole_', '/E/T_/whole', reply)), 0);
+      const same = await opening('/E/T_/whole', O_RDWR);
+      assert.ok(same > 0);
+      assert.equal(await opening('/E/T/whole', RDONLY), EBUSY);
+      await close(writer);
+      await close(same);
+      await close(await opening('/E/T/whole', O_RDWR));
+    });
+
+    it('leave files alone that have but one name, and those of other entries', async () => {
+      await named();
+      const handles = [await opening('/E/T/gap', O_RDWR), await opening('/E/T/gap', O_RDWR)];
+      assert.ok(handles.every((handle) => handle > 0));
+      for (const handle of handles) await close(handle);
+    });
+  });
 
   it('take a rename of an open file to a hidden name as its deletion, and go on with it under that name', async () => {
     const handle = await open('/E/T/whole');

@@ -18,6 +18,7 @@ import type {
   Operations,
 } from '../../vfs/operations.ts';
 import { errnoFor } from '../errno.ts';
+import { type OpenName, OpenNames } from './open-names.ts';
 import { Paths } from './paths.ts';
 import type { ThreadTimes } from './thread-times.ts';
 
@@ -41,6 +42,7 @@ export function createHandlers(operations: Operations, logger: Logger, times: Th
   const ability = operations.paths;
   if (ability === undefined) throw new Error('fuse-native names files by paths, which these operations do not resolve');
   const paths = new Paths(ability);
+  const names = new OpenNames();
 
   /** Runs `work` and replies with its result or an errno, in the same tick of the event loop where it can. */
   function answer<T>(name: string, work: () => MaybePromise<T>, reply: (errno: number, value?: T) => void): void {
@@ -74,6 +76,31 @@ export function createHandlers(operations: Operations, logger: Logger, times: Th
 
   /** Resolves the parent of a name that will be created. */
   const toBe: typeof at = (path, work) => at(path, (parent, name) => work(parent, utf8(name)));
+
+  const open = (path: string, ino: number, flags: number): MaybePromise<number> => {
+    if (!ability.hasClientNames(ino)) return operations.open(ino, flags);
+    return at(path, async (parent, name) => {
+      const opened = names.begin(ino, { parent, name }, flags);
+      try {
+        const handle = await operations.open(ino, flags);
+        names.opened(opened, handle);
+        return handle;
+      } catch (error) {
+        names.end(opened);
+        throw error;
+      }
+    });
+  };
+
+  const rename = async (from: OpenName, to: OpenName): Promise<void> => {
+    await operations.rename(from.parent, from.name, to.parent, to.name);
+    names.renamed(from, to);
+  };
+
+  const release = (handle: number): MaybePromise<void> => {
+    names.released(handle);
+    return operations.release(handle);
+  };
 
   const change = (name: string, path: string, changes: AttributeChanges, reply: (errno: number) => void): void =>
     answer(
@@ -115,7 +142,7 @@ export function createHandlers(operations: Operations, logger: Logger, times: Th
       );
     },
     readlink: (path, reply) => answer('readlink', () => on(path, (ino) => operations.readlink(ino)), reply),
-    open: (path, flags, reply) => answer('open', () => on(path, (ino) => operations.open(ino, flags)), reply),
+    open: (path, flags, reply) => answer('open', () => on(path, (ino) => open(path, ino, flags)), reply),
     read: (_path, handle, buffer, _length, position, reply) => {
       answer(
         'read',
@@ -123,7 +150,7 @@ export function createHandlers(operations: Operations, logger: Logger, times: Th
         (errno, bytes) => reply(errno === 0 ? (bytes ?? 0) : errno),
       );
     },
-    release: (_path, handle, reply) => answer('release', () => operations.release(handle), reply),
+    release: (_path, handle, reply) => answer('release', () => release(handle), reply),
     statfs: (_path, reply) =>
       answer(
         'statfs',
@@ -193,7 +220,7 @@ export function createHandlers(operations: Operations, logger: Logger, times: Th
           at(path, (parent, name) =>
             paths.hides(to)
               ? hide(parent, name, path, to)
-              : toBe(to, (newParent, newName) => operations.rename(parent, name, newParent, newName)),
+              : toBe(to, (newParent, newName) => rename({ parent, name }, { parent: newParent, name: newName })),
           ),
         (errno) => reply(errno),
       ),

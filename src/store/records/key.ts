@@ -69,6 +69,9 @@ export const garbageKey = (ino: number): Buffer => withNumbers('G', ino);
 /** Reads the last number of a key that ends with one. */
 export const lastNumber = (key: Buffer): number => key.readUIntBE(key.length - NUMBER_BYTES, NUMBER_BYTES);
 
+/** Reads the entry of an alias's key, which ends with the entry and the file's index. */
+export const entryOfAlias = (key: Buffer): number => lastNumber(key.subarray(0, key.length - NUMBER_BYTES));
+
 export interface KeyRange {
   readonly gte: Buffer;
   readonly lt: Buffer;
@@ -96,6 +99,7 @@ export const usesOf = (entry: number): KeyRange => beginningWith(withNumbers('U'
 export const filesOf = (entry: number): KeyRange => beginningWith(withNumbers('F', entry));
 export const aliasesOf = (entry: number): KeyRange => beginningWith(withNumbers('A', entry));
 export const writtenOf = (ino: number): KeyRange => beginningWith(withNumbers('W', ino));
+export const ALIASES = beginningWith(Buffer.from('A'));
 export const ENTRIES = beginningWith(Buffer.from('E'));
 export const INTENTS = beginningWith(Buffer.from('B'));
 export const SOURCES = beginningWith(Buffer.from('S'));
