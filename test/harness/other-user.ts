@@ -1,0 +1,36 @@
+/**
+ * Runs commands as an ordinary user of this machine who is neither the test's user nor root: the attacker of the tests in
+ * `test/security/`. Only root may become somebody else, so these tests need root, as CI has.
+ */
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+
+/** A user id that no account of an ordinary system has: he owns nothing but what he makes himself. */
+export const OTHER_USER = { uid: 54321, gid: 54321 } as const;
+
+/** Why the tests cannot run here: for the option `skip` of `node:test`. */
+export const NEEDS_ROOT: string | false = process.getuid?.() === 0 ? false : 'only root can become another user';
+
+/** What a command printed, and how it ended. */
+export interface Ran {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs a shell command as the other user, without root's supplementary groups. It ends after 20 seconds at the latest. */
+export async function asOtherUser(script: string, ...args: readonly string[]): Promise<Ran> {
+  const { uid, gid } = OTHER_USER;
+  // setpriv(1), since Node leaves the supplementary groups of root to a child.
+  const become = [`--reuid=${uid}`, `--regid=${gid}`, '--clear-groups', 'sh', '-c', script, 'sh', ...args];
+  try {
+    const { stdout, stderr } = await run('setpriv', become, { cwd: '/', timeout: 20_000 });
+    return { code: 0, stdout, stderr };
+  } catch (error) {
+    const { code, stdout, stderr } = error as { code?: unknown; stdout?: string; stderr?: string };
+    if (typeof code !== 'number') throw error;
+    return { code, stdout: stdout ?? '', stderr: stderr ?? '' };
+  }
+}
