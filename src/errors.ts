@@ -104,6 +104,12 @@ export function explained({ message, hint }: AutotorrentError): string {
   return hint === undefined ? message : `${message}. ${hint}`;
 }
 
+/** Gives the lines of a stack trace, without the message before them, which may have lines of its own. */
+export function framesOf(error: unknown): string[] {
+  if (!(error instanceof Error)) return [];
+  return (error.stack ?? '').split('\n').filter((line) => /^ {4}at /.test(line));
+}
+
 /** Gives a message for any thrown value. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

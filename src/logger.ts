@@ -1,4 +1,6 @@
 /** Log lines go to standard error, never to standard output, which carries results. */
+import { framesOf, messageOf } from './errors.ts';
+import { printable } from './printable.ts';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
@@ -12,7 +14,7 @@ export interface Logger {
 const ORDER: readonly LogLevel[] = ['debug', 'info', 'warn', 'error'];
 
 /**
- * A logger that writes one line a message to `write`.
+ * A logger that writes one line a message to `write`, with `printable`: what a message quotes cannot break the line.
  * `timestamps` is for a server whose lines are read later; a command's lines are read as they come.
  */
 export function createLogger(
@@ -27,20 +29,18 @@ export function createLogger(
       if (ORDER.indexOf(name) < threshold) return;
       const time = timestamps ? `${new Date().toISOString()} ` : '';
       const label = name === 'info' ? '' : `${name}: `;
-      // A name may hold a line feed or a terminal's escape codes: none reaches the log as it is.
       write(`${time}${label}${printable(message)}\n`);
     };
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
 }
 
-/** `text` with control characters (C0, DEL, C1) shown as `\x1b`, so that a hostile name cannot drive the terminal. */
-export function printable(text: string): string {
-  return text.replaceAll(
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
-    // oxlint-disable-next-line no-control-regex
-    /[\u0000-\u0008\u000a-\u001f\u007f-\u009f]/g,
-    (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`,
-  );
+/** Logs errors that nothing handles, and then ends this process as Node does: Node itself would print them as they come. */
+export function logUncaught(logger: Logger): void {
+  process.on('uncaughtException', (error: unknown) => {
+    logger.error(messageOf(error));
+    for (const line of framesOf(error)) logger.error(line);
+    process.exit(1);
+  });
 }
 
 export const silentLogger: Logger = { debug() {}, info() {}, warn() {}, error() {} };

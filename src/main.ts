@@ -3,6 +3,9 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { runProgram } from './cli/program.ts';
+import { createLogger, logUncaught } from './logger.ts';
+
+logUncaught(createLogger('error'));
 
 // A reader that goes away (`autotorrent list | head`) is no error of ours.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

@@ -107,7 +107,7 @@ const STORE_TYPES: ReadonlySet<string> = new Set([
   'sources/pool-files.ts',
   'tree/namespace.ts',
 ]);
-const FOR_ALL: ReadonlySet<string> = new Set(['errors.ts', 'logger.ts']);
+const FOR_ALL: ReadonlySet<string> = new Set(['errors.ts', 'logger.ts', 'printable.ts']);
 
 /** Each third-party package has one owner. */
 const PACKAGE_OWNERS: Readonly<Record<string, string>> = {
@@ -262,5 +262,35 @@ describe('the import table', () => {
       done.add(file);
     };
     for (const file of graph.keys()) visit(file, []);
+  });
+});
+
+/** The files that write to standard output or standard error: each escapes what it writes. Questions go through readline. */
+const WRITERS: ReadonlySet<string> = new Set([
+  'cli/ask-secret.ts',
+  'cli/confirm.ts',
+  'cli/terminal.ts',
+  'logger.ts',
+  'main.ts',
+]);
+const WRITES =
+  /\bprocess\.(?:stdout|stderr)\b|\bconsole\.|\bprocess\.emitWarning\b|\bwriteSync\([12]\b|\/dev\/(?:tty|std)/;
+
+describe('output', () => {
+  it('is written by the terminal and the logger alone', () => {
+    const writers = files.filter((file) => WRITES.test(readFileSync(file, 'utf8'))).map((file) => relative(SRC, file));
+    assert.deepEqual(
+      writers.filter((file) => !WRITERS.has(file)),
+      [],
+    );
+    assert.deepEqual(
+      [...WRITERS].filter((file) => !writers.includes(file)),
+      [],
+    );
+  });
+
+  it('gets its escape codes from the terminal and its markup alone', () => {
+    const makers = files.filter((file) => /\\x1b\[|\\u001b\[|\\e\[/.test(readFileSync(file, 'utf8')));
+    assert.deepEqual(makers.map((file) => relative(SRC, file)).toSorted(), ['cli/markup.ts', 'cli/terminal.ts']);
   });
 });

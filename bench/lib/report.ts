@@ -9,7 +9,7 @@ export function runTable({ suites }: Pick<Run, 'suites'>): string {
   const notes = suites.flatMap(({ rows }) => rows.filter(({ note }) => note !== undefined));
   const failed = suites.filter(({ error }) => error !== undefined);
   return [
-    table(['SUITE', 'WHAT', 'VALUE', 'REFERENCE', 'RATIO', 'TARGET', ''], rows, new Set([2, 4])),
+    table(['SUITE', 'WHAT', 'VALUE', 'REFERENCE', 'RATIO', 'TARGET', ''], rows, new Set([2, 4])).join('\n'),
     ...notes.map(({ name, note }) => `${name}: ${note}`),
     ...failed.map(({ name, error }) => `${name} failed: ${error}`),
   ].join('\n');
@@ -39,7 +39,7 @@ export function comparisonTable(comparisons: readonly Comparison[]): string {
       return [suite, name, shown(before), shown(after), changed, noise === undefined ? '' : `±${percent(noise)}`, word];
     }),
     new Set([2, 3, 4, 5]),
-  );
+  ).join('\n');
 }
 
 function percent(share: number): string {

@@ -9,8 +9,7 @@ import type { CommandContext } from './command.ts';
  */
 export async function askSecret({ terminal, signal }: CommandContext, question: string): Promise<string | undefined> {
   if (!process.stdin.isTTY || !process.stderr.isTTY || terminal.json) return undefined;
-  terminal.clearProgress();
-  process.stderr.write(question);
+  terminal.ask(question);
   // readline echoes the input on its output: this one discards it.
   const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
   const lines = createInterface({ input: process.stdin, output: nowhere, terminal: true });
@@ -24,6 +23,6 @@ export async function askSecret({ terminal, signal }: CommandContext, question: 
     return answer === '' ? undefined : answer;
   } finally {
     lines.close();
-    process.stderr.write('\n');
+    terminal.endLine();
   }
 }

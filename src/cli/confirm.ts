@@ -1,6 +1,7 @@
 /** Asks before data is lost. */
 import { createInterface } from 'node:readline/promises';
 import { AutotorrentError } from '../errors.ts';
+import { printable } from '../printable.ts';
 import type { CommandContext } from './command.ts';
 
 /** @throws AutotorrentError('USAGE') if nobody can answer */
@@ -16,7 +17,7 @@ export async function confirm({ terminal, signal }: CommandContext, question: st
     const stopped = new Promise<string>((resolve) => {
       asking.once('SIGINT', () => resolve('')).once('close', () => resolve(''));
     });
-    const answer = await Promise.race([asking.question(`${question} [y/N] `, { signal }), stopped]);
+    const answer = await Promise.race([asking.question(`${printable(question)} [y/N] `, { signal }), stopped]);
     return /^(?:y|yes)$/i.test(answer.trim());
   } finally {
     asking.close();

@@ -1,10 +1,10 @@
 /** Formats values for people. */
-import { printable } from '../logger.ts';
+import { Markup } from './markup.ts';
 
-/** Quotes a name on one line like Python's repr, as scripts of the original's users expect. */
+/** Quotes a name like Python's repr, as scripts of the original's users expect. The terminal escapes the rest of it. */
 export function quoted(name: string): string {
   const quote = name.includes("'") && !name.includes('"') ? '"' : "'";
-  const escaped = printable(name.replaceAll('\\', '\\\\')).replaceAll('\t', '\\t').replaceAll('\\x0a', '\\n');
+  const escaped = name.replaceAll('\\', '\\\\').replaceAll('\t', '\\t').replaceAll('\n', '\\n');
   return quote + (quote === "'" ? escaped.replaceAll("'", "\\'") : escaped) + quote;
 }
 
@@ -24,25 +24,25 @@ export function columns(text: string): number {
 }
 
 /**
- * Formats rows under a heading, with two spaces between columns; numbers (by `right`) are flush right. Without a
+ * Formats rows under a heading as lines, with two spaces between columns; numbers (by `right`) are flush right. Without a
  * heading: no rows.
  */
 export function table(
   heading: readonly string[],
   rows: readonly (readonly string[])[],
   right: ReadonlySet<number> = new Set(),
-): string {
-  const all = [heading, ...rows].map((row) => row.map(printable));
-  const widths = heading.map((_, i) => Math.max(...all.map((row) => columns(row[i] ?? ''))));
-  return all
-    .map((row) =>
-      row
-        .map((cell, i) => {
-          const space = ' '.repeat((widths[i] ?? 0) - columns(cell));
-          return right.has(i) ? space + cell : cell + space;
-        })
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n');
+): Markup[] {
+  // Escaped first, since that makes a cell wider.
+  const all = [heading, ...rows].map((row) => row.map((cell) => Markup.plain(cell)));
+  const widthOf = (cell: Markup | undefined): number => columns(cell?.toString() ?? '');
+  const widths = heading.map((_, i) => Math.max(...all.map((row) => widthOf(row[i]))));
+  return all.map((row) =>
+    Markup.trimmed(
+      row.flatMap((cell, i) => {
+        const space = ' '.repeat((widths[i] ?? 0) - widthOf(cell));
+        const padded = right.has(i) ? [space, cell] : [cell, space];
+        return i === 0 ? padded : ['  ', ...padded];
+      }),
+    ),
+  );
 }

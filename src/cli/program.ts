@@ -76,16 +76,21 @@ export async function runProgram(args: readonly string[], wiring: Wiring): Promi
   const flags = parts.flatMap((c) => c.options.flatMap((option) => option.long ?? []));
   const words = expandPrefixes(settleDryRun(args), [...new Set([...flags, '--help'])]);
   const jsonFailures = asJson || words.includes('--dry-run=json');
-  if (jsonFailures) for (const part of parts) part.configureOutput({ outputError: () => {} });
   try {
     await program.parseAsync(words, { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return EXIT.done;
+    const terminal = new Terminal({ json: jsonFailures, colour: false, verbose: false });
+    const message = error.message.replace(/^error: /, '');
     if (jsonFailures) {
-      const terminal = new Terminal({ json: true, colour: false, verbose: false });
-      const message = error.code === 'commander.help' ? 'no command was given' : error.message.replace(/^error: /, '');
-      terminal.fail(new AutotorrentError('USAGE', message, { hint: 'autotorrent --help' }));
+      const what = error.code === 'commander.help' ? 'no command was given' : message;
+      terminal.fail(new AutotorrentError('USAGE', what, { hint: 'autotorrent --help' }));
+    } else if (error.code !== 'commander.help') {
+      // Commander appends what may have been meant as a line of its own.
+      const [, what = message, meant] = /^([\s\S]*?)\n(\(Did you mean [\s\S]*)$/.exec(message) ?? [];
+      terminal.logger.error(what);
+      if (meant !== undefined) terminal.note(meant);
     }
     return EXIT.usage;
   }
@@ -146,16 +151,19 @@ function strangeCommandError(word: string, commands: ReadonlySet<string>): Autot
 }
 
 function base(version: string): Command {
-  return new Command('autotorrent')
-    .description('Seeds torrents from the files you already have, through a FUSE mount instead of links and copies.')
-    .exitOverride()
-    .configureOutput({ outputError: (text, write) => write(text) })
-    .version(version, '-V, --version', 'print the version')
-    .option('-c, --config <file>', 'the configuration (default: ./autotorrent.conf)')
-    .option('-l, --client <name>', 'use the section [client-NAME] instead of [client]')
-    .option('--verbose', 'print more on standard error')
-    .option('--json', 'print one JSON document on standard output')
-    .option('--no-color', 'print no colours');
+  return (
+    new Command('autotorrent')
+      .description('Seeds torrents from the files you already have, through a FUSE mount instead of links and copies.')
+      .exitOverride()
+      // Errors quote the command line, so the terminal prints them.
+      .configureOutput({ outputError: () => {} })
+      .version(version, '-V, --version', 'print the version')
+      .option('-c, --config <file>', 'the configuration (default: ./autotorrent.conf)')
+      .option('-l, --client <name>', 'use the section [client-NAME] instead of [client]')
+      .option('--verbose', 'print more on standard error')
+      .option('--json', 'print one JSON document on standard output')
+      .option('--no-color', 'print no colours')
+  );
 }
 
 type Choose = (globals: GlobalFlags, run: Run) => void;

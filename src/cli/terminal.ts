@@ -1,13 +1,14 @@
 /**
  * Writes output: results to standard output, everything else to standard error. A program that reads us may go away at
  * any time (`| head`): that ends us quietly, as it ends every Unix tool.
+ *
+ * Names come from strangers, so nothing is printed as it comes: text is escaped unless it is `Markup`, and JSON as JSON
+ * allows. Commands print through this class alone; a test holds them to it.
  */
-import { AutotorrentError, messageOf } from '../errors.ts';
-import { createLogger, type Logger, printable } from '../logger.ts';
-
-export type Colour = 'green' | 'red' | 'blue' | 'yellow' | 'magenta' | 'dim';
-
-const SGR: Readonly<Record<Colour, number>> = { green: 92, red: 91, blue: 94, yellow: 93, magenta: 95, dim: 2 };
+import { AutotorrentError, framesOf, messageOf } from '../errors.ts';
+import { createLogger, type Logger } from '../logger.ts';
+import { jsonText, printable } from '../printable.ts';
+import { type Colour, type Line, Markup, rendered } from './markup.ts';
 
 export interface TerminalOptions {
   readonly json: boolean;
@@ -41,9 +42,13 @@ export class Terminal {
   }
 
   /** Prints a line of a result. */
-  print(text: string): void {
-    this.clearProgress();
-    process.stdout.write(`${text}\n`);
+  print(line: Line): void {
+    this.#write(rendered(line));
+  }
+
+  /** Prints a document on one line, for a program that reads line by line. */
+  printJsonLine(value: unknown): void {
+    this.#write(jsonText(value));
   }
 
   /** Prints the one JSON document of a command with `--json`. */
@@ -52,7 +57,7 @@ export class Terminal {
       this.#partial[this.#member] = value;
       return;
     }
-    this.print(JSON.stringify(value, null, 2));
+    this.#write(jsonText(value, 2));
   }
 
   /** Gathers documents from now on as members of one, under the names from `nameJson`, until `printGathered`. */
@@ -80,8 +85,8 @@ export class Terminal {
     this.logger.info(text);
   }
 
-  paint(colour: Colour, text: string): string {
-    return this.#colour ? `\x1b[${SGR[colour]}m${text}\x1b[0m` : text;
+  paint(colour: Colour, text: string): Markup {
+    return this.#colour ? Markup.painted(colour, text) : Markup.plain(text);
   }
 
   /** Replaces the progress line; shows nothing if standard error is no terminal. */
@@ -90,6 +95,17 @@ export class Terminal {
     const width = (process.stderr.columns || 80) - 1;
     process.stderr.write(`\r\x1b[K${printable(text).slice(0, width)}`);
     this.#progressShown = true;
+  }
+
+  /** Writes a question, and leaves the cursor behind it. */
+  ask(question: string): void {
+    this.clearProgress();
+    process.stderr.write(printable(question));
+  }
+
+  /** Ends the line of a question whose answer was not echoed. */
+  endLine(): void {
+    process.stderr.write('\n');
   }
 
   clearProgress(): void {
@@ -107,7 +123,7 @@ export class Terminal {
       return;
     }
     this.logger.error(messageOf(error));
-    if (known && error.hint !== undefined) for (const line of error.hint.split('\n')) this.note(`  ${line}`);
+    if (known && error.hint !== undefined) this.note(`  ${error.hint}`);
     if (known && error.cause !== undefined) this.logger.debug(messageOf(error.cause));
     // The stack trace helps only with unforeseen errors.
     if (error instanceof Error) this.#trace(error, known ? 'debug' : 'info');
@@ -125,6 +141,11 @@ export class Terminal {
   }
 
   #trace(error: Error, level: 'debug' | 'info'): void {
-    for (const line of (error.stack ?? '').split('\n').slice(1)) this.logger[level](line);
+    for (const line of framesOf(error)) this.logger[level](line);
+  }
+
+  #write(line: string): void {
+    this.clearProgress();
+    process.stdout.write(`${line}\n`);
   }
 }

@@ -3,6 +3,7 @@ import { lstat, readFile, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { AutotorrentError, errnoOf, messageOf } from '../errors.ts';
+import { printable } from '../printable.ts';
 
 const EXAMPLE = 'autotorrent.conf.example';
 
@@ -41,8 +42,10 @@ export async function refuseExisting(file: string): Promise<void> {
 
 /** Formats a section, so that each value is read back as it is. */
 export function sectionText({ name, comments, settings }: ClientSection): string {
-  const lines = Object.entries(settings).map(([key, value]) => `${key} = ${value.replaceAll('%', '%%')}`);
-  return [...comments.map((line) => `# ${line}`), `[${name}]`, ...lines].join('\n');
+  // An indented line goes on with the value above it: no value can begin a setting of its own.
+  const valueOf = (value: string): string => value.replaceAll('%', '%%').replaceAll(/\r\n|\n|\r/g, '\n  ');
+  const lines = Object.entries(settings).map(([key, value]) => `${key} = ${valueOf(value)}`);
+  return [...comments.map((line) => `# ${printable(line)}`), `[${name}]`, ...lines].join('\n');
 }
 
 function withSections(example: string, sections: readonly ClientSection[]): string {

@@ -9,6 +9,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { dirname } from 'node:path';
 import { AutotorrentError, type ErrorCode, messageOf } from '../errors.ts';
 import type { Logger } from '../logger.ts';
+import { jsonText } from '../printable.ts';
 import type { ServedStore } from '../server/served-store.ts';
 import { bytesOf, jsonOf, linesOf } from './body.ts';
 import { differenceLine, entryMessage, fileMessage, statusMessage } from './codec.ts';
@@ -171,7 +172,7 @@ function routesOf(store: ServedStore): ReadonlyMap<string, Handler> {
         // The reply stays open until the server ends, so that the client can wait for that.
         reply.writeHead(202).flushHeaders();
         store.shutdown((warning) => {
-          if (!reply.destroyed) reply.write(`${JSON.stringify({ warning } satisfies ShutdownLine)}\n`);
+          if (!reply.destroyed) reply.write(`${jsonText({ warning } satisfies ShutdownLine)}\n`);
         });
       },
     ],
@@ -209,7 +210,7 @@ function send(reply: ServerResponse, status: number, value?: unknown): void {
     reply.writeHead(status).end();
     return;
   }
-  reply.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value));
+  reply.writeHead(status, { 'content-type': 'application/json' }).end(jsonText(value));
 }
 
 function sendBytes(reply: ServerResponse, bytes: Buffer, type = 'application/x-bittorrent'): void {
@@ -224,7 +225,7 @@ async function sendLines<T>(
   reply.writeHead(200, { 'content-type': 'application/x-ndjson' });
   for await (const value of values) {
     if (reply.destroyed) return;
-    if (!reply.write(`${JSON.stringify(toMessage(value))}\n`)) {
+    if (!reply.write(`${jsonText(toMessage(value))}\n`)) {
       await new Promise<void>((resolve) => {
         reply.once('drain', resolve).once('close', resolve);
       });

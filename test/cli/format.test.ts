@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { bytes, duration, percent } from '../../src/app/quantities.ts';
 import { columns, quoted, table } from '../../src/cli/format.ts';
+import { rendered } from '../../src/cli/markup.ts';
 
 describe('quantities', () => {
   it('tells bytes in decimal units', () => {
@@ -40,14 +41,14 @@ describe('names on a line', () => {
     assert.equal(quoted('back\\slash'), "'back\\\\slash'");
     assert.equal(quoted('東京'), "'東京'");
   });
-  it('cannot drive the terminal', () => {
-    assert.equal(quoted('a\nb\x1b[31m\u009b'), "'a\\nb\\x1b[31m\\x9b'");
+  it('cannot drive the terminal that prints them', () => {
+    assert.equal(rendered(quoted('a\nb\x1b[31m\u009b')), "'a\\nb\\x1b[31m\\x9b'");
   });
 });
 
 describe('a table', () => {
   it('aligns by columns of the terminal', () => {
-    assert.equal(
+    assert.deepEqual(
       table(
         ['A', 'N'],
         [
@@ -55,9 +56,13 @@ describe('a table', () => {
           ['x', '10'],
         ],
         new Set([1]),
-      ),
-      'A      N\n東京   1\nx     10',
+      ).map(rendered),
+      ['A      N', '東京   1', 'x     10'],
     );
+  });
+  it('aligns what it escaped', () => {
+    const lines = table(['A', 'N'], [['a\x1b', '1']], new Set([1])).map(rendered);
+    assert.deepEqual(lines, ['A      N', 'a\\x1b  1']);
   });
   it('counts wide and combining characters', () => {
     assert.equal(columns('ab'), 2);

@@ -14,7 +14,7 @@ async function absence(context: CommandContext, what: string): Promise<ExitCode>
   const work = await workOf(what);
   await work(await context.configOf(''), {
     configOf: (section) => context.configOf(section),
-    say: (level, message) => context.terminal.print(JSON.stringify({ level, message } satisfies AbsenceLine)),
+    say: (level, message) => context.terminal.printJsonLine({ level, message } satisfies AbsenceLine),
   });
   return EXIT.done;
 }

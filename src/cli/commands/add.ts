@@ -7,12 +7,11 @@ import { bytes, percent } from '../../app/quantities.ts';
 import type { CollectionIndex } from '../../collection/index.ts';
 import type { Config } from '../../config/config.ts';
 import { AutotorrentError } from '../../errors.ts';
-import { printable } from '../../logger.ts';
 import { type CommandContext, type Definer, helpEnding } from '../command.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { quoted } from '../format.ts';
 import { hashingProgress } from '../hashing-progress.ts';
-import type { Colour } from '../terminal.ts';
+import type { Colour } from '../markup.ts';
 
 export interface AddFlags {
   readonly dryRun?: string;
@@ -106,8 +105,9 @@ async function addWith(
   let done = true;
   const print = (outcome: AddOutcome): void => {
     const word = `[${outcome.status}]`;
-    const cell = terminal.paint(COLOURS[outcome.status], word) + ' '.repeat(20 - word.length);
-    terminal.print(` ${cell} ${quoted(outcome.name)} ${printable(messageOf(outcome))}`);
+    const space = ' '.repeat(20 - word.length);
+    const cell = terminal.paint(COLOURS[outcome.status], word);
+    terminal.print([' ', cell, `${space} ${quoted(outcome.name)} ${messageOf(outcome)}`]);
   };
   const documents: unknown[] = [];
   // Torrents that were done before the failure stay done.

@@ -26,7 +26,7 @@ export async function list(context: CommandContext, flags: ListFlags): Promise<E
   const entries = await listEntries(await context.config(), { askClient: flags.client, logger: terminal.logger });
   if (terminal.json) terminal.printJson(entries.map(listedJson));
   else if (entries.length === 0) terminal.note('No entries yet: autotorrent add TORRENT… makes them');
-  else terminal.print(table(HEADING, entries.map(row), new Set([2, 3, 4, 5])));
+  else for (const line of table(HEADING, entries.map(row), new Set([2, 3, 4, 5]))) terminal.print(line);
   return EXIT.done;
 }
 

@@ -2,7 +2,6 @@
 
 import { bytes } from '../../app/quantities.ts';
 import type { ServedDifference } from '../../control/served.ts';
-import { printable } from '../../logger.ts';
 import { type CommandContext, type Definer, helpEnding } from '../command.ts';
 import { DifferenceTotals } from '../difference-totals.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
@@ -27,12 +26,12 @@ export async function overlayDiff(context: CommandContext, id: string): Promise<
   for await (const difference of differences) {
     totals.add(difference);
     if (terminal.json) all.push(differenceJson(difference));
-    else for (const line of lines(difference)) terminal.print(printable(line));
+    else for (const line of lines(difference)) terminal.print(line);
   }
   if (terminal.json)
     terminal.printJson({ name: entry.name, info_hash: entry.infoHash, ...totals.document(), differences: all });
   else if (totals.differences === 0) terminal.print('Nothing differs from the plan');
-  else terminal.print(`${printable(entry.name)}: ${totals.text()}`);
+  else terminal.print(`${entry.name}: ${totals.text()}`);
   return EXIT.done;
 }
 

@@ -1,6 +1,5 @@
 /** `autotorrent overlay discard ENTRY [FILE…]` */
 import { bytes } from '../../app/quantities.ts';
-import { printable } from '../../logger.ts';
 import { type CommandContext, type Definer, helpEnding } from '../command.ts';
 import { confirm } from '../confirm.ts';
 import { DifferenceTotals } from '../difference-totals.ts';
@@ -46,7 +45,7 @@ export async function overlayDiscard(
       if (paths.length === 0 || paths.some((path) => means(path, difference, entry))) totals.add(difference);
     }
     if (totals.differences > 0) {
-      const question = `This cannot be undone. Discard ${totals.text()} from ${printable(quoted(entry.name))}?`;
+      const question = `This cannot be undone. Discard ${totals.text()} from ${quoted(entry.name)}?`;
       if (!(await confirm(context, question))) {
         terminal.note('Nothing was discarded');
         return EXIT.failed;

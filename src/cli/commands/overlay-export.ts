@@ -2,7 +2,6 @@
 import { resolve } from 'node:path';
 import type { ExportedEntry } from '../../app/export/export-entry.ts';
 import { bytes } from '../../app/quantities.ts';
-import { printable } from '../../logger.ts';
 import { type CommandContext, type Definer, helpEnding } from '../command.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { exportProgress } from '../export-progress.ts';
@@ -64,9 +63,9 @@ function lines(exported: ExportedEntry): string[] {
   const rest = exported.incomplete.length - SHOWN;
   const incomplete = exported.incomplete
     .slice(0, SHOWN)
-    .map(({ path, missingBytes: missing }) => printable(`  ${path}: ${bytes(missing)} missing`));
+    .map(({ path, missingBytes: missing }) => `  ${path}: ${bytes(missing)} missing`);
   return [
-    `Exported ${quoted(exported.name)} to ${printable(exported.destination)}: ${exported.files} file(s), ${bytes(exported.bytes)}${resumed}`,
+    `Exported ${quoted(exported.name)} to ${exported.destination}: ${exported.files} file(s), ${bytes(exported.bytes)}${resumed}`,
     ...(exported.zeroBytes === 0 ? [] : [`Not whole: zeros in place of ${bytes(exported.zeroBytes)}`]),
     ...incomplete,
     ...(rest > 0 ? [`  and ${rest} more`] : []),

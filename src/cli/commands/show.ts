@@ -2,7 +2,6 @@
 
 import { bytes } from '../../app/quantities.ts';
 import type { ServedEntry, ServedExtent, ServedFile } from '../../control/served.ts';
-import { printable } from '../../logger.ts';
 import { type CommandContext, type Definer, helpEnding } from '../command.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { entryJson, type FileJson, fileJson } from '../json.ts';
@@ -25,7 +24,7 @@ export async function show(context: CommandContext, id: string): Promise<ExitCod
     return EXIT.done;
   }
   for (const line of heading(entry, verifiedRanges)) terminal.print(line);
-  for await (const file of files) for (const line of fileLines(file)) terminal.print(printable(line));
+  for await (const file of files) for (const line of fileLines(file)) terminal.print(line);
   return EXIT.done;
 }
 
@@ -40,11 +39,9 @@ function heading(entry: ServedEntry, ranges: readonly (readonly [number, number]
     full: 'every piece was hashed',
   }[entry.verify];
   return [
-    printable(entry.name),
+    entry.name,
     `  info hash  ${entry.infoHash}`,
-    printable(
-      `  directory  ${entry.directory}${entry.kind === 'external' ? ' (the original folder, unprotected)' : ''}`,
-    ),
+    `  directory  ${entry.directory}${entry.kind === 'external' ? ' (the original folder, unprotected)' : ''}`,
     `  size       ${bytes(entry.size)} in ${entry.files} file(s): ${bytes(entry.mappedBytes)} mapped, ` +
       `${bytes(entry.downloadedBytes)} downloaded, ${bytes(entry.missingBytes)} missing`,
     `  pieces     ${entry.verifiedPieces} verified, ${unverified} not (${how})`,

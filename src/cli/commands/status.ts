@@ -2,7 +2,6 @@
 
 import { bytes, duration } from '../../app/quantities.ts';
 import type { ServerStatus } from '../../control/served.ts';
-import { printable } from '../../logger.ts';
 import { type CommandContext, type Definer, helpEnding } from '../command.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { statusJson } from '../json.ts';
@@ -20,7 +19,7 @@ export async function status(context: CommandContext): Promise<ExitCode> {
   const server = await requireServer(await context.config());
   const found = await server.status();
   if (terminal.json) terminal.printJson(statusJson(found));
-  else for (const line of lines(found)) terminal.print(printable(line));
+  else for (const line of lines(found)) terminal.print(line);
   return EXIT.done;
 }
 

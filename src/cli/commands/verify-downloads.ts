@@ -29,7 +29,7 @@ async function verify(
     configOf: (section) => context.configOf(section),
     logger: context.terminal.logger,
     signal: context.signal,
-    report: (line) => context.terminal.print(JSON.stringify(line satisfies VerifierLine)),
+    report: (line) => context.terminal.printJsonLine(line satisfies VerifierLine),
   });
   return EXIT.done;
 }

@@ -6,7 +6,6 @@
  * answers may be anything (a proxy, another program, a client that hangs).
  */
 import { AutotorrentError, errnoOf } from '../../errors.ts';
-import { printable } from '../../logger.ts';
 
 export interface ClientOptions {
   /** Milliseconds that one call may take, from connecting to the reply's last byte. Default: 30 seconds. */
@@ -44,9 +43,9 @@ export function endpointOf(client: string, shown: string, options: ClientOptions
   };
 }
 
-/** Makes what a client said fit for a message: one line without control characters, at most 200 characters. */
+/** Shortens what a client said to a line of at most 200 characters for a message. Whoever shows the message escapes it. */
 export function quoted(text: string): string {
-  const line = printable(text.replaceAll(/\s+/g, ' ').trim());
+  const line = text.replaceAll(/\s+/g, ' ').trim();
   return line.length > 200 ? `${line.slice(0, 200)}…` : line;
 }
 

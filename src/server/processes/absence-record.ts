@@ -6,6 +6,7 @@
 import { open, readFile, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { AutotorrentError, errnoOf, messageOf } from '../../errors.ts';
+import { jsonText } from '../../printable.ts';
 
 const PENDING = ['errors', 'all'] as const;
 const NEEDS = ['serving', 'resume', 'look', 'recover'] as const;
@@ -81,7 +82,7 @@ export class AbsenceRecord {
   }
 
   async #write(): Promise<void> {
-    const text = `${JSON.stringify({ version: 1, clients: Object.fromEntries(this.#clients) }, null, 1)}\n`;
+    const text = `${jsonText({ version: 1, clients: Object.fromEntries(this.#clients) }, 1)}\n`;
     try {
       const beside = `${this.#path}.new`;
       const file = await open(beside, 'w', 0o600);

@@ -6,8 +6,8 @@
  * the socket that a killed process left behind is simply replaced, and a process that ends removes its own first.
  */
 import { closeSync, writeSync } from 'node:fs';
-import { AutotorrentError, messageOf } from '../../../errors.ts';
-import { createLogger } from '../../../logger.ts';
+import { AutotorrentError, framesOf, messageOf } from '../../../errors.ts';
+import { createLogger, logUncaught } from '../../../logger.ts';
 import type { StartLine } from '../wire/start-line.ts';
 import { takeDatabase } from './take.ts';
 
@@ -17,6 +17,7 @@ const START_LINES = 3;
 
 const [db = '', folder = '', build = '', create] = process.argv.slice(2);
 const log = createLogger('info', undefined, true);
+logUncaught(log);
 /** While commands look on: closed when it serves. */
 let watched = true;
 
@@ -74,7 +75,8 @@ try {
   const known = error instanceof AutotorrentError ? error : undefined;
   const cause = known?.cause === undefined ? undefined : messageOf(known.cause);
   tell({ error: { code: known?.code ?? 'INDEX', message: messageOf(error), hint: known?.hint, cause } });
-  log.error(error instanceof Error && known === undefined ? (error.stack ?? error.message) : messageOf(error));
+  log.error(messageOf(error));
+  if (known === undefined) for (const line of framesOf(error)) log.error(line);
   process.exitCode = 1;
 }
 process.exit();
