@@ -1,131 +1,104 @@
 /**
  * The destination of an export: `DEST.partial/<info hash>` until the copy is whole, then renamed to `DEST`. The info hash in
- * the name keeps another entry from continuing it. Folders are made one by one and checked: a symlink in place of a folder
- * is refused.
+ * the name keeps another entry from continuing it.
+ *
+ * Everything is done by descriptors and single names (`held-folder.ts`), so that no folder on the way can be replaced by a
+ * symlink. The folder that `DEST` is made in must be one that no other user can change or lead elsewhere. `DEST.partial` is
+ * this user's, and 0700: nobody else reaches what is in it until the copy is whole and gets its modes.
  */
-import {
-  chmod,
-  lstat,
-  mkdir,
-  open,
-  readdir,
-  readlink,
-  realpath,
-  rename,
-  rmdir,
-  statfs,
-  symlink,
-  unlink,
-  utimes,
-} from 'node:fs/promises';
-import { dirname, join, posix } from 'node:path';
-import { AutotorrentError, errnoOf, messageOf } from '../../errors.ts';
-import { isAtOrBelow, OUR_TYPE, readMounts } from '../../native/mountinfo.ts';
+import { lstat, mkdir, readdir, readlink, rename, rmdir, statfs, symlink, unlink } from 'node:fs/promises';
+import { basename, dirname, posix } from 'node:path';
+import { AutotorrentError, errnoOf } from '../../errors.ts';
+import type { HeldFolder } from '../../native/held-folder.ts';
+import { OUR_TYPE, readMounts } from '../../native/mountinfo.ts';
+import { openTrustedFolder, UntrustedFolder } from '../../native/trusted-folder.ts';
 import { bytes } from '../quantities.ts';
-import { DestinationError, ofDestination } from './resumable-copy.ts';
+import { DestinationError, ofDestination, reasonOf } from './destination-error.ts';
+import { FolderTree } from './folder-tree.ts';
+import { type Place, shownPlace } from './place.ts';
+import { synced } from './synced.ts';
 
 const AT_ONCE = 16;
+const PRIVATE = 0o700;
+const OTHERS_WRITE = 0o022;
+const OTHERS = 0o077;
 
 export class ExportDestination {
   /** Absolute. */
   readonly path: string;
-  readonly #partial: string;
-  /** The folder that holds the unfinished copy. */
-  readonly #copy: string;
-  readonly #folders = new Set<string>();
+  /** Bits that nothing in the finished copy gets. */
+  readonly umask: number;
+  readonly #parent: HeldFolder;
+  readonly #partial: HeldFolder;
+  readonly #infoHash: string;
+  readonly #copy: FolderTree;
+  /** Folders of the copy, each after the one that it lies in. */
+  readonly #folders = new Map<string, readonly string[]>();
 
-  private constructor(path: string, infoHash: string) {
+  private constructor(path: string, parent: HeldFolder, partial: HeldFolder, copy: HeldFolder, infoHash: string) {
     this.path = path;
-    this.#partial = `${path}.partial`;
-    this.#copy = join(this.#partial, infoHash);
+    this.umask = process.umask();
+    this.#parent = parent;
+    this.#partial = partial;
+    this.#infoHash = infoHash;
+    this.#copy = new FolderTree(copy, async (folder, name, names) => {
+      const made = await ofDestination(`${folder.shown}/${name}`, async () => await makeFolder(folder, name));
+      this.#folders.set(names.join('/'), names);
+      return made;
+    });
   }
 
   /**
-   * Prepares a destination. Refuses an existing one, one in a missing folder, and a disk without room for `length` bytes.
+   * Prepares a destination. Refuses an existing one, one in a missing folder or in one that others can change, and a disk
+   * without room for `length` bytes. Close it at the end.
    * @throws AutotorrentError('CONFLICT') or ('EXPORT')
    */
   static async open(path: string, infoHash: string, length: number): Promise<ExportDestination> {
-    const destination = new ExportDestination(path, infoHash);
-    const begun = await destination.#others();
-    if ((await kindOf(path)) !== undefined) {
-      throw new AutotorrentError('CONFLICT', `${path} is there already, and is not written over`, {
-        hint: 'Give another name, or move it away.',
-      });
-    }
-    const parent = dirname(path);
-    if ((await kindOf(parent)) === undefined) {
-      throw new AutotorrentError('EXPORT', `the folder ${parent} is not there`, { hint: `mkdir -p ${parent}` });
-    }
-    await refuseOwnMount(parent);
-    if (begun.some((name) => name !== infoHash)) {
-      throw new AutotorrentError(
-        'CONFLICT',
-        `${destination.#partial} holds something else than an export of this entry`,
-        {
-          hint: 'Delete or move it, or export to another name.',
-        },
-      );
-    }
-    if (begun.length === 0) {
-      const { bavail, bsize } = await statfs(parent);
-      if (bavail * bsize < length) {
-        throw new AutotorrentError(
-          'EXPORT',
-          `there is no room for ${bytes(length)} in ${parent}: ${bytes(bavail * bsize)} are free`,
-          {
-            hint: 'Make room, or export to another disk.',
-          },
-        );
-      }
-    }
-    await ofDestination(async () => {
-      await mkdir(destination.#partial).catch(ignoreExisting);
-      await destination.#mustBeFolder(destination.#partial);
-      await mkdir(destination.#copy).catch(ignoreExisting);
-      await destination.#mustBeFolder(destination.#copy);
-    });
-    return destination;
-  }
-
-  get partial(): string {
-    return this.#partial;
-  }
-
-  /** Lists the partial folder; gives nothing if it does not exist. */
-  async #others(): Promise<string[]> {
-    if ((await kindOf(this.#partial)) === undefined) return [];
+    const parent = await openParent(dirname(path));
+    const opened: HeldFolder[] = [parent];
     try {
-      return await readdir(this.#partial);
-    } catch (error) {
-      throw new AutotorrentError('CONFLICT', `${this.#partial} is in the way: ${messageOf(error)}`, { cause: error });
-    }
-  }
-
-  async #mustBeFolder(path: string): Promise<void> {
-    if ((await kindOf(path)) !== 'directory') throw new DestinationError(`${path} is no folder`);
-  }
-
-  /** Gives the path of a file in the copy, and makes its folders. */
-  async place(path: readonly string[]): Promise<string> {
-    checkNames(path);
-    let folder = this.#copy;
-    for (const [i, name] of path.slice(0, -1).entries()) {
-      folder = join(folder, name);
-      const key = path.slice(0, i + 1).join('/');
-      if (this.#folders.has(key)) continue;
-      const made = folder;
-      await ofDestination(async () => {
-        await mkdir(made).catch(ignoreExisting);
-        await this.#mustBeFolder(made);
+      const name = basename(path);
+      if ((await kindOf({ folder: parent, name })) !== undefined) {
+        throw new AutotorrentError('CONFLICT', `${path} is there already, and is not written over`, {
+          hint: 'Give another name, or move it away.',
+        });
+      }
+      const begun = await openPartial(parent, name);
+      if (begun !== undefined) opened.push(begun);
+      const names = begun === undefined ? [] : await readdir(begun.path);
+      if (names.some((other) => other !== infoHash)) {
+        throw new AutotorrentError('CONFLICT', `${path}.partial holds something else than an export of this entry`, {
+          hint: 'Delete or move it, or export to another name.',
+        });
+      }
+      if (names.length === 0) await refuseWithoutRoom(parent, length);
+      return await ofDestination(`${path}.partial`, async () => {
+        const partial = begun ?? (await makeFolder(parent, `${name}.partial`));
+        if (begun === undefined) opened.push(partial);
+        const copy = await makeFolder(partial, infoHash);
+        return new ExportDestination(path, parent, partial, copy, infoHash);
       });
-      this.#folders.add(key);
+    } catch (error) {
+      for (const folder of opened) await folder.close();
+      throw error;
     }
-    return join(folder, path.at(-1) ?? '');
+  }
+
+  async close(): Promise<void> {
+    await this.#copy.close();
+    await this.#partial.close();
+    await this.#parent.close();
+  }
+
+  /** Makes the folders of a file of the copy, and runs `work` with its place. */
+  async within<T>(path: readonly string[], work: (place: Place) => Promise<T>): Promise<T> {
+    checkNames(path);
+    const name = path.at(-1) ?? '';
+    return await this.#copy.within(path.slice(0, -1), async (folder) => await work({ folder, name }));
   }
 
   /** Throws AutotorrentError('EXPORT') for a target outside the copy. */
   async link(path: readonly string[], target: string): Promise<void> {
-    const place = await this.place(path);
     const reached = posix.join(...path.slice(0, -1), target);
     if (target.startsWith('/') || reached === '..' || reached.startsWith('../')) {
       throw new AutotorrentError(
@@ -136,74 +109,151 @@ export class ExportDestination {
         },
       );
     }
-    await ofDestination(async () => {
-      if ((await readlink(place).catch(() => undefined)) === target) return;
-      await unlink(place).catch((error: unknown) => {
-        if (errnoOf(error) !== 'ENOENT') throw error;
+    await this.within(path, async (place) => {
+      const at = place.folder.at(place.name);
+      await ofDestination(shownPlace(place), async () => {
+        if ((await readlink(at).catch(() => undefined)) === target) return;
+        await unlink(at).catch((error: unknown) => {
+          if (errnoOf(error) !== 'ENOENT') throw error;
+        });
+        await symlink(target, at);
       });
-      await symlink(target, place);
     });
   }
 
-  /** Gives the folders of the copy their attributes, syncs everything to the disk, and renames it to its final name. */
+  /**
+   * Syncs the files of `small`, gives the folders of the copy their attributes, syncs everything to the disk, and renames it
+   * to its final name.
+   */
   async finish(
-    small: readonly string[],
-    attributes: (folder: string) => Promise<{ readonly mode: number; readonly mtimeMs: number } | undefined>,
+    small: readonly (readonly string[])[],
+    attributes: (folder: readonly string[]) => Promise<{ readonly mode: number; readonly mtimeMs: number } | undefined>,
   ): Promise<void> {
     for (let from = 0; from < small.length; from += AT_ONCE) {
-      await ofDestination(async () => await Promise.all(small.slice(from, from + AT_ONCE).map(synced)));
+      await Promise.all(small.slice(from, from + AT_ONCE).map(async (path) => await this.within(path, synced)));
     }
     // The deepest first: creating something in a folder changes its time.
-    for (const folder of [...this.#folders].toReversed()) {
-      const known = await attributes(folder);
-      const path = join(this.#copy, folder);
-      await ofDestination(async () => {
-        await synced(path);
-        if (known === undefined) return;
-        await utimes(path, known.mtimeMs / 1000, known.mtimeMs / 1000);
-        await chmod(path, known.mode & 0o777);
+    for (const names of [...this.#folders.values()].toReversed()) {
+      const known = await attributes(names);
+      await this.#copy.within(names, async ({ shown, handle }) => {
+        await ofDestination(shown, async () => {
+          await handle.sync();
+          if (known !== undefined) await handle.utimes(known.mtimeMs / 1000, known.mtimeMs / 1000);
+          await handle.chmod((known?.mode ?? 0o777) & 0o777 & ~this.umask);
+        });
       });
     }
-    await ofDestination(async () => {
-      await synced(this.#copy);
-      // rename(2) replaces an empty folder.
-      if ((await kindOf(this.path)) !== undefined) throw new DestinationError(`${this.path} was made meanwhile`);
-      await rename(this.#copy, this.path);
-      await synced(dirname(this.path));
-      await rmdir(this.#partial);
-    });
+    await ofDestination(this.path, async () => await this.#publish());
+  }
+
+  async #publish(): Promise<void> {
+    const name = basename(this.path);
+    const { handle } = this.#copy.root;
+    await handle.chmod(0o777 & ~this.umask);
+    await handle.sync();
+    // rename(2) replaces an empty folder. Only this user, root, or in a sticky folder others could make one since.
+    if ((await kindOf({ folder: this.#parent, name })) !== undefined) {
+      throw new DestinationError(`${this.path} was made meanwhile`);
+    }
+    await rename(this.#partial.at(this.#infoHash), this.#parent.at(name));
+    await this.#parent.handle.sync();
+    await rmdir(this.#parent.at(`${name}.partial`));
   }
 }
 
-async function kindOf(path: string): Promise<'directory' | 'other' | undefined> {
+async function openParent(path: string): Promise<HeldFolder> {
   try {
-    return (await lstat(path)).isDirectory() ? 'directory' : 'other';
+    const parent = await openTrustedFolder(path);
+    return await unlessOwnMount(parent);
+  } catch (error) {
+    if (error instanceof UntrustedFolder) {
+      throw new AutotorrentError('EXPORT', error.message, { hint: error.hint, cause: error });
+    }
+    if (errnoOf(error) === 'ENOENT') {
+      throw new AutotorrentError('EXPORT', `the folder ${path} is not there`, {
+        hint: `mkdir -p ${path}`,
+        cause: error,
+      });
+    }
+    if (error instanceof AutotorrentError) throw error;
+    throw new AutotorrentError('EXPORT', `${path} cannot be opened: ${reasonOf(error)}`, { cause: error });
+  }
+}
+
+/** Opens what an interrupted export left; undefined if there is none. Only a folder that was always this user's is continued. */
+async function openPartial(parent: HeldFolder, destination: string): Promise<HeldFolder | undefined> {
+  const name = `${destination}.partial`;
+  const shown = `${parent.shown}/${name}`;
+  const inTheWay = (what: string, cause?: unknown): AutotorrentError =>
+    new AutotorrentError('CONFLICT', `${shown} is in the way: ${what}`, {
+      cause,
+      hint: 'Look at what it is; then delete it, or export to another name.',
+    });
+  let partial: HeldFolder;
+  try {
+    partial = await parent.openFolder(name);
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return undefined;
-    throw new AutotorrentError('EXPORT', messageOf(error), { cause: error });
+    throw inTheWay(errnoOf(error) === 'ENOTDIR' ? 'it is no folder' : reasonOf(error), error);
   }
-}
-
-function ignoreExisting(error: unknown): void {
-  if (errnoOf(error) !== 'EEXIST') throw error;
-}
-
-async function synced(path: string): Promise<void> {
-  const file = await open(path, 'r');
   try {
-    await file.sync();
-  } finally {
-    await file.close();
+    const { uid, mode } = await partial.handle.stat();
+    if (uid !== process.geteuid?.()) throw inTheWay(`it belongs to another user (uid ${uid})`);
+    if ((mode & OTHERS_WRITE) !== 0) throw inTheWay('others may write to it, and what is in it may be theirs');
+    // Earlier versions made it with the umask.
+    if ((mode & OTHERS) !== 0) await partial.handle.chmod(PRIVATE);
+    return partial;
+  } catch (error) {
+    await partial.close();
+    throw error;
   }
 }
 
-async function refuseOwnMount(folder: string): Promise<void> {
-  const real = Buffer.from(await realpath(folder));
+/** Makes a folder that only this user reaches, or opens one that an earlier run made. @throws DestinationError */
+async function makeFolder(folder: HeldFolder, name: string): Promise<HeldFolder> {
+  await mkdir(folder.at(name), PRIVATE).catch((error: unknown) => {
+    if (errnoOf(error) !== 'EEXIST') throw error;
+  });
+  const shown = `${folder.shown}/${name}`;
+  const made = await folder.openFolder(name).catch((error: unknown) => {
+    throw errnoOf(error) === 'ENOTDIR' ? new DestinationError(`${shown} is no folder`, { cause: error }) : error;
+  });
+  const { uid } = await made.handle.stat();
+  if (uid === process.geteuid?.()) return made;
+  await made.close();
+  throw new DestinationError(`${shown} belongs to another user (uid ${uid})`);
+}
+
+async function kindOf({ folder, name }: Place): Promise<'directory' | 'other' | undefined> {
+  try {
+    return (await lstat(folder.at(name))).isDirectory() ? 'directory' : 'other';
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return undefined;
+    throw new AutotorrentError('EXPORT', `${folder.shown}/${name}: ${reasonOf(error)}`, { cause: error });
+  }
+}
+
+async function refuseWithoutRoom(parent: HeldFolder, length: number): Promise<void> {
+  const { bavail, bsize } = await statfs(parent.path);
+  if (bavail * bsize >= length) return;
+  throw new AutotorrentError(
+    'EXPORT',
+    `there is no room for ${bytes(length)} in ${parent.shown}: ${bytes(bavail * bsize)} are free`,
+    {
+      hint: 'Make room, or export to another disk.',
+    },
+  );
+}
+
+/** Gives the folder back, unless it is ours to serve. */
+async function unlessOwnMount(folder: HeldFolder): Promise<HeldFolder> {
+  const { dev } = await folder.handle.stat();
   const mounts = await readMounts();
-  if (!mounts.some((mount) => mount.type === OUR_TYPE && isAtOrBelow(real, mount.path))) return;
+  if (!mounts.some((mount) => mount.type === OUR_TYPE && mount.dev === dev)) return folder;
+  await folder.close();
   throw new AutotorrentError(
     'CONFLICT',
-    `${folder} lies on a mount of autotorrent: a copy there would be in an overlay`,
+    `${folder.shown} lies on a mount of autotorrent: a copy there would be in an overlay`,
     {
       hint: 'Export to a folder of an ordinary disk.',
     },

@@ -6,22 +6,22 @@
  * of a wrong byte. A separate reader would have to do all of that again, on files that change under it. The cost is FUSE's,
  * which for large reads is small beside two disks.
  */
-import { constants } from 'node:fs';
-import { lstat, open, readlink, stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Config } from '../../config/config.ts';
 import type { ControlClient } from '../../control/client.ts';
 import type { ServedEntry, ServedFile } from '../../control/served.ts';
-import { AutotorrentError, errnoOf, messageOf } from '../../errors.ts';
+import { AutotorrentError } from '../../errors.ts';
 import type { Logger } from '../../logger.ts';
 import { openCLibrary } from '../../native/c-library.ts';
 import { type FileCalls, loadFileCalls } from '../../native/files.ts';
-import { OUR_TYPE, readMounts } from '../../native/mountinfo.ts';
 import { mustHave } from '../overlay-changes.ts';
 import { bytes } from '../quantities.ts';
 import { requireServer } from '../server-connection.ts';
+import { ofDestination } from './destination-error.ts';
 import { ExportDestination } from './export-destination.ts';
-import { copyFile, DestinationError, LARGE_BYTES, ofDestination } from './resumable-copy.ts';
+import { MountView } from './mount-view.ts';
+import { type Place, shownPlace } from './place.ts';
+import { copyFile, LARGE_BYTES } from './resumable-copy.ts';
+import { findTarget, openTarget } from './target-file.ts';
 
 export interface ExportProgress {
   /** Bytes in the copy, including those of an earlier run. */
@@ -87,7 +87,11 @@ export async function exportEntry(config: Config, id: string, request: ExportReq
   try {
     const destination = await ExportDestination.open(request.destination, entry.infoHash, total - missing);
     const exporting = new Exporting(view, destination, total, request, loadFileCalls(openCLibrary(request.logger)));
-    await exporting.run(items);
+    try {
+      await exporting.run(items);
+    } finally {
+      await destination.close();
+    }
     return {
       name: entry.name,
       infoHash: entry.infoHash,
@@ -99,7 +103,9 @@ export async function exportEntry(config: Config, id: string, request: ExportReq
       incomplete: incomplete.map((item) => ({ path: item.path.join('/'), missingBytes: item.missing })),
     };
   } catch (error) {
-    throw await explainedError(error, view, `${request.destination}.partial`);
+    throw await view.explainedError(error, `${request.destination}.partial`);
+  } finally {
+    await view.close();
   }
 }
 
@@ -158,7 +164,7 @@ class Exporting {
   readonly #total: number;
   readonly #request: ExportRequest;
   readonly #libc: FileCalls;
-  readonly #small: string[] = [];
+  readonly #small: (readonly string[])[] = [];
   #done = 0;
   copiedBytes = 0;
 
@@ -186,29 +192,34 @@ class Exporting {
       at += together.length;
     }
     // Symlinks come last: nothing is ever written through one.
-    for (const { path, at } of links) await this.#destination.link(path, await readlink(this.#view.path(at ?? '')));
+    for (const { path, at } of links) await this.#destination.link(path, await this.#view.readlink(at ?? ''));
     await this.#destination.finish(this.#small, async (folder) => await this.#view.folder(folder));
   }
 
-  async #export({ path, at, length }: Item): Promise<'file' | 'symlink'> {
-    const { signal } = this.#request;
-    const to = await this.#destination.place(path);
+  async #export(item: Item): Promise<'file' | 'symlink'> {
+    return await this.#destination.within(item.path, async (to) => await this.#exportTo(to, item));
+  }
+
+  async #exportTo(to: Place, { path, at, length }: Item): Promise<'file' | 'symlink'> {
     if (at === undefined) {
-      await ofDestination(async () => await writeZeros(to, length));
+      await ofDestination(shownPlace(to), async () => await writeZeros(to, length));
       this.#count(length, true);
       return 'file';
     }
-    const from = this.#view.path(at);
-    const kind = await this.#view.kind(at);
-    if (kind === 'symlink') return kind;
-    if (length < LARGE_BYTES) this.#small.push(to);
-    for (let tries = 0; tries < TRIES; tries++) {
-      const onBytes = (count: number, fresh: boolean): void => this.#count(count, fresh);
-      const outcome = await copyFile({ from, to, length, libc: this.#libc, signal, onBytes });
-      if (outcome !== 'changed') return kind;
-    }
-    throw new AutotorrentError('CONFLICT', `${JSON.stringify(path.join('/'))} is being written to`, {
-      hint: 'Stop the torrent in its client, then run the same command again: it goes on where it was.',
+    const { signal } = this.#request;
+    const { umask } = this.#destination;
+    const onBytes = (count: number, fresh: boolean): void => this.#count(count, fresh);
+    return await this.#view.within(at, async (from) => {
+      const kind = await this.#view.kind(from, at);
+      if (kind === 'symlink') return kind;
+      if (length < LARGE_BYTES) this.#small.push(path);
+      for (let tries = 0; tries < TRIES; tries++) {
+        const outcome = await copyFile({ from, to, length, umask, libc: this.#libc, signal, onBytes });
+        if (outcome !== 'changed') return kind;
+      }
+      throw new AutotorrentError('CONFLICT', `${JSON.stringify(path.join('/'))} is being written to`, {
+        hint: 'Stop the torrent in its client, then run the same command again: it goes on where it was.',
+      });
     });
   }
 
@@ -219,101 +230,14 @@ class Exporting {
   }
 }
 
-async function writeZeros(path: string, length: number): Promise<void> {
-  const file = await open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW);
+/** Makes a file of zeros. Throws the errors of the disk. */
+async function writeZeros(place: Place, length: number): Promise<void> {
+  const file = await openTarget(place, await findTarget(place));
   try {
+    await file.truncate(0);
     await file.truncate(length);
     await file.sync();
   } finally {
     await file.close();
   }
-}
-
-/** The entry's folder in the mount; tells if it is still that mount. */
-class MountView {
-  readonly #mountPoint: string;
-  readonly #directory: string;
-  readonly #device: number;
-
-  private constructor(mountPoint: string, directory: string, device: number) {
-    this.#mountPoint = mountPoint;
-    this.#directory = directory;
-    this.#device = device;
-  }
-
-  static async open(mountPoint: string, directory: string): Promise<MountView> {
-    try {
-      return new MountView(mountPoint, directory, (await stat(directory)).dev);
-    } catch (error) {
-      throw new AutotorrentError('MOUNT', `${directory} cannot be seen: ${messageOf(error)}`, {
-        cause: error,
-        hint: 'Run this as the user whose mount it is, or let others see it: autotorrent mount --allow-other',
-      });
-    }
-  }
-
-  path(below: string): string {
-    return join(this.#directory, ...below.split('/'));
-  }
-
-  /** Gives the type of the file at a path. Throws the disk's errors, and for a path on another file system. */
-  async kind(below: string): Promise<'file' | 'symlink'> {
-    const stats = await lstat(this.path(below));
-    if (stats.dev !== this.#device) throw new Gone();
-    if (stats.isSymbolicLink()) return 'symlink';
-    if (stats.isFile()) return 'file';
-    throw new AutotorrentError('CONFLICT', `${JSON.stringify(below)} is no file any more`, {
-      hint: 'autotorrent overlay diff shows what a client made of it',
-    });
-  }
-
-  async folder(below: string): Promise<{ readonly mode: number; readonly mtimeMs: number } | undefined> {
-    try {
-      const { mode, mtimeMs } = await lstat(this.path(below));
-      return { mode, mtimeMs };
-    } catch (error) {
-      // A client has renamed it.
-      if (errnoOf(error) === 'ENOENT' && (await this.isThere())) return undefined;
-      throw error;
-    }
-  }
-
-  async isThere(): Promise<boolean> {
-    const mounts = await readMounts();
-    return mounts.some(({ type, dev }) => type === OUR_TYPE && dev === this.#device);
-  }
-
-  goneError(cause: unknown): AutotorrentError {
-    return new AutotorrentError('MOUNT', `the mount at ${this.#mountPoint} went away while it was being read`, {
-      cause,
-      hint: 'Start it again (autotorrent mount), then run the same command again: it goes on where it was.',
-    });
-  }
-}
-
-/** Thrown if the path no longer leads into the mount. */
-class Gone extends Error {}
-
-/** A mount whose server has gone answers so. */
-const GONE: ReadonlySet<string | undefined> = new Set(['ENOTCONN', 'ECONNABORTED', 'ENODEV', 'ESTALE']);
-
-async function explainedError(error: unknown, view: MountView, partial: string): Promise<unknown> {
-  if (error instanceof AutotorrentError) return error;
-  if (error instanceof DestinationError) {
-    const code = errnoOf(error.cause);
-    const full = code === 'ENOSPC' || code === 'EDQUOT';
-    const what = full ? 'there is no room left for the copy' : 'the copy cannot be written';
-    return new AutotorrentError('EXPORT', `${what}: ${error.message}`, {
-      cause: error,
-      hint: `${full ? 'Make room' : 'Put that right'}, then run the same command again: it goes on where it was (${partial}).`,
-    });
-  }
-  const code = errnoOf(error);
-  if (error instanceof Gone || GONE.has(code)) return view.goneError(error);
-  if (code === undefined) return error;
-  if (!(await view.isThere())) return view.goneError(error);
-  return new AutotorrentError('EXPORT', `a file cannot be read: ${messageOf(error)}`, {
-    cause: error,
-    hint: 'autotorrent status names the sources that cannot be served; the same command goes on where it was.',
-  });
 }

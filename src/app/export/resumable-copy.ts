@@ -4,9 +4,12 @@
  * power loss left must agree one by one.
  */
 import { constants } from 'node:fs';
-import { chmod, type FileHandle, lstat, open } from 'node:fs/promises';
+import { type FileHandle, lstat, open } from 'node:fs/promises';
 import type { FileCalls } from '../../native/files.ts';
 import { fromNanoseconds } from '../../native/timestamp.ts';
+import { ofDestination } from './destination-error.ts';
+import { type Place, shownPlace } from './place.ts';
+import { findTarget, openTarget } from './target-file.ts';
 
 const CHUNK_BYTES = 2 ** 20;
 /** Without nanosecond calls, times pass through doubles; their error is smaller than this. */
@@ -16,21 +19,20 @@ export const LARGE_BYTES = 4 * 2 ** 20;
 
 export interface Copy {
   /** The source. Errors of reading it are thrown unchanged. */
-  readonly from: string;
-  readonly to: string;
+  readonly from: Place;
+  readonly to: Place;
   /** Bytes of the finished copy. If the source is shorter, the rest are zeros. */
   readonly length: number;
+  /** Bits that the mode of the copy does not get. */
+  readonly umask: number;
   readonly libc: FileCalls;
   readonly signal: AbortSignal;
   /** Reports that the copy has this many bytes more (negative: fewer). `fresh`: this call copied them. */
   readonly onBytes: (bytes: number, fresh: boolean) => void;
 }
 
-/** `changed`: somebody wrote to the source during the copy. */
+/** `changed`: somebody wrote to the source, or replaced it, during the copy. */
 export type CopyOutcome = 'copied' | 'finished before' | 'changed';
-
-/** A failure of the destination, not of the source. */
-export class DestinationError extends Error {}
 
 /** Copies. Throws DestinationError for errors of the destination, and errors of the source unchanged. */
 export async function copyFile(request: Copy): Promise<CopyOutcome> {
@@ -49,34 +51,35 @@ export async function copyFile(request: Copy): Promise<CopyOutcome> {
 }
 
 async function copyOnce(copy: Copy): Promise<CopyOutcome> {
-  const before = await lstat(copy.from, { bigint: true });
-  const there = await ofDestination(async () => await statOrUndefined(copy.to));
-  if (there !== undefined && !there.isFile()) {
-    throw new DestinationError(`${copy.to} is no file`);
-  }
+  const from = copy.from.folder.at(copy.from.name);
+  const shown = shownPlace(copy.to);
+  const before = await lstat(from, { bigint: true });
+  const there = await ofDestination(shown, async () => await findTarget(copy.to));
   if (there !== undefined && there.size === BigInt(copy.length) && isSameTime(there.mtimeNs, before.mtimeNs)) {
     copy.onBytes(copy.length, false);
     return 'finished before';
   }
-  const source = await open(copy.from, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  const source = await open(from, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {
-    const target = await ofDestination(async () => await openTarget(copy.to));
+    const opened = await source.stat({ bigint: true });
+    if (opened.dev !== before.dev || opened.ino !== before.ino || !opened.isFile()) return 'changed';
+    const target = await ofDestination(shown, async () => await openTarget(copy.to, there));
     try {
       const end = Math.min(Number(before.size), copy.length);
-      const from = await agreeing(copy, source, target, Math.min(Number(there?.size ?? 0n), end));
-      await ofDestination(async () => await target.truncate(from));
-      if (!(await pump(copy, source, target, from, end))) return 'changed';
-      await ofDestination(async () => {
+      const agreed = await agreeing(copy, source, target, Math.min(Number(there?.size ?? 0n), end));
+      await ofDestination(shown, async () => await target.truncate(agreed));
+      if (!(await pump(copy, source, target, agreed, end))) return 'changed';
+      await ofDestination(shown, async () => {
         // Bytes that the source lacks become a hole: zeros that take no room.
         await target.truncate(copy.length);
         copy.onBytes(copy.length - end, true);
         if (copy.length >= LARGE_BYTES) await target.datasync();
       });
-      const after = await lstat(copy.from, { bigint: true });
-      if (after.mtimeNs !== before.mtimeNs || after.size !== before.size) return 'changed';
-      await ofDestination(async () => {
+      const after = await lstat(from, { bigint: true });
+      if (after.ino !== before.ino || after.mtimeNs !== before.mtimeNs || after.size !== before.size) return 'changed';
+      await ofDestination(shown, async () => {
         // Set-user-ID and the like are dropped: the mount does not honour them either (nosuid).
-        await target.chmod(Number(before.mode) & 0o777);
+        await target.chmod(Number(before.mode) & 0o777 & ~copy.umask);
         await setMtime(copy, target, before.mtimeNs);
       });
       return 'copied';
@@ -88,37 +91,14 @@ async function copyOnce(copy: Copy): Promise<CopyOutcome> {
   }
 }
 
-async function statOrUndefined(path: string): Promise<Awaited<ReturnType<typeof bigStat>> | undefined> {
-  try {
-    return await bigStat(path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
-}
-
-const bigStat = async (path: string) => await lstat(path, { bigint: true });
-
 function isSameTime(a: bigint, b: bigint): boolean {
   const difference = a > b ? a - b : b - a;
   return difference < SAME_TIME_NS;
 }
 
-async function openTarget(path: string): Promise<FileHandle> {
-  const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
-  try {
-    return await open(path, flags, 0o600);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EACCES') throw error;
-    // A finished copy has a mode without write permission, and its source has changed.
-    await chmod(path, 0o600);
-    return await open(path, flags, 0o600);
-  }
-}
-
 async function setMtime({ to, libc }: Copy, target: FileHandle, mtimeNs: bigint): Promise<void> {
   const mtime = fromNanoseconds(mtimeNs);
-  if (libc.setTimes?.(to, mtime, mtime) === true) return;
+  if (libc.setTimes?.(to.folder.at(to.name), mtime, mtime) === true) return;
   const seconds = Number(mtimeNs) / 1e9;
   await target.utimes(seconds, seconds);
 }
@@ -131,7 +111,7 @@ async function agreeing(copy: Copy, source: FileHandle, target: FileHandle, end:
     const length = Math.min(CHUNK_BYTES, end - at);
     const [got, had] = await Promise.all([
       readFully(source, a, length, at),
-      ofDestination(async () => await readFully(target, b, length, at)),
+      ofDestination(shownPlace(copy.to), async () => await readFully(target, b, length, at)),
     ]);
     if (got !== length || had !== length || a.compare(b, 0, length, 0, length) !== 0) return at;
     at += length;
@@ -156,7 +136,7 @@ async function pump(copy: Copy, source: FileHandle, target: FileHandle, from: nu
       reading.catch(() => {});
     }
     const [chunk, position] = [current, at];
-    await ofDestination(async () => await writeFully(target, chunk, length, position));
+    await ofDestination(shownPlace(copy.to), async () => await writeFully(target, chunk, length, position));
     copy.onBytes(length, true);
     [current, next] = [next, current];
     at = then;
@@ -178,14 +158,5 @@ async function writeFully(file: FileHandle, buffer: Buffer, length: number, posi
   for (let done = 0; done < length; ) {
     const { bytesWritten } = await file.write(buffer, done, length - done, position + done);
     done += bytesWritten;
-  }
-}
-
-export async function ofDestination<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    if (error instanceof DestinationError) throw error;
-    throw new DestinationError(error instanceof Error ? error.message : String(error), { cause: error });
   }
 }

@@ -21,6 +21,7 @@ export function defineOverlayExport(define: Definer): void {
       `
 DEST must not exist. It is made from DEST.partial beside it when the copy is whole; run the same command again to continue
 an interrupted copy. Give a client DEST as its download folder, and it finds the torrent there.
+The folders above DEST must be yours or root's, and no others may write to them, unless they are sticky as /tmp is.
 ${helpEnding({ examples: ['autotorrent overlay export Some.Release /data/finished/Some.Release'] })}`,
     )
     .action((entry: string, dest: string, flags: ExportFlags) =>

@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
-import { mkdir, readdir, readlink, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, readlink, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { beforeEach, describe, it } from 'node:test';
+import { afterEach, beforeEach, describe, it } from 'node:test';
 import { ExportDestination } from '../../../src/app/export/export-destination.ts';
+import type { Place } from '../../../src/app/export/place.ts';
 import { temporaryFolder } from '../../harness/folder.ts';
 
 const HASH = 'a'.repeat(40);
+
+const writing = async ({ folder, name }: Place): Promise<void> => await writeFile(folder.at(name), 'x');
 
 describe('the destination of an export', () => {
   let folder: string;
@@ -16,10 +19,14 @@ describe('the destination of an export', () => {
     folder = temporaryFolder('export');
     destination = await ExportDestination.open(join(folder, 'copy'), HASH, 1);
   });
+  afterEach(async () => await destination.close());
 
   for (const path of [['..', 'x'], ['T', '..', '..', 'x'], ['T', '.'], ['T', ''], ['T/../../x'], ['T', 'a\0b'], []]) {
     it(`refuses the path ${JSON.stringify(path)}`, async () => {
-      await assert.rejects(destination.place(path), { code: 'EXPORT', message: /is no path of a file in a folder/ });
+      await assert.rejects(destination.within(path, writing), {
+        code: 'EXPORT',
+        message: /is no path of a file in a folder/,
+      });
       assert.deepEqual(await readdir(folder), ['copy.partial']);
     });
   }
@@ -40,18 +47,53 @@ describe('the destination of an export', () => {
   it('makes no folder through a symlink', async () => {
     await mkdir(join(folder, 'outside'));
     await symlink(join(folder, 'outside'), copy('T'));
-    await assert.rejects(destination.place(['T', 'sub', 'file']), { message: /T is no folder/ });
+    await assert.rejects(destination.within(['T', 'sub', 'file'], writing), { message: /T is no folder/ });
     assert.deepEqual(await readdir(join(folder, 'outside')), []);
   });
 
   it('appears whole, and not over what was made meanwhile', async () => {
-    await writeFile(await destination.place(['T', 'file']), 'x');
+    await destination.within(['T', 'file'], writing);
     await mkdir(join(folder, 'copy'));
-    const finish = async (): Promise<void> => await destination.finish([copy('T', 'file')], async () => undefined);
+    const finish = async (): Promise<void> => await destination.finish([['T', 'file']], async () => undefined);
     await assert.rejects(finish(), { message: /copy was made meanwhile/ });
     await rm(join(folder, 'copy'), { recursive: true });
     await finish();
     assert.deepEqual((await readdir(folder, { recursive: true })).toSorted(), ['copy', 'copy/T', 'copy/T/file']);
+  });
+
+  it('is only for its user until it is whole, and then what his umask makes of it', async () => {
+    const mode = async (...path: readonly string[]): Promise<string> =>
+      ((await stat(join(folder, ...path))).mode & 0o777).toString(8);
+    await destination.within(['T', 'sub', 'file'], writing);
+    assert.deepEqual(
+      [await mode('copy.partial'), await mode('copy.partial', HASH), await mode('copy.partial', HASH, 'T')],
+      ['700', '700', '700'],
+    );
+    await destination.finish([], async (names) => (names.length === 1 ? undefined : { mode: 0o775, mtimeMs: 1000 }));
+    const most = (bits: number): string => (bits & ~process.umask()).toString(8);
+    assert.deepEqual(
+      [await mode('copy'), await mode('copy', 'T'), await mode('copy', 'T', 'sub')],
+      [most(0o777), most(0o777), most(0o775)],
+    );
+  });
+
+  it('takes away what an earlier version let others do in the partial folder', async () => {
+    await destination.close();
+    await chmod(join(folder, 'copy.partial'), 0o755);
+    destination = await ExportDestination.open(join(folder, 'copy'), HASH, 1);
+    assert.equal((await stat(join(folder, 'copy.partial'))).mode & 0o777, 0o700);
+  });
+
+  it('keeps few descriptors open, however deep and wide it is', async () => {
+    const open = async (): Promise<number> => (await readdir('/proc/self/fd')).length;
+    const before = await open();
+    const deep = Array.from({ length: 200 }, (_, i) => `${i}`);
+    await destination.within([...deep, 'file'], writing);
+    for (let i = 0; i < 100; i++) await destination.within(['wide', `${i}`, 'file'], writing);
+    const held = (await open()) - before;
+    assert.ok(held < 40, `${held} descriptors`);
+    await destination.finish([[...deep, 'file']], async () => ({ mode: 0o755, mtimeMs: 1000 }));
+    assert.equal(await readFile(join(folder, 'copy', ...deep, 'file'), 'utf8'), 'x');
   });
 
   it('does not go on with another entry', async () => {

@@ -4,11 +4,12 @@ import { randomBytes } from 'node:crypto';
 import { truncateSync, utimesSync, writeFileSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { beforeEach, describe, it } from 'node:test';
+import { afterEach, beforeEach, describe, it } from 'node:test';
 import { type CopyOutcome, copyFile } from '../../../src/app/export/resumable-copy.ts';
 import { silentLogger } from '../../../src/logger.ts';
 import { openCLibrary } from '../../../src/native/c-library.ts';
 import { loadFileCalls } from '../../../src/native/files.ts';
+import { HeldFolder } from '../../../src/native/held-folder.ts';
 import { temporaryFolder } from '../../harness/folder.ts';
 
 const MIB = 2 ** 20;
@@ -19,8 +20,11 @@ describe('copyFile', () => {
   let to: string;
   let counted: { fresh: number; kept: number };
 
+  let held: HeldFolder;
+  afterEach(async () => await held.close());
   beforeEach(async () => {
     const folder = temporaryFolder('copy');
+    held = await HeldFolder.open(folder);
     from = join(folder, 'from');
     to = join(folder, 'to');
     counted = { fresh: 0, kept: 0 };
@@ -31,8 +35,9 @@ describe('copyFile', () => {
   const copy = (meanwhile?: { readonly fresh: boolean; readonly act: () => void }): Promise<CopyOutcome> => {
     let act = meanwhile?.act;
     return copyFile({
-      from,
-      to,
+      from: { folder: held, name: 'from' },
+      to: { folder: held, name: 'to' },
+      umask: 0o022,
       length: data.length,
       libc: loadFileCalls(openCLibrary(silentLogger)),
       signal: new AbortController().signal,

@@ -1,0 +1,126 @@
+/**
+ * Opens a folder to which nobody but this user and root can change the way.
+ *
+ * A program that writes to `/a/b/c` writes wherever those lead it who may replace `b` or `c` by a symlink: for root, into any
+ * folder of the machine. So each folder on the way must belong to this user or to root, and no other may write to it. In a
+ * folder with the sticky bit (`/tmp`) everybody may make names, but not replace those of others: there, the next folder or
+ * symlink must belong to this user or root. A symlink in a trusted folder is one that the user himself, or root, made.
+ */
+import { readFileSync, type Stats } from 'node:fs';
+import { lstat, readlink } from 'node:fs/promises';
+import { userInfo } from 'node:os';
+import { errnoOf } from '../errors.ts';
+import { HeldFolder } from './held-folder.ts';
+
+const STICKY = 0o1000;
+const GROUP_WRITES = 0o020;
+const OTHERS_WRITE = 0o002;
+/** As many symlinks as the kernel follows in one path. */
+const MAX_LINKS = 40;
+
+/** Thrown for a folder or symlink that others can change. The message is a sentence about `path`. */
+export class UntrustedFolder extends Error {
+  readonly path: string;
+  /** Says what to do. */
+  readonly hint: string;
+
+  constructor(path: string, what: string, hint: string) {
+    super(`${path} ${what}`);
+    this.name = 'UntrustedFolder';
+    this.path = path;
+    this.hint = hint;
+  }
+}
+
+/**
+ * Opens the folder at an absolute path for reading and syncing.
+ * @throws UntrustedFolder; the errors of open(2), such as ENOENT
+ */
+export async function openTrustedFolder(path: string): Promise<HeldFolder> {
+  let links = 0;
+  const names = componentsOf(path).toReversed();
+  let folder = await HeldFolder.openRoot();
+  try {
+    for (;;) {
+      refuseUntrusted(await folder.handle.stat(), folder.shown);
+      const name = names.pop();
+      if (name === undefined) return await folder.reopened();
+      const target = name === '..' ? undefined : await trustedLink(folder, name);
+      if (target === undefined) folder = await replaced(folder, await folder.passThrough(name));
+      else {
+        if (++links > MAX_LINKS) throw new UntrustedFolder(path, 'leads in a circle', 'Name a folder.');
+        names.push(...componentsOf(target).toReversed());
+        if (target.startsWith('/')) folder = await replaced(folder, await HeldFolder.openRoot());
+      }
+    }
+  } finally {
+    await folder.close();
+  }
+}
+
+function componentsOf(path: string): string[] {
+  return path.split('/').filter((name) => name !== '' && name !== '.');
+}
+
+async function replaced(folder: HeldFolder, next: HeldFolder): Promise<HeldFolder> {
+  await folder.close();
+  return next;
+}
+
+/** Gives the target of a symlink; undefined for anything else. */
+async function trustedLink(folder: HeldFolder, name: string): Promise<string | undefined> {
+  const at = folder.at(name);
+  const stats = await lstat(at);
+  if (!stats.isSymbolicLink()) return undefined;
+  if (!isTrusted(stats.uid)) {
+    // Only a sticky folder can hold one of these.
+    throw new UntrustedFolder(`${folder.shown}/${name}`, 'is a symlink of another user', 'Name the folder itself.');
+  }
+  try {
+    return await readlink(at);
+  } catch (error) {
+    // It was replaced meanwhile: opening it says by what.
+    if (errnoOf(error) === 'EINVAL') return undefined;
+    throw error;
+  }
+}
+
+function isTrusted(uid: number): boolean {
+  return uid === 0 || uid === process.geteuid?.();
+}
+
+function refuseUntrusted({ uid, gid, mode }: Stats, path: string): void {
+  if (!isTrusted(uid)) {
+    throw new UntrustedFolder(
+      path,
+      `belongs to another user (uid ${uid}), who could lead what is written there elsewhere`,
+      'Name a folder of your own, and move it there afterwards; or run this as that user.',
+    );
+  }
+  if ((mode & STICKY) !== 0) return;
+  if ((mode & OTHERS_WRITE) !== 0 || ((mode & GROUP_WRITES) !== 0 && !isOwnGroup(gid))) {
+    throw new UntrustedFolder(
+      path,
+      'can be written to by others, who could lead what is written there elsewhere',
+      `Take that right from them (chmod go-w ${path}), or name another folder.`,
+    );
+  }
+}
+
+/**
+ * Tells if a group is this user's alone: the one of his own name that many systems make with each account. Folders that are
+ * made with the umask 002 are writable by it.
+ */
+export function isOwnGroup(gid: number): boolean {
+  try {
+    const { username } = userInfo();
+    const line = readFileSync('/etc/group', 'utf8')
+      .split('\n')
+      .map((text) => text.split(':'))
+      .find(([, , id]) => id === String(gid));
+    if (line === undefined || line[0] !== username) return false;
+    return (line[3] ?? '').split(',').every((member) => member === '' || member === username);
+  } catch {
+    return false;
+  }
+}
