@@ -21,13 +21,12 @@
  * A failure of one torrent does not stop the rest. A server, a client or an index that goes away does, and so does a signal:
  * settled torrents are reported; the others are undone, or left to the next `add` if nobody answers who could undo them.
  */
-import { rm } from 'node:fs/promises';
 import type { CollectionIndex } from '../collection/index.ts';
 import type { Config } from '../config/config.ts';
-import { messageOf } from '../errors.ts';
 import type { HashProgress } from '../hash/hash-pool.ts';
 import type { Logger } from '../logger.ts';
 import { type AddOutcome, outcomeOf } from './add-outcome.ts';
+import { TorrentDeletion } from './delete-torrents.ts';
 import { openClient } from './open-client.ts';
 import { pipeline } from './pipeline.ts';
 import { type Planned, Planner } from './planning.ts';
@@ -71,6 +70,7 @@ export async function* addTorrents(config: Config, request: AddRequest): AsyncGe
   const onAbort = (): void => stop.abort(signal.reason);
   if (signal.aborted) onAbort();
   else signal.addEventListener('abort', onAbort);
+  const deletion = request.deleteTorrents && client !== undefined ? new TorrentDeletion(logger) : undefined;
   let readTorrents = 0;
   const planner = new Planner(config, {
     index: request.index,
@@ -87,7 +87,10 @@ export async function* addTorrents(config: Config, request: AddRequest): AsyncGe
     const outcomes = pipeline<Planned, AddOutcome>(
       torrents,
       {
-        read: async (torrent) => await readTorrent(torrent, stop.signal),
+        read: async (torrent) => {
+          await deletion?.remember(torrent.path);
+          return await readTorrent(torrent, stop.signal);
+        },
         wanted: async (parsed) => await rounds.wanted(parsed),
         plan: async (torrent) => await planner.plan(torrent, verifyEffort(settings, client, torrent.metainfo)),
         round: async (ready, settle) => await rounds.run(ready, settle),
@@ -99,22 +102,12 @@ export async function* addTorrents(config: Config, request: AddRequest): AsyncGe
       stop,
     );
     for await (const outcome of outcomes) {
-      if (request.deleteTorrents && client !== undefined) await deleteTorrent(outcome, logger);
+      if (outcome.status === 'OK' || outcome.status === 'Seeded') await deletion?.delete(outcome.torrent);
       yield outcome;
     }
   } finally {
     signal.removeEventListener('abort', onAbort);
     await planner.close();
     await client?.close();
-  }
-}
-
-/** Deletes the .torrent if the client has the torrent. */
-async function deleteTorrent({ torrent, status }: AddOutcome, logger: Logger): Promise<void> {
-  if (status !== 'OK' && status !== 'Seeded') return;
-  try {
-    await rm(torrent);
-  } catch (error) {
-    logger.warn(`${torrent} could not be deleted: ${messageOf(error)}`);
   }
 }

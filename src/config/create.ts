@@ -1,6 +1,7 @@
 /** Writes the commented example as a new configuration, with the clients that were found. */
-import { lstat, readFile, writeFile } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { randomBytes } from 'node:crypto';
+import { link, lstat, open, readFile, unlink, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { AutotorrentError, errnoOf, messageOf } from '../errors.ts';
 import { printable } from '../printable.ts';
@@ -24,9 +25,39 @@ export interface ClientSection {
 export async function createConfig(file: string, sections: readonly ClientSection[] = []): Promise<void> {
   const text = withSections((await readExample()).toString('utf8'), sections);
   try {
-    await writeFile(file, text, { flag: 'wx', mode: 0o600 });
+    await writeNew(file, text);
   } catch (error) {
     throw new AutotorrentError('CONFIG', refusal(file, error), { cause: error });
+  }
+}
+
+/** File systems without hard links (vfat, some network disks) answer so. */
+const NO_LINKS: ReadonlySet<string | undefined> = new Set(['EPERM', 'ENOSYS', 'EOPNOTSUPP', 'ENOTSUP', 'EMLINK']);
+const PRIVATE = 0o600;
+
+/**
+ * Makes `file`, whole or not at all: it gets its name once its bytes are on the disk. link(2) and O_EXCL follow no symlink in
+ * place of the file, and replace nothing.
+ */
+async function writeNew(file: string, text: string): Promise<void> {
+  const unfinished = join(dirname(file), `.autotorrent-${randomBytes(8).toString('hex')}.new`);
+  const written = await open(unfinished, 'wx', PRIVATE);
+  try {
+    await written.writeFile(text);
+    await written.sync();
+    const { dev, ino } = await written.stat();
+    try {
+      await link(unfinished, file);
+    } catch (error) {
+      if (!NO_LINKS.has(errnoOf(error))) throw error;
+      await writeFile(file, text, { flag: 'wx', mode: PRIVATE, flush: true });
+      return;
+    }
+    const made = await lstat(file);
+    if (made.dev !== dev || made.ino !== ino) throw new Error('somebody else put another file in its place');
+  } finally {
+    await written.close();
+    await unlink(unfinished).catch(() => {});
   }
 }
 
