@@ -72,6 +72,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   // The process that serves: no scan, no hash, no client (invariant 5), and no command's use case.
   server: [
+    'bytes',
     'extent',
     'leveldb',
     'native',
@@ -84,7 +85,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'control',
     'server/processes',
   ],
-  'server/processes': [],
+  'server/processes': ['bytes'],
   // What runs in the processes that the server starts.
   'server/children': ['app', 'clients', 'config', 'control', 'server/processes'],
   cli: ['app', 'server', 'config', 'bytes'],

@@ -7,6 +7,8 @@ import { Socket } from 'node:net';
 
 /** O_NONBLOCK: opening a FIFO must not wait for its writer; regular files ignore it. */
 const FLAGS = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
+/** O_PATH of x86 and ARM, which Node does not name: finds a file without opening it. */
+const O_PATH = 0o10000000;
 
 /** The reason why an opened file is not read. */
 export class UnfitFile extends Error {
@@ -24,10 +26,8 @@ export class UnfitFile extends Error {
  * @throws UnfitFile, and the errors of open(2) and read(2)
  */
 export function readSmallFile(path: string, most: number): Buffer {
-  const fd = openSync(path, FLAGS);
+  const { fd, stats } = openFit(path, (kind) => kind.isFile());
   try {
-    const stats = fstatSync(fd);
-    if (!stats.isFile()) throw unfit(stats);
     return readToEnd(fd, stats.size, most);
   } finally {
     closeSync(fd);
@@ -40,16 +40,26 @@ export function readSmallFile(path: string, most: number): Buffer {
  * @throws UnfitFile, the errors of open(2) and read(2), and the reason of `signal`
  */
 export async function readSmallFileOrPipe(path: string, most: number, signal?: AbortSignal): Promise<Buffer> {
-  const fd = openSync(path, FLAGS);
+  const { fd, stats } = openFit(path, (kind) => kind.isFile() || kind.isFIFO());
   let ours = true;
   try {
-    const stats = fstatSync(fd);
     if (stats.isFile()) return readToEnd(fd, stats.size, most);
-    if (!stats.isFIFO()) throw unfit(stats);
     ours = false;
     return await readPipe(fd, most, signal);
   } finally {
     if (ours) closeSync(fd);
+  }
+}
+
+/** Opens a file only once its kind is known: to open a device can rewind a tape or start a watchdog. */
+function openFit(path: string, fits: (stats: Stats) => boolean): { readonly fd: number; readonly stats: Stats } {
+  const place = openSync(path, O_PATH);
+  try {
+    const stats = fstatSync(place);
+    if (!fits(stats)) throw unfit(stats);
+    return { fd: openSync(`/proc/self/fd/${place}`, FLAGS), stats };
+  } finally {
+    closeSync(place);
   }
 }
 

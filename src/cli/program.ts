@@ -102,9 +102,9 @@ export async function runProgram(args: readonly string[], wiring: Wiring): Promi
     colour: globals.color !== false,
     verbose: globals.verbose === true,
   });
-  const configWith = (client: string | undefined): Promise<Config> =>
-    loadConfig({ cwd: process.cwd(), env: process.env, file: globals.config, client });
   const signals = stopOnSignals();
+  const configWith = (client: string | undefined): Promise<Config> =>
+    loadConfig({ cwd: process.cwd(), env: process.env, file: globals.config, client, signal: signals.signal });
   try {
     return await run({
       terminal,

@@ -1,9 +1,9 @@
 /** Finds and reads the configuration file, and asks the system where its values need that. */
 
-import { readFileSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
-import { readSmallFileOrPipe, UnfitFile } from '../bytes/read-file.ts';
+import { readSmallFile, readSmallFileOrPipe, UnfitFile } from '../bytes/read-file.ts';
 import { AutotorrentError, errnoOf, messageOf } from '../errors.ts';
 import type { Config } from './config.ts';
 import type { Accounts } from './owner.ts';
@@ -16,15 +16,18 @@ export interface LoadOptions {
   readonly client?: string | undefined;
   readonly cwd: string;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Ends the wait for the writer of a pipe. */
+  readonly signal?: AbortSignal;
 }
 
 const LARGEST_FILE = 1024 * 1024;
+const LARGEST_LIST = 16 * 1024 * 1024;
 
 /**
  * Loads the configuration of this call: `-c`, else `AUTOTORRENT_CONFIG`, else `./autotorrent.conf`, else
  * `$XDG_CONFIG_HOME/autotorrent/autotorrent.conf` (`~/.config` if that is not set). A file that was named must exist;
  * the next one is not tried.
- * @throws AutotorrentError('CONFIG') if there is none, or it is invalid
+ * @throws AutotorrentError('CONFIG') if there is none, or it is invalid; the reason of the signal
  */
 export async function loadConfig(options: LoadOptions): Promise<Config> {
   const { cwd, env } = options;
@@ -48,7 +51,7 @@ async function findConfig(options: LoadOptions, home: string): Promise<{ file: s
   for (const [by, name] of named) {
     if (name === undefined) continue;
     const file = resolve(cwd, name);
-    const bytes = await readConfig(file);
+    const bytes = await readConfig(file, options.signal);
     if (bytes !== undefined) return { file, bytes };
     throw new AutotorrentError('CONFIG', `the configuration ${file}, named by ${by}, does not exist`, {
       hint: `autotorrent init ${quoteForShell(file)} writes a commented example there.`,
@@ -59,7 +62,7 @@ async function findConfig(options: LoadOptions, home: string): Promise<{ file: s
   const folder = xdg !== undefined && isAbsolute(xdg) ? xdg : join(resolve(cwd, home), '.config');
   const places = [join(cwd, 'autotorrent.conf'), join(folder, 'autotorrent', 'autotorrent.conf')];
   for (const file of places) {
-    const bytes = await readConfig(file);
+    const bytes = await readConfig(file, options.signal);
     if (bytes !== undefined) return { file, bytes };
   }
   throw new AutotorrentError('CONFIG', `there is no configuration: neither ${places.join(' nor ')} exists`, {
@@ -68,10 +71,11 @@ async function findConfig(options: LoadOptions, home: string): Promise<{ file: s
 }
 
 /** Reads the file; undefined if it does not exist. */
-async function readConfig(file: string): Promise<Buffer | undefined> {
+async function readConfig(file: string, signal: AbortSignal | undefined): Promise<Buffer | undefined> {
   try {
-    return await readSmallFileOrPipe(file, LARGEST_FILE);
+    return await readSmallFileOrPipe(file, LARGEST_FILE, signal);
   } catch (error) {
+    signal?.throwIfAborted();
     const errno = errnoOf(error);
     if (errno === 'ENOENT' || errno === 'ENOTDIR') return undefined;
     const what = error instanceof UnfitFile ? 'is not a configuration' : 'cannot be read';
@@ -89,7 +93,7 @@ function localAccounts(): Accounts {
 
 function readList(file: string): string {
   try {
-    return readFileSync(file, 'latin1');
+    return readSmallFile(file, LARGEST_LIST).toString('latin1');
   } catch {
     return ''; // no such list (a bare container): then no name resolves, and the message says so
   }

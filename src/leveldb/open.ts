@@ -1,5 +1,5 @@
 /** Opens a LevelDB folder: waits for its lock, names the process that holds it, and explains errors. */
-import { access, constants, readFile, stat, statfs } from 'node:fs/promises';
+import { access, constants, readdir, readFile, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Level } from 'level';
@@ -34,10 +34,12 @@ const POLL_MS = 100;
 /**
  * Opens the LevelDB in the folder `location`.
  * @throws DatabaseLocked if another process holds it for longer than `waitMs`
- * @throws AutotorrentError of `code` if the folder is missing (and `create` is false), damaged or not accessible to this user
+ * @throws AutotorrentError of `code` if the folder is missing (and `create` is false), damaged or not accessible to this user,
+ *   or where what LevelDB would open is no regular file
  */
 export async function openLevel(location: string, options: OpenOptions): Promise<Database> {
   if (options.create) await makeFolder(location, options);
+  await refuseStrangeFiles(location, options);
   const started = Date.now();
   let told = false;
   for (;;) {
@@ -59,6 +61,20 @@ export async function openLevel(location: string, options: OpenOptions): Promise
       await sleep(POLL_MS, undefined, { signal: options.signal });
     }
   }
+}
+
+/** The names that LevelDB opens. */
+const OWN_NAMES = /^(?:CURRENT|LOCK|LOG|LOG\.old|MANIFEST-\d+|\d+\.(?:log|ldb|sst|dbtmp))$/;
+
+/** LevelDB waits at a FIFO for ever, and writes through a symlink, in a thread that nothing can stop. */
+async function refuseStrangeFiles(location: string, { code, what }: OpenOptions): Promise<void> {
+  // Opening it reports why it cannot be listed.
+  const files = await readdir(location, { withFileTypes: true }).catch(() => []);
+  const strange = files.find((file) => OWN_NAMES.test(file.name) && !file.isFile());
+  if (strange === undefined) return;
+  throw new AutotorrentError(code, `${what} (${location}) is not opened: ${strange.name} in it is no regular file`, {
+    hint: 'LevelDB made none: see who may write to this folder, and move it away',
+  });
 }
 
 async function openError(location: string, options: OpenOptions, cause: unknown): Promise<AutotorrentError> {

@@ -1,6 +1,6 @@
 /** `autotorrent mount --daemon`: runs the same server in a detached process of its own. */
 import { spawn } from 'node:child_process';
-import { open, readFile } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Config } from '../config/config.ts';
 import { statePaths } from '../config/state-paths.ts';
@@ -12,6 +12,9 @@ export interface Daemon {
   /** Its log file. */
   readonly log: string;
 }
+
+/** Bytes of the log that hold its last line. */
+const LAST_BYTES = 16_384;
 
 /** The one message of a server to the command that started it, over the channel between them. */
 type FirstWord =
@@ -40,8 +43,8 @@ export async function startDaemon(config: Config, program: string, args: readonl
       child.once('error', reject);
       // Comes after every message of the server, also if it ended.
       child.once('disconnect', () => {
-        readFile(log)
-          .then((text) => reject(endedSilently(text.subarray(size).toString('utf8'))))
+        endOf(log, size)
+          .then((text) => reject(endedSilently(text)))
           .catch(reject);
       });
     });
@@ -67,6 +70,19 @@ export async function tellStarterOfFailure(error: unknown): Promise<void> {
   await new Promise<void>((resolve) => {
     process.send?.(failed, () => resolve());
   });
+}
+
+/** Gives the end of what was written to the log after its first `size` bytes. */
+async function endOf(log: string, size: number): Promise<string> {
+  const file = await open(log, 'r');
+  try {
+    const { size: end } = await file.stat();
+    const from = Math.max(size, end - LAST_BYTES);
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(Math.max(0, end - from)), 0, null, from);
+    return buffer.toString('utf8', 0, bytesRead);
+  } finally {
+    await file.close();
+  }
 }
 
 function endedSilently(logged: string): AutotorrentError {

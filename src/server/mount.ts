@@ -6,7 +6,7 @@
  * removed from outside goes straight to unmounted. Each step that fails undoes those before it; the mount point is never
  * left with a mount that nobody serves.
  */
-import { readFile } from 'node:fs/promises';
+import { readSmallFile } from '../bytes/read-file.ts';
 import type { Config } from '../config/config.ts';
 import { poolPath, statePaths } from '../config/state-paths.ts';
 import { startControlServer } from '../control/server.ts';
@@ -55,6 +55,7 @@ export interface MountRequest {
 
 /** A server that has just been stopped needs a moment to release its store. */
 const LOCK_WAIT_MS = 2000;
+const LARGEST_FUSE_CONF = 1024 * 1024;
 
 /**
  * Serves until it is asked to end; the mount is gone when it resolves.
@@ -112,7 +113,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       logger,
     });
     await absence.look();
-    const allowOther = request.allowOther ?? (await othersAllowed());
+    const allowOther = request.allowOther ?? othersAllowed();
     const driver = chooseDriver(request.driver, { library, logger });
     const mount = await driver.mount(operations, {
       mountPoint: config.storePath,
@@ -198,8 +199,11 @@ async function unwind(undo: (() => Promise<void>)[], logger: Logger): Promise<vo
 }
 
 /** True if others may be let in. fuse.conf(5): only root may, unless the file has `user_allow_other`. */
-async function othersAllowed(): Promise<boolean> {
+function othersAllowed(): boolean {
   if (process.getuid?.() === 0) return true;
-  const text = await readFile('/etc/fuse.conf', 'utf8').catch(() => '');
-  return /^\s*user_allow_other\s*$/m.test(text);
+  try {
+    return /^\s*user_allow_other\s*$/m.test(readSmallFile('/etc/fuse.conf', LARGEST_FUSE_CONF).toString());
+  } catch {
+    return false; // there is none, or it cannot be read
+  }
 }

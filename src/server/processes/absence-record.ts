@@ -3,8 +3,9 @@
  *
  * One process at a time writes it: the server starts one child after the other.
  */
-import { open, readFile, rename } from 'node:fs/promises';
+import { open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { readSmallFile } from '../../bytes/read-file.ts';
 import { AutotorrentError, errnoOf, messageOf } from '../../errors.ts';
 import { jsonText } from '../../printable.ts';
 
@@ -21,6 +22,9 @@ export interface Absence {
   /** The torrents that a recovery, which has not begun yet, must look at. */
   readonly pending?: (typeof PENDING)[number];
 }
+
+/** Bytes: room for the info hashes of more than a million torrents. */
+const LARGEST_RECORD = 64 * 1024 * 1024;
 
 const FRESH: Absence = { needs: 'nothing', stopped: [] };
 /** The state after a crash: of a client without a record the worst is assumed. */
@@ -42,7 +46,7 @@ export class AbsenceRecord {
   static async read(path: string, onDamage: (message: string) => void): Promise<AbsenceRecord> {
     let text: string;
     try {
-      text = await readFile(path, 'utf8');
+      text = readSmallFile(path, LARGEST_RECORD).toString();
     } catch (cause) {
       if (errnoOf(cause) === 'ENOENT') return new AbsenceRecord(path, new Map(), FRESH);
       throw new AutotorrentError('STORE', `${path} cannot be read: ${messageOf(cause)}`, { cause });
@@ -85,7 +89,9 @@ export class AbsenceRecord {
     const text = `${jsonText({ version: 1, clients: Object.fromEntries(this.#clients) }, 1)}\n`;
     try {
       const beside = `${this.#path}.new`;
-      const file = await open(beside, 'w', 0o600);
+      // Left by a crash, or something that cannot be written to.
+      await rm(beside, { force: true });
+      const file = await open(beside, 'wx', 0o600);
       try {
         await file.writeFile(text);
         await file.sync();
