@@ -14,6 +14,8 @@ export interface AddOutcome {
   /** Bytes, pads left out; absent if the torrent was not matched. */
   readonly foundBytes?: number;
   readonly missingBytes?: number;
+  /** Says which files have a candidate that no piece proves, if there are any. */
+  readonly unproven?: string;
 }
 
 export function outcomeOf(torrent: ReadTorrent, status: AddWord, reason: string): AddOutcome {

@@ -17,6 +17,9 @@ export interface DryRunFile {
   readonly length: number;
   readonly status: string;
   readonly mode: string;
+  readonly code: string;
+  readonly reason: string;
+  readonly refused: readonly object[];
   readonly extents: readonly object[];
 }
 
@@ -64,7 +67,7 @@ export async function* dryRun(config: Config, request: DryRunRequest): AsyncGene
 }
 
 function resultOf(planned: Planned): DryRunResult {
-  const { plan, verdict } = planned;
+  const { plan, verdict, unproven, decisions } = planned;
   return {
     torrent: planned.path,
     name: planned.name,
@@ -73,14 +76,18 @@ function resultOf(planned: Planned): DryRunResult {
     infoHash: plan.infoHash,
     foundBytes: verdict.foundBytes,
     missingBytes: verdict.missingBytes,
+    ...(unproven === undefined ? {} : { unproven }),
     localFiles: plan.sources.map((source) => shownPath(source.path).source),
     verifiedPieces: countBits(plan.verified),
     totalPieces: plan.pieceCount,
-    files: plan.files.map((file) => ({
+    files: plan.files.map((file, i) => ({
       path: file.path.join('/'),
       length: file.length,
       status: file.status,
       mode: file.mode,
+      code: file.code,
+      reason: decisions?.[i]?.reason ?? '',
+      refused: (decisions?.[i]?.refused ?? []).map(({ source, code }) => ({ ...shownPath(source), code })),
       extents: file.extents.map(({ offset, length, source, sourceOffset }) => ({
         offset,
         length,

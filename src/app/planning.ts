@@ -38,6 +38,10 @@ export interface Planned extends ParsedTorrent {
   readonly verdict: LimitVerdict;
   /** One sentence over the whole torrent. */
   readonly reason: string;
+  /** Says which files have a candidate that no piece proves, if there are any. */
+  readonly unproven?: string;
+  /** In the torrent's order; only if nothing is changed (a dry run). */
+  readonly decisions?: TorrentMatch['files'];
   /** With `exact_target = original` and an exact match: the folder that holds the torrent's name. */
   readonly originalDirectory?: string;
 }
@@ -107,15 +111,27 @@ export class Planner {
 
   #planOf(torrent: ParsedTorrent, match: TorrentMatch): Planned {
     const config = this.#config;
+    const unproven = unprovenOf(match);
     const original = config.exactTarget === 'original' ? match.original?.toString('utf8') : undefined;
     return {
       ...torrent,
       plan: makePlan(match, Date.now()),
       verdict: checkLimits(match, config),
       reason: match.reason,
+      ...(unproven === undefined ? {} : { unproven }),
+      ...(this.#options.changesNothing ? { decisions: match.files } : {}),
       ...(original === undefined ? {} : { originalDirectory: original }),
     };
   }
+}
+
+/** One clause: the name of a file without proof says which of the user's files a stranger's torrent asks for. */
+function unprovenOf({ files, metainfo }: TorrentMatch): string | undefined {
+  const found = files.flatMap(({ code }, i) => (code === 'unproven' ? [metainfo.files[i]?.path.join('/') ?? ''] : []));
+  const [first] = found;
+  if (first === undefined) return undefined;
+  if (found.length === 1) return `unproven: ${first} is there by name and size, but its bytes could not be hashed`;
+  return `unproven: ${found.length} files are there by name and size, but their bytes could not be hashed; the first is ${first}`;
 }
 
 async function startThreads(config: Config): Promise<HashPool> {

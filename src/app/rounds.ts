@@ -198,7 +198,8 @@ export class Rounds {
       const result = results[i];
       if (result === 'added' && marked.has(hashOf(one))) {
         const reason = `Torrent added successfully${stopped ? ', stopped' : ''}${lacking(torrent.metainfo, plan)}`;
-        end(torrent, 'OK', `${reason}${this.#whyStopped(entry)}`);
+        const unproven = amounts.get(torrent)?.unproven;
+        end(torrent, 'OK', `${reason}${this.#whyStopped(entry)}${unproven === undefined ? '' : `; ${unproven}`}`);
         continue;
       }
       if (result === 'added') {
@@ -287,8 +288,9 @@ function runs(state: TorrentState | undefined): boolean {
   return state !== undefined && !['stopped', 'checking', 'error'].includes(state.activity);
 }
 
-function amountsOf({ verdict }: Planned): Pick<AddOutcome, 'foundBytes' | 'missingBytes'> {
-  return { foundBytes: verdict.foundBytes, missingBytes: verdict.missingBytes };
+function amountsOf({ verdict, unproven }: Planned): Pick<AddOutcome, 'foundBytes' | 'missingBytes' | 'unproven'> {
+  const { foundBytes, missingBytes } = verdict;
+  return { foundBytes, missingBytes, ...(unproven === undefined ? {} : { unproven }) };
 }
 
 /** A client takes whole pieces: for an .nfo of 4 kB it downloads the 16 MiB of the piece that holds it. */

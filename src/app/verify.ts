@@ -48,6 +48,8 @@ export interface VerifiedEntry {
   readonly missingPieces: number;
   /** Files that could not be read, each with the reason. */
   readonly unreadable: readonly string[];
+  /** Paths of mapped files of which no piece could be hashed, since others in their pieces are missing. */
+  readonly unproven: readonly string[];
   /** True if a piece is bad or could not be read. */
   readonly broken: boolean;
   /** Paths in the pool of the files that are now whole and went there. */
@@ -130,12 +132,14 @@ async function verifyEntry(
   const asked: { readonly piece: number; readonly checks: readonly PieceCheck[] }[] = [];
   const good = emptyBitfield(entry.pieces);
   const bad = emptyBitfield(entry.pieces);
+  const lacking = emptyBitfield(entry.pieces);
   let missing = 0;
   for (let piece = 0; piece < entry.pieces; piece++) {
     if (hasBit(known, piece)) continue;
     const checks = await layout.checks(piece);
     if (checks === undefined) {
       // The piece cannot be verified any longer.
+      setBit(lacking, piece);
       setBit(bad, piece);
       missing++;
     } else asked.push({ piece, checks });
@@ -171,9 +175,19 @@ async function verifyEntry(
     contradictoryPieces: contradictory,
     missingPieces: missing,
     unreadable: [...layout.unreadable],
+    unproven: unprovenFiles(metainfo, files, lacking),
     broken: badPieces.length > 0 || layout.unreadable.size > 0,
     pooled: await poolComplete(server, after, { metainfo, files, map }, request.logger),
   };
+}
+
+/** Lists the files that have a source, while every piece with bytes of theirs lacks bytes of others. */
+function unprovenFiles(metainfo: Metainfo, files: readonly ServedFile[], lacking: Buffer): string[] {
+  return files.flatMap(({ path, length, extents }, index) => {
+    if (length === 0 || !extents.some(({ kind }) => kind === 'source')) return [];
+    const { first, count } = touchedPieces(metainfo, index);
+    return allSet(lacking, first, count) ? [path] : [];
+  });
 }
 
 function isDigest(result: HashResult | undefined, wanted: Buffer): boolean {
@@ -229,6 +243,7 @@ function skipped(entry: ServedEntry, why: string): VerifiedEntry {
     contradictoryPieces: [],
     missingPieces: 0,
     unreadable: [],
+    unproven: [],
     broken: false,
     pooled: [],
   };

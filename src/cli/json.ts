@@ -57,13 +57,14 @@ export function listedJson({ client, ...entry }: ListedEntry) {
 }
 
 export function fileJson(file: ServedFile) {
-  const { path, length, status, state, mode, extents } = file;
+  const { path, length, status, state, mode, code, extents } = file;
   return {
     path,
     length,
     status,
     state,
     mode,
+    ...(code === undefined ? {} : { code }),
     extents: extents.map(extentJson),
     written_bytes: file.writtenBytes,
     written_ranges: file.writtenRanges,
@@ -114,6 +115,7 @@ export function verifiedJson(entry: VerifiedEntry) {
     contradictory_pieces: entry.contradictoryPieces,
     missing_pieces: entry.missingPieces,
     unreadable: entry.unreadable,
+    unproven: entry.unproven,
     broken: entry.broken,
     pooled: entry.pooled,
     ...(entry.skipped === undefined ? {} : { skipped: entry.skipped }),

@@ -66,13 +66,14 @@ export function entryOf(message: EntryMessage): ServedEntry {
 }
 
 export function fileMessage(file: ServedFile): FileMessage {
-  const { path, length, status, state, mode, extents } = file;
+  const { path, length, status, state, mode, code, extents } = file;
   return {
     path,
     length,
     status,
     state,
     mode,
+    ...(code === undefined ? {} : { code }),
     extents: extents.map(extentMessage),
     written_bytes: file.writtenBytes,
     written_ranges: file.writtenRanges,
@@ -80,13 +81,14 @@ export function fileMessage(file: ServedFile): FileMessage {
 }
 
 export function fileOf(message: FileMessage): ServedFile {
-  const { path, length, status, state, mode, extents } = message;
+  const { path, length, status, state, mode, code, extents } = message;
   return {
     path,
     length,
     status,
     state,
     mode,
+    ...(code === undefined ? {} : { code }),
     extents: extents.map(extentOf),
     writtenBytes: message.written_bytes,
     writtenRanges: message.written_ranges,

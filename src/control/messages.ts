@@ -79,6 +79,8 @@ export interface FileMessage {
   readonly state: 'present' | 'moved' | 'deleted' | 'replaced';
   /** The scan mode that supplied the file. */
   readonly mode: string;
+  /** The reason for the status; absent in an entry of an older version. */
+  readonly code?: string;
   readonly extents: readonly ExtentMessage[];
   /** Bytes that clients wrote, in this many ranges. */
   readonly written_bytes: number;

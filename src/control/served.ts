@@ -45,6 +45,8 @@ export interface ServedFile {
   readonly state: 'present' | 'moved' | 'deleted' | 'replaced';
   /** The scan mode that supplied the file. */
   readonly mode: string;
+  /** The reason for the status (`FileCode` of `plan/file-code.ts`); absent in an entry of an older version. */
+  readonly code?: string;
   readonly extents: readonly ServedExtent[];
   /** Bytes that clients wrote, in this many ranges. */
   readonly writtenBytes: number;

@@ -53,6 +53,7 @@ async function supplies(
   const parts = await archived.partsOf(member);
   if ('refused' in parts) {
     task.failure = { code: 'changed', reason: `${path} ${parts.refused}.` };
+    task.refuse(member.archive.path, 'changed');
     return false;
   }
   const ask = async (pieces: readonly number[]): Promise<(PieceAnswer | undefined)[]> =>
@@ -66,6 +67,7 @@ async function supplies(
   const probed = await ask(samplePieces(task.own, PROBED_PIECES));
   if (probed.length > 0 && !probed.some(agrees)) {
     task.reject(`${path} holds a file of its size, but its pieces do not agree.`);
+    task.refuse(member.archive.path, 'hash-mismatch');
     return false;
   }
   const [first] = parts;

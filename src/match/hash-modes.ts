@@ -222,6 +222,7 @@ class FileAlignment {
       const source = this.#deps.looker.look(proposal.file);
       if ('refused' in source) {
         task.failure ??= { code: 'changed', reason: `${proposal.file.path.toString()} ${source.refused}.` };
+        task.refuse(proposal.file.path, 'changed');
         continue;
       }
       if (this.#inodes.has(source.inode)) continue;
@@ -271,7 +272,10 @@ class FileAlignment {
   async #align({ chosen, pieces, alignment }: CandidateAlignment, effort: Effort): Promise<boolean> {
     try {
       const { parts, proven } = await alignment.run(effort);
-      if (proven.length === 0) return false;
+      if (proven.length === 0) {
+        this.#task.refuse(chosen.path, 'hash-mismatch');
+        return false;
+      }
       this.#take(chosen, parts);
       const { torrent } = this.#task;
       for (const i of proven) setBit(torrent.verified, pieces[i] ?? 0);
@@ -281,6 +285,7 @@ class FileAlignment {
     } catch (error) {
       if (!(error instanceof CandidateFailed)) throw error;
       this.#changed ??= { code: 'changed', reason: `${chosen.path.toString()} ${error.message}.` };
+      this.#task.refuse(chosen.path, 'changed');
     }
     return true;
   }

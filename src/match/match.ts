@@ -13,10 +13,14 @@
  * - A bit of `verified` is set only for a piece whose hashes (SHA-1, merkle tree, in hybrid torrents both) were computed from
  *   the match's own extents and agreed.
  * - Nothing that was hashed and failed is mapped, unless another file is to blame for it (see `verify-shared.ts`).
+ * - Name and size alone map nothing, except with `verify = none`: a torrent is hostile input, and may name any file of the
+ *   collection. Each mapped file has bytes in a verified piece. A file without a piece of its own is mapped only where its
+ *   pieces are verified, since the piece beside it may prove a single byte of it.
  * - Two files of a torrent share a source only where no other candidate was left.
  */
 import type { Extent } from '../extent/extent.ts';
 import type { Metainfo } from '../metainfo/metainfo.ts';
+import type { FileCode } from '../plan/file-code.ts';
 import type { FileStatus, PlanSource } from '../plan/plan.ts';
 
 /** The modes, in the order in which they are tried. */
@@ -41,32 +45,27 @@ export type VerifyLevel = 'none' | 'probe' | 'full';
 /** `full-if-whole`: `probe`; then `full`, if nothing is missing. */
 export type VerifyGoal = VerifyLevel | 'full-if-whole';
 
-/** The reason for a file's result. Scripts may compare these; `reason` is for people. */
-export type DecisionCode =
-  | 'verified' // every piece of it was hashed and agreed
-  | 'probed' // those of its pieces that were hashed agreed
-  | 'believed' // name and size only: nothing of it was hashed, or could be
-  | 'empty' // no bytes: needs no source
-  | 'symlink' // BEP 47: needs no source
-  | 'pad' // BEP 47: zeros
-  | 'realigned' // hash modes and archives: what is mapped was proven piece by piece, at the places where it lies
-  | 'pieces-failed' // partial: what failed became gaps
-  | 'no-candidate' // nothing of its name and size
-  | 'not-in-release' // the torrent's folder is a release, and no folder of the collection is that release
-  | 'limit' // hash modes: `hash_limit` was reached before anything was found
-  | 'changed' // the index knew a candidate, but it is no longer so
-  | 'hash-mismatch'; // candidates were hashed, and none held the file's bytes
+/** A candidate that was not taken. */
+export interface Refused {
+  readonly source: Buffer;
+  readonly code: Extract<FileCode, 'changed' | 'hash-mismatch' | 'unproven'>;
+}
 
 export interface FileMatch {
   readonly status: FileStatus;
   /** The mode that supplied it. */
   readonly mode: Supplier | 'none';
-  readonly code: DecisionCode;
+  readonly code: FileCode;
   /** One sentence. */
   readonly reason: string;
   /** Cover the file from 0 to its length; `source` is an index into the match's `sources`. */
   readonly extents: readonly Extent[];
+  /** Candidates that were looked at and not taken; not more than `MAX_REFUSED`. */
+  readonly refused: readonly Refused[];
 }
+
+/** Refused candidates that are kept for one file. */
+export const MAX_REFUSED = 32;
 
 export interface TorrentMatch {
   /** The given name: the .torrent's file name without its extension. */

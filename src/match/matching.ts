@@ -104,7 +104,8 @@ export class Matching {
     if (hasher === undefined) return;
     // Hash modes and archives supply only bytes that were proven piece by piece.
     const probed = files.filter(({ own, parts }) => own.count > 0 && parts === undefined);
-    for (const file of probed) file.judged = false;
+    // The file may have changed since the probe: what is asked again is proven again.
+    for (const file of probed) file.forgetProof();
     await verifyOwn(probed, 'full', hasher, this.#looker);
     const failed = probed.filter((file) => !file.judged);
     if (failed.length > 0) await this.#supply(failed);

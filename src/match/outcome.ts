@@ -4,16 +4,10 @@ import { type Extent, GAP, ZEROS } from '../extent/extent.ts';
 import { coalesce } from '../extent/extent-map.ts';
 import type { TorrentFile } from '../metainfo/metainfo.ts';
 import { touchedPieces } from '../metainfo/piece-layout.ts';
+import type { FileCode } from '../plan/file-code.ts';
 import type { PlanSource } from '../plan/plan.ts';
 import type { Source } from './look.ts';
-import {
-  type DecisionCode,
-  type FileMatch,
-  isHashMode,
-  type Supplier,
-  type TorrentMatch,
-  type VerifyLevel,
-} from './match.ts';
+import { type FileMatch, isHashMode, type Supplier, type TorrentMatch, type VerifyLevel } from './match.ts';
 import type { Part } from './parts.ts';
 import type { Chosen, FileTask, TorrentTask } from './torrent-task.ts';
 
@@ -85,15 +79,28 @@ class Sources {
 function withoutSource(file: TorrentFile): FileMatch {
   if (file.pad) {
     const extents = whole(file.length, ZEROS);
-    return { status: 'pad', mode: 'none', code: 'pad', reason: 'A pad file: zeros.', extents };
+    return { status: 'pad', mode: 'none', code: 'pad', reason: 'A pad file: zeros.', extents, refused: [] };
   }
   if (file.symlink !== undefined) {
-    return { status: 'mapped', mode: 'none', code: 'symlink', reason: 'A symlink.', extents: whole(file.length, GAP) };
+    const extents = whole(file.length, GAP);
+    return { status: 'mapped', mode: 'none', code: 'symlink', reason: 'A symlink.', extents, refused: [] };
   }
-  return { status: 'mapped', mode: 'none', code: 'empty', reason: 'It has no bytes.', extents: [] };
+  return { status: 'mapped', mode: 'none', code: 'empty', reason: 'It has no bytes.', extents: [], refused: [] };
 }
 
 function outcomeOfFile(task: FileTask, verify: VerifyLevel, sources: Sources): FileMatch {
+  const match = decisionOf(task, verify, sources);
+  if (match.code === 'unproven' && match.status === 'missing' && task.current !== undefined) {
+    task.refuse(task.current.path, 'unproven');
+  }
+  if (!task.hasRefused) return { ...match, refused: [] };
+  const used = match.extents.flatMap(({ source }) => sources.list[source]?.path.toString('latin1') ?? []);
+  return { ...match, refused: task.refused(new Set(used)) };
+}
+
+type Decision = Omit<FileMatch, 'refused'>;
+
+function decisionOf(task: FileTask, verify: VerifyLevel, sources: Sources): Decision {
   const { file, current } = task;
   if (current === undefined) {
     const { code, reason } = task.failure ?? { code: 'no-candidate', reason: 'No file has its name and size.' };
@@ -102,6 +109,11 @@ function outcomeOfFile(task: FileTask, verify: VerifyLevel, sources: Sources): F
   const { mode } = current;
   const parts = task.parts ?? (isHashMode(mode) && task.own.count === 0 ? wholePart(task, current) : undefined);
   if (parts !== undefined) return realigned(task, parts, mode, provenExtents(task, parts, sources));
+  const found = grounds(task);
+  if (found.code === 'believed' && verify !== 'none') return unproven(task, current, whole(file.length, GAP));
+  if (task.own.count === 0 && found.code === 'probed' && verify !== 'none' && task.gapPieces.size === 0) {
+    return unproven(task, current, provenExtents(task, wholePart(task, current), sources));
+  }
   const extents = extentsOf(task, current, sources);
   const gaps = extents.filter(({ source }) => source === GAP);
   if (gaps.length > 0) {
@@ -110,7 +122,19 @@ function outcomeOfFile(task: FileTask, verify: VerifyLevel, sources: Sources): F
     const reason = `${bytes} of its ${file.length} bytes are in pieces that failed${status === 'partial' ? ': gaps' : ''}.`;
     return { status, mode: status === 'missing' ? 'none' : mode, code: 'pieces-failed', reason, extents };
   }
-  return { status: 'mapped', mode, ...grounds(task, verify), extents };
+  return { status: 'mapped', mode, ...found, extents };
+}
+
+/** Describes a file with a candidate whose bytes, in pieces that nothing could be asked about, are not mapped. */
+function unproven({ file }: FileTask, { path, mode }: Chosen, extents: readonly Extent[]): Decision {
+  const bytes = extents.reduce((sum, { source, length }) => sum + (source === GAP ? length : 0), 0);
+  const why = 'since its pieces hold bytes of files that are missing, too';
+  if (bytes < file.length) {
+    const reason = `Nothing proves ${bytes} of its ${file.length} bytes in ${path.toString()}, ${why}: gaps.`;
+    return { status: 'partial', mode, code: 'unproven', reason, extents };
+  }
+  const reason = `${path.toString()} has its name and size, but nothing proves its bytes, ${why}.`;
+  return { status: 'missing', mode: 'none', code: 'unproven', reason, extents };
 }
 
 /** Describes a file that only shared pieces can prove. */
@@ -119,14 +143,14 @@ function wholePart({ file }: FileTask, { shift, ...source }: Chosen): Part[] {
 }
 
 /** Describes a file that hash modes found: its proven share, and the sources. */
-function realigned(task: FileTask, parts: readonly Part[], mode: Supplier, extents: readonly Extent[]): FileMatch {
+function realigned(task: FileTask, parts: readonly Part[], mode: Supplier, extents: readonly Extent[]): Decision {
   const { file, limited } = task;
   const missing = extents.reduce((sum, { source, length }) => sum + (source === GAP ? length : 0), 0);
   const paths = shownPaths(parts);
   const limit = limited ? '; hash_limit kept more from being tried' : '';
   if (missing === file.length) {
     const reason = `Nothing of it is proven by whole pieces${limit}.`;
-    return { status: 'missing', mode: 'none', code: 'pieces-failed', reason, extents };
+    return { status: 'missing', mode: 'none', code: 'unproven', reason, extents };
   }
   const moved = parts.some(({ shift, source }) => shift !== 0 || source.identity.size !== file.length);
   if (missing > 0) {
@@ -165,15 +189,14 @@ function provenExtents({ torrent, file }: FileTask, parts: readonly Part[], sour
   return coalesce(found);
 }
 
-function grounds(task: FileTask, verify: VerifyLevel): { code: DecisionCode; reason: string } {
+function grounds(task: FileTask): { code: FileCode; reason: string } {
   const { torrent } = task;
   const touched = touchedPieces(torrent.metainfo, task.file.index);
   let agreed = 0;
   for (let i = 0; i < touched.count; i++) if (hasBit(torrent.verified, touched.first + i)) agreed++;
   if (agreed === touched.count) return { code: 'verified', reason: 'All its pieces agree.' };
   if (agreed > 0) return { code: 'probed', reason: `${agreed} of its ${touched.count} pieces were hashed and agree.` };
-  const why = verify === 'none' ? 'nothing was hashed' : 'its pieces hold bytes of files that are missing, too';
-  return { code: 'believed', reason: `Name and size agree; ${why}.` };
+  return { code: 'believed', reason: 'Name and size agree; nothing was hashed.' };
 }
 
 function extentsOf(task: FileTask, current: Source, sources: Sources): Extent[] {

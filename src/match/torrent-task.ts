@@ -1,12 +1,12 @@
 /** The state of a torrent that is being matched: for each file the findings, the candidates left, and the proof. */
 import type { CollectionFile } from '../collection/index.ts';
 import { normaliseName } from '../collection/names.ts';
-import { emptyBitfield } from '../extent/bitfield.ts';
+import { clearBit, emptyBitfield } from '../extent/bitfield.ts';
 import type { HashSegment } from '../hash/hash-pool.ts';
 import type { Metainfo, TorrentFile } from '../metainfo/metainfo.ts';
 import type { PieceRange } from '../metainfo/piece-layout.ts';
 import type { Looker, Source } from './look.ts';
-import type { MatchMode, Supplier } from './match.ts';
+import { MAX_REFUSED, type MatchMode, type Refused, type Supplier } from './match.ts';
 import { type PieceShares, sharePieces } from './own-pieces.ts';
 import { bytesIn, bytesOfParts, type Part, type Range } from './parts.ts';
 
@@ -58,6 +58,8 @@ export class FileTask {
   /** Shared pieces in which the bytes of this file are not believed. */
   readonly gapPieces = new Set<number>();
   failure: Failure | undefined;
+  /** By path, as latin1. */
+  readonly #refused = new Map<string, Refused>();
   readonly #tried = new Set<string>();
 
   constructor(torrent: TorrentTask, file: TorrentFile, own: PieceRange) {
@@ -130,6 +132,28 @@ export class FileTask {
     this.failure = { code: 'hash-mismatch', reason };
   }
 
+  /** Makes the file unjudged. Only before shared pieces are asked about. */
+  forgetProof(): void {
+    this.judged = false;
+    this.provenPieces = 0;
+    for (let i = 0; i < this.own.count; i++) clearBit(this.torrent.verified, this.own.first + i);
+  }
+
+  /** Notes that a candidate was not taken. A later reason replaces an earlier one. */
+  refuse(source: Buffer, code: Refused['code']): void {
+    const key = source.toString('latin1');
+    if (this.#refused.size < MAX_REFUSED || this.#refused.has(key)) this.#refused.set(key, { source, code });
+  }
+
+  get hasRefused(): boolean {
+    return this.#refused.size > 0;
+  }
+
+  /** The refused candidates, without those that supply the file after all. */
+  refused(supplying: ReadonlySet<string>): Refused[] {
+    return [...this.#refused].flatMap(([path, refused]) => (supplying.has(path) ? [] : [refused]));
+  }
+
   /** Locates the bytes of a range in the current candidate. */
   currentBytes(range: Range): HashSegment[] | undefined {
     return this.current === undefined ? undefined : bytesIn(this.current, this.current.shift, range);
@@ -153,6 +177,7 @@ export class FileTask {
     const source = looker.look(proposal.file);
     if ('refused' in source) {
       this.failure ??= { code: 'changed', reason: `${proposal.file.path.toString()} ${source.refused}.` };
+      this.refuse(proposal.file.path, 'changed');
       return undefined;
     }
     const chosen = { ...source, mode: proposal.mode, shift: proposal.shift ?? 0 };

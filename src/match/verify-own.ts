@@ -86,8 +86,10 @@ function blame(task: FileTask, asked: readonly number[], answers: readonly (Piec
   const path = task.current?.path.toString() ?? 'its candidate';
   const count = answers.filter((other) => other?.agrees !== true).length;
   const why = answer === undefined || answer.agrees ? 'could not be asked about' : answer.why;
+  const code = answer?.agrees === false && answer.changed ? 'changed' : 'hash-mismatch';
+  if (task.current !== undefined) task.refuse(task.current.path, code);
   task.failure = {
-    code: answer?.agrees === false && answer.changed ? 'changed' : 'hash-mismatch',
+    code,
     reason: `${path}: ${count} of ${asked.length} hashed pieces failed; piece ${asked[failed]} ${why}.`,
   };
   return false;

@@ -47,7 +47,7 @@ export async function verifyShared(
   const suspects = [...failing].flatMap(([torrent, pieces]) => pieces.flatMap((piece) => suspectsOf(torrent, piece)));
   await proposeMore([...new Set(suspects)]);
   for (const [torrent, pieces] of failing) {
-    blame(torrent, await solve(torrent, pieces, hasher, looker));
+    blame(torrent, await solve(torrent, pieces, hasher, looker), looker);
   }
 }
 
@@ -125,7 +125,7 @@ function suspectsOf(torrent: TorrentTask, piece: number): FileTask[] {
   return filesOfPiece(torrent, piece).filter(({ provenPieces }) => provenPieces === 0);
 }
 
-function blame(torrent: TorrentTask, failed: readonly number[]): void {
+function blame(torrent: TorrentTask, failed: readonly number[], looker: Looker): void {
   const guilty = new Map<FileTask, number>();
   for (const piece of failed) {
     const suspects = suspectsOf(torrent, piece);
@@ -134,6 +134,11 @@ function blame(torrent: TorrentTask, failed: readonly number[]): void {
     for (const task of filesOfPiece(torrent, piece)) task.gapPieces.add(piece);
   }
   for (const [task, piece] of guilty) {
+    const tried = [
+      ...(task.current === undefined ? [] : [task.current]),
+      ...task.alternatives(looker, MAX_ALTERNATIVES),
+    ];
+    for (const { path } of tried) task.refuse(path, 'hash-mismatch');
     task.drop({
       code: 'hash-mismatch',
       reason: `Piece ${piece}, which it shares with its neighbours, has other bytes with every candidate tried.`,

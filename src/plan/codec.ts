@@ -13,10 +13,11 @@
 import { ByteReader, ByteWriter, MalformedBytes } from '../bytes/byte-codec.ts';
 import { AutotorrentError } from '../errors.ts';
 import { type Extent, GAP, ZEROS } from '../extent/extent.ts';
+import { FILE_CODES } from './file-code.ts';
 import type { FileStatus, Plan, PlanFile, PlanSource } from './plan.ts';
 
 const MAGIC = Buffer.from('ATPLAN');
-const VERSION = 3;
+const VERSION = 4;
 const VERIFY = ['none', 'probe', 'full'] as const;
 const STATUS: readonly FileStatus[] = ['mapped', 'resized', 'partial', 'missing', 'pad'];
 const ALIGNED = 1;
@@ -70,6 +71,7 @@ function encodeFile(out: ByteWriter, file: PlanFile): void {
   out.integer(file.length);
   out.integer(STATUS.indexOf(file.status));
   out.text(file.mode);
+  out.integer(FILE_CODES.indexOf(file.code));
   out.double(file.mtimeMs);
   out.integer((file.executable ? EXECUTABLE : 0) | (file.symlink === undefined ? 0 : SYMLINK));
   if (file.symlink !== undefined) encodePath(out, file.symlink);
@@ -148,9 +150,9 @@ export class PlanReader {
     const totalLength = bytes.integer('the total length');
     const missingBytes = bytes.integer('the missing bytes', totalLength);
     if (pieceLength === 0 && pieceCount > 0) throw new MalformedBytes('the piece length is 0');
-    // The least size of each: a source has three doubles, two lengths and a number; a file a double and seven numbers or bytes.
+    // The least size of each: a source has three doubles, two lengths and a number; a file a double and eight numbers or bytes.
     const sourceCount = bytes.count('the number of sources', 27);
-    const fileCount = bytes.count('the number of files', 15);
+    const fileCount = bytes.count('the number of files', 16);
     return {
       name,
       infoHash,
@@ -191,6 +193,8 @@ export class PlanReader {
     const status = STATUS[bytes.integer('a file’s status')];
     if (status === undefined) throw new MalformedBytes('a file’s status is unknown');
     const mode = bytes.text('a file’s mode');
+    const code = FILE_CODES[bytes.integer('a file’s code')];
+    if (code === undefined) throw new MalformedBytes('a file’s code is unknown');
     const mtimeMs = bytes.double('a file’s mtime');
     const flags = bytes.integer('a file’s flags', EXECUTABLE | SYMLINK);
     const symlink = (flags & SYMLINK) === 0 ? undefined : this.#path();
@@ -202,7 +206,7 @@ export class PlanReader {
     } else if (status === 'mapped' && extents.some(({ source }) => source < 0)) {
       throw new MalformedBytes('a mapped file has a gap');
     }
-    const file = { path, length, status, mode, mtimeMs, executable: (flags & EXECUTABLE) !== 0, extents };
+    const file = { path, length, status, mode, code, mtimeMs, executable: (flags & EXECUTABLE) !== 0, extents };
     return symlink === undefined ? file : { ...file, symlink };
   }
 

@@ -14,6 +14,7 @@ export function makePlan(match: TorrentMatch, nowMs: number): Plan {
       length: file.length,
       status: found.status,
       mode: found.mode,
+      code: found.code,
       mtimeMs: (source === undefined ? undefined : match.sources[source]?.mtimeMs) ?? nowMs,
       executable: file.executable,
       extents: found.extents,

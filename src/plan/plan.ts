@@ -6,6 +6,7 @@
  */
 import type { Extent } from '../extent/extent.ts';
 import type { RecordedSource } from '../source/identity.ts';
+import type { FileCode } from './file-code.ts';
 
 /** A collection file as it was when the plan was made. */
 export interface PlanSource extends RecordedSource {
@@ -22,6 +23,8 @@ export interface PlanFile {
   readonly status: FileStatus;
   /** The scan mode that found it, or `none`. */
   readonly mode: string;
+  /** The reason for its status. */
+  readonly code: FileCode;
   /** The mtime that the mount shows: the source's, or the time of planning if there is none. Milliseconds. */
   readonly mtimeMs: number;
   readonly executable: boolean;

@@ -258,6 +258,7 @@ export class ServedStore {
       status: file.status,
       state: file.state,
       mode: file.mode,
+      ...(file.code === undefined ? {} : { code: file.code }),
       extents: file.extents.map((extent) => this.#servedExtent(extent, file.overlayPath)),
       ...writtenOf(file.extents),
     };

@@ -46,6 +46,7 @@ import {
   type DirentRecord,
   decodeFile,
   FORMAT,
+  FORMAT_WITHOUT_CODES,
   FORMAT_WITHOUT_OVERLAY,
   type Inode,
   Reader,
@@ -143,7 +144,7 @@ export class Store {
         hint: 'Set state_path to a folder of its own.',
       });
     }
-    if (format !== undefined && format !== FORMAT && format !== FORMAT_WITHOUT_OVERLAY) {
+    if (format !== undefined && ![FORMAT, FORMAT_WITHOUT_CODES, FORMAT_WITHOUT_OVERLAY].includes(format)) {
       throw new AutotorrentError(
         'STORE',
         `the store has format ${format}, this version of autotorrent reads format ${FORMAT}`,

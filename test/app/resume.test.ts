@@ -34,7 +34,8 @@ function planOf(layout: Layout, verified: readonly number[]): [Metainfo, Plan] {
     until(length, 0);
     const whole = gaps[0]?.[0] === 0 && gaps[0][1] === length;
     const status: FileStatus = whole ? 'missing' : gaps.length > 0 ? 'partial' : 'mapped';
-    return { path: ['T', `${i}`], length, status, mode: 'normal', mtimeMs: 1e12 + i, executable: false, extents };
+    const rest = { mtimeMs: 1e12 + i, executable: false, extents };
+    return { path: ['T', `${i}`], length, status, mode: 'normal', code: 'verified' as const, ...rest };
   });
   const missingBytes = layout.reduce((sum, { gaps = [] }) => sum + gaps.reduce((all, [a, b]) => all + b - a, 0), 0);
   const plan: Plan = {

@@ -33,6 +33,7 @@ const ready = [1, 2, 3].map((i) => {
         length: SIZE,
         status: 'mapped',
         mode: 'normal',
+        code: 'believed',
         mtimeMs: 1000,
         executable: false,
         extents: [{ offset: 0, length: SIZE, source: 0, sourceOffset: 0 }],

@@ -197,6 +197,7 @@ time.sleep(60)`;
             length: data.length,
             status: 'missing',
             mode: 'none',
+            code: 'no-candidate',
             mtimeMs: 0,
             executable: false,
             extents: [{ offset: 0, length: data.length, source: -2, sourceOffset: 0 }],

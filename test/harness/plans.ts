@@ -26,6 +26,7 @@ export function fileOf(
     extents: placed,
     status: 'mapped',
     mode: 'normal',
+    code: 'believed',
     mtimeMs: 1_600_000_000_123,
     executable: false,
     ...more,

@@ -82,12 +82,36 @@ describe('verification', () => {
       assert.equal(found.missingBytes, NFO.length);
     });
 
-    it(`believes what it cannot hash, and does not call it verified: ${verify}`, async () => {
+    it(`does not map what no piece proves, and says so: ${verify}`, async () => {
       const metainfo = torrent('t', { 'gone.bin': content('gone', 60), 'n.nfo': NFO, 'b.bin': B });
       const found = await match({ 'n.nfo': NFO, 'b.bin': B }, metainfo, { verify });
-      assert.deepEqual(codes(found), ['no-candidate', 'believed', 'probed']);
+      assert.deepEqual(codes(found), ['no-candidate', 'unproven', 'probed']);
+      assert.deepEqual(statuses(found), ['missing', 'missing', 'mapped']);
       assert.equal(hasBit(found.verified, 0), false);
-      assert.equal(found.missingBytes, 60);
+      assert.equal(found.missingBytes, 60 + NFO.length);
+      const nfo = found.files[1];
+      assert.deepEqual(
+        nfo?.refused.map(({ source, code }) => [source.toString(), code]),
+        [[`${found.disk}/n.nfo`, 'unproven']],
+      );
+      assert.match(nfo?.reason ?? '', /n\.nfo has its name and size, but nothing proves its bytes/);
+    });
+
+    it(`maps of a small file only the pieces that are proven: ${verify}`, async () => {
+      // 4 bytes of the small file are in the piece that proves a.bin; the others beside what is missing.
+      const head = content('head', PIECE - 4);
+      const metainfo = torrent('t', { 'a.bin': head, 'n.nfo': NFO, 'gone.bin': content('gone', 60) });
+      const found = await match({ 'a.bin': head, 'n.nfo': NFO }, metainfo, { verify });
+      assert.deepEqual(codes(found), ['verified', 'unproven', 'no-candidate']);
+      assert.deepEqual(statuses(found), ['mapped', 'partial', 'missing']);
+      assert.deepEqual(
+        found.files[1]?.extents.map(({ offset, length, source }) => [offset, length, source === GAP]),
+        [
+          [0, 4, false],
+          [4, NFO.length - 4, true],
+        ],
+      );
+      assert.equal(found.missingBytes, NFO.length - 4 + 60);
     });
   }
 

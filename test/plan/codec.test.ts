@@ -39,6 +39,7 @@ function file(sourceCount: number): fc.Arbitrary<PlanFile> {
       path: fc.array(component, { minLength: 1, maxLength: 4 }),
       parts: fc.array(part, { maxLength: 4 }),
       mode: fc.constantFrom('exact', 'unsplitable', 'normal', 'none'),
+      code: fc.constantFrom('verified', 'believed', 'no-candidate', 'unproven'),
       mtimeMs: mtime,
       executable: fc.boolean(),
       symlink: fc.array(component, { minLength: 1, maxLength: 3 }),
@@ -101,6 +102,7 @@ const MAPPED: PlanFile = {
   length: 39900,
   status: 'mapped',
   mode: 'normal',
+  code: 'verified',
   mtimeMs: 1.5,
   executable: true,
   extents: [{ offset: 0, length: 39900, source: 0, sourceOffset: 100 }],
@@ -110,6 +112,7 @@ const MISSING: PlanFile = {
   length: 100,
   status: 'missing',
   mode: 'none',
+  code: 'no-candidate',
   mtimeMs: 3,
   executable: false,
   extents: [{ offset: 0, length: 100, source: GAP, sourceOffset: 0 }],
@@ -207,8 +210,8 @@ describe('plan codec', () => {
 
   it('refuses another version', () => {
     const bytes = Buffer.from(encodePlan(SMALL));
-    bytes[6] = 4;
-    refused(bytes, /version 4 is not 3/);
+    bytes[6] = 3;
+    refused(bytes, /version 3 is not 4/);
   });
 
   it('gives a sound plan or its own error for any change of bytes', () => {

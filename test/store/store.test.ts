@@ -4,6 +4,8 @@ import { GAP, ZEROS } from '../../src/extent/extent.ts';
 import { silentLogger } from '../../src/logger.ts';
 import type { PlanFile } from '../../src/plan/plan.ts';
 import type { StoreLevel } from '../../src/store/records/database.ts';
+import { fileKey, VERSION_KEY } from '../../src/store/records/key.ts';
+import { FORMAT, FORMAT_WITHOUT_CODES, Writer } from '../../src/store/records/record.ts';
 import { Store } from '../../src/store/store.ts';
 import { ROOT } from '../../src/store/tree/tree.ts';
 import { temporaryFolder } from '../harness/folder.ts';
@@ -358,6 +360,30 @@ describe('the store', () => {
         pages.flat(),
         files.map((one) => one.path[1]),
       );
+    });
+  });
+
+  it('opens a store whose files have no codes, and gives new ones theirs', async () => {
+    await withStore(folder, async (store, level) => {
+      await store.createEntry(plan('A', [file('t/x', 0, { code: 'verified' })], [source('x')]));
+      const [entry, ino] = [1, inoOf(store, 'A/t/x')];
+      // A file of format 2: inode number, status, mode, path.
+      const old = new Writer().integer(ino).integer(0).text('normal').text('t').text('x').finish();
+      assert.ok(level.getSync(fileKey(entry, 0)) !== undefined);
+      await level.put(fileKey(entry, 0), old);
+      await level.put(VERSION_KEY, new Writer().integer(FORMAT_WITHOUT_CODES).finish());
+    });
+    await withStore(folder, async (store, level) => {
+      assert.equal(level.getSync(VERSION_KEY)?.[0], FORMAT);
+      await store.createEntry(plan('B', [file('t/x', 0, { status: 'missing', code: 'unproven' })], [source('x')]));
+      const files = async (name: string) => {
+        const found = [];
+        for await (const { path, status, mode, code } of store.files(hashOf(name)))
+          found.push({ path, status, mode, code });
+        return found;
+      };
+      assert.deepEqual(await files('A'), [{ path: ['t', 'x'], status: 'mapped', mode: 'normal', code: undefined }]);
+      assert.deepEqual(await files('B'), [{ path: ['t', 'x'], status: 'missing', mode: 'normal', code: 'unproven' }]);
     });
   });
 

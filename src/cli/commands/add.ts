@@ -154,10 +154,10 @@ async function addWith(
 
 /** Returns the sentence after the name; for `Missing` in the original's words. */
 function messageOf(outcome: AddOutcome): string {
-  const { status, foundBytes, missingBytes } = outcome;
+  const { status, foundBytes, missingBytes, unproven } = outcome;
   if (status !== 'Missing' || foundBytes === undefined || missingBytes === undefined) return outcome.reason;
   const share = percent(foundBytes, foundBytes + missingBytes);
-  return `Missing files, only ${share} found (${bytes(missingBytes)} missing)`;
+  return `Missing files, only ${share} found (${bytes(missingBytes)} missing)${unproven === undefined ? '' : `; ${unproven}`}`;
 }
 
 function document(outcome: AddOutcome): object {

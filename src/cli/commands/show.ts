@@ -62,7 +62,11 @@ function shownRanges(ranges: readonly (readonly [number, number])[]): string {
 
 function fileLines(file: ServedFile): string[] {
   const how = file.mode === 'none' ? file.status : `${file.status} by ${file.mode}`;
-  return [`  ${file.path}  (${bytes(file.length)}, ${how}${differing(file)})`, ...file.extents.map(extentLine)];
+  const open = file.code === 'unproven' && file.extents.some(({ kind }) => kind === 'gap');
+  const why = open
+    ? ['    unproven: its name and size are those of a file of yours, but no piece proves the missing bytes']
+    : [];
+  return [`  ${file.path}  (${bytes(file.length)}, ${how}${differing(file)})`, ...why, ...file.extents.map(extentLine)];
 }
 
 /** Describes what clients did to a file. */

@@ -57,11 +57,22 @@ function lines(result: VerifiedEntry): string[] {
             `the torrent contradicts itself (${shown(contradictory)})`,
         ]),
     ...result.unreadable.map((why) => `  ${why}`),
+    ...(result.unproven.length === 0
+      ? []
+      : [
+          `  ${result.unproven.length} file(s) are shown by name and size alone, since their pieces lack bytes of others: ` +
+            `${named(result.unproven)}. To leave them out, remove the entry and add it again without verify = none`,
+        ]),
     ...result.pooled.map((path) => `  complete now: ${path}`),
   ];
 }
 
 const SHOWN = 10;
+
+function named(paths: readonly string[]): string {
+  const rest = paths.length - SHOWN;
+  return `${paths.slice(0, SHOWN).map(quoted).join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`;
+}
 
 function shown(pieces: readonly number[]): string {
   const rest = pieces.length - SHOWN;

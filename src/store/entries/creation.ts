@@ -160,8 +160,8 @@ export class Creation {
 
   /** Records a file at its index in the torrent's list. */
   #record(file: PlanFile, ino: number, writes: Write[]): void {
-    const { status, mode, path } = file;
-    writes.push(put(fileKey(this.#entry, this.#fileCount), encodeFile({ ino, status, mode, path })));
+    const { status, mode, code, path } = file;
+    writes.push(put(fileKey(this.#entry, this.#fileCount), encodeFile({ ino, status, mode, code, path })));
     this.#fileCount++;
     this.#torrentOffset = Math.ceil((this.#torrentOffset + file.length) / this.#alignment) * this.#alignment;
   }

@@ -1,6 +1,7 @@
 /** Lists the files of an entry as they are now: as planned, as clients changed them, and what has their names. */
 import { type Extent, OVERLAY } from '../../extent/extent.ts';
 import type { Timestamp } from '../../native/timestamp.ts';
+import type { FileCode } from '../../plan/file-code.ts';
 import type { FileStatus } from '../../plan/plan.ts';
 import type { Overlay } from '../overlay/overlay.ts';
 import type { Database } from '../records/database.ts';
@@ -24,6 +25,8 @@ export interface StoredFile {
   readonly status: FileStatus;
   /** The scan mode that supplied the file. */
   readonly mode: string;
+  /** The reason for the status (`PlanFile.code`); undefined in a store of an older version. */
+  readonly code: FileCode | undefined;
   readonly mtime: Timestamp;
   /** The planned extents. `source` is a source id (`Store.source`), `ZEROS` or `GAP`. */
   readonly base: readonly Extent[];
@@ -81,6 +84,7 @@ export class EntryFiles {
       path: record.path,
       status: record.status,
       mode: record.mode,
+      code: record.code,
       state: replaced ? 'replaced' : deleted ? 'deleted' : present,
       length: planned.content === 'plain' ? planned.size : last === undefined ? 0 : last.offset + last.length,
       torrentOffset: planned.torrentOffset,

@@ -7,10 +7,13 @@
 import { AutotorrentError } from '../../errors.ts';
 import type { Extent } from '../../extent/extent.ts';
 import { fromMilliseconds, type Timestamp } from '../../native/timestamp.ts';
+import { FILE_CODES, type FileCode } from '../../plan/file-code.ts';
 import type { FileStatus } from '../../plan/plan.ts';
 import type { RecordedSource } from '../../source/identity.ts';
 
-export const FORMAT = 2;
+export const FORMAT = 3;
+/** The format before files had codes. It is read as it is. */
+export const FORMAT_WITHOUT_CODES = 2;
 /**
  * The format before the overlay, with times in milliseconds, and inodes that all belong to the mount's owner. It is
  * read as it is.
@@ -20,6 +23,8 @@ export const FORMAT_WITHOUT_OVERLAY = 1;
 export type InodeType = 'file' | 'directory' | 'symlink' | 'fifo' | 'socket' | 'block' | 'character';
 const TYPES: readonly InodeType[] = ['file', 'directory', 'symlink', 'fifo', 'socket', 'block', 'character'];
 const STATUSES: readonly FileStatus[] = ['mapped', 'resized', 'partial', 'missing', 'pad'];
+/** Added to a file's status: a code follows its mode. */
+const HAS_CODE = 8;
 
 /** The kinds of a file's content (`docs/overlay.md`). */
 export type FileContent = 'mapped' | 'overlaid' | 'plain';
@@ -65,6 +70,8 @@ export interface FileRecord {
   readonly ino: number;
   readonly status: FileStatus;
   readonly mode: string;
+  /** The reason for the status (`PlanFile.code`); undefined in a record of an older format. */
+  readonly code: FileCode | undefined;
   readonly path: readonly string[];
 }
 
@@ -320,7 +327,12 @@ export function decodeSource(bytes: Buffer): SourceRecord {
 }
 
 export function encodeFile(file: FileRecord): Buffer {
-  const out = new Writer().integer(file.ino).integer(STATUSES.indexOf(file.status)).text(file.mode);
+  const status = STATUSES.indexOf(file.status);
+  const out = new Writer()
+    .integer(file.ino)
+    .integer(file.code === undefined ? status : status | HAS_CODE)
+    .text(file.mode);
+  if (file.code !== undefined) out.integer(FILE_CODES.indexOf(file.code));
   for (const component of file.path) out.text(component);
   return out.finish();
 }
@@ -328,9 +340,11 @@ export function encodeFile(file: FileRecord): Buffer {
 export function decodeFile(bytes: Buffer): FileRecord {
   const from = new Reader(bytes);
   const ino = from.integer();
-  const status = oneOf(STATUSES, from.integer());
+  const flags = from.integer();
+  const status = oneOf(STATUSES, flags & ~HAS_CODE);
   const mode = from.text();
+  const code = (flags & HAS_CODE) === 0 ? undefined : oneOf(FILE_CODES, from.integer());
   const path: string[] = [];
   while (!from.done) path.push(from.text());
-  return { ino, status, mode, path };
+  return { ino, status, mode, code, path };
 }

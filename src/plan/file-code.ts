@@ -1,0 +1,22 @@
+/**
+ * The reasons for what matching decided about a file. Scripts may compare them; records and plans hold their places in this
+ * list, so it only grows at its end.
+ */
+export const FILE_CODES = [
+  'verified', // every piece of it was hashed and agreed
+  'probed', // those of its pieces that were hashed agreed
+  'believed', // `verify = none`: name and size agree, and nothing of it was hashed
+  'empty', // no bytes: needs no source
+  'symlink', // BEP 47: needs no source
+  'pad', // BEP 47: zeros
+  'realigned', // hash modes and archives: what is mapped was proven piece by piece, at the places where it lies
+  'pieces-failed', // partial: what failed became gaps
+  'no-candidate', // nothing of its name and size
+  'not-in-release', // the torrent's folder is a release, and no folder of the collection is that release
+  'limit', // hash modes: `hash_limit` was reached before anything was found
+  'changed', // the index knew a candidate, but it is no longer so
+  'hash-mismatch', // candidates were hashed, and none held the file's bytes
+  'unproven', // a candidate is there, but no piece proves its bytes, since others in its pieces are missing: not mapped
+] as const;
+
+export type FileCode = (typeof FILE_CODES)[number];
