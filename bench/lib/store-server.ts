@@ -10,6 +10,7 @@ import { openCLibrary } from '../../src/native/c-library.ts';
 import { DescriptorBudget } from '../../src/native/descriptor-budget.ts';
 import { loadFileCalls } from '../../src/native/files.ts';
 import { loadProcessCalls } from '../../src/native/process.ts';
+import { ReadersLook } from '../../src/source/look-at-readers.ts';
 import { OwnMounts } from '../../src/source/own-mounts.ts';
 import { Store } from '../../src/store/store.ts';
 import { FileSystem } from '../../src/vfs/file-system.ts';
@@ -26,6 +27,7 @@ const fileSystem = new FileSystem({
   logger,
   statePath,
   ownMounts: new OwnMounts(),
+  readersLook: new ReadersLook(new OwnMounts(), []),
   descriptors: DescriptorBudget.ofProcess(),
   owner: { uid: 0, gid: 0 },
   umask: 0o022,

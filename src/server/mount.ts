@@ -20,6 +20,7 @@ import { DescriptorBudget } from '../native/descriptor-budget.ts';
 import { loadDescriptorCalls } from '../native/descriptors.ts';
 import { loadFileCalls } from '../native/files.ts';
 import { loadProcessCalls } from '../native/process.ts';
+import { ReadersLook } from '../source/look-at-readers.ts';
 import { OwnMounts } from '../source/own-mounts.ts';
 import { Ballast } from '../store/ballast.ts';
 import { Store } from '../store/store.ts';
@@ -97,6 +98,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       store,
       libc: loadFileCalls(library),
       ownMounts,
+      readersLook: new ReadersLook(ownMounts, [config.statePath, poolPath(config.db)]),
       descriptors,
       statePath: config.statePath,
       owner: config.owner ?? { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 },
@@ -147,6 +149,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
     try {
       request.onServing(facts);
       absence.resume();
+      void fileSystem.lookAtReaders();
       await untilEnd(mount, config.storePath, AbortSignal.any([signal, asked.signal]));
       await absence.stop(request.hurry, (message) => {
         for (const say of listeners) say(message);

@@ -152,7 +152,7 @@ export class ServedStore {
       directory === undefined
         ? await this.#store.createEntry({
             ...header,
-            sources: this.#ownMounts.refuse(reader.sources()),
+            sources: this.#fileSystem.lookedAt(this.#ownMounts.refuse(reader.sources())),
             files: reader.files(),
           })
         : await this.#store.createExternal({ ...header, directory, torrentName: torrentNameOf(reader) });

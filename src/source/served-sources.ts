@@ -9,10 +9,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf, PosixError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
-import { type DescriptorBudget, type DescriptorShare, isOutOfDescriptors } from '../native/descriptor-budget.ts';
+import { type DescriptorBudget, isOutOfDescriptors } from '../native/descriptor-budget.ts';
 import type { RecordedSource } from './identity.ts';
+import type { ReadersLook } from './look-at-readers.ts';
 import type { OwnMounts } from './own-mounts.ts';
-import { SourceFile } from './source-file.ts';
+import type { Readers } from './readers.ts';
+import { type Opening, SourceFile } from './source-file.ts';
 
 /** Milliseconds for which a check of a source is believed: the window of invariant 2. */
 export const FRESH_MS = 1000;
@@ -39,26 +41,28 @@ interface Trouble {
 export interface SourceFilesOptions {
   readonly record: (id: number) => RecordedSource | undefined;
   readonly ownMounts: OwnMounts;
-  /** A source whose descriptor had to be closed is opened again by its path at the next read. */
+  readonly readersLook: ReadersLook;
+  /** Called with who may read the file that serves a source, whenever that was looked at. */
+  readonly onReaders: (id: number, readers: Readers) => void;
   readonly descriptors: DescriptorBudget;
   readonly logger: Logger;
 }
 
 export class SourceFiles {
   readonly #record: (id: number) => RecordedSource | undefined;
-  readonly #ownMounts: OwnMounts;
+  readonly #opening: Opening;
+  readonly #onReaders: SourceFilesOptions['onReaders'];
   readonly #logger: Logger;
-  readonly #descriptors: DescriptorShare;
   /** By source id, in the order of use: the one that has been unused the longest comes first. */
   readonly #open = new Map<number, SourceFile>();
   readonly #resolving = new Map<number, { readonly file: Promise<SourceFile>; readonly looks: boolean }>();
   readonly #broken = new Map<number, Trouble>();
 
-  constructor({ record, ownMounts, descriptors, logger }: SourceFilesOptions) {
+  constructor({ record, ownMounts, readersLook, onReaders, descriptors, logger }: SourceFilesOptions) {
     this.#record = record;
-    this.#ownMounts = ownMounts;
+    this.#onReaders = onReaders;
     this.#logger = logger;
-    this.#descriptors = descriptors.share(() => this.#closeIdle());
+    this.#opening = { ownMounts, readersLook, descriptors: descriptors.share(() => this.#closeIdle()) };
   }
 
   get openCount(): number {
@@ -82,7 +86,12 @@ export class SourceFiles {
       // The running call may rely on an earlier check, which is not enough for this caller.
       await running.file.catch(() => {});
     }
-    const file = this.#resolve(id, look).finally(() => this.#resolving.delete(id));
+    const file = this.#resolve(id, look)
+      .then((served) => {
+        this.#onReaders(id, served.readers);
+        return served;
+      })
+      .finally(() => this.#resolving.delete(id));
     this.#resolving.set(id, { file, looks: look });
     return await file;
   }
@@ -99,6 +108,7 @@ export class SourceFiles {
     const spare = await this.#firstSpare(record, failed.id);
     this.#failed(id, record, reason, spare, true);
     if (spare === undefined) throw new PosixError('EIO', reason);
+    this.#onReaders(id, spare.readers);
     return spare;
   }
 
@@ -175,7 +185,7 @@ export class SourceFiles {
   }
 
   async #openOne(id: number, record: RecordedSource): Promise<SourceFile> {
-    const file = await SourceFile.open(id, record, this.#ownMounts, this.#descriptors);
+    const file = await SourceFile.open(id, record, this.#opening);
     const other = this.#open.get(id);
     if (other !== undefined && !other.closed) {
       // It was opened as a spare and for itself at the same time.

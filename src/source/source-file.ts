@@ -1,10 +1,12 @@
 /** An open source: read-only, and only as long as it is as recorded. */
-import { close, fstat } from 'node:fs';
+import { close, fstat, type Stats } from 'node:fs';
 import { promisify } from 'node:util';
 import type { DescriptorShare } from '../native/descriptor-budget.ts';
 import { type Difference, differenceOf, type Recorded, type RecordedSource } from './identity.ts';
+import type { ReadersLook } from './look-at-readers.ts';
 import { type Absent, openSource, type Suspect } from './open-source.ts';
 import type { OwnMounts } from './own-mounts.ts';
+import type { Readers } from './readers.ts';
 
 const fstatAsync = promisify(fstat);
 
@@ -20,6 +22,14 @@ export class NotServed extends Error {
   }
 }
 
+/** What opening a source needs. */
+export interface Opening {
+  readonly ownMounts: OwnMounts;
+  readonly readersLook: ReadersLook;
+  /** A source whose descriptor had to be closed is opened again by its path at the next read. */
+  readonly descriptors: DescriptorShare;
+}
+
 export class SourceFile {
   readonly id: number;
   readonly record: RecordedSource;
@@ -30,32 +40,38 @@ export class SourceFile {
   busy = 0;
   /** The time of the last check that found it as recorded; `performance.now()`. */
   checkedAt: number;
-  readonly #descriptors: DescriptorShare;
+  /** Who could read it at the last check. */
+  #readers: Readers = 'nobody';
+  readonly #opening: Opening;
   #closed = false;
   #descriptorGone = false;
   #checking: Promise<boolean> | undefined;
 
-  private constructor(id: number, record: RecordedSource, fd: number, descriptors: DescriptorShare) {
+  private constructor(id: number, record: RecordedSource, fd: number, opening: Opening) {
     this.id = id;
     this.record = record;
     this.fd = fd;
     this.checkedAt = performance.now();
-    this.#descriptors = descriptors;
+    this.#opening = opening;
   }
 
   /** Opens a source if it is as recorded. @throws NotServed; ENFILE if too many files are open */
-  static async open(
-    id: number,
-    record: RecordedSource,
-    ownMounts: OwnMounts,
-    descriptors: DescriptorShare,
-  ): Promise<SourceFile> {
+  static async open(id: number, record: RecordedSource, opening: Opening): Promise<SourceFile> {
+    const { ownMounts, descriptors } = opening;
+    let stats: Stats | undefined;
     const fd = await descriptors.open(async () => {
       const answer = await openSource({ path: record.path, recorded: onAnyDevice(record) }, ownMounts);
       if (answer.state !== 'as recorded') throw new NotServed(answer);
+      stats = answer.stats;
       return answer.fd;
     });
-    return new SourceFile(id, record, fd, descriptors);
+    const file = new SourceFile(id, record, fd, opening);
+    if (stats !== undefined) await file.#lookAtReaders(stats);
+    return file;
+  }
+
+  get readers(): Readers {
+    return this.#readers;
   }
 
   get closed(): boolean {
@@ -78,7 +94,9 @@ export class SourceFile {
     const before = performance.now();
     this.begin();
     try {
-      if (differenceOf(onAnyDevice(this.record), await fstatAsync(this.fd)) !== undefined) return false;
+      const stats = await fstatAsync(this.fd);
+      if (differenceOf(onAnyDevice(this.record), stats) !== undefined) return false;
+      await this.#lookAtReaders(stats);
     } catch {
       return false;
     } finally {
@@ -86,6 +104,10 @@ export class SourceFile {
     }
     this.checkedAt = before;
     return true;
+  }
+
+  async #lookAtReaders(stats: Stats): Promise<void> {
+    this.#readers = await this.#opening.readersLook.atOpen(this.fd, stats, this.record.path);
   }
 
   /** Closes the descriptor as soon as no read uses it. */
@@ -107,7 +129,7 @@ export class SourceFile {
   #closeIfDue(): void {
     if (!this.#closed || this.busy > 0 || this.#descriptorGone) return;
     this.#descriptorGone = true;
-    this.#descriptors.closed();
+    this.#opening.descriptors.closed();
     close(this.fd);
   }
 }

@@ -1,4 +1,5 @@
 /** Notices about the store, sent synchronously, in the turn in which the change happens. */
+import type { Readers } from '../source/readers.ts';
 
 /**
  * Cached data that the kernel must drop: a name's presence or absence, or all it knows of an inode (attributes
@@ -6,10 +7,18 @@
  */
 export type Stale = { readonly parent: number; readonly name: string } | { readonly ino: number };
 
+/** A source that others may read, or may no longer. */
+export interface ReadersChange {
+  readonly source: number;
+  readonly before: Readers;
+  readonly now: Readers;
+}
+
 export interface StoreWatcher {
   /** Called with the id of each entry whose bytes change; often. */
   readonly bytesChanged?: (entry: number) => void;
   readonly stale?: (what: Stale) => void;
+  readonly readersChanged?: (change: ReadersChange) => void;
 }
 
 export class Notices {
@@ -27,5 +36,9 @@ export class Notices {
 
   stale(what: Stale): void {
     for (const watcher of this.#watchers) watcher.stale?.(what);
+  }
+
+  readersChanged(change: ReadersChange): void {
+    for (const watcher of this.#watchers) watcher.readersChanged?.(change);
   }
 }

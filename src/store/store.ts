@@ -20,6 +20,7 @@
 import { AutotorrentError, messageOf, PosixError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { DescriptorBudget } from '../native/descriptor-budget.ts';
+import type { Readers } from '../source/readers.ts';
 import type { Ballast } from './ballast.ts';
 import { type Alias, addAliases } from './entries/aliases.ts';
 import { Catalog, shown } from './entries/catalog.ts';
@@ -29,11 +30,10 @@ import { EntryFiles, type StoredFile } from './entries/entry-files.ts';
 import type { Verification } from './entries/entry-pieces.ts';
 import { EntryLife, type ExternalPlan } from './entries/life.ts';
 import { Pieces } from './entries/pieces.ts';
-import { PoolingFiles } from './entries/pooling.ts';
+import { PoolingFiles, type PoolRequest } from './entries/pooling.ts';
 import { Verifying } from './entries/verifying.ts';
 import { FileBytes } from './file-bytes.ts';
 import { Notices, type StoreWatcher } from './notices.ts';
-import type { Content } from './overlay/content.ts';
 import { type Difference, Differences } from './overlay/differences.ts';
 import { Discard, type Discarded, type Quiet } from './overlay/discard.ts';
 import { Overlay } from './overlay/overlay.ts';
@@ -46,14 +46,14 @@ import {
   type DirentRecord,
   decodeFile,
   FORMAT,
-  FORMAT_WITHOUT_CODES,
-  FORMAT_WITHOUT_OVERLAY,
   type Inode,
+  OLDER_FORMATS,
   Reader,
   type SourceRecord,
   Writer,
 } from './records/record.ts';
 import { PoolFiles, type Pooling } from './sources/pool-files.ts';
+import { SourceReaders } from './sources/source-readers.ts';
 import { Sources } from './sources/sources.ts';
 import { notThere } from './tree/names.ts';
 import { Namespace, type Uses } from './tree/namespace.ts';
@@ -83,6 +83,7 @@ export class Store {
   readonly #overlay: Overlay;
   readonly #names: Namespace;
   readonly #sources: Sources;
+  readonly #readers: SourceReaders;
   readonly #catalog: Catalog;
   readonly #pieces: Pieces;
   readonly #life: EntryLife;
@@ -106,7 +107,8 @@ export class Store {
     const { logger, poolPath, statePath } = options;
     const pool = poolPath === undefined ? undefined : new PoolFiles(poolPath, statePath);
     const notices = this.#notices;
-    const sources = new Sources(db, pool);
+    const readers = new SourceReaders(db, notices);
+    const sources = new Sources(db, readers, pool);
     const catalog = new Catalog(db);
     const pieces = new Pieces(db, catalog);
     const names = new Namespace(db, tree, overlay, pieces);
@@ -118,6 +120,7 @@ export class Store {
     this.#overlay = overlay;
     this.#logger = logger;
     this.#sources = sources;
+    this.#readers = readers;
     this.#catalog = catalog;
     this.#pieces = pieces;
     this.#names = names;
@@ -144,7 +147,7 @@ export class Store {
         hint: 'Set state_path to a folder of its own.',
       });
     }
-    if (format !== undefined && ![FORMAT, FORMAT_WITHOUT_CODES, FORMAT_WITHOUT_OVERLAY].includes(format)) {
+    if (format !== undefined && format !== FORMAT && !OLDER_FORMATS.includes(format)) {
       throw new AutotorrentError(
         'STORE',
         `the store has format ${format}, this version of autotorrent reads format ${FORMAT}`,
@@ -258,6 +261,26 @@ export class Store {
     return this.#sources.get(id);
   }
 
+  /** Lists all sources, in pages. */
+  sources(): AsyncIterable<readonly { readonly id: number; readonly path: Buffer }[]> {
+    return this.#sources.list();
+  }
+
+  /** Lists the sources of a file's plan, whatever was written over them. None for a file that is only downloaded. */
+  sourcesOf(ino: number): ReadonlySet<number> {
+    return this.#tree.sources(ino);
+  }
+
+  /** Who may read a source; undefined if nobody has looked yet. */
+  readers(source: number): Readers | undefined {
+    return this.#readers.get(source);
+  }
+
+  /** Notes who may read a source. */
+  noteReaders(source: number, readers: Readers): void {
+    this.#readers.note(source, readers);
+  }
+
   /** Lists the names of the entries that use a source, sorted. */
   async entriesUsing(source: number): Promise<string[]> {
     const users = await this.#sources.users(source);
@@ -337,17 +360,12 @@ export class Store {
   }
 
   /**
-   * Puts a file that is wholly written and verified into the pool, and maps it there. `content` is the file's; if it is
-   * plain, it must not be used any more. Undefined if the file is not whole, or the store has no pool.
+   * Puts a file that is wholly written and verified into the pool, and maps it there. If its content is plain, it must
+   * not be used any more. Undefined if the file is not whole, or the store has no pool.
    * @throws AutotorrentError('NOT_FOUND'), ('STORE'), file errors of the disk
    */
-  async pool(
-    infoHash: string,
-    file: StoredFile,
-    place: readonly string[],
-    content: Content,
-  ): Promise<Pooling | undefined> {
-    return await this.#pooling?.pool(infoHash, file, place, content);
+  async pool(infoHash: string, file: StoredFile, request: PoolRequest): Promise<Pooling | undefined> {
+    return await this.#pooling?.pool(infoHash, file, request);
   }
 
   /** Lists how an entry differs from its plan. @throws AutotorrentError('NOT_FOUND') */

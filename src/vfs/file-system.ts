@@ -17,12 +17,16 @@ import { PosixError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { DescriptorBudget } from '../native/descriptor-budget.ts';
 import type { FileCalls } from '../native/files.ts';
+import type { PlanSource } from '../plan/plan.ts';
+import type { ReadersLook } from '../source/look-at-readers.ts';
 import type { OwnMounts } from '../source/own-mounts.ts';
 import { type BrokenSource, FRESH_MS, SourceFiles } from '../source/served-sources.ts';
 import type { StoredFile } from '../store/entries/entry-files.ts';
 import type { Quiet } from '../store/overlay/discard.ts';
 import type { Pooling } from '../store/sources/pool-files.ts';
+import type { LookedAtSource } from '../store/sources/sources.ts';
 import type { Store } from '../store/store.ts';
+import { FileReaders } from './file-readers.ts';
 import { Handles } from './handles.ts';
 import { InodeAttributes } from './inode-attributes.ts';
 import type { MappedFile, OpenInode, PlainFile } from './open-file.ts';
@@ -41,6 +45,7 @@ import {
   RENAME_NOREPLACE,
   type Stale,
 } from './operations.ts';
+import { lookedAt } from './looked-at.ts';
 import { poolFile } from './pooling.ts';
 import { Reading } from './reading.ts';
 
@@ -51,6 +56,7 @@ export interface FileSystemOptions {
   readonly libc: FileCalls;
   readonly logger: Logger;
   readonly ownMounts: OwnMounts;
+  readonly readersLook: ReadersLook;
   readonly descriptors: DescriptorBudget;
   /** The owner of every file in the mount. */
   readonly owner: { readonly uid: number; readonly gid: number };
@@ -87,18 +93,27 @@ export class FileSystem implements Operations {
   readonly #reading: Reading;
   readonly #attributes: InodeAttributes;
   readonly #open: OpenFiles;
+  readonly #readers: FileReaders;
   readonly #handles = new Handles();
   readonly paths: SyncPaths;
   #statfs: { readonly at: number; readonly stats: Promise<FileSystemStats> } | undefined;
 
   constructor(options: FileSystemOptions) {
-    const { store, libc, ownMounts, descriptors, logger } = options;
+    const { store, libc, ownMounts, readersLook, descriptors, logger } = options;
     this.#store = store;
     this.#options = options;
-    this.#sources = new SourceFiles({ record: (id) => store.source(id), ownMounts, descriptors, logger });
+    this.#sources = new SourceFiles({
+      record: (id) => store.source(id),
+      onReaders: (id, readers) => store.noteReaders(id, readers),
+      ownMounts,
+      readersLook,
+      descriptors,
+      logger,
+    });
+    this.#readers = new FileReaders(store, readersLook);
     this.#reading = new Reading(libc, this.#sources);
     this.#open = new OpenFiles(store, this.#reading);
-    this.#attributes = new InodeAttributes(options);
+    this.#attributes = new InodeAttributes(options, this.#readers);
     const open = this.#open;
     this.paths = {
       get treeVersion(): number {
@@ -286,7 +301,9 @@ export class FileSystem implements Operations {
 
   async #openChecked(open: OpenInode, file: MappedFile, flags: number): Promise<number> {
     try {
-      await this.#reading.check(file);
+      const checked = await this.#reading.check(file);
+      await this.#readers.lookAtOthers(open.ino, checked);
+      await this.#readers.refuseStale(open.ino);
     } catch (error) {
       await this.#open.leave(open);
       throw error;
@@ -394,7 +411,7 @@ export class FileSystem implements Operations {
 
   /** Puts a file that a client completed into the pool (`pooling.ts`). */
   async pool(infoHash: string, file: StoredFile, place: readonly string[]): Promise<Pooling | undefined> {
-    return await poolFile(this.#store, this.#open, infoHash, file, place);
+    return await poolFile(this.#store, this.#attributes, this.#open, infoHash, file, place);
   }
 
   async status(): Promise<FileSystemStatus> {
@@ -406,8 +423,19 @@ export class FileSystem implements Operations {
     return { openFiles: this.#handles.openFiles, openSources: this.#sources.openCount, broken };
   }
 
+  /** Adds to each source of a plan who may read it. */
+  lookedAt(sources: AsyncIterable<PlanSource>): AsyncIterable<LookedAtSource> {
+    return lookedAt(this.#options.readersLook, sources);
+  }
+
+  /** Looks again at the sources that not everyone may read: it may be known of none, or have changed. */
+  async lookAtReaders(): Promise<void> {
+    await this.#readers.lookAgain();
+  }
+
   /** Closes the files that programs left open at the unmount. */
   close(): void {
+    this.#readers.close();
     this.#open.close();
     this.#handles.clear();
     this.#sources.close();

@@ -4,6 +4,8 @@ import type { FileCalls } from '../native/files.ts';
 import type { Inode } from '../store/records/record.ts';
 import type { Store } from '../store/store.ts';
 import type { FreshInode } from '../store/tree/namespace.ts';
+import { hiddenBits } from '../source/readers.ts';
+import type { FileReaders } from './file-readers.ts';
 import type { AttributeChanges, Attributes, Caller, FileType } from './operations.ts';
 
 export interface InodeAttributesOptions {
@@ -20,8 +22,10 @@ const S_ISGID = 0o2000;
 export class InodeAttributes {
   readonly #store: Store;
   readonly #options: InodeAttributesOptions;
+  readonly #readers: FileReaders;
 
-  constructor(options: InodeAttributesOptions) {
+  constructor(options: InodeAttributesOptions, readers: FileReaders) {
+    this.#readers = readers;
     this.#store = options.store;
     this.#options = options;
   }
@@ -36,13 +40,18 @@ export class InodeAttributes {
       ino,
       type,
       // A symlink's own mode has no effect, and Linux shows it in full.
-      mode: inode.owner !== undefined || type === 'symlink' ? mode : mode & ~umask,
+      mode: type === 'symlink' ? mode : (inode.owner === undefined ? mode & ~umask : mode) & ~this.#hidden(ino, inode, gid),
       nlink,
       uid,
       gid,
       rdev,
       ...this.#store.bytes.stat(ino, inode),
     };
+  }
+
+  /** The bits that nobody may see of a file with sources that are not for everyone. */
+  #hidden(ino: number, inode: Inode, gid: number): number {
+    return inode.type === 'file' ? hiddenBits(this.#readers.shown(ino, inode), gid) : 0;
   }
 
   /** Changes every attribute but the size. */

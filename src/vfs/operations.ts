@@ -19,6 +19,12 @@ export type { Stale } from '../store/notices.ts';
 
 export const ROOT_INO = 1;
 
+/**
+ * Milliseconds for which a driver may let the kernel use names and attributes that it has: for so long, an open may be let
+ * through by permissions that the file has lost.
+ */
+export const ATTRIBUTES_MS = 1000;
+
 export type FileType = InodeType;
 
 export interface Attributes {
@@ -161,7 +167,7 @@ export interface Operations {
   rename(parent: number, name: string, newParent: number, newName: string, flags?: number): MaybePromise<void>;
   /**
    * Opens a file and returns a handle. `flags` as in open(2); O_TRUNC truncates.
-   * @throws EISDIR, ENOENT, EROFS, EIO if a source changed
+   * @throws EISDIR, ENOENT, EROFS, EIO if a source changed, ESTALE if the kernel must look up the permissions again
    */
   open(ino: number, flags: number): MaybePromise<number>;
   /**

@@ -2,6 +2,7 @@
 import type { StoredFile } from '../store/entries/entry-files.ts';
 import type { Pooling } from '../store/sources/pool-files.ts';
 import type { Store } from '../store/store.ts';
+import type { InodeAttributes } from './inode-attributes.ts';
 import type { OpenFiles } from './open-files.ts';
 
 /**
@@ -11,6 +12,7 @@ import type { OpenFiles } from './open-files.ts';
  */
 export async function poolFile(
   store: Store,
+  attributes: InodeAttributes,
   openFiles: OpenFiles,
   infoHash: string,
   file: StoredFile,
@@ -19,7 +21,7 @@ export async function poolFile(
   return await openFiles.using(file.ino, async (open) =>
     open.inTurn(async () => {
       const { content, kind } = open.file;
-      const pooling = await store.pool(infoHash, file, place, content);
+      const pooling = await store.pool(infoHash, file, { place, content, shown: attributes.of(file.ino) });
       // The file is a source from now on: handles that were open for writing must not write to it.
       if (pooling !== undefined && 'pooled' in pooling && kind === 'plain') await openFiles.becomeMapped(open);
       return pooling;

@@ -165,9 +165,11 @@ export class Reading {
     if (before !== undefined) this.#sources.release(before);
   }
 
-  /** Checks the first sources of a file now. @throws EIO */
-  async check(file: MappedFile): Promise<void> {
-    for (const id of file.content.firstSources(CHECKED_AT_OPEN)) await this.bind(file, id, true);
+  /** Checks the first sources of a file now. Returns their ids. @throws EIO */
+  async check(file: MappedFile): Promise<Set<number>> {
+    const checked = file.content.firstSources(CHECKED_AT_OPEN);
+    for (const id of checked) await this.bind(file, id, true);
+    return checked;
   }
 
   /** The base bytes of a file, for a write that fills up the blocks that it covers in part. */

@@ -3,10 +3,12 @@ import { createHash } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { type Extent, GAP } from '../../src/extent/extent.ts';
 import type { Plan, PlanFile, PlanSource } from '../../src/plan/plan.ts';
+import type { LookedAtSource } from '../../src/store/sources/sources.ts';
 
-export function sourceOf(path: string | Buffer, spares: readonly number[] = []): PlanSource {
+/** A source as it is now, which everyone may read. */
+export function sourceOf(path: string | Buffer, spares: readonly number[] = []): LookedAtSource {
   const { dev, ino, size, mtimeMs } = statSync(path);
-  return { path: Buffer.from(path), dev, ino, size, mtimeMs, spares };
+  return { path: Buffer.from(path), dev, ino, size, mtimeMs, spares, readers: 'everyone' };
 }
 
 export function fileOf(

@@ -1,11 +1,13 @@
 /** A store in a folder of its own and the file system over it, in this process. */
 import { mkdir } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Level } from 'level';
 import { silentLogger } from '../../src/logger.ts';
 import { openCLibrary } from '../../src/native/c-library.ts';
 import { DescriptorBudget } from '../../src/native/descriptor-budget.ts';
 import { loadFileCalls } from '../../src/native/files.ts';
+import { ReadersLook } from '../../src/source/look-at-readers.ts';
 import { OwnMounts } from '../../src/source/own-mounts.ts';
 import type { StoreLevel } from '../../src/store/records/database.ts';
 import { Store } from '../../src/store/store.ts';
@@ -22,12 +24,15 @@ export async function openLevel(statePath: string): Promise<StoreLevel> {
 /** Makes the file system over a store. Default: it belongs to this user and takes 022 from planned modes. */
 export function fileSystemOver(store: Store, statePath: string, options: Partial<FileSystemOptions> = {}): FileSystem {
   const logger = options.logger ?? silentLogger;
+  const ownMounts = options.ownMounts ?? new OwnMounts();
   return new FileSystem({
     store,
     statePath,
     logger,
     libc: loadFileCalls(openCLibrary(logger)),
-    ownMounts: new OwnMounts(),
+    ownMounts,
+    // The temporary folders of tests are closed to others, and most tests are not about that.
+    readersLook: new ReadersLook(ownMounts, [statePath, tmpdir()]),
     descriptors: DescriptorBudget.ofProcess(),
     owner: { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 },
     umask: 0o022,

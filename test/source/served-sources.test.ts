@@ -4,13 +4,16 @@ import { join } from 'node:path';
 import { before, describe, it } from 'node:test';
 import { silentLogger } from '../../src/logger.ts';
 import { DescriptorBudget } from '../../src/native/descriptor-budget.ts';
+import { ReadersLook } from '../../src/source/look-at-readers.ts';
 import { OwnMounts } from '../../src/source/own-mounts.ts';
 import { SourceFiles, type SourceFilesOptions } from '../../src/source/served-sources.ts';
 import { temporaryFolder } from '../harness/folder.ts';
 import { sourceOf } from '../harness/plans.ts';
 
 function served(record: SourceFilesOptions['record'], descriptors = DescriptorBudget.ofProcess()): SourceFiles {
-  return new SourceFiles({ record, ownMounts: new OwnMounts(), descriptors, logger: silentLogger });
+  const ownMounts = new OwnMounts();
+  const readersLook = new ReadersLook(ownMounts, []);
+  return new SourceFiles({ record, ownMounts, readersLook, onReaders() {}, descriptors, logger: silentLogger });
 }
 
 describe('the sources that are open', () => {

@@ -5,7 +5,7 @@ import { silentLogger } from '../../src/logger.ts';
 import type { PlanFile } from '../../src/plan/plan.ts';
 import type { StoreLevel } from '../../src/store/records/database.ts';
 import { fileKey, VERSION_KEY } from '../../src/store/records/key.ts';
-import { FORMAT, FORMAT_WITHOUT_CODES, Writer } from '../../src/store/records/record.ts';
+import { FORMAT, Writer } from '../../src/store/records/record.ts';
 import { Store } from '../../src/store/store.ts';
 import { ROOT } from '../../src/store/tree/tree.ts';
 import { temporaryFolder } from '../harness/folder.ts';
@@ -371,7 +371,7 @@ describe('the store', () => {
       const old = new Writer().integer(ino).integer(0).text('normal').text('t').text('x').finish();
       assert.ok(level.getSync(fileKey(entry, 0)) !== undefined);
       await level.put(fileKey(entry, 0), old);
-      await level.put(VERSION_KEY, new Writer().integer(FORMAT_WITHOUT_CODES).finish());
+      await level.put(VERSION_KEY, new Writer().integer(2).finish());
     });
     await withStore(folder, async (store, level) => {
       assert.equal(level.getSync(VERSION_KEY)?.[0], FORMAT);

@@ -8,6 +8,7 @@ import { createLogger, silentLogger } from '../../src/logger.ts';
 import { openCLibrary } from '../../src/native/c-library.ts';
 import { DescriptorBudget } from '../../src/native/descriptor-budget.ts';
 import { type FileCalls, loadFileCalls } from '../../src/native/files.ts';
+import { ReadersLook } from '../../src/source/look-at-readers.ts';
 import { OwnMounts } from '../../src/source/own-mounts.ts';
 import type { StoreLevel } from '../../src/store/records/database.ts';
 import { Store } from '../../src/store/store.ts';
@@ -33,6 +34,7 @@ describe('the file system', () => {
       libc,
       logger,
       ownMounts: new OwnMounts(),
+      readersLook: new ReadersLook(new OwnMounts(), []),
       descriptors: DescriptorBudget.ofProcess(),
       statePath: folder,
       owner: { uid: 12, gid: 34 },

@@ -9,6 +9,7 @@ import { silentLogger } from '../../src/logger.ts';
 import { openCLibrary } from '../../src/native/c-library.ts';
 import { DescriptorBudget } from '../../src/native/descriptor-budget.ts';
 import { loadFileCalls } from '../../src/native/files.ts';
+import { ReadersLook } from '../../src/source/look-at-readers.ts';
 import { OwnMounts } from '../../src/source/own-mounts.ts';
 import { SourceFiles } from '../../src/source/served-sources.ts';
 import { MappedContent } from '../../src/store/overlay/content.ts';
@@ -64,6 +65,7 @@ it('reads the base in one go below the blocks that are written over it', async (
     },
     logger: silentLogger,
     ownMounts: new OwnMounts(),
+    readersLook: new ReadersLook(new OwnMounts(), []),
     descriptors: DescriptorBudget.ofProcess(),
     statePath: folder,
     owner: { uid: 0, gid: 0 },
@@ -115,6 +117,8 @@ it('reads no overlay file that is not the one whose blocks it looked up', async 
   const sources = new SourceFiles({
     record: () => sourceOf(source),
     ownMounts: new OwnMounts(),
+    readersLook: new ReadersLook(new OwnMounts(), []),
+    onReaders() {},
     descriptors,
     logger: silentLogger,
   });

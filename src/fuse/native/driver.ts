@@ -15,7 +15,7 @@ import type { Logger } from '../../logger.ts';
 import type { CLibrary } from '../../native/c-library.ts';
 import { loadMountCalls } from '../../native/mounting.ts';
 import { loadProcessCalls, type ProcessCalls } from '../../native/process.ts';
-import type { Operations } from '../../vfs/operations.ts';
+import { ATTRIBUTES_MS, type Operations } from '../../vfs/operations.ts';
 import type { Driver, MountOptions, Session } from '../driver.ts';
 import { startMount } from '../mounting/life-cycle.ts';
 import { createHandlers } from './handlers.ts';
@@ -23,7 +23,7 @@ import { loadFuseNative } from './library.ts';
 import { ThreadTimes } from './thread-times.ts';
 
 /** Seconds for which the kernel may cache names and attributes. This driver cannot report changes to it. */
-const KERNEL_TIMEOUT = '1';
+const KERNEL_TIMEOUT = `${ATTRIBUTES_MS / 1000}`;
 
 export interface FuseNativeOptions {
   readonly library: CLibrary;

@@ -10,18 +10,18 @@ import { countBits } from '../../extent/bitfield.ts';
 import type { Extent } from '../../extent/extent.ts';
 import { ExtentMap } from '../../extent/extent-map.ts';
 import { fromMilliseconds, type Timestamp } from '../../native/timestamp.ts';
-import type { Plan, PlanFile, PlanSource } from '../../plan/plan.ts';
+import type { Plan, PlanFile } from '../../plan/plan.ts';
 import { type Database, put, type Write } from '../records/database.ts';
 import { extentsKey, fileKey, linkKey } from '../records/key.ts';
 import { encodeExtents, encodeFile, type Inode, newInode } from '../records/record.ts';
-import type { Sources } from '../sources/sources.ts';
+import type { LookedAtSource, Sources } from '../sources/sources.ts';
 import { checkPath } from '../tree/names.ts';
 import { ROOT, type Tree } from '../tree/tree.ts';
 import type { Entry } from './entry.ts';
 
 /** A plan whose lists may come in slices, as the decoder of the binary form returns them. */
 export interface EntryPlan extends Omit<Plan, 'sources' | 'files'> {
-  readonly sources: Iterable<PlanSource> | AsyncIterable<PlanSource>;
+  readonly sources: Iterable<LookedAtSource> | AsyncIterable<LookedAtSource>;
   readonly files: Iterable<PlanFile> | AsyncIterable<PlanFile>;
 }
 

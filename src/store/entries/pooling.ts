@@ -10,7 +10,6 @@ import { type Extent, GAP } from '../../extent/extent.ts';
 import { ExtentMap } from '../../extent/extent-map.ts';
 import type { Logger } from '../../logger.ts';
 import { fromMilliseconds } from '../../native/timestamp.ts';
-import type { PlanSource } from '../../plan/plan.ts';
 import type { FileBytes } from '../file-bytes.ts';
 import type { Notices } from '../notices.ts';
 import type { Content } from '../overlay/content.ts';
@@ -19,8 +18,8 @@ import { BLOCK_BYTES } from '../overlay/written-blocks.ts';
 import { type Database, del, put } from '../records/database.ts';
 import { entryKey, extentsKey, fileKey, orphanKey } from '../records/key.ts';
 import { decodeFile, encodeExtents, encodeFile, type Inode } from '../records/record.ts';
-import type { PoolFiles, Pooling } from '../sources/pool-files.ts';
-import type { Sources } from '../sources/sources.ts';
+import { type PoolFiles, type Pooling, readersInPool, type Shown } from '../sources/pool-files.ts';
+import type { LookedAtSource, Sources } from '../sources/sources.ts';
 import type { Tree } from '../tree/tree.ts';
 import type { Catalog } from './catalog.ts';
 import { formatEntry } from './entry.ts';
@@ -40,6 +39,16 @@ export interface PoolingParts {
   readonly logger: Logger;
 }
 
+/** A file for the pool. */
+export interface PoolRequest {
+  /** Components below the pool's folder. */
+  readonly place: readonly string[];
+  /** The content of the file. Nobody writes to it meanwhile. */
+  readonly content: Content;
+  /** Who may read the file as the mount shows it: it stays so in the pool. */
+  readonly shown: Shown;
+}
+
 export class PoolingFiles {
   readonly #parts: PoolingParts;
 
@@ -48,17 +57,12 @@ export class PoolingFiles {
   }
 
   /**
-   * Puts a file of an entry into the pool, as `place` below the pool's folder, and maps the file to it. `content` is
-   * the file's, and nobody writes to it meanwhile.
+   * Puts a file of an entry into the pool and maps the file to it.
    * Undefined if some byte of the file is not, or no longer, in its overlay file and verified.
    * @throws AutotorrentError('NOT_FOUND') for a file that is gone, ('STORE'), file errors of the disk
    */
-  async pool(
-    infoHash: string,
-    file: StoredFile,
-    place: readonly string[],
-    content: Content,
-  ): Promise<Pooling | undefined> {
+  async pool(infoHash: string, file: StoredFile, request: PoolRequest): Promise<Pooling | undefined> {
+    const { place, content, shown } = request;
     const { overlay, bytes, pool, logger } = this.#parts;
     if (!this.#isAllOverlay(content, file.length)) return undefined;
     // The file may have been written to since it was verified.
@@ -68,17 +72,17 @@ export class PoolingFiles {
     if ('kept' in pooling) return pooling;
     try {
       const { dev, ino, size, mtimeMs } = await lstat(pooling.source);
-      const source = { path: Buffer.from(pooling.source), dev, ino, size, mtimeMs, spares: [] };
+      const source = { path: Buffer.from(pooling.source), dev, ino, size, mtimeMs, spares: [], readers: readersInPool(shown) };
       await this.#adopt(infoHash, file, source);
     } catch (error) {
       await pool.giveBack(pooling);
       throw error;
     }
     try {
-      await pool.seal(pooling);
+      await pool.seal(pooling, shown);
     } catch (error) {
-      // The mode is a warning to other programs. We never write to a source, whatever its mode.
-      logger.warn(`${pooling.pooled} is in the pool, and could not be made read-only: ${messageOf(error)}`);
+      // We never write to a source, whatever its mode. Its mode lets nobody else read it yet.
+      logger.warn(`${pooling.pooled} is in the pool, and its mode could not be set: ${messageOf(error)}`);
     }
     return pooling;
   }
@@ -97,7 +101,7 @@ export class PoolingFiles {
   }
 
   /** Maps a file to `source`, which has the same bytes; the overlay file goes. */
-  async #adopt(infoHash: string, file: StoredFile, source: PlanSource): Promise<void> {
+  async #adopt(infoHash: string, file: StoredFile, source: LookedAtSource): Promise<void> {
     const { db, tree, overlay, sources, catalog, notices } = this.#parts;
     const [id] = await sources.add([source], catalog.mustHave(infoHash).id);
     if (id === undefined) throw new Error('a source was not recorded');

@@ -10,6 +10,7 @@
  *     L ino                   its target (symlinks)
  *     S id                    source
  *     H sha1(identity)        source id of that identity: equal sources are one
+ *     Y id                    who may read the source, if somebody looked
  *     R source entry          the entry uses the source; the source is deleted with its last record
  *     U entry source          the same, from the entry's side
  *     E info-hash             entry
@@ -48,6 +49,7 @@ export const inodeKey = (ino: number): Buffer => withNumbers('I', ino);
 export const extentsKey = (ino: number): Buffer => withNumbers('X', ino);
 export const linkKey = (ino: number): Buffer => withNumbers('L', ino);
 export const sourceKey = (id: number): Buffer => withNumbers('S', id);
+export const readersKey = (id: number): Buffer => withNumbers('Y', id);
 export const identityKey = (sha1: Buffer): Buffer => Buffer.concat([Buffer.from('H'), sha1]);
 export const userKey = (source: number, entry: number): Buffer => withNumbers('R', source, entry);
 export const useKey = (entry: number, source: number): Buffer => withNumbers('U', entry, source);

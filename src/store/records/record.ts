@@ -12,13 +12,11 @@ import type { FileStatus } from '../../plan/plan.ts';
 import type { RecordedSource } from '../../source/identity.ts';
 
 export const FORMAT = 3;
-/** The format before files had codes. It is read as it is. */
-export const FORMAT_WITHOUT_CODES = 2;
 /**
- * The format before the overlay, with times in milliseconds, and inodes that all belong to the mount's owner. It is
- * read as it is.
+ * Older formats, which are read as they are. 2: files have no codes, and nobody has looked who may read the sources. 1: as
+ * 2, without an overlay, with times in milliseconds, and inodes that all belong to the mount's owner.
  */
-export const FORMAT_WITHOUT_OVERLAY = 1;
+export const OLDER_FORMATS: readonly number[] = [1, 2];
 
 export type InodeType = 'file' | 'directory' | 'symlink' | 'fifo' | 'socket' | 'block' | 'character';
 const TYPES: readonly InodeType[] = ['file', 'directory', 'symlink', 'fifo', 'socket', 'block', 'character'];
@@ -182,7 +180,7 @@ function oneOf<T>(list: readonly T[], index: number): T {
   return found;
 }
 
-/** The first integer of an inode's record. Smaller values are inode types of `FORMAT_WITHOUT_OVERLAY`. */
+/** The first integer of an inode's record. Smaller values are inode types of format 1. */
 const TAG = 16;
 
 export function encodeInode(inode: Inode): Buffer {
@@ -246,7 +244,7 @@ const NO_FILE = {
   rdev: 0,
 } as const;
 
-/** Decodes an inode of `FORMAT_WITHOUT_OVERLAY`. */
+/** Decodes an inode of format 1. */
 function decodePlanned(type: InodeType, from: Reader): Inode {
   const common = { mode: from.integer(), nlink: from.integer(), size: from.integer(), entry: from.integer() };
   const [atime, mtime, ctime] = [from.double(), from.double(), from.double()].map(fromMilliseconds);

@@ -7,10 +7,11 @@
  * files stay in the overlay, and the files of other stores lie in the pool alone.
  */
 import { randomUUID } from 'node:crypto';
-import { chmod, link, lstat, mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { chmod, chown, link, lstat, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf } from '../../errors.ts';
 import type { PlanSource } from '../../plan/plan.ts';
+import type { Readers } from '../../source/readers.ts';
 
 /** A file in the pool. */
 export interface Pooled {
@@ -23,7 +24,18 @@ export interface Pooled {
 /** `kept`: the reason why the file is not in the pool. */
 export type Pooling = Pooled | { readonly kept: string };
 
-const READ_ONLY = 0o444;
+/** How the mount shows a file that goes to the pool. */
+export interface Shown {
+  /** Permission bits. */
+  readonly mode: number;
+  readonly gid: number;
+}
+
+/** Who may read a file of the pool: as many as could read it in the mount. */
+export function readersInPool({ mode, gid }: Shown): Readers {
+  if ((mode & 0o040) === 0) return 'nobody';
+  return (mode & 0o004) === 0 ? { group: gid } : 'everyone';
+}
 
 export class PoolFiles {
   readonly folder: string;
@@ -66,11 +78,24 @@ export class PoolFiles {
   }
 
   /**
-   * Makes a file that has become a source read-only. Uses our own link: by now the name in the pool may be another
-   * store's.
+   * Makes a file that has become a source read-only, for those who may read it in the mount: no other store may show it to
+   * more. Uses our own link: by now the name in the pool may be another store's.
    */
-  async seal({ source }: Pooled): Promise<void> {
-    await chmod(source, READ_ONLY);
+  async seal({ source }: Pooled, shown: Shown): Promise<void> {
+    const readers = readersInPool(shown);
+    if (readers === 'everyone') return await chmod(source, 0o444);
+    const forGroup = readers !== 'nobody' && (await this.#belongsTo(source, readers.group));
+    await chmod(source, forGroup ? 0o440 : 0o400);
+  }
+
+  /** Gives a file to a group. False if we may not. */
+  async #belongsTo(path: string, group: number): Promise<boolean> {
+    const { uid, gid } = await lstat(path);
+    if (gid === group) return true;
+    return await chown(path, uid, group).then(
+      () => true,
+      () => false,
+    );
   }
 
   /**

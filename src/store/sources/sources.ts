@@ -6,21 +6,30 @@
  */
 import { createHash } from 'node:crypto';
 import type { PlanSource } from '../../plan/plan.ts';
+import type { Readers } from '../../source/readers.ts';
 import { type Database, del, NOTHING, put, type Write } from '../records/database.ts';
-import { identityKey, lastNumber, SOURCES, sourceKey, useKey, userKey, usersOf } from '../records/key.ts';
+import { identityKey, lastNumber, readersKey, SOURCES, sourceKey, useKey, userKey, usersOf } from '../records/key.ts';
 import { Lru } from '../records/lru.ts';
 import { decodeSource, encodeSource, Reader, type SourceRecord, Writer } from '../records/record.ts';
 import type { PoolFiles } from './pool-files.ts';
+import type { SourceReaders } from './source-readers.ts';
 
 const CACHED_SOURCES = 4096;
 
+/** A source of a plan, and who may read it if somebody has looked. */
+export interface LookedAtSource extends PlanSource {
+  readonly readers?: Readers;
+}
+
 export class Sources {
   readonly #db: Database;
+  readonly #readers: SourceReaders;
   readonly #pool: PoolFiles | undefined;
   readonly #cache = new Lru<number, SourceRecord>(CACHED_SOURCES);
 
-  constructor(db: Database, pool?: PoolFiles) {
+  constructor(db: Database, readers: SourceReaders, pool?: PoolFiles) {
     this.#db = db;
+    this.#readers = readers;
     this.#pool = pool;
   }
 
@@ -38,7 +47,7 @@ export class Sources {
    * Records a slice of a plan's sources for `entry` and returns their ids. Spares are added later, since they may name
    * later sources. Without `sync` a power loss may take the records, together with everything written after them.
    */
-  async add(plan: readonly PlanSource[], entry: number, { sync = true } = {}): Promise<number[]> {
+  async add(plan: readonly LookedAtSource[], entry: number, { sync = true } = {}): Promise<number[]> {
     const slice = [...plan];
     for (const [i, source] of plan.entries()) slice[i] = (await this.#pool?.share(source)) ?? source;
     return await this.#db.exclusive(async () => {
@@ -54,11 +63,13 @@ export class Sources {
           fresh.set(identity.toString('hex'), id);
           writes.push(put(key, new Writer().integer(id).finish()));
           writes.push(put(sourceKey(id), encodeSource({ ...source, spares: [] })));
+          if (source.readers !== undefined) writes.push(this.#readers.recording(id, source.readers));
         }
         writes.push(put(userKey(id, entry), NOTHING), put(useKey(entry, id), NOTHING));
         return id;
       });
       await this.#db.commit(writes, { sync });
+      for (const [i, { readers }] of slice.entries()) if (readers !== undefined) this.#readers.note(ids[i]!, readers);
       return ids;
     });
   }
@@ -90,12 +101,13 @@ export class Sources {
         if (users.some((user) => user !== entry)) continue;
         const source = this.get(id);
         if (source === undefined) continue;
-        writes.push(del(sourceKey(id)), del(identityKey(identityOf(source))));
+        writes.push(del(sourceKey(id)), del(readersKey(id)), del(identityKey(identityOf(source))));
         gone.push(source);
         ended.push(id);
       }
       await this.#db.commit(writes, { needed: true });
       for (const id of ended) this.#cache.delete(id);
+      this.#readers.forget(ended);
       for (const { path } of gone) if (this.#pool?.isOwn(path) === true) await this.#pool.release(path);
     });
   }
@@ -108,6 +120,13 @@ export class Sources {
       for (const [, value] of page) links.delete(decodeSource(value).path.toString());
     }
     for (const path of links) await this.#pool?.release(Buffer.from(path));
+  }
+
+  /** Lists all sources, in pages. */
+  async *list(): AsyncGenerator<{ id: number; path: Buffer }[], void, undefined> {
+    for await (const page of this.#db.pages(SOURCES)) {
+      yield page.map(([key, value]) => ({ id: lastNumber(key), path: decodeSource(value).path }));
+    }
   }
 
   /** Lists the ids of the entries that use a source. */

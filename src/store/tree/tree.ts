@@ -58,6 +58,15 @@ export class Tree {
     }
   }
 
+  /** Lists the sources that the extents of a file name; none for a file without extents. */
+  sources(ino: number): Set<number> {
+    const sources = new Set<number>();
+    const bytes = this.#db.get(extentsKey(ino));
+    if (bytes === undefined) return sources;
+    for (const { source } of decodeExtents(bytes)) if (source >= 0) sources.add(source);
+    return sources;
+  }
+
   target(ino: number): string | undefined {
     return this.#db.get(linkKey(ino))?.toString();
   }

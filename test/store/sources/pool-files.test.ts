@@ -29,7 +29,7 @@ describe('the files of the pool', () => {
     const [one, other] = [storeOf('one'), storeOf('other')];
     const first = await taken(one.files, one.path);
     await taken(other.files, other.path);
-    await one.files.seal(first);
+    await one.files.seal(first, { mode: 0o644, gid: 0 });
     assert.equal(mode(one.path), 0o444);
     assert.equal(mode(other.path), 0o600, 'the other store may still write to its own');
   });
