@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Autotorrent, autotorrentIn } from '../harness/autotorrent.ts';
+import type { Daemon } from '../harness/daemon.ts';
 import { temporaryFolder } from '../harness/folder.ts';
 import { makeTorrent } from '../harness/make-torrent.ts';
 import { asOtherUser } from '../harness/other-user.ts';
@@ -29,7 +30,7 @@ export class Scene {
     return new Scene(folder, await autotorrentIn({ folder, disks: [disk], general }));
   }
 
-  async mount(): Promise<{ stop: () => Promise<void> }> {
+  async mount(): Promise<Daemon> {
     const server = await this.autotorrent.mount();
     this.#undo.push(() => server.stop());
     return server;
