@@ -87,7 +87,8 @@ function quoteForShell(text: string): string {
   return /^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`;
 }
 
-function localAccounts(): Accounts {
+/** Reads the system's lists of accounts. */
+export function localAccounts(): Accounts {
   return { passwd: readList('/etc/passwd'), group: readList('/etc/group') };
 }
 

@@ -1,4 +1,4 @@
-/** Resolves `owner = user[:group]` with the system's lists of accounts. */
+/** Resolves `owner = user[:group]` with the system's lists of accounts, and names an owner by them. */
 
 /** The text of `/etc/passwd` and `/etc/group`. */
 export interface Accounts {
@@ -29,6 +29,16 @@ export function resolveOwner(value: string, accounts: Accounts): { uid: number; 
   const gid = group === undefined ? idOf(groupName) : Number(group[2]);
   if (gid === undefined) return `there is no group ${groupName} in /etc/group; accepted: user:group, names or numbers`;
   return { uid, gid };
+}
+
+/** Names a user and a group, as `owner` in the configuration does; those without a name by their numbers. */
+export function namesOf(
+  { uid, gid }: { uid: number; gid: number },
+  accounts: Accounts,
+): { user: string; group: string } {
+  const user = findAccount(`${uid}`, accounts.passwd)?.[0];
+  const group = findAccount(`${gid}`, accounts.group)?.[0];
+  return { user: user ?? `${uid}`, group: group ?? `${gid}` };
 }
 
 /** Finds the line of a name or a number and returns its fields: name, password, id, … */

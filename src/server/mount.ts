@@ -51,6 +51,8 @@ export interface MountRequest {
     readonly mountPoint: string;
     readonly driver: string;
     readonly visibleTo: 'everyone' | 'owner';
+    /** The owner that the files in the mount have. */
+    readonly owner: { readonly uid: number; readonly gid: number };
   }) => void;
 }
 
@@ -88,20 +90,22 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
     const library = openCLibrary(logger);
     const { keepDescriptors } = loadDescriptorCalls(library);
     const ownMounts = new OwnMounts();
+    const readersLook = new ReadersLook(ownMounts, [config.statePath, poolPath(config.db)]);
     const downloads = new DownloadWatch({
       command: request.verifyCommand,
       infoHashOf: async (entry) => (await store.entryById(entry))?.infoHash,
       keepDescriptors: () => keepDescriptors?.(),
       logger,
     });
+    const owner = config.owner ?? { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
     const fileSystem = new FileSystem({
       store,
       libc: loadFileCalls(library),
       ownMounts,
-      readersLook: new ReadersLook(ownMounts, [config.statePath, poolPath(config.db)]),
+      readersLook,
       descriptors,
       statePath: config.statePath,
-      owner: config.owner ?? { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 },
+      owner,
       umask: config.umask,
       logger,
     });
@@ -137,6 +141,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       fileSystem,
       counts: () => operations.counts,
       ownMounts,
+      readersLook,
       facts: { ...facts, readOnly: request.readOnly, version: request.version, startedMs: Date.now() },
       shutdown(say) {
         listeners.push(say);
@@ -147,7 +152,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
     // Not part of `undo`: the command that asked for the shutdown waits on its connection until everything else has
     // ended.
     try {
-      request.onServing(facts);
+      request.onServing({ ...facts, owner });
       absence.resume();
       void fileSystem.lookAtReaders();
       await untilEnd(mount, config.storePath, AbortSignal.any([signal, asked.signal]));

@@ -18,6 +18,8 @@ import type {
 import { AutotorrentError } from '../errors.ts';
 import { type Extent, GAP, OVERLAY, ZEROS } from '../extent/extent.ts';
 import { PlanReader } from '../plan/codec.ts';
+import type { ReadersLook } from '../source/look-at-readers.ts';
+import { lookedAt } from '../source/looked-at.ts';
 import type { OwnMounts } from '../source/own-mounts.ts';
 import type { Entry } from '../store/entries/entry.ts';
 import type { StoredFile } from '../store/entries/entry-files.ts';
@@ -46,6 +48,7 @@ export interface ServedStoreParts {
   /** The counts of the mount's operations. */
   readonly counts: () => Counts;
   readonly ownMounts: OwnMounts;
+  readonly readersLook: ReadersLook;
   readonly facts: ServerFacts;
   /** Begins the server's end; `say` reports warnings to the command that asked for it. */
   readonly shutdown: (say: (message: string) => void) => void;
@@ -56,6 +59,7 @@ export class ServedStore {
   readonly #fileSystem: FileSystem;
   readonly #counts: () => Counts;
   readonly #ownMounts: OwnMounts;
+  readonly #readersLook: ReadersLook;
   readonly #facts: ServerFacts;
   readonly #downloads: Downloads;
   readonly #overlayUsage: OverlayUsage;
@@ -68,6 +72,7 @@ export class ServedStore {
     this.#fileSystem = parts.fileSystem;
     this.#counts = parts.counts;
     this.#ownMounts = parts.ownMounts;
+    this.#readersLook = parts.readersLook;
     this.#facts = parts.facts;
     this.shutdown = parts.shutdown;
   }
@@ -152,7 +157,7 @@ export class ServedStore {
       directory === undefined
         ? await this.#store.createEntry({
             ...header,
-            sources: this.#fileSystem.lookedAt(this.#ownMounts.refuse(reader.sources())),
+            sources: lookedAt(this.#readersLook, this.#ownMounts.refuse(reader.sources())),
             files: reader.files(),
           })
         : await this.#store.createExternal({ ...header, directory, torrentName: torrentNameOf(reader) });

@@ -5,7 +5,7 @@
  * folder that has moved since, leads nobody astray. A folder's mode is believed for a second. Files in folders of our own
  * state (the pool) may be read as their own mode says: those folders are closed to others whatever the files are.
  */
-import { type Stats, readlinkSync } from 'node:fs';
+import { readlinkSync, type Stats } from 'node:fs';
 import { realpath, stat } from 'node:fs/promises';
 import { isAtOrBelow } from '../native/mountinfo.ts';
 import type { OwnMounts } from './own-mounts.ts';

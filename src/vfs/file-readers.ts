@@ -9,7 +9,8 @@
  * kernel then looks the name up and decides anew (`do_filp_open` tries once more, with LOOKUP_REVAL).
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { PosixError } from '../errors.ts';
+import { messageOf, PosixError } from '../errors.ts';
+import type { Logger } from '../logger.ts';
 import type { ReadersLook } from '../source/look-at-readers.ts';
 import { bothOf, isNarrower, type Readers } from '../source/readers.ts';
 import type { ReadersChange } from '../store/notices.ts';
@@ -32,6 +33,7 @@ interface Known {
 export class FileReaders {
   readonly #store: Store;
   readonly #look: ReadersLook;
+  readonly #logger: Logger;
   readonly #unwatch: () => void;
   /** A changed inode is another object. */
   readonly #known = new WeakMap<Inode, Known>();
@@ -45,8 +47,9 @@ export class FileReaders {
   readonly #lookedAt = new Map<number, number>();
   #closed = false;
 
-  constructor(store: Store, look: ReadersLook) {
+  constructor(store: Store, look: ReadersLook, logger: Logger) {
     this.#store = store;
+    this.#logger = logger;
     this.#look = look;
     this.#unwatch = store.watch({ readersChanged: (change) => this.#changed(change) });
   }
@@ -126,13 +129,18 @@ export class FileReaders {
     return last;
   }
 
-  /** Looks at all sources that are not known to be for everyone, one after another. */
+  /** Looks at all sources that are not known to be for everyone, one after another. Never rejects. */
   async lookAgain(): Promise<void> {
-    for await (const page of this.#store.sources()) {
-      for (const { id, path } of page) {
-        if (this.#closed) return;
-        if (this.#store.readers(id) !== 'everyone') await this.#lookAt(id, path);
+    try {
+      for await (const page of this.#store.sources()) {
+        for (const { id, path } of page) {
+          if (this.#closed) return;
+          if (this.#store.readers(id) !== 'everyone') await this.#lookAt(id, path);
+        }
       }
+    } catch (error) {
+      if (this.#closed) return;
+      this.#logger.warn(`others may not see all files until the next start: ${messageOf(error)}`);
     }
   }
 

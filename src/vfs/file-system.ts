@@ -17,14 +17,12 @@ import { PosixError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { DescriptorBudget } from '../native/descriptor-budget.ts';
 import type { FileCalls } from '../native/files.ts';
-import type { PlanSource } from '../plan/plan.ts';
 import type { ReadersLook } from '../source/look-at-readers.ts';
 import type { OwnMounts } from '../source/own-mounts.ts';
 import { type BrokenSource, FRESH_MS, SourceFiles } from '../source/served-sources.ts';
 import type { StoredFile } from '../store/entries/entry-files.ts';
 import type { Quiet } from '../store/overlay/discard.ts';
 import type { Pooling } from '../store/sources/pool-files.ts';
-import type { LookedAtSource } from '../store/sources/sources.ts';
 import type { Store } from '../store/store.ts';
 import { FileReaders } from './file-readers.ts';
 import { Handles } from './handles.ts';
@@ -45,7 +43,6 @@ import {
   RENAME_NOREPLACE,
   type Stale,
 } from './operations.ts';
-import { lookedAt } from './looked-at.ts';
 import { poolFile } from './pooling.ts';
 import { Reading } from './reading.ts';
 
@@ -110,7 +107,7 @@ export class FileSystem implements Operations {
       descriptors,
       logger,
     });
-    this.#readers = new FileReaders(store, readersLook);
+    this.#readers = new FileReaders(store, readersLook, logger);
     this.#reading = new Reading(libc, this.#sources);
     this.#open = new OpenFiles(store, this.#reading);
     this.#attributes = new InodeAttributes(options, this.#readers);
@@ -423,12 +420,7 @@ export class FileSystem implements Operations {
     return { openFiles: this.#handles.openFiles, openSources: this.#sources.openCount, broken };
   }
 
-  /** Adds to each source of a plan who may read it. */
-  lookedAt(sources: AsyncIterable<PlanSource>): AsyncIterable<LookedAtSource> {
-    return lookedAt(this.#options.readersLook, sources);
-  }
-
-  /** Looks again at the sources that not everyone may read: it may be known of none, or have changed. */
+  /** Looks again at the sources that not everyone may read, as far as is known. Never rejects. */
   async lookAtReaders(): Promise<void> {
     await this.#readers.lookAgain();
   }

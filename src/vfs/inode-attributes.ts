@@ -1,10 +1,10 @@
 /** The attributes of inodes: what `stat` shows, what `setattr` changes, and what a new inode starts with. */
 import { PosixError } from '../errors.ts';
 import type { FileCalls } from '../native/files.ts';
+import { hiddenBits } from '../source/readers.ts';
 import type { Inode } from '../store/records/record.ts';
 import type { Store } from '../store/store.ts';
 import type { FreshInode } from '../store/tree/namespace.ts';
-import { hiddenBits } from '../source/readers.ts';
 import type { FileReaders } from './file-readers.ts';
 import type { AttributeChanges, Attributes, Caller, FileType } from './operations.ts';
 
@@ -40,7 +40,8 @@ export class InodeAttributes {
       ino,
       type,
       // A symlink's own mode has no effect, and Linux shows it in full.
-      mode: type === 'symlink' ? mode : (inode.owner === undefined ? mode & ~umask : mode) & ~this.#hidden(ino, inode, gid),
+      mode:
+        type === 'symlink' ? mode : (inode.owner === undefined ? mode & ~umask : mode) & ~this.#hidden(ino, inode, gid),
       nlink,
       uid,
       gid,

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { type Extent, GAP } from '../../src/extent/extent.ts';
 import type { Plan, PlanFile, PlanSource } from '../../src/plan/plan.ts';
-import type { LookedAtSource } from '../../src/store/sources/sources.ts';
+import type { LookedAtSource } from '../../src/source/looked-at.ts';
 
 /** A source as it is now, which everyone may read. */
 export function sourceOf(path: string | Buffer, spares: readonly number[] = []): LookedAtSource {

@@ -7,7 +7,16 @@ import { NEEDS_ROOT, OTHER_USER } from '../harness/other-user.ts';
 import { DENIED, readByOther, Scene } from './scene.ts';
 
 const text = (name: string): Buffer => Buffer.from(`the text of ${name}`.padEnd(200, '.'));
-const FILES = ['public', 'private', 'of-others', 'of-his-group', 'of-a-group', 'but-his-group', 'closed/below', 'group/below'];
+const FILES = [
+  'public',
+  'private',
+  'of-others',
+  'of-his-group',
+  'of-a-group',
+  'but-his-group',
+  'closed/below',
+  'group/below',
+];
 
 describe('a private source', { skip: NEEDS_ROOT }, () => {
   let scene: Scene;

@@ -1,7 +1,9 @@
 /** `autotorrent mount` */
 import { Option } from 'commander';
+import { namesOf } from '../../config/owner.ts';
 import { type CommandContext, type Definer, helpEnding } from '../command.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
+import { whoReads } from '../who-reads.ts';
 
 export interface MountFlags {
   readonly driver?: 'auto' | 'fuse-native';
@@ -38,6 +40,7 @@ export async function mount(context: CommandContext, flags: MountFlags): Promise
     return EXIT.done;
   }
   const { runMount } = await import('../../server/mount.ts');
+  const { localAccounts } = await import('../../config/load.ts');
   const serving = runMount(config, {
     version: wiring.version,
     verifyCommand: [wiring.program, '-c', config.file, 'verify-downloads'],
@@ -48,12 +51,13 @@ export async function mount(context: CommandContext, flags: MountFlags): Promise
     absenceCommand: [wiring.program, '-c', config.file, 'absence'],
     signal: context.signal,
     hurry: context.secondSignal(),
-    onServing({ mountPoint, driver, visibleTo }) {
+    onServing({ mountPoint, driver, visibleTo, owner }) {
       if (terminal.json) {
         terminal.printJson({ mount_point: mountPoint, pid: process.pid, driver, visible_to: visibleTo });
       }
       const audience = visibleTo === 'everyone' ? 'all users see it' : 'only this user sees it';
       terminal.note(`Serving ${mountPoint} (${driver}; ${audience}). Ctrl-C or \`autotorrent unmount\` ends it.`);
+      if (visibleTo === 'everyone') terminal.note(whoReads(namesOf(owner, localAccounts()), config.umask));
       tellStarter();
     },
   });

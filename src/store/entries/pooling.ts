@@ -10,6 +10,7 @@ import { type Extent, GAP } from '../../extent/extent.ts';
 import { ExtentMap } from '../../extent/extent-map.ts';
 import type { Logger } from '../../logger.ts';
 import { fromMilliseconds } from '../../native/timestamp.ts';
+import type { LookedAtSource } from '../../source/looked-at.ts';
 import type { FileBytes } from '../file-bytes.ts';
 import type { Notices } from '../notices.ts';
 import type { Content } from '../overlay/content.ts';
@@ -19,7 +20,7 @@ import { type Database, del, put } from '../records/database.ts';
 import { entryKey, extentsKey, fileKey, orphanKey } from '../records/key.ts';
 import { decodeFile, encodeExtents, encodeFile, type Inode } from '../records/record.ts';
 import { type PoolFiles, type Pooling, readersInPool, type Shown } from '../sources/pool-files.ts';
-import type { LookedAtSource, Sources } from '../sources/sources.ts';
+import type { Sources } from '../sources/sources.ts';
 import type { Tree } from '../tree/tree.ts';
 import type { Catalog } from './catalog.ts';
 import { formatEntry } from './entry.ts';
@@ -72,7 +73,15 @@ export class PoolingFiles {
     if ('kept' in pooling) return pooling;
     try {
       const { dev, ino, size, mtimeMs } = await lstat(pooling.source);
-      const source = { path: Buffer.from(pooling.source), dev, ino, size, mtimeMs, spares: [], readers: readersInPool(shown) };
+      const source = {
+        path: Buffer.from(pooling.source),
+        dev,
+        ino,
+        size,
+        mtimeMs,
+        spares: [],
+        readers: readersInPool(shown),
+      };
       await this.#adopt(infoHash, file, source);
     } catch (error) {
       await pool.giveBack(pooling);

@@ -6,7 +6,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { PlanSource } from '../../plan/plan.ts';
-import type { Readers } from '../../source/readers.ts';
+import type { LookedAtSource } from '../../source/looked-at.ts';
 import { type Database, del, NOTHING, put, type Write } from '../records/database.ts';
 import { identityKey, lastNumber, readersKey, SOURCES, sourceKey, useKey, userKey, usersOf } from '../records/key.ts';
 import { Lru } from '../records/lru.ts';
@@ -15,11 +15,6 @@ import type { PoolFiles } from './pool-files.ts';
 import type { SourceReaders } from './source-readers.ts';
 
 const CACHED_SOURCES = 4096;
-
-/** A source of a plan, and who may read it if somebody has looked. */
-export interface LookedAtSource extends PlanSource {
-  readonly readers?: Readers;
-}
 
 export class Sources {
   readonly #db: Database;

@@ -1,8 +1,13 @@
 /** Looks who may read the sources of a plan before they are recorded. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { PlanSource } from '../plan/plan.ts';
-import type { ReadersLook } from '../source/look-at-readers.ts';
-import type { LookedAtSource } from '../store/sources/sources.ts';
+import type { ReadersLook } from './look-at-readers.ts';
+import type { Readers } from './readers.ts';
+
+/** A source of a plan, and who may read it if somebody has looked. */
+export interface LookedAtSource extends PlanSource {
+  readonly readers?: Readers;
+}
 
 /** Sources that are looked at together. */
 const SLICE = 250;
