@@ -11,7 +11,7 @@ import { rtorrentSettings, rtorrentSettingsFiles } from './rtorrent/settings.ts'
 import { transmissionSettings, transmissionSettingsFiles } from './transmission/settings.ts';
 
 /** Bytes: far more than any client's configuration has. */
-const LARGEST_FILE = 16 * 1024 * 1024;
+const LARGEST_FILE = 1024 * 1024;
 
 export interface LocalClient {
   readonly client: 'rtorrent' | 'deluge' | 'transmission' | 'qbittorrent';

@@ -111,9 +111,9 @@ export function strangersContract(subject: Subject): void {
       ],
       [
         'a flood',
-        /answered with more than 100000 bytes/,
+        /answered with more than 10000 bytes/,
         (_, res) => res.end(Buffer.alloc(1_000_000, 0x20)),
-        { maxReplyBytes: 100_000 },
+        { maxReplyBytes: 10_000 },
       ],
     ];
     for (const [name, message, listener, options] of cases) {

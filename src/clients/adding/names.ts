@@ -9,8 +9,13 @@ export interface NamedFile {
   readonly length: number;
 }
 
-/** Splits a path below the download directory into components. @throws where it could leave that directory */
+/** Bytes of a path: Linux takes no longer one. */
+const LONGEST_PATH = 4096;
+
+/** Splits a path below the download directory into components. @throws where it could leave that directory, or is too long */
 export function pathComponents(endpoint: Endpoint, path: string): string[] {
+  if (Buffer.byteLength(path) > LONGEST_PATH)
+    throw failure(endpoint, `answered with the unusable path ${quoted(path)}`);
   const components = path.split('/');
   for (const name of components) {
     if (name === '' || name === '.' || name === '..' || name.includes('\0') || Buffer.byteLength(name) > 255) {

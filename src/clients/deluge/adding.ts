@@ -7,6 +7,7 @@ import type { AddRequest, TorrentClient } from '../client.ts';
 import { torrentId } from '../libtorrent/ids.ts';
 import { withPads } from '../libtorrent/pads.ts';
 import { maySkipCheck } from '../libtorrent/skip-check.ts';
+import { A_FILE, type Allowance, SHORT, sumOf, times } from '../wire/allowance.ts';
 import { byWeight } from '../wire/batches.ts';
 import { failure, quoted } from '../wire/exchange.ts';
 import type { DelugeLabel } from './label.ts';
@@ -62,7 +63,7 @@ export class DelugeAddSteps implements AddSteps<Adding> {
         : await this.#rpc.calls(
             hashes.map((hash) => ({ method: 'label.set_torrent', args: [this.#torrents.idOf(hash), label] })),
           );
-    const statuses = await this.#torrents.statuses(['save_path', 'files'], hashes);
+    const statuses = await this.#torrents.statuses(['save_path', 'files'], hashes, filesOf(all));
     for (const [i, adding] of all.entries()) {
       await adding.attempt(() => {
         const answer = labelled[i];
@@ -117,6 +118,12 @@ function callOf(request: AddRequest): DelugeCall {
   };
   const name = `${metainfo.infoHash}.torrent`;
   return { method: 'core.add_torrent_file_async', args: [name, metainfo.raw.toString('base64'), options] };
+}
+
+/** Their lists of files, in one answer or in several. */
+function filesOf(all: readonly Adding[]): Allowance {
+  const files = all.reduce((total, { metainfo }) => total + metainfo.files.length, 0);
+  return sumOf(SHORT, times(files + all.length, A_FILE));
 }
 
 const hashesOf = (all: readonly Adding[]): string[] => all.map(({ metainfo }) => metainfo.infoHash);

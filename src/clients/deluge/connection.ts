@@ -6,10 +6,24 @@
  * encrypted, but who answers is not proven. Where that matters, tunnel it, or use the web interface behind HTTPS.
  */
 import { connect, type TLSSocket } from 'node:tls';
-import { deflateSync, inflateSync } from 'node:zlib';
+import { promisify } from 'node:util';
+import { deflateSync, inflate } from 'node:zlib';
 import { AutotorrentError, errnoOf } from '../../errors.ts';
-import { connectionFailure, cutOff, type Endpoint, failure, timedOut, tooLong } from '../wire/exchange.ts';
-import { derencode, type Rencodable, rencode } from '../wire/rencode.ts';
+import { type Allowance, SHORT, sumOf } from '../wire/allowance.ts';
+import { Collected } from '../wire/collected.ts';
+import { derencodeSteps } from '../wire/derencode.ts';
+import {
+  allowedOf,
+  connectionFailure,
+  cutOff,
+  type Endpoint,
+  failure,
+  timedOut,
+  tooLong,
+  unreadable,
+} from '../wire/exchange.ts';
+import { type Rencodable, rencode } from '../wire/rencode.ts';
+import { Excess, inSlices, PastDeadline } from '../wire/slices.ts';
 import type { DelugeAnswer, DelugeCall } from './rpc.ts';
 
 const PROTOCOL_VERSION = 1;
@@ -20,6 +34,11 @@ const ERROR = 2;
 /** Each call of a request beyond the first adds so much to its time limit. */
 const MORE_MS_A_CALL = 250;
 
+const inflated = promisify<Buffer, { readonly maxOutputLength: number }, Buffer>(inflate);
+
+/** What an answer has around its result. */
+const AROUND: Allowance = { bytes: 1024, values: 10, lists: 5 };
+
 interface Waiting {
   readonly resolve: (message: readonly Rencodable[]) => void;
   readonly reject: (error: AutotorrentError) => void;
@@ -29,17 +48,25 @@ export class DelugeConnection {
   readonly #endpoint: Endpoint;
   readonly #socket: TLSSocket;
   readonly #waiting = new Map<number, Waiting>();
-  #chunks: Buffer[] = [];
-  #received = 0;
+  readonly #received: Collected;
+  #isReading = false;
+  /** Why no more will come, once that is so. */
+  #ended: AutotorrentError | undefined;
+  /** Of each answer that is waited for. */
+  #allowed: Allowance = SHORT;
+  /** Of all of them, as `performance.now()` counts. */
+  #deadline = 0;
   #nextId = 0;
   #failed: AutotorrentError | undefined;
 
   private constructor(endpoint: Endpoint, socket: TLSSocket) {
     this.#endpoint = endpoint;
     this.#socket = socket;
+    // The length of a frame is compared with what is allowed as soon as it is there.
+    this.#received = new Collected(2 * endpoint.maxReplyBytes + HEADER_BYTES);
     socket.on('data', (chunk) => this.#take(chunk));
-    socket.on('error', (error) => this.#fail(connectionFailure(endpoint, error)));
-    socket.on('close', () => this.#fail(cutOff(endpoint)));
+    socket.on('error', (error) => this.#end(connectionFailure(endpoint, error)));
+    socket.on('close', () => this.#end(cutOff(endpoint)));
   }
 
   static open(endpoint: Endpoint, host: string, port: number): Promise<DelugeConnection> {
@@ -92,6 +119,8 @@ export class DelugeConnection {
       });
     });
     const limit = this.#endpoint.timeoutMs + (calls.length - 1) * MORE_MS_A_CALL;
+    this.#deadline = performance.now() + limit;
+    this.#allowed = allowedOf(this.#endpoint, largestOf(calls));
     const timer = setTimeout(() => this.#fail(timedOut(this.#endpoint)), limit);
     this.#socket.write(Buffer.concat([header, body]));
     try {
@@ -115,50 +144,72 @@ export class DelugeConnection {
   }
 
   #take(chunk: Buffer): void {
-    this.#chunks.push(chunk);
-    this.#received += chunk.length;
+    // Deluge sends events only to those who asked for them: nobody answers where nothing was asked.
+    if (this.#waiting.size === 0) return this.#fail(this.#noDeluge());
     try {
-      while (this.#received >= HEADER_BYTES) {
-        if (this.#chunks.length > 1 && (this.#chunks[0]?.length ?? 0) < HEADER_BYTES) this.#join();
-        const [head] = this.#chunks;
-        if (head === undefined) return;
-        if (head.readUInt8() !== PROTOCOL_VERSION) throw this.#noDeluge();
-        const length = head.readUInt32BE(1);
-        if (length > this.#endpoint.maxReplyBytes) throw tooLong(this.#endpoint);
-        if (this.#received < HEADER_BYTES + length) return;
-        this.#join();
-        const [all = Buffer.alloc(0)] = this.#chunks;
-        const rest = all.subarray(HEADER_BYTES + length);
-        this.#chunks = [rest];
-        this.#received = rest.length;
-        this.#deliver(all.subarray(HEADER_BYTES, HEADER_BYTES + length));
+      this.#received.add(chunk);
+    } catch (error) {
+      return this.#fail(tooLong(this.#endpoint, this.#allowed.bytes, error));
+    }
+    if (!this.#isReading) void this.#read();
+  }
+
+  /** Reads the answers that are there. Nothing more is taken from the socket meanwhile. */
+  async #read(): Promise<void> {
+    this.#isReading = true;
+    this.#socket.pause();
+    try {
+      let at = 0;
+      for (;;) {
+        const frame = this.#frameAt(at);
+        if (frame === undefined) break;
+        at += HEADER_BYTES + frame.length;
+        await this.#deliver(frame);
+        if (this.#failed !== undefined) return;
       }
+      this.#received.drop(at);
     } catch (error) {
-      this.#fail(error instanceof AutotorrentError ? error : this.#noDeluge(error));
+      this.#fail(this.#unreadable(error));
+    } finally {
+      this.#isReading = false;
+      if (this.#ended !== undefined) this.#fail(this.#ended);
+      this.#socket.resume();
     }
   }
 
-  #join(): void {
-    this.#chunks = [Buffer.concat(this.#chunks)];
+  /** Undefined while it has not all arrived. */
+  #frameAt(at: number): Buffer | undefined {
+    const bytes = this.#received.bytes.subarray(at);
+    if (bytes.length > 0 && bytes.readUInt8() !== PROTOCOL_VERSION) throw this.#noDeluge();
+    if (bytes.length < HEADER_BYTES) return undefined;
+    const length = bytes.readUInt32BE(1);
+    if (length > this.#allowed.bytes) throw tooLong(this.#endpoint, this.#allowed.bytes);
+    return bytes.length < HEADER_BYTES + length ? undefined : bytes.subarray(HEADER_BYTES, HEADER_BYTES + length);
   }
 
-  #deliver(body: Buffer): void {
-    let inflated: Buffer;
-    try {
-      inflated = inflateSync(body, { maxOutputLength: this.#endpoint.maxReplyBytes });
-    } catch (error) {
-      if (errnoOf(error) === 'ERR_BUFFER_TOO_LARGE') throw tooLong(this.#endpoint);
-      throw error;
-    }
-    const message = derencode(inflated);
+  async #deliver(frame: Buffer): Promise<void> {
+    const body = await inflated(frame, { maxOutputLength: this.#allowed.bytes });
+    const message = await inSlices(derencodeSteps(body, sumOf(this.#allowed, AROUND)), this.#deadline);
     if (!Array.isArray(message)) throw this.#noDeluge();
     const [kind, id] = message as readonly Rencodable[];
-    // Deluge also sends events, to those who asked for them.
-    if (kind !== RESPONSE && kind !== ERROR) return;
+    if (kind !== RESPONSE && kind !== ERROR) throw this.#noDeluge();
     const waiting = typeof id === 'number' ? this.#waiting.get(id) : undefined;
     if (waiting === undefined) throw this.#noDeluge();
     this.#waiting.delete(Number(id));
     waiting.resolve(message as readonly Rencodable[]);
+  }
+
+  #unreadable(error: unknown): AutotorrentError {
+    if (error instanceof AutotorrentError) return error;
+    if (errnoOf(error) === 'ERR_BUFFER_TOO_LARGE') return tooLong(this.#endpoint, this.#allowed.bytes, error);
+    if (error instanceof Excess || error instanceof PastDeadline) return unreadable(this.#endpoint, '', error);
+    return this.#noDeluge(error);
+  }
+
+  /** What has arrived before the end is read still. */
+  #end(error: AutotorrentError): void {
+    this.#ended ??= error;
+    if (!this.#isReading) this.#fail(error);
   }
 
   #noDeluge(cause?: unknown): AutotorrentError {
@@ -170,7 +221,13 @@ export class DelugeConnection {
     this.#failed ??= error;
     for (const { reject } of this.#waiting.values()) reject(this.#failed);
     this.#waiting.clear();
-    this.#chunks = [];
     this.#socket.destroy();
   }
+}
+
+/** The largest allowance of a call: which one an answer belongs to shows only once it is parsed. */
+function largestOf(calls: readonly DelugeCall[]): Allowance {
+  const most = (key: keyof Allowance): number =>
+    calls.reduce((largest, { allowed = SHORT }) => Math.max(largest, allowed[key]), SHORT[key]);
+  return { bytes: most('bytes'), values: most('values'), lists: most('lists') };
 }

@@ -7,14 +7,19 @@
  */
 import type { Metainfo } from '../../metainfo/metainfo.ts';
 import { torrentId } from '../libtorrent/ids.ts';
+import { type Allowance, MOST_TORRENTS, sumOf, times, torrentOf } from '../wire/allowance.ts';
 import { failure } from '../wire/exchange.ts';
 import { isRecord } from '../wire/json.ts';
 import type { Rencodable } from '../wire/rencode.ts';
-import { ask, type DelugeRpc } from './rpc.ts';
+import { ask, askFor, type DelugeRpc } from './rpc.ts';
 import type { Status } from './states.ts';
 
 /** Up to here torrents are asked for one by one (in one request): the answer is of now, not of some seconds ago. */
 const FEW = 50;
+/** What an answer has around the torrents. */
+const AROUND: Allowance = { bytes: 1024, values: 10, lists: 5 };
+/** An info hash in a list of such. */
+const AN_ID: Allowance = { bytes: 64, values: 1, lists: 0 };
 
 export class DelugeTorrents {
   readonly #rpc: DelugeRpc;
@@ -49,23 +54,31 @@ export class DelugeTorrents {
   /** Those of `infoHashes` that Deluge has. */
   async present(infoHashes: readonly string[]): Promise<string[]> {
     if (infoHashes.length === 0) return [];
-    const all = await ask(this.#rpc, 'core.get_session_state');
+    const all = await askFor(this.#rpc, sumOf(AROUND, times(MOST_TORRENTS, AN_ID)), 'core.get_session_state');
     if (!Array.isArray(all)) throw failure(this.#rpc.endpoint, 'answered without a list of torrents');
     const ids = new Set<unknown>(all);
     return infoHashes.filter((hash) => ids.has(this.idOf(hash)));
   }
 
-  /** The status of all torrents, or of those of `infoHashes` that Deluge has, by info hash, in the order asked for. */
-  async statuses(keys: readonly string[], infoHashes?: readonly string[]): Promise<Map<string, Status>> {
+  /**
+   * The status of all torrents, or of those of `infoHashes` that Deluge has, by info hash, in the order asked for.
+   * `beside`: what the answers for all of them may hold beside one value a key.
+   */
+  async statuses(
+    keys: readonly string[],
+    infoHashes?: readonly string[],
+    beside: Allowance = AROUND,
+  ): Promise<Map<string, Status>> {
     if (infoHashes === undefined) {
       const known = new Map([...this.#ids].map(([infoHash, id]) => [id, infoHash]));
-      const all = await this.#filtered(keys, {});
+      const all = await this.#filtered(keys, {}, times(MOST_TORRENTS, torrentOf(keys.length)));
       return new Map([...all].map(([id, status]) => [known.get(id) ?? id, status]));
     }
-    if (infoHashes.length <= FEW) return await this.live(keys, infoHashes);
+    if (infoHashes.length <= FEW) return await this.live(keys, infoHashes, beside);
     const asked = await this.present(infoHashes);
     if (asked.length === 0) return new Map();
-    const byId = await this.#filtered(keys, { id: asked.map((hash) => this.idOf(hash)) });
+    const allowed = sumOf(beside, times(asked.length, torrentOf(keys.length)));
+    const byId = await this.#filtered(keys, { id: asked.map((hash) => this.idOf(hash)) }, allowed);
     return new Map(
       asked.flatMap((hash): [string, Status][] => {
         const status = byId.get(this.idOf(hash));
@@ -76,9 +89,14 @@ export class DelugeTorrents {
   }
 
   /** The same as `statuses`, as it is at this moment: a call for each torrent, in one request. */
-  async live(keys: readonly string[], infoHashes: readonly string[]): Promise<Map<string, Status>> {
+  async live(
+    keys: readonly string[],
+    infoHashes: readonly string[],
+    beside: Allowance = AROUND,
+  ): Promise<Map<string, Status>> {
+    const allowed = sumOf(beside, torrentOf(keys.length));
     const answers = await this.#rpc.calls(
-      infoHashes.map((hash) => ({ method: 'core.get_torrent_status', args: [this.idOf(hash), keys] })),
+      infoHashes.map((hash) => ({ method: 'core.get_torrent_status', args: [this.idOf(hash), keys], allowed })),
     );
     const found = new Map<string, Status>();
     for (const [i, hash] of infoHashes.entries()) {
@@ -100,8 +118,9 @@ export class DelugeTorrents {
   async #filtered(
     keys: readonly string[],
     filter: { readonly [key: string]: Rencodable },
+    allowed: Allowance,
   ): Promise<Map<string, Status>> {
-    const answer = await ask(this.#rpc, 'core.get_torrents_status', filter, keys);
+    const answer = await askFor(this.#rpc, sumOf(AROUND, allowed), 'core.get_torrents_status', filter, keys);
     if (!isRecord(answer)) throw failure(this.#rpc.endpoint, 'answered without a list of torrents');
     return new Map(
       Object.entries(answer).map(([id, status]): [string, Status] => {

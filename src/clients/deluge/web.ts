@@ -5,6 +5,7 @@
  * look at the errors in answers.
  */
 import { Deluge } from '@ctrl/deluge';
+import type { Allowance } from '../wire/allowance.ts';
 import { inParallel } from '../wire/batches.ts';
 import {
   type ClientOptions,
@@ -111,11 +112,11 @@ class DelugeOverHttp extends Deluge {
   }
 
   /** Logs in again, once, where the session has ended. */
-  async answer({ method, args }: DelugeCall): Promise<DelugeAnswer> {
-    const first = await this.#posted(method, args);
+  async answer({ method, args, allowed }: DelugeCall): Promise<DelugeAnswer> {
+    const first = await this.#posted(method, args, allowed);
     if (!('error' in first) || first.error.type !== String(NOT_AUTHENTICATED)) return first;
     await this.login();
-    return await this.#posted(method, args);
+    return await this.#posted(method, args, allowed);
   }
 
   override async login(): Promise<boolean> {
@@ -130,17 +131,18 @@ class DelugeOverHttp extends Deluge {
     return 'result' in answer && answer.result === true;
   }
 
-  async #posted(method: string, params: readonly unknown[]): Promise<DelugeAnswer> {
+  async #posted(method: string, params: readonly unknown[], allowed?: Allowance): Promise<DelugeAnswer> {
     const reply = await this.#send({
       method: 'POST',
       path: this.#path,
       body: Buffer.from(JSON.stringify({ method, params, id: ++this.#id })),
       headers: { 'content-type': 'application/json', ...(this.#cookie === '' ? {} : { cookie: this.#cookie }) },
+      allowed,
     });
     if (reply.status !== 200) throw statusFailure(this.#endpoint, reply);
     const [, cookie] = /^(_session_id=[^;]+)/m.exec(reply.headers['set-cookie'] ?? '') ?? [];
     if (cookie !== undefined) this.#cookie = cookie;
-    const value = jsonIn(this.#endpoint, reply.body);
+    const value = await jsonIn(this.#endpoint, reply);
     if (!isRecord(value) || !('result' in value)) {
       throw failure(this.#endpoint, 'answered with JSON that is not that of a Deluge');
     }

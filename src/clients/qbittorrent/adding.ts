@@ -20,7 +20,7 @@ import { within } from '../wire/within.ts';
 import type { QbittorrentRpc } from './rpc.ts';
 import type { Torrent } from './states.ts';
 import { FAILS } from './texts.ts';
-import { idOf, type QbittorrentTorrents } from './torrents.ts';
+import type { QbittorrentTorrents } from './torrents.ts';
 
 const ADDS_AT_ONCE = 4;
 /** Until the torrents are there that it took; the second is for each of them. */
@@ -135,7 +135,10 @@ export class QbittorrentAddSteps implements AddSteps<Adding> {
       const hint = 'A category has no backslash, does not begin or end with /, and has no // in it.';
       throw failure(endpoint, `did not take the category ${quoted(this.#category)}`, hint);
     }
-    const listed = filesIn(endpoint, await this.#rpc.torrentFiles(idOf(torrent)), { path: 'name', length: 'size' });
+    const listed = filesIn(endpoint, await this.#torrents.files(torrent, metainfo.files.length), {
+      path: 'name',
+      length: 'size',
+    });
     return changedNames(endpoint, metainfo, withPads(metainfo, listed));
   }
 }

@@ -7,6 +7,7 @@
  */
 import { QBittorrent } from '@ctrl/qbittorrent';
 import type { AutotorrentError } from '../../errors.ts';
+import type { Allowance } from '../wire/allowance.ts';
 import {
   type ClientOptions,
   type Endpoint,
@@ -55,7 +56,7 @@ export class QbittorrentRpc extends QBittorrent {
     this.#credentials = credentials;
   }
 
-  /** Does not check that the answer is a `T`: whoever reads it checks it. */
+  /** Does not check that the answer is a `T`: whoever reads it checks it. `allowed`: of the reply; if absent, `SHORT`. */
   // oxlint-disable-next-line max-params -- as the package has it
   override async request<T>(
     path: string,
@@ -64,6 +65,7 @@ export class QbittorrentRpc extends QBittorrent {
     body?: URLSearchParams | FormData,
     headers: Record<string, string> = {},
     isJson = true,
+    allowed?: Allowance,
   ): Promise<T> {
     const pairs = Object.entries(params ?? {}).map(([key, value]): [string, string] => [key, String(value)]);
     const query = pairs.length === 0 ? '' : `?${new URLSearchParams(pairs).toString()}`;
@@ -74,6 +76,7 @@ export class QbittorrentRpc extends QBittorrent {
       path: `${this.#base}${path}${query}`,
       body: form === undefined ? Buffer.alloc(0) : Buffer.from(await form.arrayBuffer()),
       headers: { ...headers, ...(type === null || type === undefined ? {} : { 'content-type': type }) },
+      allowed,
     };
     if (!this.#loggedIn && this.#credentials !== undefined) await this.login();
     let reply = await this.#sent(request);
@@ -84,9 +87,10 @@ export class QbittorrentRpc extends QBittorrent {
       reply = await this.#sent(request);
     }
     if (reply.status !== 200) throw this.#refused(reply);
-    const text = reply.body.toString('utf8');
-    if (/^\s*<(?:!doctype|html)/i.test(text)) throw wrongFormat(this.endpoint, reply.body, 'its API');
-    return (isJson ? this.#parsed(reply.body) : text) as T;
+    if (/^\s*<(?:!doctype|html)/i.test(reply.body.toString('latin1', 0, 256))) {
+      throw wrongFormat(this.endpoint, reply.body, 'its API');
+    }
+    return (isJson ? await this.#parsed(reply) : reply.body.toString('utf8')) as T;
   }
 
   /** Logs in once for all calls that wait for it: each attempt counts towards a ban. */
@@ -152,8 +156,8 @@ export class QbittorrentRpc extends QBittorrent {
     return statusFailure(this.endpoint, reply);
   }
 
-  #parsed(body: Buffer): unknown {
-    if (body.length === 0) return undefined; // what answers nothing is asked as JSON all the same
-    return jsonIn(this.endpoint, body, '{[');
+  async #parsed(reply: Reply): Promise<unknown> {
+    if (reply.body.length === 0) return undefined; // what answers nothing is asked as JSON all the same
+    return await jsonIn(this.endpoint, reply, '{[');
   }
 }

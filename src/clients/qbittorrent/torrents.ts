@@ -5,6 +5,7 @@
  */
 import type { Metainfo } from '../../metainfo/metainfo.ts';
 import { torrentId } from '../libtorrent/ids.ts';
+import { A_FILE, SHORT, sumOf, times, torrentOf } from '../wire/allowance.ts';
 import { byWeight } from '../wire/batches.ts';
 import { failure } from '../wire/exchange.ts';
 import { isRecord } from '../wire/json.ts';
@@ -15,6 +16,12 @@ import type { Torrent } from './states.ts';
 const HASHES_A_CALL = 10_000;
 /** Up to here torrents are asked for by id; beyond, all are asked for and sorted out. */
 const FEW = 200;
+/** `piece_range` of a file, and further fields. */
+const PIECES_OF_A_FILE = { bytes: 256, values: 8, lists: 1 };
+/** Values of a torrent in `torrents/info`: 46 in 4.5.2, some 60 in 5.x. */
+const FIELDS = 80;
+/** Of all torrents: each takes 1.3 KB at least, so that the longest reply has no more. */
+const MOST_TORRENTS = 50_000;
 
 export class QbittorrentTorrents {
   readonly #rpc: QbittorrentRpc;
@@ -36,7 +43,8 @@ export class QbittorrentTorrents {
     const wanted = new Set(infoHashes);
     if (infoHashes.length <= FEW) {
       const found = await this.#info(infoHashes.map((hash) => this.#ids.get(hash) ?? hash));
-      if (found.length === wanted.size) return found;
+      const all = new Set(found.map((torrent) => this.infoHashOf(torrent)));
+      if (found.length === wanted.size && infoHashes.every((hash) => all.has(hash))) return found;
     }
     // A hybrid torrent has an id that its v1 info hash does not show.
     return (await this.#info()).filter((torrent) => wanted.has(this.infoHashOf(torrent)));
@@ -52,11 +60,19 @@ export class QbittorrentTorrents {
   infoHashOf(torrent: Torrent): string {
     const { hash, infohash_v1: v1 } = torrent;
     const infoHash = typeof v1 === 'string' && v1 !== '' ? v1 : hash;
-    if (typeof hash !== 'string' || typeof infoHash !== 'string' || !/^[0-9a-f]{40}$/.test(infoHash)) {
+    // The id, too: `all` or several hashes would mean other torrents.
+    if (!isHash(hash) || !isHash(infoHash)) {
       throw failure(this.#rpc.endpoint, 'answered with an info hash that is none');
     }
     if (hash !== infoHash) this.#ids.set(infoHash, hash);
     return infoHash;
+  }
+
+  /** Its list of files, not checked further; `count`: how many it has by its .torrent. */
+  async files(torrent: Torrent, count: number): Promise<unknown> {
+    const allowed = sumOf(SHORT, times(count, A_FILE), times(count, PIECES_OF_A_FILE));
+    const query = { hash: idOf(torrent) };
+    return await this.#rpc.request('/torrents/files', 'GET', query, undefined, undefined, true, allowed);
   }
 
   async act(torrents: readonly Torrent[], act: (ids: string[]) => Promise<unknown>): Promise<void> {
@@ -66,12 +82,25 @@ export class QbittorrentTorrents {
 
   async #info(ids?: readonly string[]): Promise<Torrent[]> {
     const form = new URLSearchParams(ids === undefined ? {} : { hashes: ids.join('|') });
-    const torrents: unknown = await this.#rpc.request('/torrents/info', 'POST', undefined, form);
+    const allowed = sumOf(SHORT, times(ids?.length ?? MOST_TORRENTS, torrentOf(FIELDS)));
+    const torrents: unknown = await this.#rpc.request(
+      '/torrents/info',
+      'POST',
+      undefined,
+      form,
+      undefined,
+      true,
+      allowed,
+    );
     if (!Array.isArray(torrents) || !torrents.every(isRecord)) {
       throw failure(this.#rpc.endpoint, 'answered without a list of torrents');
     }
     return torrents;
   }
+}
+
+function isHash(value: unknown): value is string {
+  return typeof value === 'string' && /^[0-9a-f]{40}$/.test(value);
 }
 
 /** qBittorrent's own, for its API. */

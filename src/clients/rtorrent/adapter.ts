@@ -11,7 +11,8 @@ import type { ClientConfig } from '../../config/config.ts';
 import type { Metainfo } from '../../metainfo/metainfo.ts';
 import { addAll } from '../adding/add-all.ts';
 import type { AddRequest, AddResult, ClientDescription, TorrentClient, TorrentState } from '../client.ts';
-import { type ClientOptions, quoted } from '../wire/exchange.ts';
+import { MOST_TORRENTS, SHORT, sumOf, times, torrentOf } from '../wire/allowance.ts';
+import { type ClientOptions, failure, quoted } from '../wire/exchange.ts';
 import { RtorrentAdding, RtorrentAddSteps } from './adding.ts';
 import { presentIn } from './present.ts';
 import { connectRtorrent, type RtorrentCall, type RtorrentRpc } from './rpc.ts';
@@ -60,7 +61,12 @@ class RtorrentClient implements TorrentClient {
         infoHashes.map(upper),
         STATE_FIELDS.map((method) => ({ method })),
       );
-      return answers.filter((row) => row !== undefined).map((row) => stateOf(this.#rpc, row));
+      return answers.flatMap((row, i) => {
+        if (row === undefined) return [];
+        const state = stateOf(this.#rpc, row);
+        if (state.infoHash === infoHashes[i]?.toLowerCase()) return [state];
+        throw failure(this.#rpc.endpoint, 'answered with another torrent than it was asked for');
+      });
     }
     if (infoHashes !== undefined) {
       // The state of all is a long answer, and `add` asks about torrents that are mostly not there.
@@ -68,10 +74,9 @@ class RtorrentClient implements TorrentClient {
       const asked = infoHashes.filter((hash) => there.has(hash.toLowerCase()));
       if (asked.length <= FEW) return await this.list(asked);
     }
-    const rows = listOf(
-      this.#rpc,
-      await this.#rpc.call('d.multicall2', ['', 'main', ...STATE_FIELDS.map((field) => `${field}=`)]),
-    );
+    const allowed = sumOf(SHORT, times(MOST_TORRENTS, torrentOf(STATE_FIELDS.length)));
+    const fields = STATE_FIELDS.map((field) => `${field}=`);
+    const rows = listOf(this.#rpc, await this.#rpc.call('d.multicall2', ['', 'main', ...fields], allowed));
     const states = rows.map((row) => stateOf(this.#rpc, listOf(this.#rpc, row)));
     if (infoHashes === undefined) return states;
     const wanted = new Set(infoHashes.map((hash) => hash.toLowerCase()));

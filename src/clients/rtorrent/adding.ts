@@ -18,6 +18,7 @@ import { Adding } from '../adding/adding.ts';
 import { misplaced, withoutSlash } from '../adding/directory.ts';
 import { changedNames, pathComponents } from '../adding/names.ts';
 import type { AddRequest, TorrentClient } from '../client.ts';
+import { A_FILE, MOST_TORRENTS, SHORT, sumOf, times } from '../wire/allowance.ts';
 import { byWeight } from '../wire/batches.ts';
 import { failure, quoted } from '../wire/exchange.ts';
 import type { XmlRpcParam } from '../wire/xml-rpc.ts';
@@ -43,15 +44,20 @@ const LAST_WAIT_MS = 500;
 
 type Row = readonly unknown[] | AutotorrentError | undefined;
 
+/** Info hash and mark of a torrent. */
+const A_MARK = { bytes: 512, values: 3, lists: 1 };
+
 /** Whether it runs, its files, its label and its place. `Row`s end with their values. */
-const PLACED: readonly RtorrentCall[] = [
-  { method: 'd.state' },
-  { method: 'd.is_open' },
-  { method: 'f.multicall', params: ['', 'f.path=', 'f.size_bytes='] },
-  { method: 'd.custom1' },
-  { method: 'd.is_multi_file' },
-  { method: 'd.directory_base' },
-];
+function placed({ files }: Metainfo): RtorrentCall[] {
+  return [
+    { method: 'd.state' },
+    { method: 'd.is_open' },
+    { method: 'f.multicall', params: ['', 'f.path=', 'f.size_bytes='], beside: times(files.length, A_FILE) },
+    { method: 'd.custom1' },
+    { method: 'd.is_multi_file' },
+    { method: 'd.directory_base' },
+  ];
+}
 
 export class RtorrentAdding extends Adding {
   /** The info hash as rTorrent writes it. */
@@ -186,7 +192,7 @@ export class RtorrentAddSteps implements AddSteps<RtorrentAdding> {
 
   async #settle(all: readonly RtorrentAdding[]): Promise<void> {
     const label = this.#label;
-    const rows = await this.#rpc.onTorrents(all.map(({ hash }) => ({ hash, calls: PLACED })));
+    const rows = await this.#rpc.onTorrents(all.map(({ hash, metainfo }) => ({ hash, calls: placed(metainfo) })));
     // The user's own rtorrent.rc may start every torrent that is inserted.
     const started = all.filter((_, i) => isStarted(this.#rpc, rows[i]));
     if (started.length > 0) await this.#client.stop(started.map(({ metainfo }) => metainfo.infoHash));
@@ -203,7 +209,7 @@ export class RtorrentAddSteps implements AddSteps<RtorrentAdding> {
               { method: 'd.directory.set', params: [asParam(adding.request.directory)] },
               ...(label === undefined ? [] : [{ method: 'd.custom1.set', params: [label] }]),
               { method: 'd.save_full_session' },
-              ...PLACED,
+              ...placed(adding.metainfo),
             ],
           },
         ];
@@ -275,7 +281,9 @@ export class RtorrentAddSteps implements AddSteps<RtorrentAdding> {
 
   /** Mark to info hash of all that was loaded with a mark and not settled, whatever hash rTorrent computed for it. */
   async #marked(): Promise<Map<string, string>> {
-    const rows = listOf(this.#rpc, await this.#rpc.call('d.multicall2', ['', 'main', 'd.hash=', `d.custom=${MARK}`]));
+    const allowed = sumOf(SHORT, times(MOST_TORRENTS, A_MARK));
+    const params = ['', 'main', 'd.hash=', `d.custom=${MARK}`];
+    const rows = listOf(this.#rpc, await this.#rpc.call('d.multicall2', params, allowed));
     return new Map(
       rows
         .map((row) => listOf(this.#rpc, row))

@@ -1,5 +1,6 @@
 /** rTorrent's end of the wire: which transport a URL means, and calls, one by one or many in a request. */
 import { AutotorrentError } from '../../errors.ts';
+import { type Allowance, SHORT, sumOf, times } from '../wire/allowance.ts';
 import { byWeight } from '../wire/batches.ts';
 import {
   type ClientOptions,
@@ -9,24 +10,28 @@ import {
   failure,
   quoted,
   statusFailure,
+  unreadable,
   withoutCredentials,
   wrongFormat,
 } from '../wire/exchange.ts';
 import { credentialsOf, httpAddress, httpExchange } from '../wire/http.ts';
 import { scgiExchange, scgiTarget } from '../wire/scgi.ts';
-import { decodeReply, encodeCall, faultOf, XmlRpcFault, type XmlRpcParam } from '../wire/xml-rpc.ts';
+import { inSlices } from '../wire/slices.ts';
+import { encodeCall, faultOf, replySteps, XmlRpcFault, type XmlRpcParam } from '../wire/xml-rpc.ts';
 import { isNoSuchTorrent } from './texts.ts';
 import { integer, listOf } from './values.ts';
 
 export interface RtorrentCall {
   readonly method: string;
   readonly params?: readonly XmlRpcParam[];
+  /** Of its answer, beside `AN_ANSWER`. */
+  readonly beside?: Allowance;
 }
 
 export interface RtorrentRpc {
   readonly endpoint: Endpoint;
-  /** Gives the value of one call. @throws AutotorrentError('CLIENT') also for a fault */
-  call(method: string, params: readonly XmlRpcParam[]): Promise<unknown>;
+  /** Gives the value of one call; `allowed`: of its answer. @throws AutotorrentError('CLIENT') also for a fault */
+  call(method: string, params: readonly XmlRpcParam[], allowed?: Allowance): Promise<unknown>;
   /** Does the same for a request that may be longer than rTorrent's limit: it raises that where it must. */
   callLarge(method: string, params: readonly XmlRpcParam[]): Promise<unknown>;
   /** Makes the calls in as few requests as rTorrent's limit allows: the value of each, or the error that it alone met. */
@@ -52,6 +57,8 @@ export const REQUEST_BYTES = 256 * 1024;
 const NO_SUCH_METHOD = -506;
 /** Bytes of XML that a call in `system.multicall` takes beside its parameters. */
 const CALL_BYTES = 320;
+/** In the answer of `system.multicall`: a value or a fault, in a list of its own. A name takes 255 bytes, a path 4 KiB. */
+const AN_ANSWER: Allowance = { bytes: 8192, values: 4, lists: 2 };
 
 /** Does not connect yet. @throws AutotorrentError('CONFIG') for a URL of no known form */
 export function connectRtorrent(url: string, options: ClientOptions): RtorrentRpc {
@@ -79,8 +86,8 @@ class Rpc implements RtorrentRpc {
     this.#exchange = exchange;
   }
 
-  call(method: string, params: readonly XmlRpcParam[]): Promise<unknown> {
-    return this.#send(method, encodeCall(method, params));
+  call(method: string, params: readonly XmlRpcParam[], allowed?: Allowance): Promise<unknown> {
+    return this.#send(method, encodeCall(method, params), allowed);
   }
 
   async callLarge(method: string, params: readonly XmlRpcParam[]): Promise<unknown> {
@@ -95,7 +102,8 @@ class Rpc implements RtorrentRpc {
     const values: unknown[] = [];
     for (const some of byWeight(calls, REQUEST_BYTES, ({ params = [] }) => CALL_BYTES + sizeOf(params))) {
       const all = some.map(({ method, params = [] }) => ({ methodName: method, params }));
-      const answers = listOf(this, await this.call('system.multicall', [all]));
+      const allowed = sumOf(SHORT, times(all.length, AN_ANSWER), ...some.flatMap(({ beside }) => beside ?? []));
+      const answers = listOf(this, await this.call('system.multicall', [all], allowed));
       if (answers.length !== all.length) throw failure(this.endpoint, 'answered fewer calls than it was asked');
       for (const [i, answer] of answers.entries()) {
         const fault = faultOf(answer);
@@ -107,7 +115,7 @@ class Rpc implements RtorrentRpc {
 
   async onTorrents(asked: readonly TorrentCalls[]): Promise<(readonly unknown[] | AutotorrentError | undefined)[]> {
     const all = asked.flatMap(({ hash, calls }) =>
-      calls.map(({ method, params = [] }) => ({ method, params: [hash, ...params] })),
+      calls.map(({ params = [], ...call }) => ({ ...call, params: [hash, ...params] })),
     );
     const answers = await this.calls(all);
     let at = 0;
@@ -129,22 +137,17 @@ class Rpc implements RtorrentRpc {
     });
   }
 
-  async #send(method: string, body: Buffer): Promise<unknown> {
-    const reply = await this.#exchange(body, { 'content-type': 'text/xml' });
+  async #send(method: string, body: Buffer, allowed?: Allowance): Promise<unknown> {
+    const reply = await this.#exchange(body, { 'content-type': 'text/xml' }, allowed);
     if (reply.status !== 200) throw statusFailure(this.endpoint, reply);
     if (!/^\s*<(?:\?xml|methodResponse)/.test(reply.body.toString('latin1', 0, 256))) {
       throw wrongFormat(this.endpoint, reply.body, 'XML-RPC');
     }
     try {
-      return decodeReply(reply.body);
+      return await inSlices(replySteps(reply.body, reply.allowed), reply.deadline);
     } catch (error) {
       if (error instanceof XmlRpcFault) throw this.#refused(method, error);
-      throw failure(
-        this.endpoint,
-        'answered with XML-RPC that is broken or cut off',
-        'See whether a proxy in front of it has a limit.',
-        error,
-      );
+      throw unreadable(this.endpoint, 'XML-RPC that is broken or cut off', error);
     }
   }
 

@@ -6,6 +6,7 @@ import type { Adding } from '../adding/adding.ts';
 import { requireDirectory } from '../adding/directory.ts';
 import { changedNames, filesIn, ownPath } from '../adding/names.ts';
 import type { AddRequest, TorrentClient } from '../client.ts';
+import { A_FILE, SHORT, sumOf, times } from '../wire/allowance.ts';
 import { byWeight, inParallel } from '../wire/batches.ts';
 import { failure, quoted } from '../wire/exchange.ts';
 import { isRecord } from '../wire/json.ts';
@@ -18,6 +19,8 @@ import type { TransmissionTorrents } from './torrents.ts';
 const ADDS_AT_ONCE = 4;
 /** Files in one reply: some 200 bytes each. */
 const FILES_A_CALL = 100_000;
+/** Of one torrent: its list of labels and its list of files. */
+const LABELS = { bytes: 1024, values: 20, lists: 2 };
 const OTHER_CLIENT = { hint: 'Use another client for this torrent.' };
 
 export interface TransmissionAddParts {
@@ -116,7 +119,9 @@ export class TransmissionAddSteps implements AddSteps<Adding> {
     const hashes = hashesOf(all);
     const label = this.#label;
     if (label !== undefined) await this.#torrents.on(hashes, () => this.#rpc.setTorrent(hashes, { labels: [label] }));
-    const torrents = await this.#torrents.get(['hashString', 'downloadDir', 'labels', 'files'], hashes);
+    const files = all.reduce((total, { metainfo }) => total + metainfo.files.length, 0);
+    const listed = sumOf(SHORT, times(files, A_FILE), times(all.length, LABELS));
+    const torrents = await this.#torrents.get(['hashString', 'downloadDir', 'labels', 'files'], hashes, listed);
     const byHash = new Map(torrents.map((torrent) => [torrent['hashString'], torrent]));
     for (const adding of all) {
       await adding.attempt(() =>

@@ -6,6 +6,7 @@
  */
 import { Transmission } from '@ctrl/transmission';
 import type { AutotorrentError } from '../../errors.ts';
+import type { Allowance } from '../wire/allowance.ts';
 import {
   type ClientOptions,
   type Endpoint,
@@ -53,24 +54,25 @@ export class TransmissionRpc extends Transmission {
     this.#exchange = exchange;
   }
 
-  /** `_data` is an object with `result` and `arguments`, neither of them checked further. */
-  override async request<T>(method: string, args: unknown = {}): Answer<T> {
+  /**
+   * `_data` is an object with `result` and `arguments`, neither of them checked further. `allowed`, which the package does
+   * not know: of the reply; if it is absent, `SHORT`.
+   */
+  override async request<T>(method: string, args: unknown = {}, allowed?: Allowance): Answer<T> {
     const body = Buffer.from(JSON.stringify({ method, arguments: args }));
-    let reply = await this.#send(body);
+    let reply = await this.#send(body, allowed);
     // Transmission gives its session id with a refusal (409): to the first request, and to the first after its restart.
     if (reply.status === 409 && reply.headers['x-transmission-session-id'] !== undefined) {
       this.#session = reply.headers['x-transmission-session-id'];
-      reply = await this.#send(body);
+      reply = await this.#send(body, allowed);
     }
     if (reply.status !== 200) throw this.#refused(reply);
-    return Object.assign(new Response(null), { _data: this.#parsed(reply.body) as T });
+    return Object.assign(new Response(null), { _data: (await this.#parsed(reply)) as T });
   }
 
-  #send(body: Buffer): Promise<Reply> {
-    return this.#exchange(body, {
-      'content-type': 'application/json',
-      ...(this.#session === '' ? {} : { 'x-transmission-session-id': this.#session }),
-    });
+  #send(body: Buffer, allowed: Allowance | undefined): Promise<Reply> {
+    const session = this.#session === '' ? {} : { 'x-transmission-session-id': this.#session };
+    return this.#exchange(body, { 'content-type': 'application/json', ...session }, allowed);
   }
 
   #refused(reply: Reply): AutotorrentError {
@@ -93,8 +95,8 @@ export class TransmissionRpc extends Transmission {
   }
 
   /** Checks `result` alone: whoever reads more checks that. */
-  #parsed(body: Buffer): Record<string, unknown> {
-    const value = jsonIn(this.endpoint, body);
+  async #parsed(reply: Reply): Promise<Record<string, unknown>> {
+    const value = await jsonIn(this.endpoint, reply);
     if (!isRecord(value) || typeof value['result'] !== 'string') {
       throw failure(this.endpoint, 'answered with JSON that is not that of a Transmission');
     }

@@ -1,4 +1,5 @@
 /** Calls on Transmission's torrents. Its ids are info hashes; an empty list of ids would mean all torrents. */
+import { type Allowance, MOST_TORRENTS, SHORT, sumOf, times, torrentOf } from '../wire/allowance.ts';
 import { failure } from '../wire/exchange.ts';
 import { isRecord } from '../wire/json.ts';
 import { argumentsOf, type TransmissionRpc } from './rpc.ts';
@@ -13,17 +14,25 @@ export class TransmissionTorrents {
 
   /**
    * The fields of all torrents, or of those of `infoHashes` that Transmission has. (The package's own `listTorrents` asks
-   * for every field there is: files and peers of 5,000 torrents.)
+   * for every field there is: files and peers of 5,000 torrents.) `beside`: what the answer may hold beside one value a field.
    */
-  async get(fields: readonly string[], infoHashes?: readonly string[]): Promise<Record<string, unknown>[]> {
+  async get(
+    fields: readonly string[],
+    infoHashes?: readonly string[],
+    beside: Allowance = SHORT,
+  ): Promise<Record<string, unknown>[]> {
     if (infoHashes?.length === 0) return [];
-    const reply = await this.#rpc.request('torrent-get', {
-      fields,
-      ...(infoHashes === undefined ? {} : { ids: infoHashes }),
-    });
+    const ids = infoHashes === undefined ? {} : { ids: infoHashes };
+    const allowed = sumOf(beside, times(infoHashes?.length ?? MOST_TORRENTS, torrentOf(fields.length)));
+    const reply = await this.#rpc.request('torrent-get', { fields, ...ids }, allowed);
     const { torrents } = argumentsOf(this.#rpc.endpoint, reply._data);
     if (!Array.isArray(torrents) || !torrents.every(isRecord)) {
       throw failure(this.#rpc.endpoint, 'answered without a list of torrents');
+    }
+    if (infoHashes === undefined) return torrents;
+    const asked = new Set<unknown>(infoHashes);
+    if (torrents.some(({ hashString }) => !asked.delete(hashString))) {
+      throw failure(this.#rpc.endpoint, 'answered with a torrent that it was not asked for, or with one twice');
     }
     return torrents;
   }

@@ -2,15 +2,20 @@
  * One request and one reply, whatever carries them: the limits of each, and the messages for what goes wrong.
  *
  * Glossary: an *endpoint* is where a client is reached, as shown to people: never with a password. A *reply* is the
- * whole answer, at most `maxReplyBytes` of it, within `timeoutMs` of the call: both hold for every call, since what
- * answers may be anything (a proxy, another program, a client that hangs).
+ * whole answer, no more of it than the call's allowance, and read to its last value within `timeoutMs` of the call: both
+ * hold for every call, since what answers may be anything (a proxy, another program, a client that hangs).
  */
 import { AutotorrentError, errnoOf } from '../../errors.ts';
+import { type Allowance, SHORT } from './allowance.ts';
+import { Excess, PastDeadline } from './slices.ts';
 
 export interface ClientOptions {
-  /** Milliseconds that one call may take, from connecting to the reply's last byte. Default: 30 seconds. */
+  /** Milliseconds that one call may take, from connecting until its reply is parsed. Default: 30 seconds. */
   readonly timeoutMs?: number;
-  /** The longest reply that is read, in bytes. Default: 64 MiB (rTorrent's file list of 200,000 files takes 35 MiB). */
+  /**
+   * The longest reply that is read, in bytes, whatever was asked for. Default: 64 MiB (rTorrent's file list of 200,000
+   * files takes 35 MiB).
+   */
   readonly maxReplyBytes?: number;
 }
 
@@ -28,11 +33,19 @@ export interface Reply {
   readonly status: number;
   /** Names in lower case; several of one name (`set-cookie`) are lines of one value. */
   readonly headers: Readonly<Record<string, string>>;
+  /** What the call allows; for a status other than 200 cut off there. */
   readonly body: Buffer;
+  readonly allowed: Allowance;
+  /** When the call's time limit ends, as `performance.now()` counts: it holds for parsing the body, too. */
+  readonly deadline: number;
 }
 
-/** Sends a body and gives the whole reply. @throws AutotorrentError('CLIENT') */
-export type Exchange = (body: Buffer, headers?: Readonly<Record<string, string>>) => Promise<Reply>;
+/** Sends a body and gives the whole reply; `allowed`: `SHORT`, if nothing is said. @throws AutotorrentError('CLIENT') */
+export type Exchange = (
+  body: Buffer,
+  headers?: Readonly<Record<string, string>>,
+  allowed?: Allowance,
+) => Promise<Reply>;
 
 export function endpointOf(client: string, shown: string, options: ClientOptions): Endpoint {
   return {
@@ -43,9 +56,14 @@ export function endpointOf(client: string, shown: string, options: ClientOptions
   };
 }
 
+/** What a call allows, within what this endpoint may answer at all. */
+export function allowedOf({ maxReplyBytes }: Endpoint, allowed: Allowance = SHORT): Allowance {
+  return allowed.bytes <= maxReplyBytes ? allowed : { ...allowed, bytes: maxReplyBytes };
+}
+
 /** Shortens what a client said to a line of at most 200 characters for a message. Whoever shows the message escapes it. */
 export function quoted(text: string): string {
-  const line = text.replaceAll(/\s+/g, ' ').trim();
+  const line = text.slice(0, 1000).replaceAll(/\s+/g, ' ').trim();
   return line.length > 200 ? `${line.slice(0, 200)}…` : line;
 }
 
@@ -63,8 +81,20 @@ export function timedOut(endpoint: Endpoint, cause?: unknown): AutotorrentError 
   );
 }
 
-export function tooLong(endpoint: Endpoint): AutotorrentError {
-  return failure(endpoint, `answered with more than ${endpoint.maxReplyBytes} bytes`);
+export function tooLong(endpoint: Endpoint, limit: number, cause?: unknown): AutotorrentError {
+  return excessive(endpoint, `more than ${limit} bytes`, cause);
+}
+
+function excessive(endpoint: Endpoint, what: string, cause: unknown): AutotorrentError {
+  const hint = `See whether ${endpoint.client} is what listens there: it answers this call with less.`;
+  return failure(endpoint, `answered with ${what}`, hint, cause);
+}
+
+/** The error for a reply that could not be parsed. `found` says what it is, where it is neither too much nor too slow. */
+export function unreadable(endpoint: Endpoint, found: string, cause: unknown): AutotorrentError {
+  if (cause instanceof PastDeadline) return timedOut(endpoint, cause);
+  if (cause instanceof Excess) return excessive(endpoint, cause.message, cause);
+  return failure(endpoint, `answered with ${found}`, 'See whether a proxy in front of it has a limit.', cause);
 }
 
 export function cutOff(endpoint: Endpoint, cause?: unknown): AutotorrentError {

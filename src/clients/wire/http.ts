@@ -5,16 +5,23 @@
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { AutotorrentError } from '../../errors.ts';
+import type { Allowance } from './allowance.ts';
+import { Collected } from './collected.ts';
 import {
+  allowedOf,
   connectionFailure,
   cutOff,
   type Endpoint,
   type Exchange,
+  failure,
   type Reply,
   timedOut,
   tooLong,
   withoutCredentials,
 } from './exchange.ts';
+
+/** Bytes of all headers of a reply. */
+const MAX_HEADER = 16 * 1024;
 
 export interface Credentials {
   readonly username: string;
@@ -56,6 +63,8 @@ export interface HttpRequest {
   readonly path: string;
   readonly body?: Buffer;
   readonly headers?: Readonly<Record<string, string>>;
+  /** Of the reply. Default: `SHORT`. */
+  readonly allowed?: Allowance | undefined;
 }
 
 /** Sends requests to one host. @throws AutotorrentError('CLIENT') */
@@ -65,7 +74,7 @@ export type HttpSender = (request: HttpRequest) => Promise<Reply>;
 export function httpExchange(url: URL, credentials: Credentials | undefined, endpoint: Endpoint): Exchange {
   const send = httpSender(url, credentials, endpoint);
   const path = `${url.pathname}${url.search}`;
-  return async (body, headers = {}) => await send({ method: 'POST', path, body, headers });
+  return async (body, headers = {}, allowed) => await send({ method: 'POST', path, body, headers, allowed });
 }
 
 /** Sends to the host of `url`, whose path it ignores. */
@@ -77,7 +86,8 @@ export function httpSender(url: URL, credentials: Credentials | undefined, endpo
       : {
           authorization: `Basic ${Buffer.from(`${credentials.username}:${credentials.password}`).toString('base64')}`,
         };
-  return async ({ method, path, body = Buffer.alloc(0), headers = {} }) => {
+  return async ({ method, path, body = Buffer.alloc(0), headers = {}, allowed }) => {
+    const deadline = performance.now() + endpoint.timeoutMs;
     const signal = AbortSignal.timeout(endpoint.timeoutMs);
     try {
       const response = await new Promise<IncomingMessage>((resolve, reject) => {
@@ -88,6 +98,7 @@ export function httpSender(url: URL, credentials: Credentials | undefined, endpo
           method,
           agent: false,
           signal,
+          maxHeaderSize: MAX_HEADER,
           headers: { ...authorization, ...headers, 'content-length': body.length, connection: 'close' },
         });
         request.on('response', resolve);
@@ -96,28 +107,45 @@ export function httpSender(url: URL, credentials: Credentials | undefined, endpo
         request.on('error', reject);
         request.end(body);
       });
-      return await replyOf(response, endpoint);
+      return await replyOf(response, endpoint, allowedOf(endpoint, allowed), deadline);
     } catch (error) {
       throw signal.aborted ? timedOut(endpoint, error) : connectionFailure(endpoint, error);
     }
   };
 }
 
-async function replyOf(response: IncomingMessage, endpoint: Endpoint): Promise<Reply> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of response as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > endpoint.maxReplyBytes) {
-      response.destroy();
-      throw tooLong(endpoint);
-    }
-    chunks.push(chunk);
-  }
-  if (!response.complete) throw cutOff(endpoint);
+async function replyOf(
+  response: IncomingMessage,
+  endpoint: Endpoint,
+  allowed: Allowance,
+  deadline: number,
+): Promise<Reply> {
+  const status = response.statusCode ?? 0;
   const headers: Record<string, string> = {};
   for (const [name, value] of Object.entries(response.headers)) {
     if (value !== undefined) headers[name] = Array.isArray(value) ? value.join('\n') : value;
   }
-  return { status: response.statusCode ?? 0, headers, body: Buffer.concat(chunks) };
+  const encoding = headers['content-encoding'] ?? 'identity';
+  if (encoding !== 'identity') {
+    response.destroy();
+    throw failure(
+      endpoint,
+      'answered in a compressed form that it was not asked for',
+      'See which proxy compresses it.',
+    );
+  }
+  const collected = new Collected(allowed.bytes);
+  const reply = (): Reply => ({ status, headers, body: collected.bytes, allowed, deadline });
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    try {
+      collected.add(chunk);
+    } catch (error) {
+      response.destroy();
+      // The status says what is wrong; a long page says no more.
+      if (status !== 200) return reply();
+      throw tooLong(endpoint, allowed.bytes, error);
+    }
+  }
+  if (!response.complete) throw cutOff(endpoint);
+  return reply();
 }

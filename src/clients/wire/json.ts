@@ -1,24 +1,32 @@
 /** JSON from clients and from their configuration files: hostile input. */
-import { type Endpoint, failure, wrongFormat } from './exchange.ts';
+import { type Endpoint, type Reply, unreadable, wrongFormat } from './exchange.ts';
+import { jsonSteps } from './json-steps.ts';
+import { atOnce, inSlices } from './slices.ts';
+
+/** Of a configuration file: far more than any client's has. */
+const SETTINGS = { bytes: 1024 * 1024, values: 20_000, lists: 2000 };
 
 export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** The value of a body that has to begin with one of `starts`. @throws AutotorrentError('CLIENT') for what is no JSON */
-export function jsonIn(endpoint: Endpoint, body: Buffer, starts = '{'): unknown {
+/** The value of a reply that has to begin with one of `starts`. @throws AutotorrentError('CLIENT') for what is no JSON */
+export async function jsonIn(endpoint: Endpoint, reply: Reply, starts = '{'): Promise<unknown> {
+  const { body, allowed, deadline } = reply;
   try {
-    return JSON.parse(body.toString('utf8'));
+    return await inSlices(jsonSteps(body, allowed), deadline);
   } catch (cause) {
     const [start = ''] = body.toString('latin1', 0, 1);
-    if (start === '' || !starts.includes(start)) throw wrongFormat(endpoint, body, 'JSON');
-    throw failure(endpoint, 'answered with JSON that is broken or cut off', undefined, cause);
+    if (cause instanceof SyntaxError && (start === '' || !starts.includes(start))) {
+      throw wrongFormat(endpoint, body, 'JSON');
+    }
+    throw unreadable(endpoint, 'JSON that is broken or cut off', cause);
   }
 }
 
-/** @throws SyntaxError where `text` is no JSON object */
+/** @throws Error where `text` is no JSON object, or one that no client's settings are */
 export function objectIn(text: string): Record<string, unknown> {
-  const value: unknown = JSON.parse(text);
+  const value = atOnce(jsonSteps(Buffer.from(text), SETTINGS));
   if (!isRecord(value)) throw new SyntaxError('it holds no JSON object');
   return value;
 }

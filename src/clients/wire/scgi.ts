@@ -4,7 +4,9 @@
  */
 import { connect, type NetConnectOpts } from 'node:net';
 import { AutotorrentError } from '../../errors.ts';
+import { Collected } from './collected.ts';
 import {
+  allowedOf,
   connectionFailure,
   cutOff,
   type Endpoint,
@@ -17,7 +19,7 @@ import {
 import { decoded } from './http.ts';
 
 /** No reply has a longer header; without a bound an endless one would be searched again at each chunk. */
-const MAX_HEADER = 64 * 1024;
+const MAX_HEADER = 16 * 1024;
 
 /** Where `scgi://host:port` or `scgi:///path/to.socket` leads. @throws AutotorrentError('CONFIG') for any other URL */
 export function scgiTarget(url: string): NetConnectOpts {
@@ -32,11 +34,10 @@ export function scgiTarget(url: string): NetConnectOpts {
 }
 
 export function scgiExchange(target: NetConnectOpts, endpoint: Endpoint): Exchange {
-  const answer = (body: Buffer, headers: Readonly<Record<string, string>>): Promise<Buffer> =>
+  const answer = (body: Buffer, headers: Readonly<Record<string, string>>, maxBytes: number): Promise<Buffer> =>
     new Promise((resolve, reject) => {
       const socket = connect(target);
-      const chunks: Buffer[] = [];
-      let size = 0;
+      const collected = new Collected(maxBytes + MAX_HEADER);
       let header: { end: number; length: number | undefined } | undefined;
       const timer = setTimeout(() => finish(timedOut(endpoint)), endpoint.timeoutMs);
       let finished = false;
@@ -46,7 +47,7 @@ export function scgiExchange(target: NetConnectOpts, endpoint: Endpoint): Exchan
         finished = true;
         clearTimeout(timer);
         socket.destroy();
-        if (error === undefined) resolve(Buffer.concat(chunks));
+        if (error === undefined) resolve(collected.bytes);
         else reject(error);
       }
 
@@ -54,20 +55,28 @@ export function scgiExchange(target: NetConnectOpts, endpoint: Endpoint): Exchan
         socket.write(scgiRequest(body, headers));
       });
       socket.on('data', (chunk: Buffer) => {
-        chunks.push(chunk);
-        size += chunk.length;
-        if (size > endpoint.maxReplyBytes + MAX_HEADER) return finish(tooLong(endpoint));
-        if (header === undefined && size - chunk.length < MAX_HEADER) header = headerOf(Buffer.concat(chunks));
-        if (header?.length !== undefined && header.length > endpoint.maxReplyBytes) return finish(tooLong(endpoint));
+        const before = collected.size;
+        try {
+          collected.add(chunk);
+        } catch (error) {
+          return finish(tooLong(endpoint, maxBytes, error));
+        }
+        // Its end may be split between two chunks.
+        if (header === undefined && before < MAX_HEADER) header = headerOf(collected.bytes, Math.max(0, before - 3));
+        if (header?.length !== undefined && header.length > maxBytes) return finish(tooLong(endpoint, maxBytes));
         // rTorrent closes the connection after its reply, a proxy may keep it open.
-        if (header?.length !== undefined && size >= header.end + header.length) finish();
+        if (header?.length !== undefined && collected.size >= header.end + header.length) finish();
       });
       // Neither end nor error comes without close; after an error it finds the promise settled.
       socket.on('error', (error) => finish(connectionFailure(endpoint, error)));
       socket.on('end', () => finish());
       socket.on('close', () => finish());
     });
-  return async (body, headers = {}) => parsed(await answer(body, headers), endpoint);
+  return async (body, headers = {}, allow) => {
+    const allowed = allowedOf(endpoint, allow);
+    const deadline = performance.now() + endpoint.timeoutMs;
+    return { ...parsed(await answer(body, headers, allowed.bytes), endpoint), allowed, deadline };
+  };
 }
 
 function scgiRequest(body: Buffer, headers: Readonly<Record<string, string>>): Buffer {
@@ -84,16 +93,17 @@ function scgiRequest(body: Buffer, headers: Readonly<Record<string, string>>): B
   return Buffer.concat([Buffer.from(`${Buffer.byteLength(block)}:${block},`), body]);
 }
 
-function headerOf(data: Buffer): { end: number; length: number | undefined } | undefined {
-  const at = data.indexOf('\r\n\r\n');
+/** `from`: where its end may begin; before that it was looked for already. */
+function headerOf(data: Buffer, from = 0): { end: number; length: number | undefined } | undefined {
+  const at = data.subarray(0, MAX_HEADER).indexOf('\r\n\r\n', from);
   if (at === -1) return undefined;
   const length = /^content-length:[ \t]*(\d{1,15})[ \t]*$/im.exec(data.toString('latin1', 0, at))?.[1];
   return { end: at + 4, length: length === undefined ? undefined : Number(length) };
 }
 
-function parsed(data: Buffer, endpoint: Endpoint): Reply {
+function parsed(data: Buffer, endpoint: Endpoint): Omit<Reply, 'allowed' | 'deadline'> {
   if (data.length === 0) throw cutOff(endpoint);
-  const found = headerOf(data.subarray(0, MAX_HEADER));
+  const found = headerOf(data);
   if (found === undefined) {
     if (/^[A-Za-z][A-Za-z0-9-]*:/.test(data.toString('latin1', 0, 100))) throw cutOff(endpoint);
     throw failure(endpoint, 'answered something that is not SCGI', 'See which program listens there.');

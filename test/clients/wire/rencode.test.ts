@@ -2,9 +2,15 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { derencode, type Rencodable, rencode } from '../../../src/clients/wire/rencode.ts';
+import { derencodeSteps } from '../../../src/clients/wire/derencode.ts';
+import { type Rencodable, rencode } from '../../../src/clients/wire/rencode.ts';
+import { atOnce, Excess } from '../../../src/clients/wire/slices.ts';
+
+const derencode = (bytes: Buffer): Rencodable =>
+  atOnce(derencodeSteps(bytes, { bytes: bytes.length, values: 1e6, lists: 1e6 }));
 
 const text = fc.string({ unit: 'binary', maxLength: 200 });
+const key = text.filter((name) => name !== '__proto__');
 const leaf = fc.oneof(
   fc.constant(null),
   fc.boolean(),
@@ -19,7 +25,7 @@ const { tree } = fc.letrec<{ tree: Rencodable }>((tie) => ({
     { maxDepth: 5 },
     leaf,
     fc.array(tie('tree'), { maxLength: 80 }),
-    fc.dictionary(text, tie('tree'), { maxKeys: 40, noNullPrototype: false }),
+    fc.dictionary(key, tie('tree'), { maxKeys: 40, noNullPrototype: false }),
   ),
 }));
 
@@ -50,13 +56,13 @@ for line in sys.stdin: print(rencode.dumps(rencode.loads(bytes.fromhex(line.stri
   assert.deepEqual(theirs.trim().split('\n'), ours);
 });
 
-test('any bytes are decoded or refused with a SyntaxError', () => {
+test('any bytes are decoded or refused', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 100 }), (bytes) => {
       try {
         derencode(Buffer.from(bytes));
       } catch (error) {
-        assert.ok(error instanceof SyntaxError, String(error));
+        assert.ok(error instanceof SyntaxError || error instanceof Excess, String(error));
       }
     }),
   );
