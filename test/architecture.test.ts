@@ -13,7 +13,8 @@ const SRC = resolve('src');
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   extent: [],
   bytes: [],
-  leveldb: [],
+  state: ['native'],
+  leveldb: ['state'],
   native: [],
   source: ['native'],
   metainfo: ['extent'],
@@ -25,8 +26,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'collection/scan': ['collection/names.ts', 'collection/release.ts', 'native', 'source', 'container'],
   'collection/level': ['collection/scan', 'collection/names.ts', 'collection/release.ts', 'leveldb'],
   'collection/process/wire': ['bytes'],
-  'collection/process/client': ['collection/process/wire', 'bytes', 'leveldb'],
-  'collection/process/owner': ['collection/process/wire', 'collection/level', 'bytes', 'leveldb'],
+  'collection/process/client': ['collection/process/wire', 'bytes', 'leveldb', 'state'],
+  'collection/process/owner': ['collection/process/wire', 'collection/level', 'bytes', 'leveldb', 'state'],
   hash: ['metainfo', 'extent', 'native', 'source'],
   match: ['metainfo', 'collection', 'container', 'hash', 'extent', 'source'],
   plan: ['match', 'metainfo', 'extent', 'bytes'],
@@ -52,7 +53,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'clients/transmission': ['clients/adding', 'clients/wire'],
   'clients/qbittorrent': ['clients/adding', 'clients/libtorrent', 'clients/wire'],
   config: ['bytes'],
-  control: ['bytes'],
+  control: ['bytes', 'state'],
   app: [
     'extent',
     'bytes',
@@ -69,6 +70,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'clients',
     'config',
     'control',
+    'state',
   ],
   // The process that serves: no scan, no hash, no client (invariant 5), and no command's use case.
   server: [
@@ -83,12 +85,13 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'fuse',
     'config',
     'control',
+    'state',
     'server/processes',
   ],
   'server/processes': ['bytes'],
   // What runs in the processes that the server starts.
   'server/children': ['app', 'clients', 'config', 'control', 'server/processes'],
-  cli: ['app', 'server', 'config', 'bytes'],
+  cli: ['app', 'server', 'config', 'state', 'bytes'],
   'main.ts': ['cli'],
 };
 /** Of `store/`, all that others may import at run time; of its types, all that they may name: no key, no record's bytes. */

@@ -21,7 +21,9 @@ async function openDigests(config: Config, logger: Logger): Promise<DigestDataba
     const { openLevel } = await import('../leveldb/open.ts');
     const what = 'the cache of piece hashes';
     const location = hashCachePath(config.db);
-    return await openLevel(location, { code: 'INDEX', what, create: true, waitMs: 0 });
+    // LevelDB takes the modes of its files from here. The commands that hash make no file for anybody else.
+    process.umask(0o077);
+    return await openLevel(location, { code: 'INDEX', what, create: true, waitMs: 0, logger });
   } catch (error) {
     const held = error instanceof Error && errnoOf(error.cause) === 'LEVEL_LOCKED';
     const message = `hashing goes on without: ${messageOf(error)}`;

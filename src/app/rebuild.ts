@@ -8,6 +8,7 @@ import type { Config } from '../config/config.ts';
 import { hashCachePath, poolPath } from '../config/state-paths.ts';
 import { AutotorrentError, errnoOf } from '../errors.ts';
 import type { Logger } from '../logger.ts';
+import { keepPoolPrivate } from '../state/state-folder.ts';
 
 export interface RebuildRequest {
   /** Scans only these paths; none: all disks. Relative to `cwd`. */
@@ -34,6 +35,7 @@ export interface RebuildReport extends RebuildProgress {
 export async function rebuildCollection(config: Config, request: RebuildRequest): Promise<RebuildReport> {
   const { logger, signal } = request;
   const pool = poolPath(config.db);
+  keepPoolPrivate(pool, logger);
   if (config.disks.length === 0 && request.paths.length === 0) {
     throw new AutotorrentError('CONFIG', `${config.file} names no disks`, {
       hint: 'add a line such as `disk1 = /data` to its [disks] section',

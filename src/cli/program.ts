@@ -4,9 +4,10 @@
  */
 import { Command, CommanderError } from 'commander';
 import type { Config } from '../config/config.ts';
-import { loadConfig } from '../config/load.ts';
+import { type ConfigFile, findConfig, readAs } from '../config/load.ts';
 import { nearest } from '../config/nearest.ts';
 import { AutotorrentError } from '../errors.ts';
+import { actAsOwner } from '../state/act-as-owner.ts';
 import { expandPrefixes, hasCommand, settleDryRun, strangeCommand } from './arguments.ts';
 import type { Definer, GlobalFlags, Run, Wiring } from './command.ts';
 import { defineAbsence } from './commands/absence.ts';
@@ -103,8 +104,15 @@ export async function runProgram(args: readonly string[], wiring: Wiring): Promi
     verbose: globals.verbose === true,
   });
   const signals = stopOnSignals();
-  const configWith = (client: string | undefined): Promise<Config> =>
-    loadConfig({ cwd: process.cwd(), env: process.env, file: globals.config, client, signal: signals.signal });
+  // Read once: after `actAsOwner` this process may not be allowed to read it.
+  let file: ConfigFile | undefined;
+  const configWith = async (client: string | undefined): Promise<Config> => {
+    const options = { cwd: process.cwd(), env: process.env, file: globals.config, client, signal: signals.signal };
+    file ??= await findConfig(options);
+    const config = readAs(file, options);
+    actAsOwner({ ...config, program: wiring.program }, terminal.logger);
+    return config;
+  };
   try {
     return await run({
       terminal,

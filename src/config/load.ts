@@ -20,6 +20,11 @@ export interface LoadOptions {
   readonly signal?: AbortSignal;
 }
 
+export interface ConfigFile {
+  readonly file: string;
+  readonly bytes: Buffer;
+}
+
 const LARGEST_FILE = 1024 * 1024;
 const LARGEST_LIST = 16 * 1024 * 1024;
 
@@ -30,19 +35,25 @@ const LARGEST_LIST = 16 * 1024 * 1024;
  * @throws AutotorrentError('CONFIG') if there is none, or it is invalid; the reason of the signal
  */
 export async function loadConfig(options: LoadOptions): Promise<Config> {
-  const { cwd, env } = options;
-  const home = env['HOME'] === undefined || env['HOME'] === '' ? homedir() : env['HOME'];
-  const { file, bytes } = await findConfig(options, home);
+  return readAs(await findConfig(options), options);
+}
+
+/** Parses a file that was read before; the options may name another client. @throws AutotorrentError('CONFIG') */
+export function readAs({ file, bytes }: ConfigFile, options: LoadOptions): Config {
   return parseConfig(bytes, {
     file,
     client: options.client,
-    home: resolve(cwd, home),
+    home: resolve(options.cwd, homeOf(options)),
     accounts: localAccounts(),
     indexFor: locateIndex,
   });
 }
 
-async function findConfig(options: LoadOptions, home: string): Promise<{ file: string; bytes: Buffer }> {
+const homeOf = ({ env }: LoadOptions): string =>
+  env['HOME'] === undefined || env['HOME'] === '' ? homedir() : env['HOME'];
+
+/** Finds and reads the file of this call, whatever is in it. @throws AutotorrentError('CONFIG') if there is none */
+export async function findConfig(options: LoadOptions): Promise<ConfigFile> {
   const { cwd, env } = options;
   const named: readonly (readonly [string, string | undefined])[] = [
     ['-c', options.file],
@@ -59,7 +70,7 @@ async function findConfig(options: LoadOptions, home: string): Promise<{ file: s
   }
   // The XDG specification says to ignore relative paths.
   const xdg = env['XDG_CONFIG_HOME'];
-  const folder = xdg !== undefined && isAbsolute(xdg) ? xdg : join(resolve(cwd, home), '.config');
+  const folder = xdg !== undefined && isAbsolute(xdg) ? xdg : join(resolve(cwd, homeOf(options)), '.config');
   const places = [join(cwd, 'autotorrent.conf'), join(folder, 'autotorrent', 'autotorrent.conf')];
   for (const file of places) {
     const bytes = await readConfig(file, options.signal);

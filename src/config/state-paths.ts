@@ -1,14 +1,10 @@
 /** The paths of a store's state and of its control socket. */
-import { createHash } from 'node:crypto';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-
-/** The sun_path of sockaddr_un holds 108 bytes with its NUL (unix(7)). */
-const SOCKET_PATH_LIMIT = 107;
 
 export interface StatePaths {
   /** The store's LevelDB; its lock is the store's lock. */
   readonly store: string;
+  /** Always here, however long the path is (`state/socket-address.ts`). */
   readonly socket: string;
   /** The log of a server that was started with `--daemon`. */
   readonly log: string;
@@ -16,18 +12,11 @@ export interface StatePaths {
   readonly absence: string;
 }
 
-/**
- * Computes the paths. The socket lies with the state. If that path is too long for a socket, it lies in
- * `$XDG_RUNTIME_DIR` (or a folder of the user's own below the system's temporary one) under a name derived from it.
- */
-export function statePaths(statePath: string, env: NodeJS.ProcessEnv = process.env): StatePaths {
-  const beside = join(statePath, 'socket');
-  const runtime = env['XDG_RUNTIME_DIR'] ?? join(tmpdir(), `autotorrent-${process.getuid?.() ?? 0}`);
-  const digest = createHash('sha256').update(statePath).digest('hex').slice(0, 16);
-  const socket = Buffer.byteLength(beside) <= SOCKET_PATH_LIMIT ? beside : join(runtime, `autotorrent-${digest}.sock`);
+/** Computes the paths. */
+export function statePaths(statePath: string): StatePaths {
   return {
     store: join(statePath, 'store'),
-    socket,
+    socket: join(statePath, 'socket'),
     log: join(statePath, 'server.log'),
     absence: join(statePath, 'absence.json'),
   };

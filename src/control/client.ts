@@ -4,6 +4,8 @@
  * "No server runs" is an outcome, not a failure: then `ControlClient.connect` resolves with undefined.
  */
 import { type IncomingMessage, request } from 'node:http';
+import type { Socket } from 'node:net';
+import { basename, dirname } from 'node:path';
 import { AutotorrentError, type ErrorCode, errnoOf, messageOf } from '../errors.ts';
 import { differencesOf, entryOf, fileOf, statusOf } from './codec.ts';
 import type {
@@ -20,6 +22,8 @@ import type {
   VerificationBegun,
   VerificationRequest,
 } from './messages.ts';
+import { dial, Peers, UntrustedSocket } from '../state/peer.ts';
+import { keepPrivate } from '../state/private-folder.ts';
 import type { Discarded, Pooled, ServedDifference, ServedEntry, ServedFile, ServerStatus, Verified } from './served.ts';
 
 /** The longest silence of the server, in milliseconds. */
@@ -35,6 +39,7 @@ const TIME_LIMITS: TimeLimits = { usual: 60_000, long: 30 * 60_000 };
 export class ControlClient {
   readonly #socketPath: string;
   readonly #limits: TimeLimits;
+  readonly #peers = new Peers();
 
   private constructor(socketPath: string, limits: TimeLimits) {
     this.#socketPath = socketPath;
@@ -43,10 +48,13 @@ export class ControlClient {
 
   /**
    * Connects to the server; undefined if none runs.
-   * @throws AutotorrentError('SERVER') if another program answers on the socket
+   * @throws AutotorrentError('SERVER') if another program answers on the socket, or another user could have made it: that one
+   *   is sent nothing
    */
   static async connect(socketPath: string, limits: TimeLimits = TIME_LIMITS): Promise<ControlClient | undefined> {
     const client = new ControlClient(socketPath, limits);
+    const folder = { code: 'SERVER', what: 'the folder of the control socket', make: false, open: 'look' } as const;
+    if (!keepPrivate(dirname(socketPath), folder)) return undefined;
     try {
       await client.status();
       return client;
@@ -196,14 +204,20 @@ export class ControlClient {
     const reply = await new Promise<IncomingMessage>((resolve, reject) => {
       const headers: Record<string, string | number> = { 'content-length': payload?.length ?? 0 };
       if (payload !== undefined) headers['content-type'] = type;
-      const options = { socketPath: this.#socketPath, method, path, headers, timeout: limitMs, agent: false as const };
+      const createConnection = (_: unknown, ready: (error: Error | null, socket: Socket) => void): undefined => {
+        dial(dirname(this.#socketPath), basename(this.#socketPath), this.#peers).then(
+          (socket) => ready(null, socket.setTimeout(limitMs)),
+          (error: Error) => call.destroy(error),
+        );
+      };
+      const options = { method, path, headers, timeout: limitMs, createConnection };
       const call = request(signal === undefined ? options : { ...options, signal }, resolve);
       call.on('timeout', () => call.destroy(new Error(`no answer within ${limitMs / 1000} s`)));
       call.on('error', (cause) => {
         reject(
           new AutotorrentError('SERVER', `the server at ${this.#socketPath} cannot be asked: ${messageOf(cause)}`, {
             cause,
-            hint: 'see what it logged; `autotorrent unmount` stops it',
+            hint: hintFor(cause),
           }),
         );
       });
@@ -212,6 +226,12 @@ export class ControlClient {
     if (reply.statusCode !== undefined && reply.statusCode < 300) return reply;
     throw toError(await body(reply), reply.statusCode);
   }
+}
+
+function hintFor(cause: Error): string {
+  if (cause instanceof UntrustedSocket) return cause.hint;
+  if (errnoOf(cause) === 'EACCES') return 'another user runs it: run this as that user';
+  return 'see what it logged; `autotorrent unmount` stops it';
 }
 
 const entryPath = (id: string): string => `/v1/entries/${encodeURIComponent(id)}`;

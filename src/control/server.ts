@@ -4,13 +4,17 @@
  * It is a thin layer over what `mount` serves (`ServedStore`). The same process serves the mount, so nothing here may
  * block. A connection that sends rubbish gets a 400 and affects no other.
  */
-import { lstat, mkdir, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { dirname } from 'node:path';
+import { basename, dirname } from 'node:path';
 import { AutotorrentError, type ErrorCode, messageOf } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { jsonText } from '../printable.ts';
 import type { ServedStore } from '../server/served-store.ts';
+import { shownUser } from '../state/accounts.ts';
+import { Peers } from '../state/peer.ts';
+import { keepPrivate } from '../state/private-folder.ts';
+import { socketAddress } from '../state/socket-address.ts';
 import { bytesOf, jsonOf, linesOf } from './body.ts';
 import { differenceLine, entryMessage, fileMessage, statusMessage } from './codec.ts';
 import type { AddedMessage, ErrorMessage, ShutdownLine, VerificationBegun } from './messages.ts';
@@ -60,16 +64,27 @@ export async function startControlServer(
       fail(reply, error);
     });
   });
-  await makeOwnFolder(dirname(socketPath));
+  const peers = new Peers();
+  // After Node's own listener, and before it reads: of a stranger's request not a byte is looked at.
+  server.on('connection', (socket) => {
+    const stranger = peers.stranger(socket);
+    if (stranger === undefined) return;
+    logger.warn(`control socket: ${shownUser(stranger)} was refused`);
+    socket.destroy();
+  });
+  const folder = dirname(socketPath);
+  keepPrivate(folder, { code: 'SERVER', what: 'the folder of the control socket', make: true, open: 'look' });
   // We hold the store's lock, so the process that left this socket has ended.
   await rm(socketPath, { force: true });
+  // Kept until the server has closed: libuv removes the socket by this path.
+  const address = socketAddress(folder, basename(socketPath));
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     // Later errors concern single connections, such as EMFILE from accept(2): they must not end the serving process.
     server.on('error', (error) => logger.warn(`control socket: ${messageOf(error)}`));
     // bind(2) runs inside listen, so the mode is right from the start.
     const umask = process.umask(0o177);
-    server.listen(socketPath, resolve);
+    server.listen(address.path, resolve);
     process.umask(umask);
   });
   return {
@@ -79,23 +94,10 @@ export async function startControlServer(
       });
       server.closeAllConnections();
       await closed;
+      address.release();
       await rm(socketPath, { force: true });
     },
   };
-}
-
-/**
- * Makes the folder of the socket for this user alone. An existing one must belong to us or root, and be writable by
- * nobody else: in a shared folder (the system's temporary one), another user may have made it first.
- */
-async function makeOwnFolder(folder: string): Promise<void> {
-  await mkdir(folder, { recursive: true, mode: 0o700 });
-  const { uid, mode } = await lstat(folder);
-  const owners = [0, process.getuid?.() ?? 0];
-  if (owners.includes(uid) && (mode & 0o002) === 0) return;
-  throw new AutotorrentError('SERVER', `${folder} belongs to, or can be written by, another user`, {
-    hint: 'The control socket must lie in a folder of your own: chmod o-w it, set XDG_RUNTIME_DIR, or shorten state_path.',
-  });
 }
 
 /** Maps `METHOD path` to its handler; `ID` stands for one component of the path. */

@@ -1,7 +1,9 @@
-/** The folder of a LevelDB: makes it, and reports if it is missing. Loads no LevelDB. */
-import { mkdir, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { AutotorrentError, type ErrorCode, errnoOf, messageOf } from '../errors.ts';
+/** The folder of a LevelDB: makes it, keeps it private, and reports if it is missing. Loads no LevelDB. */
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { AutotorrentError, type ErrorCode, errnoOf } from '../errors.ts';
+import type { Logger } from '../logger.ts';
+import { keepPrivate } from '../state/private-folder.ts';
 
 /** A database, as error messages name it. */
 export interface Described {
@@ -26,34 +28,14 @@ export function missingDatabase(location: string, { code, what }: Described, cau
   return new AutotorrentError(code, `${what} (${location}) does not exist yet`, { cause, hint });
 }
 
-/** Makes a folder and those above it. @throws AutotorrentError of the options' code */
-export async function makeFolder(path: string, { code, what }: Described): Promise<void> {
-  try {
-    await makeWithParents(path);
-  } catch (cause) {
-    const key = code === 'INDEX' ? 'db' : 'state_path';
-    throw new AutotorrentError(code, `${what} cannot be made: ${messageOf(cause)}`, {
-      cause,
-      hint: `set ${key} to a folder that this user may write to`,
-    });
-  }
-}
+/** The names in a LevelDB's folder, for `keepPrivate`. */
+const NAMES = /^(CURRENT|LOCK|LOG|LOG\.old|MANIFEST-\d+|\d+\.(ldb|log|sst|dbtmp)|lost|lost\+found)$/;
 
-/** Node's own `recursive` never ends below /proc, where mkdir answers ENOENT although the folder above exists. */
-async function makeWithParents(path: string): Promise<void> {
-  try {
-    await mkdir(path);
-  } catch (error) {
-    if (errnoOf(error) === 'EEXIST' && (await stat(path)).isDirectory()) return;
-    if (errnoOf(error) !== 'ENOENT' || dirname(path) === path) throw error;
-    if (await exists(dirname(path))) throw error;
-    await makeWithParents(dirname(path));
-    await mkdir(path);
-  }
+/**
+ * Checks that the folder is this user's alone, and closes it if others may read it. `make`: makes it if it is missing.
+ * @throws AutotorrentError of the database's code
+ */
+export function keepDatabasePrivate(location: string, database: Described, make: boolean, logger?: Logger): void {
+  const { code, what } = database;
+  keepPrivate(location, { code, what, make, ours: NAMES, ...(logger === undefined ? {} : { logger }) });
 }
-
-const exists = (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    () => false,
-  );

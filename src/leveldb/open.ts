@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Level } from 'level';
 import { AutotorrentError, errnoOf, messageOf } from '../errors.ts';
-import { type Described, isMissing, makeFolder, missingDatabase } from './folder.ts';
+import type { Logger } from '../logger.ts';
+import { type Described, isMissing, keepDatabasePrivate, missingDatabase } from './folder.ts';
 
 export type Database = Level<Buffer, Buffer>;
 
@@ -27,18 +28,20 @@ export interface OpenOptions extends Described {
   /** Called once, when waiting begins. */
   readonly onWait?: (holder: string) => void;
   readonly signal?: AbortSignal;
+  /** Hears if the folder was open to other users. */
+  readonly logger?: Logger;
 }
 
 const POLL_MS = 100;
 
 /**
- * Opens the LevelDB in the folder `location`.
+ * Opens the LevelDB in the folder `location`, which is made or kept private.
  * @throws DatabaseLocked if another process holds it for longer than `waitMs`
  * @throws AutotorrentError of `code` if the folder is missing (and `create` is false), damaged or not accessible to this user,
  *   or where what LevelDB would open is no regular file
  */
 export async function openLevel(location: string, options: OpenOptions): Promise<Database> {
-  if (options.create) await makeFolder(location, options);
+  keepDatabasePrivate(location, options, options.create, options.logger);
   await refuseStrangeFiles(location, options);
   const started = Date.now();
   let told = false;

@@ -1,11 +1,12 @@
 /** `autotorrent mount --daemon`: runs the same server in a detached process of its own. */
 import { spawn } from 'node:child_process';
 import { open } from 'node:fs/promises';
-import { dirname } from 'node:path';
 import type { Config } from '../config/config.ts';
 import { statePaths } from '../config/state-paths.ts';
 import { AutotorrentError, type ErrorCode } from '../errors.ts';
-import { makeFolder } from '../leveldb/folder.ts';
+import type { Logger } from '../logger.ts';
+import { openPrivateLog } from '../state/private-log.ts';
+import { keepStatePrivate } from '../state/state-folder.ts';
 
 export interface Daemon {
   readonly pid: number;
@@ -25,10 +26,15 @@ type FirstWord =
  * Starts `program` with `args`, which must end in a `runMount`; resolves when it reports that it serves.
  * @throws AutotorrentError as the server threw it; ('MOUNT') with the end of its log if it ended without a message
  */
-export async function startDaemon(config: Config, program: string, args: readonly string[]): Promise<Daemon> {
+export async function startDaemon(
+  config: Config,
+  program: string,
+  args: readonly string[],
+  logger: Logger,
+): Promise<Daemon> {
   const { log } = statePaths(config.statePath);
-  await makeFolder(dirname(log), { code: 'STORE', what: 'the state folder' });
-  const file = await open(log, 'a', 0o600);
+  keepStatePrivate(config.statePath, logger);
+  const file = await openPrivateLog(log, 'STORE');
   try {
     const { size } = await file.stat();
     const child = spawn(process.execPath, [program, ...args], {

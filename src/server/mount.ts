@@ -13,6 +13,7 @@ import { startControlServer } from '../control/server.ts';
 import { AutotorrentError } from '../errors.ts';
 import { chooseDriver } from '../fuse/choose-driver.ts';
 import type { Mount } from '../fuse/driver.ts';
+import { realMountPoint } from '../fuse/mounting/mount-point.ts';
 import { DatabaseLocked, openLevel } from '../leveldb/open.ts';
 import type { Logger } from '../logger.ts';
 import { openCLibrary } from '../native/c-library.ts';
@@ -22,6 +23,7 @@ import { loadFileCalls } from '../native/files.ts';
 import { loadProcessCalls } from '../native/process.ts';
 import { ReadersLook } from '../source/look-at-readers.ts';
 import { OwnMounts } from '../source/own-mounts.ts';
+import { keepPoolPrivate, keepStatePrivate } from '../state/state-folder.ts';
 import { Ballast } from '../store/ballast.ts';
 import { Store } from '../store/store.ts';
 import { CountedOperations } from '../vfs/counting.ts';
@@ -71,12 +73,19 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
     logger.warn('fast_resume = trust: clients are told that all mapped data is right, whether it was hashed or not');
   }
   const paths = statePaths(config.statePath);
+  // Before anything is opened, written or mounted.
+  keepStatePrivate(config.statePath, logger);
+  keepPoolPrivate(poolPath(config.db), logger);
+  // The folders above the mount point are for other users, too: they are made with the caller's umask. All else that this
+  // process makes is its own, and LevelDB takes the modes of its files from here.
+  await realMountPoint(config.storePath);
+  const umask = process.umask(0o077);
   const undo: (() => Promise<void>)[] = [];
   try {
     const ballast = new Ballast(config.statePath, logger);
     // LevelDB writes when it opens.
     ballast.makeRoom();
-    const db = await openStore(config, paths.store);
+    const db = await openStore(config, paths.store, logger);
     undo.push(async () => db.close());
     const descriptors = DescriptorBudget.ofProcess();
     const store = await Store.open(db, {
@@ -166,14 +175,15 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
     }
   } finally {
     await unwind(undo, logger);
+    process.umask(umask);
   }
 }
 
 const visibility = (allowOther: boolean): 'everyone' | 'owner' => (allowOther ? 'everyone' : 'owner');
 
-async function openStore(config: Config, location: string): ReturnType<typeof openLevel> {
+async function openStore(config: Config, location: string, logger: Logger): ReturnType<typeof openLevel> {
   try {
-    return await openLevel(location, { code: 'STORE', what: 'the store', create: true, waitMs: LOCK_WAIT_MS });
+    return await openLevel(location, { code: 'STORE', what: 'the store', create: true, waitMs: LOCK_WAIT_MS, logger });
   } catch (error) {
     if (!(error instanceof DatabaseLocked)) throw error;
     throw new AutotorrentError('STORE', `${config.storePath} is served already: ${error.message}`, {

@@ -1,6 +1,8 @@
 /** `autotorrent mount` */
+import { access, constants } from 'node:fs/promises';
 import { Option } from 'commander';
 import { namesOf } from '../../config/owner.ts';
+import { AutotorrentError, messageOf } from '../../errors.ts';
 import { type CommandContext, type Definer, helpEnding } from '../command.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { whoReads } from '../who-reads.ts';
@@ -26,6 +28,7 @@ export function defineMount(define: Definer): void {
 export async function mount(context: CommandContext, flags: MountFlags): Promise<ExitCode> {
   const { terminal, wiring } = context;
   const config = await context.config();
+  await mustReadAgain(config.file);
   const { startDaemon, tellStarter, tellStarterOfFailure } = await import('../../server/daemon.ts');
   if (flags.daemon === true) {
     const rest = [
@@ -34,7 +37,7 @@ export async function mount(context: CommandContext, flags: MountFlags): Promise
       ...(flags.readOnly === true ? ['--read-only'] : []),
     ];
     const args = ['-c', config.file, ...context.clientArgs, 'mount', ...rest];
-    const { pid, log } = await startDaemon(config, wiring.program, args);
+    const { pid, log } = await startDaemon(config, wiring.program, args, terminal.logger);
     if (terminal.json) terminal.printJson({ mount_point: config.storePath, pid, log });
     else terminal.print(`Serving ${config.storePath} in process ${pid}, which logs to ${log}`);
     return EXIT.done;
@@ -69,4 +72,16 @@ export async function mount(context: CommandContext, flags: MountFlags): Promise
   }
   terminal.note(`Unmounted ${config.storePath}`);
   return EXIT.done;
+}
+
+/** The processes that the server starts read the configuration again, as the server's user. */
+async function mustReadAgain(file: string): Promise<void> {
+  try {
+    await access(file, constants.R_OK);
+  } catch (cause) {
+    throw new AutotorrentError('CONFIG', `the server's user may not read ${file}: ${messageOf(cause)}`, {
+      cause,
+      hint: 'the server acts as the user whom the state belongs to: give the file to that user (chown)',
+    });
+  }
 }

@@ -55,7 +55,7 @@ export class PoolFiles {
     const { ino } = await lstat(path);
     const source = join(this.#own, `${ino}`);
     await mkdir(this.#own, { recursive: true, mode: 0o700 });
-    await mkdir(join(pooled, '..'), { recursive: true });
+    await mkdir(join(pooled, '..'), { recursive: true, mode: 0o700 });
     await linkAgain(path, source);
     // Other stores use the same names: link it under a name of its own first, then rename it in one step.
     const fresh = `${pooled}.${randomUUID()}.new`;

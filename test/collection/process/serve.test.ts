@@ -54,7 +54,7 @@ describe('the server of the index process', () => {
     };
     await new Promise<void>((onListening) => {
       const places = { db, folder: `${db}.process`, build: BUILD, idleMs: 60_000 };
-      ended = serveIndex({ collection, ...places, signal: ending.signal, onListening });
+      ended = serveIndex({ collection, ...places, signal: ending.signal, onListening, logger: silentLogger });
     });
   });
   // It ends with the last connection: one that is left would keep it for ever.
@@ -213,6 +213,7 @@ describe('the server of the index process', () => {
       build: BUILD,
       idleMs: 60_000,
       signal: stop.signal,
+      logger: silentLogger,
       onListening() {
         assert.deepEqual(readdirSync(folder), ['socket']);
         stop.abort();

@@ -1,17 +1,15 @@
 /** Connects a command to the index process of a database, and starts the process if none runs. */
-import { once } from 'node:events';
-import { lstat } from 'node:fs/promises';
-import { connect, type Socket } from 'node:net';
-import { join } from 'node:path';
+import type { Socket } from 'node:net';
 import { MalformedBytes } from '../../../bytes/byte-codec.ts';
 import { AutotorrentError, errnoOf, messageOf } from '../../../errors.ts';
-import { isMissing, makeFolder, missingDatabase } from '../../../leveldb/folder.ts';
+import { isMissing, keepDatabasePrivate, missingDatabase } from '../../../leveldb/folder.ts';
 import type { Logger } from '../../../logger.ts';
+import { dial, Peers, UntrustedSocket } from '../../../state/peer.ts';
 import { ANSWER_LIMIT, FRAME, type Frame, FrameReader, type FrameType, send } from '../wire/frames.ts';
 import { decodeError, encodeText } from '../wire/messages.ts';
-import { SOCKET, socketAddress } from '../wire/socket-address.ts';
+import { SOCKET } from '../wire/names.ts';
 import { thisBuild } from './build.ts';
-import { findFolder, isTrusted } from './folder.ts';
+import { findFolder } from './folder.ts';
 import { startProcess } from './start.ts';
 
 export interface ConnectOptions {
@@ -39,14 +37,15 @@ const HELLO_MS = 30_000;
  */
 export async function connectToProcess(options: ConnectOptions): Promise<Connection> {
   const { db, create, signal, build = await thisBuild() } = options;
+  const peers = new Peers();
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     signal.throwIfAborted();
+    keepDatabasePrivate(db, DESCRIBED, create, options.logger);
     const known = await findFolder(db, false);
-    const met = known === undefined ? undefined : await meet(known, { db, build, signal });
+    const met = known === undefined ? undefined : await meet(known, { build, peers, signal });
     if (met instanceof Connection) return met;
     signal.throwIfAborted();
-    if (create) await makeFolder(db, DESCRIBED);
-    else if (await isMissing(db)) throw missingDatabase(db, DESCRIBED);
+    if (!create && (await isMissing(db))) throw missingDatabase(db, DESCRIBED);
     const folder = known ?? (await findFolder(db, true));
     if (folder === undefined) throw new Error('a folder was neither made nor refused');
     await startProcess({ ...options, folder, build });
@@ -59,9 +58,9 @@ export async function connectToProcess(options: ConnectOptions): Promise<Connect
 /** Connects and says hello; undefined if no process of this build answers. */
 async function meet(
   folder: string,
-  { db, build, signal }: Pick<ConnectOptions, 'db' | 'signal'> & { readonly build: string },
+  { build, peers, signal }: Pick<ConnectOptions, 'signal'> & { readonly build: string; readonly peers: Peers },
 ): Promise<Connection | undefined> {
-  const socket = await dial(db, folder);
+  const socket = await call(folder, peers);
   if (socket === undefined) return undefined;
   const connection = new Connection(socket);
   const giveUp = (): void => void socket.destroy();
@@ -83,20 +82,11 @@ async function meet(
   return undefined;
 }
 
-async function dial(db: string, folder: string): Promise<Socket | undefined> {
-  const stats = await lstat(join(folder, SOCKET)).catch(() => undefined);
-  if (stats === undefined) return undefined;
-  if (!stats.isSocket() || !(await isTrusted(stats.uid, db))) {
-    throw new AutotorrentError('INDEX', `${join(folder, SOCKET)} is no socket of this user's`, {
-      hint: 'look at who made it, and delete it',
-    });
-  }
-  const address = socketAddress(folder);
+async function call(folder: string, peers: Peers): Promise<Socket | undefined> {
   try {
-    const socket = connect(address.path);
-    await once(socket, 'connect');
-    return socket;
+    return await dial(folder, SOCKET, peers);
   } catch (cause) {
+    if (cause instanceof UntrustedSocket) throw new AutotorrentError('INDEX', cause.message, { hint: cause.hint, cause });
     const errno = errnoOf(cause);
     // Gone, or left behind by a process that was killed: the next one removes it.
     if (errno === 'ENOENT' || errno === 'ECONNREFUSED' || errno === 'ECONNRESET') return undefined;
@@ -104,8 +94,6 @@ async function dial(db: string, folder: string): Promise<Socket | undefined> {
       cause,
       hint: errno === 'EACCES' ? 'another user runs it: wait a minute, or run this as that user' : undefined,
     });
-  } finally {
-    address.release();
   }
 }
 

@@ -3,10 +3,12 @@
  * may not make it there, in `$XDG_RUNTIME_DIR`, or else in a folder of the user's own under the system's temporary one.
  */
 import { createHash } from 'node:crypto';
-import { access, chmod, constants, lstat, mkdir, stat } from 'node:fs/promises';
+import { access, constants, mkdir, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import { AutotorrentError, errnoOf, messageOf } from '../../../errors.ts';
+import { ownUid } from '../../../state/accounts.ts';
+import { keepPrivate } from '../../../state/private-folder.ts';
 
 /** Beside the database. */
 export function processFolder(db: string): string {
@@ -23,16 +25,16 @@ export async function findFolder(
   env: NodeJS.ProcessEnv = process.env,
 ): Promise<string | undefined> {
   const beside = processFolder(db);
-  if (await isPrivate(beside, db)) return beside;
-  if (make && (await makePrivate(beside)) === undefined && (await isPrivate(beside, db))) return beside;
+  if (await isPrivate(beside)) return beside;
+  if (make && (await makePrivate(beside)) === undefined && (await isPrivate(beside))) return beside;
   const runtime = await runtimeFolder(env);
   const digest = createHash('sha256').update(db).digest('hex').slice(0, 16);
   const apart = join(runtime, `index-${digest}`);
-  if ((await isPrivate(runtime, undefined)) && (await isPrivate(apart, undefined))) return apart;
+  if ((await isPrivate(runtime)) && (await isPrivate(apart))) return apart;
   if (!make) return undefined;
   const cause = (await makePrivate(runtime)) ?? (await makePrivate(apart));
-  if ((await isPrivate(runtime, undefined)) && (await isPrivate(apart, undefined))) return apart;
-  const why = cause === undefined ? 'others may write to it' : messageOf(cause);
+  if ((await isPrivate(runtime)) && (await isPrivate(apart))) return apart;
+  const why = cause === undefined ? 'they are not this user\'s alone' : messageOf(cause);
   throw new AutotorrentError('INDEX', `no folder for the index process can be made (${beside}, ${apart}): ${why}`, {
     cause,
     hint: 'let XDG_RUNTIME_DIR name a folder of this user, with mode 0700',
@@ -42,36 +44,20 @@ export async function findFolder(
 /** The environment's runtime folder if it is private, as the XDG specification demands; else one in the temporary folder. */
 async function runtimeFolder(env: NodeJS.ProcessEnv): Promise<string> {
   const given = env['XDG_RUNTIME_DIR'];
-  // Its mode is not changed: it may be /tmp itself.
-  if (given !== undefined && isAbsolute(given) && (await isPrivate(given, undefined, false))) return given;
-  return join(tmpdir(), `autotorrent-${uid()}`);
+  // Its mode is not changed: it may be /tmp itself. After sudo it may be another user's.
+  if (given !== undefined && isAbsolute(given) && (await isPrivate(given, false))) return given;
+  return join(tmpdir(), `autotorrent-${ownUid()}`);
 }
 
 /**
- * Tells if a user is trusted to answer: this user, root, and for root the owner of the database, who decides what is in it.
- * `db`: undefined if its owner does not matter.
+ * Tells if only this user and root can enter the folder, and this process can write there. `close`: takes the others' rights
+ * to a folder of this user, of which nothing is believed.
  */
-export async function isTrusted(owner: number, db: string | undefined): Promise<boolean> {
-  if (owner === uid() || owner === 0) return true;
-  if (uid() !== 0 || db === undefined) return false;
-  return await stat(db).then(
-    (stats) => stats.uid === owner,
-    () => false,
-  );
-}
-
-/**
- * Tells if only a trusted user and root can enter the folder, and this process can write there.
- * `close`: takes the others' rights to a folder of this user.
- */
-async function isPrivate(folder: string, db: string | undefined, close = true): Promise<boolean> {
+async function isPrivate(folder: string, close = true): Promise<boolean> {
   try {
-    const stats = await lstat(folder);
-    if (!stats.isDirectory() || !(await isTrusted(stats.uid, db))) return false;
-    if ((stats.mode & 0o077) !== 0) {
-      if (!close || stats.uid !== uid()) return false;
-      await chmod(folder, 0o700);
-    }
+    const open = close ? 'reclaim' : 'look';
+    if (!keepPrivate(folder, { code: 'INDEX', what: 'the folder of the index process', make: false, open })) return false;
+    if (!close && ((await stat(folder)).mode & 0o077) !== 0) return false;
     await access(folder, constants.R_OK | constants.W_OK | constants.X_OK);
     return true;
   } catch {
@@ -88,5 +74,3 @@ async function makePrivate(folder: string): Promise<unknown> {
     return errnoOf(error) === 'EEXIST' ? undefined : error;
   }
 }
-
-const uid = (): number => process.getuid?.() ?? 0;

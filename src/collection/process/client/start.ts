@@ -1,13 +1,14 @@
 /** Starts the index process of a database, and waits until some index process serves it. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { type FileHandle, open } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { AutotorrentError, messageOf } from '../../../errors.ts';
 import type { Logger } from '../../../logger.ts';
-import { LOG } from '../wire/socket-address.ts';
+import { openPrivateLog } from '../../../state/private-log.ts';
+import { LOG } from '../wire/names.ts';
 import type { StartLine } from '../wire/start-line.ts';
 
 export interface StartOptions {
@@ -78,7 +79,7 @@ async function spawnProcess({ db, folder, create, build }: StartOptions): Promis
   const program = fileURLToPath(new URL('../owner/index-process.js', import.meta.url));
   let log: FileHandle | undefined;
   try {
-    log = await open(join(folder, LOG), 'a', 0o600);
+    log = await openPrivateLog(join(folder, LOG), 'INDEX');
     if ((await log.stat()).size > LOG_LIMIT) await log.truncate();
     const args = [program, db, folder, build, ...(create ? ['create'] : [])];
     // The kernel closes all other descriptors: Node opens its own, and marks those it was given, as close-on-exec.
@@ -91,6 +92,7 @@ async function spawnProcess({ db, folder, create, build }: StartOptions): Promis
     await Promise.race([once(child, 'spawn'), once(child, 'error').then(([error]) => Promise.reject(error))]);
     return child;
   } catch (cause) {
+    if (cause instanceof AutotorrentError) throw cause;
     throw new AutotorrentError('INDEX', `the index process cannot be started: ${messageOf(cause)}`, { cause });
   } finally {
     await log?.close();

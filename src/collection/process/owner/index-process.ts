@@ -33,6 +33,8 @@ function tell(line: StartLine): void {
 }
 
 async function run(): Promise<void> {
+  // LevelDB takes the modes of its files from here.
+  process.umask(0o077);
   const ending = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => ending.abort());
   const taking = takeDatabase({
@@ -40,6 +42,7 @@ async function run(): Promise<void> {
     folder,
     build,
     create: create === 'create',
+    logger: log,
     signal: ending.signal,
     onWait: (holder) => tell({ waiting: holder }),
   });
@@ -63,6 +66,7 @@ async function run(): Promise<void> {
       idleMs: Number(process.env['AUTOTORRENT_INDEX_IDLE_MS'] ?? IDLE_MS) || IDLE_MS,
       signal: ending.signal,
       onListening: () => tell({ ready: true }),
+      logger: log,
     });
   } finally {
     await database.close();

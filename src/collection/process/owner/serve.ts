@@ -7,9 +7,13 @@ import { chmodSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { AutotorrentError } from '../../../errors.ts';
+import type { Logger } from '../../../logger.ts';
+import { shownUser } from '../../../state/accounts.ts';
+import { Peers } from '../../../state/peer.ts';
+import { socketAddress } from '../../../state/socket-address.ts';
 import type { Collection } from '../../collection.ts';
 import type { RebuildRequest, RebuildResult, RebuildWatcher } from '../../writer.ts';
-import { SOCKET, socketAddress } from '../wire/socket-address.ts';
+import { SOCKET } from '../wire/names.ts';
 import { serveSession } from './session.ts';
 
 export interface ServeOptions {
@@ -21,6 +25,7 @@ export interface ServeOptions {
   /** Ends it: rebuilds stop, questions are answered. */
   readonly signal: AbortSignal;
   readonly onListening: () => void;
+  readonly logger: Logger;
 }
 
 const CONNECTIONS = 256;
@@ -41,6 +46,7 @@ class IndexServer {
   readonly #server: Server;
   readonly #sessions = new Set<Socket>();
   readonly #rebuilds = new AbortController();
+  readonly #peers = new Peers();
   readonly #database: string | undefined;
   readonly #collection: Collection;
   #socket: string | undefined;
@@ -92,6 +98,12 @@ class IndexServer {
   }
 
   #take(socket: Socket): void {
+    const stranger = this.#peers.stranger(socket);
+    if (stranger !== undefined) {
+      this.#options.logger.warn(`${shownUser(stranger)} was refused at the socket`);
+      socket.destroy();
+      return;
+    }
     // Where the database was replaced since the last look, the client is to meet the next process.
     if (this.#retired || !this.#isOurs()) {
       socket.destroy();

@@ -12,12 +12,9 @@ export interface SocketAddress {
 }
 
 /** Returns the socket's path. If it is too long, the path goes by a descriptor of the folder (proc(5), /proc/self/fd). */
-export function socketAddress(folder: string, name: string = SOCKET): SocketAddress {
+export function socketAddress(folder: string, name: string): SocketAddress {
   const path = join(folder, name);
   if (Buffer.byteLength(path) <= LIMIT) return { path, release() {} };
   const fd = openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY);
   return { path: `/proc/self/fd/${fd}/${name}`, release: () => closeSync(fd) };
 }
-
-export const SOCKET = 'socket';
-export const LOG = 'log';

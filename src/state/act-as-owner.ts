@@ -1,0 +1,95 @@
+/**
+ * Lets root act as the user whom the state belongs to. What root makes in it that user's own commands could not open, and
+ * what that user puts there must not act with root's rights.
+ *
+ * It is done once, after the configuration was read and before anything else is opened. So the configuration may be
+ * readable for root alone; torrents, sources and targets are read and written as that user, also by the processes that
+ * this one starts.
+ */
+import { accessSync, constants, statSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { AutotorrentError, errnoOf, messageOf } from '../errors.ts';
+import type { Logger } from '../logger.ts';
+import { accountOf, shownUser } from './accounts.ts';
+
+export interface StateOf {
+  readonly db: string;
+  readonly statePath: string;
+  /** The program's own file, which the user must be able to read. */
+  readonly program: string;
+}
+
+interface Owned {
+  readonly path: string;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/**
+ * Does nothing unless this is root and the state is another user's. State that does not exist yet belongs to the owner of the
+ * folder that it will be made in.
+ * @throws AutotorrentError('STORE') if its parts belong to different users, or this process may not become that user
+ */
+export function actAsOwner({ db, statePath, program }: StateOf, logger: Logger): void {
+  if (process.geteuid?.() !== 0 || process.getuid?.() !== 0) return;
+  const [index, state] = [ownerOf(db), ownerOf(statePath)];
+  if (index.uid !== state.uid) {
+    throw new AutotorrentError(
+      'STORE',
+      `${index.path} belongs to ${shownUser(index.uid)}, and ${state.path} to ${shownUser(state.uid)}: db and state_path must belong to one user`,
+      { hint: `give one of them to the other's owner, such as chown -R ${index.uid}:${index.gid} ${state.path}` },
+    );
+  }
+  if (state.uid === 0) return;
+  become(state);
+  mayRun(program, state);
+  logger.info(`acting as ${shownUser(state.uid)}, whom ${state.path} belongs to`);
+}
+
+/** Finds the owner of a path, or of the nearest folder above it that exists. */
+function ownerOf(path: string): Owned {
+  for (let at = path; ; at = dirname(at)) {
+    try {
+      const { uid, gid } = statSync(at);
+      return { path: at, uid, gid };
+    } catch (error) {
+      const errno = errnoOf(error);
+      if ((errno === 'ENOENT' || errno === 'ENOTDIR') && at !== '/') continue;
+      throw new AutotorrentError('STORE', `the owner of ${at} cannot be found out: ${messageOf(error)}`, {
+        cause: error,
+      });
+    }
+  }
+}
+
+/** @types/node does not know it. It takes the supplementary groups of a user, as a log-in does (initgroups(3)). */
+const { initgroups } = process as unknown as { initgroups(user: number, group: number): void };
+
+function become({ path, uid, gid }: Owned): void {
+  const account = accountOf(uid);
+  try {
+    // The groups first: afterwards this process may not change them any more.
+    if (account === undefined) process.setgroups?.([gid]);
+    else initgroups(uid, account.gid);
+    process.setgid?.(account?.gid ?? gid);
+    process.setuid?.(uid);
+  } catch (cause) {
+    throw new AutotorrentError('STORE', `root cannot become ${shownUser(uid)}, whom ${path} belongs to: ${messageOf(cause)}`, {
+      cause,
+      hint: `run this as that user, or give the state to root: chown -R 0:0 ${path}`,
+    });
+  }
+}
+
+function mayRun(program: string, { path, uid }: Owned): void {
+  try {
+    accessSync(process.execPath, constants.X_OK);
+    accessSync(program, constants.R_OK);
+  } catch (cause) {
+    throw new AutotorrentError(
+      'STORE',
+      `${shownUser(uid)}, whom ${path} belongs to, may not run this program: ${messageOf(cause)}`,
+      { cause, hint: 'install node and autotorrent where every user may read them, such as below /usr/local' },
+    );
+  }
+}

@@ -1,0 +1,90 @@
+/**
+ * Resolves the path of a folder of state, and checks each folder above it: whoever may write there could put another folder
+ * in its place, after any check of the folder itself.
+ */
+import { lstatSync, readlinkSync, type Stats, statSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { isPrivateGroup, isTrustedUser, isUnmapped, shownUser } from './accounts.ts';
+
+export interface Place {
+  /** The folder; if `missing` names any, the deepest one that exists. Without symlinks. */
+  readonly folder: string;
+  /** The names below it that do not exist. */
+  readonly missing: readonly string[];
+}
+
+/** A folder or symlink on the way is another user's, or others may write to it. */
+export class UntrustedPlace extends Error {
+  readonly remedy: string;
+
+  constructor(message: string, remedy: string) {
+    super(message);
+    this.remedy = remedy;
+  }
+}
+
+/** As the kernel (path_resolution(7)). */
+const MOST_SYMLINKS = 40;
+const STICKY = 0o1000;
+
+/**
+ * Follows a path as the kernel does. Symlinks are followed if this user or root made them.
+ * @throws UntrustedPlace; file errors of the disk
+ */
+export function findPlace(path: string): Place {
+  const names = namesIn(resolve(path));
+  let folder = '/';
+  let symlinks = 0;
+  for (let name = names.shift(); name !== undefined; name = names.shift()) {
+    if (name === '..') {
+      folder = dirname(folder);
+      continue;
+    }
+    checkAbove(folder, path);
+    const here = join(folder, name);
+    const stats = lstatSync(here, { throwIfNoEntry: false });
+    if (stats === undefined) return { folder, missing: [name, ...names] };
+    if (!stats.isSymbolicLink()) {
+      if (!stats.isDirectory()) {
+        throw new UntrustedPlace(`${here} is not a folder`, 'move it away, or set another path');
+      }
+      folder = here;
+      continue;
+    }
+    if (!isTrustedUser(stats.uid)) {
+      throw new UntrustedPlace(`${here} is a symlink of ${shownUser(stats.uid)}`, 'look where it leads, and delete it');
+    }
+    if (++symlinks > MOST_SYMLINKS) throw new UntrustedPlace(`${here} leads in a circle`, 'delete the symlink');
+    const target = readlinkSync(here);
+    names.unshift(...namesIn(target));
+    if (target.startsWith('/')) folder = '/';
+  }
+  return { folder, missing: [] };
+}
+
+/** Tells who besides this user and root may write to a folder with these modes; undefined if nobody may. */
+export function otherWriters({ mode, gid }: Pick<Stats, 'mode' | 'gid'>): string | undefined {
+  if ((mode & 0o002) !== 0) return 'every user';
+  return (mode & 0o020) !== 0 && !isPrivateGroup(gid) ? `the group ${gid}` : undefined;
+}
+
+/** In a sticky folder, such as /tmp, only its owner and the owner of a name may rename or delete it. */
+function checkAbove(folder: string, path: string): void {
+  const stats = statSync(folder);
+  if (!isTrustedUser(stats.uid) && !isUnmapped(stats.uid)) {
+    throw new UntrustedPlace(
+      `${folder} belongs to ${shownUser(stats.uid)}, who could put something else in the place of ${path}`,
+      `give ${path} to that user (chown -R) and run this as that user, or set it to a path whose folders belong to you or root`,
+    );
+  }
+  const writers = (stats.mode & STICKY) === 0 ? otherWriters(stats) : undefined;
+  if (writers === undefined) return;
+  throw new UntrustedPlace(
+    `${writers} may write to ${folder}, and could put something else in the place of ${path}`,
+    `chmod go-w ${folder}, or, if they need it, chmod +t ${folder}: then nobody may replace what is another's there`,
+  );
+}
+
+function namesIn(path: string): string[] {
+  return path.split('/').filter((name) => name !== '' && name !== '.');
+}
