@@ -207,7 +207,8 @@ export class ControlClient {
       const createConnection = (_: unknown, ready: (error: Error | null, socket: Socket) => void): undefined => {
         dial(dirname(this.#socketPath), basename(this.#socketPath), this.#peers).then(
           (socket) => ready(null, socket.setTimeout(limitMs)),
-          (error: Error) => call.destroy(error),
+          // Node's types want a socket, its code takes none beside an error.
+          (error: Error) => ready(error, undefined as unknown as Socket),
         );
       };
       const options = { method, path, headers, timeout: limitMs, createConnection };

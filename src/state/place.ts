@@ -46,7 +46,7 @@ export function findPlace(path: string): Place {
     if (stats === undefined) return { folder, missing: [name, ...names] };
     if (!stats.isSymbolicLink()) {
       if (!stats.isDirectory()) {
-        throw new UntrustedPlace(`${here} is not a folder`, 'move it away, or set another path');
+        throw Object.assign(new Error(`ENOTDIR: ${here} is not a folder`), { code: 'ENOTDIR' });
       }
       folder = here;
       continue;

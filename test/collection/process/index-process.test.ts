@@ -284,8 +284,8 @@ describe('the errors of a database, through the index process', () => {
     writeFileSync(volume.db, 'a file');
     await assert.rejects(volume.rebuild(), {
       code: 'INDEX',
-      message: /^the collection index .* is not a folder$/,
-      hint: 'move it away, or set another path',
+      message: /^the collection index cannot be made: ENOTDIR/,
+      hint: 'set db to a folder that this user may write to',
     });
   });
 
