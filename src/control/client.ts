@@ -7,6 +7,8 @@ import { type IncomingMessage, request } from 'node:http';
 import type { Socket } from 'node:net';
 import { basename, dirname } from 'node:path';
 import { AutotorrentError, type ErrorCode, errnoOf, messageOf } from '../errors.ts';
+import { dial, Peers, UntrustedSocket } from '../state/peer.ts';
+import { keepPrivate } from '../state/private-folder.ts';
 import { differencesOf, entryOf, fileOf, statusOf } from './codec.ts';
 import type {
   AddedMessage,
@@ -22,8 +24,6 @@ import type {
   VerificationBegun,
   VerificationRequest,
 } from './messages.ts';
-import { dial, Peers, UntrustedSocket } from '../state/peer.ts';
-import { keepPrivate } from '../state/private-folder.ts';
 import type { Discarded, Pooled, ServedDifference, ServedEntry, ServedFile, ServerStatus, Verified } from './served.ts';
 
 /** The longest silence of the server, in milliseconds. */

@@ -63,7 +63,7 @@ function ownerOf(path: string): Owned {
 }
 
 /** @types/node does not know it. It takes the supplementary groups of a user, as a log-in does (initgroups(3)). */
-const { initgroups } = process as unknown as { initgroups(user: number, group: number): void };
+const { initgroups } = process as unknown as { initgroups(this: void, user: number, group: number): void };
 
 function become({ path, uid, gid }: Owned): void {
   const account = accountOf(uid);
@@ -74,10 +74,14 @@ function become({ path, uid, gid }: Owned): void {
     process.setgid?.(account?.gid ?? gid);
     process.setuid?.(uid);
   } catch (cause) {
-    throw new AutotorrentError('STORE', `root cannot become ${shownUser(uid)}, whom ${path} belongs to: ${messageOf(cause)}`, {
-      cause,
-      hint: `run this as that user, or give the state to root: chown -R 0:0 ${path}`,
-    });
+    throw new AutotorrentError(
+      'STORE',
+      `root cannot become ${shownUser(uid)}, whom ${path} belongs to: ${messageOf(cause)}`,
+      {
+        cause,
+        hint: `run this as that user, or give the state to root: chown -R 0:0 ${path}`,
+      },
+    );
   }
 }
 

@@ -113,7 +113,10 @@ class PrivateFolder {
    * Closes a folder, what is below it first: so a tree that was closed in part is closed again at the next start. Tells if it
    * is still open.
    */
-  #close(folder: string, { itself, below }: { readonly itself: boolean; readonly below?: RegExp | undefined }): boolean {
+  #close(
+    folder: string,
+    { itself, below }: { readonly itself: boolean; readonly below?: RegExp | undefined },
+  ): boolean {
     const { uid } = lstatSync(folder);
     // Root's folder in this user's: nothing here may change it.
     if (uid === 0 && ownUid() !== 0) return false;

@@ -130,7 +130,11 @@ describe('state that another user could have put there', { skip: NEEDS_ROOT }, (
     it(`${what} in the place of a log: root would append to another file`, async () => {
       mkdirSync(autotorrent.statePath, { mode: 0o700 });
       plant(join(victim, 'precious'), join(autotorrent.statePath, 'server.log'));
-      await refuses(['mount', '--daemon'], /the log .*server\.log cannot be written to: it (is a symlink|has a second)/, /move it away/);
+      await refuses(
+        ['mount', '--daemon'],
+        /the log .*server\.log cannot be written to: it (is a symlink|has a second)/,
+        /move it away/,
+      );
       mkdirSync(join(folder, 'index.process'), { mode: 0o700 });
       plant(join(victim, 'precious'), join(folder, 'index.process', 'log'));
       await refuses(['rebuild'], /the log .*index\.process\/log cannot be written to/, /move it away/);

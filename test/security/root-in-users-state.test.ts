@@ -80,7 +80,14 @@ describe("root's commands on another user's state", { skip: NEEDS_ROOT }, () => 
       assert.match(server.output(), /acting as media \(54321\), whom .* belongs to/);
       assert.match(readFileSync(`/proc/${server.pid}/status`, 'utf8'), /^Uid:\t54321\t54321\t54321\t54321$/m);
       assert.match(readFileSync(`/proc/${server.pid}/status`, 'utf8'), /^Groups:\t54321 $/m);
-      for (const args of [['add', torrent], ['list'], ['show', 'film'], ['verify'], ['overlay', 'diff', 'film'], ['status']])
+      for (const args of [
+        ['add', torrent],
+        ['list'],
+        ['show', 'film'],
+        ['verify'],
+        ['overlay', 'diff', 'film'],
+        ['status'],
+      ])
         assert.match(worked(await autotorrent.run(...args)), said, args.join(' '));
       worked(await autotorrent.run('overlay', 'discard', 'film', '--yes'));
       worked(await autotorrent.run('remove', 'film'));
@@ -110,7 +117,9 @@ describe("root's commands on another user's state", { skip: NEEDS_ROOT }, () => 
 
   it("take no secret of root's for that user: a torrent that only root may read is refused", async () => {
     const own = join(folder, 'of-root.torrent');
-    writeFileSync(own, makeTorrent({ name: 'film.mkv', content: Buffer.alloc(300_000, 'a film') }).raw, { mode: 0o600 });
+    writeFileSync(own, makeTorrent({ name: 'film.mkv', content: Buffer.alloc(300_000, 'a film') }).raw, {
+      mode: 0o600,
+    });
     try {
       const { code, stdout, stderr } = await autotorrent.run('add', own, '--dry-run');
       assert.notEqual(code, 0);
@@ -145,7 +154,7 @@ describe("root's commands on another user's state", { skip: NEEDS_ROOT }, () => 
     }
   });
 
-  it("make new state for the user in whose folder it lies", async () => {
+  it('make new state for the user in whose folder it lies', async () => {
     for (const name of ['index', 'index.process', 'index.hashes', 'state']) {
       rmSync(join(folder, name), { recursive: true, force: true });
     }

@@ -2,13 +2,12 @@
  * Attack: another user listens where a command looks for its server, or its index process, and waits for plans and passkeys.
  */
 import assert from 'node:assert/strict';
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { dirname, join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
-import { promisify } from 'node:util';
 import { statePaths } from '../../src/config/state-paths.ts';
 import { ControlClient } from '../../src/control/client.ts';
 import { startControlServer } from '../../src/control/server.ts';
@@ -19,7 +18,7 @@ import { type Autotorrent, autotorrentIn } from '../harness/autotorrent.ts';
 import { waitUntil } from '../harness/daemon.ts';
 import { temporaryFolder } from '../harness/folder.ts';
 import { makeTorrent } from '../harness/make-torrent.ts';
-import { NEEDS_ROOT, OTHER_USER } from '../harness/other-user.ts';
+import { asOtherUser, NEEDS_ROOT, OTHER_USER } from '../harness/other-user.ts';
 
 /** Listens on argv[1], notes every byte that it gets in argv[2], and answers as a server would. */
 const FAKE = `
@@ -187,11 +186,8 @@ describe('a socket that another user has made', { skip: NEEDS_ROOT }, () => {
     chmodSync(join(shared, 'socket'), 0o666);
     try {
       const ask = `require('node:http').get({ socketPath: process.argv[1], path: '/v1/status' }, (r) => console.log('answer', r.statusCode)).on('error', (e) => console.log(e.code))`;
-      const { stdout: answer } = await promisify(execFile)(
-        'setpriv',
-        [`--reuid=${OTHER_USER.uid}`, `--regid=${OTHER_USER.gid}`, '--clear-groups', process.execPath, '-e', ask, join(shared, 'socket')],
-        { cwd: '/', timeout: 20_000 },
-      );
+      const path = join(shared, 'socket');
+      const { stdout: answer } = await asOtherUser('exec "$@"', process.execPath, '-e', ask, path);
       assert.match(answer, /ECONNRESET|EPIPE/);
     } finally {
       await server.close();
@@ -224,7 +220,10 @@ describe('the check of who is at the other end', () => {
     const folder = temporaryFolder('peer-folder');
     assert.equal(await ControlClient.connect(join(folder, 'none', 'socket')), undefined);
     chmodSync(folder, 0o777);
-    await assert.rejects(ControlClient.connect(join(folder, 'socket')), { code: 'SERVER', message: /every user may write/ });
+    await assert.rejects(ControlClient.connect(join(folder, 'socket')), {
+      code: 'SERVER',
+      message: /every user may write/,
+    });
     const store = {} as unknown as ServedStore;
     await assert.rejects(startControlServer(store, join(folder, 'socket'), silentLogger), { code: 'SERVER' });
     chmodSync(folder, 0o700);

@@ -86,7 +86,8 @@ async function call(folder: string, peers: Peers): Promise<Socket | undefined> {
   try {
     return await dial(folder, SOCKET, peers);
   } catch (cause) {
-    if (cause instanceof UntrustedSocket) throw new AutotorrentError('INDEX', cause.message, { hint: cause.hint, cause });
+    if (cause instanceof UntrustedSocket)
+      throw new AutotorrentError('INDEX', cause.message, { hint: cause.hint, cause });
     const errno = errnoOf(cause);
     // Gone, or left behind by a process that was killed: the next one removes it.
     if (errno === 'ENOENT' || errno === 'ECONNREFUSED' || errno === 'ECONNRESET') return undefined;

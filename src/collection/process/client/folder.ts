@@ -34,7 +34,7 @@ export async function findFolder(
   if (!make) return undefined;
   const cause = (await makePrivate(runtime)) ?? (await makePrivate(apart));
   if ((await isPrivate(runtime)) && (await isPrivate(apart))) return apart;
-  const why = cause === undefined ? 'they are not this user\'s alone' : messageOf(cause);
+  const why = cause === undefined ? "they are not this user's alone" : messageOf(cause);
   throw new AutotorrentError('INDEX', `no folder for the index process can be made (${beside}, ${apart}): ${why}`, {
     cause,
     hint: 'let XDG_RUNTIME_DIR name a folder of this user, with mode 0700',
@@ -56,7 +56,8 @@ async function runtimeFolder(env: NodeJS.ProcessEnv): Promise<string> {
 async function isPrivate(folder: string, close = true): Promise<boolean> {
   try {
     const open = close ? 'reclaim' : 'look';
-    if (!keepPrivate(folder, { code: 'INDEX', what: 'the folder of the index process', make: false, open })) return false;
+    if (!keepPrivate(folder, { code: 'INDEX', what: 'the folder of the index process', make: false, open }))
+      return false;
     if (!close && ((await stat(folder)).mode & 0o077) !== 0) return false;
     await access(folder, constants.R_OK | constants.W_OK | constants.X_OK);
     return true;
