@@ -61,8 +61,13 @@ export function keepPrivate(path: string, options: FolderOptions): boolean {
 }
 
 function existing(path: string): string | undefined {
-  const { folder, missing } = findPlace(path);
-  return missing.length === 0 ? folder : undefined;
+  try {
+    const { folder, missing } = findPlace(path);
+    return missing.length === 0 ? folder : undefined;
+  } catch (error) {
+    if (errnoOf(error) === 'ENOTDIR') return undefined;
+    throw error;
+  }
 }
 
 function made(path: string): string {

@@ -15,8 +15,8 @@ export function keepStatePrivate(statePath: string, logger: Logger): void {
 
 /**
  * Checks the pool, if there is one, and closes its folders. Their files keep their modes, which the mount shows.
- * @throws AutotorrentError('STORE')
+ * @throws AutotorrentError('INDEX')
  */
 export function keepPoolPrivate(pool: string, logger: Logger): void {
-  keepPrivate(pool, { code: 'STORE', what: 'the pool of completed files', make: false, files: false, logger });
+  keepPrivate(pool, { code: 'INDEX', what: 'the pool of completed files', make: false, files: false, logger });
 }

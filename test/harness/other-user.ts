@@ -20,13 +20,23 @@ export interface Ran {
   readonly stderr: string;
 }
 
+/** The beginning of a command line that runs its rest as the other user, without root's supplementary groups. */
+export const AS_OTHER_USER = [
+  // setpriv(1), since Node leaves the supplementary groups of root to a child.
+  'setpriv',
+  `--reuid=${OTHER_USER.uid}`,
+  `--regid=${OTHER_USER.gid}`,
+  '--clear-groups',
+] as const;
+
 /** Runs a shell command as the other user, without root's supplementary groups. It ends after 20 seconds at the latest. */
 export async function asOtherUser(script: string, ...args: readonly string[]): Promise<Ran> {
-  const { uid, gid } = OTHER_USER;
-  // setpriv(1), since Node leaves the supplementary groups of root to a child.
-  const become = [`--reuid=${uid}`, `--regid=${gid}`, '--clear-groups', 'sh', '-c', script, 'sh', ...args];
+  const [setpriv, ...become] = AS_OTHER_USER;
   try {
-    const { stdout, stderr } = await run('setpriv', become, { cwd: '/', timeout: 20_000 });
+    const { stdout, stderr } = await run(setpriv, [...become, 'sh', '-c', script, 'sh', ...args], {
+      cwd: '/',
+      timeout: 20_000,
+    });
     return { code: 0, stdout, stderr };
   } catch (error) {
     const { code, stdout, stderr } = error as { code?: unknown; stdout?: string; stderr?: string };

@@ -18,7 +18,7 @@ import { type Autotorrent, autotorrentIn } from '../harness/autotorrent.ts';
 import { waitUntil } from '../harness/daemon.ts';
 import { temporaryFolder } from '../harness/folder.ts';
 import { makeTorrent } from '../harness/make-torrent.ts';
-import { asOtherUser, NEEDS_ROOT, OTHER_USER } from '../harness/other-user.ts';
+import { AS_OTHER_USER, asOtherUser, NEEDS_ROOT, OTHER_USER } from '../harness/other-user.ts';
 
 /** Listens on argv[1], notes every byte that it gets in argv[2], and answers as a server would. */
 const FAKE = `
@@ -44,9 +44,11 @@ describe('a socket that another user has made', { skip: NEEDS_ROOT }, () => {
   let torrent: string;
 
   const squat = async (path: string): Promise<void> => {
-    const { uid, gid } = OTHER_USER;
-    const args = [`--reuid=${uid}`, `--regid=${gid}`, '--clear-groups', process.execPath, '-e', FAKE, path, notes];
-    const squatter = spawn('setpriv', args, { cwd: open, stdio: ['ignore', 'pipe', 'inherit'] });
+    const [setpriv, ...become] = AS_OTHER_USER;
+    const squatter = spawn(setpriv, [...become, process.execPath, '-e', FAKE, path, notes], {
+      cwd: open,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
     squatters.push(squatter);
     await new Promise<void>((resolve, reject) => {
       squatter.stdout.once('data', () => resolve());
