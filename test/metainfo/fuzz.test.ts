@@ -5,50 +5,8 @@ import * as fc from 'fast-check';
 import { AutotorrentError } from '../../src/errors.ts';
 import type { Metainfo } from '../../src/metainfo/metainfo.ts';
 import { parseMetainfo } from '../../src/metainfo/parse.ts';
-import { pieceSpans } from '../../src/metainfo/piece-layout.ts';
-import { bencoded, file, multi, pieces, single } from './torrent-bytes.ts';
-
-const root = Buffer.alloc(32, 'r');
-const node = { '': { length: 5, 'pieces root': root } };
-const SEEDS: readonly Buffer[] = [
-  single({ private: 1, 'name.utf-8': 'né' }, { announce: 'http://a/', 'announce-list': [['http://a/']] }),
-  multi(
-    [file('a/b', 9), { attr: 'p', length: 7, path: ['.pad', '7'] }, file('a/c', 30, { 'path.utf-8': ['a', 'é'] })],
-    {
-      'piece length': 16,
-      pieces: pieces(3),
-    },
-  ),
-  multi([file('a', 1), { attr: 'l', path: ['b'], 'symlink path': ['a'] }]),
-  bencoded({ info: { 'file tree': { a: node, b: { c: node } }, 'meta version': 2, name: 'n', 'piece length': 16384 } }),
-  single({ 'file tree': { n: node }, 'meta version': 2 }),
-];
-
-/** Checks the promises of `metainfo.ts`. */
-function checkPromises(meta: Metainfo, raw: Buffer): void {
-  assert.equal(meta.raw, raw);
-  assert.match(meta.infoHash, /^[0-9a-f]{40}$/);
-  assert.equal(meta.pieces.length, meta.version === 'v2' ? 0 : meta.pieceCount * 20);
-  const paths = new Set<string>();
-  for (const [index, { path, rawPath, length, offset, pad, index: own }] of meta.files.entries()) {
-    assert.equal(own, index);
-    assert.ok(Number.isSafeInteger(length) && length >= 0 && Number.isSafeInteger(offset));
-    assert.ok(path.length > 0 && rawPath.length > 0);
-    for (const component of [meta.name, ...path, ...rawPath.map((bytes) => bytes.toString('latin1'))]) {
-      assert.ok(component !== '' && component !== '.' && component !== '..' && !/[/\0]/.test(component));
-    }
-    for (const component of path) assert.ok(Buffer.byteLength(component) <= 255);
-    const key = path.join('/');
-    assert.ok(pad || !paths.has(key));
-    paths.add(key);
-  }
-  if (meta.pieceCount > 1000) return;
-  let bytes = 0;
-  for (let piece = 0; piece < meta.pieceCount; piece++) {
-    for (const span of pieceSpans(meta, piece)) bytes += span.length;
-  }
-  assert.equal(bytes, meta.totalLength);
-}
+import { checkPromises, SEEDS } from './promises.ts';
+import { bencoded } from './torrent-bytes.ts';
 
 const change = fc.record({
   at: fc.nat(),
