@@ -12,6 +12,7 @@ const MODULES: Readonly<Record<string, () => Promise<{ readonly target: FuzzTarg
   configuration: () => import('./targets/configuration.ts'),
   rencode: () => import('./targets/rencode.ts'),
   'xml-rpc': () => import('./targets/xml-rpc.ts'),
+  json: () => import('./targets/json.ts'),
   replies: () => import('./targets/replies.ts'),
   absence: () => import('./targets/absence.ts'),
   control: () => import('./targets/control.ts'),

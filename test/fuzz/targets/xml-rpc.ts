@@ -1,4 +1,6 @@
-import { decodeReply } from '../../../src/clients/wire/xml-rpc.ts';
+import assert from 'node:assert/strict';
+import { atOnce, Excess } from '../../../src/clients/wire/slices.ts';
+import { replySteps, XmlRpcFault } from '../../../src/clients/wire/xml-rpc.ts';
 import type { FuzzTarget } from '../target.ts';
 
 const reply = (value: string): Buffer =>
@@ -53,14 +55,20 @@ export const target: FuzzTarget = {
     '\0',
     '\ufffe',
   ],
-  // The parser takes some milliseconds for each KiB of empty elements.
-  maxBytes: 16_384,
   run(input) {
     try {
-      decodeReply(input);
+      const value = atOnce(replySteps(input, { bytes: input.length, values: 20_000, lists: 5000 }));
+      assert.equal(polluted(value), false);
     } catch (error) {
-      // Any error but those of a parser that lost its way: too deep, out of memory, no error at all.
-      if (!(error instanceof Error) || error instanceof RangeError) throw error;
+      const declared = error instanceof SyntaxError || error instanceof Excess || error instanceof XmlRpcFault;
+      if (!declared) throw error;
     }
   },
 };
+
+/** True where a name of the reply changed what an object inherits. */
+function polluted(value: unknown): boolean {
+  if (Array.isArray(value)) return value.some(polluted);
+  if (typeof value !== 'object' || value === null || Buffer.isBuffer(value)) return false;
+  return Object.getPrototypeOf(value) !== Object.prototype || Object.values(value).some(polluted);
+}
