@@ -3,6 +3,7 @@
  * defines it; this file joins them and runs the chosen one.
  */
 import { Command, CommanderError } from 'commander';
+import { clientNotices } from '../app/client-notices.ts';
 import type { Config } from '../config/config.ts';
 import { type ConfigFile, findConfig, readAs } from '../config/load.ts';
 import { nearest } from '../config/nearest.ts';
@@ -126,7 +127,7 @@ export async function runProgram(args: readonly string[], wiring: Wiring): Promi
       configOf: (section) => configWith(section === '' ? undefined : section),
       async config() {
         const config = await configWith(globals.client);
-        for (const notice of config.notices) terminal.logger.warn(notice);
+        for (const notice of [...config.notices, ...clientNotices(config.client)]) terminal.logger.warn(notice);
         return config;
       },
     });

@@ -20,6 +20,8 @@ export type ClientConfig =
       readonly username?: string;
       readonly password?: string;
       readonly label?: string;
+      /** The file, in the state, of the daemons that are known by their certificates. */
+      readonly knownDaemons?: string;
     }
   | {
       readonly client: 'deluge';

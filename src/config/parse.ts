@@ -10,6 +10,7 @@ import * as v from 'valibot';
 import { AutotorrentError } from '../errors.ts';
 import type { ClientConfig, Config } from './config.ts';
 import { type IniEntry, type IniSection, parseIni } from './ini.ts';
+import { withMemory } from './memory.ts';
 import { nearest } from './nearest.ts';
 import { type Accounts, resolveOwner } from './owner.ts';
 import { defaultStatePath, isWithin, resolvePath } from './paths.ts';
@@ -98,7 +99,7 @@ export function parseConfig(input: string | Uint8Array, options: ParseOptions): 
     fastResume: values.fast_resume,
     pathMap: Object.freeze(values.path_map),
     disks: Object.freeze(readDisks(sections.get('disks'), absolute, context)),
-    client: readClient(sections, options.client, context),
+    client: withMemory(readClient(sections, options.client, context), statePath),
     clientSections: Object.freeze(clientSections(sections)),
     recover: values.recover === 'on',
     notices: Object.freeze(context.notices),

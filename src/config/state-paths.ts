@@ -10,6 +10,8 @@ export interface StatePaths {
   readonly log: string;
   /** The record of what the next mount must do in clients. */
   readonly absence: string;
+  /** The certificates by which Deluge daemons are known. */
+  readonly knownDaemons: string;
 }
 
 /** Computes the paths. */
@@ -19,6 +21,7 @@ export function statePaths(statePath: string): StatePaths {
     socket: join(statePath, 'socket'),
     log: join(statePath, 'server.log'),
     absence: join(statePath, 'absence.json'),
+    knownDaemons: join(statePath, 'known_daemons'),
   };
 }
 

@@ -337,7 +337,14 @@ describe('parseConfig', () => {
       ],
       [
         'client = deluge\nhost = 127.0.0.1:58846\nusername = localclient\npassword = pw\nlabel = x',
-        { client: 'deluge', host: '127.0.0.1:58846', username: 'localclient', password: 'pw', label: 'x' },
+        {
+          client: 'deluge',
+          host: '127.0.0.1:58846',
+          username: 'localclient',
+          password: 'pw',
+          label: 'x',
+          knownDaemons: `${parse(withClient('client = none')).statePath}/known_daemons`,
+        },
       ],
       [
         'client = deluge\nurl = http://h:8112\npassword = pw',

@@ -2,8 +2,8 @@
  * One connection to a Deluge daemon: frames over TLS, each a byte of version, the length of the rest (u32, big endian),
  * and a zlib stream of a rencoded list. Seen with 2.0.3 (`deluge/transfer.py`, `deluge/core/rpcserver.py`).
  *
- * The daemon's certificate is one that it signed itself, and no client of it compares it with anything: the connection is
- * encrypted, but who answers is not proven. Where that matters, tunnel it, or use the web interface behind HTTPS.
+ * The daemon's certificate is one that it signed itself: TLS proves no more than that the other side has its key. Whose it
+ * is, `identity.ts` decides before anything is sent.
  */
 import { connect, type TLSSocket } from 'node:tls';
 import { promisify } from 'node:util';
@@ -24,6 +24,7 @@ import {
 } from '../wire/exchange.ts';
 import { type Rencodable, rencode } from '../wire/rencode.ts';
 import { Excess, inSlices, PastDeadline } from '../wire/slices.ts';
+import { fingerprintOf } from './identity.ts';
 import type { DelugeAnswer, DelugeCall } from './rpc.ts';
 
 const PROTOCOL_VERSION = 1;
@@ -67,6 +68,13 @@ export class DelugeConnection {
     socket.on('data', (chunk) => this.#take(chunk));
     socket.on('error', (error) => this.#end(connectionFailure(endpoint, error)));
     socket.on('close', () => this.#end(cutOff(endpoint)));
+  }
+
+  /** Of the certificate whose key the other side has. @throws AutotorrentError('CLIENT') if it showed none */
+  get fingerprint(): string {
+    const certificate = this.#socket.getPeerX509Certificate();
+    if (certificate === undefined) throw failure(this.#endpoint, 'shows no certificate: it is no Deluge daemon');
+    return fingerprintOf(certificate);
   }
 
   static open(endpoint: Endpoint, host: string, port: number): Promise<DelugeConnection> {

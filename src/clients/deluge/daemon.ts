@@ -1,6 +1,8 @@
 /**
  * Calls to a Deluge daemon itself: its address, the login, one connection that is opened by the first call and kept.
  *
+ * The login goes to nobody but the daemon that it is for (`identity.ts`).
+ *
  * Calls go one after the other; a request may hold many, which are answered one by one.
  */
 import { readSmallFile } from '../../bytes/read-file.ts';
@@ -8,6 +10,8 @@ import { AutotorrentError, errnoOf, messageOf } from '../../errors.ts';
 import { type ClientOptions, type Endpoint, endpointOf, failure, quoted } from '../wire/exchange.ts';
 import { accountIn, type DelugeAccount, LARGEST_AUTH_FILE, ownAuthFiles } from './account.ts';
 import { DelugeConnection } from './connection.ts';
+import { DaemonIdentity, type LoginSource } from './identity.ts';
+import { KnownDaemons } from './known-daemons.ts';
 import type { DelugeAnswer, DelugeCall, DelugeError, DelugeRpc } from './rpc.ts';
 
 export interface DelugeAddress {
@@ -15,6 +19,12 @@ export interface DelugeAddress {
   readonly host: string;
   readonly username?: string;
   readonly password?: string;
+  /** The file of the daemons that are known by their certificates; if it is absent, none is remembered. */
+  readonly knownDaemons?: string;
+}
+
+interface Login extends DelugeAccount {
+  readonly source: LoginSource;
 }
 
 const DEFAULT_PORT = 58846;
@@ -51,6 +61,7 @@ class DaemonRpc implements DelugeRpc {
   readonly #port: number;
   readonly #address: DelugeAddress;
   readonly #authFiles: readonly string[];
+  readonly #identity: DaemonIdentity;
   /** The auth files that gave no account, and why: for the message. */
   #useless: string[] = [];
   #connection: Promise<DelugeConnection> | undefined;
@@ -67,6 +78,7 @@ class DaemonRpc implements DelugeRpc {
     this.#port = port;
     this.#address = address;
     this.#authFiles = authFiles;
+    this.#identity = new DaemonIdentity(endpoint, new KnownDaemons(address.knownDaemons));
   }
 
   calls(calls: readonly DelugeCall[]): Promise<DelugeAnswer[]> {
@@ -98,16 +110,28 @@ class DaemonRpc implements DelugeRpc {
   async #connected(): Promise<DelugeConnection> {
     const connection = await DelugeConnection.open(this.endpoint, this.#host, this.#port);
     try {
-      let refused: DelugeError | undefined;
-      for await (const { username, password } of this.#accounts()) {
+      const { fingerprint } = connection;
+      let refused: AutotorrentError | undefined;
+      for await (const { username, password, source } of this.#logins()) {
+        let isFirstSeen: boolean;
+        try {
+          isFirstSeen = this.#identity.isFirstSeen(fingerprint, source);
+        } catch (error) {
+          if (!(error instanceof AutotorrentError)) throw error;
+          refused ??= error;
+          continue;
+        }
         const [answer] = await connection.request([{ method: 'daemon.login', args: [username, password] }], {
           client_version: CLIENT_VERSION,
         });
-        if (answer === undefined || !('error' in answer)) return connection;
-        refused = answer.error;
-        if (!BAD_LOGINS.has(refused.type)) break;
+        if (answer === undefined || !('error' in answer)) {
+          if (isFirstSeen) this.#identity.remember(fingerprint);
+          return connection;
+        }
+        refused = this.#refused(answer.error);
+        if (!BAD_LOGINS.has(answer.error.type)) break;
       }
-      throw refused === undefined ? this.#noAccount() : this.#refused(refused);
+      throw refused ?? this.#noAccount();
     } catch (error) {
       connection.end();
       throw error;
@@ -115,10 +139,10 @@ class DaemonRpc implements DelugeRpc {
   }
 
   /** The account of the configuration; else those of the auth files, some of which may be left from another daemon. */
-  async *#accounts(): AsyncGenerator<DelugeAccount> {
+  async *#logins(): AsyncGenerator<Login> {
     const { username, password = '' } = this.#address;
     if (username !== undefined) {
-      yield { username, password };
+      yield { username, password, source: { authFiles: this.#authFiles } };
       return;
     }
     this.#useless = [];
@@ -126,7 +150,7 @@ class DaemonRpc implements DelugeRpc {
       try {
         const account = accountIn(readSmallFile(file, LARGEST_AUTH_FILE).toString());
         if (account === undefined) this.#useless.push(`${file} has none`);
-        else yield account;
+        else yield { ...account, source: { authFile: file } };
       } catch (error) {
         const why = errnoOf(error) === 'ENOENT' ? 'is not there' : `cannot be read (${messageOf(error)})`;
         this.#useless.push(`${file} ${why}`);

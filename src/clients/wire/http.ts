@@ -98,6 +98,8 @@ export function httpSender(url: URL, credentials: Credentials | undefined, endpo
           method,
           agent: false,
           signal,
+          // Whatever the environment says (NODE_TLS_REJECT_UNAUTHORIZED=0).
+          rejectUnauthorized: true,
           maxHeaderSize: MAX_HEADER,
           headers: { ...authorization, ...headers, 'content-length': body.length, connection: 'close' },
         });

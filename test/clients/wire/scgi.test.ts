@@ -64,7 +64,7 @@ describe('rTorrent over SCGI, where something else answers', () => {
         '<methodResponse><fault><value><struct><member><name>faultCode</name><value><int>-503</int></value></member>' +
           '<member><name>faultString</name><value>no \u001b[31m way</value></member></struct></value></fault></methodResponse>',
       ),
-      /refused d\.multicall2: no \\x1b\[31m way$/,
+      /refused d\.multicall2: no .\[31m way$/,
     ],
     [
       'another XML-RPC server',
