@@ -9,9 +9,9 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { basename, dirname } from 'node:path';
 import { AutotorrentError, type ErrorCode, messageOf } from '../errors.ts';
 import type { Logger } from '../logger.ts';
+import { shownUser } from '../native/accounts.ts';
 import { jsonText } from '../printable.ts';
 import type { ServedStore } from '../server/served-store.ts';
-import { shownUser } from '../state/accounts.ts';
 import { Peers } from '../state/peer.ts';
 import { keepPrivate } from '../state/private-folder.ts';
 import { socketAddress } from '../state/socket-address.ts';

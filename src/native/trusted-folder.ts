@@ -6,10 +6,10 @@
  * folder with the sticky bit (`/tmp`) everybody may make names, but not replace those of others: there, the next folder or
  * symlink must belong to this user or root. A symlink in a trusted folder is one that the user himself, or root, made.
  */
-import { readFileSync, type Stats } from 'node:fs';
+import type { Stats } from 'node:fs';
 import { lstat, readlink } from 'node:fs/promises';
-import { userInfo } from 'node:os';
 import { errnoOf } from '../errors.ts';
+import { isPrivateGroup, isTrustedUser, isUnmapped } from './accounts.ts';
 import { HeldFolder } from './held-folder.ts';
 
 const STICKY = 0o1000;
@@ -72,7 +72,7 @@ async function trustedLink(folder: HeldFolder, name: string): Promise<string | u
   const at = folder.at(name);
   const stats = await lstat(at);
   if (!stats.isSymbolicLink()) return undefined;
-  if (!isTrusted(stats.uid)) {
+  if (!isTrustedUser(stats.uid)) {
     // Only a sticky folder can hold one of these.
     throw new UntrustedFolder(`${folder.shown}/${name}`, 'is a symlink of another user', 'Name the folder itself.');
   }
@@ -85,12 +85,8 @@ async function trustedLink(folder: HeldFolder, name: string): Promise<string | u
   }
 }
 
-function isTrusted(uid: number): boolean {
-  return uid === 0 || uid === process.geteuid?.();
-}
-
 function refuseUntrusted({ uid, gid, mode }: Stats, path: string): void {
-  if (!isTrusted(uid)) {
+  if (!isTrustedUser(uid) && !isUnmapped(uid)) {
     throw new UntrustedFolder(
       path,
       `belongs to another user (uid ${uid}), who could lead what is written there elsewhere`,
@@ -98,29 +94,11 @@ function refuseUntrusted({ uid, gid, mode }: Stats, path: string): void {
     );
   }
   if ((mode & STICKY) !== 0) return;
-  if ((mode & OTHERS_WRITE) !== 0 || ((mode & GROUP_WRITES) !== 0 && !isOwnGroup(gid))) {
+  if ((mode & OTHERS_WRITE) !== 0 || ((mode & GROUP_WRITES) !== 0 && !isPrivateGroup(gid))) {
     throw new UntrustedFolder(
       path,
       'can be written to by others, who could lead what is written there elsewhere',
       `Take that right from them (chmod go-w ${path}), or name another folder.`,
     );
-  }
-}
-
-/**
- * Tells if a group is this user's alone: the one of his own name that many systems make with each account. Folders that are
- * made with the umask 002 are writable by it.
- */
-export function isOwnGroup(gid: number): boolean {
-  try {
-    const { username } = userInfo();
-    const line = readFileSync('/etc/group', 'utf8')
-      .split('\n')
-      .map((text) => text.split(':'))
-      .find(([, , id]) => id === String(gid));
-    if (line === undefined || line[0] !== username) return false;
-    return (line[3] ?? '').split(',').every((member) => member === '' || member === username);
-  } catch {
-    return false;
   }
 }

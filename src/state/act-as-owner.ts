@@ -10,7 +10,7 @@ import { accessSync, constants, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { AutotorrentError, errnoOf, messageOf } from '../errors.ts';
 import type { Logger } from '../logger.ts';
-import { accountOf, shownUser } from './accounts.ts';
+import { accountOf, shownUser } from '../native/accounts.ts';
 
 export interface StateOf {
   readonly db: string;

@@ -8,8 +8,8 @@ import { once } from 'node:events';
 import { lstatSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
+import { isTrustedUser, shownUser } from '../native/accounts.ts';
 import { loadPeerUid, type PeerUid } from '../native/peer.ts';
-import { isTrustedUser, shownUser } from './accounts.ts';
 import { socketAddress } from './socket-address.ts';
 
 /** The socket, or the program that listens on it, is another user's. */

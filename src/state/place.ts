@@ -4,7 +4,7 @@
  */
 import { lstatSync, readlinkSync, type Stats, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { isPrivateGroup, isTrustedUser, isUnmapped, shownUser } from './accounts.ts';
+import { isPrivateGroup, isTrustedUser, isUnmapped, shownUser } from '../native/accounts.ts';
 
 export interface Place {
   /** The folder; if `missing` names any, the deepest one that exists. Without symlinks. */

@@ -12,7 +12,7 @@ import { closeSync, constants, fchmodSync, fstatSync, lstatSync, mkdirSync, open
 import { join } from 'node:path';
 import { AutotorrentError, type ErrorCode, errnoOf, messageOf } from '../errors.ts';
 import type { Logger } from '../logger.ts';
-import { isTrustedUser, ownUid, shownUser } from './accounts.ts';
+import { isTrustedUser, ownUid, shownUser } from '../native/accounts.ts';
 import { findPlace, otherWriters, UntrustedPlace } from './place.ts';
 
 export interface FolderOptions {

@@ -2,7 +2,7 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { AutotorrentError, type ErrorCode, errnoOf, messageOf } from '../errors.ts';
-import { ownUid } from './accounts.ts';
+import { ownUid } from '../native/accounts.ts';
 
 const { O_WRONLY, O_APPEND, O_CREAT, O_NOFOLLOW, O_NONBLOCK } = constants;
 

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { chmod, chown, lchown, mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, it } from 'node:test';
+import { isPrivateGroup } from '../../src/native/accounts.ts';
 import { HeldFolder } from '../../src/native/held-folder.ts';
-import { isOwnGroup, openTrustedFolder, UntrustedFolder } from '../../src/native/trusted-folder.ts';
+import { openTrustedFolder, UntrustedFolder } from '../../src/native/trusted-folder.ts';
 import { temporaryFolder } from '../harness/folder.ts';
 import { NEEDS_ROOT, OTHER_USER } from '../harness/other-user.ts';
 
@@ -53,10 +54,10 @@ describe('a trusted folder', () => {
 
   it('may be writable by the group that is this user alone, and by no other', { skip: NEEDS_ROOT }, async () => {
     await chmod(folder, 0o775);
-    assert.equal(isOwnGroup(0), true);
+    assert.equal(isPrivateGroup(0), true);
     assert.deepEqual(await opened(), []);
     await chown(folder, 0, OTHER_USER.gid);
-    assert.equal(isOwnGroup(OTHER_USER.gid), false);
+    assert.equal(isPrivateGroup(OTHER_USER.gid), false);
     await assert.rejects(opened(), /can be written to by others/);
   });
 

@@ -7,7 +7,7 @@ import { access, constants, mkdir, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import { AutotorrentError, errnoOf, messageOf } from '../../../errors.ts';
-import { ownUid } from '../../../state/accounts.ts';
+import { ownUid } from '../../../native/accounts.ts';
 import { keepPrivate } from '../../../state/private-folder.ts';
 
 /** Beside the database. */

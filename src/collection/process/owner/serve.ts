@@ -8,7 +8,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { AutotorrentError } from '../../../errors.ts';
 import type { Logger } from '../../../logger.ts';
-import { shownUser } from '../../../state/accounts.ts';
+import { shownUser } from '../../../native/accounts.ts';
 import { Peers } from '../../../state/peer.ts';
 import { socketAddress } from '../../../state/socket-address.ts';
 import type { Collection } from '../../collection.ts';
