@@ -52,14 +52,14 @@ describe('.ci/run', () => {
   it('installs, checks, tests, and ends with the closing lines of the tests', async () => {
     const { status, out, calls } = await run(`${TEST}\nexit 0`);
     assert.equal(status, 0, out);
-    assert.deepEqual(calls, ['ci', 'run check', 'set-up', 'test']);
+    assert.deepEqual(calls, ['ci', 'run check', 'run check:advisories', 'set-up', 'test']);
     assert.ok(out.endsWith(`=== result: passed\n${CLOSING}`), out);
   });
 
   it('tests also where the check fails, and fails', async () => {
     const { status, out, calls } = await run(`${TEST}\n[ "$1 $2" != "run check" ]`);
     assert.equal(status, 1);
-    assert.deepEqual(calls, ['ci', 'run check', 'set-up', 'test']);
+    assert.deepEqual(calls, ['ci', 'run check', 'run check:advisories', 'set-up', 'test']);
     assert.ok(out.endsWith(`=== result: failed: check\n${CLOSING}`), out);
   });
 
@@ -73,7 +73,7 @@ describe('.ci/run', () => {
     await writeFile(join(folder, 'set-up-fails'), '');
     const { status, out, calls } = await run(`${TEST}\nexit 0`);
     assert.equal(status, 1);
-    assert.deepEqual(calls, ['ci', 'run check', 'set-up', 'test']);
+    assert.deepEqual(calls, ['ci', 'run check', 'run check:advisories', 'set-up', 'test']);
     assert.ok(out.endsWith(`=== result: failed: set-up\n${CLOSING}`), out);
   });
 
