@@ -87,9 +87,9 @@ export async function* addTorrents(config: Config, request: AddRequest): AsyncGe
     const outcomes = pipeline<Planned, AddOutcome>(
       torrents,
       {
-        read: async (torrent) => {
+        read: async (torrent, room) => {
           await deletion?.remember(torrent.path);
-          return await readTorrent(torrent, stop.signal);
+          return await readTorrent(torrent, stop.signal, room);
         },
         wanted: async (parsed) => await rounds.wanted(parsed),
         plan: async (torrent) => await planner.plan(torrent, verifyEffort(settings, client, torrent.metainfo)),

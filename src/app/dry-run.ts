@@ -9,8 +9,9 @@ import type { HashProgress } from '../hash/hash-pool.ts';
 import type { Logger } from '../logger.ts';
 import { type AddOutcome, outcomeOf } from './add-outcome.ts';
 import { type Planned, Planner } from './planning.ts';
-import { complaintOf, readTorrent, type TorrentFile } from './torrent-files.ts';
+import { complaintOf, loadTorrent, parseTorrent, type ReadTorrent, type TorrentFile } from './torrent-files.ts';
 import { verifyEffort } from './verify-effort.ts';
+import { roomForTorrents, weightOf } from './weight.ts';
 
 export interface DryRunFile {
   readonly path: string;
@@ -25,10 +26,11 @@ export interface DryRunFile {
 
 export interface DryRunResult extends AddOutcome {
   /** The collection files that it would use. */
-  readonly localFiles?: readonly string[];
+  readonly localFiles?: Iterable<string>;
   readonly verifiedPieces?: number;
   readonly totalPieces?: number;
-  readonly files?: readonly DryRunFile[];
+  /** Made while they are read: there may be a million. */
+  readonly files?: Iterable<DryRunFile>;
 }
 
 export interface DryRunRequest {
@@ -40,7 +42,7 @@ export interface DryRunRequest {
   readonly onHashing: (progress: HashProgress) => void;
 }
 
-/** Torrents that are read and planned side by side. */
+/** Torrents that are planned side by side at most; what they weigh bounds them, too. */
 const WINDOW = 100;
 
 /** Gives results in the order of the torrents. */
@@ -48,39 +50,48 @@ export async function* dryRun(config: Config, request: DryRunRequest): AsyncGene
   const { torrents, index, verify, logger, signal, onHashing } = request;
   const hashes = verify !== 'none';
   const planner = new Planner(config, { index, hashes, changesNothing: true, logger, signal, onHashing });
+  const room = roomForTorrents();
   const settings = { verify, fastResume: config.fastResume };
-  const result = async (torrent: TorrentFile): Promise<DryRunResult> => {
-    const read = await readTorrent(torrent, signal);
+  const result = async (read: ReadTorrent): Promise<DryRunResult> => {
     if (read.error !== undefined) return outcomeOf(read, 'Failed', complaintOf(read.error));
     return resultOf(await planner.plan(read, verifyEffort(settings, undefined, read.metainfo)));
   };
+  /** Ends the first torrent under way. */
+  const first = async (): Promise<DryRunResult> => {
+    const one = underWay.shift();
+    if (one === undefined) throw new Error('no torrent is under way');
+    weight -= one.weight;
+    return await one.result;
+  };
+  const underWay: { readonly weight: number; readonly result: Promise<DryRunResult> }[] = [];
+  let weight = 0;
   try {
-    for (let i = 0; i < torrents.length; i += WINDOW) {
-      const window = torrents.slice(i, i + WINDOW).map(result);
+    for (const torrent of torrents) {
+      const loaded = await loadTorrent(torrent, signal, room);
+      while (underWay.length > 0 && (underWay.length >= WINDOW || weight + loaded.weight > room.all)) {
+        yield await first();
+      }
+      const read = parseTorrent(loaded);
+      const own = read.error === undefined ? weightOf(read.metainfo) : 0;
+      weight += own;
+      const one = result(read);
       // A failure while an earlier torrent is awaited is reported at its own place in the order.
-      for (const one of window) one.catch(() => {});
-      for (const one of window) yield await one;
+      one.catch(() => {});
+      underWay.push({ weight: own, result: one });
     }
+    while (underWay.length > 0) yield await first();
   } finally {
     await planner.close();
   }
 }
 
-function resultOf(planned: Planned): DryRunResult {
-  const { plan, verdict, unproven, decisions } = planned;
-  return {
-    torrent: planned.path,
-    name: planned.name,
-    status: verdict.accepted ? 'OK' : 'Missing',
-    reason: planned.reason,
-    infoHash: plan.infoHash,
-    foundBytes: verdict.foundBytes,
-    missingBytes: verdict.missingBytes,
-    ...(unproven === undefined ? {} : { unproven }),
-    localFiles: plan.sources.map((source) => shownPath(source.path).source),
-    verifiedPieces: countBits(plan.verified),
-    totalPieces: plan.pieceCount,
-    files: plan.files.map((file, i) => ({
+function* sourcesOf({ plan }: Planned): Generator<string> {
+  for (const source of plan.sources) yield shownPath(source.path).source;
+}
+
+function* filesOf({ plan, decisions }: Planned): Generator<DryRunFile> {
+  for (const [i, file] of plan.files.entries()) {
+    yield {
       path: file.path.join('/'),
       length: file.length,
       status: file.status,
@@ -94,7 +105,25 @@ function resultOf(planned: Planned): DryRunResult {
         ...sourceOf(plan.sources[source]?.path, source),
         source_offset: sourceOffset,
       })),
-    })),
+    };
+  }
+}
+
+function resultOf(planned: Planned): DryRunResult {
+  const { plan, verdict, unproven } = planned;
+  return {
+    torrent: planned.path,
+    name: planned.name,
+    status: verdict.accepted ? 'OK' : 'Missing',
+    reason: planned.reason,
+    infoHash: plan.infoHash,
+    foundBytes: verdict.foundBytes,
+    missingBytes: verdict.missingBytes,
+    ...(unproven === undefined ? {} : { unproven }),
+    localFiles: { [Symbol.iterator]: () => sourcesOf(planned) },
+    verifiedPieces: countBits(plan.verified),
+    totalPieces: plan.pieceCount,
+    files: { [Symbol.iterator]: () => filesOf(planned) },
   };
 }
 

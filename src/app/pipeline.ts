@@ -7,22 +7,21 @@
  * - A torrent that is hashed for an hour holds up no other. Outcomes still come in the order of the torrents.
  * - A round takes all ready torrents: calls to the server and the client cost about as much for one as for a hundred. It
  *   waits a moment for more, unless everything that was read is ready.
- * - Memory is bounded: a fixed number of torrents, and about a fixed number of bytes of .torrent files, are between read and
- *   settled. An outcome that waits for earlier ones is small.
+ * - Memory is bounded: a fixed number of torrents, and what they weigh together (`weight.ts`: files, pieces, bytes), are
+ *   between read and settled. A torrent that is heavier than that goes alone. One that does not fit into the process at all is
+ *   refused before it is parsed. An outcome that waits for earlier ones is small.
  * - A torrent whose info hash is already on its way waits until that one is settled.
  * - After a failure that concerns all, or when stopped, planned torrents are dropped: nothing of them exists anywhere yet. A
  *   round that has begun ends by itself. Then the known outcomes are given, and the failure is thrown.
  */
 import { AutotorrentError } from '../errors.ts';
 import type { ParsedTorrent, ReadTorrent, TorrentFile } from './torrent-files.ts';
+import { type Room, roomForTorrents, weightOf } from './weight.ts';
 
 /** Torrents that are read together: index, server and client are asked about all of them in one call. */
 const WINDOW = 100;
-/** Bytes of .torrent files after which a window ends. */
-const WINDOW_BYTES = 16 * 1024 * 1024;
 /** Torrents between read and settled, plus one window. */
 const MOST = 400;
-const MOST_BYTES = 64 * 1024 * 1024;
 /** Torrents of one round. */
 const ROUND = 200;
 /** Milliseconds for which a round waits for more torrents. */
@@ -35,7 +34,8 @@ export interface Ready<Planned> {
 }
 
 export interface Steps<Planned, Outcome> {
-  read(torrent: TorrentFile): Promise<ReadTorrent>;
+  /** Reads a torrent; before it takes memory it awaits `room` for as much as it may weigh. */
+  read(torrent: TorrentFile, room: (weight: number) => Promise<void>): Promise<ReadTorrent>;
   /** Gives those of `torrents` that should be planned. */
   wanted(torrents: readonly ParsedTorrent[]): Promise<ReadonlySet<ParsedTorrent>>;
   plan(torrent: ParsedTorrent): Promise<Planned>;
@@ -55,8 +55,9 @@ export async function* pipeline<Planned, Outcome>(
   torrents: readonly TorrentFile[],
   steps: Steps<Planned, Outcome>,
   stop: AbortController,
+  room: Room = roomForTorrents(),
 ): AsyncGenerator<Outcome> {
-  const run = new Run(torrents, steps, stop);
+  const run = new Run(torrents, steps, stop, room);
   const ended = run.start();
   try {
     yield* run.outcomes();
@@ -70,7 +71,7 @@ export async function* pipeline<Planned, Outcome>(
 
 interface UnderWay {
   readonly place: number;
-  readonly bytes: number;
+  readonly weight: number;
 }
 
 class Run<Planned, Outcome> {
@@ -80,7 +81,8 @@ class Run<Planned, Outcome> {
   readonly #stop: AbortController;
   /** Torrents that were read and are not settled. */
   readonly #underWay = new Map<ParsedTorrent, UnderWay>();
-  #bytes = 0;
+  readonly #room: Room;
+  #weight = 0;
   #ready: Ready<Planned>[] = [];
   /** By info hash: torrents that wait for the one that is on its way. */
   readonly #repeats = new Map<string, ParsedTorrent[]>();
@@ -92,7 +94,8 @@ class Run<Planned, Outcome> {
   #ended = false;
   #waiting: (() => void)[] = [];
 
-  constructor(torrents: readonly TorrentFile[], steps: Steps<Planned, Outcome>, stop: AbortController) {
+  constructor(torrents: readonly TorrentFile[], steps: Steps<Planned, Outcome>, stop: AbortController, room: Room) {
+    this.#room = room;
     this.#torrents = torrents;
     this.#steps = steps;
     this.#stop = stop;
@@ -126,22 +129,21 @@ class Run<Planned, Outcome> {
 
   async #readAll(): Promise<void> {
     for (let next = 0; next < this.#torrents.length; ) {
-      await this.#until(() => this.#underWay.size <= MOST && this.#bytes <= MOST_BYTES);
+      await this.#until(() => this.#underWay.size <= MOST);
       if (this.failure !== undefined) return;
       const window: ParsedTorrent[] = [];
-      let bytes = 0;
-      for (; next < this.#torrents.length && window.length < WINDOW && bytes < WINDOW_BYTES; next++) {
+      for (; next < this.#torrents.length && window.length < WINDOW; next++) {
         const torrent = this.#torrents[next];
         if (torrent === undefined) continue;
-        const read = await this.#steps.read(torrent);
+        const read = await this.#steps.read(torrent, (weight) => this.#makeRoom(weight, window));
+        if (this.failure !== undefined) return;
         if (read.error !== undefined) {
           this.#outcomes.set(next, this.#steps.failed(read, read.error));
           continue;
         }
-        const weight = read.metainfo.raw.length;
-        this.#underWay.set(read, { place: next, bytes: weight });
-        this.#bytes += weight;
-        bytes += weight;
+        const weight = weightOf(read.metainfo);
+        this.#underWay.set(read, { place: next, weight });
+        this.#weight += weight;
         const repeats = this.#repeats.get(read.metainfo.infoHash);
         if (repeats !== undefined) repeats.push(read);
         else {
@@ -155,6 +157,13 @@ class Run<Planned, Outcome> {
     }
     this.#allRead = true;
     this.#changed();
+  }
+
+  /** Waits until a torrent of this weight may be under way, or is alone. The torrents of the window go on meanwhile. */
+  async #makeRoom(weight: number, window: ParsedTorrent[]): Promise<void> {
+    if (this.#weight + weight <= this.#room.all) return;
+    await this.#admit(window.splice(0));
+    await this.#until(() => this.#underWay.size === 0 || this.#weight + weight <= this.#room.all);
   }
 
   async #admit(torrents: readonly ParsedTorrent[]): Promise<void> {
@@ -209,7 +218,7 @@ class Run<Planned, Outcome> {
     const known = this.#underWay.get(torrent);
     if (known === undefined) throw new Error(`${torrent.path} is settled twice`);
     this.#underWay.delete(torrent);
-    this.#bytes -= known.bytes;
+    this.#weight -= known.weight;
     this.#outcomes.set(known.place, outcome);
     const { infoHash } = torrent.metainfo;
     const repeat = this.#repeats.get(infoHash)?.shift();

@@ -5,6 +5,7 @@ import { readSmallFile, readSmallFileOrPipe, UnfitFile } from '../bytes/read-fil
 import { AutotorrentError, errnoOf, explained, messageOf } from '../errors.ts';
 import type { Metainfo } from '../metainfo/metainfo.ts';
 import { MAX_METAINFO_BYTES, parseMetainfo } from '../metainfo/parse.ts';
+import { expectedWeight, prepareForWeight, type Room, refuseTooHeavy, roomForTorrents } from './weight.ts';
 
 export interface TorrentFile {
   /** Absolute. */
@@ -57,18 +58,53 @@ function nameOf(path: string): string {
   return extname(name).toLowerCase() === '.torrent' ? name.slice(0, -'.torrent'.length) || name : name;
 }
 
-/** Reads and parses a .torrent. Throws only the reason of `signal`, which ends the wait for a pipe's writer. */
-export async function readTorrent(torrent: TorrentFile, signal?: AbortSignal): Promise<ReadTorrent> {
+/** A .torrent's bytes, or the reason for none. */
+export interface LoadedTorrent {
+  readonly torrent: TorrentFile;
+  readonly raw: Buffer | AutotorrentError;
+  /** What it weighs at most once it is parsed (`weight.ts`). */
+  readonly weight: number;
+}
+
+/** Reads a .torrent, and checks that it fits into `room`. Throws only the reason of `signal`, which ends the wait for a pipe's writer. */
+export async function loadTorrent(
+  torrent: TorrentFile,
+  signal?: AbortSignal,
+  room: Room = roomForTorrents(),
+): Promise<LoadedTorrent> {
   try {
     const raw =
       torrent.found === true
         ? readSmallFile(torrent.path, MAX_METAINFO_BYTES)
         : await readSmallFileOrPipe(torrent.path, MAX_METAINFO_BYTES, signal);
-    return { ...torrent, metainfo: parseMetainfo(raw) };
+    const weight = expectedWeight(raw);
+    refuseTooHeavy(weight, room);
+    prepareForWeight(weight, room);
+    return { torrent, raw, weight };
   } catch (error) {
     signal?.throwIfAborted();
+    return { torrent, raw: error instanceof AutotorrentError ? error : unreadable(error), weight: 0 };
+  }
+}
+
+export function parseTorrent({ torrent, raw }: LoadedTorrent): ReadTorrent {
+  if (raw instanceof AutotorrentError) return { ...torrent, error: raw };
+  try {
+    return { ...torrent, metainfo: parseMetainfo(raw) };
+  } catch (error) {
     return { ...torrent, error: error instanceof AutotorrentError ? error : unreadable(error) };
   }
+}
+
+/** Reads and parses a .torrent; before it takes memory, it waits for `room` for its weight. */
+export async function readTorrent(
+  torrent: TorrentFile,
+  signal?: AbortSignal,
+  room: (weight: number) => Promise<void> = async () => {},
+): Promise<ReadTorrent> {
+  const loaded = await loadTorrent(torrent, signal);
+  await room(loaded.weight);
+  return parseTorrent(loaded);
 }
 
 function unreadable(error: unknown): AutotorrentError {

@@ -8,6 +8,7 @@
 import { AutotorrentError, framesOf, messageOf } from '../errors.ts';
 import { createLogger, type Logger } from '../logger.ts';
 import { jsonText, printable } from '../printable.ts';
+import { inBlocks, jsonPieces } from './json-spool.ts';
 import { type Colour, type Line, Markup, rendered } from './markup.ts';
 
 export interface TerminalOptions {
@@ -57,7 +58,9 @@ export class Terminal {
       this.#partial[this.#member] = value;
       return;
     }
-    this.#write(jsonText(value, 2));
+    this.clearProgress();
+    for (const block of inBlocks(jsonPieces(value))) process.stdout.write(block);
+    process.stdout.write('\n');
   }
 
   /** Gathers documents from now on as members of one, under the names from `nameJson`, until `printGathered`. */

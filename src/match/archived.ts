@@ -33,15 +33,21 @@ export async function supplyFromArchives(files: readonly FileTask[], dependencie
   if (files.length === 0) return;
   const { index, looker, hasher, signal } = dependencies;
   const archived = new ArchivedCandidates(index, looker);
-  const questions = files.map(({ name, file }) => ({ name, size: file.length }));
-  for (const [i, found] of (await archived.find(questions, MAX_TRIED)).entries()) {
-    const task = files[i];
-    for (const member of found) {
-      signal?.throwIfAborted();
-      if (task === undefined || (await supplies(task, member, archived, hasher))) break;
+  for (let from = 0; from < files.length; from += ASKED_AT_ONCE) {
+    const some = files.slice(from, from + ASKED_AT_ONCE);
+    const questions = some.map(({ name, file }) => ({ name, size: file.length }));
+    for (const [i, found] of (await archived.find(questions, MAX_TRIED)).entries()) {
+      const task = some[i];
+      for (const member of found) {
+        signal?.throwIfAborted();
+        if (task === undefined || (await supplies(task, member, archived, hasher))) break;
+      }
     }
   }
 }
+
+/** Files whose members the index is asked for at once: a torrent may have a million. */
+const ASKED_AT_ONCE = 8192;
 
 async function supplies(
   task: FileTask,
@@ -88,6 +94,8 @@ function agrees(answer: PieceAnswer | undefined): boolean {
   return answer?.agrees === true;
 }
 
+const NOTHING: ArchivedFile[] = [];
+
 export class ArchivedCandidates {
   readonly #index: CollectionIndex;
   readonly #looker: Looker;
@@ -114,6 +122,7 @@ export class ArchivedCandidates {
       ]),
     );
     return files.map((_, i) => {
+      if (answers[2 * i]?.length === 0 && answers[2 * i + 1]?.length === 0) return NOTHING;
       const places = new Set<string>();
       const found = [...(answers[2 * i] ?? []), ...(answers[2 * i + 1] ?? [])].filter((file) => {
         const place = Buffer.concat([file.archive.path, Buffer.of(0), file.name]).toString('latin1');

@@ -34,8 +34,8 @@ async function proposeFolders(torrents: readonly TorrentTask[], index: Collectio
       if (tree === undefined) continue;
       const files = relative.get(tree) ?? new Map(tree.files.map((f) => [pathKey(f.relative), f.file]));
       relative.set(tree, files);
-      const found = torrent.files.map((task) => inTree(task, files));
-      if (found.every((file) => file !== undefined)) propose(torrent, found, parentOf(tree.root.path));
+      const found = allInTree(torrent, files);
+      if (found !== undefined) propose(torrent, found, parentOf(tree.root.path));
     }
   }
 }
@@ -64,6 +64,20 @@ function propose(torrent: TorrentTask, found: readonly CollectionFile[], directo
 /** Orders copies by path, since the index has no order: equal runs decide equally. */
 function inOrder<T extends { readonly path: Buffer }>(found: readonly T[]): T[] {
   return found.toSorted((a, b) => Buffer.compare(a.path, b.path));
+}
+
+/** Undefined unless the tree has all files of the torrent. */
+function allInTree(
+  torrent: TorrentTask,
+  files: ReadonlyMap<string, CollectionFile>,
+): readonly CollectionFile[] | undefined {
+  const found: CollectionFile[] = [];
+  for (const task of torrent.files) {
+    const file = inTree(task, files);
+    if (file === undefined) return undefined;
+    found.push(file);
+  }
+  return found;
 }
 
 function inTree(task: FileTask, files: ReadonlyMap<string, CollectionFile>): CollectionFile | undefined {

@@ -38,6 +38,9 @@ export interface MatchingParts {
   readonly signal: AbortSignal | undefined;
 }
 
+/** Files that a hash mode looks for candidates of at once. */
+const HASHED_AT_ONCE = 4096;
+
 export class Matching {
   readonly #torrent: TorrentTask;
   readonly #parts: MatchingParts;
@@ -49,7 +52,6 @@ export class Matching {
   readonly #folders = new FolderNames();
   /** Files of releases: no mode after `unsplitable` may match them. */
   #kept: ReadonlySet<FileTask> = new Set();
-  readonly #wentThrough = new Map<MatchMode, Set<FileTask>>();
 
   constructor(torrent: TorrentTask, goal: VerifyGoal, wantsSpares: boolean, parts: MatchingParts) {
     this.#torrent = torrent;
@@ -119,11 +121,15 @@ export class Matching {
     const alignments = new Alignments({ ...this.#hashModeDependencies(), hasher }, this.#parts.alignments);
     for (const mode of modes) {
       const open = files.filter((file) => !file.judged);
-      await this.#propose(mode, open);
-      await alignments.run(
-        open.filter((file) => file.own.count > 0),
-        mode,
-      );
+      // Candidates are in memory until their file is aligned, and each file may have a hundred.
+      for (let from = 0; from < open.length; from += HASHED_AT_ONCE) {
+        const some = open.slice(from, from + HASHED_AT_ONCE);
+        await this.#propose(mode, some);
+        await alignments.run(
+          some.filter((file) => file.own.count > 0 && file.queue.length > 0),
+          mode,
+        );
+      }
     }
     alignments.settle();
     // Without a piece of its own a file takes the first candidate; its neighbours' pieces judge it.
@@ -138,9 +144,7 @@ export class Matching {
   async #propose(mode: MatchMode, files: readonly FileTask[]): Promise<void> {
     const { index, signal } = this.#parts;
     signal?.throwIfAborted();
-    const asked = this.#wentThrough.get(mode) ?? new Set();
-    this.#wentThrough.set(mode, asked);
-    for (const file of files) asked.add(file);
+    for (const file of files) file.asked |= bitOf(mode);
     if (isHashMode(mode)) await proposeHashed(files, mode, this.#hashModeDependencies());
     else if (mode === 'exact') await proposeExact(files.length === 0 ? [] : [this.#torrent], index);
     else if (mode === 'unsplitable') {
@@ -175,7 +179,7 @@ export class Matching {
   /** Proposes, for files whose candidates failed in shared pieces, the candidates of the modes that they had skipped. */
   async #proposeRest(suspects: readonly FileTask[]): Promise<void> {
     for (const mode of this.#modes) {
-      const rest = suspects.filter((file) => this.#wentThrough.get(mode)?.has(file) !== true);
+      const rest = suspects.filter((file) => (file.asked & bitOf(mode)) === 0);
       if (rest.length > 0) await this.#propose(mode, rest);
     }
   }
@@ -185,6 +189,10 @@ export class Matching {
     await new Promise(setImmediate);
     this.#parts.signal?.throwIfAborted();
   }
+}
+
+function bitOf(mode: MatchMode): number {
+  return 1 << MATCH_MODES.indexOf(mode);
 }
 
 function isHashed({ current }: FileTask): boolean {

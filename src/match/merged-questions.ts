@@ -42,6 +42,12 @@ function merger<M extends Method>(
   const flush = async (): Promise<void> => {
     const asked = waiting;
     waiting = [];
+    const [only] = asked;
+    // Callers ask no question twice in one batch, and one alone has none to share.
+    if (asked.length === 1 && only !== undefined) {
+      await ask(only.questions).then(only.resolve, only.reject);
+      return;
+    }
     const places = new Map<string, number>();
     const merged: Question<M>[] = [];
     const wanted = asked.map(({ questions }) =>

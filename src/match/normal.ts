@@ -1,7 +1,7 @@
 /** The `normal` mode finds candidates by name and size, the likeliest first. */
 import type { CollectionFile, CollectionIndex } from '../collection/index.ts';
 import { type FolderNames, type Rivals, rank } from './likeness.ts';
-import type { FileTask, TorrentTask } from './torrent-task.ts';
+import type { Failure, FileTask, TorrentTask } from './torrent-task.ts';
 
 /**
  * Proposes candidates for `files`, of any torrents, with one batch of questions.
@@ -16,6 +16,10 @@ export async function proposeNormal(
   const answers = await askByNameAndSize(files, index);
   const byTorrent = new Map<TorrentTask, Map<string, FileTask[]>>();
   for (const file of files) {
+    if (!answers.has(questionKey(file))) {
+      file.failure ??= NOT_FOUND;
+      continue;
+    }
     const groups = byTorrent.get(file.torrent) ?? new Map<string, FileTask[]>();
     byTorrent.set(file.torrent, groups);
     const key = questionKey(file);
@@ -31,21 +35,39 @@ export async function proposeNormal(
     }
     for (const [file, found] of rank(rivals, folders)) {
       file.queue.push(...found.map((candidate) => ({ file: candidate, mode: 'normal' as const })));
-      if (found.length === 0) file.failure ??= { code: 'no-candidate', reason: 'No file has its name and size.' };
+      if (found.length === 0) file.failure ??= NOT_FOUND;
     }
   }
 }
 
-/** Asks equal questions once: `poster.jpg` of one size may be in every torrent. */
+const NOT_FOUND: Failure = { code: 'no-candidate', reason: 'No file has its name and size.' };
+
+/** Files that are asked about at once: a torrent may have a million, and most answers are empty. */
+const ASKED_AT_ONCE = 16_384;
+
+/**
+ * Gives what is there of the files' names and sizes, by `questionKey`; nothing for files without a candidate. Asks equal
+ * questions once: `poster.jpg` of one size may be in every torrent.
+ */
 export async function askByNameAndSize(
   files: readonly FileTask[],
   index: CollectionIndex,
 ): Promise<ReadonlyMap<string, readonly CollectionFile[]>> {
-  const questions = new Map<string, { name: string; size: number }>();
-  for (const file of files) questions.set(questionKey(file), { name: file.name, size: file.file.length });
-  if (questions.size === 0) return new Map();
-  const answers = await index.byNameAndSize([...questions.values()]);
-  return new Map([...questions.keys()].map((key, i) => [key, answers[i] ?? []]));
+  const found = new Map<string, readonly CollectionFile[]>();
+  for (let from = 0; from < files.length; from += ASKED_AT_ONCE) {
+    const questions = new Map<string, { name: string; size: number }>();
+    for (const file of files.slice(from, from + ASKED_AT_ONCE)) {
+      const key = questionKey(file);
+      if (!found.has(key)) questions.set(key, { name: file.name, size: file.file.length });
+    }
+    if (questions.size === 0) continue;
+    const answers = await index.byNameAndSize([...questions.values()]);
+    for (const [i, key] of [...questions.keys()].entries()) {
+      const answer = answers[i] ?? [];
+      if (answer.length > 0) found.set(key, answer);
+    }
+  }
+  return found;
 }
 
 export function questionKey(file: FileTask): string {

@@ -19,7 +19,7 @@ export function outcomeOf(
   const { metainfo, verified } = torrent;
   const sources = new Sources();
   const files = metainfo.files.map((file): FileMatch => {
-    const task = torrent.byIndex.get(file.index);
+    const task = torrent.byIndex[file.index];
     return task === undefined ? withoutSource(file) : outcomeOfFile(task, verify, sources);
   });
   for (const [task, spare] of spares) {
@@ -201,7 +201,7 @@ function grounds(task: FileTask): { code: FileCode; reason: string } {
 
 function extentsOf(task: FileTask, current: Source, sources: Sources): Extent[] {
   const { file, own, owners, gapPieces } = task;
-  const split = gapPieces.size > 0 || owners?.some((owner) => owner !== owners[0]) === true;
+  const split = gapPieces !== undefined || owners?.some((owner) => owner !== owners[0]) === true;
   if (!split) return whole(file.length, sources.indexOf(owners?.[0] ?? current));
   const { metainfo, verified } = task.torrent;
   const touched = touchedPieces(metainfo, file.index);
@@ -212,7 +212,7 @@ function extentsOf(task: FileTask, current: Source, sources: Sources): Extent[] 
     // A shared piece that could not be asked about goes with the own piece beside it.
     const at = Math.min(Math.max(piece - own.first, 0), own.count - 1);
     const proven = hasBit(verified, piece) || owners === undefined || owners[at] !== undefined;
-    const source = !proven || gapPieces.has(piece) ? undefined : task.sourceOf(piece);
+    const source = !proven || gapPieces?.has(piece) === true ? undefined : task.sourceOf(piece);
     parts.push({
       offset: from,
       length: to - from,

@@ -1,11 +1,25 @@
 /** Asks the pool if pieces agree, each made of the bytes that its files have now. */
-import type { HashJob, HashPool, HashProgress, HashResult, HashSegment } from '../hash/hash-pool.ts';
+import {
+  type HashJob,
+  type HashPool,
+  type HashProgress,
+  type HashResult,
+  type HashSegment,
+  segmentsOf as segmentsOfJob,
+} from '../hash/hash-pool.ts';
 import { type PieceCheck, pieceCheck } from '../hash/piece-check.ts';
 import type { PieceSpan } from '../metainfo/metainfo.ts';
 import { pieceHashes } from '../metainfo/piece-hashes.ts';
 import { pieceSpans } from '../metainfo/piece-layout.ts';
 import type { Range } from './parts.ts';
 import type { FileTask, TorrentTask } from './torrent-task.ts';
+
+/**
+ * Pieces, and ranges of files, that the pool gets at once: a torrent may have millions, and each takes some hundred bytes of
+ * memory on its way. Hardly any torrent has more pieces.
+ */
+const PIECES_AT_ONCE = 32_768;
+const SEGMENTS_AT_ONCE = 65_536;
 
 /** A piece, and the bytes that make it up. */
 export interface PieceQuestion {
@@ -19,6 +33,8 @@ export interface PieceQuestion {
 export type PieceAnswer =
   | { readonly agrees: true }
   | { readonly agrees: false; readonly why: string; readonly changed: boolean };
+
+const AGREES: PieceAnswer = { agrees: true };
 
 export class PieceHasher {
   readonly #pool: HashPool;
@@ -36,7 +52,22 @@ export class PieceHasher {
 
   /** Gives answers in the order of the questions. Undefined for those that cannot be asked. */
   async ask(questions: readonly PieceQuestion[]): Promise<(PieceAnswer | undefined)[]> {
-    const checks = questions.map(checksOf);
+    const answers: (PieceAnswer | undefined)[] = [];
+    let checks: (PieceCheck[] | undefined)[] = [];
+    let segments = 0;
+    for (const [i, question] of questions.entries()) {
+      const few = checksOf(question);
+      checks.push(few);
+      for (const { job } of few ?? []) segments += segmentsOfJob(job).length;
+      if (checks.length < PIECES_AT_ONCE && segments < SEGMENTS_AT_ONCE && i + 1 < questions.length) continue;
+      for (const answer of await this.#askAtOnce(checks)) answers.push(answer);
+      checks = [];
+      segments = 0;
+    }
+    return answers;
+  }
+
+  async #askAtOnce(checks: readonly (readonly PieceCheck[] | undefined)[]): Promise<(PieceAnswer | undefined)[]> {
     const jobs = checks.flatMap((few) => few?.map(({ job }) => job) ?? []);
     const results = jobs.length === 0 ? [] : await this.#hash(jobs);
     let next = 0;
@@ -66,7 +97,7 @@ export class PieceHasher {
 
 /** Lists the files with bytes in a piece, without pads. */
 export function filesOfPiece(torrent: TorrentTask, piece: number): FileTask[] {
-  return pieceSpans(torrent.metainfo, piece).flatMap(({ file }) => torrent.byIndex.get(file) ?? []);
+  return pieceSpans(torrent.metainfo, piece).flatMap(({ file }) => torrent.byIndex[file] ?? []);
 }
 
 function checksOf(question: PieceQuestion): PieceCheck[] | undefined {
@@ -86,7 +117,7 @@ function segmentsOf({ torrent, bytesOf }: PieceQuestion, spans: readonly PieceSp
       segments.push({ zeros: span.length });
       continue;
     }
-    const task = torrent.byIndex.get(span.file);
+    const task = torrent.byIndex[span.file];
     const bytes = task === undefined ? undefined : bytesOf(task, span);
     if (bytes === undefined) return undefined;
     segments.push(...bytes);
@@ -102,7 +133,7 @@ function answerOf(checks: readonly PieceCheck[], results: readonly HashResult[])
     if ('failed' in result) return { agrees: false, why: `could not be hashed: ${result.message}`, changed: true };
     if (result.digest.equals(wanted)) agreeing++;
   }
-  if (agreeing === checks.length) return { agrees: true };
+  if (agreeing === checks.length) return AGREES;
   const why =
     agreeing === 0 ? 'has other bytes' : 'agrees with one of its two hashes alone: the torrent contradicts itself';
   return { agrees: false, why, changed: false };

@@ -32,6 +32,8 @@ export interface Failure {
 /** Candidates tried for one file: each may cost reading pieces. */
 const MAX_TRIED = 32;
 
+const NONE_REFUSED: readonly Refused[] = [];
+
 export class FileTask {
   readonly torrent: TorrentTask;
   readonly file: TorrentFile;
@@ -55,22 +57,22 @@ export class FileTask {
   provenPieces = 0;
   /** Pieces with bytes of this file that were hashed as mapped now, and did not agree. */
   failedPieces = 0;
-  /** Shared pieces in which the bytes of this file are not believed. */
-  readonly gapPieces = new Set<number>();
+  /** Shared pieces in which the bytes of this file are not believed; undefined: none. */
+  gapPieces: Set<number> | undefined;
   failure: Failure | undefined;
-  /** By path, as latin1. */
-  readonly #refused = new Map<string, Refused>();
-  readonly #tried = new Set<string>();
+  /** By path, as latin1; made for the first that is refused. */
+  #refused: Map<string, Refused> | undefined;
+  /** Bits of the modes that were asked for candidates of this file, by their place in `MATCH_MODES`. */
+  asked = 0;
+  /** Made for the first candidate: most files of a large torrent have none. */
+  #tried: Set<string> | undefined;
 
-  constructor(torrent: TorrentTask, file: TorrentFile, own: PieceRange) {
+  constructor(torrent: TorrentTask, file: TorrentFile, own: PieceRange, folders: readonly string[]) {
     this.torrent = torrent;
     this.file = file;
     this.own = own;
-    const { metainfo } = torrent;
-    const last = file.path.length - 1;
-    this.name = normaliseName(file.path[last] ?? '');
-    const folders = file.path.slice(0, last).map(normaliseName).toReversed();
-    this.folders = metainfo.multi ? [...folders, normaliseName(metainfo.name)] : folders;
+    this.name = normaliseName(file.path.at(-1) ?? '');
+    this.folders = folders;
   }
 
   get shown(): string {
@@ -142,15 +144,17 @@ export class FileTask {
   /** Notes that a candidate was not taken. A later reason replaces an earlier one. */
   refuse(source: Buffer, code: Refused['code']): void {
     const key = source.toString('latin1');
-    if (this.#refused.size < MAX_REFUSED || this.#refused.has(key)) this.#refused.set(key, { source, code });
+    const refused = (this.#refused ??= new Map());
+    if (refused.size < MAX_REFUSED || refused.has(key)) refused.set(key, { source, code });
   }
 
   get hasRefused(): boolean {
-    return this.#refused.size > 0;
+    return this.#refused !== undefined;
   }
 
   /** The refused candidates, without those that supply the file after all. */
-  refused(supplying: ReadonlySet<string>): Refused[] {
+  refused(supplying: ReadonlySet<string>): readonly Refused[] {
+    if (this.#refused === undefined) return NONE_REFUSED;
     return [...this.#refused].flatMap(([path, refused]) => (supplying.has(path) ? [] : [refused]));
   }
 
@@ -181,13 +185,14 @@ export class FileTask {
       return undefined;
     }
     const chosen = { ...source, mode: proposal.mode, shift: proposal.shift ?? 0 };
-    return this.#tried.has(placeOf(chosen)) ? undefined : chosen;
+    return this.#tried?.has(placeOf(chosen)) === true ? undefined : chosen;
   }
 
   #take(chosen: Chosen): void {
     this.current = chosen;
-    this.#tried.add(placeOf(chosen));
-    if (this.#tried.size >= MAX_TRIED) this.queue = [];
+    const tried = (this.#tried ??= new Set());
+    tried.add(placeOf(chosen));
+    if (tried.size >= MAX_TRIED) this.queue = [];
     const { taken } = this.torrent;
     taken.set(chosen.inode, (taken.get(chosen.inode) ?? 0) + 1);
   }
@@ -213,8 +218,8 @@ export class TorrentTask {
   readonly shares: PieceShares;
   /** Files that need bytes: no pads, no symlinks, no empty files. */
   readonly files: readonly FileTask[];
-  /** By file index. */
-  readonly byIndex: ReadonlyMap<number, FileTask>;
+  /** By file index; undefined for files that need no bytes. */
+  readonly byIndex: readonly (FileTask | undefined)[];
   readonly verified: Buffer;
   /** Inodes that supply files of this torrent, with the number of files of each. */
   readonly taken = new Map<string, number>();
@@ -226,9 +231,30 @@ export class TorrentTask {
     this.metainfo = metainfo;
     this.shares = sharePieces(metainfo);
     this.verified = emptyBitfield(metainfo.pieceCount);
+    const foldersOf = folderNames(metainfo);
     this.files = metainfo.files
       .filter((file) => !file.pad && file.symlink === undefined && file.length > 0)
-      .map((file) => new FileTask(this, file, this.shares.own[file.index] ?? { first: 0, count: 0 }));
-    this.byIndex = new Map(this.files.map((task) => [task.file.index, task]));
+      .map((file) => {
+        const own = this.shares.own[file.index] ?? { first: 0, count: 0 };
+        return new FileTask(this, file, own, foldersOf(file.path));
+      });
+    const byIndex = Array.from<FileTask | undefined>({ length: metainfo.files.length });
+    for (const task of this.files) byIndex[task.file.index] = task;
+    this.byIndex = byIndex;
   }
+}
+
+/** Gives a path's folders as `FileTask.folders`. Neighbours in a torrent share them, and so the list: there may be a million. */
+function folderNames(metainfo: Metainfo): (path: readonly string[]) => readonly string[] {
+  const top = metainfo.multi ? [normaliseName(metainfo.name)] : [];
+  let last: readonly string[] = [];
+  let names: readonly string[] = top;
+  return (path) => {
+    const depth = path.length - 1;
+    let same = last.length === path.length;
+    for (let i = 0; i < depth && same; i++) same = last[i] === path[i];
+    if (!same) names = [...path.slice(0, depth).map(normaliseName).toReversed(), ...top];
+    last = path;
+    return names;
+  };
 }

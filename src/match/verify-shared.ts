@@ -85,6 +85,7 @@ async function solvePiece(
   looker: Looker,
 ): Promise<boolean> {
   const suspects = suspectsOf(torrent, piece);
+  if (suspects.length > MAX_SUSPECTS_READ) return false;
   const choices = suspects.map((task) => [
     ...(task.current === undefined ? [] : [task.current]),
     ...task.alternatives(looker, MAX_ALTERNATIVES),
@@ -131,7 +132,7 @@ function blame(torrent: TorrentTask, failed: readonly number[], looker: Looker):
     const suspects = suspectsOf(torrent, piece);
     for (const task of suspects) guilty.set(task, piece);
     if (suspects.length > 0) continue;
-    for (const task of filesOfPiece(torrent, piece)) task.gapPieces.add(piece);
+    for (const task of filesOfPiece(torrent, piece)) (task.gapPieces ??= new Set()).add(piece);
   }
   for (const [task, piece] of guilty) {
     const tried = [

@@ -1,11 +1,38 @@
 /** The parts that the file lists of v1 (`files`) and v2 (`file tree`) share. */
 import { type Entries, integerIn, itemsAt, kindAt, type Span, stringIn, stringSpan } from './bencoded.ts';
 import type { TorrentFile } from './metainfo.ts';
-import { decodeComponent, type TorrentPath } from './paths.ts';
+import { decodeComponent, MAX_PATH_DEPTH, type TorrentPath } from './paths.ts';
 import { refuse } from './refuse.ts';
 
-/** A file that is being read. */
-export type ListedFile = { -readonly [K in keyof TorrentFile]: TorrentFile[K] };
+/**
+ * A file that is being read. There may be a million: a name that is UTF-8 is kept once, as text, and its bytes are made when
+ * they are asked for.
+ */
+export class ListedFile implements TorrentFile {
+  readonly index: number;
+  readonly path: readonly string[];
+  readonly length: number;
+  readonly offset: number;
+  readonly pad: boolean;
+  readonly executable: boolean;
+  declare symlink?: readonly string[];
+  declare piecesRoot?: Buffer;
+  readonly #rawPath: readonly Buffer[] | undefined;
+
+  constructor(index: number, names: TorrentPath, length: number, offset: number, { pad, executable }: Attributes) {
+    this.index = index;
+    this.path = names.path;
+    this.length = length;
+    this.offset = offset;
+    this.pad = pad;
+    this.executable = executable;
+    this.#rawPath = names.rawPath;
+  }
+
+  get rawPath(): readonly Buffer[] {
+    return this.#rawPath ?? this.path.map((component) => Buffer.from(component));
+  }
+}
 
 /** The most files that any store shows with ease; at 25 bytes a file a tenth of them would fill the largest .torrent. */
 const MAX_FILES = 1_000_000;
@@ -24,14 +51,11 @@ export class FileList {
     this.#alignment = alignment;
   }
 
-  /** Makes one object with all keys in one order, never spread or widened later: that saves two seconds for 200,000 files. */
   add(names: TorrentPath, length: number, attributes: Attributes): ListedFile {
     const index = this.files.length;
     if (index === MAX_FILES) refuse(`it has over ${MAX_FILES} files`);
-    const { path, rawPath } = names;
-    const { pad, executable, symlink } = attributes;
-    const file: ListedFile = { index, path, rawPath, length, offset: this.end, pad, executable };
-    if (symlink !== undefined) file.symlink = symlink;
+    const file = new ListedFile(index, names, length, this.end, attributes);
+    if (attributes.symlink !== undefined) file.symlink = attributes.symlink;
     this.files.push(file);
     this.totalLength += length;
     this.end += Math.ceil(length / this.#alignment) * this.#alignment;
@@ -66,6 +90,7 @@ export function componentsIn(raw: Buffer, value: Span | undefined, key: string):
   if (kindAt(raw, value.start) !== 'list') refuse(`the ${key} of a file is not a list`);
   for (const at of itemsAt(raw, value.start)) {
     if (kindAt(raw, at) !== 'string') refuse(`the ${key} of a file is not a list of strings`);
+    if (components.length > MAX_PATH_DEPTH) refuse(`the ${key} of a file has over ${MAX_PATH_DEPTH} folders in it`);
     const span = stringSpan(raw, at);
     if (span.end > span.start) components.push(span);
   }

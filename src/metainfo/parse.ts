@@ -1,7 +1,7 @@
 /** Parses the bytes of a .torrent into a Metainfo. `metainfo.ts` has the contract. */
 import { isUtf8 } from 'node:buffer';
 import { createHash } from 'node:crypto';
-import { type Entries, entriesAt, integerIn, kindAt, stringIn, stringListsIn } from './bencoded.ts';
+import { type Entries, EntryReader, integerIn, kindAt, stringIn, stringListsIn } from './bencoded.ts';
 import type { FileList, ListedFile } from './listed-file.ts';
 import { BLOCK_BYTES } from './merkle.ts';
 import type { Metainfo } from './metainfo.ts';
@@ -20,6 +20,12 @@ const MAX_PIECES = 4_194_304;
 /** Bounds memory: a string of two bytes takes more than a hundred as an object. */
 const MAX_ANNOUNCE_LIST_BYTES = 1024 * 1024;
 const SHA1_BYTES = 20;
+/** The keys that are read: a dictionary may have a million others. */
+const TOP_KEYS = ['announce', 'announce-list', 'comment', 'comment.utf-8', 'info', 'piece layers'] as const;
+const INFO_KEYS = [
+  ...['attr', 'file tree', 'files', 'length', 'meta version', 'name', 'name.utf-8', 'piece length', 'pieces'],
+  ...['private', 'source'],
+] as const;
 
 /** Parses a .torrent. The result's buffers are views into `raw`. @throws AutotorrentError('TORRENT') and nothing else */
 export function parseMetainfo(raw: Buffer): Metainfo {
@@ -27,13 +33,13 @@ export function parseMetainfo(raw: Buffer): Metainfo {
   if (raw.length > MAX_METAINFO_BYTES) refuse('it is over 64 MiB long');
   scan(raw);
   if (kindAt(raw, 0) !== 'dictionary') refuse('it is not a dictionary');
-  const top = entriesAt(raw, 0);
+  const top = keysAt(raw, 0, TOP_KEYS);
   const infoSpan = top.get('info');
   if (infoSpan === undefined) {
     refuse('it has no info dictionary', 'A client that has the torrent can export the .torrent.');
   }
   if (kindAt(raw, infoSpan.start) !== 'dictionary') refuse('its info is not a dictionary');
-  const info = entriesAt(raw, infoSpan.start);
+  const info = keysAt(raw, infoSpan.start, INFO_KEYS);
 
   const version = readVersion(raw, info);
   const pieceLength = readPieceLength(raw, info, version !== 'v1');
@@ -66,6 +72,12 @@ export function parseMetainfo(raw: Buffer): Metainfo {
     ...(comment === undefined ? {} : { comment: decodeText(comment) }),
     announce: readAnnounce(raw, top),
   };
+}
+
+function keysAt(raw: Buffer, at: number, keys: readonly string[]): Entries {
+  const entries = new EntryReader(raw, keys);
+  entries.read(at);
+  return entries;
 }
 
 function readVersion(raw: Buffer, info: Entries): Metainfo['version'] {

@@ -14,14 +14,15 @@ const MAX_NAME_BYTES = 255;
 /** The most bytes of the torrent's name and a path below it: PATH_MAX (4096) less a mount point and an entry's name. */
 const MAX_PATH_BYTES = 3584;
 /** The deepest nesting of folders. libtorrent 2.0 gives up at 100. */
-const MAX_PATH_DEPTH = 100;
+export const MAX_PATH_DEPTH = 100;
 /** The most bytes in all paths of a torrent: a v2 file tree of 64 MiB could stand for gigabytes of paths. */
 const MAX_ALL_PATHS_BYTES = 256 * 1024 * 1024;
 
 /** A path below the torrent's name. */
 export interface TorrentPath {
   readonly path: readonly string[];
-  readonly rawPath: readonly Buffer[];
+  /** Undefined: the UTF-8 of `path`. */
+  readonly rawPath: readonly Buffer[] | undefined;
 }
 
 /** Decodes UTF-8 if it is valid, else Latin-1, which fits any bytes. */
@@ -83,6 +84,8 @@ interface Component {
   readonly text: string;
   readonly textBytes: number;
   readonly bytes: Buffer;
+  /** `bytes` are the UTF-8 of `text`. */
+  readonly utf8: boolean;
 }
 
 /**
@@ -109,18 +112,18 @@ export class PathReader {
       return component.text;
     });
     let rawBytes = 0;
-    const rawPath = plain.map((span, depth) => {
-      rawBytes += span.end - span.start;
-      return plain === shown ? this.#last[depth]!.bytes : this.#plain(span);
-    });
+    for (const { start, end } of plain) rawBytes += end - start;
+    const same = plain === shown && this.#last.slice(0, path.length).every(({ utf8 }) => utf8);
+    const rawPath = same
+      ? undefined
+      : plain.map((span, depth) => (plain === shown ? this.#last[depth]!.bytes : this.#plain(span)));
     this.#limits.check(path, Math.max(bytes, rawBytes));
     return { path, rawPath };
   }
 
   /** Names pad files without a path as libtorrent does. */
   pad(length: number): TorrentPath {
-    const path = ['.pad', String(length)];
-    return { path, rawPath: path.map((component) => Buffer.from(component)) };
+    return { path: ['.pad', String(length)], rawPath: undefined };
   }
 
   #component(depth: number, span: Span): Component {
@@ -128,7 +131,7 @@ export class PathReader {
     if (last !== undefined && this.#same(last.span, span)) return last;
     const bytes = this.#raw.subarray(span.start, span.end);
     const text = decodeComponent(bytes);
-    const component = { span, text, textBytes: Buffer.byteLength(text), bytes };
+    const component = { span, text, textBytes: Buffer.byteLength(text), bytes, utf8: isUtf8(bytes) };
     this.#last[depth] = component;
     return component;
   }

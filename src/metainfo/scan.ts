@@ -42,7 +42,15 @@ export function scan(raw: Buffer): void {
   new Scanner(raw).run();
 }
 
+/** Checks `raw` like `scan`, and counts its dictionaries: a torrent has at least one for each file. */
+export function countDictionaries(raw: Buffer): number {
+  const scanner = new Scanner(raw);
+  scanner.run();
+  return scanner.dictionaries;
+}
+
 class Scanner {
+  dictionaries = 0;
   readonly #raw: Buffer;
   #at = 0;
   /** Reused from value to value; only the first `#depth` are open. */
@@ -90,6 +98,7 @@ class Scanner {
     if (this.#depth === MAX_DEPTH) refuse(`byte ${this.#at}: lists and dictionaries are nested over ${MAX_DEPTH} deep`);
     this.#levels[this.#depth] ??= { dictionary, afterKey: false, sorted: true, firstKey: 0 };
     const level = this.#levels[this.#depth]!;
+    if (dictionary) this.dictionaries++;
     level.dictionary = dictionary;
     level.afterKey = false;
     level.sorted = true;

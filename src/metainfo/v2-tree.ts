@@ -2,6 +2,7 @@
  * Reads the `file tree` of a v2 or hybrid torrent (BEP 52): nested dictionaries with names as keys. A file's name leads to a
  * dictionary with one empty key, whose value describes the file.
  */
+import { isUtf8 } from 'node:buffer';
 import { EntryReader, kindAt, type Span, stringIn, stringSpan } from './bencoded.ts';
 import { FileList, readAttributes, readLength } from './listed-file.ts';
 import { decodeComponent, PathLimits, quote, type TorrentPath } from './paths.ts';
@@ -21,7 +22,8 @@ interface Folder {
   /** The key that was read last. */
   last: Buffer | undefined;
   readonly path: readonly string[];
-  readonly rawPath: readonly Buffer[];
+  /** Undefined: the UTF-8 of `path`. */
+  readonly rawPath: readonly Buffer[] | undefined;
   /** The length of its path's components, in the longer spelling. */
   readonly bytes: number;
 }
@@ -32,7 +34,7 @@ export function readV2Files(raw: Buffer, tree: Span, torrentName: string, pieceL
   const limits = new PathLimits(torrentName);
   const list = new FileList(pieceLength);
   const entries = new EntryReader(raw, KEYS);
-  const open: Folder[] = [{ next: tree.start + 1, last: undefined, path: [], rawPath: [], bytes: 0 }];
+  const open: Folder[] = [{ next: tree.start + 1, last: undefined, path: [], rawPath: undefined, bytes: 0 }];
   for (let folder = open.at(-1); folder !== undefined; folder = open.at(-1)) {
     if (raw[folder.next] === E) {
       open.pop();
@@ -46,7 +48,7 @@ export function readV2Files(raw: Buffer, tree: Span, torrentName: string, pieceL
     const name = decodeComponent(key);
     const path = [...folder.path, name];
     const bytes = folder.bytes + Math.max(key.length, Buffer.byteLength(name));
-    const rawPath = [...folder.rawPath, key];
+    const rawPath = rawPathOf(folder, key);
     limits.check(path, bytes);
     if (raw[at + 1] === ZERO) {
       folder.next = addFile(raw, at, entries, list, { path, rawPath });
@@ -54,6 +56,11 @@ export function readV2Files(raw: Buffer, tree: Span, torrentName: string, pieceL
   }
   if (list.files.length === 0) refuse('its file tree is empty');
   return list;
+}
+
+function rawPathOf(folder: Folder, key: Buffer): readonly Buffer[] | undefined {
+  if (folder.rawPath === undefined && isUtf8(key)) return undefined;
+  return [...(folder.rawPath ?? folder.path.map((name) => Buffer.from(name))), key];
 }
 
 /** Reads the key at `folder.next` and moves past it. */

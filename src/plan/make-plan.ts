@@ -9,7 +9,8 @@ export function makePlan(match: TorrentMatch, nowMs: number): Plan {
     const found = match.files[i];
     if (found === undefined) throw new Error(`the match of ${match.name} lacks file ${i}`);
     const source = found.extents.find((extent) => extent.source >= 0)?.source;
-    return {
+    // One shape for nearly all: a spread would take twice the memory, and there may be a million.
+    const planned: PlanFile = {
       path: metainfo.multi ? [metainfo.name, ...file.path] : file.path,
       length: file.length,
       status: found.status,
@@ -18,9 +19,9 @@ export function makePlan(match: TorrentMatch, nowMs: number): Plan {
       mtimeMs: (source === undefined ? undefined : match.sources[source]?.mtimeMs) ?? nowMs,
       executable: file.executable,
       extents: found.extents,
-      // A link to nowhere is shown as an empty file.
-      ...(file.symlink === undefined || file.symlink.length === 0 ? {} : { symlink: file.symlink }),
     };
+    // A link to nowhere is shown as an empty file.
+    return file.symlink === undefined || file.symlink.length === 0 ? planned : { ...planned, symlink: file.symlink };
   });
   return {
     name: match.name,

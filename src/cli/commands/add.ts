@@ -11,6 +11,7 @@ import { type CommandContext, type Definer, helpEnding } from '../command.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { quoted } from '../format.ts';
 import { hashingProgress } from '../hashing-progress.ts';
+import { JsonSpool, LazyList } from '../json-spool.ts';
 import type { Colour } from '../markup.ts';
 
 export interface AddFlags {
@@ -109,7 +110,7 @@ async function addWith(
     const cell = terminal.paint(COLOURS[outcome.status], word);
     terminal.print([' ', cell, `${space} ${quoted(outcome.name)} ${messageOf(outcome)}`]);
   };
-  const documents: unknown[] = [];
+  const documents = new JsonSpool(0);
   // Torrents that were done before the failure stay done.
   terminal.keepForFailure('torrents', documents);
   const left = new Set(torrents.map(({ path }) => path));
@@ -117,7 +118,7 @@ async function addWith(
     const { dryRun } = await import('../../app/dry-run.ts');
     for await (const result of dryRun(config, request)) {
       done &&= result.status === 'OK';
-      if (asJson) documents.push(dryRunDocument(result));
+      if (asJson) documents.add(dryRunDocument(result));
       else print(result);
     }
   } else {
@@ -133,7 +134,7 @@ async function addWith(
       for await (const outcome of outcomes) {
         left.delete(outcome.torrent);
         done &&= outcome.status === 'OK' || outcome.status === 'Seeded';
-        if (asJson) documents.push(document(outcome));
+        if (asJson) documents.add(document(outcome));
         else print(outcome);
       }
     } catch (error) {
@@ -177,12 +178,12 @@ function dryRunDocument(result: DryRunResult): object {
     found_bytes: result.foundBytes ?? 0,
     missing_bytes: result.missingBytes ?? 0,
     would_add: result.status === 'OK',
-    local_files: result.localFiles ?? [],
+    local_files: new LazyList(result.localFiles ?? []),
     info_hash: result.infoHash ?? null,
     status: result.status,
     reason: messageOf(result),
     verified_pieces: result.verifiedPieces ?? 0,
     total_pieces: result.totalPieces ?? 0,
-    files: result.files ?? [],
+    files: new LazyList(result.files ?? []),
   };
 }

@@ -4,7 +4,8 @@ import { bytes } from '../../app/quantities.ts';
 import type { ServedEntry, ServedExtent, ServedFile } from '../../control/served.ts';
 import { type CommandContext, type Definer, helpEnding } from '../command.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
-import { entryJson, type FileJson, fileJson } from '../json.ts';
+import { entryJson, fileJson } from '../json.ts';
+import { JsonSpool } from '../json-spool.ts';
 
 export function defineShow(define: Definer): void {
   define
@@ -18,8 +19,8 @@ export async function show(context: CommandContext, id: string): Promise<ExitCod
   const { showEntry } = await import('../../app/show.ts');
   const { entry, verifiedRanges, files } = await showEntry(await context.config(), id);
   if (terminal.json) {
-    const all: FileJson[] = [];
-    for await (const file of files) all.push(fileJson(file));
+    const all = new JsonSpool(1);
+    for await (const file of files) all.add(fileJson(file));
     terminal.printJson({ ...entryJson(entry), verified_ranges: verifiedRanges, file_list: all });
     return EXIT.done;
   }
