@@ -11,7 +11,7 @@ import type { ServedEntry } from '../control/served.ts';
 import { AutotorrentError, explained } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { Metainfo } from '../metainfo/metainfo.ts';
-import { encodePlan } from '../plan/codec.ts';
+import { encodedPlan } from '../plan/codec.ts';
 import type { Plan } from '../plan/plan.ts';
 import { type AddOutcome, type AddWord, outcomeOf } from './add-outcome.ts';
 import { addToClient, type ClientOutcome, type ClientTask, failureOf, takeOut } from './client-tasks.ts';
@@ -49,8 +49,8 @@ type Wanted = readonly [ParsedTorrent, Planned];
 
 /** Entries that are created at once: the server waits for its disk once for all of them. */
 const CREATED_AT_ONCE = 64;
-/** Bytes of encoded plans after which no more are created at the same time. */
-const CREATED_BYTES = 16 * 1024 * 1024;
+/** Files of plans after which no more are created at the same time. */
+const CREATED_FILES = 100_000;
 
 /** Up to this number, entries are asked for one by one; for more the whole list is fetched. */
 const FEW = 16;
@@ -166,10 +166,10 @@ export class Rounds {
       settle(torrent, { ...outcomeOf(torrent, status, reason), ...amounts.get(torrent) });
     };
     const { server, signal } = this.#parts;
-    const create = async ([torrent, planned]: Wanted, encoded: Buffer): Promise<Created | AutotorrentError> => {
+    const create = async ([torrent, planned]: Wanted): Promise<Created | AutotorrentError> => {
       const { plan, originalDirectory } = planned;
       try {
-        const entry = await server.create(encoded, originalDirectory);
+        const entry = await server.create(encodedPlan(plan), originalDirectory);
         return { torrent, plan, entry, stopped: this.#parts.stopped || this.#cannotTake(entry) };
       } catch (error) {
         return failureOf(error);
@@ -178,9 +178,9 @@ export class Rounds {
     const created: Created[] = [];
     for (const few of byName(wanted)) {
       if (signal.aborted) break;
-      const ended = await Promise.allSettled(few.map(({ wanted, encoded }) => create(wanted, encoded)));
+      const ended = await Promise.allSettled(few.map(create));
       for (const [i, one] of ended.entries()) {
-        const [torrent] = few[i]?.wanted ?? [];
+        const [torrent] = few[i] ?? [];
         if (one.status === 'rejected') throw one.reason;
         if (!(one.value instanceof AutotorrentError)) created.push(one.value);
         else if (torrent !== undefined) end(torrent, 'Failed', explained(one.value));
@@ -251,31 +251,24 @@ export class Rounds {
   }
 }
 
-interface Encoded {
-  readonly wanted: Wanted;
-  /** Its plan. */
-  readonly encoded: Buffer;
-}
-
 /**
- * Splits `wanted`, in its order, into lists to create at once, with their plans encoded. No name comes twice in a list: the
- * first of two torrents with one name gets it.
+ * Splits `wanted`, in its order, into lists to create at once. No name comes twice in a list: the first of two torrents with one
+ * name gets it.
  */
-function* byName(wanted: readonly Wanted[]): Generator<readonly Encoded[]> {
-  let list: Encoded[] = [];
-  let bytes = 0;
+function* byName(wanted: readonly Wanted[]): Generator<readonly Wanted[]> {
+  let list: Wanted[] = [];
+  let files = 0;
   const names = new Set<string>();
   for (const one of wanted) {
-    const { name } = one[0];
-    if (list.length >= CREATED_AT_ONCE || bytes >= CREATED_BYTES || names.has(name)) {
+    const { name, metainfo } = one[0];
+    if (list.length >= CREATED_AT_ONCE || files >= CREATED_FILES || names.has(name)) {
       yield list;
       list = [];
-      bytes = 0;
+      files = 0;
       names.clear();
     }
-    const encoded = encodePlan(one[1].plan);
-    list.push({ wanted: one, encoded });
-    bytes += encoded.length;
+    list.push(one);
+    files += metainfo.files.length;
     names.add(name);
   }
   if (list.length > 0) yield list;

@@ -34,7 +34,15 @@ export class ByteWriter {
   }
 
   text(text: string): void {
-    this.bytes(Buffer.from(text));
+    const length = Buffer.byteLength(text);
+    this.integer(length);
+    this.#grow(length);
+    this.#length += this.#buffer.write(text, this.#length, length);
+  }
+
+  /** Bytes that were written. */
+  get length(): number {
+    return this.#length;
   }
 
   finish(): Buffer {
@@ -52,14 +60,31 @@ export class ByteWriter {
 /** Thrown by a reader; the caller adds what the bytes should have been. */
 export class MalformedBytes extends Error {}
 
+/** The bytes end too early; `needed` of them, at least, would be enough to go on. */
+export class CutOff extends MalformedBytes {
+  readonly needed: number;
+
+  constructor(what: string, needed: number) {
+    super(`${what} is cut off`);
+    this.needed = needed;
+  }
+}
+
 const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 export class ByteReader {
   readonly #buffer: Buffer;
+  readonly #partial: boolean;
   #position = 0;
 
-  constructor(buffer: Buffer) {
+  /** `partial`: more bytes may follow, so that what does not fit is cut off, not malformed. */
+  constructor(buffer: Buffer, { partial = false }: { readonly partial?: boolean } = {}) {
     this.#buffer = buffer;
+    this.#partial = partial;
+  }
+
+  get position(): number {
+    return this.#position;
   }
 
   get left(): number {
@@ -77,10 +102,10 @@ export class ByteReader {
     }
   }
 
-  /** Reads a count of things that take at least `each` bytes: more than fit in the rest is malformed. */
-  count(what: string, each: number): number {
-    const count = this.integer(what);
-    if (count * each > this.left) throw new MalformedBytes(`${what} is more than there are bytes`);
+  /** Reads a count of at most `max` things that take at least `each` bytes: more than fit in the rest is malformed. */
+  count(what: string, each: number, max?: number): number {
+    const count = this.integer(what, max);
+    if (!this.#partial && count * each > this.left) throw new MalformedBytes(`${what} is more than there are bytes`);
     return count;
   }
 
@@ -92,18 +117,20 @@ export class ByteReader {
 
   /** A view, not a copy. */
   raw(what: string, length: number): Buffer {
-    if (length > this.left) throw new MalformedBytes(`${what} is cut off`);
+    if (length > this.left) throw new CutOff(what, this.#position + length);
     this.#position += length;
     return this.#buffer.subarray(this.#position - length, this.#position);
   }
 
-  bytes(what: string): Buffer {
-    return this.raw(what, this.integer(what));
+  /** At most `max` of them. */
+  bytes(what: string, max?: number): Buffer {
+    return this.raw(what, this.integer(what, max));
   }
 
-  text(what: string): string {
+  /** At most `max` bytes. */
+  text(what: string, max?: number): string {
     try {
-      return UTF8.decode(this.bytes(what));
+      return UTF8.decode(this.bytes(what, max));
     } catch (error) {
       if (error instanceof MalformedBytes) throw error;
       throw new MalformedBytes(`${what} is not UTF-8`);
@@ -112,7 +139,7 @@ export class ByteReader {
 
   #byte(what: string): number {
     const byte = this.#buffer[this.#position];
-    if (byte === undefined) throw new MalformedBytes(`${what} is cut off`);
+    if (byte === undefined) throw new CutOff(what, this.#position + 1);
     this.#position++;
     return byte;
   }

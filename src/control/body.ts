@@ -1,29 +1,76 @@
 /**
- * Receives the bodies of requests, without joining large buffers or parsing a large text at once: the same process
- * serves the mount meanwhile.
+ * Receives the bodies of requests: the same process serves the mount meanwhile. No large buffers are joined, and no large text is
+ * parsed at once. A body that does not come is not waited for.
  */
 import type { IncomingMessage } from 'node:http';
 import { AutotorrentError, messageOf } from '../errors.ts';
+
+/** How long a body may take; milliseconds are counted only while the server waits for bytes. */
+export interface BodyTimes {
+  /** The longest silence. */
+  readonly silence: number;
+  /** All silences together, beside one more second for each MiB. */
+  readonly all: number;
+}
+
+export const BODY_TIMES: BodyTimes = { silence: 30_000, all: 120_000 };
+
+/** The deepest nesting of a JSON body. */
+const MAX_DEPTH = 8;
+
+/**
+ * Gives the chunks of a body as they arrive. If it is shorter than announced, Node ends the request with an error; it reads no
+ * further than that.
+ * @throws AutotorrentError('USAGE') if it does not go on
+ */
+export async function* chunksOf(request: IncomingMessage, times: BodyTimes): AsyncGenerator<Buffer> {
+  const chunks = (request as AsyncIterable<Buffer>)[Symbol.asyncIterator]();
+  let waited = 0;
+  let received = 0;
+  for (;;) {
+    const began = performance.now();
+    const most = Math.min(times.silence, times.all + received / 1024 - waited);
+    const next = await within(chunks.next(), most);
+    if (next.done === true) return;
+    waited += performance.now() - began;
+    received += next.value.length / 1024;
+    yield next.value;
+  }
+}
+
+async function within<T>(next: Promise<T>, ms: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    const seconds = Math.max(0, ms) / 1000;
+    const tell = (): void => reject(new AutotorrentError('USAGE', `the request stalled: no bytes for ${seconds} s`));
+    timer = setTimeout(tell, Math.max(0, ms));
+  });
+  try {
+    return await Promise.race([next, late]);
+  } finally {
+    clearTimeout(timer);
+    next.catch(() => {});
+  }
+}
 
 /**
  * Receives a body into one buffer of the announced length. Each chunk is copied as it arrives.
  * @throws AutotorrentError('USAGE') if no length is announced, or one of more than `limit` bytes
  */
-export async function bytesOf(request: IncomingMessage, limit: number): Promise<Buffer> {
+async function bytesOf(request: IncomingMessage, limit: number, times: BodyTimes): Promise<Buffer> {
   const announced = request.headers['content-length'];
   if (announced === undefined) throw new AutotorrentError('USAGE', 'the request has no Content-Length');
   const length = Number(announced);
   if (!(length <= limit)) throw new AutotorrentError('USAGE', `the request has more than ${limit} bytes`);
   const body = Buffer.allocUnsafe(length);
   let received = 0;
-  // If the body is shorter than announced, Node ends the request with an error; it reads no further than that.
-  for await (const chunk of request as AsyncIterable<Buffer>) received += chunk.copy(body, received);
+  for await (const chunk of chunksOf(request, times)) received += chunk.copy(body, received);
   return body.subarray(0, received);
 }
 
 /** @throws AutotorrentError('USAGE') */
-export async function jsonOf(request: IncomingMessage, limit: number): Promise<unknown> {
-  return parsed((await bytesOf(request, limit)).toString('utf8'));
+export async function jsonOf(request: IncomingMessage, limit: number, times: BodyTimes): Promise<unknown> {
+  return parsed((await bytesOf(request, limit, times)).toString('utf8'));
 }
 
 /**
@@ -33,13 +80,14 @@ export async function jsonOf(request: IncomingMessage, limit: number): Promise<u
 export async function linesOf<T>(
   request: IncomingMessage,
   { limit, lineLimit }: { readonly limit: number; readonly lineLimit: number },
+  times: BodyTimes,
   meaning: (line: unknown) => T,
 ): Promise<T[]> {
   const values: T[] = [];
+  const decoder = new TextDecoder();
   let rest = '';
-  request.setEncoding('utf8');
-  for await (const chunk of request as AsyncIterable<string>) {
-    const lines = (rest + chunk).split('\n');
+  for await (const chunk of chunksOf(request, times)) {
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
     rest = lines.pop() ?? '';
     if (rest.length > lineLimit) throw new AutotorrentError('USAGE', `a line has more than ${lineLimit} bytes`);
     if (values.length + lines.length > limit) throw new AutotorrentError('USAGE', `more than ${limit} lines`);
@@ -50,9 +98,29 @@ export async function linesOf<T>(
 }
 
 function parsed(text: string): unknown {
+  refuseDeep(text);
   try {
     return JSON.parse(text);
   } catch (cause) {
     throw new AutotorrentError('USAGE', `the request is not JSON: ${messageOf(cause)}`, { cause });
   }
 }
+
+/** A megabyte of brackets would take a hundred times as much once it is parsed. */
+function refuseDeep(text: string): void {
+  let depth = 0;
+  let quoted = false;
+  for (let i = 0; i < text.length; i++) {
+    const char = text.charCodeAt(i);
+    if (quoted) {
+      if (char === BACKSLASH) i++;
+      else if (char === QUOTE) quoted = false;
+    } else if (char === QUOTE) quoted = true;
+    else if (char === 0x5b || char === 0x7b) {
+      if (++depth > MAX_DEPTH) throw new AutotorrentError('USAGE', `the request is nested over ${MAX_DEPTH} deep`);
+    } else if (char === 0x5d || char === 0x7d) depth--;
+  }
+}
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;

@@ -3,7 +3,7 @@
  *
  * "No server runs" is an outcome, not a failure: then `ControlClient.connect` resolves with undefined.
  */
-import { type IncomingMessage, request } from 'node:http';
+import { type ClientRequest, type IncomingMessage, request } from 'node:http';
 import type { Socket } from 'node:net';
 import { basename, dirname } from 'node:path';
 import { AutotorrentError, type ErrorCode, errnoOf, messageOf } from '../errors.ts';
@@ -94,7 +94,7 @@ export class ControlClient {
   /** Reads one JSON document per line. */
   async *#lines<T>(path: string): AsyncGenerator<T> {
     // Some lines take long: of 200,000 files one may differ.
-    const reply = await this.#request('GET', path, undefined, undefined, { limitMs: this.#limits.long });
+    const reply = await this.#request('GET', path, [], undefined, { limitMs: this.#limits.long });
     yield* documents<T>(reply);
   }
 
@@ -114,7 +114,7 @@ export class ControlClient {
   async turn(onWait: () => void, signal: AbortSignal): Promise<() => void> {
     const told = setTimeout(onWait, 500);
     try {
-      const reply = await this.#request('POST', '/v1/turn', undefined, undefined, { limitMs: 0, signal });
+      const reply = await this.#request('POST', '/v1/turn', [], undefined, { limitMs: 0, signal });
       return () => reply.destroy();
     } finally {
       clearTimeout(told);
@@ -122,10 +122,10 @@ export class ControlClient {
   }
 
   /**
-   * Hands over an encoded plan; when this resolves, the entry is `adding` and visible in the mount. With `directory` it
+   * Hands over an encoded plan, in blocks as it comes; when this resolves, the entry is `adding` and visible in the mount. With `directory` it
    * is external: only listed; the client works in that folder.
    */
-  async create(plan: Buffer, directory?: string): Promise<ServedEntry> {
+  async create(plan: Iterable<Buffer>, directory?: string): Promise<ServedEntry> {
     const query = directory === undefined ? '' : `?directory=${encodeURIComponent(directory)}`;
     const reply = await this.#request('POST', `/v1/entries${query}`, plan, undefined, { limitMs: this.#limits.long });
     const created = parse(await body(reply)) as EntryMessage;
@@ -134,10 +134,10 @@ export class ControlClient {
 
   /** `names`, by file index: components below the entry's directory; undefined keeps the torrent's own name. */
   async addNames(id: string, names: readonly (readonly string[] | undefined)[]): Promise<void> {
-    const lines = names.map((name) => `${JSON.stringify((name ?? null) satisfies NameLine)}\n`);
-    const payload = Buffer.from(lines.join(''));
     const options = { limitMs: this.#limits.long };
-    await body(await this.#request('PUT', `${entryPath(id)}/names`, payload, 'application/x-ndjson', options));
+    await body(
+      await this.#request('PUT', `${entryPath(id)}/names`, nameBlocks(names), 'application/x-ndjson', options),
+    );
   }
 
   /** Marks entries as added; returns those that exist. */
@@ -179,7 +179,7 @@ export class ControlClient {
 
   /** Ends the server. Yields warnings as they come; ends when the server has unmounted and closed its store. */
   async *shutdown(): AsyncGenerator<string> {
-    const reply = await this.#request('POST', '/v1/shutdown', undefined, undefined, { limitMs: this.#limits.long });
+    const reply = await this.#request('POST', '/v1/shutdown', [], undefined, { limitMs: this.#limits.long });
     try {
       for await (const line of documents<ShutdownLine>(reply)) yield line.warning;
     } catch {
@@ -188,7 +188,7 @@ export class ControlClient {
   }
 
   async #json(method: string, path: string, content?: unknown, limitMs = this.#limits.usual): Promise<unknown> {
-    const payload = content === undefined ? undefined : Buffer.from(JSON.stringify(content));
+    const payload = content === undefined ? undefined : [Buffer.from(JSON.stringify(content))];
     const bytes = await body(await this.#request(method, path, payload, 'application/json', { limitMs }));
     return bytes.length === 0 ? undefined : parse(bytes);
   }
@@ -197,13 +197,15 @@ export class ControlClient {
   async #request(
     method: string,
     path: string,
-    payload?: Buffer,
+    payload: Iterable<Buffer> = [],
     type = 'application/octet-stream',
     { limitMs = this.#limits.usual, signal }: { limitMs?: number; signal?: AbortSignal } = {},
   ): Promise<IncomingMessage> {
     const reply = await new Promise<IncomingMessage>((resolve, reject) => {
-      const headers: Record<string, string | number> = { 'content-length': payload?.length ?? 0 };
-      if (payload !== undefined) headers['content-type'] = type;
+      const { start, length, rest } = begun(payload);
+      const headers: Record<string, string | number> =
+        rest === undefined ? { 'content-length': length } : { 'transfer-encoding': 'chunked' };
+      if (length > 0) headers['content-type'] = type;
       const createConnection = (_: unknown, ready: (error: Error | null, socket: Socket) => void): undefined => {
         dial(dirname(this.#socketPath), basename(this.#socketPath), this.#peers).then(
           (socket) => ready(null, socket.setTimeout(limitMs)),
@@ -212,9 +214,15 @@ export class ControlClient {
         );
       };
       const options = { method, path, headers, timeout: limitMs, createConnection };
-      const call = request(signal === undefined ? options : { ...options, signal }, resolve);
+      let answered = false;
+      const call = request(signal === undefined ? options : { ...options, signal }, (answer) => {
+        answered = true;
+        resolve(answer);
+      });
       call.on('timeout', () => call.destroy(new Error(`no answer within ${limitMs / 1000} s`)));
       call.on('error', (cause) => {
+        // A server that refuses a body answers before its end, and then takes no more.
+        if (answered) return;
         reject(
           new AutotorrentError('SERVER', `the server at ${this.#socketPath} cannot be asked: ${messageOf(cause)}`, {
             cause,
@@ -222,7 +230,7 @@ export class ControlClient {
           }),
         );
       });
-      call.end(payload);
+      void write(call, start, rest, () => answered).catch(reject);
     });
     if (reply.statusCode !== undefined && reply.statusCode < 300) return reply;
     throw toError(await body(reply), reply.statusCode);
@@ -234,6 +242,62 @@ function hintFor(cause: Error): string {
   if (errnoOf(cause) === 'EACCES') return 'another user runs it: run this as that user';
   return 'see what it logged; `autotorrent unmount` stops it';
 }
+
+/** Bytes of a body of known length; a longer one is made while it is sent. */
+const SHORT = 1024 * 1024;
+
+/** Begins to make a body. `rest` makes the remainder, whose length is not known. */
+function begun(payload: Iterable<Buffer>): { start: Buffer[]; length: number; rest: Iterator<Buffer> | undefined } {
+  const rest = payload[Symbol.iterator]();
+  const start: Buffer[] = [];
+  let length = 0;
+  while (length <= SHORT) {
+    const next = rest.next();
+    if (next.done === true) return { start, length, rest: undefined };
+    start.push(next.value);
+    length += next.value.length;
+  }
+  return { start, length, rest };
+}
+
+/** Sends a body as fast as the server takes it, until it answers. */
+async function write(
+  call: ClientRequest,
+  start: readonly Buffer[],
+  rest: Iterator<Buffer> | undefined,
+  answered: () => boolean,
+): Promise<void> {
+  const send = async (block: Buffer): Promise<void> => {
+    if (call.write(block) || call.destroyed) return;
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        for (const event of EVENTS) call.off(event, done);
+        resolve();
+      };
+      for (const event of EVENTS) call.on(event, done);
+    });
+  };
+  for (const block of start) await send(block);
+  while (rest !== undefined && !answered() && !call.destroyed) {
+    const next = rest.next();
+    if (next.done === true) break;
+    await send(next.value);
+  }
+  call.end();
+}
+
+const EVENTS = ['drain', 'close', 'response', 'error'] as const;
+
+function* nameBlocks(names: readonly (readonly string[] | undefined)[]): Generator<Buffer> {
+  for (let from = 0; from < names.length; from += NAMES_OF_BLOCK) {
+    const lines = names
+      .slice(from, from + NAMES_OF_BLOCK)
+      .map((name) => `${JSON.stringify((name ?? null) satisfies NameLine)}\n`);
+    yield Buffer.from(lines.join(''));
+  }
+}
+
+const NAMES_OF_BLOCK = 1000;
 
 const entryPath = (id: string): string => `/v1/entries/${encodeURIComponent(id)}`;
 

@@ -8,7 +8,7 @@
  *     GET    /v1/entries/ID/files        FileMessage, one JSON document a line (application/x-ndjson)
  *     GET    /v1/entries/ID/metainfo     the raw .torrent
  *     GET    /v1/entries/ID/pieces       the piece map: one bit a piece, most significant first, set: verified
- *     POST   /v1/entries[?directory=DIR] a plan in its binary codec, of a known length; 201 and EntryMessage. With DIR (percent-encoded)
+ *     POST   /v1/entries[?directory=DIR] a plan in its binary codec, read while it arrives; 201 and EntryMessage. With DIR (percent-encoded)
  *                                        the entry is external: listed only, the client works in DIR
  *     PUT    /v1/entries/ID/names        NameLine, one JSON document a line, in the order of the torrent's files; 204
  *     DELETE /v1/entries/ID              204

@@ -15,18 +15,30 @@ import type { ServedStore } from '../server/served-store.ts';
 import { Peers } from '../state/peer.ts';
 import { keepPrivate } from '../state/private-folder.ts';
 import { socketAddress } from '../state/socket-address.ts';
-import { bytesOf, jsonOf, linesOf } from './body.ts';
+import { BODY_TIMES, type BodyTimes, chunksOf, jsonOf, linesOf } from './body.ts';
 import { differenceLine, entryMessage, fileMessage, statusMessage } from './codec.ts';
 import type { AddedMessage, ErrorMessage, ShutdownLine, VerificationBegun } from './messages.ts';
 import { discardedPathsIn, infoHashesIn, nameLine, verifiedIn } from './requests.ts';
+import { returnMemory } from './return-memory.ts';
+import { Slots } from './slots.ts';
 import { Turns } from './turns.ts';
 
-/** 64 MiB of metainfo, and the extents of its files. */
-const PLAN_LIMIT = 512 * 1024 * 1024;
-/** Info hashes, bitfields, paths to discard: they are parsed at once, so the limit keeps that short. */
-const JSON_LIMIT = 16 * 1024 * 1024;
-/** A torrent has no more files than its 64 MiB can name; a path has at most 4096 bytes, which JSON may escape. */
-const NAMES_LIMIT = { limit: 8_000_000, lineLimit: 64 * 1024 };
+/** Info hashes, or paths to discard: they are parsed at once, so the limit keeps that short. */
+const JSON_LIMIT = 1024 * 1024;
+/** Two bitfields of four million pieces in base64. */
+const VERIFICATION_LIMIT = 2 * 1024 * 1024;
+/** A path has at most 4096 bytes, which JSON may escape. */
+const NAME_LIMIT = 64 * 1024;
+/** Bodies of plans and names that are received at once: those of more than `LARGE` bytes, or of unknown length; and others. */
+const LARGE = 1024 * 1024;
+const LARGE_AT_ONCE = 2;
+const SMALL_AT_ONCE = 64;
+/** After a body of so many bytes its memory is returned to the system. */
+const MUCH = 8 * 1024 * 1024;
+/** A client that is refused may send for this long until it reads why. */
+const LINGER_MS = 5000;
+/** Commands that may be connected: each waiting `add` is. */
+const MOST_CONNECTIONS = 1024;
 
 const STATUS: Readonly<Partial<Record<ErrorCode, number>>> = {
   USAGE: 400,
@@ -56,14 +68,18 @@ export async function startControlServer(
   store: ServedStore,
   socketPath: string,
   logger: Logger,
+  times: BodyTimes = BODY_TIMES,
 ): Promise<ControlServer> {
-  const routes = routesOf(store);
+  const routes = routesOf(store, times);
   const server = createServer((request, reply) => {
     dispatch(routes, request, reply).catch((error: unknown) => {
       logger.debug(`control: ${request.method ?? ''} ${request.url ?? ''}: ${messageOf(error)}`);
-      fail(reply, error);
+      fail(request, reply, error);
     });
   });
+  server.maxConnections = MOST_CONNECTIONS;
+  // A plan may take minutes while the disk is busy; `chunksOf` counts only what the other side takes.
+  server.requestTimeout = 0;
   const peers = new Peers();
   // After Node's own listener, and before it reads: of a stranger's request not a byte is looked at.
   server.on('connection', (socket) => {
@@ -101,11 +117,23 @@ export async function startControlServer(
 }
 
 /** Maps `METHOD path` to its handler; `ID` stands for one component of the path. */
-function routesOf(store: ServedStore): ReadonlyMap<string, Handler> {
+function routesOf(store: ServedStore, times: BodyTimes): ReadonlyMap<string, Handler> {
   const turns = new Turns();
+  const large = new Slots(LARGE_AT_ONCE);
+  const small = new Slots(SMALL_AT_ONCE);
+  const received = async <T>(request: IncomingMessage, work: () => Promise<T>): Promise<T> => {
+    const bytes = Number(request.headers['content-length'] ?? Number.NaN);
+    if (bytes <= LARGE) return await small.run(work);
+    const before = request.socket.bytesRead;
+    try {
+      return await large.run(work);
+    } finally {
+      if (request.socket.bytesRead - before > MUCH && !large.busy) setImmediate(returnMemory);
+    }
+  };
   return new Map<string, Handler>([
     ['GET /v1/status', async ({ reply }) => send(reply, 200, statusMessage(await store.status()))],
-    ['GET /v1/entries', async ({ reply }) => send(reply, 200, (await store.entries()).map(entryMessage))],
+    ['GET /v1/entries', async ({ reply }) => sendList(reply, await store.entries(), entryMessage)],
     ['GET /v1/entries/ID', async ({ reply, id }) => send(reply, 200, entryMessage(await store.entry(id)))],
     ['GET /v1/entries/ID/files', async ({ reply, id }) => sendLines(reply, await store.files(id), fileMessage)],
     ['GET /v1/entries/ID/metainfo', async ({ reply, id }) => sendBytes(reply, await store.metainfo(id))],
@@ -117,21 +145,26 @@ function routesOf(store: ServedStore): ReadonlyMap<string, Handler> {
     [
       'POST /v1/entries',
       async ({ request, reply, query }) => {
-        const plan = await bytesOf(request, PLAN_LIMIT);
-        send(reply, 201, entryMessage(await store.create(plan, query.get('directory') ?? undefined)));
+        const directory = query.get('directory') ?? undefined;
+        const entry = await received(request, async () => await store.create(chunksOf(request, times), directory));
+        send(reply, 201, entryMessage(entry));
       },
     ],
     [
       'PUT /v1/entries/ID/names',
       async ({ request, reply, id }) => {
-        await store.addNames(id, await linesOf(request, NAMES_LIMIT, nameLine));
+        const { files } = await store.entry(id);
+        const limits = { limit: files, lineLimit: NAME_LIMIT };
+        await received(request, async () => {
+          await store.addNames(id, await linesOf(request, limits, times, nameLine));
+        });
         send(reply, 204);
       },
     ],
     [
       'POST /v1/added',
       async ({ request, reply }) => {
-        const marked = await store.markAdded(infoHashesIn(await jsonOf(request, JSON_LIMIT)));
+        const marked = await store.markAdded(infoHashesIn(await jsonOf(request, JSON_LIMIT, times)));
         send(reply, 200, { info_hashes: marked } satisfies AddedMessage);
       },
     ],
@@ -150,7 +183,7 @@ function routesOf(store: ServedStore): ReadonlyMap<string, Handler> {
     [
       'PUT /v1/entries/ID/verification',
       async ({ request, reply, id }) => {
-        const found = verifiedIn(await jsonOf(request, JSON_LIMIT));
+        const found = verifiedIn(await jsonOf(request, VERIFICATION_LIMIT, times));
         send(reply, 200, entryMessage(await store.endVerification(id, found)));
       },
     ],
@@ -165,7 +198,7 @@ function routesOf(store: ServedStore): ReadonlyMap<string, Handler> {
     [
       'POST /v1/entries/ID/discard',
       async ({ request, reply, id }) => {
-        send(reply, 200, await store.discard(id, discardedPathsIn(await jsonOf(request, JSON_LIMIT))));
+        send(reply, 200, await store.discard(id, discardedPathsIn(await jsonOf(request, JSON_LIMIT, times))));
       },
     ],
     [
@@ -219,6 +252,21 @@ function sendBytes(reply: ServerResponse, bytes: Buffer, type = 'application/x-b
   reply.writeHead(200, { 'content-type': type }).end(bytes);
 }
 
+/** Sends a JSON array, item by item. */
+async function sendList<T>(
+  reply: ServerResponse,
+  values: AsyncIterable<T>,
+  toMessage: (value: T) => unknown,
+): Promise<void> {
+  reply.writeHead(200, { 'content-type': 'application/json' });
+  let before = '[';
+  for await (const value of values) {
+    if (!(await sent(reply, before + jsonText(toMessage(value))))) return;
+    before = ',';
+  }
+  reply.end(before === '[' ? '[]' : ']');
+}
+
 async function sendLines<T>(
   reply: ServerResponse,
   values: AsyncIterable<T>,
@@ -226,17 +274,26 @@ async function sendLines<T>(
 ): Promise<void> {
   reply.writeHead(200, { 'content-type': 'application/x-ndjson' });
   for await (const value of values) {
-    if (reply.destroyed) return;
-    if (!reply.write(`${jsonText(toMessage(value))}\n`)) {
-      await new Promise<void>((resolve) => {
-        reply.once('drain', resolve).once('close', resolve);
-      });
-    }
+    if (!(await sent(reply, `${jsonText(toMessage(value))}\n`))) return;
   }
   reply.end();
 }
 
-function fail(reply: ServerResponse, error: unknown): void {
+/** Sends a part of a reply, and waits until more may follow. False once nobody reads it. */
+async function sent(reply: ServerResponse, text: string): Promise<boolean> {
+  if (reply.destroyed) return false;
+  if (reply.write(text)) return true;
+  await new Promise<void>((resolve) => {
+    const done = (): void => {
+      reply.off('drain', done).off('close', done);
+      resolve();
+    };
+    reply.on('drain', done).on('close', done);
+  });
+  return !reply.destroyed;
+}
+
+function fail(request: IncomingMessage, reply: ServerResponse, error: unknown): void {
   if (reply.headersSent) {
     // The answer has begun: only a cut shows that it is incomplete.
     reply.destroy();
@@ -250,5 +307,11 @@ function fail(reply: ServerResponse, error: unknown): void {
       ...(known?.hint === undefined ? {} : { hint: known.hint }),
     },
   };
+  // Who still sends must find the reply, and not go on for ever.
+  if (!request.complete) {
+    const timer = setTimeout(() => request.destroy(), LINGER_MS);
+    request.once('close', () => clearTimeout(timer));
+    request.resume();
+  }
   send(reply, known === undefined ? 500 : (STATUS[known.code] ?? 500), message);
 }

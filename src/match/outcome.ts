@@ -111,7 +111,7 @@ function decisionOf(task: FileTask, verify: VerifyLevel, sources: Sources): Deci
   if (parts !== undefined) return realigned(task, parts, mode, provenExtents(task, parts, sources));
   const found = grounds(task);
   if (found.code === 'believed' && verify !== 'none') return unproven(task, current, whole(file.length, GAP));
-  if (task.own.count === 0 && found.code === 'probed' && verify !== 'none' && task.gapPieces.size === 0) {
+  if (task.own.count === 0 && found.code === 'probed' && verify !== 'none' && task.gapPieces === undefined) {
     return unproven(task, current, provenExtents(task, wholePart(task, current), sources));
   }
   const extents = extentsOf(task, current, sources);

@@ -35,7 +35,7 @@ export class ListedFile implements TorrentFile {
 }
 
 /** The most files that any store shows with ease; at 25 bytes a file a tenth of them would fill the largest .torrent. */
-const MAX_FILES = 1_000_000;
+export const MAX_FILES = 1_000_000;
 
 /** Gives files their places in the piece space, in the torrent's order. */
 export class FileList {

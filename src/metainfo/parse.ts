@@ -16,7 +16,7 @@ import { readV2Files } from './v2-tree.ts';
 export const MAX_METAINFO_BYTES = 64 * 1024 * 1024;
 /** libtorrent 2.0 allows just under 512 MiB, rTorrent 0.9.8 128 MiB. */
 const MAX_PIECE_LENGTH = 512 * 1024 * 1024;
-const MAX_PIECES = 4_194_304;
+export const MAX_PIECES = 4_194_304;
 /** Bounds memory: a string of two bytes takes more than a hundred as an object. */
 const MAX_ANNOUNCE_LIST_BYTES = 1024 * 1024;
 const SHA1_BYTES = 20;

@@ -49,8 +49,10 @@ export function countDictionaries(raw: Buffer): number {
   return scanner.dictionaries;
 }
 
-class Scanner {
+/** Checks bytes step by step. `distinct`: keys out of order are compared with each other, which takes memory. */
+export class Scanner {
   dictionaries = 0;
+  readonly #distinct: boolean;
   readonly #raw: Buffer;
   #at = 0;
   /** Reused from value to value; only the first `#depth` are open. */
@@ -62,18 +64,23 @@ class Scanner {
   /** The start of the content of the string that was read last. */
   #contentStart = 0;
 
-  constructor(raw: Buffer) {
+  constructor(raw: Buffer, { distinct = true }: { readonly distinct?: boolean } = {}) {
     this.#raw = raw;
+    this.#distinct = distinct;
   }
 
-  run(): void {
-    do {
+  /** Looks at the next values, `most` of them. True at the end. */
+  run(most: number = Number.MAX_SAFE_INTEGER): boolean {
+    for (let left = most; ; left--) {
+      if (left === 0) return false;
       this.#step();
-    } while (this.#depth > 0);
+      if (this.#depth === 0) break;
+    }
     for (let i = this.#at; i < this.#raw.length; i++) {
       if (!isSpace(this.#raw[i]!))
         refuse(`${this.#raw.length - this.#at} bytes follow after its end (byte ${this.#at})`);
     }
+    return true;
   }
 
   /** Reads one key, one string or integer, or the start or end of a list or dictionary. */
@@ -110,7 +117,7 @@ class Scanner {
   #close(level: Level): void {
     if (level.afterKey) refuse(`byte ${this.#at}: a key has no value`);
     if (level.dictionary) {
-      if (!level.sorted) this.#checkDistinct(level.firstKey);
+      if (!level.sorted && this.#distinct) this.#checkDistinct(level.firstKey);
       this.#keyCount = level.firstKey;
     }
     this.#depth--;

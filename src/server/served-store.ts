@@ -17,7 +17,7 @@ import type {
 } from '../control/served.ts';
 import { AutotorrentError } from '../errors.ts';
 import { type Extent, GAP, OVERLAY, ZEROS } from '../extent/extent.ts';
-import { PlanReader } from '../plan/codec.ts';
+import { PlanStream } from '../plan/stream.ts';
 import type { ReadersLook } from '../source/look-at-readers.ts';
 import { lookedAt } from '../source/looked-at.ts';
 import type { OwnMounts } from '../source/own-mounts.ts';
@@ -115,11 +115,8 @@ export class ServedStore {
     };
   }
 
-  async entries(): Promise<ServedEntry[]> {
-    const broken = await this.#brokenEntries();
-    const entries: ServedEntry[] = [];
-    for await (const entry of this.#store.entries()) entries.push(await this.#served(entry, broken));
-    return entries;
+  async entries(): Promise<AsyncIterable<ServedEntry>> {
+    return this.#servedEntries(await this.#brokenEntries());
   }
 
   /** @throws AutotorrentError('NOT_FOUND'), or ('CONFLICT') if the prefix fits several info hashes */
@@ -147,20 +144,20 @@ export class ServedStore {
   }
 
   /**
-   * Creates an entry, an external one if `directory` is given. @throws AutotorrentError('CONFLICT') if it exists
-   * already
+   * Creates an entry from an encoded plan while it arrives, an external one if `directory` is given. Nothing is left of an entry
+   * whose plan is not sound, or does not arrive. @throws AutotorrentError('CONFLICT') if it exists already; see `PlanStream`
    */
-  async create(encodedPlan: Buffer, directory?: string): Promise<ServedEntry> {
-    const reader = new PlanReader(encodedPlan);
-    const { header } = reader;
+  async create(encodedPlan: AsyncIterable<Buffer>, directory?: string): Promise<ServedEntry> {
+    const plan = await PlanStream.open(encodedPlan);
+    const { header } = plan;
     const entry =
       directory === undefined
         ? await this.#store.createEntry({
             ...header,
-            sources: lookedAt(this.#readersLook, this.#ownMounts.refuse(reader.sources())),
-            files: reader.files(),
+            sources: lookedAt(this.#readersLook, this.#ownMounts.refuse(plan.sources())),
+            files: plan.files(),
           })
-        : await this.#store.createExternal({ ...header, directory, torrentName: torrentNameOf(reader) });
+        : await this.#store.createExternal({ ...header, directory, torrentName: await torrentNameOf(plan) });
     return await this.#served(entry, new Set());
   }
 
@@ -252,6 +249,10 @@ export class ServedStore {
     };
   }
 
+  async *#servedEntries(broken: ReadonlySet<string>): AsyncGenerator<ServedEntry> {
+    for await (const entry of this.#store.entries()) yield await this.#served(entry, broken);
+  }
+
   async *#servedFiles(infoHash: string): AsyncGenerator<ServedFile> {
     for await (const file of this.#store.files(infoHash)) yield this.#servedFile(file);
   }
@@ -288,8 +289,9 @@ function writtenOf(extents: readonly Extent[]): Pick<ServedFile, 'writtenBytes' 
   return { writtenBytes: written.reduce((sum, { length }) => sum + length, 0), writtenRanges: written.length };
 }
 
-function torrentNameOf(reader: PlanReader): string {
-  for (const _ of reader.sources());
-  for (const file of reader.files()) return file.path[0] ?? '';
-  return '';
+async function torrentNameOf(plan: PlanStream): Promise<string> {
+  for await (const _ of plan.sources());
+  let name: string | undefined;
+  for await (const file of plan.files()) name ??= file.path[0];
+  return name ?? '';
 }

@@ -4,6 +4,7 @@ import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pipeline, type Ready, type Steps } from '../../src/app/pipeline.ts';
 import type { ParsedTorrent, TorrentFile } from '../../src/app/torrent-files.ts';
+import { weightOf } from '../../src/app/weight.ts';
 import { AutotorrentError } from '../../src/errors.ts';
 import { bytes, sample } from '../clients/steps.ts';
 
@@ -84,6 +85,36 @@ describe('the pipeline of add', () => {
     assert.equal(settled.at(-1), 't0');
   });
 
+  it('lets torrents wait for those that are too heavy to be beside them', { timeout: 10_000 }, async () => {
+    const stop = new AbortController();
+    const own = weightOf(some);
+    let underWay = 0;
+    let most = 0;
+    let largeBeside = -1;
+    const names = ['a', 'b', 'c', 'large', 'd', 'e', 'f', 'g'];
+    const { steps, rounds } = stepsWith({
+      async read(torrent, room) {
+        await room(torrent.name === 'large' ? 100 * own : own);
+        if (torrent.name === 'large') largeBeside = underWay;
+        most = Math.max(most, ++underWay);
+        return { ...torrent, metainfo: { ...some, infoHash: infoHashOf(torrent.name) } };
+      },
+      async round(ready, settle) {
+        rounds.push(ready.map(({ torrent }) => torrent.name));
+        for (const { torrent } of ready) {
+          underWay--;
+          settle(torrent, torrent.name);
+        }
+      },
+    });
+    const room = { all: 3 * own, one: 1000 * own };
+    const { given, error } = await collect(pipeline(filesOf(names), steps, stop, room));
+    assert.equal(error, undefined);
+    assert.deepEqual(given, names);
+    assert.equal(most, 3);
+    assert.equal(largeBeside, 0);
+  });
+
   it('gives an outcome as soon as all before it are known', { timeout: 10_000 }, async () => {
     const stop = new AbortController();
     const last = gate(stop);
@@ -116,14 +147,16 @@ describe('the pipeline of add', () => {
       let held = 0;
       let seen = 0;
       const { steps } = stepsWith({
-        async read(torrent) {
+        async read(torrent, room) {
+          const metainfo = { ...some, raw, infoHash: infoHashOf(torrent.name) };
+          await room(weightOf(metainfo));
           seen = Math.max(seen, ++held);
-          return { ...torrent, metainfo: { ...some, raw, infoHash: infoHashOf(torrent.name) } };
+          return { ...torrent, metainfo };
         },
         async round(ready, settle) {
           await sleep(20);
-          for (const { torrent } of ready) settle(torrent, 'x');
           held -= ready.length;
+          for (const { torrent } of ready) settle(torrent, 'x');
         },
       });
       const names = Array.from({ length: 2000 }, (_, i) => `t${i}`);

@@ -93,7 +93,7 @@ function scene(own: {
       turns.push('begun');
       return () => turns.push('ended');
     },
-    create: async (encoded) => enter(decodePlan(encoded)),
+    create: async (encoded) => enter(decodePlan(Buffer.concat([...encoded]))),
     async addNames() {},
     async markAdded(infoHashes) {
       for (const hash of infoHashes) {
@@ -162,7 +162,7 @@ describe('a round of add', () => {
     const one = scene({
       server: {
         async create(encoded) {
-          const plan = decodePlan(encoded);
+          const plan = decodePlan(Buffer.concat([...encoded]));
           together.push(running.includes(plan.name));
           running.push(plan.name);
           most = Math.max(most, running.length);
@@ -215,7 +215,7 @@ describe('a round of add', () => {
       server: {
         async create(encoded) {
           if (++calls === 2) throw full;
-          return one.enter(decodePlan(encoded));
+          return one.enter(decodePlan(Buffer.concat([...encoded])));
         },
       },
     });

@@ -177,10 +177,10 @@ time.sleep(60)`;
     assert.equal(entry?.state, 'added');
     await server.remove('film');
     // The state right after the plan was handed over, as when `add` is killed there.
-    const { encodePlan } = await import('../../src/plan/codec.ts');
+    const { encodedPlan } = await import('../../src/plan/codec.ts');
     const raw = await readFile(join(folder, 'film.torrent'));
     await server.create(
-      encodePlan({
+      encodedPlan({
         name: 'film',
         infoHash: entry?.info_hash ?? '',
         metainfo: raw,

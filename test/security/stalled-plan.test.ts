@@ -1,0 +1,100 @@
+/** Plans that stop in the middle: each held the server's memory, and a half-made entry, for as long as it liked. */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ControlClient } from '../../src/control/client.ts';
+import { type ControlServer, startControlServer } from '../../src/control/server.ts';
+import { GAP } from '../../src/extent/extent.ts';
+import { silentLogger } from '../../src/logger.ts';
+import { encodePlan } from '../../src/plan/codec.ts';
+import { ServedStore } from '../../src/server/served-store.ts';
+import { ReadersLook } from '../../src/source/look-at-readers.ts';
+import { OwnMounts } from '../../src/source/own-mounts.ts';
+import { temporaryFolder } from '../harness/folder.ts';
+import { fileOf, planOf } from '../harness/plans.ts';
+import { beginPlan, fakeMetainfo } from '../harness/raw-plan.ts';
+import { type OpenVolume, openVolume } from '../harness/volume.ts';
+
+describe('a plan that stalls', { timeout: 60_000 }, () => {
+  let volume: OpenVolume;
+  let socket: string;
+  let server: ControlServer;
+  let client: ControlClient;
+
+  before(async () => {
+    const folder = temporaryFolder('stalled-plan');
+    volume = await openVolume(join(folder, 'state'));
+    const facts = { version: '', driver: '', mountPoint: folder, visibleTo: 'owner', readOnly: false, startedMs: 0 };
+    const none = { opens: 0, reads: 0, bytesRead: 0, errors: 0, writes: 0, bytesWritten: 0 };
+    const ownMounts = new OwnMounts();
+    const store = new ServedStore({
+      store: volume.store,
+      fileSystem: volume.fileSystem,
+      counts: () => none,
+      ownMounts,
+      readersLook: new ReadersLook(ownMounts, [folder]),
+      facts: facts as ConstructorParameters<typeof ServedStore>[0]['facts'],
+      shutdown: () => {},
+    });
+    socket = join(folder, 'control', 'socket');
+    server = await startControlServer(store, socket, silentLogger, { silence: 400, all: 1000 });
+    const connected = await ControlClient.connect(socket);
+    assert.ok(connected);
+    client = connected;
+  });
+  after(async () => {
+    await server.close();
+    await volume.close();
+  });
+
+  const files = Array.from({ length: 2000 }, (_, i) =>
+    fileOf(['T', `${i}`], [{ length: 10, source: GAP, sourceOffset: 0 }], { status: 'missing', mode: 'none' }),
+  );
+  const bytes = encodePlan({
+    ...planOf('T', [], files),
+    metainfo: fakeMetainfo(files.length),
+    pieceCount: 0,
+    verified: Buffer.alloc(0),
+  });
+  const half = bytes.subarray(0, bytes.length - 20_000);
+
+  it('is refused after a while, and leaves no half entry', async () => {
+    const { call, reply } = beginPlan(socket, bytes.length);
+    call.write(half);
+    const { status, message } = await reply;
+    assert.equal(status, 400);
+    assert.match(message, /stalled: no bytes for 0\.4 s/);
+    assert.deepEqual(await client.entries(), []);
+    const rest: unknown[] = [];
+    for await (const [key] of volume.level.iterator()) rest.push(key.toString('hex'));
+    assert.ok(rest.length < 20, `${rest.length} records are left`);
+  });
+
+  it('is refused if it comes byte by byte', async () => {
+    const { call, reply } = beginPlan(socket, bytes.length);
+    const began = performance.now();
+    let ended = false;
+    void reply.then(() => (ended = true));
+    for (let at = 0; !ended && at < half.length; at++) {
+      call.write(half.subarray(at, at + 1));
+      await sleep(20);
+    }
+    const { status, message } = await reply;
+    assert.equal(status, 400, message);
+    assert.ok(performance.now() - began < 10_000);
+  });
+
+  it('does not keep others from being added, however many stall', async () => {
+    const stalled = Array.from({ length: 10 }, () => beginPlan(socket));
+    for (const { call } of stalled) call.write(half);
+    await sleep(50);
+    assert.equal((await client.create([bytes])).files, files.length);
+    await client.remove('T');
+    for (const { call, reply } of stalled) {
+      await reply.catch(() => {});
+      call.destroy();
+    }
+    assert.deepEqual(await client.entries(), []);
+  });
+});
