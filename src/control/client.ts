@@ -278,9 +278,9 @@ async function write(
     });
   };
   for (const block of start) await send(block);
-  while (rest !== undefined && !answered() && !call.destroyed) {
-    const next = rest.next();
-    if (next.done === true) break;
+  for (;;) {
+    const next = answered() || call.destroyed ? undefined : rest?.next();
+    if (next === undefined || next.done === true) break;
     await send(next.value);
   }
   call.end();

@@ -23,8 +23,17 @@ const SHA1_BYTES = 20;
 /** The keys that are read: a dictionary may have a million others. */
 const TOP_KEYS = ['announce', 'announce-list', 'comment', 'comment.utf-8', 'info', 'piece layers'] as const;
 const INFO_KEYS = [
-  ...['attr', 'file tree', 'files', 'length', 'meta version', 'name', 'name.utf-8', 'piece length', 'pieces'],
-  ...['private', 'source'],
+  'attr',
+  'file tree',
+  'files',
+  'length',
+  'meta version',
+  'name',
+  'name.utf-8',
+  'piece length',
+  'pieces',
+  'private',
+  'source',
 ] as const;
 
 /** Parses a .torrent. The result's buffers are views into `raw`. @throws AutotorrentError('TORRENT') and nothing else */
