@@ -84,7 +84,7 @@ export async function linesOf<T>(
   meaning: (line: unknown) => T,
 ): Promise<T[]> {
   const values: T[] = [];
-  const decoder = new TextDecoder();
+  const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
   let rest = '';
   for await (const chunk of chunksOf(request, times)) {
     const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');

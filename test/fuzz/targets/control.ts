@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
-import { jsonOf, linesOf } from '../../../src/control/body.ts';
+import { BODY_TIMES, jsonOf, linesOf } from '../../../src/control/body.ts';
 import { discardedPathsIn, infoHashesIn, nameLine, verifiedIn } from '../../../src/control/requests.ts';
 import { AutotorrentError } from '../../../src/errors.ts';
 import type { FuzzTarget } from '../target.ts';
@@ -67,7 +67,7 @@ export const target: FuzzTarget = {
   ],
   async run(input) {
     await checked(
-      () => linesOf(requestOf(input), { limit: 1000, lineLimit: 4096 }, nameLine),
+      () => linesOf(requestOf(input), { limit: 1000, lineLimit: 4096 }, BODY_TIMES, nameLine),
       (lines) => {
         assert.ok(lines.length <= 1000);
         assert.ok(lines.every((line) => line === undefined || (line.length > 0 && line.every(isText))));
@@ -75,7 +75,7 @@ export const target: FuzzTarget = {
     );
     let value: unknown;
     try {
-      value = await jsonOf(requestOf(input), LIMIT);
+      value = await jsonOf(requestOf(input), LIMIT, BODY_TIMES);
     } catch (error) {
       if (error instanceof AutotorrentError && error.code === 'USAGE') return;
       throw error;
