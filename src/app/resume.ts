@@ -18,7 +18,8 @@ export function resumeOf(metainfo: Metainfo, plan: Plan, fastResume: Config['fas
   if (fastResume === 'never') return undefined;
   const gaps = piecesWithGaps(metainfo, plan);
   const verified = Buffer.from(plan.verified);
-  if (fastResume === 'trust') {
+  // With `verify = none` nothing is known of the bytes: the configuration refuses that, and here it would be told as right.
+  if (fastResume === 'trust' && plan.verify !== 'none') {
     for (let piece = 0; piece < plan.pieceCount; piece++) if (!hasBit(gaps, piece)) setBit(verified, piece);
   }
   const files = metainfo.files.map((file, index): FileResume => {

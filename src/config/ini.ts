@@ -127,7 +127,9 @@ function readKey(text: string, line: number, indent: number, section: OpenSectio
   const at = text.search(/[=:]/);
   const key = text.slice(0, Math.max(at, 0)).trim().toLowerCase();
   if (key === '') {
-    throw syntaxError(file, line, `in [${section.name}] is no "key = value": ${excerpt(text)}`);
+    // In a client's section the line may be a password that was cut off its key.
+    const shown = section.name.startsWith('client') ? '' : `: ${excerpt(text)}`;
+    throw syntaxError(file, line, `in [${section.name}] is no "key = value"${shown}`);
   }
   const first = section.entries.get(key);
   if (first !== undefined) {
@@ -165,8 +167,8 @@ function syntaxError(file: string, line: number, problem: string, hint?: string)
   return new AutotorrentError('CONFIG', `${file}, line ${line} ${problem}`, { hint });
 }
 
-/** The start of a line, for a message; never a part that may be the end of a password. */
+/** The first word of a line, for a message: what follows may be a password. */
 function excerpt(text: string): string {
-  const shown = /passw/i.test(text) ? (/^\S*/.exec(text)?.[0] ?? '') : text;
-  return shown.length > 40 || shown !== text ? `${shown.slice(0, 40)}…` : shown;
+  const word = (/^[^\s=:]*/.exec(text)?.[0] ?? '').slice(0, 40);
+  return word === text ? word : `${word}…`;
 }

@@ -8,6 +8,7 @@
 import { dirname } from 'node:path';
 import * as v from 'valibot';
 import { AutotorrentError } from '../errors.ts';
+import { shownUrl } from '../shown-url.ts';
 import type { ClientConfig, Config } from './config.ts';
 import { type IniEntry, type IniSection, parseIni } from './ini.ts';
 import { withMemory } from './memory.ts';
@@ -15,6 +16,7 @@ import { nearest } from './nearest.ts';
 import { type Accounts, resolveOwner } from './owner.ts';
 import { defaultStatePath, isWithin, resolvePath } from './paths.ts';
 import { CLIENT_NAMES, type ClientName, clients, general, OLD_LINK_TYPES } from './schema.ts';
+import { isUnchecked, UNCHECKED } from './unchecked.ts';
 import { path as pathSchema } from './values.ts';
 
 export interface ParseOptions {
@@ -78,6 +80,13 @@ export function parseConfig(input: string | Uint8Array, options: ParseOptions): 
         'the mount at store_path replaces trees of links',
     );
   }
+  if (isUnchecked({ verify: values.verify, fastResume: values.fast_resume })) {
+    const entry = section.entries.get('fast_resume');
+    const reason = `${UNCHECKED}; accepted with verify = none: verified, never`;
+    throw entry === undefined
+      ? new AutotorrentError('CONFIG', `${file}: ${reason}`)
+      : valueError(entry, reason, context);
+  }
   const config: Config = {
     file,
     db: index.path,
@@ -112,13 +121,23 @@ const place = (at: { readonly line: number } | undefined, file: string): string 
 
 /** "FILE, line 3: [general] verify = "all" is not valid; accepted: …" */
 function valueError(entry: IniEntry, reason: string, context: Context): AutotorrentError {
-  // A mistyped key may hold a password, and so may a URL up to its last @.
-  const secret = /passw/.test(entry.key);
-  const shown = secret ? '(not shown)' : JSON.stringify(entry.value.replace(/(:\/\/).*@/s, '$1***@'));
+  const secret = /pass|pwd|secret|token/.test(entry.key);
+  const shown = secret ? '(not shown)' : shownValue(entry);
   const where = `${place(entry, context.file)}: [${entry.section}] ${entry.key} = ${shown} is not valid`;
   const comment = !secret && /\s[#;]/.test(entry.value) ? '; a comment needs a line of its own' : '';
   const goesOn = entry.value.includes('\n') ? '; an indented line goes on with the value above it' : '';
   return new AutotorrentError('CONFIG', `${where}; ${reason}${comment}${goesOn}`);
+}
+
+/** A password may stand in an address, behind another value of its client, and in a line that goes on with a value. */
+function shownValue({ section, key, value }: IniEntry): string {
+  const isClients = section.startsWith('client');
+  if (!isClients && !value.includes('://')) return JSON.stringify(value);
+  const [first = '', ...more] = value.split('\n');
+  const lines = more.length === 0 ? '' : ` and ${more.length} more line(s)`;
+  if (!isClients || ['url', 'host'].includes(key)) return JSON.stringify(shownUrl(first)) + lines;
+  const word = /^[^\s=:]*/.exec(first)?.[0] ?? '';
+  return JSON.stringify(word === first ? first : `${word}…`) + lines;
 }
 
 /** Validates a section and fills in defaults; throws the first problem in the file's order. */

@@ -99,6 +99,13 @@ describe('what a client is told', () => {
     assert.deepEqual([...(resume?.gaps ?? [])], [0b0010_0000]);
   });
 
+  it('trust believes nothing of what was mapped without a hash, by name and size', () => {
+    const [metainfo, plan] = planOf([{ pieces: 2 }], []);
+    const resume = resumeOf(metainfo, { ...plan, verify: 'none' }, 'trust');
+    assert.deepEqual([...(resume?.verified ?? [])], [0]);
+    assert.equal(resume?.files[0]?.state, 'unchecked');
+  });
+
   it('nothing with fast_resume = never', () => {
     const [metainfo, plan] = planOf([{ pieces: 2 }], [0, 1]);
     assert.equal(resumeOf(metainfo, plan, 'never'), undefined);

@@ -73,18 +73,18 @@ describe('parseIni', () => {
   });
 
   const refused: readonly (readonly [string, string | Buffer, string])[] = [
-    ['text before the first section', '\nx = 1\n[a]\n', '/c.conf, line 2 comes before the first section: x = 1'],
+    ['text before the first section', '\nx = 1\n[a]\n', '/c.conf, line 2 comes before the first section: x…'],
     [
       'a password before the first section, unseen',
       'password = abc\n',
       '/c.conf, line 1 comes before the first section: password…',
     ],
     ['a line that is no key', '[a]\nx = 1\nyes\n', '/c.conf, line 3 in [a] is no "key = value": yes'],
-    ['a key without a name', '[a]\n= 1\n', '/c.conf, line 2 in [a] is no "key = value": = 1'],
+    ['a key without a name', '[a]\n= 1\n', '/c.conf, line 2 in [a] is no "key = value": …'],
     ['a key twice', '[a]\nx=1\ny=1\nX=2\n', '/c.conf, line 4 in [a] sets x again: line 2 sets it already'],
     ['a section twice', '[a]\n[b]\n[a]\n', '/c.conf, line 3 begins [a] again: it is on line 1 already'],
     ['a section that does not end', '[a\nx=1\n', '/c.conf, line 1 is no section: [a'],
-    ['text after a section', '[a] x=1\n', '/c.conf, line 1 is no section: [a] x=1'],
+    ['text after a section', '[a] x=1\n', '/c.conf, line 1 is no section: [a]…'],
     ['a section without a name', '[]\n', '/c.conf, line 1 is no section: []'],
     [
       'bytes that are not UTF-8',

@@ -377,7 +377,7 @@ describe('parseConfig', () => {
       ['client = rtorrent', 'ftp://h/', RTORRENT],
       ['client = rtorrent', 'http://', RTORRENT],
       ['client = transmission', 'scgi://h:1', TRANSMISSION],
-      ['client = transmission', 'http://h:port/', TRANSMISSION],
+      ['client = transmission', 'http://h:99999/', TRANSMISSION],
       ['client = transmission', '', TRANSMISSION],
     ];
     for (const [name, url, accepted] of bad) {

@@ -6,6 +6,7 @@ import type { DryRunResult } from '../../app/dry-run.ts';
 import { bytes, percent } from '../../app/quantities.ts';
 import type { CollectionIndex } from '../../collection/index.ts';
 import type { Config } from '../../config/config.ts';
+import { isUnchecked, UNCHECKED } from '../../config/unchecked.ts';
 import { AutotorrentError } from '../../errors.ts';
 import { type CommandContext, type Definer, helpEnding } from '../command.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
@@ -68,6 +69,15 @@ export async function add(context: CommandContext, args: readonly string[], flag
   // time. Code that runs longer (torrents of 100,000 files) is still optimised, some milliseconds later.
   setFlagsFromString('--interrupt-budget=600000');
   const config = await context.config();
+  if (isUnchecked({ verify: flags.verify ?? config.verify, fastResume: config.fastResume })) {
+    throw new AutotorrentError(
+      'USAGE',
+      `--verify none is refused, since ${config.file} has fast_resume = trust: ${UNCHECKED}`,
+      {
+        hint: 'Leave out --verify none, or set fast_resume = verified, so that the client checks what nobody hashed.',
+      },
+    );
+  }
   const { beginOpening } = await import('../../app/opening-index.ts');
   const opening = beginOpening(config, { logger: terminal.logger, signal });
   try {

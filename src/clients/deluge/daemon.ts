@@ -7,6 +7,7 @@
  */
 import { readSmallFile } from '../../bytes/read-file.ts';
 import { AutotorrentError, errnoOf, messageOf } from '../../errors.ts';
+import { shownUrl } from '../../shown-url.ts';
 import { type ClientOptions, type Endpoint, endpointOf, failure, quoted } from '../wire/exchange.ts';
 import { accountIn, type DelugeAccount, LARGEST_AUTH_FILE, ownAuthFiles } from './account.ts';
 import { DelugeConnection } from './connection.ts';
@@ -45,11 +46,9 @@ export function connectDaemon(
     /^(?:\[([0-9a-f:.]+)\]|([^\s:/@]+))(?::(\d{1,5}))?$/i.exec(address.host) ?? [];
   const host = bracketed ?? plain;
   if (host === undefined || Number(port) > 65_535) {
-    throw new AutotorrentError(
-      'CONFIG',
-      `client: host: ${quoted(address.host.replace(/.*@/, ''))} is no address of a Deluge`,
-      { hint: `Write 127.0.0.1:${DEFAULT_PORT}.` },
-    );
+    throw new AutotorrentError('CONFIG', `client: host: ${quoted(shownUrl(address.host))} is no address of a Deluge`, {
+      hint: `Write 127.0.0.1:${DEFAULT_PORT}.`,
+    });
   }
   const endpoint = endpointOf('Deluge', `${bracketed === undefined ? host : `[${host}]`}:${port}`, options);
   return new DaemonRpc(endpoint, { host, port: Number(port) }, address, authFiles(host));

@@ -5,17 +5,10 @@
  * look at the errors in answers.
  */
 import { Deluge } from '@ctrl/deluge';
+import { shownUrl } from '../../shown-url.ts';
 import type { Allowance } from '../wire/allowance.ts';
 import { inParallel } from '../wire/batches.ts';
-import {
-  type ClientOptions,
-  type Endpoint,
-  endpointOf,
-  failure,
-  quoted,
-  statusFailure,
-  withoutCredentials,
-} from '../wire/exchange.ts';
+import { type ClientOptions, type Endpoint, endpointOf, failure, quoted, statusFailure } from '../wire/exchange.ts';
 import { credentialsOf, type HttpSender, httpAddress, httpSender } from '../wire/http.ts';
 import { isRecord, jsonIn } from '../wire/json.ts';
 import { type DelugeAnswer, type DelugeCall, type DelugeRpc, refusal } from './rpc.ts';
@@ -33,7 +26,7 @@ export function connectWeb(
   const parsed = httpAddress(url, 'a Deluge web interface', 'Write http://host:8112.');
   // The web interface has one password, and no user name.
   const password = address.password ?? credentialsOf(parsed)?.password ?? '';
-  return new WebRpc(endpointOf('Deluge', withoutCredentials(url), options), parsed, password);
+  return new WebRpc(endpointOf('Deluge', shownUrl(url), options), parsed, password);
 }
 
 class WebRpc implements DelugeRpc {

@@ -10,7 +10,9 @@ const MAX_NAME_BYTES = 240;
 /** Whether the torrent may be added without a check: every piece of it is verified, and its names stay. */
 export function maySkipCheck({ metainfo, resume }: AddRequest): boolean {
   if (resume === undefined || resume.files.some(({ state }) => state !== 'known')) return false;
-  for (let piece = 0; piece < metainfo.pieceCount; piece++) if (!hasBit(resume.verified, piece)) return false;
+  for (let piece = 0; piece < metainfo.pieceCount; piece++) {
+    if (!hasBit(resume.verified, piece) || hasBit(resume.gaps, piece)) return false;
+  }
   return keepsNames(metainfo);
 }
 

@@ -7,6 +7,7 @@
  */
 import { QBittorrent } from '@ctrl/qbittorrent';
 import type { AutotorrentError } from '../../errors.ts';
+import { shownUrl } from '../../shown-url.ts';
 import type { Allowance } from '../wire/allowance.ts';
 import {
   type ClientOptions,
@@ -15,7 +16,6 @@ import {
   failure,
   type Reply,
   statusFailure,
-  withoutCredentials,
   wrongFormat,
 } from '../wire/exchange.ts';
 import { type Credentials, credentialsFrom, type HttpSender, httpAddress, httpSender } from '../wire/http.ts';
@@ -33,7 +33,7 @@ export function connectQbittorrent(address: QbittorrentAddress, options: ClientO
   const { url } = address;
   const parsed = httpAddress(url, 'a qBittorrent', 'Write http://host:8080, the address of its web interface.');
   const credentials = credentialsFrom(parsed, address);
-  const endpoint = endpointOf('qBittorrent', withoutCredentials(url), options);
+  const endpoint = endpointOf('qBittorrent', shownUrl(url), options);
   return new QbittorrentRpc(endpoint, parsed, credentials);
 }
 

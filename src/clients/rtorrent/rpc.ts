@@ -1,5 +1,6 @@
 /** rTorrent's end of the wire: which transport a URL means, and calls, one by one or many in a request. */
 import { AutotorrentError } from '../../errors.ts';
+import { shownUrl } from '../../shown-url.ts';
 import { type Allowance, SHORT, sumOf, times } from '../wire/allowance.ts';
 import { byWeight } from '../wire/batches.ts';
 import {
@@ -11,7 +12,6 @@ import {
   quoted,
   statusFailure,
   unreadable,
-  withoutCredentials,
   wrongFormat,
 } from '../wire/exchange.ts';
 import { credentialsOf, httpAddress, httpExchange } from '../wire/http.ts';
@@ -62,7 +62,7 @@ const AN_ANSWER: Allowance = { bytes: 8192, values: 4, lists: 2 };
 
 /** Does not connect yet. @throws AutotorrentError('CONFIG') for a URL of no known form */
 export function connectRtorrent(url: string, options: ClientOptions): RtorrentRpc {
-  const endpoint = endpointOf('rTorrent', withoutCredentials(url), options);
+  const endpoint = endpointOf('rTorrent', shownUrl(url), options);
   return new Rpc(endpoint, exchangeOf(url, endpoint));
 }
 

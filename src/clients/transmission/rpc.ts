@@ -6,6 +6,7 @@
  */
 import { Transmission } from '@ctrl/transmission';
 import type { AutotorrentError } from '../../errors.ts';
+import { shownUrl } from '../../shown-url.ts';
 import type { Allowance } from '../wire/allowance.ts';
 import {
   type ClientOptions,
@@ -16,7 +17,6 @@ import {
   quoted,
   type Reply,
   statusFailure,
-  withoutCredentials,
 } from '../wire/exchange.ts';
 import { credentialsFrom, httpAddress, httpExchange } from '../wire/http.ts';
 import { isRecord, jsonIn } from '../wire/json.ts';
@@ -36,7 +36,7 @@ export function connectTransmission(address: TransmissionAddress, options: Clien
   parsed.pathname = parsed.pathname.replace(/\/transmission(?:\/web)?\/?$/, '/transmission/rpc');
   if (parsed.pathname === '/') parsed.pathname = '/transmission/rpc';
   const credentials = credentialsFrom(parsed, address);
-  const endpoint = endpointOf('Transmission', withoutCredentials(url), options);
+  const endpoint = endpointOf('Transmission', shownUrl(url), options);
   return new TransmissionRpc(endpoint, httpExchange(parsed, credentials, endpoint));
 }
 

@@ -6,6 +6,7 @@
  * hold for every call, since what answers may be anything (a proxy, another program, a client that hangs).
  */
 import { AutotorrentError, errnoOf } from '../../errors.ts';
+import { shownUrl, withoutUrls } from '../../shown-url.ts';
 import { type Allowance, SHORT } from './allowance.ts';
 import { Excess, PastDeadline } from './slices.ts';
 
@@ -22,7 +23,7 @@ export interface ClientOptions {
 export interface Endpoint {
   /** The name of the client that should answer: `rTorrent`. */
   readonly client: string;
-  /** The URL without user name and password. */
+  /** The address without its secrets (`shownUrl`). */
   readonly shown: string;
   readonly timeoutMs: number;
   readonly maxReplyBytes: number;
@@ -61,8 +62,15 @@ export function allowedOf({ maxReplyBytes }: Endpoint, allowed: Allowance = SHOR
   return allowed.bytes <= maxReplyBytes ? allowed : { ...allowed, bytes: maxReplyBytes };
 }
 
-/** Shortens what a client said to a line of at most 200 characters for a message. Whoever shows the message escapes it. */
+/**
+ * Shortens what a client said to a line of at most 200 characters for a message, without the passkeys of trackers. Whoever
+ * shows the message escapes it.
+ */
 export function quoted(text: string): string {
+  return shortened(withoutUrls(text.slice(0, 1000)));
+}
+
+function shortened(text: string): string {
   const line = text.slice(0, 1000).replaceAll(/\s+/g, ' ').trim();
   return line.length > 200 ? `${line.slice(0, 200)}…` : line;
 }
@@ -160,7 +168,7 @@ export function statusFailure(endpoint: Endpoint, reply: Reply): AutotorrentErro
   }
   if (status === 403) return failure(endpoint, 'forbids the access (403)', 'See its list of allowed addresses.');
   if (status >= 300 && status < 400) {
-    const target = quoted(withoutCredentials(reply.headers['location'] ?? 'an unnamed place'));
+    const target = shortened(shownUrl(reply.headers['location'] ?? 'an unnamed place'));
     return failure(
       endpoint,
       `redirects to ${target} (${status}), which is not followed`,
@@ -184,11 +192,4 @@ export function wrongFormat(endpoint: Endpoint, body: Buffer, expected: string):
         ? 'with a web page'
         : 'with something else';
   return failure(endpoint, `answered ${found} instead of ${expected}`, CHECK_URL);
-}
-
-/** A URL as it may be shown: without user name and password. */
-export function withoutCredentials(url: string): string {
-  // A `/` in the password ends the host too early: it is no URL then, and its password goes on to the last `@`.
-  if (/^https?:/i.test(url) && !URL.canParse(url)) return url.replace(/^(https?:\/\/).*@/i, '$1');
-  return url.replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/?#]*@/i, '$1');
 }

@@ -5,6 +5,7 @@
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { AutotorrentError } from '../../errors.ts';
+import { shownUrl } from '../../shown-url.ts';
 import type { Allowance } from './allowance.ts';
 import { Collected } from './collected.ts';
 import {
@@ -17,7 +18,6 @@ import {
   type Reply,
   timedOut,
   tooLong,
-  withoutCredentials,
 } from './exchange.ts';
 
 /** Bytes of all headers of a reply. */
@@ -45,7 +45,7 @@ export function credentialsFrom(url: URL, { username, password }: Partial<Creden
 export function httpAddress(url: string, of: string, hint: string): URL {
   const parsed = URL.canParse(url) ? new URL(url) : undefined;
   if (parsed?.protocol === 'http:' || parsed?.protocol === 'https:') return parsed;
-  throw new AutotorrentError('CONFIG', `client: url: ${withoutCredentials(url)} is no address of ${of}`, { hint });
+  throw new AutotorrentError('CONFIG', `client: url: ${shownUrl(url)} is no address of ${of}`, { hint });
 }
 
 /** Percent-decodes `text`; gives it as it is where that is impossible (`50%off`). */

@@ -4,6 +4,7 @@
  */
 import { connect, type NetConnectOpts } from 'node:net';
 import { AutotorrentError } from '../../errors.ts';
+import { shownUrl } from '../../shown-url.ts';
 import { Collected } from './collected.ts';
 import {
   allowedOf,
@@ -28,7 +29,10 @@ export function scgiTarget(url: string): NetConnectOpts {
   const match = /^(?:\[([0-9a-f:.]+)\]|([^/:@[\]]+)):(\d{1,5})\/?$/i.exec(rest);
   const port = Number(match?.[3]);
   if (match === null || port === 0 || port > 65_535) {
-    throw new AutotorrentError('CONFIG', `client: url: ${url} is not scgi://host:port or scgi:///path/to.socket`);
+    throw new AutotorrentError(
+      'CONFIG',
+      `client: url: ${shownUrl(url)} is not scgi://host:port or scgi:///path/to.socket`,
+    );
   }
   return { host: match[1] ?? match[2] ?? '', port };
 }
