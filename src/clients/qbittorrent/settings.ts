@@ -23,11 +23,15 @@ export function qbittorrentSettings(text: string): LocalSettings {
     : { settings: { url, username, password: 'adminadmin' }, wantsPassword: false };
 }
 
+/** Characters of a line that is looked at: no setting that is read here takes more. */
+const LONGEST_LINE = 4096;
+
 /** The lines `WebUI\KEY=VALUE` of the section [Preferences], by KEY. */
 function preferencesIn(text: string): Map<string, string> {
   const found = new Map<string, string>();
   let section = '';
   for (const line of text.split('\n')) {
+    if (line.length > LONGEST_LINE) continue;
     section = /^\[(.*)\]\s*$/.exec(line)?.[1] ?? section;
     const [, key, value = ''] = /^WebUI\\([^=]+)=(.*?)\s*$/.exec(line) ?? [];
     if (key !== undefined && section === 'Preferences') found.set(key, value);

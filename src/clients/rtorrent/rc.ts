@@ -19,11 +19,15 @@ const COMMANDS: Readonly<Record<string, ScgiPlace['kind']>> = {
   scgi_port: 'port',
 };
 
+/** Characters of a line that is looked at: no line that says where rTorrent listens is longer. */
+const LONGEST_LINE = 4096;
+
 /** Undefined where the file opens no endpoint. The last one stands: rTorrent would refuse a second. */
 export function scgiPlaceOf(text: string): ScgiPlace | undefined {
   const known = new Map<string, string>();
   let found: ScgiPlace | undefined;
   for (const [i, raw] of text.split('\n').entries()) {
+    if (raw.length > LONGEST_LINE) continue;
     const match = /^\s*([\w.]+)\s*=\s*(.*?)\s*$/.exec(raw);
     const [, command = '', value = ''] = match ?? [];
     if (command === 'session.path.set' || command === 'session') remember(known, 'session.path', value);
