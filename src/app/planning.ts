@@ -6,6 +6,8 @@
 import { statSync } from 'node:fs';
 import type { CollectionIndex } from '../collection/index.ts';
 import type { Config } from '../config/config.ts';
+import { isWithin } from '../config/paths.ts';
+import { poolPath } from '../config/state-paths.ts';
 import { shiftsOfFile } from '../container/payload-files.ts';
 import { createCachedPool } from '../hash/cached-pool.ts';
 import { createGatheringPool } from '../hash/gathering-pool.ts';
@@ -112,7 +114,9 @@ export class Planner {
   #planOf(torrent: ParsedTorrent, match: TorrentMatch): Planned {
     const config = this.#config;
     const unproven = unprovenOf(match);
-    const original = config.exactTarget === 'original' ? match.original?.toString('utf8') : undefined;
+    const found = config.exactTarget === 'original' ? match.original?.toString('utf8') : undefined;
+    // The pool is for the server alone: a client may not enter it.
+    const original = found === undefined || isWithin(found, poolPath(config.db)) ? undefined : found;
     return {
       ...torrent,
       plan: makePlan(match, Date.now()),

@@ -6,6 +6,7 @@
  * readable for root alone; torrents, sources and targets are read and written as that user, also by the processes that
  * this one starts.
  */
+import { execFileSync } from 'node:child_process';
 import { accessSync, constants, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { AutotorrentError, errnoOf, messageOf } from '../errors.ts';
@@ -65,13 +66,31 @@ function ownerOf(path: string): Owned {
 /** @types/node does not know it. It takes the supplementary groups of a user, as a log-in does (initgroups(3)). */
 const { initgroups } = process as unknown as { initgroups(this: void, user: number, group: number): void };
 
-function become({ path, uid, gid }: Owned): void {
+/** The group nogroup (Linux's overflowgid), which owns nothing. */
+const NO_GROUP = 65_534;
+
+/**
+ * Finds the group that a log-in gives a user. The folder's is no answer: below a setgid folder it is one that its owner need
+ * not be in, and he could take it from the processes that act as him. Containers run users without an account as `1000:1000`.
+ */
+function primaryGroup({ uid, gid }: Owned): number {
   const account = accountOf(uid);
+  if (account !== undefined) return account.gid;
+  try {
+    // Knows accounts of directory services as well.
+    return Number(execFileSync('id', ['-g', `${uid}`], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }));
+  } catch {
+    return gid === uid ? gid : NO_GROUP;
+  }
+}
+
+function become(owned: Owned): void {
+  const { path, uid } = owned;
+  const group = primaryGroup(owned);
   try {
     // The groups first: afterwards this process may not change them any more.
-    if (account === undefined) process.setgroups?.([gid]);
-    else initgroups(uid, account.gid);
-    process.setgid?.(account?.gid ?? gid);
+    takeGroups(uid, group);
+    process.setgid?.(group);
     process.setuid?.(uid);
   } catch (cause) {
     throw new AutotorrentError(
@@ -82,6 +101,15 @@ function become({ path, uid, gid }: Owned): void {
         hint: `run this as that user, or give the state to root: chown -R 0:0 ${path}`,
       },
     );
+  }
+}
+
+function takeGroups(uid: number, group: number): void {
+  try {
+    initgroups(uid, group);
+  } catch (error) {
+    if (errnoOf(error) !== 'ERR_UNKNOWN_CREDENTIAL') throw error;
+    process.setgroups?.([group]);
   }
 }
 

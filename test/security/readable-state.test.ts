@@ -122,3 +122,27 @@ describe('another user who reads the state', { skip: NEEDS_ROOT }, () => {
 function asRoot(script: string, args: readonly string[]): void {
   execFileSync('sh', ['-c', script, 'sh', ...args]);
 }
+
+describe('the pool, which only the server may enter', () => {
+  it('is no original that a client is pointed at: it gets the mount', async () => {
+    const folder = temporaryFolder('private-pool');
+    const content = Buffer.alloc(200_000, 'pooled');
+    mkdirSync(join(folder, 'index.pool', 'x'), { recursive: true, mode: 0o700 });
+    writeFileSync(join(folder, 'index.pool', 'x', 'pooled.mkv'), content, { mode: 0o444 });
+    mkdirSync(join(folder, 'disk'));
+    const torrent = join(folder, 'pooled.torrent');
+    writeFileSync(torrent, makeTorrent({ name: 'pooled.mkv', content }).raw);
+    const general = ['scan_mode = exact', 'exact_target = original'];
+    const autotorrent = await autotorrentIn({ folder, disks: [join(folder, 'disk')], general });
+    assert.equal((await autotorrent.run('rebuild')).code, 0);
+    const server = await autotorrent.mount();
+    try {
+      const { code, stdout, stderr } = await autotorrent.run('add', torrent);
+      assert.equal(code, 0, stdout + stderr);
+      const [entry] = (await autotorrent.json('list')) as readonly { readonly directory: string }[];
+      assert.equal(entry?.directory, join(autotorrent.storePath, 'pooled'));
+    } finally {
+      await server.stop();
+    }
+  });
+});

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { type Autotorrent, autotorrentIn, type Result } from '../harness/autotorrent.ts';
@@ -30,7 +30,9 @@ shift
 exec "$@"`;
 
 describe("root's commands on another user's state", { skip: NEEDS_ROOT }, () => {
-  const folder = temporaryFolder('users-state');
+  // Longer than a socket's address: it is reached through /proc/self, also after the change of user.
+  const top = temporaryFolder('users-state');
+  const folder = join(top, 'a'.repeat(90));
   const things = temporaryFolder('users-state-namespace');
   let autotorrent: Autotorrent;
   let torrent: string;
@@ -55,7 +57,8 @@ describe("root's commands on another user's state", { skip: NEEDS_ROOT }, () => 
 
   before(async () => {
     process.env['AUTOTORRENT_INDEX_IDLE_MS'] = '500';
-    chmodSync(folder, 0o755);
+    mkdirSync(folder, { mode: 0o755 });
+    chmodSync(top, 0o755);
     chmodSync(things, 0o755);
     const disk = join(folder, 'disk');
     mkdirSync(disk);
@@ -161,5 +164,17 @@ describe("root's commands on another user's state", { skip: NEEDS_ROOT }, () => 
     worked(await autotorrent.run('rebuild'));
     assert.ok(existsSync(join(folder, 'index', 'CURRENT')));
     assert.equal(ofRoot(), '');
+  });
+
+  it('take no group from the folder, which under a setgid folder may be one that its owner is not in', async () => {
+    for (const name of ['index', 'index.process', 'state'])
+      rmSync(join(folder, name), { recursive: true, force: true });
+    chownSync(folder, OTHER_USER.uid, 6);
+    try {
+      worked(await autotorrent.run('rebuild'));
+      assert.equal(statSync(join(folder, 'index', 'CURRENT')).gid, 65_534);
+    } finally {
+      chownSync(folder, OTHER_USER.uid, OTHER_USER.gid);
+    }
   });
 });

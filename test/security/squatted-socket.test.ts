@@ -164,11 +164,23 @@ describe('a socket that another user has made', { skip: NEEDS_ROOT }, () => {
       chownSync(beside, OTHER_USER.uid, OTHER_USER.gid);
       await squat(join(open, 'socket'));
       renameSync(join(open, 'socket'), join(beside, 'socket'));
+      // sudo may keep the runtime folder of the user who called it.
+      const runtime = join(open, 'runtime');
+      const digest = createHash('sha256').update(join(folder, 'index')).digest('hex').slice(0, 16);
+      mkdirSync(join(runtime, `index-${digest}`), { recursive: true, mode: 0o700 });
+      for (const path of [runtime, join(runtime, `index-${digest}`)]) {
+        chmodSync(path, 0o700);
+        chownSync(path, OTHER_USER.uid, OTHER_USER.gid);
+      }
+      await squat(join(open, 'other'));
+      renameSync(join(open, 'other'), join(runtime, `index-${digest}`, 'socket'));
+      process.env['XDG_RUNTIME_DIR'] = runtime;
       const elsewhere = await autotorrent.run('add', torrent, '--dry-run');
       assert.equal(elsewhere.code, 0, elsewhere.stderr);
       assert.equal(got(), '');
     } finally {
       delete process.env['AUTOTORRENT_INDEX_IDLE_MS'];
+      delete process.env['XDG_RUNTIME_DIR'];
       rmSync(beside, { recursive: true, force: true });
     }
   });
