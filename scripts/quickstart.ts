@@ -5,6 +5,9 @@
  * Makes a small collection and torrents of the releases in it, indexes and mounts it, adds the torrents to a real client,
  * which seeds them from the mount, has another real client download them all over 127.0.0.1, compares the SHA-1s, shows that
  * the collection did not change, and cleans up, also after a failure or an interruption.
+ *
+ * Other users of the machine reach none of it but the clients' ports for peers: every folder is 0700, rTorrent listens on a
+ * socket in its own, and the others have random passwords.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -36,6 +39,11 @@ let interrupted = false;
 /** Prints a line; after an interruption it prints nothing. */
 function say(text: string): void {
   if (!interrupted) process.stdout.write(`${text}\n`);
+}
+
+/** A configuration as it may be shown: what is on a terminal may be seen, or end up in a log. */
+function withoutSecrets(text: string): string {
+  return text.replaceAll(/(:\/\/[^:/@]*):[^@]*@/g, '$1:********@').replaceAll(/^(password = ).*$/gm, '$1********');
 }
 
 let step = 0;
@@ -87,7 +95,8 @@ async function main(): Promise<void> {
     disks: [demo.collection],
     client: [...sectionOf(seeder), kind === 'qbittorrent' ? 'category = quickstart' : 'label = quickstart'],
   });
-  for (const line of (await readFile(autotorrent.config, 'utf8')).trimEnd().split('\n')) say(`   ${line}`);
+  const config = withoutSecrets(await readFile(autotorrent.config, 'utf8'));
+  for (const line of config.trimEnd().split('\n')) say(`   ${line}`);
   await command(autotorrent, 'test-connection');
 
   heading('Index the collection, serve the mount, add the torrents');

@@ -3,6 +3,7 @@
  * connection, and writes a configuration with those that answer. The others are explained in it and on the terminal.
  */
 import { createClient } from '../clients/create.ts';
+import { exposureOf } from '../clients/exposure.ts';
 import { findLocalClients, type LocalClient, type Places } from '../clients/local-clients.ts';
 import { type ClientSection, createConfig, refuseExisting, sectionText } from '../config/create.ts';
 import { parseConfig } from '../config/parse.ts';
@@ -16,6 +17,8 @@ export interface TriedClient {
   readonly address?: string;
   /** The name and version that answered: `Transmission 3.00`. Absent if it cannot be used. */
   readonly answer?: string;
+  /** Says how other users of this machine can give it orders. */
+  readonly exposed?: string;
   /** The section that it got. */
   readonly section?: string;
   /** Why it cannot be used. */
@@ -44,22 +47,23 @@ export async function initConfig(request: InitRequest): Promise<TriedClient[]> {
     .filter(({ address }) => address !== undefined)
     .toSorted((a, b) => Number(b.answer !== undefined) - Number(a.answer !== undefined))
     .map((one, i) => ({ ...one, section: i === 0 ? 'client' : `client-${one.client}` }));
-  const sections = named.map(({ section, settings, from, answer, problem }): ClientSection => {
+  const sections = named.map(({ section, settings, from, answer, problem, exposed }): ClientSection => {
     const comments =
       answer === undefined
         ? [`From ${from}, but it cannot be used yet:`, problem ?? '']
-        : [`${answer}, as ${from} has it.`];
+        : [`${answer}, as ${from} has it.`, ...(exposed === undefined ? [] : [`${exposed}.`])];
     return { name: section, comments, settings };
   });
   await createConfig(file, sections);
   const places = new Map(named.map(({ client, section }) => [client, section]));
-  return all.map(({ client, from, address, answer, problem }) => {
+  return all.map(({ client, from, address, answer, problem, exposed }) => {
     const section = places.get(client);
     return {
       client,
       from,
       ...(address === undefined ? {} : { address }),
       ...(answer === undefined ? {} : { answer }),
+      ...(exposed === undefined ? {} : { exposed }),
       ...(section === undefined ? {} : { section }),
       ...(problem === undefined ? {} : { problem }),
     };
@@ -82,7 +86,7 @@ async function tried(found: LocalClient, request: InitRequest): Promise<Tried> {
     };
   }
   try {
-    return { ...about, answer: await answerOf(settings) };
+    return { ...about, ...(await answerOf(settings)) };
   } catch (error) {
     if (!(error instanceof AutotorrentError)) throw error;
     return { ...about, problem: explained(error) };
@@ -95,14 +99,17 @@ async function askedFor({ client, settings }: LocalClient, { askPassword }: Init
 }
 
 /** Checks a section as it will be read later. */
-async function answerOf(settings: Readonly<Record<string, string>>): Promise<string> {
+async function answerOf(
+  settings: Readonly<Record<string, string>>,
+): Promise<{ readonly answer: string; readonly exposed?: string }> {
   const text = `[general]\nstore_path = store\n${sectionText({ name: 'client', comments: [], settings })}\n`;
   const config = parseConfig(text, { file: '/autotorrent.conf', home: '/' });
   const client = config.client === undefined ? undefined : createClient(config.client, { timeoutMs: TIMEOUT_MS });
-  if (client === undefined) throw new Error('a client that was found has no adapter');
+  if (config.client === undefined || client === undefined) throw new Error('a client that was found has no adapter');
   try {
     const { name, version } = await client.describe();
-    return `${name} ${version}`;
+    const exposed = exposureOf(config.client);
+    return { answer: `${name} ${version}`, ...(exposed === undefined ? {} : { exposed }) };
   } finally {
     await client.close();
   }

@@ -1,11 +1,14 @@
 /** `autotorrent test-connection`: connects to the client, and reports its name and version. */
 import type { ClientDescription } from '../clients/client.ts';
+import { exposureOf } from '../clients/exposure.ts';
 import type { Config } from '../config/config.ts';
 import { AutotorrentError } from '../errors.ts';
 import { openClient } from './open-client.ts';
 
 export interface ConnectionReport extends ClientDescription {
   readonly torrents: number;
+  /** Says how other users of this machine can give the client orders; absent where they cannot, as far as is known. */
+  readonly exposed?: string;
 }
 
 export async function testConnection(config: Config): Promise<ConnectionReport> {
@@ -15,7 +18,9 @@ export async function testConnection(config: Config): Promise<ConnectionReport> 
   }
   try {
     const description = await client.describe();
-    return { ...description, torrents: (await client.list()).length };
+    const exposed = config.client === undefined ? undefined : exposureOf(config.client);
+    const torrents = (await client.list()).length;
+    return { ...description, torrents, ...(exposed === undefined ? {} : { exposed }) };
   } finally {
     await client.close();
   }

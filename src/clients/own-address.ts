@@ -1,6 +1,6 @@
 /** Whether a client that cannot be connected to has ended, or only what stands in front of it. */
 import type { ClientConfig } from '../config/config.ts';
-import { isOwnHost } from './wire/own-host.ts';
+import { hostIn, isOwnHost } from './wire/own-host.ts';
 
 /**
  * True where the client itself listens at its address, on this machine: if nothing listens there, it does not run. False
@@ -24,9 +24,4 @@ export function listensItself(config: ClientConfig): boolean {
     default:
       return false;
   }
-}
-
-/** The host of `host:port`, which has brackets where it is an IPv6 address. */
-function hostIn(place: string): string {
-  return /^(?:\[[^\]]*\]|[^:/]*)/.exec(place)?.[0] ?? '';
 }

@@ -12,7 +12,7 @@ import { parseMetainfo } from '../../src/metainfo/parse.ts';
 import { addOne, bytes, lay, reaches } from '../clients/steps.ts';
 import { autotorrentIn } from '../harness/autotorrent.ts';
 import { waitUntil } from '../harness/daemon.ts';
-import { PASSWORD, startDeluge, USER } from '../harness/deluge.ts';
+import { startDeluge } from '../harness/deluge.ts';
 import { hashTree, temporaryFolder } from '../harness/folder.ts';
 import { makeTorrent } from '../harness/make-torrent.ts';
 
@@ -53,12 +53,12 @@ describe('Deluge on the mount', () => {
     undo.push(() => mounted.stop());
     const peer = await startDeluge({ address: '127.0.0.72' });
     undo.push(() => peer.stop());
-    const account = { username: USER, password: PASSWORD };
-    const { host } = new URL(mounted.url);
+    const { host, username, password } = new URL(mounted.url);
+    const account = { username, password };
     const autotorrent = await autotorrentIn({
       folder,
       disks: [disk],
-      client: ['client = deluge', `host = ${host}`, `username = ${USER}`, `password = ${PASSWORD}`, 'label = Mine'],
+      client: ['client = deluge', `host = ${host}`, `username = ${username}`, `password = ${password}`, 'label = Mine'],
       general: ['add_limit_percent = 50'],
     });
     assert.equal((await autotorrent.run('rebuild')).code, 0);
@@ -78,7 +78,13 @@ describe('Deluge on the mount', () => {
 
     const { progress } = await reaches(client, partial, 'downloading');
     assert.ok(progress > 0.85 && progress < 1, `${progress} of what is there was found`);
-    const other = createClient({ client: 'deluge', host: new URL(peer.url).host, ...account });
+    const there = new URL(peer.url);
+    const other = createClient({
+      client: 'deluge',
+      host: there.host,
+      username: there.username,
+      password: there.password,
+    });
     undo.push(() => other.close());
     const source = join(folder, 'peer');
     const { one, raw } = laid[1] ?? assert.fail();

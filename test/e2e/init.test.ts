@@ -28,8 +28,8 @@ describe('init', () => {
     folder = temporaryFolder('init');
     home = join(folder, 'home');
     await mkdir(join(home, '.config', 'transmission-daemon'), { recursive: true });
-    rtorrent = await startRtorrent({ scgi: 'unix' });
-    transmission = await startTransmission({ username: 'me', password: 'se%cret' });
+    rtorrent = await startRtorrent();
+    transmission = await startTransmission({ account: { username: 'me', password: 'se%cret' } });
   });
   after(async () => {
     await rtorrent?.stop();
@@ -71,6 +71,31 @@ describe('init', () => {
     const again = await run('init', 'found.conf');
     assert.equal(again.code, 2);
     assert.match(again.stderr, /already exists, not creating/);
+  });
+
+  it('warns of a client to which every user of the machine can give orders', async () => {
+    // SCGI over TCP has no password: that is what the warning is about.
+    const open = await startRtorrent({ scgi: 'tcp' });
+    try {
+      const rc = join(home, '.rtorrent.rc');
+      const closed = await readFile(rc);
+      await copyFile(join(open.folder, 'rtorrent.rc'), rc);
+      const { code, stdout, stderr } = await run('init', 'open.conf');
+      assert.equal(code, 0, stderr);
+      assert.match(stdout, /^rtorrent at scgi:\/\/127\.0\.0\.1:\d+ .* answers: \[client\]$/m);
+      assert.match(stderr, /every user of this machine can run programs as the user of this rTorrent/);
+      assert.match(await readFile(join(folder, 'open.conf'), 'utf8'), /^# SCGI has no password: .*open_local = /m);
+      const tested = await run('-c', 'open.conf', 'test-connection');
+      assert.equal(tested.code, 0);
+      assert.equal(tested.stderr.match(/SCGI has no password/g)?.length, 1, tested.stderr);
+      const { exposed } = JSON.parse((await run('-c', 'open.conf', '--json', 'test-connection')).stdout) as {
+        exposed: string;
+      };
+      assert.match(exposed, /SCGI has no password/);
+      await writeFile(rc, closed);
+    } finally {
+      await open.stop();
+    }
   });
 
   it('explains what does not work, and leaves a section to complete', async () => {

@@ -29,7 +29,7 @@ interface Case {
 
 const CASES: readonly Case[] = [
   { seeder: 'transmission', verify: 'probe', start: () => startTransmission({ address: '127.0.0.2' }) },
-  { seeder: 'rtorrent', verify: 'full', start: () => startRtorrent({ address: '127.0.0.4', scgi: 'unix' }) },
+  { seeder: 'rtorrent', verify: 'full', start: () => startRtorrent({ address: '127.0.0.4' }) },
 ];
 
 for (const { seeder, verify, start } of CASES) {

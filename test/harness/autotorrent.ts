@@ -51,7 +51,8 @@ export async function autotorrentIn(options: AutotorrentOptions): Promise<Autoto
     ...client,
     '',
   ];
-  await writeFile(config, lines.join('\n'));
+  // The address of a client has its password.
+  await writeFile(config, lines.join('\n'), { mode: 0o600 });
   const run = (...args: readonly string[]): Promise<Result> =>
     new Promise((done) => {
       const child = execFile(

@@ -15,16 +15,19 @@ export interface CountingProxy {
 /** The proxy listens here, on the client's own port: qBittorrent refuses a request whose `Host` names another. */
 const ADDRESS = '127.0.0.77';
 
-/** `url`: `http://127.0.0.1:PORT/…` or `scgi://127.0.0.1:PORT`. */
+/** `url`: `http://127.0.0.1:PORT/…`, also with an account in it, or `scgi:///PATH`, whose proxy is a socket beside it. */
 export async function startCountingProxy(url: string): Promise<CountingProxy> {
+  const path = /^scgi:\/\/(\/.*)$/.exec(url)?.[1];
   const port = Number(/:(\d+)/.exec(url)?.[1]);
+  const behind = path === undefined ? { host: '127.0.0.1', port } : { path };
+  const at = path === undefined ? { host: ADDRESS, port } : { path: `${path}.counted` };
   let calls = 0;
   let awaited: { readonly at: number; readonly act: () => void } | undefined;
   const sockets = new Set<Socket>();
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     calls++;
     if (calls === awaited?.at) awaited.act();
-    const target = connect({ host: '127.0.0.1', port, allowHalfOpen: true });
+    const target = connect({ ...behind, allowHalfOpen: true });
     for (const [from, to] of [
       [socket, target],
       [target, socket],
@@ -36,10 +39,10 @@ export async function startCountingProxy(url: string): Promise<CountingProxy> {
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    server.listen(port, ADDRESS, resolve);
+    server.listen(at, resolve);
   });
   return {
-    url: url.replace(`127.0.0.1:${port}`, `${ADDRESS}:${port}`),
+    url: path === undefined ? url.replace(`127.0.0.1:${port}`, `${ADDRESS}:${port}`) : `${url}.counted`,
     get calls() {
       return calls;
     },

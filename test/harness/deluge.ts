@@ -1,7 +1,9 @@
 /** A real deluged, and a real deluge-web if wanted, on loopback addresses, in a temporary folder of their own. */
+import { createHash } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
+import { randomPassword } from './account.ts';
 import { type ClientDaemon, clientDaemon } from './client-daemon.ts';
 import { type Daemon, freePort, startDaemon, waitUntil } from './daemon.ts';
 import { temporaryFolder } from './folder.ts';
@@ -15,8 +17,7 @@ export interface DelugeOptions {
   readonly core?: Readonly<Record<string, unknown>>;
 }
 
-export const USER = 'me';
-export const PASSWORD = 'no-secret';
+const USER = 'me';
 
 /** `url` is `deluge://me:password@host:port` for the daemon, `http://:password@host:port` for the web interface. */
 export async function startDeluge(options: DelugeOptions = {}): Promise<ClientDaemon> {
@@ -24,8 +25,9 @@ export async function startDeluge(options: DelugeOptions = {}): Promise<ClientDa
   const folder = temporaryFolder('deluge');
   const config = join(folder, 'config');
   const downloads = join(folder, 'downloads');
-  await mkdir(downloads);
-  await mkdir(config);
+  await mkdir(downloads, { mode: 0o700 });
+  await mkdir(config, { mode: 0o700 });
+  const [password, webPassword] = [randomPassword(), randomPassword()];
   const peerPort = await freePort(address);
   const port = await freePort('127.0.0.1');
   const webPort = await freePort('127.0.0.1');
@@ -48,12 +50,21 @@ export async function startDeluge(options: DelugeOptions = {}): Promise<ClientDa
     max_active_limit: -1,
     ...core,
   };
-  await writeFile(join(config, 'core.conf'), `{"file": 1, "format": 1}${JSON.stringify(settings)}`);
-  await writeFile(join(config, 'auth'), `${USER}:${PASSWORD}:10\nlocalclient:${PASSWORD}:10\n`);
+  const write = async (name: string, text: string): Promise<void> =>
+    await writeFile(join(config, name), text, { mode: 0o600 });
+  await write('core.conf', `{"file": 1, "format": 1}${JSON.stringify(settings)}`);
+  await write('auth', `${USER}:${password}:10\nlocalclient:${password}:10\n`);
   const host = `127.0.0.1:${port}`;
-  await writeFile(
-    join(config, 'hostlist.conf'),
-    `{"file": 3, "format": 1}${JSON.stringify({ hosts: [['abc', '127.0.0.1', port, USER, PASSWORD]] })}`,
+  await write(
+    'hostlist.conf',
+    `{"file": 3, "format": 1}${JSON.stringify({ hosts: [['abc', '127.0.0.1', port, USER, password]] })}`,
+  );
+  // deluge-web 2.0.3: the digest of salt and password (auth.py).
+  const salt = randomPassword();
+  const digest = createHash('sha1').update(salt).update(webPassword).digest('hex');
+  await write(
+    'web.conf',
+    `{"file": 2, "format": 1}${JSON.stringify({ pwd_salt: salt, pwd_sha1: digest, first_login: false })}`,
   );
   let website: Daemon | undefined;
   const environment = { cwd: folder };
@@ -63,7 +74,7 @@ export async function startDeluge(options: DelugeOptions = {}): Promise<ClientDa
       startDaemon('deluged', ['-d', '-c', config, '-u', '127.0.0.1', '-p', String(port), '-i', address], environment),
     answers: () => connects(port),
     end: 'SIGTERM',
-    url: web ? `http://:deluge@127.0.0.1:${webPort}` : `deluge://${USER}:${PASSWORD}@${host}`,
+    url: web ? `http://:${webPassword}@127.0.0.1:${webPort}` : `deluge://${USER}:${password}@${host}`,
     folder,
     downloads,
     address,

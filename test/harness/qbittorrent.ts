@@ -1,6 +1,8 @@
-/** A real qbittorrent-nox on a loopback address, in a temporary folder of its own. */
+/** A real qbittorrent-nox on a loopback address, with a password, in a temporary folder of its own. */
+import { pbkdf2Sync, randomBytes } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { randomPassword, withAccount } from './account.ts';
 import { type ClientDaemon, clientDaemon } from './client-daemon.ts';
 import { freePort, startDaemon } from './daemon.ts';
 import { temporaryFolder } from './folder.ts';
@@ -8,19 +10,18 @@ import { temporaryFolder } from './folder.ts';
 export interface QbittorrentOptions {
   /** The address on which it listens for peers. Two clients in one swarm need two addresses. Default: 127.0.0.1. */
   readonly address?: string;
-  /** True: it asks for `admin` and `adminadmin` also from this machine. Default: false. */
-  readonly login?: boolean;
   /** Further lines of its configuration, by section. */
   readonly conf?: Readonly<Record<string, readonly string[]>>;
 }
 
 export async function startQbittorrent(options: QbittorrentOptions = {}): Promise<ClientDaemon> {
-  const { address = '127.0.0.1', login = false, conf = {} } = options;
+  const { address = '127.0.0.1', conf = {} } = options;
   const folder = temporaryFolder('qbittorrent');
   const downloads = join(folder, 'downloads');
   const configuration = join(folder, 'qBittorrent', 'config');
-  await mkdir(downloads);
-  await mkdir(configuration, { recursive: true });
+  await mkdir(downloads, { mode: 0o700 });
+  await mkdir(configuration, { recursive: true, mode: 0o700 });
+  const account = { username: 'admin', password: randomPassword() };
   const peerPort = await freePort(address);
   const webPort = await freePort('127.0.0.1');
   const sections: Record<string, readonly string[]> = {
@@ -44,7 +45,9 @@ export async function startQbittorrent(options: QbittorrentOptions = {}): Promis
       'WebUI\\Address=127.0.0.1',
       `WebUI\\Port=${webPort}`,
       'WebUI\\UseUPnP=false',
-      `WebUI\\LocalHostAuth=${login}`,
+      'WebUI\\LocalHostAuth=true',
+      `WebUI\\Username=${account.username}`,
+      `WebUI\\Password_PBKDF2="@ByteArray(${hashed(account.password)})"`,
       ...(conf['Preferences'] ?? []),
     ],
   };
@@ -53,6 +56,7 @@ export async function startQbittorrent(options: QbittorrentOptions = {}): Promis
     Object.entries(sections)
       .map(([name, lines]) => `[${name}]\n${lines.join('\n')}\n`)
       .join('\n'),
+    { mode: 0o600 },
   );
   const url = `http://127.0.0.1:${webPort}`;
   return clientDaemon({
@@ -60,10 +64,16 @@ export async function startQbittorrent(options: QbittorrentOptions = {}): Promis
     start: () => startDaemon('qbittorrent-nox', [`--profile=${folder}`], { cwd: folder }),
     answers: async () => (await fetch(`${url}/api/v2/app/version`)).status > 0,
     end: 'SIGTERM',
-    url,
+    url: withAccount(url, account),
     folder,
     downloads,
     address,
     peerPort,
   });
+}
+
+/** As qBittorrent 4.5 keeps a password: salt and PBKDF2 (Password::PBKDF2 of its source), both in base64. */
+function hashed(password: string): string {
+  const salt = randomBytes(16);
+  return `${salt.toString('base64')}:${pbkdf2Sync(password, salt, 100_000, 64, 'sha512').toString('base64')}`;
 }

@@ -9,22 +9,26 @@ import { temporaryFolder } from './folder.ts';
 export interface RtorrentOptions {
   /** The address that it binds to for peers. Two clients in one swarm need two addresses. Default: 127.0.0.1. */
   readonly address?: string;
-  /** The kind of its RPC address. Default: tcp. */
+  /**
+   * The kind of its RPC address. Default: a socket in its folder, which only this user may enter. SCGI has no password:
+   * while a test has it on `tcp`, every user of the machine can run programs as this one (`execute`).
+   */
   readonly scgi?: 'tcp' | 'unix';
   /** Further lines for its rtorrent.rc. */
   readonly rc?: readonly string[];
 }
 
 export async function startRtorrent(options: RtorrentOptions = {}): Promise<ClientDaemon> {
-  const { address = '127.0.0.1', scgi = 'tcp', rc = [] } = options;
+  const { address = '127.0.0.1', scgi = 'unix', rc = [] } = options;
   const folder = temporaryFolder('rtorrent');
   const downloads = join(folder, 'downloads');
   const session = join(folder, 'session');
-  await mkdir(downloads);
-  await mkdir(session);
+  await mkdir(downloads, { mode: 0o700 });
+  await mkdir(session, { mode: 0o700 });
   const peerPort = await freePort(address);
   const rpcPort = await freePort('127.0.0.1');
   const socket = join(folder, 'rpc.socket');
+  refuseLongPath(socket);
   const file = join(folder, 'rtorrent.rc');
   await writeFile(
     file,
@@ -43,6 +47,7 @@ export async function startRtorrent(options: RtorrentOptions = {}): Promise<Clie
       ...rc,
       '',
     ].join('\n'),
+    { mode: 0o600 },
   );
   const target = scgi === 'tcp' ? { host: '127.0.0.1', port: rpcPort } : { path: socket };
   return clientDaemon({
@@ -60,6 +65,14 @@ export async function startRtorrent(options: RtorrentOptions = {}): Promise<Clie
     address,
     peerPort,
   });
+}
+
+/** `sun_path` of unix(7), without its final zero. */
+const LONGEST_SOCKET = 107;
+
+function refuseLongPath(socket: string): void {
+  if (Buffer.byteLength(socket) <= LONGEST_SOCKET) return;
+  throw new Error(`${socket} is too long for a socket: set TMPDIR to a shorter path, such as /tmp`);
 }
 
 function connects(target: { host: string; port: number } | { path: string }): Promise<boolean> {

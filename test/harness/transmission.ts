@@ -1,6 +1,7 @@
-/** A real transmission-daemon on a loopback address, in a temporary folder of its own. */
+/** A real transmission-daemon on a loopback address, with a password, in a temporary folder of its own. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { type Account, randomPassword, withAccount } from './account.ts';
 import { type ClientDaemon, clientDaemon } from './client-daemon.ts';
 import { freePort, startDaemon } from './daemon.ts';
 import { temporaryFolder } from './folder.ts';
@@ -8,8 +9,8 @@ import { temporaryFolder } from './folder.ts';
 export interface TransmissionOptions {
   /** The address on which it listens for peers. Two clients in one swarm need two addresses. Default: 127.0.0.1. */
   readonly address?: string;
-  readonly username?: string;
-  readonly password?: string;
+  /** Default: one with a random password. */
+  readonly account?: Account;
   /** A command that runs the one after it in an environment of its own. */
   readonly within?: readonly string[];
   /** Further keys of settings.json. */
@@ -17,10 +18,11 @@ export interface TransmissionOptions {
 }
 
 export async function startTransmission(options: TransmissionOptions = {}): Promise<ClientDaemon> {
-  const { address = '127.0.0.1', username, password = '', settings = {}, within = [] } = options;
+  const { address = '127.0.0.1', settings = {}, within = [] } = options;
+  const account = options.account ?? { username: 'me', password: randomPassword() };
   const folder = temporaryFolder('transmission');
   const downloads = join(folder, 'downloads');
-  await mkdir(downloads);
+  await mkdir(downloads, { mode: 0o700 });
   const peerPort = await freePort(address);
   const rpcPort = await freePort('127.0.0.1');
   await writeFile(
@@ -36,16 +38,17 @@ export async function startTransmission(options: TransmissionOptions = {}): Prom
       'peer-port-random-on-start': false,
       'pex-enabled': false,
       'port-forwarding-enabled': false,
-      'rpc-authentication-required': username !== undefined,
+      'rpc-authentication-required': true,
       'rpc-bind-address': '127.0.0.1',
-      'rpc-password': password,
+      'rpc-password': account.password,
       'rpc-port': rpcPort,
-      'rpc-username': username ?? '',
+      'rpc-username': account.username,
       'rpc-whitelist': '127.0.0.1',
       'rpc-whitelist-enabled': true,
       'utp-enabled': false,
       ...settings,
     }),
+    { mode: 0o600 },
   );
   const url = `http://127.0.0.1:${rpcPort}/transmission/rpc`;
   return clientDaemon({
@@ -56,7 +59,7 @@ export async function startTransmission(options: TransmissionOptions = {}): Prom
     },
     answers: async () => (await fetch(url)).status > 0,
     end: 'SIGTERM',
-    url,
+    url: withAccount(url, account),
     folder,
     downloads,
     address,

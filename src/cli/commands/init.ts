@@ -31,7 +31,10 @@ export async function init(context: CommandContext, named?: string): Promise<Exi
     terminal.printJson({ file, clients });
     return EXIT.done;
   }
-  for (const client of clients) terminal.print(sentence(client));
+  for (const client of clients) {
+    terminal.print(sentence(client));
+    if (client.exposed !== undefined) terminal.logger.warn(client.exposed);
+  }
   if (clients.length === 0) terminal.print('No torrent client of this machine was found: fill in [client] yourself.');
   terminal.print(`Wrote ${file}: edit it, then run autotorrent rebuild`);
   return EXIT.done;

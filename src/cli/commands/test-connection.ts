@@ -14,5 +14,6 @@ export async function testConnection(context: CommandContext): Promise<ExitCode>
   const report = await connect(await context.config());
   if (context.terminal.json) context.terminal.printJson(report);
   else context.terminal.print(`Connected to ${report.name} ${report.version}, which has ${report.torrents} torrent(s)`);
+  if (report.exposed !== undefined) context.terminal.logger.warn(report.exposed);
   return EXIT.done;
 }

@@ -10,3 +10,8 @@ export function reachedAt(address: unknown): string {
   if (typeof address !== 'string' || ['', '*', '0.0.0.0', '::', '[::]'].includes(address)) return '127.0.0.1';
   return address.includes(':') && !address.startsWith('[') ? `[${address}]` : address;
 }
+
+/** The host of `host:port`, which has brackets where it is an IPv6 address; empty for a path. */
+export function hostIn(place: string): string {
+  return /^(?:\[[^\]]*\]|[^:/]*)/.exec(place)?.[0] ?? '';
+}

@@ -15,7 +15,7 @@ import type { AutotorrentError } from '../../../src/errors.ts';
 import { parseMetainfo } from '../../../src/metainfo/parse.ts';
 import type { ClientDaemon } from '../../harness/client-daemon.ts';
 import { waitUntil } from '../../harness/daemon.ts';
-import { PASSWORD, startDeluge, USER } from '../../harness/deluge.ts';
+import { startDeluge } from '../../harness/deluge.ts';
 import { temporaryFolder } from '../../harness/folder.ts';
 import { libtorrentOf } from '../../harness/libtorrent.ts';
 import type { TorrentOptions } from '../../harness/make-torrent.ts';
@@ -42,9 +42,9 @@ describe('what Deluge does in its own way', () => {
   });
 
   it('says what is wrong with a login', async () => {
-    const { host } = new URL(daemon.url);
+    const { host, username } = new URL(daemon.url);
     for (const [config, message] of [
-      [{ host, username: USER, password: 'hunter2' }, /refused the user name and password/],
+      [{ host, username, password: 'hunter2' }, /refused the user name and password/],
       [{ host, username: 'nobody', password: 'hunter2' }, /refused the user name and password/],
     ] as const) {
       await assert.rejects(
@@ -60,7 +60,7 @@ describe('what Deluge does in its own way', () => {
   });
 
   it('lets in whoever can read its auth file, as its own programs do', async () => {
-    const { host } = new URL(daemon.url);
+    const { host, password } = new URL(daemon.url);
     const home = join(folder, 'xdg');
     await mkdir(join(home, 'deluge'), { recursive: true });
     const before = process.env['XDG_CONFIG_HOME'];
@@ -68,7 +68,7 @@ describe('what Deluge does in its own way', () => {
     try {
       const one = createClient({ client: 'deluge', host });
       await assert.rejects(one.describe(), { code: 'CLIENT', message: /wants a user name and a password/ });
-      await writeFile(join(home, 'deluge', 'auth'), `localclient:${PASSWORD}:10\n`);
+      await writeFile(join(home, 'deluge', 'auth'), `localclient:${password}:10\n`);
       assert.match((await one.describe()).version, /^\d/);
       await one.close();
     } finally {
@@ -78,11 +78,11 @@ describe('what Deluge does in its own way', () => {
   });
 
   it('goes on to the next auth file where one is not that of this daemon', async () => {
-    const { host } = new URL(daemon.url);
+    const { host, password } = new URL(daemon.url);
     const [other, none, own] = ['other', 'none', 'own'].map((name) => join(folder, `auth-${name}`));
     assert.ok(other && none && own);
     await writeFile(other, 'localclient:hunter2:10\n');
-    await writeFile(own, `localclient:${PASSWORD}:10\n`);
+    await writeFile(own, `localclient:${password}:10\n`);
     const ask = async (...files: string[]): Promise<unknown> => {
       const rpc = connectDaemon({ host }, {}, () => files);
       try {

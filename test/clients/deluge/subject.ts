@@ -6,7 +6,7 @@ import { createClient } from '../../../src/clients/create.ts';
 import { connectDaemon } from '../../../src/clients/deluge/daemon.ts';
 import { ask } from '../../../src/clients/deluge/rpc.ts';
 import type { ClientOptions } from '../../../src/clients/wire/exchange.ts';
-import { PASSWORD, startDeluge, USER } from '../../harness/deluge.ts';
+import { startDeluge } from '../../harness/deluge.ts';
 import { LIBTORRENT_NAMES } from '../libtorrent/names.ts';
 import type { Subject } from '../subject.ts';
 
@@ -20,8 +20,8 @@ export function connect(url: string, options?: ClientOptions, label?: string): T
 
 /** Reads the label from the daemon itself, also where the adapter goes through the web interface. */
 async function labelIn(daemonUrl: string, infoHash: string): Promise<string> {
-  const { host } = new URL(daemonUrl);
-  const rpc = connectDaemon({ host, username: USER, password: PASSWORD }, {});
+  const { host, username, password } = new URL(daemonUrl);
+  const rpc = connectDaemon({ host, username, password }, {});
   try {
     const status = await ask(rpc, 'core.get_torrent_status', infoHash, ['label']);
     return String((status as { label?: unknown }).label);
@@ -59,11 +59,13 @@ export const webSubject: Subject = {
   name: 'Deluge',
   title: 'Deluge through its web interface',
   // The web interface takes 77 ms for each torrent that is added.
-  filler: () => connect(daemonBehind.replace('//', `//${USER}:${PASSWORD}@`)),
+  filler: () => connect(daemonBehind),
   async start() {
     const daemon = await startDeluge({ web: true });
-    const core = await readFile(join(daemon.folder, 'config', 'core.conf'), 'utf8');
-    daemonBehind = `deluge://127.0.0.1:${/"daemon_port": ?(\d+)/.exec(core)?.[1] ?? ''}`;
+    const config = async (name: string): Promise<string> => await readFile(join(daemon.folder, 'config', name), 'utf8');
+    const port = /"daemon_port": ?(\d+)/.exec(await config('core.conf'))?.[1] ?? '';
+    const [username = '', password = ''] = (await config('auth')).split(':');
+    daemonBehind = `deluge://${username}:${password}@127.0.0.1:${port}`;
     return daemon;
   },
   connect,

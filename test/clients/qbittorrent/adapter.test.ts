@@ -4,7 +4,9 @@ import { createServer, request } from 'node:http';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { createClient } from '../../../src/clients/create.ts';
+import { connectQbittorrent } from '../../../src/clients/qbittorrent/rpc.ts';
 import { parseMetainfo } from '../../../src/metainfo/parse.ts';
+import { accountOf } from '../../harness/account.ts';
 import type { ClientDaemon } from '../../harness/client-daemon.ts';
 import { waitUntil } from '../../harness/daemon.ts';
 import { temporaryFolder } from '../../harness/folder.ts';
@@ -17,21 +19,22 @@ import { infoOf } from './subject.ts';
 describe('qBittorrent with a password', () => {
   let daemon: ClientDaemon;
   before(async () => {
-    daemon = await startQbittorrent({ login: true });
+    daemon = await startQbittorrent();
   });
   after(() => daemon?.stop());
 
   it('answers to the right one, in the keys or in the URL', async () => {
+    const { url, username, password } = accountOf(daemon.url);
     for (const config of [
-      { client: 'qbittorrent', url: daemon.url, username: 'admin', password: 'adminadmin' },
-      { client: 'qbittorrent', url: daemon.url.replace('//', '//admin:adminadmin@') },
+      { client: 'qbittorrent', url, username, password },
+      { client: 'qbittorrent', url: daemon.url },
     ] as const) {
       assert.match((await createClient(config).describe()).version, /^\d+\.\d+/);
     }
   });
 
   it('logs in again when its session has ended', async () => {
-    const client = createClient({ client: 'qbittorrent', url: daemon.url, username: 'admin', password: 'adminadmin' });
+    const client = createClient({ client: 'qbittorrent', url: daemon.url });
     await client.describe();
     await daemon.restart('in order');
     assert.deepEqual(await client.list(), []);
@@ -41,7 +44,7 @@ describe('qBittorrent with a password', () => {
     const wrong = (password?: string) =>
       createClient({
         client: 'qbittorrent',
-        url: daemon.url,
+        url: accountOf(daemon.url).url,
         ...(password === undefined ? {} : { username: 'admin', password }),
       });
     await assert.rejects(wrong().describe(), {
@@ -179,10 +182,8 @@ describe('what qBittorrent does in its own way', { concurrency: AT_ONCE }, () =>
     await addOne(client, { metainfo, directory: folder });
     await client.start([metainfo.infoHash]);
     await client.stop([metainfo.infoHash]);
-    await fetch(`${daemon.url}/api/v2/torrents/recheck`, {
-      method: 'POST',
-      body: new URLSearchParams({ hashes: metainfo.infoHash }),
-    });
+    const recheck = new URLSearchParams({ hashes: metainfo.infoHash });
+    await connectQbittorrent(daemon, {}).request('/torrents/recheck', 'POST', undefined, recheck, undefined, false);
     await client.start([metainfo.infoHash]);
     await waitUntil('it is checked', async () => (await stateOf(client, metainfo.infoHash)).activity !== 'checking');
     assert.equal((await reaches(client, metainfo.infoHash, 'seeding')).progress, 1);
@@ -239,7 +240,10 @@ describe('what qBittorrent does in its own way', { concurrency: AT_ONCE }, () =>
     const address = server.address();
     assert.ok(typeof address === 'object' && address !== null);
     try {
-      const client = createClient({ client: 'qbittorrent', url: `http://127.0.0.1:${address.port}` });
+      const client = createClient({
+        client: 'qbittorrent',
+        url: `http://127.0.0.1:${address.port}`,
+      });
       await assert.rejects(client.describe(), { code: 'CLIENT', message: /something else instead of a version/ });
       await assert.rejects(client.list(), { code: 'CLIENT', message: /something else instead of JSON/ });
     } finally {
@@ -276,7 +280,8 @@ describe('qBittorrent that comes back without its files', () => {
 describe('qBittorrent whose answers are lost', () => {
   it('has nothing of a torrent of which it is said that it failed', async () => {
     const daemon = await startQbittorrent();
-    const target = new URL(daemon.url);
+    const account = accountOf(daemon.url);
+    const target = new URL(account.url);
     // Hands a torrent on, and hangs up in place of the answer.
     const proxy = createServer((req, res) => {
       const onward = request(
@@ -303,7 +308,12 @@ describe('qBittorrent whose answers are lost', () => {
       await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
       const address = proxy.address();
       assert.ok(typeof address === 'object' && address !== null);
-      const client = createClient({ client: 'qbittorrent', url: `http://127.0.0.1:${address.port}` });
+      const client = createClient({
+        client: 'qbittorrent',
+        url: `http://127.0.0.1:${address.port}`,
+        username: account.username,
+        password: account.password,
+      });
       const metainfo = sample({ name: 'lost answer', content: bytes(100, 1) });
       const [result] = await client.add([{ metainfo, directory: daemon.downloads }]);
       assert.ok(result?.outcome === 'failed');

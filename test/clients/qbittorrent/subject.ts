@@ -1,6 +1,7 @@
 /** qBittorrent, for the suites that every client runs. */
 import assert from 'node:assert/strict';
 import { createClient } from '../../../src/clients/create.ts';
+import { connectQbittorrent } from '../../../src/clients/qbittorrent/rpc.ts';
 import { startQbittorrent } from '../../harness/qbittorrent.ts';
 import { LIBTORRENT_NAMES } from '../libtorrent/names.ts';
 import type { Subject } from '../subject.ts';
@@ -11,7 +12,7 @@ interface Info {
 }
 
 export async function infoOf(url: string, hash: string): Promise<Info> {
-  const [info] = (await (await fetch(`${url}/api/v2/torrents/info?hashes=${hash}`)).json()) as Info[];
+  const [info] = await connectQbittorrent({ url }, {}).request<Info[]>('/torrents/info', 'GET', { hashes: hash });
   assert.ok(info !== undefined);
   return info;
 }

@@ -21,8 +21,9 @@ describe('rTorrent over every transport', () => {
   let unix: ClientDaemon;
   let web: Server;
   before(async () => {
-    tcp = await startRtorrent();
-    unix = await startRtorrent({ scgi: 'unix' });
+    // SCGI over TCP is what is tested here: it has no password, so this client is within everybody's reach meanwhile.
+    tcp = await startRtorrent({ scgi: 'tcp' });
+    unix = await startRtorrent();
     // A web server in front of it, like nginx with `scgi_pass`.
     web = createHttpServer((request, response) => {
       void (async () => {
@@ -31,7 +32,7 @@ describe('rTorrent over every transport', () => {
         if (request.url !== '/RPC2') return response.writeHead(404).end();
         const endpoint = { client: 'rTorrent', shown: '', timeoutMs: 10_000, maxReplyBytes: 1e8 };
         const body = await buffer(request);
-        const reply = await scgiExchange(scgiTarget(tcp.url), endpoint)(body, { 'content-type': 'text/xml' });
+        const reply = await scgiExchange(scgiTarget(unix.url), endpoint)(body, { 'content-type': 'text/xml' });
         return response.writeHead(reply.status, { 'content-type': 'text/xml' }).end(reply.body);
       })();
     });
@@ -165,10 +166,10 @@ describe('rTorrent over every transport', () => {
   });
 
   it('is in error where it has stopped what it misses, and stopped where the user has', async () => {
-    const client = createClient({ client: 'rtorrent', url: tcp.url });
+    const client = createClient({ client: 'rtorrent', url: unix.url });
     const options: TorrentOptions = { name: 'missed', content: bytes(100_000, 3) };
     const metainfo = sample(options);
-    const directory = join(tcp.folder, 'missed');
+    const directory = join(unix.folder, 'missed');
     await lay(directory, options);
     await addOne(client, { metainfo, directory });
     const { infoHash } = metainfo;
@@ -195,9 +196,9 @@ describe('rTorrent over every transport', () => {
   });
 
   it('refuses names that are no UTF-8, which the mount cannot show', async () => {
-    const client = createClient({ client: 'rtorrent', url: tcp.url });
+    const client = createClient({ client: 'rtorrent', url: unix.url });
     const latin = sample({ name: 'latin', content: [{ path: [Buffer.from('caf\xe9', 'latin1')], data: bytes(5, 1) }] });
-    await assert.rejects(addOne(client, { metainfo: latin, directory: tcp.downloads }), {
+    await assert.rejects(addOne(client, { metainfo: latin, directory: unix.downloads }), {
       code: 'UNSUPPORTED',
       message: /"café" under bytes that are not UTF-8/,
     });
@@ -206,16 +207,16 @@ describe('rTorrent over every transport', () => {
   });
 
   it('tells the plain names where a torrent has `path.utf-8`, too', async () => {
-    const client = createClient({ client: 'rtorrent', url: tcp.url });
+    const client = createClient({ client: 'rtorrent', url: unix.url });
     const options: TorrentOptions = {
       name: 'plain',
       content: [{ path: ['cafe'], data: bytes(20_000, 1), extra: { 'path.utf-8': ['café'] } }],
       info: { 'name.utf-8': 'plàin' },
     };
     const metainfo = torrentFor({ announce: ANNOUNCE, ...options }, { name: 'plàin', paths: [['café']] });
-    const result = await addOne(client, { metainfo, directory: tcp.downloads });
+    const result = await addOne(client, { metainfo, directory: unix.downloads });
     assert.deepEqual(result, { outcome: 'added', names: [['plain', 'cafe']] });
-    await lay(tcp.downloads, options, [['plain', 'cafe']]);
+    await lay(unix.downloads, options, [['plain', 'cafe']]);
     await client.start([metainfo.infoHash]);
     await reaches(client, metainfo.infoHash, 'seeding');
   });
@@ -223,7 +224,7 @@ describe('rTorrent over every transport', () => {
   it('says why a torrent without a tracker may not be taken', async () => {
     const metainfo = torrentFor({ name: 'no tracker', content: bytes(5, 1) });
     await assert.rejects(
-      addOne(createClient({ client: 'rtorrent', url: tcp.url }), { metainfo, directory: tcp.downloads }),
+      addOne(createClient({ client: 'rtorrent', url: unix.url }), { metainfo, directory: unix.downloads }),
       { code: 'CLIENT', hint: /no tracker/ },
     );
   });

@@ -4,6 +4,7 @@ import { createServer } from 'node:http';
 import { after, before, describe, it } from 'node:test';
 import { createClient } from '../../../src/clients/create.ts';
 import type { Metainfo } from '../../../src/metainfo/metainfo.ts';
+import { accountOf } from '../../harness/account.ts';
 import type { ClientDaemon } from '../../harness/client-daemon.ts';
 import { bencoded, type TorrentOptions } from '../../harness/make-torrent.ts';
 import { startTransmission } from '../../harness/transmission.ts';
@@ -13,16 +14,18 @@ import { torrentFor } from '../torrent-for.ts';
 describe('Transmission with a password', () => {
   let daemon: ClientDaemon;
   before(async () => {
-    daemon = await startTransmission({ username: 'me', password: 'p@ss:wörd' });
+    daemon = await startTransmission({ account: { username: 'me', password: 'p@ss:wörd' } });
   });
   after(() => daemon?.stop());
 
   it('answers to the right one, in the keys or in the URL, at any of its addresses', async () => {
-    const { origin } = new URL(daemon.url);
+    const { url } = accountOf(daemon.url);
+    const { origin } = new URL(url);
     const inUrl = origin.replace('//', '//me:p%40ss%3Aw%C3%B6rd@');
     const keys = { username: 'me', password: 'p@ss:wörd' };
     for (const config of [
-      { client: 'transmission', url: daemon.url, ...keys },
+      { client: 'transmission', url, ...keys },
+      { client: 'transmission', url: daemon.url },
       { client: 'transmission', url: origin, ...keys },
       { client: 'transmission', url: `${origin}/transmission/web/`, ...keys },
       { client: 'transmission', url: inUrl },
@@ -32,11 +35,12 @@ describe('Transmission with a password', () => {
   });
 
   it('says that a wrong one is refused', async () => {
+    const { url } = accountOf(daemon.url);
     for (const password of ['', 'wrong']) {
-      await assert.rejects(
-        createClient({ client: 'transmission', url: daemon.url, username: 'me', password }).describe(),
-        { code: 'CLIENT', message: /refused the user name and password \(401\)/ },
-      );
+      await assert.rejects(createClient({ client: 'transmission', url, username: 'me', password }).describe(), {
+        code: 'CLIENT',
+        message: /refused the user name and password \(401\)/,
+      });
     }
   });
 

@@ -1,5 +1,6 @@
 /** Transmission, for the suites that every client runs. */
 import { createClient } from '../../../src/clients/create.ts';
+import { accountOf } from '../../harness/account.ts';
 import { startTransmission } from '../../harness/transmission.ts';
 import type { Subject } from '../subject.ts';
 
@@ -8,11 +9,12 @@ export const subject: Subject = {
   start: startTransmission,
   connect: (url, options) => createClient({ client: 'transmission', url }, options),
   connectLabelled: (url, label) => createClient({ client: 'transmission', url, label }),
-  async labelOf(url, infoHash) {
-    const session = (await fetch(url)).headers.get('x-transmission-session-id') ?? '';
+  async labelOf(withAccount, infoHash) {
+    const { url, authorization } = accountOf(withAccount);
+    const session = (await fetch(url, { headers: { authorization } })).headers.get('x-transmission-session-id') ?? '';
     const reply = await fetch(url, {
       method: 'POST',
-      headers: { 'x-transmission-session-id': session },
+      headers: { authorization, 'x-transmission-session-id': session },
       body: JSON.stringify({ method: 'torrent-get', arguments: { fields: ['labels'], ids: [infoHash] } }),
     });
     // 3.00 spells characters beyond U+FFFF with five digits.
