@@ -37,14 +37,35 @@ export class UntrustedFolder extends Error {
  * @throws UntrustedFolder; the errors of open(2), such as ENOENT
  */
 export async function openTrustedFolder(path: string): Promise<HeldFolder> {
+  return await walk(path, refuseUntrusted, async (folder) => await folder.reopened());
+}
+
+/**
+ * Checks that no symlink of another user leads to the folder at an absolute path. Its folders may belong to anybody.
+ * @throws UntrustedFolder; the errors of open(2), such as ENOENT
+ */
+export async function refuseForeignLinks(path: string): Promise<void> {
+  await walk(
+    path,
+    () => {},
+    async () => {},
+  );
+}
+
+/** Goes to a folder, one component after the other, and gives what `arrived` makes of it. */
+async function walk<T>(
+  path: string,
+  check: (stats: Stats, path: string) => void,
+  arrived: (folder: HeldFolder) => Promise<T>,
+): Promise<T> {
   let links = 0;
   const names = componentsOf(path).toReversed();
   let folder = await HeldFolder.openRoot();
   try {
     for (;;) {
-      refuseUntrusted(await folder.handle.stat(), folder.shown);
+      check(await folder.handle.stat(), folder.shown);
       const name = names.pop();
-      if (name === undefined) return await folder.reopened();
+      if (name === undefined) return await arrived(folder);
       const target = name === '..' ? undefined : await trustedLink(folder, name);
       if (target === undefined) folder = await replaced(folder, await folder.passThrough(name));
       else {
@@ -72,10 +93,7 @@ async function trustedLink(folder: HeldFolder, name: string): Promise<string | u
   const at = folder.at(name);
   const stats = await lstat(at);
   if (!stats.isSymbolicLink()) return undefined;
-  if (!isTrustedUser(stats.uid)) {
-    // Only a sticky folder can hold one of these.
-    throw new UntrustedFolder(`${folder.shown}/${name}`, 'is a symlink of another user', 'Name the folder itself.');
-  }
+  refuseForeignLink(stats, `${folder.shown}/${name}`);
   try {
     return await readlink(at);
   } catch (error) {
@@ -83,6 +101,12 @@ async function trustedLink(folder: HeldFolder, name: string): Promise<string | u
     if (errnoOf(error) === 'EINVAL') return undefined;
     throw error;
   }
+}
+
+/** @throws UntrustedFolder for a symlink of anybody but this user and root */
+export function refuseForeignLink({ uid }: { readonly uid: number }, path: string): void {
+  if (isTrustedUser(uid) || isUnmapped(uid)) return;
+  throw new UntrustedFolder(path, `is a symlink of another user (uid ${uid})`, 'Name the folder that it leads to.');
 }
 
 function refuseUntrusted({ uid, gid, mode }: Stats, path: string): void {

@@ -10,6 +10,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { AutotorrentError, errnoOf, messageOf } from '../../errors.ts';
 import type { Logger } from '../../logger.ts';
 import { type MountedAt, OUR_TYPE, readMounts } from '../../native/mountinfo.ts';
+import { refuseForeignLink, refuseForeignLinks, UntrustedFolder } from '../../native/trusted-folder.ts';
 
 const WRITABLE = 0o755;
 const NOT_WRITABLE = 0o555;
@@ -35,6 +36,7 @@ export async function realMountPoint(mountPoint: string): Promise<string> {
   for (let hop = 0; hop < MAX_HOPS; hop++) {
     let folder: string;
     try {
+      await refuseForeignWay(dirname(path));
       await mkdir(dirname(path), { recursive: true });
       folder = await realpath(dirname(path));
     } catch (error) {
@@ -42,13 +44,33 @@ export async function realMountPoint(mountPoint: string): Promise<string> {
     }
     const here = join(folder, basename(path));
     if ((await mountsAt(here)).length > 0) return here;
+    let target: string;
     try {
-      path = resolve(folder, await readlink(here));
+      target = await readlink(here);
     } catch {
       return here;
     }
+    try {
+      refuseForeignLink(await lstat(here), here);
+    } catch (error) {
+      throw cannotMake(here, error);
+    }
+    path = resolve(folder, target);
   }
   throw new AutotorrentError('MOUNT', `${mountPoint} is a symlink that leads in a circle`);
+}
+
+/**
+ * Refuses a symlink of another user on the way to a folder, as far as that is there: it would let him choose what a mount of
+ * root's hides, and whose mount is removed.
+ */
+async function refuseForeignWay(folder: string): Promise<void> {
+  try {
+    await refuseForeignLinks(folder);
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT' || folder === dirname(folder)) throw error;
+    await refuseForeignWay(dirname(folder));
+  }
 }
 
 /**
@@ -108,6 +130,12 @@ async function makeDirectory(path: string): Promise<void> {
 }
 
 function cannotMake(path: string, error: unknown): AutotorrentError {
+  if (error instanceof UntrustedFolder) {
+    return new AutotorrentError('MOUNT', `${error.message}, who could lead the mount elsewhere`, {
+      hint: error.hint,
+      cause: error,
+    });
+  }
   return new AutotorrentError('MOUNT', `${path} cannot be made: ${messageOf(error)}`, {
     hint: 'Make it as root, and give it to the user who runs the server (chown).',
     cause: error,
