@@ -31,6 +31,12 @@ export function volumesAfter(first: string, has: (name: string) => boolean): str
   return names;
 }
 
+/** Bounds of what is read of one archive to list it and to find its members: no real one comes near. */
+const MOST_READS = 300_000;
+const MOST_BYTES = 2 ** 30;
+/** Milliseconds in which it is read. */
+const MOST_MS = 120_000;
+
 /** A volume cannot be opened. */
 export class VolumeFailure extends Error {
   readonly code: Difference['code'];
@@ -51,6 +57,10 @@ export class ArchiveFiles implements Volumes {
   readonly #further: () => readonly VolumeFile[];
   readonly #ownMounts: OwnMounts;
   #files: readonly VolumeFile[] | undefined;
+  #reads = 0;
+  #bytes = 0;
+  #ms = 0;
+  #cutShort = false;
   #open: { readonly volume: number; readonly fd: number } | undefined;
 
   /** `further` is asked only if the first volume looks like an archive: many files with such a name are none. */
@@ -78,7 +88,32 @@ export class ArchiveFiles implements Volumes {
     return this.#file(volume)?.size ?? 0;
   }
 
+  /** Reads that were made. */
+  get reads(): number {
+    return this.#reads;
+  }
+
+  /** True if the archive had more to read than the limits allow: then it read as if it ended there. */
+  get cutShort(): boolean {
+    return this.#cutShort;
+  }
+
   read(volume: number, offset: number, length: number): Buffer {
+    this.#reads++;
+    this.#bytes += length;
+    if (this.#reads > MOST_READS || this.#bytes > MOST_BYTES || this.#ms > MOST_MS) {
+      this.#cutShort = true;
+      return Buffer.alloc(0);
+    }
+    const began = performance.now();
+    try {
+      return this.#readNow(volume, offset, length);
+    } finally {
+      this.#ms += performance.now() - began;
+    }
+  }
+
+  #readNow(volume: number, offset: number, length: number): Buffer {
     const buffer = Buffer.allocUnsafe(length);
     const fd = this.#fd(volume);
     if (fd === undefined) return buffer.subarray(0, 0);

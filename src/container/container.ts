@@ -53,6 +53,8 @@ export interface Archive {
 
 /** The most headers that are read of one archive. */
 export const MAX_HEADERS = 65_536;
+/** The most bytes of names that are kept of one archive. */
+export const MAX_ALL_NAMES_BYTES = 16 << 20;
 /** A member with a longer name counts as damaged. RAR's own limit is 2,048. */
 export const MAX_NAME_BYTES = 4096;
 /** An archive whose first files, so many, are all unusable is read no further: it is compressed. */

@@ -8,6 +8,7 @@ import {
   type Archive,
   GIVE_UP_AFTER,
   HeaderReader,
+  MAX_ALL_NAMES_BYTES,
   MAX_HEADERS,
   MAX_NAME_BYTES,
   type Member,
@@ -52,6 +53,7 @@ class RarArchive implements Archive {
   readonly #format: RarFormat;
   readonly #read = new Map<number, VolumeContent | undefined>();
   #headers = 0;
+  #nameBytes = 0;
   #located: readonly Open[] | undefined;
 
   constructor(volumes: Volumes, format: RarFormat) {
@@ -149,6 +151,8 @@ class RarArchive implements Archive {
         isVolume = found.volume;
       } else if (found.kind === 'file') {
         const { file, dataOffset, dataLength } = found;
+        this.#nameBytes += file.name.length;
+        if (this.#nameBytes > MAX_ALL_NAMES_BYTES) return { pieces, more: false };
         pieces.push({ file, part: { volume, offset: dataOffset, length: dataLength } });
         if (file.splitAfter) return { pieces, more: true };
         if (reasonAgainst(file) !== undefined) unusable++;

@@ -2,6 +2,7 @@
 import { availableParallelism } from 'node:os';
 import { AutotorrentError } from '../../errors.ts';
 import { FolderRecord, unreadFolder } from '../scan/folder-record.ts';
+import { MEMBER_LIMITS, MemberBudget, type MemberLimits, OVER_REBUILD } from '../scan/member-budget.ts';
 import { currentMountPoints, isInside, realPath } from '../scan/mounts.ts';
 import type { FolderReading, FolderTask } from '../scan/read-folder.ts';
 import { rebase, type ScanRoot, scanRoots } from '../scan/scan-roots.ts';
@@ -16,6 +17,8 @@ import { damaged, IndexDatabase, type IndexState, type LevelDatabase } from './i
 export interface RebuildOptions extends RebuildRequest, RebuildWatcher {
   /** The scan does not touch mounts of these types. Default: `fuse.autotorrent`. */
   readonly skipMountTypes?: readonly string[];
+  /** For the archives of the whole rebuild. Default: MEMBER_LIMITS. */
+  readonly memberLimits?: MemberLimits;
   /** Worker threads. */
   readonly threads?: number;
   /** Generations that an open index still answers from. The rebuild keeps them. */
@@ -77,6 +80,9 @@ class Scan {
   /** Folders seen, by device, inode and ctime. A folder that is mounted twice is indexed once. */
   readonly #seen = new Map<number, Map<number, number>>();
   readonly #pending: Pending[] = [];
+  readonly #budget: MemberBudget;
+  /** Members in the new index. */
+  #members = 0;
   #reused = 0;
   #reportedMs = 0;
 
@@ -104,6 +110,7 @@ class Scan {
   ) {
     this.#database = database;
     this.#options = options;
+    this.#budget = new MemberBudget(options.memberLimits ?? MEMBER_LIMITS);
     this.#old = old;
     this.#generation = generation;
     this.#incremental = incremental;
@@ -129,6 +136,7 @@ class Scan {
         avoid.filter((path) => isInside(path, root.real)).map((path) => rebase(path, root.real, root.path)),
       ),
       racyMs: options.racyMs ?? 2000,
+      budget: this.#budget.shared,
     });
     try {
       this.#begin(roots);
@@ -250,7 +258,10 @@ class Scan {
       this.#skip('seen elsewhere already', 1, folder.path);
       return;
     }
-    if (reading === 'same') this.#reused++;
+    if (reading === 'same') {
+      this.#reused++;
+      this.#budget.countKept(record.members);
+    }
     await this.#add(folder, record, old, () => undefined);
   }
 
@@ -261,7 +272,8 @@ class Scan {
     targetsOf: (path: string) => readonly string[] | undefined,
   ): Promise<void> {
     const oldIds = this.#oldSubfolders(folder, record, old);
-    const first = this.#writer.add(folder.id, folder.parent, record, folder.root?.disk ?? false);
+    const kept = this.#withinLimits(record, folder.path);
+    const first = this.#writer.add(folder.id, folder.parent, kept, folder.root?.disk ?? false);
     const base = folder.path === '/' ? '/' : `${folder.path}/`;
     for (let i = 0; i < record.subfolders; i++) {
       const name = record.subfolderName(i);
@@ -272,6 +284,16 @@ class Scan {
       if (oldId === NONE && targets?.length === 0) continue;
       this.#pending.push({ id: first + i, parent: folder.id, path, root: undefined, oldId, targets });
     }
+  }
+
+  /** Walk threads bound what they read; this bounds the index, also by what it had before. */
+  #withinLimits(record: FolderRecord, path: string): FolderRecord {
+    if (record.members > 0 && this.#members + record.members > (this.#options.memberLimits ?? MEMBER_LIMITS).members) {
+      this.#skip(OVER_REBUILD, 1, path);
+      return record.withoutMembers();
+    }
+    this.#members += record.members;
+    return record;
   }
 
   /** Finds the ids that a folder's subfolders have in the old index. */

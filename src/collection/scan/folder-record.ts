@@ -182,6 +182,15 @@ export class FolderRecord {
 
   /** Copies the record with further subfolders. The copy never counts as unchanged. */
   withSubfolders(names: readonly string[]): FolderRecord {
+    return this.#copy(names, this.members);
+  }
+
+  /** Copies the record without members. The copy never counts as unchanged. */
+  withoutMembers(): FolderRecord {
+    return this.#copy([], 0);
+  }
+
+  #copy(names: readonly string[], members: number): FolderRecord {
     return new FolderRecord(
       encodeFolder({
         dev: this.dev,
@@ -195,7 +204,7 @@ export class FolderRecord {
         inodes: [...this.inodes],
         ignored: Array.from(this.ignored, (flag) => flag === 1),
         subfolders: [...Array.from({ length: this.subfolders }, (_, i) => this.subfolderName(i)), ...names],
-        members: Array.from({ length: this.members }, (_, i) => ({
+        members: Array.from({ length: members }, (_, i) => ({
           file: this.memberFiles[i] ?? 0,
           name: this.memberName(i).toString('latin1'),
           size: this.memberSizes[i] ?? 0,

@@ -4,6 +4,7 @@ import { errnoOf, messageOf } from '../../errors.ts';
 import { isReleaseFolder } from '../release.ts';
 import { encodeFolder, type FolderState } from './folder-record.ts';
 import type { IgnoreTest } from './ignore.ts';
+import type { MemberBudget } from './member-budget.ts';
 import { readMembers } from './read-members.ts';
 
 /** Paths and names are byte strings. */
@@ -21,6 +22,8 @@ export interface ReadContext {
   readonly avoid: ReadonlySet<string>;
   /** A folder that changed less than this before it was read may change again without its times showing it. */
   readonly racyMs: number;
+  /** For the archives of the whole rebuild. */
+  readonly budget: MemberBudget;
   readonly skip: (reason: string, path: string) => void;
 }
 
@@ -110,7 +113,9 @@ function listFolder(task: FolderTask, state: FolderState, context: ReadContext):
       context.skip(OTHER_KINDS.get(kind) ?? 'of unknown kind', child);
     }
   }
-  const members = readMembers({ base, fileNames, sizes }, (reason, name) => context.skip(reason, base + name));
+  const members = readMembers({ base, fileNames, sizes }, context.budget, (reason, name) =>
+    context.skip(reason, base + name),
+  );
   return encodeFolder({
     dev: state.dev,
     ino: state.ino,

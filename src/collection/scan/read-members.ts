@@ -5,9 +5,14 @@ import { isFirstVolume } from '../../container/volume-names.ts';
 import { errnoOf } from '../../errors.ts';
 import { OwnMounts } from '../../source/own-mounts.ts';
 import type { MemberContent } from './folder-record.ts';
+import { type MemberBudget, OVER_REBUILD } from './member-budget.ts';
 
 /** The most members of one folder's archives: a folder's record is in memory as a whole. */
 const MAX_MEMBERS = 100_000;
+
+/** What is said of archives that are left out, or read in part. */
+const OVER_FOLDER = `more than ${MAX_MEMBERS} files in the archives of a folder`;
+const CUT_SHORT = 'archive read in part: it has too many or too distant headers';
 
 /** Bytes of an empty ZIP. */
 const SMALLEST = 22;
@@ -20,10 +25,14 @@ export interface FolderFiles {
 }
 
 /**
- * Recognises archives by the names of their first volumes. Other content is no error; an archive that cannot be read is
- * reported to `skip`. Files of 0 bytes are left out: they need no source.
+ * Recognises archives by the names of their first volumes. Other content is no error; an archive that cannot be read, or only in
+ * part, or for which `budget` has no room, is reported to `skip`. Files of 0 bytes are left out: they need no source.
  */
-export function readMembers(folder: FolderFiles, skip: (reason: string, name: string) => void): MemberContent[] {
+export function readMembers(
+  folder: FolderFiles,
+  budget: MemberBudget,
+  skip: (reason: string, name: string) => void,
+): MemberContent[] {
   const { base, fileNames, sizes } = folder;
   const members: MemberContent[] = [];
   let sizeOf: Map<string, number> | undefined;
@@ -38,6 +47,10 @@ export function readMembers(folder: FolderFiles, skip: (reason: string, name: st
   for (const [file, first] of fileNames.entries()) {
     const firstSize = sizes[file] ?? 0;
     if (firstSize < SMALLEST || !isFirstVolume(first)) continue;
+    if (members.length >= MAX_MEMBERS || budget.spent) {
+      skip(budget.spent ? OVER_REBUILD : OVER_FOLDER, first);
+      continue;
+    }
     const files = new ArchiveFiles(
       volume(first, firstSize),
       () => {
@@ -47,15 +60,20 @@ export function readMembers(folder: FolderFiles, skip: (reason: string, name: st
       ownMounts,
     );
     try {
-      for (const { name, size, unusable } of files.archive()?.members ?? []) {
-        if (unusable !== undefined || size === 0) continue;
-        if (members.length === MAX_MEMBERS) return members;
-        members.push({ file, name: name.toString('latin1'), size });
-      }
+      const usable = (files.archive()?.members ?? []).filter(
+        ({ unusable, size }) => unusable === undefined && size > 0,
+      );
+      if (files.cutShort) skip(CUT_SHORT, first);
+      if (members.length + usable.length > MAX_MEMBERS) skip(OVER_FOLDER, first);
+      const some = usable.slice(0, MAX_MEMBERS - members.length);
+      const names = some.reduce((sum, { name }) => sum + name.length, 0);
+      if (!budget.takeMembers(some.length, names)) skip(OVER_REBUILD, first);
+      else for (const { name, size } of some) members.push({ file, name: name.toString('latin1'), size });
     } catch (error) {
       if (errnoOf(error) === undefined) throw error;
       skip('archive not readable', first);
     } finally {
+      budget.takeReads(files.reads);
       files.close();
     }
   }

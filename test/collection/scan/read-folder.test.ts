@@ -3,6 +3,7 @@ import { mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, it } from 'node:test';
 import { FolderRecord } from '../../../src/collection/scan/folder-record.ts';
+import { MEMBER_LIMITS, MemberBudget } from '../../../src/collection/scan/member-budget.ts';
 import { type FolderReading, readFolder } from '../../../src/collection/scan/read-folder.ts';
 import { temporaryFolder } from '../../harness/folder.ts';
 
@@ -25,7 +26,13 @@ describe('readFolder', () => {
   const read = (path: string, avoid: string[] = [], known: FolderRecord | null = null): FolderReading =>
     readFolder(
       { path, root: false, known },
-      { ignore: undefined, avoid: new Set(avoid), racyMs: -10_000, skip: (...what) => skipped.push(what) },
+      {
+        ignore: undefined,
+        avoid: new Set(avoid),
+        racyMs: -10_000,
+        budget: new MemberBudget(MEMBER_LIMITS),
+        skip: (...what) => skipped.push(what),
+      },
     );
 
   it('packs what is there', () => {
