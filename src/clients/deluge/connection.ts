@@ -6,8 +6,7 @@
  * is, `identity.ts` decides before anything is sent.
  */
 import { connect, type TLSSocket } from 'node:tls';
-import { promisify } from 'node:util';
-import { deflateSync, inflate } from 'node:zlib';
+import { createInflate, deflateSync } from 'node:zlib';
 import { AutotorrentError, errnoOf } from '../../errors.ts';
 import { type Allowance, SHORT, sumOf } from '../wire/allowance.ts';
 import { Collected } from '../wire/collected.ts';
@@ -34,8 +33,6 @@ const RESPONSE = 1;
 const ERROR = 2;
 /** Each call of a request beyond the first adds so much to its time limit. */
 const MORE_MS_A_CALL = 250;
-
-const inflated = promisify<Buffer, { readonly maxOutputLength: number }, Buffer>(inflate);
 
 /** What an answer has around its result. */
 const AROUND: Allowance = { bytes: 1024, values: 10, lists: 5 };
@@ -196,7 +193,7 @@ export class DelugeConnection {
   }
 
   async #deliver(frame: Buffer): Promise<void> {
-    const body = await inflated(frame, { maxOutputLength: this.#allowed.bytes });
+    const body = await inflated(frame, this.#allowed.bytes, this.#deadline);
     const message = await inSlices(derencodeSteps(body, sumOf(this.#allowed, AROUND)), this.#deadline);
     if (!Array.isArray(message)) throw this.#noDeluge();
     const [kind, id] = message as readonly Rencodable[];
@@ -209,7 +206,6 @@ export class DelugeConnection {
 
   #unreadable(error: unknown): AutotorrentError {
     if (error instanceof AutotorrentError) return error;
-    if (errnoOf(error) === 'ERR_BUFFER_TOO_LARGE') return tooLong(this.#endpoint, this.#allowed.bytes, error);
     if (error instanceof Excess || error instanceof PastDeadline) return unreadable(this.#endpoint, '', error);
     return this.#noDeluge(error);
   }
@@ -231,6 +227,18 @@ export class DelugeConnection {
     this.#waiting.clear();
     this.#socket.destroy();
   }
+}
+
+/** Inflates in pieces: all at once, it would end by copying all. @throws Excess, PastDeadline, the errors of zlib */
+async function inflated(frame: Buffer, most: number, deadline: number): Promise<Buffer> {
+  const collected = new Collected(most);
+  const stream = createInflate({ chunkSize: 64 * 1024 });
+  stream.end(frame);
+  for await (const chunk of stream as AsyncIterable<Buffer>) {
+    collected.add(chunk);
+    if (performance.now() > deadline) throw new PastDeadline('the time limit ended while the reply was being inflated');
+  }
+  return collected.bytes;
 }
 
 /** The largest allowance of a call: which one an answer belongs to shows only once it is parsed. */
