@@ -96,6 +96,8 @@ describe('what clients write over an entry', () => {
 
   before(async () => {
     folder = temporaryFolder('overlay');
+    // Others may pass through it: else the mount would show them nothing of what the files let them read.
+    await chmod(folder, 0o755);
     await mkdir(join(folder, 'disk'));
     const files = { 'song.bin': SONG, 'big.bin': BIG };
     for (const [name, data] of Object.entries(files)) await writeFile(join(folder, 'disk', name), data);
@@ -103,7 +105,8 @@ describe('what clients write over an entry', () => {
     await utimes(join(folder, 'disk', 'song.bin'), 1_500_000_000, 1_500_000_000);
     const { raw } = makeTorrent({
       name: 'Album',
-      pieceLength: MB,
+      // Small: a file with no piece of its own that is proven would be missing.
+      pieceLength: 2 ** 16,
       content: [
         { path: ['big.bin'], data: BIG },
         { path: ['.pad', '99'], data: Buffer.alloc(99), extra: { attr: 'p' } },
