@@ -27,7 +27,7 @@ const fileSystem = new FileSystem({
   logger,
   statePath,
   ownMounts: new OwnMounts(),
-  readersLook: new ReadersLook(new OwnMounts(), []),
+  readersLook: new ReadersLook({ ownMounts: new OwnMounts(), ownFolders: [] }),
   descriptors: DescriptorBudget.ofProcess(),
   owner: { uid: 0, gid: 0 },
   umask: 0o022,

@@ -16,6 +16,7 @@ import type { Mount } from '../fuse/driver.ts';
 import { realMountPoint } from '../fuse/mounting/mount-point.ts';
 import { DatabaseLocked, openLevel } from '../leveldb/open.ts';
 import type { Logger } from '../logger.ts';
+import { loadAccessListCall } from '../native/access-list.ts';
 import { openCLibrary } from '../native/c-library.ts';
 import { DescriptorBudget } from '../native/descriptor-budget.ts';
 import { loadDescriptorCalls } from '../native/descriptors.ts';
@@ -99,7 +100,11 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
     const library = openCLibrary(logger);
     const { keepDescriptors } = loadDescriptorCalls(library);
     const ownMounts = new OwnMounts();
-    const readersLook = new ReadersLook(ownMounts, [config.statePath, poolPath(config.db)]);
+    const readersLook = new ReadersLook({
+      ownMounts,
+      ownFolders: [config.statePath, poolPath(config.db)],
+      accessList: loadAccessListCall(library),
+    });
     const downloads = new DownloadWatch({
       command: request.verifyCommand,
       infoHashOf: async (entry) => (await store.entryById(entry))?.infoHash,

@@ -1,45 +1,57 @@
 /**
- * Looks at who may read a source: at its own mode, and at the modes of all folders above it.
+ * Looks at who may read a source: at its own mode and access control list, and at those of all folders above it.
  *
  * The folders are those of the real path. Of an open file the kernel tells it (`/proc/self/fd`), so that a symlink, or a
- * folder that has moved since, leads nobody astray. A folder's mode is believed for a second. Files in folders of our own
- * state (the pool) may be read as their own mode says: those folders are closed to others whatever the files are.
+ * folder that has moved since, leads nobody astray. Files in folders of our own state (the pool) may be read as their own
+ * mode says: those folders are closed to others whatever the files are.
  */
-import { readlinkSync, type Stats } from 'node:fs';
-import { realpath, stat } from 'node:fs/promises';
+import fs, { lstat, readlinkSync, type Stats, stat } from 'node:fs';
+import { promisify } from 'node:util';
+import type { ReadAccessList } from '../native/access-list.ts';
 import { isAtOrBelow } from '../native/mountinfo.ts';
 import type { OwnMounts } from './own-mounts.ts';
-import { bothOf, passersOfFolder, type Readers, readersOfFile } from './readers.ts';
+import { bothOf, grantedTo, READ, type Readers } from './readers.ts';
+import { Ways } from './ways.ts';
 
-/** Milliseconds for which the mode of a folder is believed. */
-const FRESH_MS = 1000;
-/** Folders remembered at most. All are forgotten when it is full. */
-const LIMIT = 10_000;
-const SLASH = 0x2f;
+const statAsync = promisify(stat);
+const lstatAsync = promisify(lstat);
+const realpathAsync = promisify(fs.realpath.native);
 
-interface Folder {
-  readonly at: number;
-  readonly passers: Promise<Readers>;
+/** Files remembered at most. All are forgotten when there are more. */
+const LIMIT = 50_000;
+/** Milliseconds after a change of a file within which another change may have the same ctime. */
+const SETTLED_MS = 1000;
+
+export interface ReadersLookOptions {
+  readonly ownMounts: OwnMounts;
+  /** Absolute paths of the folders of our own state. */
+  readonly ownFolders: readonly string[];
+  /** Undefined: only modes count. */
+  readonly accessList?: ReadAccessList | undefined;
 }
 
 export class ReadersLook {
   readonly #ownMounts: OwnMounts;
   readonly #ownFolders: readonly Buffer[];
-  /** By path, each byte a character. */
-  readonly #folders = new Map<string, Folder>();
+  readonly #accessList: ReadAccessList | undefined;
+  readonly #ways: Ways;
+  /** What files grant, by device and inode. `state`: mode, group and ctime, one of which changes with the list. */
+  readonly #granted = new Map<string, { readonly state: string; readonly readers: Readers }>();
 
-  /** `ownFolders`: absolute paths of the folders of our own state. */
-  constructor(ownMounts: OwnMounts, ownFolders: readonly string[]) {
+  constructor({ ownMounts, ownFolders, accessList }: ReadersLookOptions) {
     this.#ownMounts = ownMounts;
     this.#ownFolders = ownFolders.map((folder) => Buffer.from(folder));
+    this.#accessList = accessList;
+    this.#ways = new Ways(accessList);
   }
 
-  /** Tells who may read the open file `fd`, which was opened as `path`. Does not wait for the file's disk. */
+  /** Tells who may read the open file `fd`, which was opened as `path`. */
   async atOpen(fd: number, stats: Stats, path: Buffer): Promise<Readers> {
-    const own = readersOfFile(stats);
-    if (own === 'nobody' || this.#isOwn(path)) return own;
     try {
-      return bothOf(own, await this.#passers(readlinkSync(`/proc/self/fd/${fd}`, { encoding: 'buffer' })));
+      const link = Buffer.from(`/proc/self/fd/${fd}`);
+      const own = await this.#ofFile(stats, link);
+      if (own === 'nobody' || this.#isOwn(path)) return own;
+      return bothOf(own, await this.#ways.above(readlinkSync(link, { encoding: 'buffer' })));
     } catch {
       return 'nobody';
     }
@@ -50,9 +62,10 @@ export class ReadersLook {
     try {
       await this.#ownMounts.refresh();
       if (this.#ownMounts.holdsPath(path)) return undefined;
-      const own = readersOfFile(await stat(path));
-      if (own === 'nobody' || this.#isOwn(path)) return own;
-      return bothOf(own, await this.#passers(await realpath(path, { encoding: 'buffer' })));
+      const stats = await lstatAsync(path);
+      const real = stats.isSymbolicLink() ? await realpathAsync(path, { encoding: 'buffer' }) : path;
+      const own = await this.#ofFile(real === path ? stats : await statAsync(real), real);
+      return own === 'nobody' || this.#isOwn(path) ? own : bothOf(own, await this.#ways.above(real));
     } catch {
       return undefined;
     }
@@ -62,28 +75,20 @@ export class ReadersLook {
     return this.#ownFolders.some((folder) => isAtOrBelow(path, folder));
   }
 
-  /** Who may go through all folders above a real path. */
-  async #passers(path: Buffer): Promise<Readers> {
-    // The kernel writes `(unreachable)` before the path of a file that lies outside of our root.
-    if (path[0] !== SLASH) return 'nobody';
-    const text = path.toString('latin1');
-    const looks: Promise<Readers>[] = [];
-    for (let end = text.lastIndexOf('/'); end > 0; end = text.lastIndexOf('/', end - 1)) {
-      looks.push(this.#folder(text.slice(0, end)));
-    }
-    looks.push(this.#folder('/'));
-    return (await Promise.all(looks)).reduce(bothOf);
-  }
-
-  #folder(path: string): Promise<Readers> {
-    const now = performance.now();
-    const known = this.#folders.get(path);
-    if (known !== undefined && now - known.at < FRESH_MS) return known.passers;
-    if (this.#folders.size >= LIMIT) this.#folders.clear();
-    const passers = stat(Buffer.from(path, 'latin1')).then(passersOfFolder);
-    this.#folders.set(path, { at: now, passers });
-    // A failure is not believed for a second. Whoever waits for it gets it.
-    passers.catch(() => this.#folders.delete(path));
-    return passers;
+  /** `reached`: a path by which the system reaches the file now. */
+  async #ofFile(stats: Stats, reached: Buffer): Promise<Readers> {
+    const byMode = grantedTo(stats, READ);
+    if (byMode === 'nobody' || this.#accessList === undefined) return byMode;
+    const { dev, ino, mode, gid, ctimeMs } = stats;
+    const file = `${dev} ${ino}`;
+    const state = `${mode} ${gid} ${ctimeMs}`;
+    const known = this.#granted.get(file);
+    if (known?.state === state) return known.readers;
+    const readers = grantedTo(stats, READ, await this.#accessList(reached));
+    // Two changes within one tick of the clock have the same time.
+    if (Date.now() - ctimeMs < SETTLED_MS) return readers;
+    if (this.#granted.size >= LIMIT) this.#granted.clear();
+    this.#granted.set(file, { state, readers });
+    return readers;
   }
 }

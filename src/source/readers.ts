@@ -3,29 +3,51 @@
  *
  * A path can be read by whom the file lets read and each folder above it lets search. That is one of three: everyone, the
  * members of one group, or nobody else. Where the system's answer has more shades (two groups; a mode such as 0604, which
- * shuts out a group alone), this one is the narrower.
+ * shuts out a group alone; an access control list that shuts out a user), this one is the narrower.
  */
 import type { Stats } from 'node:fs';
 
 /** Who may read, beside the owner. `group`: a group's id. */
 export type Readers = 'everyone' | 'nobody' | { readonly group: number };
 
-const READ = 0o4;
-const SEARCH = 0o1;
+/** The bits of a mode that let read a file, and go through a folder. */
+export const READ = 0o4;
+export const SEARCH = 0o1;
 
-/** Who may read a file by its own mode. */
-export function readersOfFile(stats: Pick<Stats, 'mode' | 'gid'>): Readers {
-  return allowed(stats, READ);
+/** Whom a file or folder grants `bit`, by its mode and its access control list, if it has one. */
+export function grantedTo(stats: Pick<Stats, 'mode' | 'gid'>, bit: number, list?: Buffer): Readers {
+  const { group, others } = list === undefined ? ofMode(stats.mode, bit) : ofList(list, bit);
+  if (!group) return 'nobody';
+  return others ? 'everyone' : { group: stats.gid };
 }
 
-/** Who may go through a folder by its own mode. */
-export function passersOfFolder(stats: Pick<Stats, 'mode' | 'gid'>): Readers {
-  return allowed(stats, SEARCH);
+interface Granted {
+  /** Granted to all who are not the owner, and not others. */
+  readonly group: boolean;
+  readonly others: boolean;
 }
 
-function allowed({ mode, gid }: Pick<Stats, 'mode' | 'gid'>, bit: number): Readers {
-  if ((mode & (bit << 3)) === 0) return 'nobody';
-  return (mode & bit) === 0 ? { group: gid } : 'everyone';
+const ofMode = (mode: number, bit: number): Granted => ({
+  group: (mode & (bit << 3)) !== 0,
+  others: (mode & bit) !== 0,
+});
+
+/** `linux/posix_acl_xattr.h`: a version, then entries of a tag, permissions and an id. */
+const VERSION = 2;
+const HEADER_BYTES = 4;
+const ENTRY_BYTES = 8;
+const TAG = { owner: 0x01, user: 0x02, ownGroup: 0x04, group: 0x08, mask: 0x10, others: 0x20 } as const;
+
+/** Users and groups that the list names count like the group: if one is shut out, so are all. */
+function ofList(list: Buffer, bit: number): Granted {
+  const entries: { tag: number; grants: boolean }[] = [];
+  for (let at = HEADER_BYTES; at + ENTRY_BYTES <= list.length; at += ENTRY_BYTES) {
+    entries.push({ tag: list.readUInt16LE(at), grants: (list.readUInt16LE(at + 2) & bit) !== 0 });
+  }
+  if (list.length < HEADER_BYTES || list.readUInt32LE(0) !== VERSION) return { group: false, others: false };
+  const every = (...tags: readonly number[]): boolean =>
+    entries.every(({ tag, grants }) => !tags.includes(tag) || grants);
+  return { group: every(TAG.user, TAG.ownGroup, TAG.group, TAG.mask), others: every(TAG.others) };
 }
 
 /** Who is among both. */

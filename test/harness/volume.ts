@@ -32,7 +32,7 @@ export function fileSystemOver(store: Store, statePath: string, options: Partial
     libc: loadFileCalls(openCLibrary(logger)),
     ownMounts,
     // The temporary folders of tests are closed to others, and most tests are not about that.
-    readersLook: new ReadersLook(ownMounts, [statePath, tmpdir()]),
+    readersLook: new ReadersLook({ ownMounts, ownFolders: [statePath, tmpdir()] }),
     descriptors: DescriptorBudget.ofProcess(),
     owner: { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 },
     umask: 0o022,

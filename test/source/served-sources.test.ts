@@ -12,7 +12,7 @@ import { sourceOf } from '../harness/plans.ts';
 
 function served(record: SourceFilesOptions['record'], descriptors = DescriptorBudget.ofProcess()): SourceFiles {
   const ownMounts = new OwnMounts();
-  const readersLook = new ReadersLook(ownMounts, []);
+  const readersLook = new ReadersLook({ ownMounts, ownFolders: [] });
   return new SourceFiles({ record, ownMounts, readersLook, onReaders() {}, descriptors, logger: silentLogger });
 }
 

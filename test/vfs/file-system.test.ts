@@ -34,7 +34,7 @@ describe('the file system', () => {
       libc,
       logger,
       ownMounts: new OwnMounts(),
-      readersLook: new ReadersLook(new OwnMounts(), [folder]),
+      readersLook: new ReadersLook({ ownMounts: new OwnMounts(), ownFolders: [folder] }),
       descriptors: DescriptorBudget.ofProcess(),
       statePath: folder,
       owner: { uid: 12, gid: 34 },

@@ -65,7 +65,7 @@ it('reads the base in one go below the blocks that are written over it', async (
     },
     logger: silentLogger,
     ownMounts: new OwnMounts(),
-    readersLook: new ReadersLook(new OwnMounts(), [folder]),
+    readersLook: new ReadersLook({ ownMounts: new OwnMounts(), ownFolders: [folder] }),
     descriptors: DescriptorBudget.ofProcess(),
     statePath: folder,
     owner: { uid: 0, gid: 0 },
@@ -117,7 +117,7 @@ it('reads no overlay file that is not the one whose blocks it looked up', async 
   const sources = new SourceFiles({
     record: () => sourceOf(source),
     ownMounts: new OwnMounts(),
-    readersLook: new ReadersLook(new OwnMounts(), [folder]),
+    readersLook: new ReadersLook({ ownMounts: new OwnMounts(), ownFolders: [folder] }),
     onReaders() {},
     descriptors,
     logger: silentLogger,

@@ -1,0 +1,52 @@
+/** Reads the access control list of a file: getxattr(2). Node has no call for extended attributes. */
+import type { CLibrary } from './c-library.ts';
+
+const NAME = 'system.posix_acl_access';
+/** koffi refuses more than some hundred calls at a time. */
+const CALLS_AT_ONCE = 16;
+
+/** Gives the list of the file at `path`, as the kernel has it; undefined if it has none, or none can be read. */
+export type ReadAccessList = (path: Buffer) => Promise<Buffer | undefined>;
+
+export function loadAccessListCall(library: CLibrary): ReadAccessList | undefined {
+  return library.ability('access control lists of sources are not looked at, only their modes', ({ func }) => {
+    const getxattr = func('int64_t getxattr(const void *path, const char *name, void *value, uint64_t size)');
+    // In a thread: the disk may have to be read.
+    const call = async (path: Buffer, value: Buffer | null): Promise<number> =>
+      await new Promise((resolve, reject) => {
+        getxattr.async(path, NAME, value, value?.length ?? 0, (error: unknown, length: number | bigint) =>
+          error === null ? resolve(Number(length)) : reject(error as Error),
+        );
+      });
+    const read = async (path: Buffer): Promise<Buffer | undefined> => {
+      for (;;) {
+        // Asked for no bytes, the call gives the length.
+        const length = await call(path, null);
+        if (length <= 0) return undefined;
+        const value = Buffer.alloc(length);
+        const read = await call(path, value);
+        // It may have grown meanwhile.
+        if (read >= 0) return value.subarray(0, read);
+      }
+    };
+    const turn = turns(CALLS_AT_ONCE);
+    return async (path) => await turn(async () => await read(Buffer.concat([path, Buffer.from([0])])));
+  });
+}
+
+/** Runs at most `most` works at a time. */
+function turns(most: number): <T>(work: () => Promise<T>) => Promise<T> {
+  const waiting: (() => void)[] = [];
+  let running = 0;
+  return async (work) => {
+    if (running >= most) await new Promise<void>((resolve) => waiting.push(resolve));
+    else running++;
+    try {
+      return await work();
+    } finally {
+      const next = waiting.shift();
+      if (next === undefined) running--;
+      else next();
+    }
+  };
+}
