@@ -15,7 +15,7 @@ export function loadAccessListCall(library: CLibrary): ReadAccessList | undefine
     const call = async (path: Buffer, value: Buffer | null): Promise<number> =>
       await new Promise((resolve, reject) => {
         getxattr.async(path, NAME, value, value?.length ?? 0, (error: unknown, length: number | bigint) =>
-          error === null ? resolve(Number(length)) : reject(error as Error),
+          error === null ? resolve(Number(length)) : reject(error),
         );
       });
     const read = async (path: Buffer): Promise<Buffer | undefined> => {

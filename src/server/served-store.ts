@@ -150,14 +150,21 @@ export class ServedStore {
   async create(encodedPlan: AsyncIterable<Buffer>, directory?: string): Promise<ServedEntry> {
     const plan = await PlanStream.open(encodedPlan);
     const { header } = plan;
+    let missed = false;
     const entry =
       directory === undefined
         ? await this.#store.createEntry({
             ...header,
-            sources: lookedAt(this.#readersLook, this.#ownMounts.refuse(plan.sources())),
+            sources: lookedAt(this.#ownMounts.refuse(plan.sources()), {
+              look: this.#readersLook,
+              onMissed: () => {
+                missed = true;
+              },
+            }),
             files: plan.files(),
           })
         : await this.#store.createExternal({ ...header, directory, torrentName: await torrentNameOf(plan) });
+    if (missed) void this.#fileSystem.lookAtReaders();
     return await this.#served(entry, new Set());
   }
 

@@ -15,7 +15,9 @@ import { Ways } from './ways.ts';
 
 const statAsync = promisify(stat);
 const lstatAsync = promisify(lstat);
-const realpathAsync = promisify(fs.realpath.native);
+const realpathAsync = promisify<Buffer, Buffer>((path, done) => {
+  fs.realpath.native(path, { encoding: 'buffer' }, done);
+});
 
 /** Files remembered at most. All are forgotten when there are more. */
 const LIMIT = 50_000;
@@ -63,7 +65,7 @@ export class ReadersLook {
       await this.#ownMounts.refresh();
       if (this.#ownMounts.holdsPath(path)) return undefined;
       const stats = await lstatAsync(path);
-      const real = stats.isSymbolicLink() ? await realpathAsync(path, { encoding: 'buffer' }) : path;
+      const real = stats.isSymbolicLink() ? await realpathAsync(path) : path;
       const own = await this.#ofFile(real === path ? stats : await statAsync(real), real);
       return own === 'nobody' || this.#isOwn(path) ? own : bothOf(own, await this.#ways.above(real));
     } catch {

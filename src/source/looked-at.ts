@@ -11,30 +11,43 @@ export interface LookedAtSource extends PlanSource {
 
 /** Sources that are looked at together. */
 const SLICE = 250;
-/** Milliseconds for the sources of one plan. A disk that does not answer must not keep an entry from being made. */
+/** Milliseconds for a slice. A disk that does not answer must not keep an entry from being made. */
 const LIMIT_MS = 10_000;
 
-/** Adds to each source who may read it. Those that could not be looked at in time stay without. */
-export async function* lookedAt(
-  look: ReadersLook,
-  sources: AsyncIterable<PlanSource>,
-): AsyncGenerator<LookedAtSource, void, undefined> {
-  const until = performance.now() + LIMIT_MS;
-  for await (const slice of slices(sources)) {
-    const found: LookedAtSource[] = [...slice];
-    const looking = slice.map(async (source, i) => {
-      const readers = await look.atPath(source.path);
-      if (readers !== undefined) found[i] = { ...source, readers };
-    });
-    await within(Math.max(0, until - performance.now()), Promise.all(looking));
-    yield* found;
-  }
+export interface LookedAtOptions {
+  readonly look: Pick<ReadersLook, 'atPath'>;
+  /** Called at the end if some source could not be looked at. */
+  readonly onMissed: () => void;
+  readonly limitMs?: number;
 }
 
-async function within(milliseconds: number, work: Promise<unknown>): Promise<void> {
+/** Adds to each source who may read it. After a slice that took too long no further source is looked at. */
+export async function* lookedAt(
+  sources: AsyncIterable<PlanSource>,
+  { look, onMissed, limitMs = LIMIT_MS }: LookedAtOptions,
+): AsyncGenerator<LookedAtSource, void, undefined> {
+  let missed = false;
+  let answers = true;
+  for await (const slice of slices(sources)) {
+    const found: LookedAtSource[] = [...slice];
+    if (answers) {
+      const looking = slice.map(async (source, i) => {
+        const readers = await look.atPath(source.path);
+        if (readers !== undefined) found[i] = { ...source, readers };
+      });
+      answers = await endsWithin(limitMs, Promise.all(looking));
+    }
+    missed ||= found.some(({ readers }) => readers === undefined);
+    yield* found;
+  }
+  if (missed) onMissed();
+}
+
+async function endsWithin(milliseconds: number, work: Promise<unknown>): Promise<boolean> {
   const ended = new AbortController();
+  const late = sleep(milliseconds, false, { signal: ended.signal }).catch(() => false);
   try {
-    await Promise.race([work, sleep(milliseconds, undefined, { signal: ended.signal }).catch(() => {})]);
+    return await Promise.race([work.then(() => true), late]);
   } finally {
     ended.abort();
   }

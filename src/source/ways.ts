@@ -5,7 +5,9 @@ import type { ReadAccessList } from '../native/access-list.ts';
 import { bothOf, grantedTo, type Readers, SEARCH } from './readers.ts';
 
 const statAsync = promisify(stat);
-const realpathAsync = promisify(fs.realpath.native);
+const realpathAsync = promisify<Buffer, Buffer>((path, done) => {
+  fs.realpath.native(path, { encoding: 'buffer' }, done);
+});
 
 /** Milliseconds for which a look at a folder is believed. */
 const FRESH_MS = 1000;
@@ -45,7 +47,7 @@ export class Ways {
   }
 
   async #lookAtAll(folder: string): Promise<Looked> {
-    const real = await realpathAsync(Buffer.from(`${folder}/`, 'latin1'), { encoding: 'buffer' });
+    const real = await realpathAsync(Buffer.from(`${folder}/`, 'latin1'));
     const path = real.toString('latin1');
     const looks = [this.#look('/')];
     for (let end = path.length; end > 1; end = path.lastIndexOf('/', end - 1))

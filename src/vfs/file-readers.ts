@@ -46,6 +46,8 @@ export class FileReaders {
   readonly #shownAt = new Map<number, number>();
   readonly #lookedAt = new Map<number, number>();
   #closed = false;
+  #asked = false;
+  #looking: Promise<void> | undefined;
 
   constructor(store: Store, look: ReadersLook, logger: Logger) {
     this.#store = store;
@@ -129,8 +131,26 @@ export class FileReaders {
     return last;
   }
 
-  /** Looks at all sources that are not known to be for everyone, one after another. Never rejects. */
+  /**
+   * Looks at all sources that are not known to be for everyone, one after another; once more if it is asked for
+   * meanwhile. Never rejects.
+   */
   async lookAgain(): Promise<void> {
+    this.#asked = true;
+    this.#looking ??= this.#lookAsOftenAsAsked().finally(() => {
+      this.#looking = undefined;
+    });
+    await this.#looking;
+  }
+
+  async #lookAsOftenAsAsked(): Promise<void> {
+    while (this.#asked && !this.#closed) {
+      this.#asked = false;
+      await this.#lookAtAll();
+    }
+  }
+
+  async #lookAtAll(): Promise<void> {
     try {
       for await (const page of this.#store.sources()) {
         for (const { id, path } of page) {

@@ -33,7 +33,7 @@ describe('a plan that stalls', { timeout: 60_000 }, () => {
       fileSystem: volume.fileSystem,
       counts: () => none,
       ownMounts,
-      readersLook: new ReadersLook(ownMounts, [folder]),
+      readersLook: new ReadersLook({ ownMounts, ownFolders: [folder] }),
       facts: facts as ConstructorParameters<typeof ServedStore>[0]['facts'],
       shutdown: () => {},
     });
