@@ -52,7 +52,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'clients/deluge': ['bytes', 'clients/adding', 'clients/libtorrent', 'clients/wire'],
   'clients/transmission': ['clients/adding', 'clients/wire'],
   'clients/qbittorrent': ['clients/adding', 'clients/libtorrent', 'clients/wire'],
-  config: ['bytes'],
+  config: ['bytes', 'native'],
   control: ['bytes', 'native', 'state'],
   app: [
     'extent',

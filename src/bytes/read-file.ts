@@ -36,13 +36,19 @@ export function readSmallFile(path: string, most: number): Buffer {
 
 /**
  * Reads a regular file of at most `most` bytes, or a pipe, which a user may name (`<(…)`). It reads a pipe until its writers
- * have closed it, and waits for one without a writer until `signal` is aborted.
+ * have closed it, and waits for one without a writer until `signal` is aborted. `inspect` gets the stats of the opened file.
  * @throws UnfitFile, the errors of open(2) and read(2), and the reason of `signal`
  */
-export async function readSmallFileOrPipe(path: string, most: number, signal?: AbortSignal): Promise<Buffer> {
+export async function readSmallFileOrPipe(
+  path: string,
+  most: number,
+  signal?: AbortSignal,
+  inspect?: (stats: Stats) => void,
+): Promise<Buffer> {
   const { fd, stats } = openFit(path, (kind) => kind.isFile() || kind.isFIFO());
   let ours = true;
   try {
+    inspect?.(stats);
     if (stats.isFile()) return readToEnd(fd, stats.size, most);
     ours = false;
     return await readPipe(fd, most, signal);

@@ -107,6 +107,8 @@ export async function runProgram(args: readonly string[], wiring: Wiring): Promi
   const signals = stopOnSignals();
   // Read once: after `actAsOwner` this process may not be allowed to read it.
   let file: ConfigFile | undefined;
+  /** The old flags run several commands, each of which asks for the configuration. */
+  const noticed = new Set<string>();
   const configWith = async (client: string | undefined): Promise<Config> => {
     const options = { cwd: process.cwd(), env: process.env, file: globals.config, client, signal: signals.signal };
     file ??= await findConfig(options);
@@ -127,7 +129,10 @@ export async function runProgram(args: readonly string[], wiring: Wiring): Promi
       configOf: (section) => configWith(section === '' ? undefined : section),
       async config() {
         const config = await configWith(globals.client);
-        for (const notice of [...config.notices, ...clientNotices(config.client)]) terminal.logger.warn(notice);
+        for (const notice of [...(file?.notices ?? []), ...config.notices, ...clientNotices(config.client)]) {
+          if (!noticed.has(notice)) terminal.logger.warn(notice);
+          noticed.add(notice);
+        }
         return config;
       },
     });

@@ -1,11 +1,12 @@
 /** Finds and reads the configuration file, and asks the system where its values need that. */
 
-import { statSync } from 'node:fs';
+import { type Stats, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
 import { readSmallFile, readSmallFileOrPipe, UnfitFile } from '../bytes/read-file.ts';
 import { AutotorrentError, errnoOf, messageOf } from '../errors.ts';
 import type { Config } from './config.ts';
+import { distrustOf } from './file-trust.ts';
 import type { Accounts } from './owner.ts';
 import { type IndexLocation, parseConfig } from './parse.ts';
 
@@ -23,6 +24,8 @@ export interface LoadOptions {
 export interface ConfigFile {
   readonly file: string;
   readonly bytes: Buffer;
+  /** Warnings about who else may read it, change it, or owns it. */
+  readonly notices: readonly string[];
 }
 
 const LARGEST_FILE = 1024 * 1024;
@@ -52,7 +55,7 @@ export function readAs({ file, bytes }: ConfigFile, options: LoadOptions): Confi
 const homeOf = ({ env }: LoadOptions): string =>
   env['HOME'] === undefined || env['HOME'] === '' ? homedir() : env['HOME'];
 
-/** Finds and reads the file of this call, whatever is in it. @throws AutotorrentError('CONFIG') if there is none */
+/** Finds and reads the file of this call, whatever is in it. @throws AutotorrentError('CONFIG') if there is none, or others may change it */
 export async function findConfig(options: LoadOptions): Promise<ConfigFile> {
   const { cwd, env } = options;
   const named: readonly (readonly [string, string | undefined])[] = [
@@ -62,8 +65,8 @@ export async function findConfig(options: LoadOptions): Promise<ConfigFile> {
   for (const [by, name] of named) {
     if (name === undefined) continue;
     const file = resolve(cwd, name);
-    const bytes = await readConfig(file, options.signal);
-    if (bytes !== undefined) return { file, bytes };
+    const found = await readConfig(file, true, options);
+    if (found !== undefined) return found;
     throw new AutotorrentError('CONFIG', `the configuration ${file}, named by ${by}, does not exist`, {
       hint: `autotorrent init ${quoteForShell(file)} writes a commented example there.`,
     });
@@ -73,8 +76,8 @@ export async function findConfig(options: LoadOptions): Promise<ConfigFile> {
   const folder = xdg !== undefined && isAbsolute(xdg) ? xdg : join(resolve(cwd, homeOf(options)), '.config');
   const places = [join(cwd, 'autotorrent.conf'), join(folder, 'autotorrent', 'autotorrent.conf')];
   for (const file of places) {
-    const bytes = await readConfig(file, options.signal);
-    if (bytes !== undefined) return { file, bytes };
+    const found = await readConfig(file, false, options);
+    if (found !== undefined) return found;
   }
   throw new AutotorrentError('CONFIG', `there is no configuration: neither ${places.join(' nor ')} exists`, {
     hint: 'autotorrent init writes a commented example; -c FILE names another file.',
@@ -82,11 +85,16 @@ export async function findConfig(options: LoadOptions): Promise<ConfigFile> {
 }
 
 /** Reads the file; undefined if it does not exist. */
-async function readConfig(file: string, signal: AbortSignal | undefined): Promise<Buffer | undefined> {
+async function readConfig(file: string, named: boolean, { env, signal }: LoadOptions): Promise<ConfigFile | undefined> {
+  let stats: Stats | undefined;
   try {
-    return await readSmallFileOrPipe(file, LARGEST_FILE, signal);
+    const bytes = await readSmallFileOrPipe(file, LARGEST_FILE, signal, (opened) => {
+      stats = opened;
+    });
+    return { file, bytes, notices: stats === undefined ? [] : distrustOf({ file, bytes, stats, named }, env) };
   } catch (error) {
     signal?.throwIfAborted();
+    if (error instanceof AutotorrentError) throw error;
     const errno = errnoOf(error);
     if (errno === 'ENOENT' || errno === 'ENOTDIR') return undefined;
     const what = error instanceof UnfitFile ? 'is not a configuration' : 'cannot be read';
