@@ -3,6 +3,7 @@ import type { ClientDescription } from '../clients/client.ts';
 import { exposureOf } from '../clients/exposure.ts';
 import type { Config } from '../config/config.ts';
 import { AutotorrentError } from '../errors.ts';
+import { checkState } from '../state/state-folder.ts';
 import { openClient } from './open-client.ts';
 
 export interface ConnectionReport extends ClientDescription {
@@ -12,6 +13,8 @@ export interface ConnectionReport extends ClientDescription {
 }
 
 export async function testConnection(config: Config): Promise<ConnectionReport> {
+  // The client is told from an impostor by what lies there.
+  checkState(config.statePath);
   const client = openClient(config);
   if (client === undefined) {
     throw new AutotorrentError('CONFIG', `${config.file} says client = none: there is nothing to connect to`);

@@ -2,8 +2,9 @@
 import type { Logger } from '../logger.ts';
 import { keepPrivate } from './private-folder.ts';
 
-/** What the server makes in `state_path`, and `mkfs` in a disk of its own. */
-const NAMES = /^(store|overlay|set-aside|pooled|ballast|socket|server\.log|absence\.json(\.new)?|lost\+found)$/;
+/** What the program makes in `state_path`, and `mkfs` in a disk of its own. */
+const NAMES =
+  /^(store|overlay|set-aside|pooled|ballast|socket|server\.log|known_daemons|absence\.json(\.new)?|lost\+found)$/;
 
 /**
  * Makes `state_path`, or checks it, and closes it and what is in it to other users.
@@ -11,6 +12,11 @@ const NAMES = /^(store|overlay|set-aside|pooled|ballast|socket|server\.log|absen
  */
 export function keepStatePrivate(statePath: string, logger: Logger): void {
   keepPrivate(statePath, { code: 'STORE', what: 'the state folder', make: true, ours: NAMES, logger });
+}
+
+/** Checks `state_path`, if it exists, for a command that only reads what lies there. @throws AutotorrentError('STORE') */
+export function checkState(statePath: string): void {
+  keepPrivate(statePath, { code: 'STORE', what: 'the state folder', make: false, open: 'look' });
 }
 
 /**

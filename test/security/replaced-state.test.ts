@@ -103,6 +103,12 @@ describe('state that another user could have put there', { skip: NEEDS_ROOT }, (
     await refuses(['rebuild'], /index is a symlink of user 54321/, /delete it/);
   });
 
+  it('a state folder with certificates that he may have put there: no client is asked', async () => {
+    mkdirSync(autotorrent.statePath);
+    chmodSync(autotorrent.statePath, 0o777);
+    await refuses(['test-connection'], /every user may write to the state folder/, /chmod -R go-w/);
+  });
+
   it('an index that a group may write to', async () => {
     assert.equal((await autotorrent.run('rebuild')).code, 0);
     chownSync(join(folder, 'index'), 0, GROUP);

@@ -2,11 +2,13 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { createLogger } from '../../src/logger.ts';
+import { statePaths } from '../../src/config/state-paths.ts';
+import { createLogger, silentLogger } from '../../src/logger.ts';
 import { keepPrivate } from '../../src/state/private-folder.ts';
+import { keepStatePrivate } from '../../src/state/state-folder.ts';
 import { temporaryFolder } from '../harness/folder.ts';
 import { NEEDS_ROOT } from '../harness/other-user.ts';
 
@@ -88,5 +90,24 @@ describe('a private folder', () => {
       /^warn the index .* mode cannot be changed: mount its file system with uid=0,umask=077.*\ntrue\n$/,
     );
     assert.equal(run('ask'), 'true\n', 'commands that only ask do not repeat it');
+  });
+});
+
+describe('the state folder', () => {
+  it('is closed with all that the program makes in it', () => {
+    const folder = join(temporaryFolder('state'), 'state');
+    mkdirSync(folder);
+    chmodSync(folder, 0o755);
+    const names = [...Object.values(statePaths(folder)).map((path) => basename(path)), 'absence.json.new', 'ballast'];
+    for (const name of names) {
+      writeFileSync(join(folder, name), '');
+      chmodSync(join(folder, name), 0o644);
+    }
+    keepStatePrivate(folder, silentLogger);
+    assert.equal(statSync(folder).mode & 0o777, 0o700);
+    // LevelDB's folder and the socket are files here.
+    for (const name of names.filter((one) => one !== 'store' && one !== 'socket')) {
+      assert.equal(statSync(join(folder, name)).mode & 0o777, 0o600, name);
+    }
   });
 });
