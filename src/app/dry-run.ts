@@ -9,7 +9,14 @@ import type { HashProgress } from '../hash/hash-pool.ts';
 import type { Logger } from '../logger.ts';
 import { type AddOutcome, outcomeOf } from './add-outcome.ts';
 import { type Planned, Planner } from './planning.ts';
-import { complaintOf, loadTorrent, parseTorrent, type ReadTorrent, type TorrentFile } from './torrent-files.ts';
+import {
+  complaintOf,
+  type LoadedTorrent,
+  loadTorrent,
+  parseTorrent,
+  type ReadTorrent,
+  type TorrentFile,
+} from './torrent-files.ts';
 import { verifyEffort } from './verify-effort.ts';
 import { roomForTorrents, weightOf } from './weight.ts';
 
@@ -56,6 +63,16 @@ export async function* dryRun(config: Config, request: DryRunRequest): AsyncGene
     if (read.error !== undefined) return outcomeOf(read, 'Failed', complaintOf(read.error));
     return resultOf(await planner.plan(read, verifyEffort(settings, undefined, read.metainfo)));
   };
+  /** A function of its own, so that nothing of a torrent outlives it in this generator. */
+  const begin = (loaded: LoadedTorrent): void => {
+    const read = parseTorrent(loaded);
+    const own = read.error === undefined ? weightOf(read.metainfo) : 0;
+    weight += own;
+    const one = result(read);
+    // A failure while an earlier torrent is awaited is reported at its own place in the order.
+    one.catch(() => {});
+    underWay.push({ weight: own, result: one });
+  };
   /** Ends the first torrent under way. */
   const first = async (): Promise<DryRunResult> => {
     const one = underWay.shift();
@@ -71,13 +88,7 @@ export async function* dryRun(config: Config, request: DryRunRequest): AsyncGene
       while (underWay.length > 0 && (underWay.length >= WINDOW || weight + loaded.weight > room.all)) {
         yield await first();
       }
-      const read = parseTorrent(loaded);
-      const own = read.error === undefined ? weightOf(read.metainfo) : 0;
-      weight += own;
-      const one = result(read);
-      // A failure while an earlier torrent is awaited is reported at its own place in the order.
-      one.catch(() => {});
-      underWay.push({ weight: own, result: one });
+      begin(loaded);
     }
     while (underWay.length > 0) yield await first();
   } finally {

@@ -28,6 +28,8 @@ export interface EntryPlan extends Omit<Plan, 'sources' | 'files'> {
 
 /** Files per batch: some milliseconds of work, during which no read is answered. */
 const SLICE = 250;
+/** Folders that are remembered: a torrent may have a million, and its neighbouring files share a few. */
+const REMEMBERED = 20_000;
 
 interface Folder {
   readonly ino: number;
@@ -41,7 +43,7 @@ export class Creation {
   readonly #sources: Sources;
   readonly #entry: number;
   readonly #now: Timestamp;
-  /** Folders by path below the entry's folder, components joined with `/`. */
+  /** Folders by path below the entry's folder, components joined with `/`; those that were forgotten are in the tree. */
   readonly #folders = new Map<string, Folder>();
   readonly #sourceIds: number[] = [];
   /** Pad files by path. Those of one length may share a path (`.pad/N`): they are one file of zeros. */
@@ -128,6 +130,14 @@ export class Creation {
     }
     await this.#db.commit(writes, { sync: false });
     this.#tree.forget([...changed].map((folder) => folder.ino));
+    this.#forgetFolders();
+  }
+
+  #forgetFolders(): void {
+    if (this.#folders.size <= REMEMBERED) return;
+    const root = this.#folders.get('');
+    this.#folders.clear();
+    if (root !== undefined) this.#folders.set('', root);
   }
 
   #addFile(file: PlanFile, parent: Folder, name: string, writes: Write[]): void {
@@ -189,7 +199,14 @@ export class Creation {
     if (known !== undefined) return known;
     const parent = this.#folderFor(path.slice(0, -1), writes, changed);
     const name = path.at(-1) ?? '';
-    if (this.#tree.lookup(parent.ino, name) !== undefined || this.#sliceNames.has(path.join('/'))) {
+    const there = this.#tree.lookup(parent.ino, name);
+    if (there?.type === 'directory') {
+      const subfolders = (this.#tree.inode(there.ino)?.nlink ?? 2) - 2;
+      const forgotten = { ino: there.ino, parent: parent.ino, subfolders };
+      this.#folders.set(path.join('/'), forgotten);
+      return forgotten;
+    }
+    if (there !== undefined || this.#sliceNames.has(path.join('/'))) {
       throw new AutotorrentError('TORRENT', `${JSON.stringify(path.join('/'))} is a file and a folder in the torrent`);
     }
     const folder = { ino: this.#db.take('ino'), parent: parent.ino, subfolders: 0 };
