@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer, type Server } from 'node:http';
+import { createServer, get, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -41,7 +41,9 @@ async function startHostile(
       body += chunk;
     });
     request.on('end', () => {
-      const torrents = infoHashes().map((hashString) => ({
+      // A client that answers more than it was asked is refused before its words are read.
+      const asked = infoHashes().filter((hash) => body.includes(hash));
+      const torrents = asked.map((hashString) => ({
         hashString,
         name: EVIL,
         status: 0,
@@ -160,6 +162,15 @@ describe('names that drive a terminal', () => {
     await document(['verify', entry]);
     await run(['show', `none ${EVIL}`], 1);
     await document(['show', `none ${EVIL}`]);
+  });
+
+  it('an answer of the control socket, as curl shows it', async () => {
+    const socketPath = join(autotorrent.statePath, 'socket');
+    const [answer] = await once(get({ socketPath, path: '/v1/entries' }), 'response');
+    let text = '';
+    for await (const chunk of (answer as IncomingMessage).setEncoding('utf8')) text += String(chunk);
+    assert.ok(JSON.stringify(JSON.parse(text)).includes(JSON.stringify(EVIL).slice(1, -1)));
+    assertTame(text, 'the answer');
   });
 
   it('what a client wrote', async () => {
