@@ -152,11 +152,12 @@ function closeSection(section: OpenSection, defaults: OpenSection | undefined): 
   return { name: section.name, line: section.line, own: closed(section.entries), entries: closed(all) };
 }
 
+/** Names are bounded: of many `%(` without an end, each would search to the end of the value. */
 function interpolate(entry: OpenEntry, all: ReadonlyMap<string, OpenEntry>, depth: number): string {
   return entry.lines
     .join('\n')
     .trim()
-    .replaceAll(/%%|%\(([^)]+)\)s/g, (written, name: string | undefined) => {
+    .replaceAll(/%%|%\(([^)]{1,200})\)s/g, (written, name: string | undefined) => {
       if (name === undefined) return '%';
       const other = all.get(name.toLowerCase());
       return other === undefined || other === entry || depth === 0 ? written : interpolate(other, all, depth - 1);
