@@ -10,7 +10,7 @@ import type { HashLimit } from '../../src/match/hash-modes.ts';
 import type { MatchMode } from '../../src/match/match.ts';
 import { matchTorrents } from '../../src/match/match-torrents.ts';
 import { parseMetainfo } from '../../src/metainfo/parse.ts';
-import { OwnMounts } from '../../src/source/own-mounts.ts';
+import { ANYWHERE, anywhere } from '../../test/harness/anywhere.ts';
 import { PROCESSES } from '../references/openssl-speed.ts';
 
 export interface Counted {
@@ -30,7 +30,7 @@ export async function countedMatching(
   sizeVarying: number,
   hashLimit: HashLimit,
 ): Promise<Counted> {
-  const inner = createHashPool({ threads: PROCESSES });
+  const inner = createHashPool({ sources: ANYWHERE, threads: PROCESSES });
   const tried = new Map<string, number>();
   const probes: HashJob[] = [];
   let bytes = 0;
@@ -58,7 +58,7 @@ export async function countedMatching(
       pool,
       options: { scanModes: modes, verify: 'probe', sizeVarying, hashLimit },
       logger: silentLogger,
-      ownMounts: new OwnMounts(),
+      access: anywhere(),
       // Called once for each candidate of each file.
       hypotheses({ path }) {
         const key = path.toString('latin1');

@@ -14,6 +14,7 @@ import { ReadersLook } from '../../src/source/look-at-readers.ts';
 import { OwnMounts } from '../../src/source/own-mounts.ts';
 import { Store } from '../../src/store/store.ts';
 import { FileSystem } from '../../src/vfs/file-system.ts';
+import { anywhere } from '../../test/harness/anywhere.ts';
 
 const [statePath = '', mountPoint = ''] = process.argv.slice(2);
 const logger = createLogger('warn');
@@ -26,7 +27,7 @@ const fileSystem = new FileSystem({
   libc: loadFileCalls(library),
   logger,
   statePath,
-  ownMounts: new OwnMounts(),
+  access: anywhere(),
   readersLook: new ReadersLook({ ownMounts: new OwnMounts(), ownFolders: [] }),
   descriptors: DescriptorBudget.ofProcess(),
   owner: { uid: 0, gid: 0 },

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import type { HashJob, HashPool } from '../../src/hash/hash-pool.ts';
 import { createHashPool } from '../../src/hash/piscina-pool.ts';
 import { BLOCK_BYTES } from '../../src/metainfo/merkle.ts';
+import { ANYWHERE } from '../../test/harness/anywhere.ts';
 import { makeTorrentOf } from '../../test/harness/make-torrent.ts';
 import { writeDataFile } from '../data/known-bytes.ts';
 import { mangled } from '../data/mangled/mangled.ts';
@@ -28,7 +29,7 @@ const FILES = 4;
 
 export async function benchHash(setting: Setting): Promise<Row[]> {
   const { fileBytes, rounds, scale } = sized(setting, SIZES);
-  const pool = createHashPool({ threads: PROCESSES });
+  const pool = createHashPool({ sources: ANYWHERE, threads: PROCESSES });
   try {
     return await inFolder(async (folder) => {
       const disk = join(folder, 'disk');

@@ -1,30 +1,32 @@
 /** Turns the pieces of an entry, as it is now, into questions to the hash pool. */
-import { lstat } from 'node:fs/promises';
 import type { ServedExtent, ServedFile } from '../control/served.ts';
-import { messageOf } from '../errors.ts';
 import type { HashSegment } from '../hash/hash-pool.ts';
 import { type PieceCheck, pieceCheck } from '../hash/piece-check.ts';
 import type { Metainfo, PieceSpan } from '../metainfo/metainfo.ts';
 import { pieceHashes } from '../metainfo/piece-hashes.ts';
 import { type FileIdentity, identityOf } from '../source/identity.ts';
+import { lookAtSource } from '../source/open-source.ts';
+import type { SourceAccess } from '../source/source-access.ts';
 
 export class EntryLayout {
   /** One sentence for each file that cannot be read. */
   readonly unreadable = new Set<string>();
   readonly #metainfo: Metainfo;
   readonly #files: readonly ServedFile[];
-  readonly #identities = new Map<string, Promise<FileIdentity | undefined>>();
+  readonly #access: SourceAccess;
+  readonly #identities = new Map<string, FileIdentity | undefined>();
 
-  constructor(metainfo: Metainfo, files: readonly ServedFile[]) {
+  constructor(metainfo: Metainfo, files: readonly ServedFile[], access: SourceAccess) {
+    this.#access = access;
     this.#metainfo = metainfo;
     this.#files = files;
   }
 
   /** Gives one or two checks of a piece (see `pieceHashes`). Undefined if nothing supplies some of its bytes. */
-  async checks(piece: number): Promise<PieceCheck[] | undefined> {
+  checks(piece: number): PieceCheck[] | undefined {
     const checks: PieceCheck[] = [];
     for (const hash of pieceHashes(this.#metainfo, piece)) {
-      const segments = await this.#segments(hash.spans);
+      const segments = this.#segments(hash.spans);
       if (segments === undefined) return undefined;
       checks.push(pieceCheck(hash, segments));
     }
@@ -32,7 +34,7 @@ export class EntryLayout {
     return checks;
   }
 
-  async #segments(spans: readonly PieceSpan[]): Promise<HashSegment[] | undefined> {
+  #segments(spans: readonly PieceSpan[]): HashSegment[] | undefined {
     const segments: HashSegment[] = [];
     for (const span of spans) {
       let covered = 0;
@@ -40,7 +42,7 @@ export class EntryLayout {
         const from = Math.max(extent.offset, span.offset);
         const length = Math.min(extent.offset + extent.length, span.offset + span.length) - from;
         if (length <= 0) continue;
-        const segment = await this.#segment(extent, from - extent.offset, length);
+        const segment = this.#segment(extent, from - extent.offset, length);
         if (segment === undefined) return undefined;
         segments.push(segment);
         covered += length;
@@ -50,23 +52,20 @@ export class EntryLayout {
     return segments;
   }
 
-  async #segment(extent: ServedExtent, skip: number, length: number): Promise<HashSegment | undefined> {
+  #segment(extent: ServedExtent, skip: number, length: number): HashSegment | undefined {
     if (extent.kind === 'zeros') return { zeros: length };
     const { source: path } = extent;
     if (path === undefined) return undefined;
     const key = path.toString('latin1');
-    const identity = this.#identities.get(key) ?? this.#identify(path);
-    this.#identities.set(key, identity);
-    const found = await identity;
+    const found = this.#identities.has(key) ? this.#identities.get(key) : this.#identify(path);
+    this.#identities.set(key, found);
     return found === undefined ? undefined : { path, identity: found, offset: extent.sourceOffset + skip, length };
   }
 
-  async #identify(path: Buffer): Promise<FileIdentity | undefined> {
-    try {
-      return identityOf(await lstat(path));
-    } catch (error) {
-      this.unreadable.add(`${path.toString()}: ${messageOf(error)}`);
-      return undefined;
-    }
+  #identify(path: Buffer): FileIdentity | undefined {
+    const looked = lookAtSource({ path }, this.#access);
+    if (looked.state === 'as recorded') return identityOf(looked.stats);
+    this.unreadable.add(`${path.toString()} ${looked.why.says}`);
+    return undefined;
   }
 }

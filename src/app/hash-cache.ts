@@ -6,13 +6,19 @@ import { createCachedPool } from '../hash/cached-pool.ts';
 import type { DigestDatabase } from '../hash/digest-cache.ts';
 import type { HashPool } from '../hash/hash-pool.ts';
 import type { Logger } from '../logger.ts';
+import type { SourceAccess } from '../source/source-access.ts';
 
 /**
  * Puts the cache before `pool`; closing the result closes both. One process at a time may open the database, and no command
  * waits for another's cache. Without the database, equal questions of several callers are still hashed only once.
  */
-export async function withHashCache(pool: HashPool, config: Config, logger: Logger): Promise<HashPool> {
-  return createCachedPool({ pool, database: await openDigests(config, logger), logger });
+export async function withHashCache(
+  pool: HashPool,
+  config: Config,
+  access: SourceAccess,
+  logger: Logger,
+): Promise<HashPool> {
+  return createCachedPool({ pool, access, database: await openDigests(config, logger), logger });
 }
 
 async function openDigests(config: Config, logger: Logger): Promise<DigestDatabase | undefined> {

@@ -7,6 +7,7 @@ import { statSync } from 'node:fs';
 import type { CollectionIndex } from '../collection/index.ts';
 import type { Config } from '../config/config.ts';
 import { isWithin } from '../config/paths.ts';
+import { sourceRules } from '../config/source-rules.ts';
 import { poolPath } from '../config/state-paths.ts';
 import { shiftsOfFile } from '../container/payload-files.ts';
 import { createCachedPool } from '../hash/cached-pool.ts';
@@ -18,7 +19,7 @@ import { createMatcher, type Matcher } from '../match/match-torrents.ts';
 import { checkLimits, type LimitVerdict } from '../plan/limits.ts';
 import { makePlan } from '../plan/make-plan.ts';
 import type { Plan } from '../plan/plan.ts';
-import { OwnMounts } from '../source/own-mounts.ts';
+import { SourceAccess } from '../source/source-access.ts';
 import { withHashCache } from './hash-cache.ts';
 import type { ParsedTorrent } from './torrent-files.ts';
 import type { VerifyEffort } from './verify-effort.ts';
@@ -78,12 +79,12 @@ export class Planner {
   async #open(): Promise<Matcher> {
     const config = this.#config;
     const { logger, signal, hashes, onHashing } = this.#options;
-    const ownMounts = new OwnMounts();
+    const access = new SourceAccess(sourceRules(config), { logger });
     const needed = hashes || config.scanModes.some((mode) => mode.startsWith('hash_'));
     const threads = needed ? await startThreads(config) : undefined;
     if (threads !== undefined) this.#closing.push(async () => await threads.close());
     const index = await this.#options.index;
-    const pool = threads === undefined ? undefined : await this.#remembering(threads);
+    const pool = threads === undefined ? undefined : await this.#remembering(threads, access);
     if (pool !== undefined) this.#closing.push(async () => await pool.close());
     return createMatcher({
       index,
@@ -95,19 +96,19 @@ export class Planner {
       },
       logger,
       signal,
-      ownMounts,
+      access,
       hypotheses: ({ path, identity }, wantedLength) =>
-        shiftsOfFile({ path, size: identity.size }, wantedLength, ownMounts),
+        shiftsOfFile({ path, size: identity.size }, wantedLength, access),
       onProgress: onHashing,
       ...(pool === undefined ? {} : { pool }),
     });
   }
 
-  async #remembering(threads: HashPool): Promise<HashPool> {
+  async #remembering(threads: HashPool, access: SourceAccess): Promise<HashPool> {
     const { changesNothing, logger } = this.#options;
     const cached = changesNothing
-      ? createCachedPool({ pool: threads, database: undefined, logger })
-      : await withHashCache(threads, this.#config, logger);
+      ? createCachedPool({ pool: threads, access, database: undefined, logger })
+      : await withHashCache(threads, this.#config, access, logger);
     return createGatheringPool(cached);
   }
 
@@ -141,7 +142,7 @@ function unprovenOf({ files, metainfo }: TorrentMatch): string | undefined {
 async function startThreads(config: Config): Promise<HashPool> {
   const { createHashPool } = await import('../hash/piscina-pool.ts');
   const disks = countDisks(config.disks);
-  return createHashPool({ readersPerDisk: config.hashReaders, disks, ready: true });
+  return createHashPool({ sources: sourceRules(config), readersPerDisk: config.hashReaders, disks, ready: true });
 }
 
 /** Counts disks: folders on one file system count once, missing folders not at all. */

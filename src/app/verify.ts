@@ -6,6 +6,7 @@
  * question was asked. Complete files then go to the pool, where other torrents find them.
  */
 import type { Config } from '../config/config.ts';
+import { sourceRules } from '../config/source-rules.ts';
 import { poolPath } from '../config/state-paths.ts';
 import type { ControlClient } from '../control/client.ts';
 import type { ServedEntry, ServedFile } from '../control/served.ts';
@@ -17,6 +18,7 @@ import type { Logger } from '../logger.ts';
 import type { Metainfo } from '../metainfo/metainfo.ts';
 import { parseMetainfo } from '../metainfo/parse.ts';
 import { touchedPieces } from '../metainfo/piece-layout.ts';
+import { SourceAccess } from '../source/source-access.ts';
 import { EntryLayout } from './entry-layout.ts';
 import { withHashCache } from './hash-cache.ts';
 import { rebuildCollection } from './rebuild.ts';
@@ -85,26 +87,39 @@ export class Verification {
   readonly #config: Config;
   readonly #server: ControlClient;
   readonly #pool: HashPool;
+  readonly #access: SourceAccess;
   readonly #options: VerificationOptions;
   #pooled = 0;
 
-  private constructor(config: Config, server: ControlClient, pool: HashPool, options: VerificationOptions) {
+  private constructor(
+    config: Config,
+    server: ControlClient,
+    pool: HashPool,
+    access: SourceAccess,
+    options: VerificationOptions,
+  ) {
     this.#config = config;
     this.#server = server;
     this.#pool = pool;
+    this.#access = access;
     this.#options = options;
   }
 
   static async open(config: Config, server: ControlClient, options: VerificationOptions): Promise<Verification> {
     const { createHashPool } = await import('../hash/piscina-pool.ts');
-    const reading = createHashPool({ readersPerDisk: config.hashReaders });
+    const access = new SourceAccess(sourceRules(config), { logger: options.logger });
+    const reading = createHashPool({ sources: sourceRules(config), readersPerDisk: config.hashReaders });
     // A full verification reads everything, without the cache: a disk may have changed without a new mtime.
-    const pool = options.unverified ? await withHashCache(reading, config, options.logger) : reading;
-    return new Verification(config, server, pool, options);
+    const pool = options.unverified ? await withHashCache(reading, config, access, options.logger) : reading;
+    return new Verification(config, server, pool, access, options);
   }
 
   async verify(entry: ServedEntry): Promise<VerifiedEntry> {
-    const result = await verifyEntry(this.#server, this.#pool, entry, this.#options);
+    const result = await verifyEntry(
+      { server: this.#server, pool: this.#pool, access: this.#access },
+      entry,
+      this.#options,
+    );
     this.#pooled += result.pooled.length;
     return result;
   }
@@ -115,9 +130,14 @@ export class Verification {
   }
 }
 
+interface Tools {
+  readonly server: ControlClient;
+  readonly pool: HashPool;
+  readonly access: SourceAccess;
+}
+
 async function verifyEntry(
-  server: ControlClient,
-  pool: HashPool,
+  { server, pool, access }: Tools,
   entry: ServedEntry,
   request: VerificationOptions,
 ): Promise<VerifiedEntry> {
@@ -128,7 +148,7 @@ async function verifyEntry(
   const files: ServedFile[] = [];
   for await (const file of server.files(entry.infoHash)) files.push(file);
 
-  const layout = new EntryLayout(metainfo, files);
+  const layout = new EntryLayout(metainfo, files, access);
   const asked: { readonly piece: number; readonly checks: readonly PieceCheck[] }[] = [];
   const good = emptyBitfield(entry.pieces);
   const bad = emptyBitfield(entry.pieces);
@@ -136,7 +156,7 @@ async function verifyEntry(
   let missing = 0;
   for (let piece = 0; piece < entry.pieces; piece++) {
     if (hasBit(known, piece)) continue;
-    const checks = await layout.checks(piece);
+    const checks = layout.checks(piece);
     if (checks === undefined) {
       // The piece cannot be verified any longer.
       setBit(lacking, piece);

@@ -2,7 +2,7 @@
 import { closeSync, readSync } from 'node:fs';
 import type { Difference } from '../source/identity.ts';
 import { openSourceSync } from '../source/open-source.ts';
-import type { OwnMounts } from '../source/own-mounts.ts';
+import type { SourceAccess } from '../source/source-access.ts';
 import type { Archive, Volumes } from './container.ts';
 import { openRar } from './rar.ts';
 import { nextVolumeNames } from './volume-names.ts';
@@ -55,7 +55,7 @@ export class VolumeFailure extends Error {
 export class ArchiveFiles implements Volumes {
   readonly #first: VolumeFile;
   readonly #further: () => readonly VolumeFile[];
-  readonly #ownMounts: OwnMounts;
+  readonly #access: SourceAccess;
   #files: readonly VolumeFile[] | undefined;
   #reads = 0;
   #bytes = 0;
@@ -64,8 +64,8 @@ export class ArchiveFiles implements Volumes {
   #open: { readonly volume: number; readonly fd: number } | undefined;
 
   /** `further` is asked only if the first volume looks like an archive: many files with such a name are none. */
-  constructor(first: VolumeFile, further: () => readonly VolumeFile[], ownMounts: OwnMounts) {
-    this.#ownMounts = ownMounts;
+  constructor(first: VolumeFile, further: () => readonly VolumeFile[], access: SourceAccess) {
+    this.#access = access;
     this.#first = first;
     this.#further = further;
   }
@@ -142,7 +142,7 @@ export class ArchiveFiles implements Volumes {
     this.close();
     const path = this.#file(volume)?.path;
     if (path === undefined) return undefined;
-    const opened = openSourceSync({ path, noFollow: true }, this.#ownMounts);
+    const opened = openSourceSync({ path }, this.#access);
     if (opened.state !== 'as recorded') throw new VolumeFailure(opened.why);
     this.#open = { volume, fd: opened.fd };
     return opened.fd;

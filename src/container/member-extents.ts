@@ -1,7 +1,7 @@
 /** Locates the bytes of a member of an archive as it is now: the index only knows which members there were. */
 import { errnoOf, messageOf } from '../errors.ts';
 import { lookAtSource } from '../source/open-source.ts';
-import type { OwnMounts } from '../source/own-mounts.ts';
+import type { SourceAccess } from '../source/source-access.ts';
 import { ArchiveFiles, type VolumeFile, volumesAfter } from './archive-files.ts';
 import type { Archive, Part, Unusable } from './container.ts';
 
@@ -46,10 +46,10 @@ interface Opened {
 export class MemberReader {
   /** By path, as latin1, in the order of use: the one used last comes last. */
   readonly #opened = new Map<string, Opened>();
-  readonly #ownMounts: OwnMounts;
+  readonly #access: SourceAccess;
 
-  constructor(ownMounts: OwnMounts) {
-    this.#ownMounts = ownMounts;
+  constructor(access: SourceAccess) {
+    this.#access = access;
   }
 
   /** Gives extents in order, which cover the member exactly. Its system calls are synchronous, a few for each volume. */
@@ -72,7 +72,7 @@ export class MemberReader {
 
   #open(path: Buffer): Opened {
     const key = path.toString('latin1');
-    const opened = this.#opened.get(key) ?? openArchive(key, this.#ownMounts);
+    const opened = this.#opened.get(key) ?? openArchive(key, this.#access);
     this.#opened.delete(key);
     this.#opened.set(key, opened);
     for (const oldest of this.#opened.keys()) {
@@ -84,11 +84,11 @@ export class MemberReader {
 }
 
 /** `path` is a byte string. */
-function openArchive(path: string, ownMounts: OwnMounts): Opened {
+function openArchive(path: string, access: SourceAccess): Opened {
   const folder = path.slice(0, path.lastIndexOf('/') + 1);
   const lookAt = (name: string): VolumeFile | undefined => {
     const file = Buffer.from(folder + name, 'latin1');
-    const looked = lookAtSource({ path: file, noFollow: true }, ownMounts);
+    const looked = lookAtSource({ path: file }, access);
     return looked.state === 'as recorded' ? { path: file, size: looked.stats.size } : undefined;
   };
   const firstName = path.slice(folder.length);
@@ -105,7 +105,7 @@ function openArchive(path: string, ownMounts: OwnMounts): Opened {
       });
       return further;
     },
-    ownMounts,
+    access,
   );
   try {
     return { files, archive: first.size === 0 ? undefined : files.archive() };

@@ -1,13 +1,13 @@
 /** Suggests shifts for a candidate on a disk. */
 import { errnoOf } from '../errors.ts';
-import type { OwnMounts } from '../source/own-mounts.ts';
+import type { SourceAccess } from '../source/source-access.ts';
 import { ArchiveFiles, type VolumeFile } from './archive-files.ts';
 import { HeaderReader } from './container.ts';
 import { describePayload, shiftHypotheses } from './payload.ts';
 
 /** The `shiftHypotheses` of a file. None for a file of an unknown kind, or one that cannot be read. */
-export function shiftsOfFile(file: VolumeFile, wantedLength: number, ownMounts: OwnMounts): number[] {
-  const files = new ArchiveFiles(file, () => [], ownMounts);
+export function shiftsOfFile(file: VolumeFile, wantedLength: number, access: SourceAccess): number[] {
+  const files = new ArchiveFiles(file, () => [], access);
   try {
     const payload = describePayload(new HeaderReader(files, 0));
     return payload === undefined ? [] : shiftHypotheses(payload, wantedLength);

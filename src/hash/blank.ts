@@ -1,6 +1,6 @@
 /** Computes the digests of zeros: of holes in files, and of pads. Pieces have few lengths, so each is hashed once. */
 
-import { OwnMounts } from '../source/own-mounts.ts';
+import { SourceAccess } from '../source/source-access.ts';
 import type { HashControl, TaskJob } from './hash-task.ts';
 import { ZEROS_FILE } from './hash-task.ts';
 import { SegmentReader } from './segment-reader.ts';
@@ -35,6 +35,15 @@ export class BlankDigests {
 function zeros(length: number): SegmentReader {
   const control: HashControl = { flags: new Int32Array(1), doneBytes: new BigInt64Array(1) };
   const segments = Float64Array.of(ZEROS_FILE, 0, length);
-  const task = { control, openFiles: 0, files: [], counts: Uint32Array.of(1), leaves: Float64Array.of(0), segments };
-  return new SegmentReader(task, Buffer.alloc(0), { libc: {}, ownMounts: new OwnMounts() });
+  const sources = { disks: [] };
+  const task = {
+    control,
+    openFiles: 0,
+    sources,
+    files: [],
+    counts: Uint32Array.of(1),
+    leaves: Float64Array.of(0),
+    segments,
+  };
+  return new SegmentReader(task, Buffer.alloc(0), { libc: {}, access: new SourceAccess(sources) });
 }

@@ -11,12 +11,14 @@
  */
 import { messageOf } from '../errors.ts';
 import type { Logger } from '../logger.ts';
+import type { SourceAccess } from '../source/source-access.ts';
 import { type Digest, DigestCache, type DigestDatabase } from './digest-cache.ts';
 import { QuestionNames, type Slot } from './digest-question.ts';
 import { type HashJob, type HashOptions, type HashPool, type HashResult, jobBytes, segmentsOf } from './hash-pool.ts';
 
 export interface CachedPoolOptions {
   readonly pool: HashPool;
+  readonly access: SourceAccess;
   /** Undefined: nothing is remembered once it is answered. */
   readonly database: DigestDatabase | undefined;
   readonly logger: Logger;
@@ -52,14 +54,16 @@ interface UnderWay {
 
 class CachedPool implements HashPool {
   readonly #pool: HashPool;
+  readonly #access: SourceAccess;
   readonly #cache: DigestCache | undefined;
   readonly #logger: Logger;
   readonly #now: () => number;
   readonly #underWay = new Map<string, UnderWay>();
   #usable = true;
 
-  constructor({ pool, database, logger, maxBytes = MAX_BYTES, now = Date.now }: CachedPoolOptions) {
+  constructor({ pool, access, database, logger, maxBytes = MAX_BYTES, now = Date.now }: CachedPoolOptions) {
     this.#pool = pool;
+    this.#access = access;
     this.#cache = database === undefined ? undefined : new DigestCache(database, maxBytes);
     this.#logger = logger;
     this.#now = now;
@@ -67,7 +71,7 @@ class CachedPool implements HashPool {
 
   async hash(jobs: readonly HashJob[], options: HashOptions = {}): Promise<HashResult[]> {
     options.signal?.throwIfAborted();
-    const names = new QuestionNames();
+    const names = new QuestionNames(this.#access);
     const questions = jobs.map((job, at): Question => ({ job, at, slot: names.slotOf(job), bytes: jobBytes(job) }));
     const known = await this.#attempt(async (cache) => await cache.get(questions.map(({ slot }) => slot)));
     const results = new Map<number, HashResult>();
@@ -126,7 +130,9 @@ class CachedPool implements HashPool {
         },
       );
       for (const [i, { at }] of step.entries()) if (found[i] !== undefined) results.set(at, found[i]);
-      await this.#attempt(async (cache) => await cache.put(rememberable(step, found, began)));
+      await this.#attempt(
+        async (cache) => await cache.put(rememberable(step, found, new QuestionNames(this.#access), began)),
+      );
       earlier += bytesOf(step);
     }
     return results;
@@ -181,8 +187,12 @@ function keyOf({ group, index, digestBytes }: Slot): string {
 }
 
 /** Keeps the digests of files that did not change since the question was named, nor shortly before. */
-function rememberable(questions: readonly Question[], results: readonly HashResult[], began: number): Digest[] {
-  const names = new QuestionNames();
+function rememberable(
+  questions: readonly Question[],
+  results: readonly HashResult[],
+  names: QuestionNames,
+  began: number,
+): Digest[] {
   const found: Digest[] = [];
   for (const [i, { job, slot }] of questions.entries()) {
     const result = results[i];

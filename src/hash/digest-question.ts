@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto';
 import type { FileIdentity } from '../source/identity.ts';
 import { lookAtSource } from '../source/open-source.ts';
-import { OwnMounts } from '../source/own-mounts.ts';
+import type { SourceAccess } from '../source/source-access.ts';
 import { type HashJob, type HashSegment, isMerkle, segmentsOf } from './hash-pool.ts';
 import { SHA1_BYTES, SHA256_BYTES } from './hash-task.ts';
 
@@ -24,10 +24,14 @@ type FileSegment = Extract<HashSegment, { readonly path: Buffer }>;
 
 /** Names questions. Looks at each file once. */
 export class QuestionNames {
-  readonly #ownMounts = new OwnMounts();
+  readonly #access: SourceAccess;
   readonly #changed = new Map<FileIdentity, number | undefined>();
   /** The group named last: pieces of a file come one after the other, and naming a group for each would take time. */
   #last: { readonly identity: FileIdentity; readonly words: readonly number[]; readonly group: string } | undefined;
+
+  constructor(access: SourceAccess) {
+    this.#access = access;
+  }
 
   /** Names a job. Undefined if a file is not as recorded, or nothing would be read. */
   slotOf(job: HashJob): Slot | undefined {
@@ -61,7 +65,7 @@ export class QuestionNames {
    */
   changedMs({ path, identity }: FileSegment): number | undefined {
     if (this.#changed.has(identity)) return this.#changed.get(identity);
-    const looked = lookAtSource({ path, recorded: identity }, this.#ownMounts);
+    const looked = lookAtSource({ path, recorded: identity }, this.#access);
     const changed = looked.state === 'as recorded' ? looked.stats.ctimeMs : undefined;
     this.#changed.set(identity, changed);
     return changed;

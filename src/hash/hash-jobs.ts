@@ -9,7 +9,9 @@ import { BLOCK_BYTES, MerkleTree, sha256 } from '../metainfo/merkle.ts';
 import { openCLibrary } from '../native/c-library.ts';
 import { type DigestPair, loadDigestPair, BLOCK_BYTES as SHA_BLOCK_BYTES } from '../native/digest-pair.ts';
 import { loadFileCalls } from '../native/files.ts';
-import { OwnMounts } from '../source/own-mounts.ts';
+import { loadStrictCalls } from '../native/strict-paths.ts';
+import { SourceAccess } from '../source/source-access.ts';
+import type { SourceRules } from '../source/source-folders.ts';
 import { BlankDigests } from './blank.ts';
 import { type HashTask, type HashTaskResult, jobsOf, SHA256_BYTES, type TaskJob } from './hash-task.ts';
 import { BUFFER_BYTES, type ReaderTools, ReadFailure, SegmentReader } from './segment-reader.ts';
@@ -22,6 +24,8 @@ const oneShot = (crypto as Partial<Pick<typeof crypto, 'hash'>>).hash;
 let sha1Pair: DigestPair | null | undefined;
 let sha256Pair: DigestPair | null | undefined;
 let tools: ReaderTools | undefined;
+/** The rules that `tools` were made for. */
+let toolsFor = '';
 const blanks = new BlankDigests(digestOf);
 /** The buffers of this thread: new memory for each task would cost as much as hashing a small one. */
 let buffers: readonly [Buffer, Buffer] | undefined;
@@ -29,7 +33,7 @@ let buffers: readonly [Buffer, Buffer] | undefined;
 /** Hashes all jobs of a task. Stops early, with the results so far, when `control` says so. */
 export function hashJobs(task: HashTask): HashTaskResult {
   buffers ??= [Buffer.allocUnsafeSlow(BUFFER_BYTES), Buffer.allocUnsafeSlow(BUFFER_BYTES)];
-  tools ??= { libc: loadFileCalls(openCLibrary(silentLogger)), ownMounts: new OwnMounts() };
+  const tools = toolsOf(task.sources);
   const readers = [new SegmentReader(task, buffers[0], tools), new SegmentReader(task, buffers[1], tools)] as const;
   const digests = Buffer.from(new ArrayBuffer(task.counts.length * SHA256_BYTES));
   const failures: HashTaskResult['failures'][number][] = [];
@@ -58,6 +62,17 @@ export function hashJobs(task: HashTask): HashTaskResult {
     for (const reader of readers) reader.close();
   }
   return { digests, failures };
+}
+
+/** All tasks of a pool have the same rules. */
+function toolsOf(sources: SourceRules): ReaderTools {
+  const wanted = JSON.stringify(sources);
+  if (tools !== undefined && toolsFor === wanted) return tools;
+  const library = openCLibrary(silentLogger);
+  const access = new SourceAccess(sources, { calls: loadStrictCalls(library) });
+  tools = { libc: loadFileCalls(library), access };
+  toolsFor = wanted;
+  return tools;
 }
 
 function digestOf(reader: SegmentReader, job: TaskJob): string {

@@ -4,6 +4,7 @@
  */
 
 import type { FileIdentity } from '../source/identity.ts';
+import type { SourceRules } from '../source/source-folders.ts';
 import { type HashJob, isMerkle, segmentsOf } from './hash-pool.ts';
 
 export const SHA1_BYTES = 20;
@@ -27,6 +28,8 @@ export interface HashTask {
   readonly control: HashControl;
   /** Files that a reader may keep open. A worker has two readers. */
   readonly openFiles: number;
+  /** Where the files may lie. */
+  readonly sources: SourceRules;
   readonly files: readonly { readonly path: Uint8Array; readonly identity: FileIdentity }[];
   /** The number of segments of each job. */
   readonly counts: Uint32Array;
@@ -46,7 +49,10 @@ export interface HashTaskResult {
   }[];
 }
 
-export function encodeTask(jobs: readonly HashJob[], control: HashControl, openFiles: number): HashTask {
+export function encodeTask(
+  jobs: readonly HashJob[],
+  { control, openFiles, sources }: Pick<HashTask, 'control' | 'openFiles' | 'sources'>,
+): HashTask {
   const files: HashTask['files'][number][] = [];
   // The pieces of one file usually share one identity object, and comparing paths costs more.
   const known = new Map<FileIdentity, number>();
@@ -71,7 +77,7 @@ export function encodeTask(jobs: readonly HashJob[], control: HashControl, openF
       segments.push(file, segment.offset, segment.length);
     }
   }
-  return { control, openFiles, files, counts, leaves, segments: Float64Array.from(segments) };
+  return { control, openFiles, sources, files, counts, leaves, segments: Float64Array.from(segments) };
 }
 
 function sameBytes(a: Uint8Array | undefined, b: Buffer): boolean {

@@ -9,6 +9,7 @@ import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import type { Piscina } from 'piscina';
 import { budgetFor, openFilesLimit } from '../native/descriptor-budget.ts';
+import type { SourceRules } from '../source/source-folders.ts';
 import { DiskQueue } from './disk-queue.ts';
 import {
   type HashJob,
@@ -31,6 +32,8 @@ import {
 } from './hash-task.ts';
 
 export interface HashPoolOptions {
+  /** Where the files may lie. */
+  readonly sources: SourceRules;
   /**
    * Worker threads. Default: one for each processor, at most 4; more where `disks` and `readersPerDisk` keep more busy, at
    * most 16.
@@ -67,19 +70,28 @@ function openFilesFor(threads: number): number {
   return Math.max(1, Math.min(OPEN_FILES, share));
 }
 
-export function createHashPool(options: HashPoolOptions = {}): HashPool {
+export function createHashPool(options: HashPoolOptions): HashPool {
   const threads = threadsFor(options, availableParallelism());
-  return new PiscinaPool(threads, Math.max(1, options.readersPerDisk ?? threads), options.ready === true);
+  return new PiscinaPool(
+    options.sources,
+    threads,
+    Math.max(1, options.readersPerDisk ?? threads),
+    options.ready === true,
+  );
 }
 
 /** A thread that waits for a disk needs no processor: each disk has its readers, however few processors there are. */
-export function threadsFor({ threads, disks = 1, readersPerDisk = 1 }: HashPoolOptions, processors: number): number {
+export function threadsFor(
+  { threads, disks = 1, readersPerDisk = 1 }: Omit<HashPoolOptions, 'sources'>,
+  processors: number,
+): number {
   if (threads !== undefined) return Math.max(1, threads);
   const computing = Math.min(MOST_COMPUTING, processors);
   return Math.max(computing, Math.min(MOST_THREADS, disks * readersPerDisk));
 }
 
 class PiscinaPool implements HashPool {
+  readonly #sources: SourceRules;
   readonly #threads: number;
   readonly #tasksAThread: number;
   readonly #openFiles: number;
@@ -89,7 +101,8 @@ class PiscinaPool implements HashPool {
   #piscina: Promise<Piscina<HashTask, HashTaskResult>> | undefined;
   #closed = false;
 
-  constructor(threads: number, perDisk: number, ready: boolean) {
+  constructor(sources: SourceRules, threads: number, perDisk: number, ready: boolean) {
+    this.#sources = sources;
     this.#threads = threads;
     this.#openFiles = openFilesFor(threads);
     this.#ready = ready;
@@ -128,12 +141,13 @@ class PiscinaPool implements HashPool {
     aborted.catch(() => {}); // an abort may come while the threads start, before anything awaits it
     try {
       const piscina = await this.#start();
+      const tools = { control, openFiles: this.#openFiles, sources: this.#sources };
       const tasks = groups.map(({ first, end }) => {
         const slice = jobs.slice(first, end);
         return new Promise<void>((resolve, reject) => {
           const run = async (): Promise<void> => {
             try {
-              place(results, first, slice, await piscina.run(encodeTask(slice, control, this.#openFiles)));
+              place(results, first, slice, await piscina.run(encodeTask(slice, tools)));
               resolve();
             } catch (error) {
               reject(error);

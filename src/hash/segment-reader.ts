@@ -14,7 +14,7 @@ import { isOutOfDescriptors } from '../native/descriptor-budget.ts';
 import type { FileCalls } from '../native/files.ts';
 import { type Difference, differenceOf, type FileIdentity } from '../source/identity.ts';
 import { type OpenedSource, openSourceSync } from '../source/open-source.ts';
-import type { OwnMounts } from '../source/own-mounts.ts';
+import type { SourceAccess } from '../source/source-access.ts';
 import { CANCELLED, DONE_BYTES, type HashTask, ZEROS_FILE } from './hash-task.ts';
 
 /** Fits the second-level cache: larger reads measured slower, and smaller ones need more calls. */
@@ -41,14 +41,14 @@ export class ReadFailure extends Error {
 /** The parts that all readers of a thread share. */
 export interface ReaderTools {
   readonly libc: Pick<FileCalls, 'willNeed' | 'seekData'>;
-  readonly ownMounts: OwnMounts;
+  readonly access: SourceAccess;
 }
 
 export class SegmentReader {
   readonly #task: HashTask;
   readonly #buffer: Buffer;
   readonly #libc: Pick<FileCalls, 'willNeed' | 'seekData'>;
-  readonly #ownMounts: OwnMounts;
+  readonly #access: SourceAccess;
   /** Files that have holes: fewer blocks than bytes. */
   readonly #sparse = new Set<number>();
   /** File index to descriptor, in the order of use: the one used last comes last. */
@@ -61,10 +61,10 @@ export class SegmentReader {
   #next = 0;
 
   /** `buffer` has BUFFER_BYTES, which are the reader's alone until it is closed. */
-  constructor(task: HashTask, buffer: Buffer, { libc, ownMounts }: ReaderTools) {
+  constructor(task: HashTask, buffer: Buffer, { libc, access }: ReaderTools) {
     this.#task = task;
     this.#libc = libc;
-    this.#ownMounts = ownMounts;
+    this.#access = access;
     this.#buffer = buffer;
   }
 
@@ -213,7 +213,7 @@ export class SegmentReader {
     const deadline = performance.now() + WAIT_MS;
     for (;;) {
       try {
-        const answer = openSourceSync({ path, recorded: identity }, this.#ownMounts);
+        const answer = openSourceSync({ path, recorded: identity }, this.#access);
         if (answer.state === 'as recorded') return answer;
         throw this.#failure(file, answer.why);
       } catch (error) {

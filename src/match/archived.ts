@@ -102,7 +102,7 @@ export class ArchivedCandidates {
   readonly #reader: MemberReader;
 
   constructor(index: CollectionIndex, looker: Looker) {
-    this.#reader = new MemberReader(looker.ownMounts);
+    this.#reader = new MemberReader(looker.access);
     this.#index = index;
     this.#looker = looker;
   }

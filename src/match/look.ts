@@ -2,7 +2,7 @@
 import type { CollectionFile } from '../collection/index.ts';
 import { type FileIdentity, identityOf } from '../source/identity.ts';
 import { type Absent, lookAtSource, type OpenedSource, openSourceSync, type Suspect } from '../source/open-source.ts';
-import type { OwnMounts } from '../source/own-mounts.ts';
+import type { SourceAccess } from '../source/source-access.ts';
 
 /** A candidate that was looked at. */
 export interface Source {
@@ -18,12 +18,12 @@ export interface Refusal {
 }
 
 export class Looker {
-  readonly ownMounts: OwnMounts;
+  readonly access: SourceAccess;
   /** By path, as latin1: each path is looked at once in a run. */
   readonly #seen = new Map<string, Source | Refusal>();
 
-  constructor(ownMounts: OwnMounts) {
-    this.ownMounts = ownMounts;
+  constructor(access: SourceAccess) {
+    this.access = access;
   }
 
   look(file: Pick<CollectionFile, 'path' | 'size'>): Source | Refusal {
@@ -37,12 +37,12 @@ export class Looker {
 
   /** Opens a candidate if it did not change since the look. @throws EMFILE, ENFILE */
   open({ path, identity }: Source): OpenedSource | Suspect | Absent {
-    return openSourceSync({ path, recorded: identity }, this.ownMounts);
+    return openSourceSync({ path, recorded: identity }, this.access);
   }
 
   #look({ path, size }: Pick<CollectionFile, 'path' | 'size'>): Source | Refusal {
     // Synchronous: a command has nothing else to do, and a promise a file takes ten times as long.
-    const looked = lookAtSource({ path, recorded: { size }, noFollow: true }, this.ownMounts);
+    const looked = lookAtSource({ path, recorded: { size } }, this.access);
     if (looked.state !== 'as recorded') return { refused: looked.why.says };
     const identity = identityOf(looked.stats);
     return { path, identity, inode: `${identity.dev}:${identity.ino}` };

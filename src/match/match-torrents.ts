@@ -8,7 +8,7 @@ import type { CollectionIndex } from '../collection/index.ts';
 import type { HashPool, HashProgress } from '../hash/hash-pool.ts';
 import type { Logger } from '../logger.ts';
 import type { Metainfo } from '../metainfo/metainfo.ts';
-import type { OwnMounts } from '../source/own-mounts.ts';
+import type { SourceAccess } from '../source/source-access.ts';
 import { AlignmentsOfRun, type HashLimit, type HashModeDependencies } from './hash-modes.ts';
 import { isHashMode, type MatchMode, type TorrentMatch, type VerifyGoal } from './match.ts';
 import { Matching, type MatchingParts } from './matching.ts';
@@ -35,8 +35,7 @@ export interface MatchDependencies {
   readonly pool?: HashPool;
   readonly options: MatchOptions;
   readonly logger: Logger;
-  /** Mounts of autotorrent: no file on them may be a source. */
-  readonly ownMounts: OwnMounts;
+  readonly access: SourceAccess;
   readonly signal?: AbortSignal;
   /** Shifts that a candidate's own structure suggests (see `parts.ts`), the likeliest first. */
   readonly hypotheses?: HashModeDependencies['hypotheses'];
@@ -60,7 +59,7 @@ export interface Matcher {
 }
 
 export function createMatcher(dependencies: MatchDependencies): Matcher {
-  const { index, pool, options, signal, onProgress, hypotheses, logger, ownMounts } = dependencies;
+  const { index, pool, options, signal, onProgress, hypotheses, logger, access } = dependencies;
   const { scanModes, sizeVarying = DEFAULT_VARYING, hashLimit = NO_LIMIT } = options;
   const hashModes = scanModes.some(isHashMode);
   const hasher = pool === undefined ? undefined : new PieceHasher(pool, signal, onProgress);
@@ -71,7 +70,7 @@ export function createMatcher(dependencies: MatchDependencies): Matcher {
     scanModes,
     hashModeOptions: { sizeVarying, limit: hashLimit },
     hypotheses,
-    ownMounts,
+    access,
     logger,
     signal,
   };

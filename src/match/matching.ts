@@ -1,7 +1,7 @@
 /** Matches one torrent with a collection: mode after mode, then the pieces that files share. */
 import type { CollectionIndex } from '../collection/index.ts';
 import type { Logger } from '../logger.ts';
-import type { OwnMounts } from '../source/own-mounts.ts';
+import type { SourceAccess } from '../source/source-access.ts';
 import { supplyFromArchives } from './archived.ts';
 import { proposeExact } from './exact.ts';
 import { Alignments, type AlignmentsOfRun, type HashModeDependencies, proposeHashed } from './hash-modes.ts';
@@ -33,7 +33,7 @@ export interface MatchingParts {
   readonly scanModes: readonly MatchMode[];
   readonly hashModeOptions: HashModeDependencies['options'];
   readonly hypotheses: HashModeDependencies['hypotheses'];
-  readonly ownMounts: OwnMounts;
+  readonly access: SourceAccess;
   readonly logger: Logger;
   readonly signal: AbortSignal | undefined;
 }
@@ -60,7 +60,7 @@ export class Matching {
     this.#wantsSpares = wantsSpares;
     this.#level = goal === 'full-if-whole' ? 'probe' : goal;
     this.#modes = MATCH_MODES.filter((mode) => parts.scanModes.includes(mode));
-    this.#looker = new Looker(parts.ownMounts);
+    this.#looker = new Looker(parts.access);
   }
 
   async run(): Promise<TorrentMatch> {

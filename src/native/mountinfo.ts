@@ -47,9 +47,14 @@ function unescape(text: string): Buffer {
   return Buffer.from(plain, 'latin1');
 }
 
-/** `major:minor` as the C library's makedev(3) joins them. */
+/** The number of `major:minor`. */
 function deviceNumber(device: string): number {
   const [major = Number.NaN, minor = Number.NaN] = device.split(':', 2).map(Number);
+  return deviceOf(major, minor);
+}
+
+/** Joins the parts of a device number as makedev(3) does. */
+export function deviceOf(major: number, minor: number): number {
   return (
     (minor & 0xff) + (major & 0xfff) * 2 ** 8 + Math.floor(minor / 256) * 2 ** 20 + Math.floor(major / 4096) * 2 ** 44
   );

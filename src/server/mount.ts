@@ -8,6 +8,7 @@
  */
 import { readSmallFile } from '../bytes/read-file.ts';
 import type { Config } from '../config/config.ts';
+import { sourceRules } from '../config/source-rules.ts';
 import { poolPath, statePaths } from '../config/state-paths.ts';
 import { startControlServer } from '../control/server.ts';
 import { AutotorrentError } from '../errors.ts';
@@ -22,8 +23,9 @@ import { DescriptorBudget } from '../native/descriptor-budget.ts';
 import { loadDescriptorCalls } from '../native/descriptors.ts';
 import { loadFileCalls } from '../native/files.ts';
 import { loadProcessCalls } from '../native/process.ts';
+import { loadStrictCalls } from '../native/strict-paths.ts';
 import { ReadersLook } from '../source/look-at-readers.ts';
-import { OwnMounts } from '../source/own-mounts.ts';
+import { SourceAccess } from '../source/source-access.ts';
 import { keepPoolPrivate, keepStatePrivate } from '../state/state-folder.ts';
 import { Ballast } from '../store/ballast.ts';
 import { Store } from '../store/store.ts';
@@ -99,9 +101,10 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
     undo.push(async () => store.close());
     const library = openCLibrary(logger);
     const { keepDescriptors } = loadDescriptorCalls(library);
-    const ownMounts = new OwnMounts();
+    const calls = loadStrictCalls(library);
+    const access = new SourceAccess(sourceRules(config), { calls, logger });
     const readersLook = new ReadersLook({
-      ownMounts,
+      ownMounts: access.ownMounts,
       ownFolders: [config.statePath, poolPath(config.db)],
       accessList: loadAccessListCall(library),
     });
@@ -115,7 +118,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
     const fileSystem = new FileSystem({
       store,
       libc: loadFileCalls(library),
-      ownMounts,
+      access,
       readersLook,
       descriptors,
       statePath: config.statePath,
@@ -154,7 +157,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       store,
       fileSystem,
       counts: () => operations.counts,
-      ownMounts,
+      access,
       readersLook,
       facts: { ...facts, readOnly: request.readOnly, version: request.version, startedMs: Date.now() },
       shutdown(say) {

@@ -20,7 +20,7 @@ import { type Extent, GAP, OVERLAY, ZEROS } from '../extent/extent.ts';
 import { PlanStream } from '../plan/stream.ts';
 import type { ReadersLook } from '../source/look-at-readers.ts';
 import { lookedAt } from '../source/looked-at.ts';
-import type { OwnMounts } from '../source/own-mounts.ts';
+import type { SourceAccess } from '../source/source-access.ts';
 import type { Entry } from '../store/entries/entry.ts';
 import type { StoredFile } from '../store/entries/entry-files.ts';
 import type { Store } from '../store/store.ts';
@@ -47,7 +47,7 @@ export interface ServedStoreParts {
   readonly fileSystem: FileSystem;
   /** The counts of the mount's operations. */
   readonly counts: () => Counts;
-  readonly ownMounts: OwnMounts;
+  readonly access: SourceAccess;
   readonly readersLook: ReadersLook;
   readonly facts: ServerFacts;
   /** Begins the server's end; `say` reports warnings to the command that asked for it. */
@@ -58,7 +58,7 @@ export class ServedStore {
   readonly #store: Store;
   readonly #fileSystem: FileSystem;
   readonly #counts: () => Counts;
-  readonly #ownMounts: OwnMounts;
+  readonly #access: SourceAccess;
   readonly #readersLook: ReadersLook;
   readonly #facts: ServerFacts;
   readonly #downloads: Downloads;
@@ -71,7 +71,7 @@ export class ServedStore {
     this.#overlayUsage = new OverlayUsage(parts.store.bytes.folder);
     this.#fileSystem = parts.fileSystem;
     this.#counts = parts.counts;
-    this.#ownMounts = parts.ownMounts;
+    this.#access = parts.access;
     this.#readersLook = parts.readersLook;
     this.#facts = parts.facts;
     this.shutdown = parts.shutdown;
@@ -155,7 +155,7 @@ export class ServedStore {
       directory === undefined
         ? await this.#store.createEntry({
             ...header,
-            sources: lookedAt(this.#ownMounts.refuse(plan.sources()), {
+            sources: lookedAt(this.#access.refuse(plan.sources()), {
               look: this.#readersLook,
               onMissed: () => {
                 missed = true;

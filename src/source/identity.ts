@@ -28,9 +28,19 @@ export type Recorded = Partial<FileIdentity>;
 
 /**
  * A file that is `size`, `modified` or `replaced` can be hashed; the other reasons leave no file to hash.
- * `unreadable`: a system call failed for another reason than a missing file.
+ * `unreadable`: a system call failed for another reason than a missing file. `redirected`: the path leads through a symbolic
+ * link that is not followed. `outside`: the path lies in no folder that may hold sources.
  */
-export type DifferenceCode = 'gone' | 'not-regular' | 'own-mount' | 'unreadable' | 'size' | 'modified' | 'replaced';
+export type DifferenceCode =
+  | 'gone'
+  | 'not-regular'
+  | 'own-mount'
+  | 'unreadable'
+  | 'redirected'
+  | 'outside'
+  | 'size'
+  | 'modified'
+  | 'replaced';
 
 /** Tells how a file differs from its record. */
 export interface Difference {
@@ -45,7 +55,10 @@ export function identityOf({ dev, ino, size, mtimeMs }: Stats): FileIdentity {
 
 /** Compares a file's statistics with its record. Undefined if they agree. */
 export function differenceOf(recorded: Recorded, stats: Stats): Difference | undefined {
-  if (!stats.isFile()) return { code: 'not-regular', says: 'is not a regular file any more' };
+  if (!stats.isFile()) {
+    const says = stats.isSymbolicLink() ? 'is a symbolic link now' : 'is not a regular file any more';
+    return { code: 'not-regular', says };
+  }
   const { dev, ino, size, mtimeMs } = recorded;
   if (size !== undefined && stats.size !== size) {
     return { code: 'size', says: `has ${stats.size} bytes now, not ${size}` };

@@ -1,31 +1,21 @@
 /**
  * Opens a user's file to supply bytes. Nothing else opens users' files.
  *
- * The policy for all callers: read-only; O_NONBLOCK, so that a FIFO in the file's place blocks no thread; O_NOCTTY;
- * O_NOATIME if the user owns the file, since its access time is not ours to change; O_CLOEXEC, which Node adds to every open
- * (`uv__fs_open`). Only a regular file as it was recorded, and never one on a mount of autotorrent.
+ * The policy for all callers: only a file in a folder that may hold sources (`source-folders.ts`), with no symbolic link
+ * below that folder nor at the end; read-only; O_NONBLOCK, so that a FIFO in the file's place blocks no thread; O_NOCTTY;
+ * O_NOATIME if the user owns the file, since its access time is not ours to change; O_CLOEXEC. Only a regular file as it was
+ * recorded, and never one on a mount of autotorrent.
  */
-import {
-  close,
-  closeSync,
-  constants,
-  fstat,
-  fstatSync,
-  lstatSync,
-  open,
-  openSync,
-  type Stats,
-  statSync,
-} from 'node:fs';
-import { promisify } from 'node:util';
+import { constants, lstatSync, type Stats } from 'node:fs';
 import { errnoOf, messageOf } from '../errors.ts';
 import { isOutOfDescriptors } from '../native/descriptor-budget.ts';
 import { type Difference, differenceOf, type Recorded } from './identity.ts';
 import type { OwnMounts } from './own-mounts.ts';
-
-const openAsync = promisify(open);
-const fstatAsync = promisify(fstat);
-const closeAsync = promisify(close);
+import { folderOf } from './paths.ts';
+import { linkOnTheWay, openSlowly } from './slow-opening.ts';
+import type { SourceAccess } from './source-access.ts';
+import type { Place } from './source-folders.ts';
+import { close, fstat, runLater, runNow, type Steps, step } from './steps.ts';
 
 const FLAGS = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
 
@@ -35,7 +25,7 @@ export interface Suspect {
   readonly why: Difference;
 }
 
-/** The path leads to no readable file. */
+/** The path leads to no file that may be read. */
 export interface Absent {
   readonly state: 'absent';
   readonly why: Difference;
@@ -56,63 +46,41 @@ export interface SourceQuestion {
   readonly path: Buffer;
   /** Absent: any regular file will do. */
   readonly recorded?: Recorded;
-  /** True: a symlink at the end of the path is refused. */
-  readonly noFollow?: boolean;
 }
 
 /** Opens a file if it is as recorded. @throws EMFILE and ENFILE, which say nothing about the file */
 export async function openSource(
   question: SourceQuestion,
-  ownMounts: OwnMounts,
+  access: SourceAccess,
 ): Promise<OpenedSource | Suspect | Absent> {
-  await ownMounts.refresh();
-  if (ownMounts.holdsPath(question.path)) return ON_OWN_MOUNT;
-  let fd: number;
-  try {
-    fd = await withoutAtime(async (more) => await openAsync(question.path, flagsFor(question) | more));
-  } catch (error) {
-    return absence(error);
-  }
-  try {
-    const answer = judge(question, await fstatAsync(fd), ownMounts);
-    if (answer.state === 'as recorded') return { ...answer, fd };
-    await closeAsync(fd);
-    return answer;
-  } catch (error) {
-    await closeAsync(fd).catch(() => {});
-    return absence(error);
-  }
+  await access.ownMounts.refresh();
+  return await runLater(opening(question, access));
 }
 
 /** `openSource` for threads that have nothing else to do. @throws EMFILE and ENFILE, which say nothing about the file */
-export function openSourceSync(question: SourceQuestion, ownMounts: OwnMounts): OpenedSource | Suspect | Absent {
-  ownMounts.refreshSync();
-  if (ownMounts.holdsPath(question.path)) return ON_OWN_MOUNT;
-  let fd: number;
-  try {
-    fd = withoutAtimeSync((more) => openSync(question.path, flagsFor(question) | more));
-  } catch (error) {
-    return absence(error);
-  }
-  try {
-    const answer = judge(question, fstatSync(fd), ownMounts);
-    if (answer.state === 'as recorded') return { ...answer, fd };
-    closeSync(fd);
-    return answer;
-  } catch (error) {
-    closeSync(fd);
-    return absence(error);
-  }
+export function openSourceSync(question: SourceQuestion, access: SourceAccess): OpenedSource | Suspect | Absent {
+  access.ownMounts.refreshSync();
+  return runNow(opening(question, access));
 }
 
-/** Looks at a file without opening it. */
-export function lookAtSource(question: SourceQuestion, ownMounts: OwnMounts): AsRecorded | Suspect | Absent {
+/**
+ * Looks at a file without opening it: an advice, since somebody may put a link on its way at any time. For threads that have
+ * nothing else to do.
+ */
+export function lookAtSource({ path, recorded }: SourceQuestion, access: SourceAccess): AsRecorded | Suspect | Absent {
+  const { ownMounts, folders } = access;
   ownMounts.refreshSync();
-  if (ownMounts.holdsPath(question.path)) return ON_OWN_MOUNT;
-  const look = question.noFollow === true ? lstatSync : statSync;
+  if (ownMounts.holdsPath(path)) return ON_OWN_MOUNT;
   try {
-    const stats = look(question.path, { throwIfNoEntry: false });
-    return stats === undefined ? { state: 'absent', why: GONE } : judge(question, stats, ownMounts);
+    const place = folders.known(path) ?? runNow(folders.placeOf(path));
+    if ('says' in place) return { state: 'absent', why: place };
+    const { real } = place;
+    if (ownMounts.holdsPath(real)) return ON_OWN_MOUNT;
+    if (!access.isRealFolder(folderOf(real))) {
+      return { state: 'absent', why: runNow(linkOnTheWay(real)) ?? GONE };
+    }
+    const stats = lstatSync(real, { throwIfNoEntry: false });
+    return stats === undefined ? { state: 'absent', why: GONE } : judge(recorded, stats, ownMounts);
   } catch (error) {
     return absence(error);
   }
@@ -124,33 +92,68 @@ const ON_OWN_MOUNT: Absent = {
   why: { code: 'own-mount', says: 'lies on a mount of autotorrent itself' },
 };
 
-function flagsFor({ noFollow }: SourceQuestion): number {
-  return FLAGS | (noFollow === true ? constants.O_NOFOLLOW : 0);
-}
-
-/** Only the owner and root may set O_NOATIME: others get EPERM. */
-async function withoutAtime(opening: (more: number) => Promise<number>): Promise<number> {
+function* opening({ path, recorded }: SourceQuestion, access: SourceAccess): Steps<OpenedSource | Suspect | Absent> {
+  const { ownMounts } = access;
+  if (ownMounts.holdsPath(path)) return ON_OWN_MOUNT;
+  let fd: number | undefined;
   try {
-    return await opening(constants.O_NOATIME);
+    const opened = yield* openAt(path, access);
+    if (typeof opened !== 'number') return { state: 'absent', why: opened };
+    fd = opened;
+    const answer = judge(recorded, yield* fstat(fd), ownMounts);
+    if (answer.state === 'as recorded') return { ...answer, fd };
+    const unwanted = fd;
+    fd = undefined;
+    yield* close(unwanted);
+    return answer;
   } catch (error) {
-    if (errnoOf(error) !== 'EPERM') throw error;
-    return await opening(0);
+    if (fd !== undefined) yield* close(fd);
+    return absence(error);
   }
 }
 
-function withoutAtimeSync(opening: (more: number) => number): number {
+/** Opens what is at a path. @throws the error of a system call */
+function* openAt(path: Buffer, access: SourceAccess): Steps<number | Difference> {
+  const place = yield* access.folders.placeOf(path);
+  if ('says' in place) return place;
+  const opened = yield* openPlace(place, access);
+  if (typeof opened === 'number') return opened;
+  // The name of its disk may lead elsewhere since.
+  const now = yield* access.folders.again(path, place);
+  if (now === undefined) return opened;
+  return 'says' in now ? now : yield* openPlace(now, access);
+}
+
+function* openPlace({ real }: Place, access: SourceAccess): Steps<number | Difference> {
+  if (access.ownMounts.holdsPath(real)) return ON_OWN_MOUNT.why;
   try {
-    return opening(constants.O_NOATIME);
+    return (yield* openStrictly(real, access)) ?? (yield* openSlowly(real, FLAGS));
   } catch (error) {
-    if (errnoOf(error) !== 'EPERM') throw error;
-    return opening(0);
+    // A folder that became a link may have hidden a file, or anything else.
+    if (isOutOfDescriptors(error)) throw error;
+    return (yield* linkOnTheWay(real)) ?? absence(error).why;
   }
 }
 
-function judge(question: SourceQuestion, stats: Stats, ownMounts: OwnMounts): AsRecorded | Suspect | Absent {
-  // A symlink may hide from `holdsPath` where the file lies.
+/** Opens a path with openat2. Undefined if that fails; why is not known, since errno belongs to the thread that called. */
+function* openStrictly(real: Buffer, { calls }: SourceAccess): Steps<number | undefined> {
+  const { open, openSync } = calls;
+  if (open === undefined || openSync === undefined) return undefined;
+  // Only the owner and root may set O_NOATIME.
+  for (const flags of [FLAGS | constants.O_NOFOLLOW | constants.O_NOATIME, FLAGS | constants.O_NOFOLLOW]) {
+    const fd = yield* step(
+      () => openSync(real, flags),
+      async () => await open(real, flags),
+    );
+    if (fd >= 0) return fd;
+  }
+  return undefined;
+}
+
+function judge(recorded: Recorded | undefined, stats: Stats, ownMounts: OwnMounts): AsRecorded | Suspect | Absent {
+  // A mount that was made since the mount table was read.
   if (ownMounts.holdsDevice(stats.dev)) return ON_OWN_MOUNT;
-  const why = differenceOf(question.recorded ?? {}, stats);
+  const why = differenceOf(recorded ?? {}, stats);
   if (why === undefined) return { state: 'as recorded', stats };
   return { state: why.code === 'not-regular' ? 'absent' : 'suspect', why };
 }

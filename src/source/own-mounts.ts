@@ -2,9 +2,7 @@
  * Knows the mounts of autotorrent, of this server and of others. No source may lie on one: a server that reads its own mount
  * waits for itself, and two servers that read each other's mounts wait for each other, beyond SIGKILL.
  */
-import { AutotorrentError } from '../errors.ts';
 import { isAtOrBelow, type MountedAt, OUR_TYPE, readMounts, readMountsSync } from '../native/mountinfo.ts';
-import type { PlanSource } from '../plan/plan.ts';
 
 /** Milliseconds for which a reading of the mount table is believed. */
 const FRESH_MS = 1000;
@@ -48,6 +46,11 @@ export class OwnMounts {
     this.#lookedAt = performance.now();
   }
 
+  /** The paths of such mounts: byte strings. */
+  get paths(): readonly string[] {
+    return this.#mounts.map(({ path }) => path.toString('latin1'));
+  }
+
   /** Tells by its path if a file lies on such a mount, before it is opened. */
   holdsPath(path: Buffer): boolean {
     return this.#mounts.some((mount) => isAtOrBelow(path, mount.path));
@@ -56,20 +59,5 @@ export class OwnMounts {
   /** Tells by `Stats.dev` if a file lies on such a mount, even if a symlink hides that from `holdsPath`. */
   holdsDevice(dev: number): boolean {
     return this.#mounts.some((mount) => mount.dev === dev);
-  }
-
-  /** Passes a plan's sources on. @throws AutotorrentError('UNSUPPORTED') at the first one on such a mount */
-  async *refuse(
-    sources: Iterable<PlanSource> | AsyncIterable<PlanSource>,
-  ): AsyncGenerator<PlanSource, void, undefined> {
-    await this.refresh();
-    for await (const source of sources) {
-      if (this.holdsPath(source.path) || this.holdsDevice(source.dev)) {
-        throw new AutotorrentError('UNSUPPORTED', `${source.path.toString()} lies on a mount of autotorrent itself`, {
-          hint: 'Take the folder of the mount out of [disks], and run autotorrent rebuild.',
-        });
-      }
-      yield source;
-    }
   }
 }

@@ -12,8 +12,8 @@ import type { Logger } from '../logger.ts';
 import { type DescriptorBudget, isOutOfDescriptors } from '../native/descriptor-budget.ts';
 import type { RecordedSource } from './identity.ts';
 import type { ReadersLook } from './look-at-readers.ts';
-import type { OwnMounts } from './own-mounts.ts';
 import type { Readers } from './readers.ts';
+import type { SourceAccess } from './source-access.ts';
 import { type Opening, SourceFile } from './source-file.ts';
 
 /** Milliseconds for which a check of a source is believed: the window of invariant 2. */
@@ -40,7 +40,7 @@ interface Trouble {
 
 export interface SourceFilesOptions {
   readonly record: (id: number) => RecordedSource | undefined;
-  readonly ownMounts: OwnMounts;
+  readonly access: SourceAccess;
   readonly readersLook: ReadersLook;
   /** Called with who may read the file that serves a source, whenever that was looked at. */
   readonly onReaders: (id: number, readers: Readers) => void;
@@ -58,11 +58,11 @@ export class SourceFiles {
   readonly #resolving = new Map<number, { readonly file: Promise<SourceFile>; readonly looks: boolean }>();
   readonly #broken = new Map<number, Trouble>();
 
-  constructor({ record, ownMounts, readersLook, onReaders, descriptors, logger }: SourceFilesOptions) {
+  constructor({ record, access, readersLook, onReaders, descriptors, logger }: SourceFilesOptions) {
     this.#record = record;
     this.#onReaders = onReaders;
     this.#logger = logger;
-    this.#opening = { ownMounts, readersLook, descriptors: descriptors.share(() => this.#closeIdle()) };
+    this.#opening = { access, readersLook, descriptors: descriptors.share(() => this.#closeIdle()) };
   }
 
   get openCount(): number {

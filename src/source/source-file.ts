@@ -5,8 +5,8 @@ import type { DescriptorShare } from '../native/descriptor-budget.ts';
 import { type Difference, differenceOf, type Recorded, type RecordedSource } from './identity.ts';
 import type { ReadersLook } from './look-at-readers.ts';
 import { type Absent, openSource, type Suspect } from './open-source.ts';
-import type { OwnMounts } from './own-mounts.ts';
 import type { Readers } from './readers.ts';
+import type { SourceAccess } from './source-access.ts';
 
 const fstatAsync = promisify(fstat);
 
@@ -24,7 +24,7 @@ export class NotServed extends Error {
 
 /** What opening a source needs. */
 export interface Opening {
-  readonly ownMounts: OwnMounts;
+  readonly access: SourceAccess;
   readonly readersLook: ReadersLook;
   /** A source whose descriptor had to be closed is opened again by its path at the next read. */
   readonly descriptors: DescriptorShare;
@@ -57,10 +57,10 @@ export class SourceFile {
 
   /** Opens a source if it is as recorded. @throws NotServed; ENFILE if too many files are open */
   static async open(id: number, record: RecordedSource, opening: Opening): Promise<SourceFile> {
-    const { ownMounts, descriptors } = opening;
+    const { access, descriptors } = opening;
     let stats: Stats | undefined;
     const fd = await descriptors.open(async () => {
-      const answer = await openSource({ path: record.path, recorded: onAnyDevice(record) }, ownMounts);
+      const answer = await openSource({ path: record.path, recorded: onAnyDevice(record) }, access);
       if (answer.state !== 'as recorded') throw new NotServed(answer);
       stats = answer.stats;
       return answer.fd;

@@ -18,8 +18,8 @@ import type { Logger } from '../logger.ts';
 import type { DescriptorBudget } from '../native/descriptor-budget.ts';
 import type { FileCalls } from '../native/files.ts';
 import type { ReadersLook } from '../source/look-at-readers.ts';
-import type { OwnMounts } from '../source/own-mounts.ts';
 import { type BrokenSource, FRESH_MS, SourceFiles } from '../source/served-sources.ts';
+import type { SourceAccess } from '../source/source-access.ts';
 import type { StoredFile } from '../store/entries/entry-files.ts';
 import type { Quiet } from '../store/overlay/discard.ts';
 import type { Pooling } from '../store/sources/pool-files.ts';
@@ -52,7 +52,7 @@ export interface FileSystemOptions {
   readonly store: Store;
   readonly libc: FileCalls;
   readonly logger: Logger;
-  readonly ownMounts: OwnMounts;
+  readonly access: SourceAccess;
   readonly readersLook: ReadersLook;
   readonly descriptors: DescriptorBudget;
   /** The owner of every file in the mount. */
@@ -96,13 +96,13 @@ export class FileSystem implements Operations {
   #statfs: { readonly at: number; readonly stats: Promise<FileSystemStats> } | undefined;
 
   constructor(options: FileSystemOptions) {
-    const { store, libc, ownMounts, readersLook, descriptors, logger } = options;
+    const { store, libc, access, readersLook, descriptors, logger } = options;
     this.#store = store;
     this.#options = options;
     this.#sources = new SourceFiles({
       record: (id) => store.source(id),
       onReaders: (id, readers) => store.noteReaders(id, readers),
-      ownMounts,
+      access,
       readersLook,
       descriptors,
       logger,

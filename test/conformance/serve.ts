@@ -8,8 +8,8 @@ import { createLogger } from '../../src/logger.ts';
 import { openCLibrary } from '../../src/native/c-library.ts';
 import { loadFileCalls } from '../../src/native/files.ts';
 import { loadProcessCalls } from '../../src/native/process.ts';
-import { OwnMounts } from '../../src/source/own-mounts.ts';
 import { CountedOperations } from '../../src/vfs/counting.ts';
+import { anywhere } from '../harness/anywhere.ts';
 import { openVolume } from '../harness/volume.ts';
 import type { Reply, Request, ServeOptions } from './messages.ts';
 
@@ -19,8 +19,8 @@ const reply = async (message: Reply): Promise<void> =>
 
 async function serve({ mountPoint, statePath, readOnly = false }: ServeOptions): Promise<void> {
   const library = openCLibrary(logger);
-  const ownMounts = new OwnMounts();
-  const { store, fileSystem, close } = await openVolume(statePath, { logger, libc: loadFileCalls(library), ownMounts });
+  const access = anywhere();
+  const { store, fileSystem, close } = await openVolume(statePath, { logger, libc: loadFileCalls(library), access });
   const driver = createFuseNativeDriver({ library, logger });
   const operations = new CountedOperations(fileSystem);
   const mount = await driver.mount(operations, { mountPoint, readOnly, allowOther: process.getuid?.() === 0 });
@@ -41,7 +41,7 @@ async function serve({ mountPoint, statePath, readOnly = false }: ServeOptions):
       switch (request.do) {
         case 'create': {
           const { plan } = request;
-          await store.createEntry({ ...plan, sources: ownMounts.refuse(plan.sources) });
+          await store.createEntry({ ...plan, sources: access.refuse(plan.sources) });
           await store.markAdded([plan.infoHash]);
           return { ok: true };
         }

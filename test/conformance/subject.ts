@@ -3,8 +3,8 @@ import fs from 'node:fs/promises';
 import { join } from 'node:path';
 import { createLogger } from '../../src/logger.ts';
 import type { Plan } from '../../src/plan/plan.ts';
-import { OwnMounts } from '../../src/source/own-mounts.ts';
 import type { FileSystemStatus } from '../../src/vfs/file-system.ts';
+import { anywhere } from '../harness/anywhere.ts';
 import { type OpenVolume, openVolume } from '../harness/volume.ts';
 import type { Calls } from './calls.ts';
 import { Server } from './server.ts';
@@ -56,7 +56,7 @@ export class VfsSubject implements Subject {
   }
 
   async create(plan: Plan): Promise<void> {
-    await this.#volume.store.createEntry({ ...plan, sources: new OwnMounts().refuse(plan.sources) });
+    await this.#volume.store.createEntry({ ...plan, sources: anywhere().refuse(plan.sources) });
     await this.#volume.store.markAdded([plan.infoHash]);
   }
 

@@ -4,7 +4,7 @@ import { closeSync, mkdirSync, openSync, readSync, rmSync, symlinkSync, truncate
 import { join } from 'node:path';
 import { beforeEach, describe, it } from 'node:test';
 import { type MemberExtent, MemberReader, type NoExtents } from '../../src/container/member-extents.ts';
-import { OwnMounts } from '../../src/source/own-mounts.ts';
+import { anywhere } from '../harness/anywhere.ts';
 import { temporaryFolder } from '../harness/folder.ts';
 import { volumeNames, writeRar4, writeRar5 } from './rar-writer.ts';
 
@@ -21,7 +21,7 @@ describe('the extents of a member', () => {
     return Buffer.from(join(folder, names[0] ?? ''));
   };
   const ask = (archive: Buffer, name = 'a.bin'): Promise<readonly MemberExtent[] | NoExtents> =>
-    new MemberReader(new OwnMounts()).memberExtents({ archive, name: Buffer.from(name), size: DATA.length });
+    new MemberReader(anywhere()).memberExtents({ archive, name: Buffer.from(name), size: DATA.length });
 
   const read = (extents: readonly MemberExtent[] | NoExtents): Buffer => {
     assert.ok(!('refused' in extents), JSON.stringify(extents));

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import { HeaderReader } from '../../src/container/container.ts';
 import { describePayload, shiftHypotheses } from '../../src/container/payload.ts';
 import { shiftsOfFile } from '../../src/container/payload-files.ts';
 import type { Payload } from '../../src/container/payload-shape.ts';
-import { OwnMounts } from '../../src/source/own-mounts.ts';
+import { anywhere } from '../harness/anywhere.ts';
 import { MemoryVolumes } from './memory-volumes.ts';
 
 const made = (name: string): Buffer => readFileSync(join('test/fixtures/media', name));
@@ -224,9 +224,9 @@ describe('shift hypotheses', () => {
   });
 
   it('are asked of a file on a disk', () => {
-    const path = Buffer.from(join('test/fixtures/media', 'tagged.mp3'));
-    assert.ok(shiftsOfFile({ path, size: tagged.length }, bare.length, new OwnMounts()).includes(320));
-    assert.deepEqual(shiftsOfFile({ path: Buffer.from('/nowhere'), size: 100 }, 100, new OwnMounts()), []);
-    assert.deepEqual(shiftsOfFile({ path: Buffer.from('/'), size: 100 }, 100, new OwnMounts()), []);
+    const path = Buffer.from(resolve('test/fixtures/media', 'tagged.mp3'));
+    assert.ok(shiftsOfFile({ path, size: tagged.length }, bare.length, anywhere()).includes(320));
+    assert.deepEqual(shiftsOfFile({ path: Buffer.from('/nowhere'), size: 100 }, 100, anywhere()), []);
+    assert.deepEqual(shiftsOfFile({ path: Buffer.from('/'), size: 100 }, 100, anywhere()), []);
   });
 });

@@ -8,10 +8,10 @@ import { openCLibrary } from '../../src/native/c-library.ts';
 import { DescriptorBudget } from '../../src/native/descriptor-budget.ts';
 import { loadFileCalls } from '../../src/native/files.ts';
 import { ReadersLook } from '../../src/source/look-at-readers.ts';
-import { OwnMounts } from '../../src/source/own-mounts.ts';
 import type { StoreLevel } from '../../src/store/records/database.ts';
 import { Store } from '../../src/store/store.ts';
 import { FileSystem, type FileSystemOptions } from '../../src/vfs/file-system.ts';
+import { anywhere } from './anywhere.ts';
 
 /** Opens the LevelDB of the store in `statePath`, and makes it if there is none. */
 export async function openLevel(statePath: string): Promise<StoreLevel> {
@@ -24,15 +24,15 @@ export async function openLevel(statePath: string): Promise<StoreLevel> {
 /** Makes the file system over a store. Default: it belongs to this user and takes 022 from planned modes. */
 export function fileSystemOver(store: Store, statePath: string, options: Partial<FileSystemOptions> = {}): FileSystem {
   const logger = options.logger ?? silentLogger;
-  const ownMounts = options.ownMounts ?? new OwnMounts();
+  const access = options.access ?? anywhere();
   return new FileSystem({
     store,
     statePath,
     logger,
     libc: loadFileCalls(openCLibrary(logger)),
-    ownMounts,
+    access,
     // The temporary folders of tests are closed to others, and most tests are not about that.
-    readersLook: new ReadersLook({ ownMounts, ownFolders: [statePath, tmpdir()] }),
+    readersLook: new ReadersLook({ ownMounts: access.ownMounts, ownFolders: [statePath, tmpdir()] }),
     descriptors: DescriptorBudget.ofProcess(),
     owner: { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 },
     umask: 0o022,

@@ -10,6 +10,7 @@ import { type HashJob, type HashPool, type HashResult, jobBytes } from '../../sr
 import { createHashPool } from '../../src/hash/piscina-pool.ts';
 import { silentLogger } from '../../src/logger.ts';
 import type { FileIdentity } from '../../src/source/identity.ts';
+import { ANYWHERE, anywhere } from '../harness/anywhere.ts';
 import { temporaryFolder } from '../harness/folder.ts';
 
 const PIECE = 1000;
@@ -31,7 +32,7 @@ describe('the cache of piece hashes', () => {
 
   before(() => {
     dir = temporaryFolder('hashes');
-    real = createHashPool({ threads: 1 });
+    real = createHashPool({ sources: ANYWHERE, threads: 1 });
   });
   after(async () => {
     await real.close();
@@ -46,6 +47,7 @@ describe('the cache of piece hashes', () => {
     await database.open();
     // A later clock stands for files that have not changed for a while.
     return createCachedPool({
+      access: anywhere(),
       pool: counting,
       database,
       logger: silentLogger,
@@ -212,6 +214,7 @@ describe('the cache of piece hashes', () => {
     await closed.open();
     await closed.close();
     const broken = createCachedPool({
+      access: anywhere(),
       pool: counting,
       database: closed,
       logger: { ...silentLogger, warn: (message) => said.push(message) },

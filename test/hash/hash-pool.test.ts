@@ -19,6 +19,7 @@ import { after, before, describe, it } from 'node:test';
 import { array, asyncProperty, assert as holds, nat, oneof, tuple } from 'fast-check';
 import type { HashJob, HashPool, HashResult, HashSegment } from '../../src/hash/hash-pool.ts';
 import { createHashPool, threadsFor } from '../../src/hash/piscina-pool.ts';
+import { ANYWHERE } from '../harness/anywhere.ts';
 import { temporaryFolder } from '../harness/folder.ts';
 
 const sha1 = (...parts: Buffer[]): string => {
@@ -34,7 +35,7 @@ describe('hash pool', () => {
   let pool: HashPool;
   before(() => {
     dir = temporaryFolder('hash');
-    pool = createHashPool({ threads: 2 });
+    pool = createHashPool({ sources: ANYWHERE, threads: 2 });
   });
   after(async () => {
     await pool.close();
@@ -246,7 +247,7 @@ describe('hash pool', () => {
   });
 
   it('hashes with more threads than there are processors', async () => {
-    const several = createHashPool({ disks: 6, readersPerDisk: 1 });
+    const several = createHashPool({ sources: ANYWHERE, disks: 6, readersPerDisk: 1 });
     const jobs = Array.from({ length: 200 }, (_, i) => [{ zeros: i + 1 }]);
     const results = await several.hash(jobs);
     assert.deepEqual(
@@ -257,7 +258,7 @@ describe('hash pool', () => {
   });
 
   it('ends while it hashes when closed, and refuses afterwards', async () => {
-    const other = createHashPool({ threads: 1 });
+    const other = createHashPool({ sources: ANYWHERE, threads: 1 });
     const hashing = other.hash([[{ zeros: 1e12 }], [{ zeros: 1e12 }]]);
     const rejected = assert.rejects(hashing);
     await new Promise((resolve) => setTimeout(resolve, 20));

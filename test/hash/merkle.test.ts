@@ -10,6 +10,7 @@ import { merklePiece } from '../../src/metainfo/merkle-pieces.ts';
 import type { Metainfo } from '../../src/metainfo/metainfo.ts';
 import { parseMetainfo } from '../../src/metainfo/parse.ts';
 import type { FileIdentity } from '../../src/source/identity.ts';
+import { ANYWHERE } from '../harness/anywhere.ts';
 import { temporaryFolder } from '../harness/folder.ts';
 import { libtorrentOf } from '../harness/libtorrent.ts';
 
@@ -47,7 +48,7 @@ describe('merkle trees', () => {
   const files = new Map<string, WholeFile>();
   before(() => {
     root = temporaryFolder('merkle');
-    pool = createHashPool({ threads: 2 });
+    pool = createHashPool({ sources: ANYWHERE, threads: 2 });
     for (const [name, size] of Object.entries(SIZES)) {
       const path = join(root, 'folder', name);
       mkdirSync(join(path, '..'), { recursive: true });

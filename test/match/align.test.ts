@@ -6,7 +6,7 @@ import { before, describe, it } from 'node:test';
 import { Alignment } from '../../src/match/align.ts';
 import { Looker } from '../../src/match/look.ts';
 import { LearnedShifts } from '../../src/match/shifts.ts';
-import { OwnMounts } from '../../src/source/own-mounts.ts';
+import { anywhere } from '../harness/anywhere.ts';
 import { temporaryFolder } from '../harness/folder.ts';
 
 const PIECE = 16_384;
@@ -21,7 +21,7 @@ describe('an alignment', () => {
     const path = join(folder, 'candidate');
     const length = 8 * PIECE;
     writeFileSync(path, Buffer.alloc(length + 1, 'candidate'));
-    const looker = new Looker(new OwnMounts());
+    const looker = new Looker(anywhere());
     const source = looker.look({ path: Buffer.from(path), size: length + 1 });
     assert.ok(!('refused' in source));
     rmSync(path);

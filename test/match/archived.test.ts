@@ -22,9 +22,9 @@ import type { Part } from '../../src/match/parts.ts';
 import type { Metainfo } from '../../src/metainfo/metainfo.ts';
 import { decodePlan, encodePlan } from '../../src/plan/codec.ts';
 import { makePlan } from '../../src/plan/make-plan.ts';
-import { OwnMounts } from '../../src/source/own-mounts.ts';
 import { TempIndex } from '../collection/level/temp-index.ts';
 import { volumeNames, writeRar4, writeRar5 } from '../container/rar-writer.ts';
+import { ANYWHERE, anywhere } from '../harness/anywhere.ts';
 import { ownMountOn } from '../source/own-mount.ts';
 import { content, PIECE, torrent } from './fixtures.ts';
 
@@ -43,8 +43,8 @@ describe('a file inside an archive', () => {
     mkdirSync(join(index.disk, folder));
     for (const [i, volume] of volumes.entries()) writeFileSync(join(index.disk, folder, names[i] ?? ''), volume);
   };
-  const candidates = async (ownMounts = new OwnMounts()): Promise<ArchivedCandidates> =>
-    new ArchivedCandidates(await openIndex(index.db), new Looker(ownMounts));
+  const candidates = async (access = anywhere()): Promise<ArchivedCandidates> =>
+    new ArchivedCandidates(await openIndex(index.db), new Looker(access));
 
   const read = (parts: readonly Part[] | Refusal): Buffer => {
     assert.ok(!('refused' in parts), JSON.stringify(parts));
@@ -86,16 +86,19 @@ describe('a file inside an archive', () => {
     await index.rebuild();
     const [[film] = []] = await (await candidates()).find([{ name: 'the film.mkv', size: 60_000 }], 1);
     assert.ok(film !== undefined);
-    assert.deepEqual(await (await candidates(ownMountOn(lstatSync(index.disk).dev))).partsOf(film), {
-      refused: 'lies on a mount of autotorrent itself',
-    });
+    assert.deepEqual(
+      await (await candidates(anywhere({ ownMounts: ownMountOn(lstatSync(index.disk).dev) }))).partsOf(film),
+      {
+        refused: 'lies on a mount of autotorrent itself',
+      },
+    );
     truncateSync(join(index.disk, 'b/x.r03'), 100);
     assert.deepEqual(await (await candidates()).partsOf(film), { refused: 'is damaged' });
     truncateSync(join(index.disk, 'b/x.rar'), 100);
     assert.deepEqual(await (await candidates()).partsOf(film), { refused: 'has 100 bytes now, not 9000' });
   });
 
-  const pool = createHashPool({ threads: 1 });
+  const pool = createHashPool({ sources: ANYWHERE, threads: 1 });
   after(() => pool.close());
   const match = async (metainfo: Metainfo, verify: VerifyLevel = 'probe'): Promise<TorrentMatch> => {
     const [found] = await matchTorrents([{ name: 't', metainfo }], {
@@ -103,7 +106,7 @@ describe('a file inside an archive', () => {
       pool,
       options: { scanModes: ['exact', 'unsplitable', 'normal'], verify },
       logger: silentLogger,
-      ownMounts: new OwnMounts(),
+      access: anywhere(),
     });
     assert.ok(found !== undefined);
     return found;

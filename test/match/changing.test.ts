@@ -19,7 +19,7 @@ import { createHashPool } from '../../src/hash/piscina-pool.ts';
 import { silentLogger } from '../../src/logger.ts';
 import type { MatchMode, TorrentMatch } from '../../src/match/match.ts';
 import { matchTorrents } from '../../src/match/match-torrents.ts';
-import { OwnMounts } from '../../src/source/own-mounts.ts';
+import { ANYWHERE, anywhere } from '../harness/anywhere.ts';
 import { temporaryFolder } from '../harness/folder.ts';
 import { edited } from './edits.ts';
 import { content, type Files, PIECE, torrent, writeFiles } from './fixtures.ts';
@@ -59,7 +59,7 @@ const CHANGES: Readonly<Record<string, (path: string) => void>> = {
 
 describe('a candidate that, while it is hashed, is', () => {
   const base = temporaryFolder('match');
-  const inner = createHashPool({ threads: 2 });
+  const inner = createHashPool({ sources: ANYWHERE, threads: 2 });
   after(() => inner.close());
   let disks = 0;
 
@@ -84,7 +84,7 @@ describe('a candidate that, while it is hashed, is', () => {
       pool,
       options: { scanModes: HASHED, verify: 'full' },
       logger: silentLogger,
-      ownMounts: new OwnMounts(),
+      access: anywhere(),
     });
     assert.ok(found !== undefined);
     return { found, calls };

@@ -17,12 +17,12 @@ import type { Metainfo } from '../../src/metainfo/metainfo.ts';
 import { pieceHashes } from '../../src/metainfo/piece-hashes.ts';
 import { decodePlan, encodePlan } from '../../src/plan/codec.ts';
 import { makePlan } from '../../src/plan/make-plan.ts';
-import { OwnMounts } from '../../src/source/own-mounts.ts';
+import { ANYWHERE, anywhere } from '../harness/anywhere.ts';
 import { temporaryFolder } from '../harness/folder.ts';
 import { type Files, writeFiles } from './fixtures.ts';
 import { NaiveIndex } from './naive-index.ts';
 
-export interface Setting extends Partial<Pick<MatchDependencies, 'ownMounts' | 'signal' | 'onProgress'>> {
+export interface Setting extends Partial<Pick<MatchDependencies, 'access' | 'signal' | 'onProgress'>> {
   readonly scanModes?: readonly MatchMode[];
   readonly verify?: VerifyGoal;
   readonly sizeVarying?: number;
@@ -57,7 +57,7 @@ export interface Bench {
 /** Call it once in a suite. */
 export function matchBench(): Bench {
   const base = temporaryFolder('match');
-  const pool = createHashPool({ threads: 2 });
+  const pool = createHashPool({ sources: ANYWHERE, threads: 2 });
   after(() => pool.close());
   const disk = (): string => mkdtempSync(join(base, 'disk-'));
   const run: Bench['run'] = async (disk, metainfos, setting = {}) => {
@@ -80,7 +80,7 @@ export function matchBench(): Bench {
       ...(sizeVarying === undefined ? {} : { sizeVarying }),
       ...(hashLimit === undefined ? {} : { hashLimit }),
     };
-    const shared = { pool, options, logger: silentLogger, ownMounts: new OwnMounts(), ...rest };
+    const shared = { pool, options, logger: silentLogger, access: anywhere(), ...rest };
     const matches = await matchTorrents(requests, { index, ...shared });
     for (const match of matches) checkInvariants(match);
     if (db !== undefined) {

@@ -16,19 +16,31 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { before, describe, it } from 'node:test';
+import { silentLogger } from '../../src/logger.ts';
+import { openCLibrary } from '../../src/native/c-library.ts';
 import { OUR_TYPE } from '../../src/native/mountinfo.ts';
+import { loadStrictCalls, type StrictCalls } from '../../src/native/strict-paths.ts';
 import { identityOf, type Recorded } from '../../src/source/identity.ts';
 import { lookAtSource, openSource, openSourceSync, type SourceQuestion } from '../../src/source/open-source.ts';
 import { OwnMounts } from '../../src/source/own-mounts.ts';
+import { SourceAccess } from '../../src/source/source-access.ts';
+import { anywhere } from '../harness/anywhere.ts';
 import { temporaryFolder } from '../harness/folder.ts';
 import { ownMountOn } from './own-mount.ts';
 
 type Answer = Awaited<ReturnType<typeof openSource>> | ReturnType<typeof lookAtSource>;
 
-const WAYS: readonly (readonly [string, (q: SourceQuestion, mounts: OwnMounts) => Answer | Promise<Answer>])[] = [
-  ['opened', openSource],
-  ['opened synchronously', openSourceSync],
-  ['looked at', lookAtSource],
+type Way = (question: SourceQuestion, access: SourceAccess) => Answer | Promise<Answer>;
+
+const calls = loadStrictCalls(openCLibrary(silentLogger));
+
+/** Each way with openat2, and without it. */
+const WAYS: readonly (readonly [string, Way, StrictCalls])[] = [
+  ['opened', openSource, calls],
+  ['opened synchronously', openSourceSync, calls],
+  ['opened without openat2', openSource, {}],
+  ['opened synchronously without openat2', openSourceSync, {}],
+  ['looked at', lookAtSource, calls],
 ];
 
 describe('a source', () => {
@@ -45,14 +57,14 @@ describe('a source', () => {
     return { path, recorded: identityOf(statSync(path)) };
   };
 
-  for (const [name, ask] of WAYS) {
+  for (const [name, ask, calls] of WAYS) {
     describe(name, () => {
       const answer = async (
         file: { readonly path: string; readonly recorded?: Recorded },
         more: Partial<SourceQuestion> = {},
-        mounts = new OwnMounts(),
+        access: SourceAccess = anywhere({ calls }),
       ): Promise<readonly [string, string?, string?]> => {
-        const found = await ask({ ...file, path: Buffer.from(file.path), ...more }, mounts);
+        const found = await ask({ ...file, path: Buffer.from(file.path), ...more }, access);
         if ('fd' in found) closeSync(found.fd);
         return found.state === 'as recorded' ? [found.state] : [found.state, found.why.code, found.why.says];
       };
@@ -87,19 +99,59 @@ describe('a source', () => {
         assert.deepEqual((await answer(directory)).slice(0, 2), ['absent', 'not-regular']);
       });
 
-      it('is absent when it cannot be reached', async () => {
-        const { path } = recorded();
-        rmSync(path);
-        symlinkSync(path, path);
-        assert.deepEqual((await answer({ path })).slice(0, 2), ['absent', 'unreadable']);
-      });
-
-      it('is found through a symlink, unless links are refused', async () => {
-        const file = recorded();
+      it('is absent when a symbolic link has its name, wherever that leads', async () => {
+        const [file, loop] = [recorded(), recorded()];
         const link = `${file.path}-link`;
         symlinkSync(file.path, link);
-        assert.deepEqual(await answer({ ...file, path: link }), ['as recorded']);
-        assert.equal((await answer({ ...file, path: link }, { noFollow: true }))[0], 'absent');
+        rmSync(loop.path);
+        symlinkSync(loop.path, loop.path);
+        for (const path of [link, loop.path]) {
+          assert.deepEqual(await answer({ path }), ['absent', 'not-regular', 'is a symbolic link now']);
+        }
+        assert.deepEqual((await answer({ ...file, path: link })).slice(0, 2), ['absent', 'not-regular']);
+      });
+
+      it('is absent below a symbolic link, at any depth', async () => {
+        const top = join(folder, `top-${next++}`);
+        mkdirSync(join(top, 'a/b'), { recursive: true });
+        writeFileSync(join(top, 'a/b/file'), 'bytes');
+        symlinkSync('a', join(top, 'link'));
+        symlinkSync('/proc/self', join(top, 'magic'));
+        assert.deepEqual(await answer({ path: join(top, 'a/b/file') }), ['as recorded']);
+        for (const path of [join(top, 'link/b/file'), join(top, 'magic/exe'), join(top, 'link/b/none')]) {
+          assert.deepEqual((await answer({ path })).slice(0, 2), ['absent', 'redirected']);
+        }
+      });
+
+      it('is a file under a folder that is a link itself, whatever name it has', async () => {
+        const [real, name] = [join(folder, `real-${next++}`), join(folder, `name-${next++}`)];
+        mkdirSync(real);
+        writeFileSync(join(real, 'file'), 'bytes');
+        symlinkSync(real, name);
+        const access = new SourceAccess({ disks: [name] }, { calls });
+        assert.deepEqual(await answer({ path: join(name, 'file') }, {}, access), ['as recorded']);
+        assert.deepEqual(await answer({ path: join(real, 'file') }, {}, access), ['as recorded']);
+        assert.equal((await answer({ path: join(folder, 'file-0') }, {}, access))[1], 'outside');
+      });
+
+      it('lies on a disk, in a path without detours', async () => {
+        const file = recorded();
+        const disk = join(folder, `disk-${next++}`);
+        mkdirSync(disk);
+        const access = new SourceAccess({ disks: [disk] }, { calls });
+        const named = file.path.slice(folder.length + 1);
+        for (const path of [
+          file.path,
+          `${disk}/../${named}`,
+          `${disk}/./${named}`,
+          `${disk}//${named}`,
+          `${disk}x`,
+          'relative',
+          '',
+        ]) {
+          assert.deepEqual((await answer({ path }, {}, access)).slice(0, 2), ['absent', 'outside'], path);
+        }
+        assert.equal((await answer({ path: `${disk}/a\0b` }, {}, access))[1], 'outside');
       });
 
       it('is absent on a mount of autotorrent, by its path and by its device', async () => {
@@ -108,7 +160,10 @@ describe('a source', () => {
         const here = [{ path: Buffer.from(folder), type: OUR_TYPE, dev: -1, source: '' }];
         const byPath = new OwnMounts({ read: async () => here, readSync: () => here });
         for (const mounts of [byPath, ownMountOn(dev)]) {
-          assert.deepEqual((await answer(file, {}, mounts)).slice(0, 2), ['absent', 'own-mount']);
+          assert.deepEqual((await answer(file, {}, anywhere({ ownMounts: mounts, calls }))).slice(0, 2), [
+            'absent',
+            'own-mount',
+          ]);
         }
       });
     });
@@ -116,8 +171,9 @@ describe('a source', () => {
 
   it('keeps its access time, and is closed in child processes', async () => {
     const { path } = recorded();
-    for (const ask of [openSource, openSourceSync]) {
-      const opened = await ask({ path: Buffer.from(path) }, new OwnMounts());
+    for (const [, ask, calls] of WAYS) {
+      const opened = await ask({ path: Buffer.from(path) }, anywhere({ calls }));
+      if (ask === lookAtSource) continue;
       assert.ok('fd' in opened);
       readSync(opened.fd, Buffer.alloc(5), 0, 5, 0);
       assert.equal(fstatSync(opened.fd).atimeMs, 1_000_000);

@@ -7,13 +7,21 @@ import { DescriptorBudget } from '../../src/native/descriptor-budget.ts';
 import { ReadersLook } from '../../src/source/look-at-readers.ts';
 import { OwnMounts } from '../../src/source/own-mounts.ts';
 import { SourceFiles, type SourceFilesOptions } from '../../src/source/served-sources.ts';
+import { anywhere } from '../harness/anywhere.ts';
 import { temporaryFolder } from '../harness/folder.ts';
 import { sourceOf } from '../harness/plans.ts';
 
 function served(record: SourceFilesOptions['record'], descriptors = DescriptorBudget.ofProcess()): SourceFiles {
   const ownMounts = new OwnMounts();
   const readersLook = new ReadersLook({ ownMounts, ownFolders: [] });
-  return new SourceFiles({ record, ownMounts, readersLook, onReaders() {}, descriptors, logger: silentLogger });
+  return new SourceFiles({
+    record,
+    access: anywhere({ ownMounts }),
+    readersLook,
+    onReaders() {},
+    descriptors,
+    logger: silentLogger,
+  });
 }
 
 describe('the sources that are open', () => {

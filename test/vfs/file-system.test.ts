@@ -13,6 +13,7 @@ import { OwnMounts } from '../../src/source/own-mounts.ts';
 import type { StoreLevel } from '../../src/store/records/database.ts';
 import { Store } from '../../src/store/store.ts';
 import { FileSystem } from '../../src/vfs/file-system.ts';
+import { anywhere } from '../harness/anywhere.ts';
 import { temporaryFolder } from '../harness/folder.ts';
 import { fileOf, planOf, sourceOf } from '../harness/plans.ts';
 import { openLevel } from '../harness/volume.ts';
@@ -33,7 +34,7 @@ describe('the file system', () => {
       store,
       libc,
       logger,
-      ownMounts: new OwnMounts(),
+      access: anywhere(),
       readersLook: new ReadersLook({ ownMounts: new OwnMounts(), ownFolders: [folder] }),
       descriptors: DescriptorBudget.ofProcess(),
       statePath: folder,

@@ -20,6 +20,7 @@ import { Store } from '../../src/store/store.ts';
 import { FileSystem } from '../../src/vfs/file-system.ts';
 import type { MappedFile } from '../../src/vfs/open-file.ts';
 import { Reading } from '../../src/vfs/reading.ts';
+import { anywhere } from '../harness/anywhere.ts';
 import { temporaryFolder } from '../harness/folder.ts';
 import { fileOf, planOf, sourceOf } from '../harness/plans.ts';
 import { openLevel } from '../harness/volume.ts';
@@ -64,7 +65,7 @@ it('reads the base in one go below the blocks that are written over it', async (
       },
     },
     logger: silentLogger,
-    ownMounts: new OwnMounts(),
+    access: anywhere(),
     readersLook: new ReadersLook({ ownMounts: new OwnMounts(), ownFolders: [folder] }),
     descriptors: DescriptorBudget.ofProcess(),
     statePath: folder,
@@ -116,7 +117,7 @@ it('reads no overlay file that is not the one whose blocks it looked up', async 
   content.written(0, bytes.length);
   const sources = new SourceFiles({
     record: () => sourceOf(source),
-    ownMounts: new OwnMounts(),
+    access: anywhere(),
     readersLook: new ReadersLook({ ownMounts: new OwnMounts(), ownFolders: [folder] }),
     onReaders() {},
     descriptors,

@@ -42,6 +42,8 @@ export async function mount(context: CommandContext, flags: MountFlags): Promise
     else terminal.print(`Serving ${config.storePath} in process ${pid}, which logs to ${log}`);
     return EXIT.done;
   }
+  const { listGivenFolders } = await import('../../app/given-folders.ts');
+  await listGivenFolders(config, { logger: terminal.logger, signal: context.signal });
   const { runMount } = await import('../../server/mount.ts');
   const { localAccounts } = await import('../../config/load.ts');
   const serving = runMount(config, {

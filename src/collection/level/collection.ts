@@ -68,6 +68,13 @@ export class LevelCollection implements Collection {
     );
   }
 
+  /** Lists the folders of the index that are no disks: users gave them to a rebuild by name. */
+  async givenFolders(): Promise<Buffer[]> {
+    const state = await this.#database.readState();
+    const given = (state?.roots ?? []).filter(({ disk }) => !disk);
+    return given.map(({ path }) => Buffer.from(path, 'latin1'));
+  }
+
   /** Waits until nothing writes. The caller closes the open indexes before. */
   async settle(): Promise<void> {
     await this.#turns.idle();

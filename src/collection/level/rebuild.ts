@@ -121,7 +121,8 @@ class Scan {
   async run(): Promise<RebuildResult> {
     const options = this.#options;
     const mounts = currentMountPoints(options.skipMountTypes ?? ['fuse.autotorrent']);
-    const avoid = [...mounts, ...(options.own ?? []).flatMap((path) => realPath(byteString(path), mounts) ?? [])];
+    const own = (options.own ?? []).map((path) => realPath(byteString(path), mounts, { followAll: true }));
+    const avoid = [...mounts, ...own.flatMap((found) => (found !== undefined && 'real' in found ? [found.real] : []))];
     const roots = scanRoots({
       disks: options.disks.map(byteString),
       paths: options.paths?.map(byteString),
@@ -137,6 +138,7 @@ class Scan {
       ),
       racyMs: options.racyMs ?? 2000,
       budget: this.#budget.shared,
+      roots: roots.map(({ path, real }) => ({ path, real })),
     });
     try {
       this.#begin(roots);

@@ -2,9 +2,14 @@
  * Finds the mounts that a scan must not touch: lstat of a FUSE mount whose server is dead or busy may hang for ever.
  * All paths here are byte strings (see `names.ts`).
  */
-import { readFileSync, readlinkSync } from 'node:fs';
-import { AutotorrentError, errnoOf } from '../../errors.ts';
+import { readFileSync } from 'node:fs';
+import { errnoOf } from '../../errors.ts';
+import { silentLogger } from '../../logger.ts';
+import { openCLibrary } from '../../native/c-library.ts';
 import { parseMounts } from '../../native/mountinfo.ts';
+import { loadStrictCalls, type StrictCalls } from '../../native/strict-paths.ts';
+import { type NotFollowed, realFolder } from '../../source/real-folder.ts';
+import { runNow } from '../../source/steps.ts';
 
 /** The mount points of these file system types, from the text of `/proc/self/mountinfo`. */
 export function mountPointsOfType(mountinfo: Buffer, types: ReadonlySet<string>): string[] {
@@ -26,38 +31,18 @@ export function isInside(path: string, folder: string): boolean {
 }
 
 /**
- * Resolves `path` as realpath(3) does, without touching any of `avoid`. Undefined if it leads into one of them.
- * Components that do not exist stay as they are written.
+ * Resolves `path` as `realFolder` does, without touching any of `avoid`. Undefined if it leads into one of them.
+ * `followAll`: the folder is autotorrent's own.
  */
-export function realPath(path: string, avoid: readonly string[]): string | undefined {
-  const rest = path.split('/');
-  let real = '';
-  for (let links = 0; rest.length > 0; ) {
-    const name = rest.shift();
-    if (name === undefined || name === '' || name === '.') continue;
-    if (name === '..') {
-      real = real.slice(0, Math.max(0, real.lastIndexOf('/')));
-      continue;
-    }
-    const next = `${real}/${name}`;
-    if (avoid.includes(next)) return undefined;
-    const target = linkTarget(next);
-    if (target === undefined) {
-      real = next;
-      continue;
-    }
-    if (++links > 40) throw new AutotorrentError('INDEX', `${path}: too many levels of symbolic links`);
-    if (target.startsWith('/')) real = '';
-    rest.unshift(...target.split('/'));
-  }
-  return real === '' ? '/' : real;
+export function realPath(
+  path: string,
+  avoid: readonly string[],
+  { followAll = false } = {},
+): { readonly real: string } | NotFollowed | undefined {
+  calls ??= loadStrictCalls(openCLibrary(silentLogger));
+  const found = runNow(realFolder(Buffer.from(path, 'latin1'), { avoid, followAll, calls }));
+  return found === undefined || 'says' in found ? found : { real: found.real.toString('latin1') };
 }
 
-/** Reads a link; undefined if it is none, or cannot be read. */
-function linkTarget(path: string): string | undefined {
-  try {
-    return readlinkSync(Buffer.from(path, 'latin1'), { encoding: 'latin1' });
-  } catch {
-    return undefined;
-  }
-}
+/** Loaded with the first use. */
+let calls: StrictCalls | undefined;

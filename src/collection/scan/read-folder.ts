@@ -1,6 +1,16 @@
-/** Reads one folder in a walk worker. Its calls are synchronous, as the thread has nothing else to do. */
-import { lstatSync, readdirSync, type Stats, statSync } from 'node:fs';
+/**
+ * Reads one folder in a walk worker. Its calls are synchronous, as the thread has nothing else to do.
+ *
+ * The folder is opened under its real path, of which no component may be a link, and is then read through its descriptor:
+ * whoever puts a link in the place of a folder during the scan shows nothing of another folder to it.
+ */
+import { closeSync, constants, fstatSync, lstatSync, readdirSync, type Stats } from 'node:fs';
 import { errnoOf, messageOf } from '../../errors.ts';
+import type { StrictCalls } from '../../native/strict-paths.ts';
+import type { Difference } from '../../source/identity.ts';
+import { openFolderSlowly } from '../../source/slow-opening.ts';
+import type { SourceAccess } from '../../source/source-access.ts';
+import { runNow } from '../../source/steps.ts';
 import { isReleaseFolder } from '../release.ts';
 import { encodeFolder, type FolderState } from './folder-record.ts';
 import type { IgnoreTest } from './ignore.ts';
@@ -24,12 +34,16 @@ export interface ReadContext {
   readonly racyMs: number;
   /** For the archives of the whole rebuild. */
   readonly budget: MemberBudget;
+  /** Gives the real path of a path below a root. */
+  readonly realOf: (path: string) => string;
+  readonly access: SourceAccess;
   readonly skip: (reason: string, path: string) => void;
 }
 
 /** A record (`folder-record.ts`); `same`: as the index knows it; `skipped`: it cannot be read, and `skip` was called. */
 export type FolderReading = ArrayBuffer | 'same' | 'skipped';
 
+const FOLDER_FLAGS = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NONBLOCK;
 const S_IFMT = 0o170000;
 const S_IFDIR = 0o040000;
 const S_IFREG = 0o100000;
@@ -46,11 +60,20 @@ export function readFolder(task: FolderTask, context: ReadContext): FolderReadin
   try {
     if (context.avoid.has(path)) return skipped('of autotorrent itself');
     const startedMs = Date.now();
-    const stats = task.root ? statSync(pathOf(path)) : lstatSync(pathOf(path));
+    const real = context.realOf(path);
+    const stats = lstatSync(pathOf(real));
     if ((stats.mode & S_IFMT) !== S_IFDIR) return skipped('not a folder');
-    const state = stateOf(stats, startedMs - context.racyMs);
-    if (task.known !== null && sameState(task.known, state)) return 'same';
-    return listFolder(task, state, context);
+    if (task.known !== null && sameState(task.known, stateOf(stats, startedMs - context.racyMs))) return 'same';
+    const folder = openFolderSync(Buffer.from(real, 'latin1'), context.access.calls);
+    if (typeof folder !== 'number') {
+      return skipped(folder.code === 'redirected' ? 'below a symbolic link' : folder.says);
+    }
+    try {
+      const state = stateOf(fstatSync(folder), startedMs - context.racyMs);
+      return listFolder(task, { folder, real, state }, context);
+    } finally {
+      closeSync(folder);
+    }
   } catch (error) {
     return skipped(reasonOf(error));
   }
@@ -79,10 +102,17 @@ function sameState(a: FolderState, b: FolderState): boolean {
   return a.dev === b.dev && a.ino === b.ino && a.mtime === b.mtime && a.ctime === b.ctime;
 }
 
-function listFolder(task: FolderTask, state: FolderState, context: ReadContext): ArrayBuffer {
+/** An open folder. */
+interface OpenFolder {
+  readonly folder: number;
+  readonly real: string;
+  readonly state: FolderState;
+}
+
+function listFolder(task: FolderTask, { folder, real, state }: OpenFolder, context: ReadContext): ArrayBuffer {
   const { path } = task;
-  const base = path === '/' ? '/' : `${path}/`;
-  const ascii = isAsciiText(base);
+  const base = withSlash(path);
+  const itself = `/proc/self/fd/${folder}`;
   const fileNames: string[] = [];
   const sizes: number[] = [];
   const inodes: number[] = [];
@@ -90,13 +120,13 @@ function listFolder(task: FolderTask, state: FolderState, context: ReadContext):
   const subfolders: string[] = [];
   let fileDev = -1;
   let oneDev = true;
-  for (const name of readdirSync(pathOf(path), { encoding: 'latin1' })) {
+  for (const name of readdirSync(itself, { encoding: 'latin1' })) {
     const child = base + name;
     if (context.avoid.size > 0 && context.avoid.has(child)) {
       context.skip('of autotorrent itself', child);
       continue;
     }
-    const stats = lookAt(ascii && isAsciiText(name) ? child : Buffer.from(child, 'latin1'), child, context);
+    const stats = context.access.calls.entry?.(folder, name) ?? lookAt(pathOf(`${itself}/${name}`), child, context);
     if (stats === undefined) continue;
     const kind = stats.mode & S_IFMT;
     if (kind === S_IFDIR) {
@@ -113,7 +143,7 @@ function listFolder(task: FolderTask, state: FolderState, context: ReadContext):
       context.skip(OTHER_KINDS.get(kind) ?? 'of unknown kind', child);
     }
   }
-  const members = readMembers({ base, fileNames, sizes }, context.budget, (reason, name) =>
+  const members = readMembers({ base: withSlash(real), fileNames, sizes }, context, (reason, name) =>
     context.skip(reason, base + name),
   );
   return encodeFolder({
@@ -131,6 +161,14 @@ function listFolder(task: FolderTask, state: FolderState, context: ReadContext):
     members,
     marked: isReleaseFolder(fileNames),
   });
+}
+
+const withSlash = (path: string): string => (path === '/' ? '/' : `${path}/`);
+
+/** Opens a folder of which no component of the path is a link. @throws the error of a system call */
+function openFolderSync(real: Buffer, calls: StrictCalls): number | Difference {
+  const fd = calls.openSync?.(real, FOLDER_FLAGS) ?? -1;
+  return fd >= 0 ? fd : runNow(openFolderSlowly(real, FOLDER_FLAGS));
 }
 
 function lookAt(path: string | Buffer, child: string, context: ReadContext): Stats | undefined {

@@ -3,7 +3,7 @@
 import { ArchiveFiles, type VolumeFile, volumesAfter } from '../../container/archive-files.ts';
 import { isFirstVolume } from '../../container/volume-names.ts';
 import { errnoOf } from '../../errors.ts';
-import { OwnMounts } from '../../source/own-mounts.ts';
+import type { SourceAccess } from '../../source/source-access.ts';
 import type { MemberContent } from './folder-record.ts';
 import { type MemberBudget, OVER_REBUILD } from './member-budget.ts';
 
@@ -17,7 +17,7 @@ const CUT_SHORT = 'archive read in part: it has too many or too distant headers'
 /** Bytes of an empty ZIP. */
 const SMALLEST = 22;
 
-/** Names are byte strings; `base` is the folder's path with a slash at its end. */
+/** Names are byte strings; `base` is the folder's real path with a slash at its end. */
 export interface FolderFiles {
   readonly base: string;
   readonly fileNames: readonly string[];
@@ -30,13 +30,12 @@ export interface FolderFiles {
  */
 export function readMembers(
   folder: FolderFiles,
-  budget: MemberBudget,
+  { access, budget }: { readonly access: SourceAccess; readonly budget: MemberBudget },
   skip: (reason: string, name: string) => void,
 ): MemberContent[] {
   const { base, fileNames, sizes } = folder;
   const members: MemberContent[] = [];
   let sizeOf: Map<string, number> | undefined;
-  const ownMounts = new OwnMounts();
   const volume = (name: string, size: number): VolumeFile => ({
     size,
     // Most volumes are never opened.
@@ -57,7 +56,7 @@ export function readMembers(
         const known = (sizeOf ??= new Map(fileNames.map((name, i) => [name, sizes[i] ?? 0])));
         return volumesAfter(first, (name) => known.has(name)).map((name) => volume(name, known.get(name) ?? 0));
       },
-      ownMounts,
+      access,
     );
     try {
       const usable = (files.archive()?.members ?? []).filter(

@@ -73,9 +73,10 @@ interface Resolved {
 function resolved(paths: readonly string[], { avoid, skip }: RootRequest): Resolved[] {
   return paths.flatMap((written) => {
     const path = written.length > 1 ? written.replace(/\/+$/, '') || '/' : written;
-    const real = realPath(path, avoid);
-    if (real === undefined) skip('of autotorrent itself', path);
-    return real === undefined ? [] : [{ path, real }];
+    const found = realPath(path, avoid);
+    if (found !== undefined && 'real' in found) return [{ path, real: found.real }];
+    skip(found === undefined ? 'of autotorrent itself' : `not indexed: it ${found.says}`, path);
+    return [];
   });
 }
 

@@ -1,8 +1,14 @@
 /** A thread that reads folders. One message is a batch of tasks, the answer their readings in the same order. */
 import { parentPort, workerData } from 'node:worker_threads';
+import { silentLogger } from '../../logger.ts';
+import { openCLibrary } from '../../native/c-library.ts';
+import { loadStrictCalls } from '../../native/strict-paths.ts';
+import { SourceAccess } from '../../source/source-access.ts';
 import { createIgnoreTest } from './ignore.ts';
 import { MemberBudget } from './member-budget.ts';
+import { isInside } from './mounts.ts';
 import { type FolderReading, type FolderTask, readFolder } from './read-folder.ts';
+import { rebase } from './scan-roots.ts';
 
 export interface WalkSettings {
   readonly ignoreFiles: readonly string[];
@@ -10,6 +16,8 @@ export interface WalkSettings {
   readonly racyMs: number;
   /** A MemberBudget's. */
   readonly budget: SharedArrayBuffer;
+  /** The paths by which the user named the roots, and their real paths. */
+  readonly roots: readonly { readonly path: string; readonly real: string }[];
 }
 
 export interface WalkRequest {
@@ -31,6 +39,16 @@ const ignore = createIgnoreTest(settings.ignoreFiles);
 const budget = new MemberBudget(settings.budget);
 const avoid: ReadonlySet<string> = new Set(settings.avoid);
 
+// A root's name may lie below another root, as a link.
+const roots = settings.roots.toSorted((a, b) => b.path.length - a.path.length);
+const realOf = (path: string): string => {
+  const root = roots.find((one) => isInside(path, one.path));
+  return root === undefined ? path : rebase(path, root.path, root.real);
+};
+const calls = loadStrictCalls(openCLibrary(silentLogger));
+const rules = { disks: roots.map(({ real }) => Buffer.from(real, 'latin1')) };
+const access = new SourceAccess(rules, { calls });
+
 port.on('message', ({ batch, tasks }: WalkRequest) => {
   const skips = new Map<string, [string, number, string]>();
   const skip = (reason: string, path: string): void => {
@@ -38,7 +56,8 @@ port.on('message', ({ batch, tasks }: WalkRequest) => {
     if (known === undefined) skips.set(reason, [reason, 1, path]);
     else known[1]++;
   };
-  const readings = tasks.map((task) => readFolder(task, { ignore, avoid, racyMs: settings.racyMs, budget, skip }));
+  const context = { ignore, avoid, racyMs: settings.racyMs, realOf, access, budget, skip };
+  const readings = tasks.map((task) => readFolder(task, context));
   const answer: WalkAnswer = { batch, readings, skips: [...skips.values()] };
   port.postMessage(
     answer,

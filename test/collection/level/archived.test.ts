@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { openIndex } from '../../../src/collection/level/open-index.ts';
 import { MemberReader } from '../../../src/container/member-extents.ts';
-import { OwnMounts } from '../../../src/source/own-mounts.ts';
 import { type RarMember, volumeNames, writeRar4, writeRar5 } from '../../container/rar-writer.ts';
+import { anywhere } from '../../harness/anywhere.ts';
 import { TempIndex } from './temp-index.ts';
 
 describe('files inside archives', () => {
@@ -81,7 +81,7 @@ describe('files inside archives', () => {
     const [[found] = []] = await open.archived([{ size: 50_000, limit: 10 }]);
     assert.ok(found !== undefined);
     const { archive, name, size } = found;
-    const extents = await new MemberReader(new OwnMounts()).memberExtents({ archive: archive.path, name, size });
+    const extents = await new MemberReader(anywhere()).memberExtents({ archive: archive.path, name, size });
     assert.ok(!('refused' in extents));
     assert.equal(extents.length, open.info().files);
     assert.equal(

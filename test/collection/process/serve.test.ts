@@ -10,7 +10,8 @@ import type { Collection } from '../../../src/collection/collection.ts';
 import type { CollectionIndex } from '../../../src/collection/index.ts';
 import { AnswerTooLarge } from '../../../src/collection/level/open-index.ts';
 import { openCollection } from '../../../src/collection/open.ts';
-import { serveIndex } from '../../../src/collection/process/owner/serve.ts';
+import { GivenFoldersFile } from '../../../src/collection/process/owner/given-folders-file.ts';
+import { type ServeOptions, serveIndex } from '../../../src/collection/process/owner/serve.ts';
 import { FRAME, FrameReader, type FrameType, send } from '../../../src/collection/process/wire/frames.ts';
 import { decodeError, encodeText } from '../../../src/collection/process/wire/messages.ts';
 import type { RebuildResult, RebuildWatcher } from '../../../src/collection/writer.ts';
@@ -42,7 +43,7 @@ describe('the server of the index process', () => {
     open = 0;
     answering = (index) => index;
     rebuilding = async () => RESULT;
-    const collection: Collection & { settle(): Promise<void> } = {
+    const collection: ServeOptions['collection'] = {
       async openIndex() {
         const index = answering(new NaiveIndex(join(top, 'disk')));
         open++;
@@ -51,9 +52,11 @@ describe('the server of the index process', () => {
       },
       rebuild: (_, watcher = {}) => rebuilding(watcher),
       settle: async () => {},
+      givenFolders: async () => [],
     };
     await new Promise<void>((onListening) => {
-      const places = { db, folder: `${db}.process`, build: BUILD, idleMs: 60_000 };
+      const givenFolders = new GivenFoldersFile(`${db}.folders`, silentLogger);
+      const places = { db, folder: `${db}.process`, build: BUILD, idleMs: 60_000, givenFolders };
       ended = serveIndex({ collection, ...places, signal: ending.signal, onListening, logger: silentLogger });
     });
   });
@@ -205,9 +208,10 @@ describe('the server of the index process', () => {
     for (const pid of [1, process.pid]) writeFileSync(join(folder, `socket.${pid}`), '');
     const stop = new AbortController();
     const none = () => Promise.reject(new Error('nobody asks'));
-    const collection = { openIndex: none, rebuild: none, settle: async () => {} };
+    const collection = { openIndex: none, rebuild: none, settle: async () => {}, givenFolders: async () => [] };
     await serveIndex({
       collection,
+      givenFolders: new GivenFoldersFile(`${db}.folders`, silentLogger),
       db,
       folder,
       build: BUILD,

@@ -28,15 +28,17 @@ describe('mounts', () => {
     mkdirSync(join(temp, 'real/sub'), { recursive: true });
     symlinkSync('real', join(temp, 'link'));
     symlinkSync(`${temp}/link/sub/..`, join(temp, 'far'));
-    assert.equal(realPath(join(temp, 'far'), []), join(temp, 'real'));
-    assert.equal(realPath(join(temp, 'far/./gone/x'), []), join(temp, 'real/gone/x'));
-    assert.equal(realPath('/', []), '/');
+    assert.deepEqual(realPath(join(temp, 'far'), []), { real: join(temp, 'real') });
+    assert.deepEqual(realPath(join(temp, 'far/./gone/x'), []), { real: join(temp, 'real/gone/x') });
+    assert.deepEqual(realPath('/', []), { real: '/' });
     assert.equal(realPath(join(temp, 'far'), [join(temp, 'real/sub')]), undefined);
     assert.equal(realPath(join(temp, 'link/sub/x'), [join(temp, 'real/sub')]), undefined);
   });
 
   it('gives up on a loop', () => {
     symlinkSync('loop', join(temp, 'loop'));
-    assert.throws(() => realPath(join(temp, 'loop'), []), { code: 'INDEX' });
+    assert.deepEqual(realPath(join(temp, 'loop'), []), {
+      says: 'is reached through too many levels of symbolic links',
+    });
   });
 });

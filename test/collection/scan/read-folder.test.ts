@@ -5,6 +5,7 @@ import { beforeEach, describe, it } from 'node:test';
 import { FolderRecord } from '../../../src/collection/scan/folder-record.ts';
 import { MEMBER_LIMITS, MemberBudget } from '../../../src/collection/scan/member-budget.ts';
 import { type FolderReading, readFolder } from '../../../src/collection/scan/read-folder.ts';
+import { anywhere } from '../../harness/anywhere.ts';
 import { temporaryFolder } from '../../harness/folder.ts';
 
 const record = (reading: FolderReading): FolderRecord => {
@@ -31,6 +32,8 @@ describe('readFolder', () => {
         avoid: new Set(avoid),
         racyMs: -10_000,
         budget: new MemberBudget(MEMBER_LIMITS),
+        realOf: (one) => one,
+        access: anywhere(),
         skip: (...what) => skipped.push(what),
       },
     );

@@ -8,7 +8,9 @@
 import { closeSync, writeSync } from 'node:fs';
 import { AutotorrentError, framesOf, messageOf } from '../../../errors.ts';
 import { createLogger, logUncaught } from '../../../logger.ts';
+import { givenFoldersPath } from '../../../source/given-folders.ts';
 import type { StartLine } from '../wire/start-line.ts';
+import { GivenFoldersFile } from './given-folders-file.ts';
 import { takeDatabase } from './take.ts';
 
 /** Milliseconds without a client, after which it ends. */
@@ -60,6 +62,7 @@ async function run(): Promise<void> {
   try {
     await serveIndex({
       collection: new LevelCollection(database),
+      givenFolders: new GivenFoldersFile(givenFoldersPath(db), log),
       db,
       folder,
       build,

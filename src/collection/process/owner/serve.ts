@@ -12,12 +12,16 @@ import { shownUser } from '../../../native/accounts.ts';
 import { Peers } from '../../../state/peer.ts';
 import { socketAddress } from '../../../state/socket-address.ts';
 import type { Collection } from '../../collection.ts';
+import type { CollectionIndex } from '../../index.ts';
 import type { RebuildRequest, RebuildResult, RebuildWatcher } from '../../writer.ts';
 import { SOCKET } from '../wire/names.ts';
+import type { GivenFoldersFile } from './given-folders-file.ts';
 import { serveSession } from './session.ts';
 
 export interface ServeOptions {
-  readonly collection: Collection & { settle(): Promise<void> };
+  readonly collection: Collection & { settle(): Promise<void>; givenFolders(): Promise<readonly Buffer[]> };
+  /** The list of folders that are no disks, beside the database. */
+  readonly givenFolders: GivenFoldersFile;
   readonly db: string;
   readonly folder: string;
   readonly build: string;
@@ -57,9 +61,8 @@ class IndexServer {
 
   constructor(options: ServeOptions) {
     this.#options = options;
-    const { collection } = options;
     this.#collection = {
-      openIndex: () => collection.openIndex(),
+      openIndex: () => this.#open(),
       rebuild: (request, watcher) => this.#rebuild(request, watcher),
     };
     this.#database = identityOf(join(options.db, 'LOCK'));
@@ -123,13 +126,24 @@ class IndexServer {
     this.#waitForClients();
   }
 
+  /** The first to open an index of a version that had no such list makes it. */
+  async #open(): Promise<CollectionIndex> {
+    const { collection, givenFolders } = this.#options;
+    const index = await collection.openIndex();
+    if (!(await givenFolders.exists())) await givenFolders.add(await collection.givenFolders());
+    return index;
+  }
+
   /**
    * Retires where LevelDB fails. Once it could not write, for want of room perhaps, it refuses every write until it is opened
    * anew, which the next process does.
    */
   async #rebuild(request: RebuildRequest, watcher: RebuildWatcher = {}): Promise<RebuildResult> {
     try {
-      return await this.#options.collection.rebuild(request, watcher);
+      const { collection, givenFolders } = this.#options;
+      const result = await collection.rebuild(request, watcher);
+      await givenFolders.add(await collection.givenFolders(), watcher.logger);
+      return result;
     } catch (error) {
       if (!(error instanceof AutotorrentError) && watcher.signal?.aborted !== true) this.#retire();
       throw error;

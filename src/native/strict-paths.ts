@@ -1,0 +1,159 @@
+/**
+ * System calls that follow no symbolic link on their way: openat2(2), statx(2) of an entry of an open folder, and
+ * readlinkat(2) of an open link.
+ *
+ * A path is a promise only while nobody swaps one of its folders. openat2 resolves all of it in one call of the kernel, and
+ * fails where a component is a link. statx asks about a name in a folder that is open already, so no path is resolved.
+ */
+import { closeSync, constants } from 'node:fs';
+import type { CLibrary, LoadedLibrary } from './c-library.ts';
+import { deviceOf } from './mountinfo.ts';
+
+/** openat2(2), since Linux 5.6. System calls have one number on all machines since 424. */
+const OPENAT2 = 437;
+const RESOLVE_NO_MAGICLINKS = 0x02;
+const RESOLVE_NO_SYMLINKS = 0x04;
+/** struct open_how { u64 flags, mode, resolve }. */
+const OPEN_HOW_BYTES = 24;
+/** openat(2). The same on all machines below; Node does not name them. */
+const AT_FDCWD = -100;
+const O_CLOEXEC = 0o2000000;
+export const O_PATH = 0o10000000;
+/** statx(2), since Linux 4.11: its structure is the same on all machines. */
+const AT_SYMLINK_NOFOLLOW = 0x100;
+const AT_NO_AUTOMOUNT = 0x800;
+const STATX_TYPE = 0x1;
+const STATX_INO = 0x100;
+const STATX_SIZE = 0x200;
+const STATX_BYTES = 256;
+const MODE_AT = 28;
+const INO_AT = 32;
+const SIZE_AT = 40;
+const DEV_MAJOR_AT = 136;
+const DEV_MINOR_AT = 140;
+
+/** PATH_MAX. */
+const PATH_BYTES = 4096;
+
+/** Machines with little-endian numbers, a `long` of 64 bits, and the flags above. */
+const MACHINES: ReadonlySet<string> = new Set(['x64', 'arm64', 'riscv64', 'loong64']);
+
+type KoffiFunction = ReturnType<LoadedLibrary['func']>;
+
+/** An entry of a folder; of a symbolic link what it is itself. */
+export interface FolderEntry {
+  /** With the bits of the type. */
+  readonly mode: number;
+  readonly ino: number;
+  readonly size: number;
+  /** The same number as `Stats.dev`. */
+  readonly dev: number;
+}
+
+export interface StrictCalls {
+  /** Opens an absolute path of which no component may be a symbolic link. Gives the descriptor, or -1. */
+  readonly openSync?: (path: Buffer, flags: number) => number;
+  /** Does the same in a thread of libuv. */
+  readonly open?: (path: Buffer, flags: number) => Promise<number>;
+  /** Reads a symbolic link that is open (O_PATH | O_NOFOLLOW), in a thread of libuv; undefined if that fails. */
+  readonly linkTarget?: (fd: number) => Promise<Buffer | undefined>;
+  readonly linkTargetSync?: (fd: number) => Buffer | undefined;
+  /** Looks at an entry of an open folder; undefined if that fails. `name` is a byte string. */
+  readonly entry?: (folder: number, name: string) => FolderEntry | undefined;
+}
+
+export function loadStrictCalls(library: CLibrary): StrictCalls {
+  if (!MACHINES.has(process.arch)) return {};
+  const opening = library.ability('sources are opened with more calls', declareOpening);
+  const links = library.ability('symbolic links are read with more calls', declareLinkTarget);
+  const entry = library.ability('folders are read with more calls', declareEntry);
+  return { ...opening, ...links, ...(entry === undefined ? {} : { entry }) };
+}
+
+/** @throws if the kernel has no openat2, or forbids it (seccomp) */
+function declareOpening({ func }: LoadedLibrary): Required<Pick<StrictCalls, 'open' | 'openSync'>> {
+  const openat2 = func('long syscall(long number, int folder, const void *path, const void *how, size_t size)');
+  const openSync = (path: Buffer, flags: number): number =>
+    Number(openat2(OPENAT2, AT_FDCWD, terminated(path), howFor(flags), OPEN_HOW_BYTES));
+  /** The kernel reads them in another thread: they must not be collected meanwhile. */
+  const inUse = new Set<readonly Buffer[]>();
+  const open = async (path: Buffer, flags: number): Promise<number> => {
+    const [name, how] = [terminated(path), howFor(flags)];
+    const kept = [name, how];
+    inUse.add(kept);
+    try {
+      return await inThread(openat2, OPENAT2, AT_FDCWD, name, how, OPEN_HOW_BYTES);
+    } finally {
+      inUse.delete(kept);
+    }
+  };
+  // Node's process has a root folder in any case, and opening it with O_PATH touches nothing.
+  const fd = openSync(Buffer.from('/'), O_PATH | constants.O_DIRECTORY);
+  if (fd < 0) throw new Error('the kernel has no openat2');
+  closeSync(fd);
+  return { openSync, open };
+}
+
+/** Calls in a thread of libuv. */
+async function inThread(call: KoffiFunction, ...values: unknown[]): Promise<number> {
+  return await new Promise<number>((resolve, reject) => {
+    call.async(...values, (error: Error | null, result: unknown) => {
+      if (error === null) resolve(Number(result));
+      else reject(error);
+    });
+  });
+}
+
+/** @throws if the C library has no readlinkat */
+function declareLinkTarget({ func }: LoadedLibrary): Required<Pick<StrictCalls, 'linkTarget' | 'linkTargetSync'>> {
+  const readlinkat = func('int64_t readlinkat(int fd, const void *path, void *target, size_t size)');
+  const itself = Buffer.of(0);
+  /** A target as long as this may have been cut. */
+  const whole = (target: Buffer, length: number): Buffer | undefined =>
+    length > 0 && length < PATH_BYTES ? target.subarray(0, length) : undefined;
+  const inUse = new Set<Buffer>();
+  return {
+    linkTargetSync(fd) {
+      const target = Buffer.alloc(PATH_BYTES);
+      return whole(target, Number(readlinkat(fd, itself, target, PATH_BYTES)));
+    },
+    async linkTarget(fd) {
+      const target = Buffer.alloc(PATH_BYTES);
+      inUse.add(target);
+      try {
+        return whole(target, await inThread(readlinkat, fd, itself, target, PATH_BYTES));
+      } finally {
+        inUse.delete(target);
+      }
+    },
+  };
+}
+
+function terminated(path: Buffer): Buffer {
+  if (path.includes(0)) throw new RangeError('a path has a zero byte');
+  return Buffer.concat([path, Buffer.of(0)]);
+}
+
+function howFor(flags: number): Buffer {
+  const how = Buffer.alloc(OPEN_HOW_BYTES);
+  how.writeUInt32LE(flags | O_CLOEXEC, 0);
+  how.writeUInt32LE(RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS, 16);
+  return how;
+}
+
+/** @throws if the kernel has no statx */
+function declareEntry({ func }: LoadedLibrary): NonNullable<StrictCalls['entry']> {
+  const statx = func('int statx(int folder, const void *name, int flags, unsigned int mask, void *result)');
+  const result = Buffer.alloc(STATX_BYTES);
+  const [flags, mask] = [AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_TYPE | STATX_INO | STATX_SIZE];
+  return (folder, name) => {
+    if (name.includes('\0') || name.includes('/')) throw new RangeError('not the name of an entry');
+    if (Number(statx(folder, Buffer.from(`${name}\0`, 'latin1'), flags, mask, result)) !== 0) return undefined;
+    return {
+      mode: result.readUInt16LE(MODE_AT),
+      ino: Number(result.readBigUInt64LE(INO_AT)),
+      size: Number(result.readBigUInt64LE(SIZE_AT)),
+      dev: deviceOf(result.readUInt32LE(DEV_MAJOR_AT), result.readUInt32LE(DEV_MINOR_AT)),
+    };
+  };
+}
