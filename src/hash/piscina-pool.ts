@@ -191,6 +191,8 @@ class PiscinaPool implements HashPool {
           // A thread runs one task at a time, since hashing does not await. The queue decides what runs side by side.
           concurrentTasksPerWorker: this.#tasksAThread,
           recordTiming: false,
+          // The threads open files by a system call that Node does not know of, and close them themselves.
+          trackUnmanagedFds: false,
         }),
     );
     return this.#piscina;

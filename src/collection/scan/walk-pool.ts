@@ -2,7 +2,7 @@
 import { Worker } from 'node:worker_threads';
 import { AutotorrentError } from '../../errors.ts';
 import type { FolderTask } from './read-folder.ts';
-import type { WalkAnswer, WalkRequest, WalkSettings } from './walk-worker.ts';
+import { LOADED, type WalkAnswer, type WalkRequest, type WalkSettings } from './walk-messages.ts';
 
 interface Waiting {
   readonly resolve: (answer: WalkAnswer) => void;
@@ -12,6 +12,7 @@ interface Waiting {
 export class WalkPool {
   readonly #workers: Worker[];
   readonly #load: number[];
+  readonly #loaded: Promise<void>[] = [];
   readonly #waiting = new Map<number, Waiting>();
   #batches = 0;
   #failure: unknown;
@@ -19,8 +20,16 @@ export class WalkPool {
   constructor(threads: number, settings: WalkSettings) {
     this.#load = Array.from({ length: threads }, () => 0);
     this.#workers = this.#load.map((_, at) => {
-      const worker = new Worker(new URL('./walk-worker.js', import.meta.url), { workerData: settings });
-      worker.on('message', (answer: WalkAnswer) => {
+      // The thread opens folders by a system call that Node does not know of, and closes them itself.
+      const options = { workerData: settings, trackUnmanagedFds: false };
+      const worker = new Worker(new URL('./walk-worker.js', import.meta.url), options);
+      this.#loaded.push(
+        new Promise((resolve) => {
+          for (const event of ['message', 'error', 'exit']) worker.once(event, () => resolve());
+        }),
+      );
+      worker.on('message', (answer: WalkAnswer | typeof LOADED) => {
+        if (answer === LOADED) return;
         const waiting = this.#waiting.get(answer.batch);
         this.#waiting.delete(answer.batch);
         this.#load[at] = (this.#load[at] ?? 1) - 1;
@@ -43,7 +52,9 @@ export class WalkPool {
     });
   }
 
+  /** Waits for threads that are loading: one that is terminated while it loads native code ends the whole process. */
   async close(): Promise<void> {
+    await Promise.all(this.#loaded);
     await Promise.all(this.#workers.map((worker) => worker.terminate()));
   }
 

@@ -7,30 +7,9 @@ import { SourceAccess } from '../../source/source-access.ts';
 import { createIgnoreTest } from './ignore.ts';
 import { MemberBudget } from './member-budget.ts';
 import { isInside } from './mounts.ts';
-import { type FolderReading, type FolderTask, readFolder } from './read-folder.ts';
+import { readFolder } from './read-folder.ts';
 import { rebase } from './scan-roots.ts';
-
-export interface WalkSettings {
-  readonly ignoreFiles: readonly string[];
-  readonly avoid: readonly string[];
-  readonly racyMs: number;
-  /** A MemberBudget's. */
-  readonly budget: SharedArrayBuffer;
-  /** The paths by which the user named the roots, and their real paths. */
-  readonly roots: readonly { readonly path: string; readonly real: string }[];
-}
-
-export interface WalkRequest {
-  readonly batch: number;
-  readonly tasks: readonly FolderTask[];
-}
-
-export interface WalkAnswer {
-  readonly batch: number;
-  readonly readings: readonly FolderReading[];
-  /** Reason, number, an example's path (a byte string). */
-  readonly skips: readonly (readonly [string, number, string])[];
-}
+import { LOADED, type WalkAnswer, type WalkRequest, type WalkSettings } from './walk-messages.ts';
 
 const port = parentPort;
 if (port === null) throw new Error('walk-worker runs as a worker thread only');
@@ -64,3 +43,4 @@ port.on('message', ({ batch, tasks }: WalkRequest) => {
     readings.filter((reading) => typeof reading !== 'string'),
   );
 });
+port.postMessage(LOADED);

@@ -1,0 +1,27 @@
+/** The messages between the walk pool and its threads. */
+import type { FolderReading, FolderTask } from './read-folder.ts';
+
+export interface WalkSettings {
+  readonly ignoreFiles: readonly string[];
+  readonly avoid: readonly string[];
+  readonly racyMs: number;
+  /** A MemberBudget's. */
+  readonly budget: SharedArrayBuffer;
+  /** The paths by which the user named the roots, and their real paths. */
+  readonly roots: readonly { readonly path: string; readonly real: string }[];
+}
+
+export interface WalkRequest {
+  readonly batch: number;
+  readonly tasks: readonly FolderTask[];
+}
+
+export interface WalkAnswer {
+  readonly batch: number;
+  readonly readings: readonly FolderReading[];
+  /** Reason, number, an example's path (a byte string). */
+  readonly skips: readonly (readonly [string, number, string])[];
+}
+
+/** What a thread says first: it has loaded its code. */
+export const LOADED = 'loaded';
