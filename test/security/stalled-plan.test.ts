@@ -10,7 +10,7 @@ import { silentLogger } from '../../src/logger.ts';
 import { encodePlan } from '../../src/plan/codec.ts';
 import { ServedStore } from '../../src/server/served-store.ts';
 import { ReadersLook } from '../../src/source/look-at-readers.ts';
-import { OwnMounts } from '../../src/source/own-mounts.ts';
+import { anywhere } from '../harness/anywhere.ts';
 import { temporaryFolder } from '../harness/folder.ts';
 import { fileOf, planOf } from '../harness/plans.ts';
 import { beginPlan, fakeMetainfo } from '../harness/raw-plan.ts';
@@ -27,13 +27,13 @@ describe('a plan that stalls', { timeout: 60_000 }, () => {
     volume = await openVolume(join(folder, 'state'));
     const facts = { version: '', driver: '', mountPoint: folder, visibleTo: 'owner', readOnly: false, startedMs: 0 };
     const none = { opens: 0, reads: 0, bytesRead: 0, errors: 0, writes: 0, bytesWritten: 0 };
-    const ownMounts = new OwnMounts();
+    const access = anywhere();
     const store = new ServedStore({
       store: volume.store,
       fileSystem: volume.fileSystem,
       counts: () => none,
-      ownMounts,
-      readersLook: new ReadersLook({ ownMounts, ownFolders: [folder] }),
+      access,
+      readersLook: new ReadersLook({ ownMounts: access.ownMounts, ownFolders: [folder] }),
       facts: facts as ConstructorParameters<typeof ServedStore>[0]['facts'],
       shutdown: () => {},
     });

@@ -1,0 +1,112 @@
+/** Where sources may lie: on disks, and in folders that the user gave to `rebuild`; a plan cannot name another place. */
+import assert from 'node:assert/strict';
+import { chmodSync, lstatSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { ControlClient } from '../../src/control/client.ts';
+import { encodePlan } from '../../src/plan/codec.ts';
+import { NEEDS_ROOT } from '../harness/other-user.ts';
+import { fileOf, planOf, sourceOf } from '../harness/plans.ts';
+import { type AttackedDisk, attackedDisk, PUBLIC, SECRET } from './attacked-disk.ts';
+
+/** Puts the known file into a folder that is no disk. */
+function elsewhere({ top }: AttackedDisk): string {
+  const folder = join(top, 'elsewhere');
+  mkdirSync(join(folder, 'a/b'), { recursive: true });
+  writeFileSync(join(folder, 'a/b/known'), SECRET);
+  return folder;
+}
+
+describe('a source outside of the disks', { skip: NEEDS_ROOT }, () => {
+  it('is refused in a plan that comes over the control socket, and so is a path with `..`', async (t) => {
+    const attacked = await attackedDisk(t, PUBLIC);
+    await attacked.mount();
+    const client = await ControlClient.connect(join(attacked.autotorrent.statePath, 'socket'));
+    assert.ok(client !== undefined);
+    const { size } = lstatSync(join(attacked.secrets, 'known'));
+    for (const path of [
+      join(attacked.secrets, 'known'),
+      `${attacked.disk}/../secrets/known`,
+      `${attacked.disk}/./a/b/known`,
+      `${attacked.disk}//a/b/known`,
+    ]) {
+      const files = [fileOf(['known'], [{ length: size, source: 0, sourceOffset: 0 }])];
+      const plan = planOf('hostile', [{ ...sourceOf(path), path: Buffer.from(path) }], files);
+      await assert.rejects(client.create([encodePlan(plan)]), { code: 'UNSUPPORTED' }, path);
+    }
+    assert.deepEqual([...attacked.shown()], []);
+  });
+
+  it('is served from a folder that was given to rebuild, also by a server that never saw the list', async (t) => {
+    const attacked = await attackedDisk(t, PUBLIC);
+    const { autotorrent, torrent, mount, stop, shown, top } = attacked;
+    const folder = elsewhere(attacked);
+    const list = join(top, 'index.folders');
+    await mount();
+    assert.equal((await autotorrent.run('rebuild', folder)).code, 0);
+    assert.equal(lstatSync(list).mode & 0o777, 0o600);
+    assert.equal((await autotorrent.run('add', '--verify', 'full', torrent('given', SECRET))).code, 0);
+    assert.deepEqual([...shown().values()], [SECRET]);
+    // The version before kept no list: `mount` asks the index for it.
+    await stop();
+    rmSync(list);
+    await mount();
+    assert.deepEqual([...shown().values()], [SECRET]);
+    // A rebuild of the disks takes the folder out of the index. It stays where it may be read.
+    await stop();
+    assert.equal((await autotorrent.run('rebuild')).code, 0);
+    await mount();
+    assert.deepEqual([...shown().values()], [SECRET]);
+    // Whoever takes it off the list takes it out of the mount.
+    await stop();
+    writeFileSync(list, 'autotorrent folders 1\n', { mode: 0o600 });
+    await mount();
+    assert.deepEqual([...shown().values()], ['EIO']);
+    assert.match((await autotorrent.run('status')).stdout, /lies on no disk of the configuration/);
+  });
+
+  it('is not served for a list that is nonsense, or that others may have written; the list is kept aside', async (t) => {
+    const attacked = await attackedDisk(t, PUBLIC);
+    const { autotorrent, torrent, mount, stop, shown, top } = attacked;
+    const folder = elsewhere(attacked);
+    const list = join(top, 'index.folders');
+    assert.equal((await autotorrent.run('rebuild', folder)).code, 0);
+    await mount();
+    assert.equal((await autotorrent.run('add', '--verify', 'full', torrent('given', SECRET))).code, 0);
+    const good = readFileSync(list);
+    const spoil: readonly (() => void)[] = [
+      () => writeFileSync(list, '/\n'),
+      () => writeFileSync(list, 'autotorrent folders 1\nrelative\n'),
+      () => writeFileSync(list, 'autotorrent folders 1\n/a/../b\n'),
+      () => writeFileSync(list, 'autotorrent folders 1\n/a\\999\n'),
+      () => writeFileSync(list, Buffer.alloc(2 * 1024 * 1024, '/')),
+      () => chmodSync(list, 0o666),
+    ];
+    for (const damage of spoil) {
+      await stop();
+      rmSync(list, { force: true });
+      writeFileSync(list, good, { mode: 0o600 });
+      damage();
+      await mount();
+      assert.deepEqual([...shown().values()], ['EIO']);
+    }
+    const { code, stderr } = await autotorrent.run('rebuild', folder);
+    assert.equal(code, 0);
+    assert.match(stderr, /index\.folders can be written by other users: it is .*index\.folders\.refused now/);
+    assert.deepEqual(readFileSync(`${list}.refused`), good);
+    assert.deepEqual(readFileSync(list), good);
+    assert.deepEqual([...shown().values()], [SECRET]);
+  });
+
+  it('is not indexed where the name of a disk is a link of another user', async (t) => {
+    const attacked = await attackedDisk(t, PUBLIC);
+    const { autotorrent, attack, disk, secrets, top } = attacked;
+    await attack('ln -s "$2" theirs');
+    symlinkSync(secrets, join(top, 'ours'));
+    const { code, stderr } = await autotorrent.run('rebuild', join(disk, 'theirs'));
+    assert.equal(code, 0);
+    assert.match(stderr, /not indexed: it is reached through .*theirs, a symbolic link of user 54321/);
+    const { files } = (await autotorrent.json('rebuild', join(top, 'ours'))) as { readonly files: number };
+    assert.equal(files, 3, "root's own link is followed");
+  });
+});
