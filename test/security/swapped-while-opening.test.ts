@@ -5,6 +5,7 @@ import { closeSync, mkdirSync, readSync, symlinkSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { FolderRecord } from '../../src/collection/scan/folder-record.ts';
+import { MEMBER_LIMITS, MemberBudget } from '../../src/collection/scan/member-budget.ts';
 import { readFolder } from '../../src/collection/scan/read-folder.ts';
 import { silentLogger } from '../../src/logger.ts';
 import { openCLibrary } from '../../src/native/c-library.ts';
@@ -78,6 +79,7 @@ describe('a folder that is exchanged with a link all the time', () => {
         racyMs: 0,
         realOf: (one: string) => one,
         access,
+        budget: new MemberBudget(MEMBER_LIMITS),
         skip() {},
       };
       const end = performance.now() + SECONDS * 1000;
