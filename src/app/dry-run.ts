@@ -59,48 +59,62 @@ export async function* dryRun(config: Config, request: DryRunRequest): AsyncGene
   const planner = new Planner(config, { index, hashes, changesNothing: true, logger, signal, onHashing });
   const room = roomForTorrents();
   const settings = { verify, fastResume: config.fastResume };
-  const result = async (read: ReadTorrent): Promise<DryRunResult> => {
+  const result = async (read: ReadTorrent, printing: Printing): Promise<DryRunResult> => {
     if (read.error !== undefined) return outcomeOf(read, 'Failed', complaintOf(read.error));
-    return resultOf(await planner.plan(read, verifyEffort(settings, undefined, read.metainfo)));
+    printing.planned = await planner.plan(read, verifyEffort(settings, undefined, read.metainfo));
+    return resultOf(printing.planned, printing);
   };
   /** A function of its own, so that nothing of a torrent outlives it in this generator. */
   const begin = (loaded: LoadedTorrent): void => {
     const read = parseTorrent(loaded);
     const own = read.error === undefined ? weightOf(read.metainfo) : 0;
     weight += own;
-    const one = result(read);
+    const printing: Printing = { planned: undefined };
+    const one = result(read, printing);
     // A failure while an earlier torrent is awaited is reported at its own place in the order.
     one.catch(() => {});
-    underWay.push({ weight: own, result: one });
+    underWay.push({ weight: own, printing, result: one });
   };
   /** Ends the first torrent under way. */
-  const first = async (): Promise<DryRunResult> => {
+  async function* first(): AsyncGenerator<DryRunResult> {
     const one = underWay.shift();
-    if (one === undefined) throw new Error('no torrent is under way');
-    weight -= one.weight;
-    return await one.result;
-  };
-  const underWay: { readonly weight: number; readonly result: Promise<DryRunResult> }[] = [];
+    if (one === undefined) return;
+    try {
+      yield await one.result;
+    } finally {
+      one.printing.planned = undefined;
+      weight -= one.weight;
+    }
+  }
+  const underWay: { readonly weight: number; readonly printing: Printing; readonly result: Promise<DryRunResult> }[] =
+    [];
   let weight = 0;
   try {
     for (const torrent of torrents) {
       const loaded = await loadTorrent(torrent, signal, room);
       while (underWay.length > 0 && (underWay.length >= WINDOW || weight + loaded.weight > room.all)) {
-        yield await first();
+        yield* first();
       }
       begin(loaded);
     }
-    while (underWay.length > 0) yield await first();
+    while (underWay.length > 0) yield* first();
   } finally {
     await planner.close();
   }
 }
 
-function* sourcesOf({ plan }: Planned): Generator<string> {
-  for (const source of plan.sources) yield shownPath(source.path).source;
+/** What a result is printed from; undefined afterwards, since whoever gets results may keep the last one. */
+interface Printing {
+  planned: Planned | undefined;
 }
 
-function* filesOf({ plan, decisions }: Planned): Generator<DryRunFile> {
+function* sourcesOf({ planned }: Printing): Generator<string> {
+  for (const source of planned?.plan.sources ?? []) yield shownPath(source.path).source;
+}
+
+function* filesOf({ planned }: Printing): Generator<DryRunFile> {
+  if (planned === undefined) return;
+  const { plan, decisions } = planned;
   for (const [i, file] of plan.files.entries()) {
     yield {
       path: file.path.join('/'),
@@ -120,7 +134,7 @@ function* filesOf({ plan, decisions }: Planned): Generator<DryRunFile> {
   }
 }
 
-function resultOf(planned: Planned): DryRunResult {
+function resultOf(planned: Planned, printing: Printing): DryRunResult {
   const { plan, verdict, unproven } = planned;
   return {
     torrent: planned.path,
@@ -131,10 +145,10 @@ function resultOf(planned: Planned): DryRunResult {
     foundBytes: verdict.foundBytes,
     missingBytes: verdict.missingBytes,
     ...(unproven === undefined ? {} : { unproven }),
-    localFiles: { [Symbol.iterator]: () => sourcesOf(planned) },
+    localFiles: { [Symbol.iterator]: () => sourcesOf(printing) },
     verifiedPieces: countBits(plan.verified),
     totalPieces: plan.pieceCount,
-    files: { [Symbol.iterator]: () => filesOf(planned) },
+    files: { [Symbol.iterator]: () => filesOf(printing) },
   };
 }
 
