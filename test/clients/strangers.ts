@@ -85,7 +85,7 @@ export function strangersContract(subject: Subject): void {
       ['other text', /answered with something else instead of/, (_, res) => res.end('hello')],
       [
         'a redirect',
-        /redirects to https:\/\/elsewhere\.example\/ \(302\), which is not followed/,
+        /redirects to https:\/\/\*\*\*@elsewhere\.example\/ \(302\), which is not followed/,
         (_, res) => res.writeHead(302, { location: 'https://me:secret@elsewhere.example/' }).end(),
       ],
       ['401', /refused the user name and password \(401\)/, (_, res) => res.writeHead(401).end('<html>')],
