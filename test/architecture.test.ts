@@ -130,6 +130,7 @@ const PACKAGE_OWNERS: Readonly<Record<string, string>> = {
   '@ctrl/deluge': 'src/clients/deluge',
   '@ctrl/qbittorrent': 'src/clients/qbittorrent',
   '@ctrl/transmission': 'src/clients/transmission',
+  xmlrpc: 'src/clients/wire',
   commander: 'src/cli',
   bencode: 'src/metainfo',
   picomatch: 'src/collection/scan',

@@ -1,7 +1,10 @@
 /**
- * XML-RPC calls and replies as bytes. Of XML, replies need tags without attributes and five entities: everything else
- * (document types, entities of their own, comments, CDATA) is refused, and nothing outside the reply is ever read.
+ * XML-RPC calls and replies as bytes. The package `xmlrpc` writes the calls. Replies are read here, since its reader has no
+ * bounds: it keeps whatever arrives, nested as deep as it comes. Of XML, replies need tags without attributes and five
+ * entities: everything else (document types, entities of their own, comments, CDATA) is refused, and nothing outside the
+ * reply is ever read.
  */
+import serializer from 'xmlrpc/lib/serializer.js';
 import type { Allowance } from './allowance.ts';
 import { Budget, type Steps } from './slices.ts';
 import { XmlText } from './xml-text.ts';
@@ -23,40 +26,7 @@ export class XmlRpcFault extends Error {
 }
 
 export function encodeCall(method: string, params: readonly XmlRpcParam[]): Buffer {
-  const parts = [`<?xml version="1.0"?><methodCall><methodName>${escaped(method)}</methodName><params>`];
-  for (const param of params) {
-    parts.push('<param>');
-    write(param, parts);
-    parts.push('</param>');
-  }
-  parts.push('</params></methodCall>');
-  return Buffer.from(parts.join(''));
-}
-
-function write(value: XmlRpcParam, parts: string[]): void {
-  parts.push('<value>');
-  if (typeof value === 'string') parts.push(`<string>${escaped(value)}</string>`);
-  else if (typeof value === 'number') {
-    parts.push(Number.isInteger(value) ? `<int>${value}</int>` : `<double>${value}</double>`);
-  } else if (Buffer.isBuffer(value)) parts.push(`<base64>${value.toString('base64')}</base64>`);
-  else if (Array.isArray(value)) {
-    parts.push('<array><data>');
-    for (const item of value as readonly XmlRpcParam[]) write(item, parts);
-    parts.push('</data></array>');
-  } else {
-    parts.push('<struct>');
-    for (const [name, item] of Object.entries(value)) {
-      parts.push(`<member><name>${escaped(name)}</name>`);
-      write(item, parts);
-      parts.push('</member>');
-    }
-    parts.push('</struct>');
-  }
-  parts.push('</value>');
-}
-
-function escaped(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('\r', '&#xD;');
+  return Buffer.from(serializer.serializeMethodCall(method, params));
 }
 
 /** A list or a struct whose end has not come yet. */

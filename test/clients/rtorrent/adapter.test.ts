@@ -32,7 +32,8 @@ describe('rTorrent over every transport', () => {
         if (request.url !== '/RPC2') return response.writeHead(404).end();
         const endpoint = { client: 'rTorrent', shown: '', timeoutMs: 10_000, maxReplyBytes: 1e8 };
         const body = await buffer(request);
-        const reply = await scgiExchange(scgiTarget(unix.url), endpoint)(body, { 'content-type': 'text/xml' });
+        const allowed = { bytes: endpoint.maxReplyBytes, values: 0, lists: 0 };
+        const reply = await scgiExchange(scgiTarget(unix.url), endpoint)(body, { 'content-type': 'text/xml' }, allowed);
         return response.writeHead(reply.status, { 'content-type': 'text/xml' }).end(reply.body);
       })();
     });
