@@ -114,6 +114,7 @@ describe('rTorrent over every transport', () => {
     assert.deepEqual(await addOne(client, { metainfo: tied, directory: unix.downloads }), { outcome: 'exists' });
     assert.deepEqual(await client.remove([tied.infoHash]), [tied.infoHash]);
     assert.deepEqual(await readFile(file), tied.raw);
+    await rpc.call('method.set_key', ['', 'event.download.inserted_new', 'auto', '']);
   });
 
   it('puts a torrent into its place where the user’s own configuration changes that', async () => {

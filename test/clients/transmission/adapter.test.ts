@@ -50,7 +50,7 @@ describe('Transmission with a password', () => {
     }
     assert.throws(
       () => createClient({ client: 'transmission', url: 'http://me:hunter/2@host' }),
-      (error: Error) => !error.message.includes('hunter') && error.message.includes('http://host'),
+      (error: Error) => !error.message.includes('hunter') && error.message.includes('http://***@host'),
     );
   });
 });
