@@ -50,6 +50,8 @@ interface OpenSection {
 const DEFAULT_SECTION = 'DEFAULT';
 /** The depth to which one `%(key)s` may lead to another, as in ConfigParser. */
 const INTERPOLATION_DEPTH = 10;
+/** Characters of all values that one value leads to: ten keys of ten references each would lead to thousands of millions. */
+const MAX_INTERPOLATED = 1_000_000;
 
 /**
  * Reads the sections of a file, by name, without `[DEFAULT]`.
@@ -59,7 +61,7 @@ export function parseIni(input: string | Uint8Array, file: string): Map<string, 
   const open = readSections(decodeLines(input, file), file);
   const defaults = open.get(DEFAULT_SECTION);
   open.delete(DEFAULT_SECTION);
-  return new Map([...open].map(([name, section]) => [name, closeSection(section, defaults)]));
+  return new Map([...open].map(([name, section]) => [name, closeSection(section, defaults, file)]));
 }
 
 /** Splits the file into lines. Bytes that are not UTF-8 are allowed in comments only: elsewhere they would change. */
@@ -139,11 +141,11 @@ function readKey(text: string, line: number, indent: number, section: OpenSectio
   return { key, line, indent, lines: [text.slice(at + 1).trim()] };
 }
 
-function closeSection(section: OpenSection, defaults: OpenSection | undefined): IniSection {
+function closeSection(section: OpenSection, defaults: OpenSection | undefined, file: string): IniSection {
   const all = new Map([...(defaults?.entries ?? []), ...section.entries]);
   const close = (entry: OpenEntry): IniEntry => ({
     key: entry.key,
-    value: interpolate(entry, all, INTERPOLATION_DEPTH),
+    value: new Interpolation(all, file, entry).valueOf(entry, INTERPOLATION_DEPTH),
     line: entry.line,
     section: section.entries.get(entry.key) === entry ? section.name : DEFAULT_SECTION,
   });
@@ -152,16 +154,35 @@ function closeSection(section: OpenSection, defaults: OpenSection | undefined): 
   return { name: section.name, line: section.line, own: closed(section.entries), entries: closed(all) };
 }
 
-/** Names are bounded: of many `%(` without an end, each would search to the end of the value. */
-function interpolate(entry: OpenEntry, all: ReadonlyMap<string, OpenEntry>, depth: number): string {
-  return entry.lines
-    .join('\n')
-    .trim()
-    .replaceAll(/%%|%\(([^)]{1,200})\)s/g, (written, name: string | undefined) => {
-      if (name === undefined) return '%';
-      const other = all.get(name.toLowerCase());
-      return other === undefined || other === entry || depth === 0 ? written : interpolate(other, all, depth - 1);
-    });
+/** Puts the values of other keys into one value. */
+class Interpolation {
+  readonly #all: ReadonlyMap<string, OpenEntry>;
+  readonly #file: string;
+  readonly #of: OpenEntry;
+  #length = 0;
+
+  constructor(all: ReadonlyMap<string, OpenEntry>, file: string, of: OpenEntry) {
+    this.#all = all;
+    this.#file = file;
+    this.#of = of;
+  }
+
+  /** Names are bounded: of many `%(` without an end, each would search to the end of the value. */
+  valueOf(entry: OpenEntry, depth: number): string {
+    return entry.lines
+      .join('\n')
+      .trim()
+      .replaceAll(/%%|%\(([^)]{1,200})\)s/g, (written, name: string | undefined) => {
+        if (name === undefined) return '%';
+        const other = this.#all.get(name.toLowerCase());
+        if (other === undefined || other === entry || depth === 0) return written;
+        const value = this.valueOf(other, depth - 1);
+        this.#length += value.length + 1;
+        if (this.#length <= MAX_INTERPOLATED) return value;
+        const { key, line } = this.#of;
+        throw syntaxError(this.#file, line, `makes ${key} longer than ${MAX_INTERPOLATED} characters by its %(key)s`);
+      });
+  }
 }
 
 function syntaxError(file: string, line: number, problem: string, hint?: string): AutotorrentError {

@@ -85,6 +85,11 @@ describe('parseIni', () => {
     ['a section twice', '[a]\n[b]\n[a]\n', '/c.conf, line 3 begins [a] again: it is on line 1 already'],
     ['a section that does not end', '[a\nx=1\n', '/c.conf, line 1 is no section: [a'],
     ['text after a section', '[a] x=1\n', '/c.conf, line 1 is no section: [a]…'],
+    [
+      'keys that swell by each other',
+      `[a]\n${Array.from({ length: 10 }, (_, i) => `k${i}=${`%(k${i + 1})s`.repeat(10)}\n`).join('')}k10=1\n`,
+      '/c.conf, line 2 makes k0 longer than 1000000 characters by its %(key)s',
+    ],
     ['a section without a name', '[]\n', '/c.conf, line 1 is no section: []'],
     [
       'bytes that are not UTF-8',
