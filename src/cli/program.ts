@@ -7,6 +7,7 @@ import { clientNotices } from '../app/client-notices.ts';
 import type { Config } from '../config/config.ts';
 import { type ConfigFile, findConfig, readAs } from '../config/load.ts';
 import { nearest } from '../config/nearest.ts';
+import { besideIndex } from '../config/state-paths.ts';
 import { AutotorrentError } from '../errors.ts';
 import { actAsOwner } from '../state/act-as-owner.ts';
 import { expandPrefixes, hasCommand, settleDryRun, strangeCommand } from './arguments.ts';
@@ -113,7 +114,8 @@ export async function runProgram(args: readonly string[], wiring: Wiring): Promi
     const options = { cwd: process.cwd(), env: process.env, file: globals.config, client, signal: signals.signal };
     file ??= await findConfig(options);
     const config = readAs(file, options);
-    actAsOwner({ ...config, program: wiring.program }, terminal.logger);
+    const others = [...besideIndex(config.db), config.storePath];
+    actAsOwner({ ...config, others, program: wiring.program }, terminal.logger);
     return config;
   };
   try {

@@ -89,10 +89,13 @@ function foldersAbove(file: string): Folder[] {
   }
 }
 
-/** A right counts only where its holders can get at the file: everything in a folder of mode 0700 is private. */
-function othersMay(what: 'read' | 'write', { mode, gid }: Stats, folders: readonly Folder[]): boolean {
+/**
+ * A right counts only where its holders can get at the file: everything in a folder of mode 0700 is private. A group that is
+ * the owner's alone holds none, also if this is root: the owner may do all that it may.
+ */
+function othersMay(what: 'read' | 'write', { mode, uid, gid }: Stats, folders: readonly Folder[]): boolean {
   const everybody = (mode & OTHERS[what]) !== 0 && folders.every(({ stats }) => (stats.mode & OTHERS.search) !== 0);
   const reached = ({ stats }: Folder): boolean =>
     (stats.mode & OTHERS.search) !== 0 || ((stats.mode & GROUP.search) !== 0 && stats.gid === gid);
-  return everybody || ((mode & GROUP[what]) !== 0 && !isPrivateGroup(gid) && folders.every(reached));
+  return everybody || ((mode & GROUP[what]) !== 0 && !isPrivateGroup(gid, uid) && folders.every(reached));
 }

@@ -37,3 +37,8 @@ export function hashCachePath(db: string): string {
 export function poolPath(db: string): string {
   return `${db}.pool`;
 }
+
+/** All that lies beside the index; `state_path`, too, where the configuration does not name it. */
+export function besideIndex(db: string): string[] {
+  return [`${db}.process`, `${db}.folders`, `${db}.state`, hashCachePath(db), poolPath(db)];
+}

@@ -16,17 +16,18 @@ export function isTrustedUser(uid: number): boolean {
 }
 
 /**
- * Tells if nobody but this user and root is in a group: then what it may write to is as good as closed. Systems with the
- * umask 002 give each user such a group. A list without this user's account proves nothing.
+ * Tells if nobody but `owner`, this user and root is in a group: then what it may write to is as good as closed. Systems with
+ * the umask 002 give each user such a group. A list without the owner's account proves nothing.
  */
-export function isPrivateGroup(gid: number): boolean {
+export function isPrivateGroup(gid: number, owner: number = ownUid()): boolean {
   if (gid === 0) return true;
   const accounts = readAccounts();
-  const own = accounts.find(({ uid }) => uid === ownUid());
-  if (own?.gid !== gid) return false;
-  if (accounts.some((other) => other.gid === gid && other.uid !== own.uid && other.uid !== 0)) return false;
+  if (accounts.find(({ uid }) => uid === owner)?.gid !== gid) return false;
+  const trusted = (uid: number): boolean => uid === owner || isTrustedUser(uid);
+  if (accounts.some((other) => other.gid === gid && !trusted(other.uid))) return false;
+  const names = new Set(accounts.filter(({ uid }) => trusted(uid)).map(({ name }) => name));
   const [, , , members = ''] = linesOf('/etc/group').find(([, , id]) => Number(id) === gid) ?? [];
-  return members.split(',').every((name) => name === '' || name === own.name || name === 'root');
+  return members.split(',').every((name) => name === '' || names.has(name));
 }
 
 export function accountOf(uid: number): Account | undefined {

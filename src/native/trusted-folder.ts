@@ -122,7 +122,8 @@ function refuseUntrusted({ uid, gid, mode }: Stats, path: string): void {
     throw new UntrustedFolder(
       path,
       'can be written to by others, who could lead what is written there elsewhere',
-      `Take that right from them (chmod go-w ${path}), or name another folder.`,
+      `Take that right from them (chmod go-w ${path}), or let nobody replace what is another's there (chmod +t ${path}), or ` +
+        'name another folder. Where modes cannot be changed (exFAT, NTFS, CIFS): mount with umask=022 or dir_mode=0755.',
     );
   }
 }

@@ -7,15 +7,19 @@
  * this one starts.
  */
 import { execFileSync } from 'node:child_process';
-import { accessSync, constants, statSync } from 'node:fs';
+import { accessSync, constants, lstatSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { AutotorrentError, errnoOf, messageOf } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { accountOf, shownUser } from '../native/accounts.ts';
+import { readMountsSync } from '../native/mountinfo.ts';
+import { findPlace, UntrustedPlace } from './place.ts';
 
 export interface StateOf {
   readonly db: string;
   readonly statePath: string;
+  /** All else that belongs to it: what lies beside `db`, and the mount point. */
+  readonly others: readonly string[];
   /** The program's own file, which the user must be able to read. */
   readonly program: string;
 }
@@ -31,20 +35,61 @@ interface Owned {
  * folder that it will be made in.
  * @throws AutotorrentError('STORE') if its parts belong to different users, or this process may not become that user
  */
-export function actAsOwner({ db, statePath, program }: StateOf, logger: Logger): void {
+export function actAsOwner(of: StateOf, logger: Logger): void {
+  const { db, statePath, program } = of;
   if (process.geteuid?.() !== 0 || process.getuid?.() !== 0) return;
   const [index, state] = [ownerOf(db), ownerOf(statePath)];
   if (index.uid !== state.uid) {
+    const to = index.uid === 0 ? state : index;
     throw new AutotorrentError(
       'STORE',
       `${index.path} belongs to ${shownUser(index.uid)}, and ${state.path} to ${shownUser(state.uid)}: db and state_path must belong to one user`,
-      { hint: `give one of them to the other's owner, such as chown -R ${index.uid}:${index.gid} ${state.path}` },
+      { hint: `end its server and give all of it to one of them, such as ${givingTo(to, of)}` },
     );
   }
-  if (state.uid === 0) return;
+  if (state.uid === 0) {
+    refuseUsersFolder(of);
+    return;
+  }
   become(state);
   mayRun(program, state);
   logger.info(`acting as ${shownUser(state.uid)}, whom ${state.path} belongs to`);
+}
+
+/**
+ * Refuses root's state in the folder of a user, who could put other state in its place. Versions that did not act as him left
+ * such state.
+ */
+function refuseUsersFolder(of: StateOf): void {
+  for (const path of [of.db, of.statePath]) {
+    try {
+      findPlace(path);
+    } catch (error) {
+      // Opening it reports all else.
+      if (!(error instanceof UntrustedPlace) || error.owner === undefined) continue;
+      const to = { path, uid: error.owner, gid: error.owner };
+      const user = shownUser(to.uid);
+      throw new AutotorrentError('STORE', `the state of root cannot be used: ${error.message}`, {
+        cause: error,
+        hint:
+          `end its server and give all of it to ${user}: ${givingTo(to, of)}. Root's commands act as ${user} then. ` +
+          'Or move it, and set db and state_path to folders of root',
+      });
+    }
+  }
+}
+
+/** The command that gives a user all that is there, also the mount point. */
+function givingTo(user: Owned, { db, statePath, others }: StateOf): string {
+  const mounts = readMountsSync();
+  const theirs = [db, statePath, ...others].filter((path) => {
+    // A mount is never touched: its server may hang.
+    if (mounts.some((mount) => mount.path.equals(Buffer.from(path)))) return true;
+    const stats = lstatSync(path, { throwIfNoEntry: false });
+    return stats !== undefined && stats.uid !== user.uid;
+  });
+  const paths = theirs.length > 0 ? [...new Set(theirs)] : [user.path];
+  return `chown -R ${user.uid}:${primaryGroup(user)} ${paths.join(' ')}`;
 }
 
 /** Finds the owner of a path, or of the nearest folder above it that exists. */

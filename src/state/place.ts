@@ -16,10 +16,13 @@ export interface Place {
 /** A folder or symlink on the way is another user's, or others may write to it. */
 export class UntrustedPlace extends Error {
   readonly remedy: string;
+  /** The user whose folder it is, if it is another user's. */
+  readonly owner: number | undefined;
 
-  constructor(message: string, remedy: string) {
+  constructor(message: string, remedy: string, owner?: number) {
     super(message);
     this.remedy = remedy;
+    this.owner = owner;
   }
 }
 
@@ -75,6 +78,7 @@ function checkAbove(folder: string, path: string): void {
     throw new UntrustedPlace(
       `${folder} belongs to ${shownUser(stats.uid)}, who could put something else in the place of ${path}`,
       `give ${path} to that user (chown -R) and run this as that user, or set it to a path whose folders belong to you or root`,
+      stats.uid,
     );
   }
   const writers = (stats.mode & STICKY) === 0 ? otherWriters(stats) : undefined;

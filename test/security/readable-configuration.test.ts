@@ -104,6 +104,38 @@ describe('the configuration, on a machine with other users', { skip: NEEDS_ROOT 
     assert.equal(warnings(caller, /belongs to another user/), 0);
   });
 
+  it("takes a group that is the owner's alone for the owner, also when root runs the command with sudo", async () => {
+    const { uid, gid } = OTHER_USER;
+    const file = written(WITH_PASSWORD, 0o660);
+    chownSync(join(file, '..'), uid, gid);
+    chmodSync(join(file, '..'), 0o775);
+    chownSync(file, uid, gid);
+    const status = async (passwd: string, group: string): Promise<Ran> => {
+      const accounts = folderOf(0o700);
+      writeFileSync(join(accounts, 'passwd'), `root:x:0:0::/:/bin/sh\nmedia:x:${uid}:${gid}::/:/bin/sh\n${passwd}`);
+      writeFileSync(join(accounts, 'group'), group);
+      const script =
+        'mount --bind "$1/passwd" /etc/passwd && mount --bind "$1/group" /etc/group && cd "$2" && shift 2 && exec "$@"';
+      const command = [accounts, join(file, '..'), process.execPath, PROGRAM, 'status'];
+      return await new Promise((done) => {
+        const options = { env: { ...process.env, SUDO_UID: String(uid) } };
+        const child = execFile('unshare', ['-m', 'sh', '-c', script, 'sh', ...command], options, (_, _out, stderr) =>
+          done({ code: child.exitCode ?? 128, stderr }),
+        );
+      });
+    };
+    const alone = await status('', `media:x:${gid}:media,root\n`);
+    assert.equal(alone.code, 1, alone.stderr);
+    assert.equal(warnings(alone, /other users of this machine|belongs to another/), 0, alone.stderr);
+    for (const [passwd, group] of [
+      ['', `media:x:${gid}:media,guest\n`],
+      [`guest:x:54322:${gid}::/:/bin/sh\n`, ''],
+    ] as const) {
+      const shared = await status(passwd, group);
+      assert.deepEqual([shared.code, /may change it/.test(shared.stderr)], [2, true], shared.stderr);
+    }
+  });
+
   it('warns where others may replace it', async () => {
     const folder = folderOf(0o777);
     const file = written(WITHOUT, 0o600, folder);

@@ -157,6 +157,34 @@ describe("root's commands on another user's state", { skip: NEEDS_ROOT }, () => 
     }
   });
 
+  it('of a version that did not act as him: are told one command that gives the user all of it', async () => {
+    const { uid, gid } = OTHER_USER;
+    const parts = ['index', 'index.hashes', 'index.process', 'index.folders', 'state', 'store']
+      .map((name) => join(folder, name))
+      .filter((path) => existsSync(path));
+    const give = (to: number, paths: readonly string[]): void => {
+      execFileSync('chown', ['-R', `${to}:${to}`, ...paths]);
+    };
+    const index = join(folder, 'index');
+    // All of it is root's, some of it is, or none of the state is there yet.
+    for (const roots of [parts, parts.filter((path) => path !== autotorrent.statePath), [autotorrent.statePath]]) {
+      give(uid, parts);
+      give(0, roots);
+      const { code, stderr } = await autotorrent.run('rebuild');
+      assert.equal(code, 1, stderr);
+      const [command = ''] = /chown -R 54321:\d+( \/[^\s,.]+(\.\w+)*)+/.exec(stderr) ?? [];
+      assert.deepEqual(command.split(' ').slice(3).toSorted(), roots.toSorted(), stderr);
+      execFileSync('sh', ['-c', command]);
+      worked(await autotorrent.run('rebuild'));
+      assert.equal(ofRoot(), '');
+    }
+    give(0, [index]);
+    rmSync(autotorrent.statePath, { recursive: true });
+    // The user's folder itself is not root's to take.
+    assert.ok((await autotorrent.run('rebuild')).stderr.includes(`chown -R ${uid}:${gid} ${index}\n`));
+    give(uid, [index]);
+  });
+
   it('make new state for the user in whose folder it lies', async () => {
     for (const name of ['index', 'index.process', 'index.hashes', 'state']) {
       rmSync(join(folder, name), { recursive: true, force: true });
