@@ -252,8 +252,8 @@ time.sleep(60)`;
       ['GET', '/v1/entries/%ff', '', 400],
       ['GET', '/', '', 404],
       ['DELETE', '/v1/status', '', 404],
-      ['PUT', '/v1/entries/nothing/names', '{"names": "x"}', 400],
-      ['PUT', '/v1/entries/nothing/names', 'no json', 400],
+      ['PUT', '/v1/entries/nothing/names', '{"names": "x"}', 404],
+      ['PUT', '/v1/entries/nothing/names', 'no json', 404],
     ];
     for (const [method, path, body, expected] of cases) {
       const [status, text] = await ask(method, path, body);
