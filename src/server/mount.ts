@@ -8,6 +8,7 @@
  */
 import { readSmallFile } from '../bytes/read-file.ts';
 import type { Config } from '../config/config.ts';
+import { disksNow } from '../config/disks-now.ts';
 import { sourceRules } from '../config/source-rules.ts';
 import { poolPath, statePaths } from '../config/state-paths.ts';
 import { startControlServer } from '../control/server.ts';
@@ -102,7 +103,11 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
     const library = openCLibrary(logger);
     const { keepDescriptors } = loadDescriptorCalls(library);
     const calls = loadStrictCalls(library);
-    const access = new SourceAccess(sourceRules(config), { calls, logger });
+    const access = new SourceAccess(sourceRules(config), {
+      calls,
+      logger,
+      disksNow: disksNow(config.file, config.disks, process.env, logger),
+    });
     const readersLook = new ReadersLook({
       ownMounts: access.ownMounts,
       ownFolders: [config.statePath, poolPath(config.db)],

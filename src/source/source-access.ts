@@ -6,7 +6,7 @@ import { openCLibrary } from '../native/c-library.ts';
 import { loadStrictCalls, type StrictCalls } from '../native/strict-paths.ts';
 import type { PlanSource } from '../plan/plan.ts';
 import { OwnMounts } from './own-mounts.ts';
-import { SourceFolders, type SourceRules } from './source-folders.ts';
+import { SourceFolders, type SourceFoldersTools, type SourceRules } from './source-folders.ts';
 import { runLater } from './steps.ts';
 
 export interface SourceAccessOptions {
@@ -14,6 +14,8 @@ export interface SourceAccessOptions {
   /** Default: loaded with the first use, since a command that opens no file need not pay for it. */
   readonly calls?: StrictCalls;
   readonly logger?: Logger;
+  /** Default: the disks stay those of the rules. */
+  readonly disksNow?: SourceFoldersTools['disksNow'];
 }
 
 /** Folders of which it is remembered that no link leads to them. */
@@ -27,10 +29,10 @@ export class SourceAccess {
   readonly #real = new Set<string>();
 
   constructor(rules: SourceRules, options: SourceAccessOptions = {}) {
-    const { ownMounts = new OwnMounts(), calls, logger = silentLogger } = options;
+    const { ownMounts = new OwnMounts(), calls, logger = silentLogger, disksNow } = options;
     this.ownMounts = ownMounts;
     this.#calls = calls;
-    this.folders = new SourceFolders(rules, { ownMounts, calls: () => this.calls, logger });
+    this.folders = new SourceFolders(rules, { ownMounts, calls: () => this.calls, logger, disksNow });
   }
 
   get rules(): SourceRules {

@@ -16,7 +16,7 @@ import type { Difference } from './identity.ts';
 import type { OwnMounts } from './own-mounts.ts';
 import { isNormalPath, rebased } from './paths.ts';
 import { type NotFollowed, realFolder } from './real-folder.ts';
-import { lstat, type Steps } from './steps.ts';
+import { lstat, type Steps, step } from './steps.ts';
 
 /** Milliseconds for which it is believed where a folder's name leads, although an opening through it failed. */
 const FRESH_MS = 1000;
@@ -34,6 +34,8 @@ export interface SourceFoldersTools {
   readonly ownMounts: OwnMounts;
   readonly calls: () => StrictCalls;
   readonly logger: Logger;
+  /** Tells the disks that the configuration names by now, for a process that outlives changes of it. */
+  readonly disksNow?: (() => Promise<readonly string[]>) | undefined;
 }
 
 interface TrustedFolder {
@@ -58,20 +60,22 @@ const MALFORMED: Difference = { code: 'outside', says: 'has no absolute path wit
 
 export class SourceFolders {
   readonly rules: SourceRules;
-  readonly #named: readonly TrustedFolder[];
+  #named: readonly TrustedFolder[];
   readonly #ownMounts: OwnMounts;
   readonly #calls: () => StrictCalls;
   readonly #logger: Logger;
+  readonly #disksNow: SourceFoldersTools['disksNow'];
   #given: readonly TrustedFolder[] = [];
   /** The state of the file of given folders that was read. */
   #read = '';
   #warned = '';
 
-  constructor(rules: SourceRules, { ownMounts, calls, logger }: SourceFoldersTools) {
+  constructor(rules: SourceRules, { ownMounts, calls, logger, disksNow }: SourceFoldersTools) {
     this.rules = rules;
     this.#ownMounts = ownMounts;
     this.#calls = calls;
     this.#logger = logger;
+    this.#disksNow = disksNow;
     const { disks, own = [] } = rules;
     this.#named = [...own.map((path) => trusted(path, true)), ...disks.map((path) => trusted(path, false))];
   }
@@ -96,6 +100,7 @@ export class SourceFolders {
     let holders = this.#holdersOf(path);
     if (holders.length === 0) {
       yield* this.#readGiven();
+      yield* this.#readDisks();
       holders = this.#holdersOf(path);
     }
     let refused: Difference | undefined;
@@ -150,6 +155,17 @@ export class SourceFolders {
       folder.real = notFollowed(folder.named, found);
     } else folder.real = found.real;
     return folder.real;
+  }
+
+  /** Adds disks that were added to the configuration. Those that were taken out of it count as long as this process runs. */
+  *#readDisks(): Steps<void> {
+    const disksNow = this.#disksNow;
+    if (disksNow === undefined) return;
+    const none: readonly string[] = [];
+    const disks = yield* step(() => none, disksNow);
+    const known = new Set(this.#named.map(({ named }) => named.toString('latin1')));
+    const fresh = disks.map((disk) => trusted(disk, false)).filter(({ named }) => !known.has(named.toString('latin1')));
+    if (fresh.length > 0) this.#named = [...this.#named, ...fresh];
   }
 
   *#readGiven(): Steps<void> {

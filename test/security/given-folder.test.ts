@@ -5,9 +5,14 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { ControlClient } from '../../src/control/client.ts';
 import { encodePlan } from '../../src/plan/codec.ts';
+import type { PlanSource } from '../../src/plan/plan.ts';
+import type { Autotorrent } from '../harness/autotorrent.ts';
+import { makeTorrent } from '../harness/make-torrent.ts';
 import { NEEDS_ROOT } from '../harness/other-user.ts';
 import { fileOf, planOf, sourceOf } from '../harness/plans.ts';
 import { type AttackedDisk, attackedDisk, PUBLIC, SECRET } from './attacked-disk.ts';
+
+const OTHER = Buffer.alloc(SECRET.length, 'o');
 
 /** Puts the known file into a folder that is no disk. */
 function elsewhere({ top }: AttackedDisk): string {
@@ -17,22 +22,27 @@ function elsewhere({ top }: AttackedDisk): string {
   return folder;
 }
 
+/** Hands the server a plan for a file with the size of the secret. */
+async function create({ statePath }: Autotorrent, source: PlanSource): Promise<unknown> {
+  const client = await ControlClient.connect(join(statePath, 'socket'));
+  assert.ok(client !== undefined);
+  const { raw, infoHash } = makeTorrent({ name: 'a', content: [{ path: ['known'], data: SECRET }] });
+  const files = [fileOf(['known'], [{ length: SECRET.length, source: 0, sourceOffset: 0 }])];
+  const torrent = { metainfo: raw, infoHash, pieceCount: 2, verified: Buffer.of(0) };
+  return await client.create([encodePlan({ ...planOf('early', [source], files), ...torrent })]);
+}
+
 describe('a source outside of the disks', { skip: NEEDS_ROOT }, () => {
   it('is refused in a plan that comes over the control socket, and so is a path with `..`', async (t) => {
     const attacked = await attackedDisk(t, PUBLIC);
     await attacked.mount();
-    const client = await ControlClient.connect(join(attacked.autotorrent.statePath, 'socket'));
-    assert.ok(client !== undefined);
-    const { size } = lstatSync(join(attacked.secrets, 'known'));
     for (const path of [
       join(attacked.secrets, 'known'),
       `${attacked.disk}/../secrets/known`,
       `${attacked.disk}/./a/b/known`,
       `${attacked.disk}//a/b/known`,
     ]) {
-      const files = [fileOf(['known'], [{ length: size, source: 0, sourceOffset: 0 }])];
-      const plan = planOf('hostile', [{ ...sourceOf(path), path: Buffer.from(path) }], files);
-      await assert.rejects(client.create([encodePlan(plan)]), { code: 'UNSUPPORTED' }, path);
+      await assert.rejects(create(attacked.autotorrent, sourceOf(path)), { code: 'UNSUPPORTED' }, path);
     }
     assert.deepEqual([...attacked.shown()], []);
   });
@@ -63,6 +73,26 @@ describe('a source outside of the disks', { skip: NEEDS_ROOT }, () => {
     await mount();
     assert.deepEqual([...shown().values()], ['EIO']);
     assert.match((await autotorrent.run('status')).stdout, /lies on no disk of the configuration/);
+  });
+
+  it('is served once its folder became a disk, also by a server that began before that', async (t) => {
+    const attacked = await attackedDisk(t, PUBLIC);
+    const { autotorrent, torrent, mount, shown } = attacked;
+    const folder = elsewhere(attacked);
+    mkdirSync(join(folder, 'other/b'), { recursive: true });
+    writeFileSync(join(folder, 'other/b/known'), OTHER);
+    await mount();
+    const before = readFileSync(autotorrent.config, 'utf8');
+    writeFileSync(autotorrent.config, before.replace('[disks]', `[disks]\nadded = ${folder}`));
+    assert.equal((await autotorrent.run('rebuild')).code, 0);
+    // The server reads the file when it is asked for a path outside of its disks.
+    const good = readFileSync(autotorrent.config);
+    writeFileSync(autotorrent.config, 'nonsense');
+    await assert.rejects(create(autotorrent, sourceOf(join(folder, 'a/b/known'))), { code: 'UNSUPPORTED' });
+    writeFileSync(autotorrent.config, good);
+    const { code, stdout } = await autotorrent.run('add', torrent('one', SECRET), torrent('two', OTHER));
+    assert.equal(code, 0, stdout);
+    assert.deepEqual([...shown().values()], [SECRET, OTHER]);
   });
 
   it('is not served for a list that is nonsense, or that others may have written; the list is kept aside', async (t) => {
