@@ -41,6 +41,11 @@ function say(text: string): void {
   if (!interrupted) process.stdout.write(`${text}\n`);
 }
 
+/** Prints what a program printed. */
+function sayOutput(text: string): void {
+  for (const line of text.trimEnd().split('\n')) say(`   ${line}`);
+}
+
 /** A configuration as it may be shown: what is on a terminal may be seen, or end up in a log. */
 function withoutSecrets(text: string): string {
   return text.replaceAll(/(:\/\/[^:/@]*):[^@]*@/g, '$1:********@').replaceAll(/^(password = ).*$/gm, '$1********');
@@ -57,7 +62,7 @@ async function command(autotorrent: Autotorrent, ...args: readonly string[]): Pr
   if (interrupted) throw new Error('interrupted');
   say(`   $ npx autotorrent ${args.join(' ')}`);
   const { code, stdout, stderr } = await autotorrent.run(...args);
-  for (const line of `${stdout}${stderr}`.trimEnd().split('\n')) say(`   ${line}`);
+  sayOutput(`${stdout}${stderr}`);
   if (code !== 0) throw new Error(`autotorrent ${args.join(' ')} ended with ${code}`);
 }
 
@@ -104,7 +109,7 @@ async function main(): Promise<void> {
   say('   $ npx autotorrent mount &');
   const server = await autotorrent.mount();
   undo.push(() => server.stop());
-  say(`   ${server.output().trim()}`);
+  sayOutput(server.output());
   await command(autotorrent, 'add', demo.folder);
   await waitUntilSeeding(autotorrent, demo, NAMES[kind]);
   // rTorrent asks a tracker once: the tracker must know the seeder by then.

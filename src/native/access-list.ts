@@ -6,11 +6,37 @@ const NAME = 'system.posix_acl_access';
 const CALLS_AT_ONCE = 16;
 
 /** Gives the list of the file at `path`, as the kernel has it; undefined if it has none, or none can be read. */
-export type ReadAccessList = (path: Buffer) => Promise<Buffer | undefined>;
+export type ReadAccessList = (path: Buffer) => Promise<Buffer | undefined> | Buffer | undefined;
+
+const LOSS = 'access control lists of sources are not looked at, only their modes';
+const PROTOTYPE = 'int64_t getxattr(const void *path, const char *name, void *value, uint64_t size)';
+
+/** The call for threads that may wait for a disk. */
+export function loadAccessListCallSync(library: CLibrary): ReadAccessList | undefined {
+  return library.ability(LOSS, ({ func }) => {
+    const getxattr = func(PROTOTYPE);
+    const call = (path: Buffer, value: Buffer | null): number =>
+      Number(getxattr(path, NAME, value, value?.length ?? 0));
+    return (path) => {
+      const name = terminated(path);
+      for (;;) {
+        // Asked for no bytes, the call gives the length.
+        const length = call(name, null);
+        if (length <= 0) return undefined;
+        const value = Buffer.alloc(length);
+        const read = call(name, value);
+        // It may have grown meanwhile.
+        if (read >= 0) return value.subarray(0, read);
+      }
+    };
+  });
+}
+
+const terminated = (path: Buffer): Buffer => Buffer.concat([path, Buffer.of(0)]);
 
 export function loadAccessListCall(library: CLibrary): ReadAccessList | undefined {
-  return library.ability('access control lists of sources are not looked at, only their modes', ({ func }) => {
-    const getxattr = func('int64_t getxattr(const void *path, const char *name, void *value, uint64_t size)');
+  return library.ability(LOSS, ({ func }) => {
+    const getxattr = func(PROTOTYPE);
     // In a thread: the disk may have to be read.
     const call = async (path: Buffer, value: Buffer | null): Promise<number> =>
       await new Promise((resolve, reject) => {
@@ -30,7 +56,7 @@ export function loadAccessListCall(library: CLibrary): ReadAccessList | undefine
       }
     };
     const turn = turns(CALLS_AT_ONCE);
-    return async (path) => await turn(async () => await read(Buffer.concat([path, Buffer.from([0])])));
+    return async (path) => await turn(async () => await read(terminated(path)));
   });
 }
 

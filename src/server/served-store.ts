@@ -20,6 +20,7 @@ import { type Extent, GAP, OVERLAY, ZEROS } from '../extent/extent.ts';
 import { PlanStream } from '../plan/stream.ts';
 import type { ReadersLook } from '../source/look-at-readers.ts';
 import { lookedAt } from '../source/looked-at.ts';
+import { ReadersThread } from '../source/readers-thread.ts';
 import type { SourceAccess } from '../source/source-access.ts';
 import type { Entry } from '../store/entries/entry.ts';
 import type { StoredFile } from '../store/entries/entry-files.ts';
@@ -59,7 +60,7 @@ export class ServedStore {
   readonly #fileSystem: FileSystem;
   readonly #counts: () => Counts;
   readonly #access: SourceAccess;
-  readonly #readersLook: ReadersLook;
+  readonly #looks: ReadersThread;
   readonly #facts: ServerFacts;
   readonly #downloads: Downloads;
   readonly #overlayUsage: OverlayUsage;
@@ -72,7 +73,7 @@ export class ServedStore {
     this.#fileSystem = parts.fileSystem;
     this.#counts = parts.counts;
     this.#access = parts.access;
-    this.#readersLook = parts.readersLook;
+    this.#looks = new ReadersThread(parts.readersLook);
     this.#facts = parts.facts;
     this.shutdown = parts.shutdown;
   }
@@ -156,7 +157,7 @@ export class ServedStore {
         ? await this.#store.createEntry({
             ...header,
             sources: lookedAt(this.#access.refuse(plan.sources()), {
-              look: this.#readersLook,
+              look: this.#looks,
               onMissed: () => {
                 missed = true;
               },

@@ -5,19 +5,13 @@
  * folder that has moved since, leads nobody astray. Files in folders of our own state (the pool) may be read as their own
  * mode says: those folders are closed to others whatever the files are.
  */
-import fs, { lstat, readlinkSync, type Stats, stat } from 'node:fs';
-import { promisify } from 'node:util';
+import { readlinkSync, type Stats } from 'node:fs';
 import type { ReadAccessList } from '../native/access-list.ts';
 import { isAtOrBelow } from '../native/mountinfo.ts';
+import { callsInThreads, type LookCalls } from './look-calls.ts';
 import type { OwnMounts } from './own-mounts.ts';
 import { bothOf, grantedTo, READ, type Readers } from './readers.ts';
 import { Ways } from './ways.ts';
-
-const statAsync = promisify(stat);
-const lstatAsync = promisify(lstat);
-const realpathAsync = promisify<Buffer, Buffer>((path, done) => {
-  fs.realpath.native(path, { encoding: 'buffer' }, done);
-});
 
 /** Files remembered at most. All are forgotten when there are more. */
 const LIMIT = 50_000;
@@ -30,21 +24,23 @@ export interface ReadersLookOptions {
   readonly ownFolders: readonly string[];
   /** Undefined: only modes count. */
   readonly accessList?: ReadAccessList | undefined;
+  /** Default: calls in threads of libuv, with `accessList`. */
+  readonly calls?: LookCalls;
 }
 
 export class ReadersLook {
   readonly #ownMounts: OwnMounts;
   readonly #ownFolders: readonly Buffer[];
-  readonly #accessList: ReadAccessList | undefined;
+  readonly #calls: LookCalls;
   readonly #ways: Ways;
   /** What files grant, by device and inode. `state`: mode, group and ctime, one of which changes with the list. */
   readonly #granted = new Map<string, { readonly state: string; readonly readers: Readers }>();
 
-  constructor({ ownMounts, ownFolders, accessList }: ReadersLookOptions) {
+  constructor({ ownMounts, ownFolders, accessList, calls = callsInThreads(accessList) }: ReadersLookOptions) {
     this.#ownMounts = ownMounts;
     this.#ownFolders = ownFolders.map((folder) => Buffer.from(folder));
-    this.#accessList = accessList;
-    this.#ways = new Ways(accessList);
+    this.#calls = calls;
+    this.#ways = new Ways(calls);
   }
 
   /** Tells who may read the open file `fd`, which was opened as `path`. */
@@ -64,13 +60,18 @@ export class ReadersLook {
     try {
       await this.#ownMounts.refresh();
       if (this.#ownMounts.holdsPath(path)) return undefined;
-      const stats = await lstatAsync(path);
-      const real = stats.isSymbolicLink() ? await realpathAsync(path) : path;
-      const own = await this.#ofFile(real === path ? stats : await statAsync(real), real);
+      const stats = await this.#calls.lstat(path);
+      const real = stats.isSymbolicLink() ? await this.#calls.realpath(path) : path;
+      const own = await this.#ofFile(real === path ? stats : await this.#calls.stat(real), real);
       return own === 'nobody' || this.#isOwn(path) ? own : bothOf(own, await this.#ways.above(real));
     } catch {
       return undefined;
     }
+  }
+
+  /** The folders of our own state, as they were given. */
+  get ownFolders(): readonly string[] {
+    return this.#ownFolders.map(String);
   }
 
   #isOwn(path: Buffer): boolean {
@@ -80,13 +81,13 @@ export class ReadersLook {
   /** `reached`: a path by which the system reaches the file now. */
   async #ofFile(stats: Stats, reached: Buffer): Promise<Readers> {
     const byMode = grantedTo(stats, READ);
-    if (byMode === 'nobody' || this.#accessList === undefined) return byMode;
+    if (byMode === 'nobody' || this.#calls.accessList === undefined) return byMode;
     const { dev, ino, mode, gid, ctimeMs } = stats;
     const file = `${dev} ${ino}`;
     const state = `${mode} ${gid} ${ctimeMs}`;
     const known = this.#granted.get(file);
     if (known?.state === state) return known.readers;
-    const readers = grantedTo(stats, READ, await this.#accessList(reached));
+    const readers = grantedTo(stats, READ, await this.#calls.accessList(reached));
     // Two changes within one tick of the clock have the same time.
     if (Date.now() - ctimeMs < SETTLED_MS) return readers;
     if (this.#granted.size >= LIMIT) this.#granted.clear();

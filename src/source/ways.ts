@@ -1,13 +1,6 @@
 /** Tells who may go through all folders above a file, by their modes and access control lists. */
-import fs, { stat } from 'node:fs';
-import { promisify } from 'node:util';
-import type { ReadAccessList } from '../native/access-list.ts';
+import type { LookCalls } from './look-calls.ts';
 import { bothOf, grantedTo, type Readers, SEARCH } from './readers.ts';
-
-const statAsync = promisify(stat);
-const realpathAsync = promisify<Buffer, Buffer>((path, done) => {
-  fs.realpath.native(path, { encoding: 'buffer' }, done);
-});
 
 /** Milliseconds for which a look at a folder is believed. */
 const FRESH_MS = 1000;
@@ -28,14 +21,13 @@ interface Looking {
 }
 
 export class Ways {
-  readonly #accessList: ReadAccessList | undefined;
+  readonly #calls: LookCalls;
   /** By path, each byte a character: folders alone, and folders with all above them, whose paths may have symlinks. */
   readonly #folders = new Map<string, Looking>();
   readonly #ways = new Map<string, Looking>();
 
-  /** `accessList`: undefined if only modes count. */
-  constructor(accessList: ReadAccessList | undefined) {
-    this.#accessList = accessList;
+  constructor(calls: LookCalls) {
+    this.#calls = calls;
   }
 
   /** Who may go through all folders above the file at `path`. @throws file errors of the disk */
@@ -47,7 +39,7 @@ export class Ways {
   }
 
   async #lookAtAll(folder: string): Promise<Looked> {
-    const real = await realpathAsync(Buffer.from(`${folder}/`, 'latin1'));
+    const real = await this.#calls.realpath(Buffer.from(`${folder}/`, 'latin1'));
     const path = real.toString('latin1');
     const looks = [this.#look('/')];
     for (let end = path.length; end > 1; end = path.lastIndexOf('/', end - 1))
@@ -62,10 +54,10 @@ export class Ways {
     return await believed(this.#folders, path, async () => {
       const at = performance.now();
       const bytes = Buffer.from(path, 'latin1');
-      const stats = await statAsync(bytes);
+      const stats = await this.#calls.stat(bytes);
       const byMode = grantedTo(stats, SEARCH);
-      if (byMode === 'nobody' || this.#accessList === undefined) return { at, passers: byMode };
-      return { at, passers: grantedTo(stats, SEARCH, await this.#accessList(bytes)) };
+      if (byMode === 'nobody' || this.#calls.accessList === undefined) return { at, passers: byMode };
+      return { at, passers: grantedTo(stats, SEARCH, await this.#calls.accessList(bytes)) };
     });
   }
 }
