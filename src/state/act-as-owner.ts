@@ -11,7 +11,7 @@ import { accessSync, constants, lstatSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { AutotorrentError, errnoOf, messageOf } from '../errors.ts';
 import type { Logger } from '../logger.ts';
-import { accountOf, shownUser } from '../native/accounts.ts';
+import { accountOf, isUnmapped, shownUser } from '../native/accounts.ts';
 import { readMountsSync } from '../native/mountinfo.ts';
 import { findPlace, UntrustedPlace } from './place.ts';
 
@@ -97,7 +97,8 @@ function ownerOf(path: string): Owned {
   for (let at = path; ; at = dirname(at)) {
     try {
       const { uid, gid } = statSync(at);
-      return { path: at, uid, gid };
+      // Nobody can become one of those, and a volume of a rootless container is often the outer root's.
+      return { path: at, uid: isUnmapped(uid) ? 0 : uid, gid };
     } catch (error) {
       const errno = errnoOf(error);
       if ((errno === 'ENOENT' || errno === 'ENOTDIR') && at !== '/') continue;

@@ -77,7 +77,7 @@ function checkAbove(folder: string, path: string): void {
   if (!isTrustedUser(stats.uid) && !isUnmapped(stats.uid)) {
     throw new UntrustedPlace(
       `${folder} belongs to ${shownUser(stats.uid)}, who could put something else in the place of ${path}`,
-      `give ${path} to that user (chown -R) and run this as that user, or set it to a path whose folders belong to you or root`,
+      `give ${path} to that user (chown -R) and run this as that user, or set db or state_path to a path whose folders belong to you or root`,
       stats.uid,
     );
   }
@@ -85,7 +85,8 @@ function checkAbove(folder: string, path: string): void {
   if (writers === undefined) return;
   throw new UntrustedPlace(
     `${writers} may write to ${folder}, and could put something else in the place of ${path}`,
-    `chmod go-w ${folder}, or, if they need it, chmod +t ${folder}: then nobody may replace what is another's there`,
+    `chmod go-w ${folder}, or, if they need it, chmod +t ${folder}: then nobody may replace what is another's there. ` +
+      'Where modes cannot be changed (exFAT, NTFS, CIFS): mount with umask=022 or dir_mode=0755, or set db or state_path to another path',
   );
 }
 

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { chmodSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { after, beforeEach, describe, it } from 'node:test';
 import { autotorrentIn } from '../harness/autotorrent.ts';
@@ -84,5 +84,19 @@ describe('state that a group may write to', { skip: NEEDS_ROOT }, () => {
     const { code, stderr } = await run([...AS_OTHER_USER, 'unshare', '-r', ...rebuild]);
     assert.equal(code, 0, stderr);
     assert.equal(statSync(index).uid, uid);
+  });
+
+  it("is made in a user namespace, also in a sticky folder of the outer root's, whom nobody there can become", async () => {
+    chownSync(folder, 0, 0);
+    chmodSync(folder, 0o1777);
+    for (const again of [false, true]) {
+      const { code, stderr } = await run([...AS_OTHER_USER, 'unshare', '-r', ...rebuild]);
+      assert.equal(code, 0, stderr);
+      assert.equal(statSync(index).uid, uid, `again: ${again}`);
+    }
+    // The group and all others may put something else in its place here.
+    chmodSync(folder, 0o777);
+    const open = await run([...AS_OTHER_USER, 'unshare', '-r', ...rebuild]);
+    assert.deepEqual([open.code, /every user may write to [\s\S]*chmod \+t/.test(open.stderr)], [1, true], open.stderr);
   });
 });

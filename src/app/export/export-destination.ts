@@ -7,7 +7,7 @@
  * this user's, and 0700: nobody else reaches what is in it until the copy is whole and gets its modes.
  */
 import { lstat, mkdir, readdir, readlink, rename, rmdir, statfs, symlink, unlink } from 'node:fs/promises';
-import { basename, dirname, posix } from 'node:path';
+import { basename, dirname, join, posix } from 'node:path';
 import { AutotorrentError, errnoOf } from '../../errors.ts';
 import type { HeldFolder } from '../../native/held-folder.ts';
 import { OUR_TYPE, readMounts } from '../../native/mountinfo.ts';
@@ -54,14 +54,13 @@ export class ExportDestination {
    * @throws AutotorrentError('CONFLICT') or ('EXPORT')
    */
   static async open(path: string, infoHash: string, length: number): Promise<ExportDestination> {
+    if (path === '/') throw isThere(path);
     const parent = await openParent(dirname(path));
     const opened: HeldFolder[] = [parent];
     try {
       const name = basename(path);
       if ((await kindOf({ folder: parent, name })) !== undefined) {
-        throw new AutotorrentError('CONFLICT', `${path} is there already, and is not written over`, {
-          hint: 'Give another name, or move it away.',
-        });
+        throw isThere(path);
       }
       const begun = await openPartial(parent, name);
       if (begun !== undefined) opened.push(begun);
@@ -161,6 +160,12 @@ export class ExportDestination {
   }
 }
 
+function isThere(path: string): AutotorrentError {
+  return new AutotorrentError('CONFLICT', `${path} is there already, and is not written over`, {
+    hint: `Give another name, such as ${join(path, 'NAME')}, or move it away.`,
+  });
+}
+
 async function openParent(path: string): Promise<HeldFolder> {
   try {
     const parent = await openTrustedFolder(path);
@@ -176,7 +181,10 @@ async function openParent(path: string): Promise<HeldFolder> {
       });
     }
     if (error instanceof AutotorrentError) throw error;
-    throw new AutotorrentError('EXPORT', `${path} cannot be opened: ${reasonOf(error)}`, { cause: error });
+    throw new AutotorrentError('EXPORT', `${path} cannot be opened: ${reasonOf(error)}`, {
+      hint: 'Name a folder that this user may enter.',
+      cause: error,
+    });
   }
 }
 

@@ -182,7 +182,7 @@ export async function makeNotWritable(directory: FileHandle): Promise<void> {
 
 function refuseMode(error: unknown): never {
   throw new AutotorrentError('MOUNT', `the mode of the mount point cannot be changed: ${messageOf(error)}`, {
-    hint: 'The mount point must belong to the user who runs the server.',
+    hint: `The mount point must belong to the user who runs the server: as root, give it to user ${process.geteuid?.() ?? 0} (chown).`,
     cause: error,
   });
 }

@@ -12,6 +12,7 @@
 import type Fuse from 'fuse-native';
 import { AutotorrentError, messageOf } from '../../errors.ts';
 import type { Logger } from '../../logger.ts';
+import { accountOf, ownUid } from '../../native/accounts.ts';
 import type { CLibrary } from '../../native/c-library.ts';
 import { loadMountCalls } from '../../native/mounting.ts';
 import { loadProcessCalls, type ProcessCalls } from '../../native/process.ts';
@@ -77,9 +78,16 @@ async function mount(fuse: Fuse, mountPoint: string, allowOther: boolean): Promi
   try {
     await new Promise<void>((resolve, reject) => fuse.mount((error) => (error === null ? resolve() : reject(error))));
   } catch (error) {
-    const hint = allowOther
-      ? 'The lines above are of the FUSE library. allow_other needs user_allow_other in /etc/fuse.conf, but for root.'
-      : 'The lines above are of the FUSE library.';
-    throw new AutotorrentError('MOUNT', `${mountPoint} cannot be mounted: ${messageOf(error)}`, { hint, cause: error });
+    const hint = ['The lines above are of the FUSE library, if it said anything.'];
+    if (allowOther) hint.push('allow_other needs user_allow_other in /etc/fuse.conf, but for root.');
+    if (accountOf(ownUid()) === undefined) {
+      hint.push(
+        `fusermount serves users with an account alone, and /etc/passwd has none for user ${ownUid()}: add one.`,
+      );
+    }
+    throw new AutotorrentError('MOUNT', `${mountPoint} cannot be mounted: ${messageOf(error)}`, {
+      hint: hint.join(' '),
+      cause: error,
+    });
   }
 }

@@ -51,6 +51,13 @@ describe('the destination of an export', () => {
     assert.deepEqual(await readdir(join(folder, 'outside')), []);
   });
 
+  it('is not the root of the file system', async () => {
+    await assert.rejects(ExportDestination.open('/', 'ab'.repeat(20), 0), {
+      code: 'CONFLICT',
+      message: '/ is there already, and is not written over',
+    });
+  });
+
   it('appears whole, and not over what was made meanwhile', async () => {
     await destination.within(['T', 'file'], writing);
     await mkdir(join(folder, 'copy'));
