@@ -14,6 +14,8 @@ import type { EndLine, FindingLine } from './worker.ts';
 const WORKER = fileURLToPath(new URL('./worker.js', import.meta.url));
 /** An input that takes so long hangs, on a busy machine too. */
 const HANGS_MS = 20_000;
+/** A worker that has not begun its first input by then hangs. */
+const BEGINS_MS = 60_000;
 const HEAP_MIB = 384;
 
 export interface Finding {
@@ -103,7 +105,8 @@ async function runWorker(name: string, options: FuzzOptions, first: number): Pro
       await sleep(100, undefined, { ref: false });
       const now = readNumber(progress);
       if (now !== seen) [seen, since] = [now, performance.now()];
-      if (performance.now() - since < (options.hangsMs ?? HANGS_MS)) continue;
+      const limit = now === undefined ? BEGINS_MS : (options.hangsMs ?? HANGS_MS);
+      if (performance.now() - since < limit) continue;
       hangs = true;
       child.kill('SIGKILL');
       return;

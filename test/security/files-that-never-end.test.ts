@@ -6,11 +6,13 @@ import assert from 'node:assert/strict';
 import { execFileSync, type SpawnOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { readdir, readlink } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
 import { join, resolve } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Autotorrent, autotorrentIn } from '../harness/autotorrent.ts';
+import { waitUntil } from '../harness/daemon.ts';
 import { temporaryFolder } from '../harness/folder.ts';
 import { makeTorrent } from '../harness/make-torrent.ts';
 import { NEEDS_ROOT } from '../harness/other-user.ts';
@@ -31,8 +33,11 @@ interface Ended {
   readonly tookMs: number;
 }
 
-/** Runs a command, sends it SIGTERM after `stopAfterMs`, and checks how much memory it took. It never outlives the test. */
-async function run(args: readonly string[], options: SpawnOptions = {}, stopAfterMs?: number): Promise<Ended> {
+/**
+ * Runs a command and checks how much memory it took. It gets SIGTERM at `stop`: after so many milliseconds, or once it has
+ * this file open. It never outlives the test.
+ */
+async function run(args: readonly string[], options: SpawnOptions = {}, stop?: number | string): Promise<Ended> {
   const child = spawn(process.execPath, [PROGRAM, ...args], { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
   let said = '';
   for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk) => (said += String(chunk)));
@@ -50,8 +55,9 @@ async function run(args: readonly string[], options: SpawnOptions = {}, stopAfte
   const limit = setTimeout(() => child.kill('SIGKILL'), HANGS_MS);
   let from = performance.now();
   const ended = once(child, 'close') as Promise<[number | null, string | null]>;
-  if (stopAfterMs !== undefined) {
-    await sleep(stopAfterMs);
+  if (stop !== undefined) {
+    if (typeof stop === 'number') await sleep(stop);
+    else await waitUntil(`${stop} is open`, async () => child.exitCode !== null || (await hasOpen(child.pid, stop)));
     assert.equal(child.exitCode, null, `ended before it was stopped: ${said}`);
     from = performance.now();
     child.kill('SIGTERM');
@@ -62,6 +68,12 @@ async function run(args: readonly string[], options: SpawnOptions = {}, stopAfte
   assert.notEqual(signal, 'SIGKILL', `hangs: ${args.join(' ')} ${said}`);
   assert.ok(peak < MOST_KIB, `took ${peak} KiB`);
   return { code, said, tookMs: performance.now() - from };
+}
+
+async function hasOpen(pid: number | undefined, path: string): Promise<boolean> {
+  const open = await readdir(`/proc/${pid}/fd`).catch(() => []);
+  const paths = await Promise.all(open.map((fd) => readlink(`/proc/${pid}/fd/${fd}`).catch(() => undefined)));
+  return paths.includes(path);
 }
 
 describe('files that never end', () => {
@@ -122,7 +134,7 @@ describe('files that never end', () => {
   });
 
   it('a named pipe without a writer, until SIGTERM', async () => {
-    const { code, said, tookMs } = await run(add(at('in', 'fifo.torrent')), {}, 3000);
+    const { code, said, tookMs } = await run(add(at('in', 'fifo.torrent')), {}, at('in', 'fifo.torrent'));
     assert.equal(code, 1);
     assert.match(said, /stopped/);
     assert.ok(tookMs < 10_000, `${tookMs} ms`);
@@ -150,7 +162,7 @@ describe('files that never end', () => {
   });
 
   it('as the configuration', async () => {
-    const { code, said, tookMs } = await run(['-c', fifo('pipe.conf'), 'list'], {}, 2000);
+    const { code, said, tookMs } = await run(['-c', fifo('pipe.conf'), 'list'], {}, at('pipe.conf'));
     assert.equal(code, 1);
     assert.match(said, /stopped/);
     assert.ok(tookMs < 5000, `${tookMs} ms`);
