@@ -17,7 +17,7 @@ import { maySkipCheck } from '../libtorrent/skip-check.ts';
 import { inParallel } from '../wire/batches.ts';
 import { failure, quoted } from '../wire/exchange.ts';
 import { within } from '../wire/within.ts';
-import type { QbittorrentRpc } from './rpc.ts';
+import { Conflict, type QbittorrentRpc } from './rpc.ts';
 import type { Torrent } from './states.ts';
 import { FAILS } from './texts.ts';
 import type { QbittorrentTorrents } from './torrents.ts';
@@ -75,9 +75,7 @@ export class QbittorrentAddSteps implements AddSteps<Adding> {
   async #load(adding: Adding): Promise<void> {
     adding.sent();
     try {
-      const form = this.#formOf(adding.request);
-      const said = await this.#rpc.request('/torrents/add', 'POST', undefined, form, undefined, false);
-      if (said !== FAILS) return;
+      if (await this.#takes(adding.request)) return;
       // Someone else may have added it since qBittorrent was asked for it.
       if ((await this.#torrents.get([adding.metainfo.infoHash])).length > 0) adding.exists();
       else adding.refused(failure(this.#rpc.endpoint, 'refused the torrent, and does not say why'));
@@ -86,6 +84,18 @@ export class QbittorrentAddSteps implements AddSteps<Adding> {
       // Either this request alone failed, or qBittorrent is gone: this throws.
       await this.#client.describe();
       adding.failed(error);
+    }
+  }
+
+  /** Gives false where it refuses the torrent, or has it: it does not say which. */
+  async #takes(request: AddRequest): Promise<boolean> {
+    try {
+      const form = this.#formOf(request);
+      const said = await this.#rpc.request('/torrents/add', 'POST', undefined, form, undefined, false);
+      return said !== FAILS;
+    } catch (error) {
+      if (error instanceof AutotorrentError && error.cause instanceof Conflict) return false;
+      throw error;
     }
   }
 

@@ -37,6 +37,9 @@ export function connectQbittorrent(address: QbittorrentAddress, options: ClientO
   return new QbittorrentRpc(endpoint, parsed, credentials);
 }
 
+/** The status 409: since 5.2 also that of a torrent that it refuses or has. */
+export class Conflict extends Error {}
+
 export class QbittorrentRpc extends QBittorrent {
   readonly endpoint: Endpoint;
   readonly #base: string;
@@ -86,7 +89,7 @@ export class QbittorrentRpc extends QBittorrent {
       await this.login();
       reply = await this.#sent(request);
     }
-    if (reply.status !== 200) throw this.#refused(reply);
+    if (!isDone(reply)) throw this.#refused(reply);
     if (/^\s*<(?:!doctype|html)/i.test(reply.body.toString('latin1', 0, 256))) {
       throw wrongFormat(this.endpoint, reply.body, 'its API');
     }
@@ -120,8 +123,7 @@ export class QbittorrentRpc extends QBittorrent {
     if (reply.status === 200 && said === FAILS) {
       throw failure(this.endpoint, 'refused the user name and password', 'Correct them in the [client] section.');
     }
-    // 204 since 5.2.
-    if (reply.status !== 200 && reply.status !== 204) throw this.#refused(reply);
+    if (!isDone(reply)) throw this.#refused(reply);
     if (reply.status === 200 && said !== OK) throw wrongFormat(this.endpoint, reply.body, 'its API');
     const [, cookie] = /^([^=;\s]+=[^;]*)/m.exec(reply.headers['set-cookie'] ?? '') ?? [];
     // It gives none where its settings let this address in without a password.
@@ -152,6 +154,9 @@ export class QbittorrentRpc extends QBittorrent {
         'Add username and password to the [client] section, or let this address in without (its settings, Web UI).',
       );
     }
+    if (reply.status === 409) {
+      return failure(this.endpoint, 'finds that this cannot be done (409)', undefined, new Conflict());
+    }
     if (reply.status === 415) return failure(this.endpoint, 'finds that the torrent is none (415)');
     return statusFailure(this.endpoint, reply);
   }
@@ -160,4 +165,9 @@ export class QbittorrentRpc extends QBittorrent {
     if (reply.body.length === 0) return undefined; // what answers nothing is asked as JSON all the same
     return await jsonIn(this.endpoint, reply, '{[');
   }
+}
+
+/** Whether it did what it was asked: since 5.2, 204 stands for an answer without a text, and 202 for work that goes on. */
+function isDone({ status }: Reply): boolean {
+  return status === 200 || status === 202 || status === 204;
 }

@@ -5,7 +5,7 @@
  */
 import type { Metainfo } from '../../metainfo/metainfo.ts';
 import { torrentId } from '../libtorrent/ids.ts';
-import { A_FILE, SHORT, sumOf, times, torrentOf } from '../wire/allowance.ts';
+import { A_FILE, MOST_TORRENTS, SHORT, sumOf, times, torrentOf } from '../wire/allowance.ts';
 import { byWeight } from '../wire/batches.ts';
 import { failure } from '../wire/exchange.ts';
 import { isRecord } from '../wire/json.ts';
@@ -20,8 +20,6 @@ const FEW = 200;
 const PIECES_OF_A_FILE = { bytes: 256, values: 8, lists: 1 };
 /** Values of a torrent in `torrents/info`: 46 in 4.5.2, some 60 in 5.x. */
 const FIELDS = 80;
-/** Of all torrents: each takes 1.3 KB at least, so that the longest reply has no more. */
-const MOST_TORRENTS = 50_000;
 
 export class QbittorrentTorrents {
   readonly #rpc: QbittorrentRpc;

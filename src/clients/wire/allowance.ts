@@ -15,11 +15,14 @@ export interface Allowance {
   readonly lists: number;
 }
 
-/** An answer of a few values: a version, an acknowledgement, a refusal, the settings of a client. */
-export const SHORT: Allowance = { bytes: 64 * 1024, values: 2000, lists: 200 };
+/** An answer of a few values: a version, an acknowledgement, a refusal, the settings of a client (with its users' lists of trackers). */
+export const SHORT: Allowance = { bytes: 1024 * 1024, values: 2000, lists: 200 };
 
-/** A file in a list of files: path, length and a few further fields. Most take 200 bytes; a path may take 4 KiB. */
-export const A_FILE: Allowance = { bytes: 1024, values: 8, lists: 1 };
+/**
+ * A file in a list of files: path, length and a few further fields. Most take 200 bytes; a path may take 4 KiB, and up to
+ * three times that where each letter is an escape (Transmission before 4).
+ */
+export const A_FILE: Allowance = { bytes: 8192, values: 8, lists: 1 };
 
 /** The most torrents that a client may list when it is asked for all of them. */
 export const MOST_TORRENTS = 100_000;

@@ -2,8 +2,9 @@
 import { Excess } from './slices.ts';
 
 const FIRST_BYTES = 16 * 1024;
-/** Beyond this the buffer gets its largest size at once: memory that nothing was written to costs nothing, and copying does. */
-const LAST_COPIED = 1024 * 1024;
+/** Beyond this the buffer grows in large steps: memory that nothing was written to costs little, and copying does. */
+const LARGE = 1024 * 1024;
+const LARGE_STEP = 8;
 
 /**
  * One buffer that grows: chunks that are kept as they come take a hundred times their bytes where each has one byte.
@@ -31,7 +32,8 @@ export class Collected {
     const size = this.#size + chunk.length;
     if (size > this.#limit) throw new Excess(`more than ${this.#limit} bytes`);
     if (size > this.#buffer.length) {
-      const next = size > LAST_COPIED ? this.#limit : Math.max(FIRST_BYTES, size, this.#buffer.length * 2);
+      const step = this.#buffer.length < LARGE ? 2 : LARGE_STEP;
+      const next = Math.max(FIRST_BYTES, size, this.#buffer.length * step);
       const larger = Buffer.allocUnsafeSlow(Math.min(this.#limit, next));
       this.#buffer.copy(larger, 0, 0, this.#size);
       this.#buffer = larger;

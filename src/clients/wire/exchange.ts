@@ -14,8 +14,8 @@ export interface ClientOptions {
   /** Milliseconds that one call may take, from connecting until its reply is parsed. Default: 30 seconds. */
   readonly timeoutMs?: number;
   /**
-   * The longest reply that is read, in bytes, whatever was asked for. Default: 64 MiB (rTorrent's file list of 200,000
-   * files takes 35 MiB).
+   * The longest reply that is read, in bytes, whatever was asked for. Default: 256 MiB (rTorrent's file list of 200,000
+   * files takes 35 MiB, and qBittorrent's list of 40,000 torrents with twenty trackers each 110 MiB).
    */
   readonly maxReplyBytes?: number;
 }
@@ -53,7 +53,7 @@ export function endpointOf(client: string, shown: string, options: ClientOptions
     client,
     shown,
     timeoutMs: options.timeoutMs ?? 30_000,
-    maxReplyBytes: options.maxReplyBytes ?? 64 * 1024 * 1024,
+    maxReplyBytes: options.maxReplyBytes ?? 256 * 1024 * 1024,
   };
 }
 

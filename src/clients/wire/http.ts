@@ -101,7 +101,14 @@ export function httpSender(url: URL, credentials: Credentials | undefined, endpo
           // Whatever the environment says (NODE_TLS_REJECT_UNAUTHORIZED=0).
           rejectUnauthorized: true,
           maxHeaderSize: MAX_HEADER,
-          headers: { ...authorization, ...headers, 'content-length': body.length, connection: 'close' },
+          headers: {
+            // Without a word of it, a proxy may compress.
+            'accept-encoding': 'identity',
+            ...authorization,
+            ...headers,
+            'content-length': body.length,
+            connection: 'close',
+          },
         });
         request.on('response', resolve);
         // Once the response is there, this is ignored: its stream shows whether it is whole, and it may come before the client
