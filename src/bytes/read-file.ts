@@ -60,10 +60,15 @@ export async function readSmallFileOrPipe(
 /** Opens a file only once its kind is known: to open a device can rewind a tape or start a watchdog. */
 function openFit(path: string, fits: (stats: Stats) => boolean): { readonly fd: number; readonly stats: Stats } {
   const place = openSync(path, O_PATH);
+  const itself = `/proc/self/fd/${place}`;
   try {
     const stats = fstatSync(place);
     if (!fits(stats)) throw unfit(stats);
-    return { fd: openSync(`/proc/self/fd/${place}`, FLAGS), stats };
+    return { fd: openSync(itself, FLAGS), stats };
+  } catch (error) {
+    // The user knows the file by the path that he gave.
+    if (error instanceof Error) error.message = error.message.replace(`'${itself}'`, () => `'${path}'`);
+    throw error;
   } finally {
     closeSync(place);
   }
