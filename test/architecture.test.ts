@@ -53,7 +53,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'clients/qbittorrent',
     'clients/wire',
   ],
-  'clients/wire': [],
+  'clients/wire': ['bytes', 'native', 'state'],
   'clients/adding': ['clients/wire'],
   'clients/libtorrent': ['extent'],
   'clients/rtorrent': ['clients/adding', 'clients/wire', 'metainfo', 'extent'],

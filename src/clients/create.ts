@@ -14,15 +14,18 @@ import type { ClientOptions } from './wire/exchange.ts';
 export function createClient(config: Exclude<ClientConfig, { client: 'none' }>, options?: ClientOptions): TorrentClient;
 export function createClient(config: ClientConfig, options?: ClientOptions): TorrentClient | undefined;
 export function createClient(config: ClientConfig, options: ClientOptions = {}): TorrentClient | undefined {
+  if (config.client === 'none') return undefined;
+  const { knownDaemons } = config;
+  const all: ClientOptions = knownDaemons === undefined ? options : { knownDaemons, ...options };
   switch (config.client) {
     case 'rtorrent':
-      return createRtorrentClient(config, options);
+      return createRtorrentClient(config, all);
     case 'transmission':
-      return createTransmissionClient(config, options);
+      return createTransmissionClient(config, all);
     case 'deluge':
-      return createDelugeClient(config, options);
+      return createDelugeClient(config, all);
     case 'qbittorrent':
-      return createQbittorrentClient(config, options);
+      return createQbittorrentClient(config, all);
     default:
       return undefined;
   }

@@ -3,16 +3,21 @@
 export const SCAN_MODES = ['exact', 'unsplitable', 'normal', 'hash_name', 'hash_size', 'hash_slow'] as const;
 export type ScanMode = (typeof SCAN_MODES)[number];
 
+interface Remembered {
+  /** The file, in the state, of what clients are known by. */
+  readonly knownDaemons?: string;
+}
+
 export type ClientConfig =
-  | { readonly client: 'rtorrent'; readonly url: string; readonly label?: string }
-  | {
+  | (Remembered & { readonly client: 'rtorrent'; readonly url: string; readonly label?: string })
+  | (Remembered & {
       readonly client: 'transmission';
       readonly url: string;
       readonly username?: string;
       readonly password?: string;
       readonly label?: string;
-    }
-  | {
+    })
+  | (Remembered & {
       readonly client: 'deluge';
       /** The daemon's `host:port`. Exactly one of `host` and `url` is set. */
       readonly host: string;
@@ -20,18 +25,16 @@ export type ClientConfig =
       readonly username?: string;
       readonly password?: string;
       readonly label?: string;
-      /** The file, in the state, of the daemons that are known by their certificates. */
-      readonly knownDaemons?: string;
-    }
-  | {
+    })
+  | (Remembered & {
       readonly client: 'deluge';
       readonly host?: undefined;
       /** The web interface. */
       readonly url: string;
       readonly password?: string;
       readonly label?: string;
-    }
-  | {
+    })
+  | (Remembered & {
       readonly client: 'qbittorrent';
       readonly url: string;
       readonly username?: string;
@@ -39,7 +42,7 @@ export type ClientConfig =
       readonly category?: string;
       /** Separated by commas. */
       readonly tags?: string;
-    }
+    })
   | { readonly client: 'none' };
 
 export interface Config {

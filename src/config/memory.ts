@@ -2,8 +2,8 @@
 import type { ClientConfig } from './config.ts';
 import { statePaths } from './state-paths.ts';
 
-/** Adds to a daemon of Deluge the file of the certificates by which daemons are known. */
+/** Adds the file of what clients are known by. */
 export function withMemory(client: ClientConfig | undefined, statePath: string): ClientConfig | undefined {
-  if (client?.client !== 'deluge' || client.host === undefined) return client;
+  if (client === undefined || client.client === 'none') return client;
   return Object.freeze({ ...client, knownDaemons: statePaths(statePath).knownDaemons });
 }

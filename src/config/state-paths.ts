@@ -10,7 +10,7 @@ export interface StatePaths {
   readonly log: string;
   /** The record of what the next mount must do in clients. */
   readonly absence: string;
-  /** The certificates by which Deluge daemons are known. */
+  /** What clients are known by: the certificates of Deluge daemons, the users of other clients of this machine. */
   readonly knownDaemons: string;
 }
 

@@ -22,13 +22,18 @@ export class Peers {
 
   /** The user at the other end if it is neither this user nor root. */
   stranger(socket: Socket): number | undefined {
+    const uid = this.uidOf(socket);
+    return uid === undefined || isTrustedUser(uid) ? undefined : uid;
+  }
+
+  /** The user at the other end; undefined if the kernel does not say. */
+  uidOf(socket: Socket): number | undefined {
     // Node has no call for the descriptor of a socket, but every Unix build of it keeps it there.
     const fd = (socket as unknown as { readonly _handle?: { readonly fd?: number } | null })._handle?.fd;
     if (fd === undefined || fd < 0) return undefined;
     // Loaded late: it takes 15 ms, and often no server runs.
     this.#call ??= { uidOf: loadPeerUid() };
-    const uid = this.#call.uidOf?.(fd);
-    return uid === undefined || isTrustedUser(uid) ? undefined : uid;
+    return this.#call.uidOf?.(fd);
   }
 }
 

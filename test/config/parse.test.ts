@@ -75,7 +75,12 @@ describe('parseConfig', () => {
       clientSections: [''],
       pathMap: [],
       disks: ['/mnt/sd1/anime', '/mnt/sd1/tv'],
-      client: { client: 'rtorrent', url: 'http://user:pass@127.0.0.1/RPC2', label: 'seeded' },
+      client: {
+        client: 'rtorrent',
+        url: 'http://user:pass@127.0.0.1/RPC2',
+        label: 'seeded',
+        knownDaemons: '/home/u/at/_autotorrent.db.state/myseeds-b7e1f67b/known_daemons',
+      },
       notices: [`${FILE}, line 7: link_type = soft now means virtual: the mount at store_path replaces trees of links`],
     });
   });
@@ -343,7 +348,6 @@ describe('parseConfig', () => {
           username: 'localclient',
           password: 'pw',
           label: 'x',
-          knownDaemons: `${parse(withClient('client = none')).statePath}/known_daemons`,
         },
       ],
       [
@@ -363,7 +367,11 @@ describe('parseConfig', () => {
       ],
     ];
     for (const [lines, expected] of clients) {
-      it(`takes ${JSON.stringify(lines)}`, () => assert.deepEqual(parse(withClient(lines)).client, expected));
+      it(`takes ${JSON.stringify(lines)}`, () => {
+        const { client, statePath } = parse(withClient(lines));
+        const remembers = expected?.client === 'none' ? {} : { knownDaemons: `${statePath}/known_daemons` };
+        assert.deepEqual(client, { ...expected, ...remembers });
+      });
     }
 
     const RTORRENT = 'accepted: scgi://host:port, scgi:///path/to.socket or http(s)://host/RPC2';
@@ -430,7 +438,8 @@ describe('parseConfig', () => {
     it('takes [client] without a name, and the named one with it', () => {
       assert.deepEqual(parse(several).client, { client: 'none' });
       assert.deepEqual(parse(several, { client: 'default' }).client, { client: 'none' });
-      assert.deepEqual(parse(several, { client: 'a' }).client, { client: 'rtorrent', url: 'scgi:///a' });
+      const { client, statePath } = parse(several, { client: 'a' });
+      assert.deepEqual(client, { client: 'rtorrent', url: 'scgi:///a', knownDaemons: `${statePath}/known_daemons` });
     });
     it('says which there are where a name is unknown', () => {
       const error = errorOf(several, { client: 'c' });

@@ -12,7 +12,7 @@ import { after, describe, it } from 'node:test';
 import { createServer, type Server } from 'node:tls';
 import { connectDaemon, type DelugeAddress } from '../../src/clients/deluge/daemon.ts';
 import { fingerprintOf } from '../../src/clients/deluge/identity.ts';
-import { KnownDaemons } from '../../src/clients/deluge/known-daemons.ts';
+import { KnownDaemons } from '../../src/clients/wire/known-daemons.ts';
 import { rencode } from '../../src/clients/wire/rencode.ts';
 import type { AutotorrentError } from '../../src/errors.ts';
 import { type Certificate, ownCertificate } from '../harness/certificate.ts';
@@ -215,7 +215,7 @@ describe('a daemon without a certificate to compare with', () => {
 describe('the memory of known daemons', () => {
   it('loses nothing to two commands at a time, which agree', async () => {
     const file = join(temporaryFolder('state'), 'known_daemons');
-    const module = new URL('../../src/clients/deluge/known-daemons.js', import.meta.url).href;
+    const module = new URL('../../src/clients/wire/known-daemons.js', import.meta.url).href;
     const script = `import { KnownDaemons } from ${JSON.stringify(module)};
       const known = new KnownDaemons(process.argv[1]);
       const mine = 'sha256:' + process.argv[2].repeat(64);

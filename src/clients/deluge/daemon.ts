@@ -9,10 +9,10 @@ import { readSmallFile } from '../../bytes/read-file.ts';
 import { AutotorrentError, errnoOf, messageOf } from '../../errors.ts';
 import { shownUrl } from '../../shown-url.ts';
 import { type ClientOptions, type Endpoint, endpointOf, failure, quoted } from '../wire/exchange.ts';
+import { KnownDaemons } from '../wire/known-daemons.ts';
 import { accountIn, type DelugeAccount, LARGEST_AUTH_FILE, ownAuthFiles } from './account.ts';
 import { DelugeConnection } from './connection.ts';
 import { DaemonIdentity, type LoginSource } from './identity.ts';
-import { KnownDaemons } from './known-daemons.ts';
 import type { DelugeAnswer, DelugeCall, DelugeError, DelugeRpc } from './rpc.ts';
 
 export interface DelugeAddress {

@@ -10,7 +10,7 @@ import { dirname, join } from 'node:path';
 import { readSmallFile } from '../../bytes/read-file.ts';
 import { type AutotorrentError, messageOf } from '../../errors.ts';
 import { type Endpoint, failure } from '../wire/exchange.ts';
-import { type KnownDaemons, lineOf } from './known-daemons.ts';
+import { type KnownDaemons, lineOf } from '../wire/known-daemons.ts';
 
 const LARGEST_CERTIFICATE = 64 * 1024;
 

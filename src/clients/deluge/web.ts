@@ -47,6 +47,7 @@ class WebRpc implements DelugeRpc {
       this.#connected = undefined;
       throw error;
     }
+    this.endpoint.listener?.confirm();
     const answers = new Map<DelugeCall, DelugeAnswer>();
     await inParallel(calls, CALLS_AT_ONCE, async (call) => {
       answers.set(call, await this.#deluge.answer(call));

@@ -93,7 +93,9 @@ export class QbittorrentRpc extends QBittorrent {
     if (/^\s*<(?:!doctype|html)/i.test(reply.body.toString('latin1', 0, 256))) {
       throw wrongFormat(this.endpoint, reply.body, 'its API');
     }
-    return (isJson ? await this.#parsed(reply) : reply.body.toString('utf8')) as T;
+    const value = isJson ? await this.#parsed(reply) : reply.body.toString('utf8');
+    this.endpoint.listener?.confirm();
+    return value as T;
   }
 
   /** Logs in once for all calls that wait for it: each attempt counts towards a ban. */

@@ -144,8 +144,11 @@ class Rpc implements RtorrentRpc {
       throw wrongFormat(this.endpoint, reply.body, 'XML-RPC');
     }
     try {
-      return await inSlices(replySteps(reply.body, reply.allowed), reply.deadline);
+      const value = await inSlices(replySteps(reply.body, reply.allowed), reply.deadline);
+      this.endpoint.listener?.confirm();
+      return value;
     } catch (error) {
+      if (error instanceof AutotorrentError) throw error;
       if (error instanceof XmlRpcFault) throw this.#refused(method, error);
       throw unreadable(this.endpoint, 'XML-RPC that is broken or cut off', error);
     }

@@ -67,7 +67,9 @@ export class TransmissionRpc extends Transmission {
       reply = await this.#send(body, allowed);
     }
     if (reply.status !== 200) throw this.#refused(reply);
-    return Object.assign(new Response(null), { _data: (await this.#parsed(reply)) as T });
+    const data = (await this.#parsed(reply)) as T;
+    this.endpoint.listener?.confirm();
+    return Object.assign(new Response(null), { _data: data });
   }
 
   #send(body: Buffer, allowed: Allowance | undefined): Promise<Reply> {

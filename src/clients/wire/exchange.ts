@@ -8,6 +8,8 @@
 import { AutotorrentError, errnoOf } from '../../errors.ts';
 import { shownUrl, withoutUrls } from '../../shown-url.ts';
 import { type Allowance, SHORT } from './allowance.ts';
+import { KnownDaemons } from './known-daemons.ts';
+import { Listener } from './listener.ts';
 import { Excess, PastDeadline } from './slices.ts';
 
 export interface ClientOptions {
@@ -18,6 +20,8 @@ export interface ClientOptions {
    * files takes 35 MiB, and qBittorrent's list of 40,000 torrents with twenty trackers each 110 MiB).
    */
   readonly maxReplyBytes?: number;
+  /** The file of what clients are known by; if it is absent, nothing is remembered. */
+  readonly knownDaemons?: string | undefined;
 }
 
 export interface Endpoint {
@@ -27,6 +31,8 @@ export interface Endpoint {
   readonly shown: string;
   readonly timeoutMs: number;
   readonly maxReplyBytes: number;
+  /** Absent where who listens there is decided otherwise. */
+  readonly listener?: Listener;
 }
 
 export interface Reply {
@@ -54,6 +60,7 @@ export function endpointOf(client: string, shown: string, options: ClientOptions
     shown,
     timeoutMs: options.timeoutMs ?? 30_000,
     maxReplyBytes: options.maxReplyBytes ?? 256 * 1024 * 1024,
+    listener: new Listener(`${client} at ${shown}`, new KnownDaemons(options.knownDaemons)),
   };
 }
 

@@ -4,10 +4,13 @@
  */
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
+import { isIP, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import { AutotorrentError } from '../../errors.ts';
 import { shownUrl } from '../../shown-url.ts';
 import type { Allowance } from './allowance.ts';
 import { Collected } from './collected.ts';
+import { dial } from './dial.ts';
 import {
   allowedOf,
   connectionFailure,
@@ -79,7 +82,11 @@ export function httpExchange(url: URL, credentials: Credentials | undefined, end
 
 /** Sends to the host of `url`, whose path it ignores. */
 export function httpSender(url: URL, credentials: Credentials | undefined, endpoint: Endpoint): HttpSender {
-  const send = url.protocol === 'https:' ? httpsRequest : httpRequest;
+  const isSecure = url.protocol === 'https:';
+  const send = isSecure ? httpsRequest : httpRequest;
+  const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
+  const defaultPort = isSecure ? 443 : 80;
+  const port = url.port === '' ? defaultPort : Number(url.port);
   const authorization =
     credentials === undefined
       ? {}
@@ -90,16 +97,16 @@ export function httpSender(url: URL, credentials: Credentials | undefined, endpo
     const deadline = performance.now() + endpoint.timeoutMs;
     const signal = AbortSignal.timeout(endpoint.timeoutMs);
     try {
+      const socket = await dial({ host, port }, endpoint, signal);
       const response = await new Promise<IncomingMessage>((resolve, reject) => {
         const request = send({
-          host: url.hostname.replace(/^\[(.*)\]$/, '$1'),
-          port: url.port,
+          host,
+          port,
+          defaultPort,
           path,
           method,
-          agent: false,
+          createConnection: () => (isSecure ? overTls(socket, host) : socket),
           signal,
-          // Whatever the environment says (NODE_TLS_REJECT_UNAUTHORIZED=0).
-          rejectUnauthorized: true,
           maxHeaderSize: MAX_HEADER,
           headers: {
             // Without a word of it, a proxy may compress.
@@ -121,6 +128,11 @@ export function httpSender(url: URL, credentials: Credentials | undefined, endpo
       throw signal.aborted ? timedOut(endpoint, error) : connectionFailure(endpoint, error);
     }
   };
+}
+
+function overTls(socket: Socket, host: string): Socket {
+  // Whatever the environment says (NODE_TLS_REJECT_UNAUTHORIZED=0).
+  return connectTls({ socket, host, servername: isIP(host) === 0 ? host : '', rejectUnauthorized: true });
 }
 
 async function replyOf(

@@ -2,10 +2,11 @@
  * A request over SCGI (https://python.ca/scgi/protocol.txt), one connection a call: headers as one netstring,
  * `CONTENT_LENGTH` first, then the body. The reply is CGI's: headers, an empty line, a body.
  */
-import { connect, type NetConnectOpts } from 'node:net';
+import type { Socket } from 'node:net';
 import { AutotorrentError } from '../../errors.ts';
 import { shownUrl } from '../../shown-url.ts';
 import { Collected } from './collected.ts';
+import { dial, type Target } from './dial.ts';
 import {
   allowedOf,
   connectionFailure,
@@ -14,7 +15,6 @@ import {
   type Exchange,
   failure,
   type Reply,
-  timedOut,
   tooLong,
 } from './exchange.ts';
 import { decoded } from './http.ts';
@@ -23,7 +23,7 @@ import { decoded } from './http.ts';
 const MAX_HEADER = 16 * 1024;
 
 /** Where `scgi://host:port` or `scgi:///path/to.socket` leads. @throws AutotorrentError('CONFIG') for any other URL */
-export function scgiTarget(url: string): NetConnectOpts {
+export function scgiTarget(url: string): Target {
   const rest = url.replace(/^scgi:\/\//i, '');
   if (rest.startsWith('/')) return { path: decoded(rest) };
   const match = /^(?:\[([0-9a-f:.]+)\]|([^/:@[\]]+)):(\d{1,5})\/?$/i.exec(rest);
@@ -37,27 +37,21 @@ export function scgiTarget(url: string): NetConnectOpts {
   return { host: match[1] ?? match[2] ?? '', port };
 }
 
-export function scgiExchange(target: NetConnectOpts, endpoint: Endpoint): Exchange {
-  const answer = (body: Buffer, headers: Readonly<Record<string, string>>, maxBytes: number): Promise<Buffer> =>
+export function scgiExchange(target: Target, endpoint: Endpoint): Exchange {
+  const answer = (socket: Socket, request: Buffer, maxBytes: number): Promise<Buffer> =>
     new Promise((resolve, reject) => {
-      const socket = connect(target);
       const collected = new Collected(maxBytes + MAX_HEADER);
       let header: { end: number; length: number | undefined } | undefined;
-      const timer = setTimeout(() => finish(timedOut(endpoint)), endpoint.timeoutMs);
       let finished = false;
 
       function finish(error?: Error): void {
         if (finished) return;
         finished = true;
-        clearTimeout(timer);
         socket.destroy();
         if (error === undefined) resolve(collected.bytes);
         else reject(error);
       }
 
-      socket.on('connect', () => {
-        socket.write(scgiRequest(body, headers));
-      });
       socket.on('data', (chunk: Buffer) => {
         const before = collected.size;
         try {
@@ -75,11 +69,19 @@ export function scgiExchange(target: NetConnectOpts, endpoint: Endpoint): Exchan
       socket.on('error', (error) => finish(connectionFailure(endpoint, error)));
       socket.on('end', () => finish());
       socket.on('close', () => finish());
+      socket.write(request);
     });
   return async (body, headers = {}, allow) => {
     const allowed = allowedOf(endpoint, allow);
     const deadline = performance.now() + endpoint.timeoutMs;
-    return { ...parsed(await answer(body, headers, allowed.bytes), endpoint), allowed, deadline };
+    let socket: Socket;
+    try {
+      socket = await dial(target, endpoint, AbortSignal.timeout(endpoint.timeoutMs));
+    } catch (error) {
+      throw connectionFailure(endpoint, error);
+    }
+    const received = await answer(socket, scgiRequest(body, headers), allowed.bytes);
+    return { ...parsed(received, endpoint), allowed, deadline };
   };
 }
 
