@@ -98,7 +98,7 @@ function inTable(address: string, name: 'tcp' | 'tcp6'): string {
   let text = '';
   for (let at = 0; at < all.length; at += 4) {
     const word = all.slice(at, at + 4);
-    for (const byte of endianness() === 'LE' ? word.reverse() : word) text += hex(byte, 2);
+    for (const byte of endianness() === 'LE' ? word.toReversed() : word) text += hex(byte, 2);
   }
   return text;
 }

@@ -32,6 +32,7 @@ describe('the owner of the other end of a TCP connection', () => {
       await once(server, 'listening');
       const accepting = once(server, 'connection');
       const socket = connect((server.address() as AddressInfo).port, address);
+      await once(socket, 'connect');
       const [accepted] = (await accepting) as [Socket];
       const { localAddress = '', localPort = 0, remoteAddress = '', remotePort = 0 } = socket;
       assert.deepEqual(await tcpPeerOwner({ localAddress, localPort, remoteAddress, remotePort }), holding(ownUid()));

@@ -12,7 +12,7 @@ import { createClient } from '../../src/clients/create.ts';
 import type { AutotorrentError } from '../../src/errors.ts';
 import { freePort, waitUntil } from '../harness/daemon.ts';
 import { temporaryFolder } from '../harness/folder.ts';
-import { NEEDS_ROOT, OTHER_USER } from '../harness/other-user.ts';
+import { AS_OTHER_USER, NEEDS_ROOT, OTHER_USER } from '../harness/other-user.ts';
 
 const PASSWORD = 'hunter2';
 /** The user whose program the client is. */
@@ -75,8 +75,9 @@ interface Program {
 const running = new Set<Program>();
 
 async function start(uid: number, command: string, ...args: readonly string[]): Promise<Program> {
+  const [setpriv] = AS_OTHER_USER;
   const become = [`--reuid=${uid}`, `--regid=${uid}`, '--clear-groups', command, ...args];
-  const child: ChildProcess = spawn('setpriv', become, { cwd: '/', stdio: ['ignore', 'pipe', 'inherit'] });
+  const child: ChildProcess = spawn(setpriv, become, { cwd: '/', stdio: ['ignore', 'pipe', 'inherit'] });
   let printed = '';
   child.stdout?.on('data', (text: Buffer) => {
     printed += text.toString();
