@@ -37,13 +37,22 @@ const terminated = (path: Buffer): Buffer => Buffer.concat([path, Buffer.of(0)])
 export function loadAccessListCall(library: CLibrary): ReadAccessList | undefined {
   return library.ability(LOSS, ({ func }) => {
     const getxattr = func(PROTOTYPE);
+    /** The kernel uses them in another thread: they must not be collected meanwhile. */
+    const inUse = new Set<readonly (Buffer | null)[]>();
     // In a thread: the disk may have to be read.
-    const call = async (path: Buffer, value: Buffer | null): Promise<number> =>
-      await new Promise((resolve, reject) => {
-        getxattr.async(path, NAME, value, value?.length ?? 0, (error: unknown, length: number | bigint) =>
-          error === null ? resolve(Number(length)) : reject(error),
-        );
-      });
+    const call = async (path: Buffer, value: Buffer | null): Promise<number> => {
+      const kept = [path, value];
+      inUse.add(kept);
+      try {
+        return await new Promise((resolve, reject) => {
+          getxattr.async(path, NAME, value, value?.length ?? 0, (error: unknown, length: number | bigint) =>
+            error === null ? resolve(Number(length)) : reject(error),
+          );
+        });
+      } finally {
+        inUse.delete(kept);
+      }
+    };
     const read = async (path: Buffer): Promise<Buffer | undefined> => {
       for (;;) {
         // Asked for no bytes, the call gives the length.
