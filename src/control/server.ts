@@ -307,8 +307,10 @@ function fail(request: IncomingMessage, reply: ServerResponse, error: unknown): 
       ...(known?.hint === undefined ? {} : { hint: known.hint }),
     },
   };
-  // Who still sends must find the reply, and not go on for ever.
+  // Who still sends must find the reply, and not go on for ever. A connection that is closed with the reply could fail his
+  // next write, and the reply would be lost: he closes it.
   if (!request.complete) {
+    reply.shouldKeepAlive = true;
     const timer = setTimeout(() => request.destroy(), LINGER_MS);
     request.once('close', () => clearTimeout(timer));
     request.resume();

@@ -111,7 +111,7 @@ describe('normal mode', () => {
         rmSync(join(disk, 'a.bin'));
         mkdirSync(join(disk, 'a.bin'));
       },
-      /is a symbolic link now/,
+      /is not a regular file any more/,
     ],
     [
       'is a symlink now',
