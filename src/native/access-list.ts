@@ -1,5 +1,6 @@
 /** Reads the access control list of a file: getxattr(2). Node has no call for extended attributes. */
 import type { CLibrary } from './c-library.ts';
+import { inThread, terminated } from './in-thread.ts';
 
 const NAME = 'system.posix_acl_access';
 /** koffi refuses more than some hundred calls at a time. */
@@ -32,27 +33,12 @@ export function loadAccessListCallSync(library: CLibrary): ReadAccessList | unde
   });
 }
 
-const terminated = (path: Buffer): Buffer => Buffer.concat([path, Buffer.of(0)]);
-
 export function loadAccessListCall(library: CLibrary): ReadAccessList | undefined {
   return library.ability(LOSS, ({ func }) => {
     const getxattr = func(PROTOTYPE);
-    /** The kernel uses them in another thread: they must not be collected meanwhile. */
-    const inUse = new Set<readonly (Buffer | null)[]>();
     // In a thread: the disk may have to be read.
-    const call = async (path: Buffer, value: Buffer | null): Promise<number> => {
-      const kept = [path, value];
-      inUse.add(kept);
-      try {
-        return await new Promise((resolve, reject) => {
-          getxattr.async(path, NAME, value, value?.length ?? 0, (error: unknown, length: number | bigint) =>
-            error === null ? resolve(Number(length)) : reject(error),
-          );
-        });
-      } finally {
-        inUse.delete(kept);
-      }
-    };
+    const call = async (path: Buffer, value: Buffer | null): Promise<number> =>
+      await inThread(getxattr, path, NAME, value, value?.length ?? 0);
     const read = async (path: Buffer): Promise<Buffer | undefined> => {
       for (;;) {
         // Asked for no bytes, the call gives the length.

@@ -30,6 +30,28 @@ export function isPrivateGroup(gid: number, owner: number = ownUid()): boolean {
   return members.split(',').every((name) => name === '' || names.has(name));
 }
 
+/** The permission bits and the group of a folder. */
+interface Modes {
+  readonly mode: number;
+  readonly gid: number;
+}
+
+/** Tells who besides this user and root may write to a folder with these modes; undefined if nobody may. */
+export function otherWriters({ mode, gid }: Modes): string | undefined {
+  if ((mode & 0o002) !== 0) return 'every user';
+  return (mode & 0o020) !== 0 && !isPrivateGroup(gid) ? `the group ${gid}` : undefined;
+}
+
+const STICKY = 0o1000;
+
+/**
+ * Tells who besides this user and root may replace what is in such a folder. In a sticky one, such as /tmp, only its owner
+ * and the owner of a name may rename or delete it.
+ */
+export function otherReplacers(modes: Modes): string | undefined {
+  return (modes.mode & STICKY) === 0 ? otherWriters(modes) : undefined;
+}
+
 export function accountOf(uid: number): Account | undefined {
   return readAccounts().find((account) => account.uid === uid);
 }

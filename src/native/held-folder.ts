@@ -10,9 +10,8 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
+import { O_PATH } from './strict-paths.ts';
 
-/** open(2): a descriptor for names and fstat alone. It needs no right to read the folder. Node has no constant for it. */
-const O_PATH = 0o10000000;
 const FOLDER = constants.O_DIRECTORY | constants.O_NOFOLLOW;
 
 export class HeldFolder {

@@ -7,6 +7,7 @@
  */
 import { closeSync, constants } from 'node:fs';
 import type { CLibrary, LoadedLibrary } from './c-library.ts';
+import { inThread, terminated } from './in-thread.ts';
 import { deviceOf } from './mountinfo.ts';
 
 /** openat2(2), since Linux 5.6. System calls have one number on all machines since 424. */
@@ -18,6 +19,7 @@ const OPEN_HOW_BYTES = 24;
 /** openat(2). The same on all machines below; Node does not name them. */
 const AT_FDCWD = -100;
 const O_CLOEXEC = 0o2000000;
+/** A descriptor for names and fstat alone: it needs no right to read what it is of. */
 export const O_PATH = 0o10000000;
 /** statx(2), since Linux 4.11: its structure is the same on all machines. */
 const AT_SYMLINK_NOFOLLOW = 0x100;
@@ -37,8 +39,6 @@ const PATH_BYTES = 4096;
 
 /** Machines with little-endian numbers, a `long` of 64 bits, and the flags above. */
 const MACHINES: ReadonlySet<string> = new Set(['x64', 'arm64', 'riscv64', 'loong64']);
-
-type KoffiFunction = ReturnType<LoadedLibrary['func']>;
 
 /** An entry of a folder; of a symbolic link what it is itself. */
 export interface FolderEntry {
@@ -75,33 +75,13 @@ function declareOpening({ func }: LoadedLibrary): Required<Pick<StrictCalls, 'op
   const openat2 = func('long syscall(long number, int folder, const void *path, const void *how, size_t size)');
   const openSync = (path: Buffer, flags: number): number =>
     Number(openat2(OPENAT2, AT_FDCWD, terminated(path), howFor(flags), OPEN_HOW_BYTES));
-  /** The kernel reads them in another thread: they must not be collected meanwhile. */
-  const inUse = new Set<readonly Buffer[]>();
-  const open = async (path: Buffer, flags: number): Promise<number> => {
-    const [name, how] = [terminated(path), howFor(flags)];
-    const kept = [name, how];
-    inUse.add(kept);
-    try {
-      return await inThread(openat2, OPENAT2, AT_FDCWD, name, how, OPEN_HOW_BYTES);
-    } finally {
-      inUse.delete(kept);
-    }
-  };
+  const open = async (path: Buffer, flags: number): Promise<number> =>
+    await inThread(openat2, OPENAT2, AT_FDCWD, terminated(path), howFor(flags), OPEN_HOW_BYTES);
   // Node's process has a root folder in any case, and opening it with O_PATH touches nothing.
   const fd = openSync(Buffer.from('/'), O_PATH | constants.O_DIRECTORY);
   if (fd < 0) throw new Error('the kernel has no openat2');
   closeSync(fd);
   return { openSync, open };
-}
-
-/** Calls in a thread of libuv. */
-async function inThread(call: KoffiFunction, ...values: unknown[]): Promise<number> {
-  return await new Promise<number>((resolve, reject) => {
-    call.async(...values, (error: Error | null, result: unknown) => {
-      if (error === null) resolve(Number(result));
-      else reject(error);
-    });
-  });
 }
 
 /** @throws if the C library has no readlinkat */
@@ -111,7 +91,6 @@ function declareLinkTarget({ func }: LoadedLibrary): Required<Pick<StrictCalls, 
   /** A target as long as this may have been cut. */
   const whole = (target: Buffer, length: number): Buffer | undefined =>
     length > 0 && length < PATH_BYTES ? target.subarray(0, length) : undefined;
-  const inUse = new Set<Buffer>();
   return {
     linkTargetSync(fd) {
       const target = Buffer.alloc(PATH_BYTES);
@@ -119,19 +98,9 @@ function declareLinkTarget({ func }: LoadedLibrary): Required<Pick<StrictCalls, 
     },
     async linkTarget(fd) {
       const target = Buffer.alloc(PATH_BYTES);
-      inUse.add(target);
-      try {
-        return whole(target, await inThread(readlinkat, fd, itself, target, PATH_BYTES));
-      } finally {
-        inUse.delete(target);
-      }
+      return whole(target, await inThread(readlinkat, fd, itself, target, PATH_BYTES));
     },
   };
-}
-
-function terminated(path: Buffer): Buffer {
-  if (path.includes(0)) throw new RangeError('a path has a zero byte');
-  return Buffer.concat([path, Buffer.of(0)]);
 }
 
 function howFor(flags: number): Buffer {

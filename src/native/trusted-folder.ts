@@ -9,12 +9,9 @@
 import type { Stats } from 'node:fs';
 import { lstat, readlink } from 'node:fs/promises';
 import { errnoOf } from '../errors.ts';
-import { isPrivateGroup, isTrustedUser, isUnmapped } from './accounts.ts';
+import { isTrustedUser, isUnmapped, otherReplacers } from './accounts.ts';
 import { HeldFolder } from './held-folder.ts';
 
-const STICKY = 0o1000;
-const GROUP_WRITES = 0o020;
-const OTHERS_WRITE = 0o002;
 /** As many symlinks as the kernel follows in one path. */
 const MAX_LINKS = 40;
 
@@ -117,8 +114,7 @@ function refuseUntrusted({ uid, gid, mode }: Stats, path: string): void {
       'Name a folder of your own, and move it there afterwards; or run this as that user.',
     );
   }
-  if ((mode & STICKY) !== 0) return;
-  if ((mode & OTHERS_WRITE) !== 0 || ((mode & GROUP_WRITES) !== 0 && !isPrivateGroup(gid))) {
+  if (otherReplacers({ mode, gid }) !== undefined) {
     throw new UntrustedFolder(
       path,
       'can be written to by others, who could lead what is written there elsewhere',

@@ -7,6 +7,7 @@
  * that somebody else could have written is not believed.
  */
 import { constants, type Stats } from 'node:fs';
+import { isTrustedUser } from '../native/accounts.ts';
 import { isNormalPath } from './paths.ts';
 import { close, fstat, open, readAll, type Steps } from './steps.ts';
 
@@ -62,7 +63,7 @@ export function* readGivenFolders(path: string): Steps<readonly Buffer[] | Unbel
 function problemOf(stats: Stats): string | undefined {
   if (!stats.isFile()) return 'is not a regular file';
   if (stats.size > MOST_BYTES) return `has more than ${MOST_BYTES} bytes`;
-  if (stats.uid !== 0 && stats.uid !== process.geteuid?.()) return `belongs to user ${stats.uid}`;
+  if (!isTrustedUser(stats.uid)) return `belongs to user ${stats.uid}`;
   return (stats.mode & WRITABLE_BY_OTHERS) === 0 ? undefined : 'can be written by other users';
 }
 

@@ -6,6 +6,7 @@
  */
 import { constants } from 'node:fs';
 import { errnoOf } from '../errors.ts';
+import { isTrustedUser } from '../native/accounts.ts';
 import { O_PATH, type StrictCalls } from '../native/strict-paths.ts';
 import { close, fstat, lstat, open, readlink, type Steps, step } from './steps.ts';
 
@@ -51,7 +52,7 @@ export function* realFolder(path: Buffer, resolving: Resolving = {}): Steps<Real
       real = next;
       continue;
     }
-    if (!followAll && link.owner !== 0 && link.owner !== process.geteuid?.()) {
+    if (!followAll && !isTrustedUser(link.owner)) {
       const shown = Buffer.from(next, 'latin1').toString();
       return { says: `is reached through ${shown}, a symbolic link of user ${link.owner}` };
     }

@@ -2,9 +2,9 @@
  * Resolves the path of a folder of state, and checks each folder above it: whoever may write there could put another folder
  * in its place, after any check of the folder itself.
  */
-import { lstatSync, readlinkSync, type Stats, statSync } from 'node:fs';
+import { lstatSync, readlinkSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { isPrivateGroup, isTrustedUser, isUnmapped, shownUser } from '../native/accounts.ts';
+import { isTrustedUser, isUnmapped, otherReplacers, shownUser } from '../native/accounts.ts';
 
 export interface Place {
   /** The folder; if `missing` names any, the deepest one that exists. Without symlinks. */
@@ -28,7 +28,6 @@ export class UntrustedPlace extends Error {
 
 /** As the kernel (path_resolution(7)). */
 const MOST_SYMLINKS = 40;
-const STICKY = 0o1000;
 
 /**
  * Follows a path as the kernel does. Symlinks are followed if this user or root made them.
@@ -65,13 +64,6 @@ export function findPlace(path: string): Place {
   return { folder, missing: [] };
 }
 
-/** Tells who besides this user and root may write to a folder with these modes; undefined if nobody may. */
-export function otherWriters({ mode, gid }: Pick<Stats, 'mode' | 'gid'>): string | undefined {
-  if ((mode & 0o002) !== 0) return 'every user';
-  return (mode & 0o020) !== 0 && !isPrivateGroup(gid) ? `the group ${gid}` : undefined;
-}
-
-/** In a sticky folder, such as /tmp, only its owner and the owner of a name may rename or delete it. */
 function checkAbove(folder: string, path: string): void {
   const stats = statSync(folder);
   if (!isTrustedUser(stats.uid) && !isUnmapped(stats.uid)) {
@@ -81,7 +73,7 @@ function checkAbove(folder: string, path: string): void {
       stats.uid,
     );
   }
-  const writers = (stats.mode & STICKY) === 0 ? otherWriters(stats) : undefined;
+  const writers = otherReplacers(stats);
   if (writers === undefined) return;
   throw new UntrustedPlace(
     `${writers} may write to ${folder}, and could put something else in the place of ${path}`,

@@ -12,8 +12,8 @@ import { closeSync, constants, fchmodSync, fstatSync, lstatSync, mkdirSync, open
 import { join } from 'node:path';
 import { AutotorrentError, type ErrorCode, errnoOf, messageOf } from '../errors.ts';
 import type { Logger } from '../logger.ts';
-import { isTrustedUser, ownUid, shownUser } from '../native/accounts.ts';
-import { findPlace, otherWriters, UntrustedPlace } from './place.ts';
+import { isTrustedUser, otherWriters, ownUid, shownUser } from '../native/accounts.ts';
+import { findPlace, UntrustedPlace } from './place.ts';
 
 export interface FolderOptions {
   /** The code of errors. */
