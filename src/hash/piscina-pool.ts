@@ -193,11 +193,19 @@ class PiscinaPool implements HashPool {
           recordTiming: false,
           // The threads open files by a system call that Node does not know of, and close them themselves.
           trackUnmanagedFds: false,
+          execArgv: [...process.execArgv, ...WITHOUT_REQUIRE_OF_MODULES],
         }),
     );
     return this.#piscina;
   }
 }
+
+/**
+ * Piscina loads its task with `require` first, and with `import` where that fails. A thread that is ended in the middle of a
+ * `require` of a module takes the process with it (Node 20: "must be used on an instantiated module").
+ */
+const NO_REQUIRE = '--no-experimental-require-module';
+const WITHOUT_REQUIRE_OF_MODULES = process.allowedNodeEnvironmentFlags.has(NO_REQUIRE) ? [NO_REQUIRE] : [];
 
 function groupJobs(jobs: readonly HashJob[], totalBytes: number, threads: number): { first: number; end: number }[] {
   const share = (left: number): number =>
