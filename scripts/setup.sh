@@ -5,7 +5,7 @@
 #   sh scripts/setup.sh quickstart   and the clients of the demonstration: rTorrent, Transmission; further words add
 #                                    deluge or qbittorrent
 #   sh scripts/setup.sh test         and what the tests compare with: mktorrent, libtorrent for Python, bsdtar, unar,
-#                                    openssl
+#                                    openssl; and the file systems of their sources: ext4, XFS, btrfs, mergerfs
 #
 # On Debian and its kin it installs them as root, or through sudo; it asks first where it can (on a terminal), and
 # goes on by itself where it cannot. Elsewhere it says what to install. Exit status: 0 if all is there in the end.
@@ -47,6 +47,10 @@ has() {
     bsdtar) has_command bsdtar ;;
     unar) has_command unar ;;
     openssl) has_command openssl ;;
+    ext4) has_command mkfs.ext4 ;;
+    xfs) has_command mkfs.xfs ;;
+    btrfs) has_command mkfs.btrfs ;;
+    mergerfs) has_command mergerfs ;;
     libtorrent) has_python_libtorrent ;;
   esac
 }
@@ -61,6 +65,7 @@ why() {
     mktorrent) echo 'makes torrents that ours are compared with in the tests' ;;
     bsdtar | unar) echo 'reads the archives that the tests write' ;;
     openssl) echo 'makes certificates for the tests' ;;
+    ext4 | xfs | btrfs | mergerfs) echo 'a file system on which the tests put sources' ;;
     libtorrent) echo 'makes v2 and hybrid torrents for the tests' ;;
   esac
 }
@@ -82,6 +87,9 @@ package() {
     arch:bsdtar) echo libarchive ;;
     arch:unar) echo unarchiver ;;
     arch:libtorrent) echo libtorrent-rasterbar ;;
+    *:ext4) echo e2fsprogs ;;
+    *:xfs) echo xfsprogs ;;
+    *:btrfs) echo btrfs-progs ;;
     *) echo "$2" ;;
   esac
 }
@@ -276,7 +284,8 @@ purpose=${1:-mount}
 case $purpose in
   mount) needs='fuse' ;;
   quickstart) needs='fuse rtorrent transmission' ;;
-  test) needs='fuse rtorrent transmission deluge qbittorrent mktorrent libtorrent bsdtar unar openssl' ;;
+  test) needs='fuse rtorrent transmission deluge qbittorrent mktorrent libtorrent bsdtar unar openssl
+    ext4 xfs btrfs mergerfs' ;;
   *)
     complain "unknown purpose '$purpose'; usage: sh scripts/setup.sh [mount|quickstart|test] [deluge|qbittorrent]..."
     exit 2

@@ -37,7 +37,13 @@ ls -l "$T/${POLICY}" >"$T/policy-mode"
 [ -e "$T/apt-waits" ] && { touch "$T/apt-started"; sleep 30; }
 [ -e "$T/apt-fails" ] && { echo 'E: no' >&2; exit 100; }
 for name in "$@"; do
-  case $name in fuse3) name=fusermount ;; libarchive-tools) name=bsdtar ;; esac
+  case $name in
+    fuse3) name=fusermount ;;
+    libarchive-tools) name=bsdtar ;;
+    e2fsprogs) name=mkfs.ext4 ;;
+    xfsprogs) name=mkfs.xfs ;;
+    btrfs-progs) name=mkfs.btrfs ;;
+  esac
   case $name in -* | install | DPkg*) continue ;; esac
   printf '#!/bin/sh\\n' >"$T/bin/$name" && chmod 755 "$T/bin/$name"
 done`,
@@ -113,6 +119,10 @@ describe('scripts/setup.sh', () => {
       'bsdtar',
       'unar',
       'openssl',
+      'mkfs.ext4',
+      'mkfs.xfs',
+      'mkfs.btrfs',
+      'mergerfs',
     ];
     for (const name of [...there, 'python3-libtorrent']) await stub(name);
     // Daemons lie in sbin, which an ordinary PATH lacks.
@@ -132,7 +142,7 @@ describe('scripts/setup.sh', () => {
     assert.doesNotMatch(out, /rtorrent - /);
     assert.match(out, /all that test needs is there\n$/);
     assert.deepEqual(await calls(), [
-      `${INSTALL} fuse3 transmission-daemon deluged deluge-web qbittorrent-nox mktorrent python3-libtorrent libarchive-tools unar openssl`,
+      `${INSTALL} fuse3 transmission-daemon deluged deluge-web qbittorrent-nox mktorrent python3-libtorrent libarchive-tools unar openssl e2fsprogs xfsprogs btrfs-progs mergerfs`,
       ...['transmission-daemon', 'deluged', 'deluge-web'].map((service) => `update-rc.d ${service} disable`),
     ]);
   });
