@@ -1,4 +1,5 @@
 /** Notices about the store, sent synchronously, in the turn in which the change happens. */
+import type { Condition } from '../source/condition.ts';
 import type { Readers } from '../source/readers.ts';
 
 /**
@@ -19,6 +20,10 @@ export interface StoreWatcher {
   readonly bytesChanged?: (entry: number) => void;
   readonly stale?: (what: Stale) => void;
   readonly readersChanged?: (change: ReadersChange) => void;
+  /** Called with the ids of sources whose records changed or are gone. */
+  readonly sourcesChanged?: (ids: readonly number[]) => void;
+  /** Called when a source gets another condition; undefined: it is trusted. */
+  readonly conditionChanged?: (id: number, before: Condition | undefined, now: Condition | undefined) => void;
 }
 
 export class Notices {
@@ -40,5 +45,13 @@ export class Notices {
 
   readersChanged(change: ReadersChange): void {
     for (const watcher of this.#watchers) watcher.readersChanged?.(change);
+  }
+
+  sourcesChanged(ids: readonly number[]): void {
+    for (const watcher of this.#watchers) watcher.sourcesChanged?.(ids);
+  }
+
+  conditionChanged(id: number, before: Condition | undefined, now: Condition | undefined): void {
+    for (const watcher of this.#watchers) watcher.conditionChanged?.(id, before, now);
   }
 }

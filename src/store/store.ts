@@ -7,12 +7,12 @@
  * was when planned; an extent names it by id. An *intent* records what to delete if the server dies in the middle.
  *
  * This file is the store's interface: entries by the methods of `Store`, names by `Store.names`, bytes by
- * `Store.bytes`. Nobody outside sees a key or a record's bytes.
+ * `Store.bytes`, what happens to sources by `Store.living`. Nobody outside sees a key or a record's bytes.
  *
  * Invariants:
  * - What a call of `Store` acknowledges is on the disk: every batch is synced. (Batches of `names` and `bytes` are not:
  *   fsync makes them durable.)
- * - Opening reads the version, the counters and the intents: a store of a million files opens as fast as one of ten.
+ * - Opening reads the version, the counters, the intents and the conditions of sources that changed: a store of a million files opens as fast as one of ten.
  * - The remains of a crash are deleted in the background, after opening: no name leads to them, so nobody sees them,
  *   and they hold no name. Serving need not wait.
  * - Reads are synchronous and bounded in memory; only listings, which may be long, are asynchronous.
@@ -41,7 +41,7 @@ import type { OverlayProblem } from './overlay/overlay-check.ts';
 import { OverlayDisk } from './overlay/overlay-disk.ts';
 import { Selection } from './overlay/selection.ts';
 import { Database, put, type StoreLevel } from './records/database.ts';
-import { ALIASES, entryOfAlias, fileKey, GARBAGE, lastNumber, ORPHANS, VERSION_KEY } from './records/key.ts';
+import { ALIASES, entryBeforeLast, fileKey, GARBAGE, lastNumber, ORPHANS, VERSION_KEY } from './records/key.ts';
 import {
   type DirentRecord,
   decodeFile,
@@ -52,9 +52,14 @@ import {
   type SourceRecord,
   Writer,
 } from './records/record.ts';
+import { Conditions } from './sources/conditions.ts';
+import { LivingSources } from './sources/living.ts';
 import { PoolFiles, type Pooling } from './sources/pool-files.ts';
+import { Proofs } from './sources/proofs.ts';
+import { SourceKeys } from './sources/source-keys.ts';
 import { SourceReaders } from './sources/source-readers.ts';
 import { Sources } from './sources/sources.ts';
+import { Stories } from './sources/stories.ts';
 import { notThere } from './tree/names.ts';
 import { Namespace, type Uses } from './tree/namespace.ts';
 import { type NamedDirent, ROOT, Tree } from './tree/tree.ts';
@@ -84,6 +89,7 @@ export class Store {
   readonly #names: Namespace;
   readonly #sources: Sources;
   readonly #readers: SourceReaders;
+  readonly #conditions: Conditions;
   readonly #catalog: Catalog;
   readonly #pieces: Pieces;
   readonly #life: EntryLife;
@@ -102,17 +108,21 @@ export class Store {
   recovered: Promise<void> = Promise.resolve();
   /** The bytes of files: acquire, write, truncate, sync. */
   readonly bytes: FileBytes;
+  /** The sources of a library that changes: conditions, proofs, places and changes. */
+  readonly living: LivingSources;
 
   private constructor(db: Database, tree: Tree, overlay: Overlay, options: StoreOptions) {
     const { logger, poolPath, statePath } = options;
     const pool = poolPath === undefined ? undefined : new PoolFiles(poolPath, statePath);
     const notices = this.#notices;
     const readers = new SourceReaders(db, notices);
-    const sources = new Sources(db, readers, pool);
+    const [keys, conditions, stories] = [new SourceKeys(db), new Conditions(db, notices), new Stories(db)];
+    const sources = new Sources({ db, keys, readers, conditions, stories, pool });
     const catalog = new Catalog(db);
+    const proofs = new Proofs(db, async (entry) => (await catalog.byId(entry)) !== undefined);
     const pieces = new Pieces(db, catalog);
     const names = new Namespace(db, tree, overlay, pieces);
-    const parts = { db, tree, overlay, names, sources, catalog, pieces, notices, logger };
+    const parts = { db, tree, overlay, names, sources, catalog, pieces, proofs, notices, logger };
     const entryFiles = new EntryFiles(db, tree, overlay);
     this.#ballast = options.ballast;
     this.#db = db;
@@ -125,6 +135,8 @@ export class Store {
     this.#pieces = pieces;
     this.#names = names;
     this.#entryFiles = entryFiles;
+    this.#conditions = conditions;
+    this.living = new LivingSources({ sources, conditions, proofs, stories, keys, epochs: db });
     this.#life = new EntryLife({ ...parts, stopped: () => this.#closing });
     this.#differences = new Differences(db, tree, overlay);
     this.#verifying = new Verifying({ ...parts, files: entryFiles });
@@ -162,6 +174,7 @@ export class Store {
       await db.commit([put(VERSION_KEY, new Writer().integer(FORMAT).finish()), ...root]);
     }
     // Before anything is served: whatever is made or loses its last name from now on is this server's.
+    await store.#conditions.load();
     const unfinished = await store.#life.unfinished();
     const orphans: number[] = [];
     for await (const page of db.pages(ORPHANS)) orphans.push(...page.map(([key]) => lastNumber(key)));
@@ -181,7 +194,7 @@ export class Store {
       await this.#sources.releaseUnused();
       await this.#overlay.check.run(() => this.#closing);
       await this.#catalog.loadIds();
-      for await (const page of this.#db.pages(ALIASES)) for (const [key] of page) this.#named.add(entryOfAlias(key));
+      for await (const page of this.#db.pages(ALIASES)) for (const [key] of page) this.#named.add(entryBeforeLast(key));
       this.#ballast?.restore();
     } catch (error) {
       this.#logger.error(`the remains of an earlier server could not be deleted: ${messageOf(error)}`);
@@ -196,6 +209,7 @@ export class Store {
     this.#closing = true;
     await this.recovered;
     await this.#overlay.close();
+    await this.living.settled();
     await this.#db.sync();
     await this.#ballast?.settled();
   }

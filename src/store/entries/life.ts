@@ -19,8 +19,10 @@ import {
   metainfoKey,
   nameKey,
   pieceMapKey,
+  proofsKey,
 } from '../records/key.ts';
 import { damaged, Reader, Writer } from '../records/record.ts';
+import type { Proofs } from '../sources/proofs.ts';
 import type { Sources } from '../sources/sources.ts';
 import { entryNames } from '../tree/names.ts';
 import type { Namespace } from '../tree/namespace.ts';
@@ -51,6 +53,7 @@ export interface EntryLifeParts {
   readonly sources: Sources;
   readonly overlay: Overlay;
   readonly pieces: Pieces;
+  readonly proofs: Proofs;
   readonly catalog: Catalog;
   readonly notices: Notices;
   readonly logger: Logger;
@@ -210,11 +213,13 @@ export class EntryLife {
   }
 
   async #cleanUp(id: number, ino: number): Promise<void> {
-    const { db, tree, sources, overlay, pieces, stopped } = this.#parts;
+    const { db, tree, sources, overlay, pieces, proofs, stopped } = this.#parts;
     const done = await new Removal(db, tree, sources, overlay, stopped).run(id, ino);
     await overlay.departures.done();
     pieces.forget(id);
-    if (done) await db.exclusive(async () => await db.commit([del(intentKey(id))], { needed: true }));
+    proofs.forget(id);
+    if (!done) return;
+    await db.exclusive(async () => await db.commit([del(proofsKey(id)), del(intentKey(id))], { needed: true }));
   }
 
   /**

@@ -45,6 +45,8 @@ export class Database {
   /** Deleted to make room for writes that free space, when the disk is full. */
   readonly #ballast: Ballast | undefined;
   readonly #next: Record<Counter, number>;
+  /** The newest epoch of a doubt (`sources/conditions.ts`). Every batch writes it, so none is given twice. */
+  #epoch: number;
   #last: Promise<unknown> = Promise.resolve();
   #unsynced = false;
   /** The log may end with a truncated record. */
@@ -63,6 +65,7 @@ export class Database {
       source: from?.integer() ?? 0,
       entry: from?.integer() ?? 1,
     };
+    this.#epoch = from === undefined || from.done ? 0 : from.integer();
   }
 
   get(key: Buffer): Buffer | undefined {
@@ -75,6 +78,15 @@ export class Database {
    */
   take(counter: Counter): number {
     return this.#next[counter]++;
+  }
+
+  get epoch(): number {
+    return this.#epoch;
+  }
+
+  /** Counts the epoch up. It is written with the next batch, before anything that names it or with it. */
+  nextEpoch(): number {
+    return ++this.#epoch;
   }
 
   /**
@@ -100,7 +112,8 @@ export class Database {
         if (write.type === 'put') batch.put(write.key, write.value);
         else batch.del(write.key);
       }
-      batch.put(COUNTERS_KEY, new Writer().integer(ino).integer(source).integer(entry).finish());
+      const counters = new Writer().integer(ino).integer(source).integer(entry).integer(this.#epoch);
+      batch.put(COUNTERS_KEY, counters.finish());
       this.#unsynced = true;
       this.#torn = true;
       await batch.write({ sync });

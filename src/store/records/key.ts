@@ -9,7 +9,10 @@
  *     X ino                   its extents (files)
  *     L ino                   its target (symlinks)
  *     S id                    source
- *     H sha1(identity)        source id of that identity: equal sources are one
+ *     H sha1(identity)        source ids of that identity; a plan's source becomes the first
+ *     J path                  source ids of that path
+ *     K id                    condition of the source, unless it is trusted
+ *     Q id                    the source's last changes
  *     Y id                    who may read the source, if somebody looked
  *     R source entry          the entry uses the source; the source is deleted with its last record
  *     U entry source          the same, from the entry's side
@@ -17,6 +20,7 @@
  *     N name                  info hash of the entry of that name
  *     M info-hash             raw metainfo
  *     P info-hash             piece map
+ *     p entry                 the epochs at which pieces of the entry were proven, if any was
  *     F entry index           file of an entry, by the torrent's file index
  *     A entry index           the second name, under which a client looks for the file
  *     B entry                 intent: what to delete if the server dies now
@@ -49,6 +53,10 @@ export const inodeKey = (ino: number): Buffer => withNumbers('I', ino);
 export const extentsKey = (ino: number): Buffer => withNumbers('X', ino);
 export const linkKey = (ino: number): Buffer => withNumbers('L', ino);
 export const sourceKey = (id: number): Buffer => withNumbers('S', id);
+export const conditionKey = (id: number): Buffer => withNumbers('K', id);
+export const storyKey = (id: number): Buffer => withNumbers('Q', id);
+export const pathKey = (path: Buffer): Buffer => Buffer.concat([Buffer.from('J'), path]);
+export const pathOfKey = (key: Buffer): Buffer => key.subarray(1);
 export const readersKey = (id: number): Buffer => withNumbers('Y', id);
 export const identityKey = (sha1: Buffer): Buffer => Buffer.concat([Buffer.from('H'), sha1]);
 export const userKey = (source: number, entry: number): Buffer => withNumbers('R', source, entry);
@@ -59,6 +67,7 @@ export const metainfoKey = (infoHash: string): Buffer =>
   Buffer.concat([Buffer.from('M'), Buffer.from(infoHash, 'hex')]);
 export const pieceMapKey = (infoHash: string): Buffer =>
   Buffer.concat([Buffer.from('P'), Buffer.from(infoHash, 'hex')]);
+export const proofsKey = (entry: number): Buffer => withNumbers('p', entry);
 export const fileKey = (entry: number, index: number): Buffer => withNumbers('F', entry, index);
 export const aliasKey = (entry: number, index: number): Buffer => withNumbers('A', entry, index);
 export const intentKey = (entry: number): Buffer => withNumbers('B', entry);
@@ -71,8 +80,8 @@ export const garbageKey = (ino: number): Buffer => withNumbers('G', ino);
 /** Reads the last number of a key that ends with one. */
 export const lastNumber = (key: Buffer): number => key.readUIntBE(key.length - NUMBER_BYTES, NUMBER_BYTES);
 
-/** Reads the entry of an alias's key, which ends with the entry and the file's index. */
-export const entryOfAlias = (key: Buffer): number => lastNumber(key.subarray(0, key.length - NUMBER_BYTES));
+/** Reads the entry of a key that ends with the entry and another number. */
+export const entryBeforeLast = (key: Buffer): number => lastNumber(key.subarray(0, key.length - NUMBER_BYTES));
 
 export interface KeyRange {
   readonly gte: Buffer;
@@ -96,6 +105,9 @@ export const direntsOf = (parent: number, after?: string): KeyRange => {
   // No name holds a zero byte.
   return after === undefined ? all : { ...all, gte: Buffer.concat([direntKey(parent, after), Buffer.from([0])]) };
 };
+/** The range of the paths below a folder, whose name ends without a slash. */
+export const pathsBelow = (folder: Buffer): KeyRange =>
+  beginningWith(Buffer.concat([Buffer.from('J'), folder, Buffer.from('/')]));
 export const usersOf = (source: number): KeyRange => beginningWith(withNumbers('R', source));
 export const usesOf = (entry: number): KeyRange => beginningWith(withNumbers('U', entry));
 export const filesOf = (entry: number): KeyRange => beginningWith(withNumbers('F', entry));
@@ -105,6 +117,7 @@ export const ALIASES = beginningWith(Buffer.from('A'));
 export const ENTRIES = beginningWith(Buffer.from('E'));
 export const INTENTS = beginningWith(Buffer.from('B'));
 export const SOURCES = beginningWith(Buffer.from('S'));
+export const CONDITIONS = beginningWith(Buffer.from('K'));
 export const OVERLAYS = beginningWith(Buffer.from('O'));
 export const ORPHANS = beginningWith(Buffer.from('Z'));
 export const GARBAGE = beginningWith(Buffer.from('G'));

@@ -4,28 +4,50 @@
  * Equal identity (path, device, inode, size, mtime) means one record. Each (source, entry) pair is a record of its own,
  * so that a crash cannot make a count wrong: a source is deleted with the last of its pairs.
  */
-import { createHash } from 'node:crypto';
-import type { PlanSource } from '../../plan/plan.ts';
 import type { LookedAtSource } from '../../source/looked-at.ts';
 import { type Database, del, NOTHING, put, type Write } from '../records/database.ts';
-import { identityKey, lastNumber, readersKey, SOURCES, sourceKey, useKey, userKey, usersOf } from '../records/key.ts';
+import {
+  conditionKey,
+  lastNumber,
+  readersKey,
+  SOURCES,
+  sourceKey,
+  storyKey,
+  useKey,
+  userKey,
+  usersOf,
+} from '../records/key.ts';
 import { Lru } from '../records/lru.ts';
-import { decodeSource, encodeSource, Reader, type SourceRecord, Writer } from '../records/record.ts';
+import { decodeSource, encodeSource, type SourceRecord } from '../records/record.ts';
+import type { Conditions } from './conditions.ts';
 import type { PoolFiles } from './pool-files.ts';
+import type { SourceKeys } from './source-keys.ts';
 import type { SourceReaders } from './source-readers.ts';
+import type { Stories } from './stories.ts';
 
 const CACHED_SOURCES = 4096;
 
+export interface SourceParts {
+  readonly db: Database;
+  readonly keys: SourceKeys;
+  readonly readers: SourceReaders;
+  readonly conditions: Conditions;
+  readonly stories: Stories;
+  readonly pool: PoolFiles | undefined;
+}
+
 export class Sources {
   readonly #db: Database;
+  readonly #parts: SourceParts;
   readonly #readers: SourceReaders;
   readonly #pool: PoolFiles | undefined;
   readonly #cache = new Lru<number, SourceRecord>(CACHED_SOURCES);
 
-  constructor(db: Database, readers: SourceReaders, pool?: PoolFiles) {
-    this.#db = db;
-    this.#readers = readers;
-    this.#pool = pool;
+  constructor(parts: SourceParts) {
+    this.#db = parts.db;
+    this.#parts = parts;
+    this.#readers = parts.readers;
+    this.#pool = parts.pool;
   }
 
   get(id: number): SourceRecord | undefined {
@@ -47,23 +69,19 @@ export class Sources {
     for (const [i, source] of plan.entries()) slice[i] = (await this.#pool?.share(source)) ?? source;
     return await this.#db.exclusive(async () => {
       const writes: Write[] = [];
-      const fresh = new Map<string, number>();
+      const keys = this.#parts.keys.change();
       const ids = slice.map((source) => {
-        const identity = identityOf(source);
-        const key = identityKey(identity);
-        const known = this.#db.get(key);
-        let id = known === undefined ? fresh.get(identity.toString('hex')) : new Reader(known).integer();
+        let id = keys.same(source);
         if (id === undefined) {
           id = this.#db.take('source');
-          fresh.set(identity.toString('hex'), id);
-          writes.push(put(key, new Writer().integer(id).finish()));
+          keys.add(id, source);
           writes.push(put(sourceKey(id), encodeSource({ ...source, spares: [] })));
           if (source.readers !== undefined) writes.push(this.#readers.recording(id, source.readers));
         }
         writes.push(put(userKey(id, entry), NOTHING), put(useKey(entry, id), NOTHING));
         return id;
       });
-      await this.#db.commit(writes, { sync });
+      await this.#db.commit([...writes, ...keys.writes()], { sync });
       for (const [i, { readers }] of slice.entries()) if (readers !== undefined) this.#readers.note(ids[i]!, readers);
       return ids;
     });
@@ -87,7 +105,9 @@ export class Sources {
   /** Ends the use of `ids` by `entry`. */
   async release(ids: readonly number[], entry: number): Promise<void> {
     await this.#db.exclusive(async () => {
+      const { keys, conditions, stories } = this.#parts;
       const writes: Write[] = [];
+      const leaving = keys.change();
       const gone: SourceRecord[] = [];
       const ended: number[] = [];
       for (const id of ids) {
@@ -96,13 +116,16 @@ export class Sources {
         if (users.some((user) => user !== entry)) continue;
         const source = this.get(id);
         if (source === undefined) continue;
-        writes.push(del(sourceKey(id)), del(readersKey(id)), del(identityKey(identityOf(source))));
+        writes.push(del(sourceKey(id)), del(readersKey(id)), del(conditionKey(id)), del(storyKey(id)));
+        leaving.remove(id, source);
         gone.push(source);
         ended.push(id);
       }
-      await this.#db.commit(writes, { needed: true });
+      await this.#db.commit([...writes, ...leaving.writes()], { needed: true });
       for (const id of ended) this.#cache.delete(id);
       this.#readers.forget(ended);
+      conditions.forget(ended);
+      stories.forget(ended);
       for (const { path } of gone) if (this.#pool?.isOwn(path) === true) await this.#pool.release(path);
     });
   }
@@ -130,9 +153,4 @@ export class Sources {
     for await (const page of this.#db.pages(usersOf(id))) users.push(...page.map(([key]) => lastNumber(key)));
     return users;
   }
-}
-
-function identityOf(source: Omit<PlanSource, 'spares'>): Buffer {
-  const { path, dev, ino, size, mtimeMs } = source;
-  return createHash('sha1').update(`${dev} ${ino} ${size} ${mtimeMs} `).update(path).digest();
 }

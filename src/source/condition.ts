@@ -1,0 +1,24 @@
+/**
+ * The condition of a source that is not, or was not, as recorded (`docs/sources.md` has the states). A source without a
+ * condition is trusted.
+ */
+import type { FileIdentity } from './identity.ts';
+
+export type ConditionState = 'doubted' | 'healing' | 'waiting' | 'lost';
+
+export interface Condition {
+  readonly state: ConditionState;
+  /** The doubt's number: pieces that were proven at this epoch or later are proven for what lies there now. */
+  readonly epoch: number;
+  /** When the state began, in milliseconds since 1970. */
+  readonly sinceMs: number;
+  /** A predicate, to follow the file's name: `was modified`. */
+  readonly reason: string;
+  /** The disk that the source waits for. */
+  readonly disk?: string;
+  /** The file that was last found in the source's place; absent if none was. */
+  readonly observed?: FileIdentity;
+}
+
+/** What somebody found who looked at a source, or who decided about it. */
+export type ConditionFound = Pick<Condition, 'state' | 'reason' | 'disk' | 'observed'>;

@@ -1,0 +1,58 @@
+/** The records of a source's condition (`source/condition.ts`) and of its story. */
+import type { Condition, ConditionState } from '../../source/condition.ts';
+import type { FileIdentity } from '../../source/identity.ts';
+import { damaged, Reader, Writer } from './record.ts';
+
+const STATES: readonly ConditionState[] = ['doubted', 'healing', 'waiting', 'lost'];
+/** Added to the state: a disk or an observed file follows. */
+const HAS_DISK = 8;
+const HAS_OBSERVED = 16;
+
+export function encodeCondition({ state, epoch, sinceMs, reason, disk, observed }: Condition): Buffer {
+  const flags = (disk === undefined ? 0 : HAS_DISK) | (observed === undefined ? 0 : HAS_OBSERVED);
+  const out = new Writer().integer(STATES.indexOf(state) | flags).integer(epoch);
+  out.integer(Math.max(0, Math.trunc(sinceMs))).text(reason);
+  if (disk !== undefined) out.text(disk);
+  if (observed !== undefined) writeIdentity(out, observed);
+  return out.finish();
+}
+
+export function decodeCondition(bytes: Buffer): Condition {
+  const from = new Reader(bytes);
+  const flags = from.integer();
+  const state = STATES[flags & ~(HAS_DISK | HAS_OBSERVED)];
+  if (state === undefined) throw damaged('a source has a condition that does not exist');
+  const [epoch, sinceMs, reason] = [from.integer(), from.integer(), from.text()];
+  const disk = (flags & HAS_DISK) === 0 ? {} : { disk: from.text() };
+  const observed = (flags & HAS_OBSERVED) === 0 ? {} : { observed: readIdentity(from) };
+  return { state, epoch, sinceMs, reason, ...disk, ...observed };
+}
+
+function writeIdentity(out: Writer, { dev, ino, size, mtimeMs }: FileIdentity): void {
+  out.double(dev).double(ino).integer(size).double(mtimeMs);
+}
+
+function readIdentity(from: Reader): FileIdentity {
+  return { dev: from.double(), ino: from.double(), size: from.integer(), mtimeMs: from.double() };
+}
+
+/** One change of a source: when, from which path to which, and how that was found out. */
+export interface StoryLine {
+  readonly atMs: number;
+  readonly from: Buffer;
+  readonly to: Buffer;
+  readonly how: string;
+}
+
+export function encodeStory(lines: readonly StoryLine[]): Buffer {
+  const out = new Writer();
+  for (const { atMs, from, to, how } of lines) out.integer(Math.trunc(atMs)).bytes(from).bytes(to).text(how);
+  return out.finish();
+}
+
+export function decodeStory(bytes: Buffer): StoryLine[] {
+  const from = new Reader(bytes);
+  const lines: StoryLine[] = [];
+  while (!from.done) lines.push({ atMs: from.integer(), from: from.bytes(), to: from.bytes(), how: from.text() });
+  return lines;
+}

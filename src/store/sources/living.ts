@@ -1,0 +1,101 @@
+/**
+ * The sources of a library that changes (`docs/sources.md`): where they lie, in which condition they are, what was proven
+ * of them, and what happened to them.
+ */
+import type { Condition, ConditionFound } from '../../source/condition.ts';
+import type { StoryLine } from '../records/condition.ts';
+import type { Conditions } from './conditions.ts';
+import type { Proofs } from './proofs.ts';
+import type { PlacedSource, SourceKeys } from './source-keys.ts';
+import type { Sources } from './sources.ts';
+import type { Stories } from './stories.ts';
+
+export interface LivingParts {
+  readonly sources: Sources;
+  readonly conditions: Conditions;
+  readonly proofs: Proofs;
+  readonly stories: Stories;
+  readonly keys: SourceKeys;
+  /** The newest epoch, and a way to count it up. */
+  readonly epochs: { readonly epoch: number; nextEpoch(): number };
+}
+
+export class LivingSources {
+  readonly #parts: LivingParts;
+
+  constructor(parts: LivingParts) {
+    this.#parts = parts;
+  }
+
+  /** Returns the condition of a source; undefined: it is trusted. */
+  condition(id: number): Condition | undefined {
+    return this.#parts.conditions.get(id);
+  }
+
+  /** Lists the sources that are not trusted. */
+  conditions(): Iterable<[number, Condition]> {
+    return this.#parts.conditions.all();
+  }
+
+  /**
+   * Sets the condition of a source. It counts at once and is written soon. It has a new epoch if the source was trusted,
+   * or another file was `observed` than before.
+   */
+  setCondition(id: number, found: ConditionFound): Condition {
+    return this.#parts.conditions.set(id, found);
+  }
+
+  /** Trusts a source: it is as recorded. `how`: the line for its story. */
+  trust(id: number, how?: string): void {
+    this.#parts.conditions.trust(id);
+    const path = how === undefined ? undefined : this.#parts.sources.get(id)?.path;
+    if (how === undefined || path === undefined) return;
+    this.#parts.stories.note(id, { atMs: Date.now(), from: path, to: path, how });
+  }
+
+  /** The epoch at which a piece of an entry was proven last; 0: never. */
+  provenAt(entry: number, piece: number): number {
+    return this.#parts.proofs.at(entry, piece);
+  }
+
+  /** Notes that a piece was proven. It counts at once and is written soon. */
+  prove(entry: number, piece: number, epoch: number): void {
+    this.#parts.proofs.prove(entry, piece, epoch);
+  }
+
+  /** The newest epoch. */
+  get epoch(): number {
+    return this.#parts.epochs.epoch;
+  }
+
+  /** Begins an epoch: no piece is proven at it yet. */
+  newEpoch(): number {
+    return this.#parts.epochs.nextEpoch();
+  }
+
+  /** Lists the sources that are recorded at a path. */
+  sourcesAt(path: Buffer): number[] {
+    return this.#parts.keys.at(path);
+  }
+
+  /** Lists the sources below a folder, in pages, in the order of their paths. */
+  async *sourcesBelow(folder: Buffer): AsyncGenerator<readonly PlacedSource[], void, undefined> {
+    yield* this.#parts.keys.below(folder);
+  }
+
+  /** Lists the ids of the entries that use a source. */
+  async usersOf(id: number): Promise<number[]> {
+    return await this.#parts.sources.users(id);
+  }
+
+  /** Lists the last changes of a source, the oldest first. */
+  story(id: number): StoryLine[] {
+    return this.#parts.stories.of(id);
+  }
+
+  /** Writes everything that is to be written soon. Never rejects. */
+  async settled(): Promise<void> {
+    const { conditions, stories, proofs } = this.#parts;
+    await Promise.all([conditions.settled(), stories.settled(), proofs.flush()]);
+  }
+}

@@ -1,0 +1,116 @@
+/**
+ * The keys under which a source is found: its identity, its path, and its file handle. Several sources may share each
+ * (two states of one file that were planned; hard links), so each leads to a list of ids.
+ */
+import { createHash } from 'node:crypto';
+import { type Database, del, put, type Write } from '../records/database.ts';
+import { identityKey, pathKey, pathOfKey, pathsBelow } from '../records/key.ts';
+import { Reader, type SourceRecord, Writer } from '../records/record.ts';
+
+/** A source, and where it lies. */
+export interface PlacedSource {
+  readonly id: number;
+  readonly path: Buffer;
+}
+
+export class SourceKeys {
+  readonly #db: Database;
+
+  constructor(db: Database) {
+    this.#db = db;
+  }
+
+  /** Lists the sources that are recorded at a path. */
+  at(path: Buffer): number[] {
+    return idsOf(this.#db.get(pathKey(path)));
+  }
+
+  /** Lists the sources below a folder, in pages, in the order of their paths. */
+  async *below(folder: Buffer): AsyncGenerator<PlacedSource[], void, undefined> {
+    let end = folder.length;
+    while (end > 0 && folder[end - 1] === 0x2f) end--;
+    for await (const page of this.#db.pages(pathsBelow(folder.subarray(0, end)))) {
+      yield page.flatMap(([key, value]) => {
+        const path = Buffer.from(pathOfKey(key));
+        return idsOf(value).map((id) => ({ id, path }));
+      });
+    }
+  }
+
+  /** Begins a change of keys, which sees its own changes. Only inside `Database.exclusive`. */
+  change(): KeyChange {
+    return new KeyChange(this.#db);
+  }
+}
+
+/** Changes of keys for one batch. */
+export class KeyChange {
+  readonly #db: Database;
+  /** By key, in hexadecimal digits. */
+  readonly #lists = new Map<string, { readonly key: Buffer; readonly ids: number[]; changed: boolean }>();
+
+  constructor(db: Database) {
+    this.#db = db;
+  }
+
+  /** Finds the first source of an identity, those that were added included. */
+  same(source: Omit<SourceRecord, 'spares'>): number | undefined {
+    return this.#list(identityKeyOf(source)).ids[0];
+  }
+
+  add(id: number, source: Omit<SourceRecord, 'spares'>): void {
+    for (const key of keysOf(source)) {
+      const list = this.#list(key);
+      if (list.ids.includes(id)) continue;
+      list.ids.push(id);
+      list.changed = true;
+    }
+  }
+
+  remove(id: number, source: Omit<SourceRecord, 'spares'>): void {
+    for (const key of keysOf(source)) {
+      const list = this.#list(key);
+      const at = list.ids.indexOf(id);
+      if (at < 0) continue;
+      list.ids.splice(at, 1);
+      list.changed = true;
+    }
+  }
+
+  writes(): Write[] {
+    return [...this.#lists.values()]
+      .filter(({ changed }) => changed)
+      .map(({ key, ids }) => (ids.length === 0 ? del(key) : put(key, encodeIds(ids))));
+  }
+
+  #list(key: Buffer): { readonly key: Buffer; readonly ids: number[]; changed: boolean } {
+    const name = key.toString('latin1');
+    const known = this.#lists.get(name);
+    if (known !== undefined) return known;
+    const list = { key, ids: idsOf(this.#db.get(key)), changed: false };
+    this.#lists.set(name, list);
+    return list;
+  }
+}
+
+function keysOf(source: Omit<SourceRecord, 'spares'>): Buffer[] {
+  return [identityKeyOf(source), pathKey(source.path)];
+}
+
+function identityKeyOf({ path, dev, ino, size, mtimeMs }: Omit<SourceRecord, 'spares'>): Buffer {
+  return identityKey(createHash('sha1').update(`${dev} ${ino} ${size} ${mtimeMs} `).update(path).digest());
+}
+
+function idsOf(bytes: Buffer | undefined): number[] {
+  const ids: number[] = [];
+  if (bytes === undefined) return ids;
+  const from = new Reader(bytes);
+  while (!from.done) ids.push(from.integer());
+  return ids;
+}
+
+function encodeIds(ids: readonly number[]): Buffer {
+  const out = new Writer();
+  for (const id of ids) out.integer(id);
+  return out.finish();
+}
