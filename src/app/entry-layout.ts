@@ -11,6 +11,8 @@ import type { SourceAccess } from '../source/source-access.ts';
 export class EntryLayout {
   /** One sentence for each file that cannot be read. */
   readonly unreadable = new Set<string>();
+  /** The sources that cannot be opened, each with the reason: a predicate. */
+  readonly refused = new Map<string, { readonly path: Buffer; readonly reason: string }>();
   readonly #metainfo: Metainfo;
   readonly #files: readonly ServedFile[];
   readonly #access: SourceAccess;
@@ -34,14 +36,33 @@ export class EntryLayout {
     return checks;
   }
 
+  /** Lists the paths of the files with bytes of a piece, without a look at them. */
+  paths(piece: number): Buffer[] {
+    const paths = new Map<string, Buffer>();
+    for (const { spans } of pieceHashes(this.#metainfo, piece)) {
+      for (const span of spans) {
+        for (const { source: path } of this.#extentsOf(span)) {
+          if (path !== undefined) paths.set(path.toString('latin1'), path);
+        }
+      }
+    }
+    return [...paths.values()];
+  }
+
+  /** Lists the extents with bytes of a span. */
+  #extentsOf({ file, offset, length }: PieceSpan): ServedExtent[] {
+    return (this.#files[file]?.extents ?? []).filter(
+      (extent) => extent.offset < offset + length && extent.offset + extent.length > offset,
+    );
+  }
+
   #segments(spans: readonly PieceSpan[]): HashSegment[] | undefined {
     const segments: HashSegment[] = [];
     for (const span of spans) {
       let covered = 0;
-      for (const extent of this.#files[span.file]?.extents ?? []) {
+      for (const extent of this.#extentsOf(span)) {
         const from = Math.max(extent.offset, span.offset);
         const length = Math.min(extent.offset + extent.length, span.offset + span.length) - from;
-        if (length <= 0) continue;
         const segment = this.#segment(extent, from - extent.offset, length);
         if (segment === undefined) return undefined;
         segments.push(segment);
@@ -66,6 +87,7 @@ export class EntryLayout {
     const looked = lookAtSource({ path }, this.#access);
     if (looked.state === 'as recorded') return identityOf(looked.stats);
     this.unreadable.add(`${path.toString()} ${looked.why.says}`);
+    this.refused.set(path.toString('latin1'), { path, reason: looked.why.says });
     return undefined;
   }
 }

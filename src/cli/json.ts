@@ -5,6 +5,7 @@
 import type { ExportedEntry } from '../app/export/export-entry.ts';
 import type { ListedEntry } from '../app/list.ts';
 import type { RemovedEntry } from '../app/remove.ts';
+import type { ScrubbedEntry } from '../app/scrub/scrub.ts';
 import type { VerifiedEntry } from '../app/verify.ts';
 import { shownPath } from '../bytes/shown-path.ts';
 import type {
@@ -21,6 +22,7 @@ export type ListedJson = ReturnType<typeof listedJson>;
 export type FileJson = ReturnType<typeof fileJson>;
 export type StatusJson = ReturnType<typeof statusJson>;
 export type VerifiedJson = ReturnType<typeof verifiedJson>;
+export type ScrubbedJson = ReturnType<typeof scrubbedJson>;
 export type DiscardJson = ReturnType<typeof discardJson>;
 export type DifferenceJson = ReturnType<typeof differenceJson>;
 export type ExportedJson = ReturnType<typeof exportedJson>;
@@ -119,6 +121,19 @@ export function verifiedJson(entry: VerifiedEntry) {
     broken: entry.broken,
     pooled: entry.pooled,
     ...(entry.skipped === undefined ? {} : { skipped: entry.skipped }),
+  };
+}
+
+export function scrubbedJson(entry: ScrubbedEntry) {
+  return {
+    name: entry.name,
+    info_hash: entry.infoHash,
+    pieces: entry.pieces,
+    proven_pieces: entry.provenPieces,
+    bad_pieces: entry.badPieces,
+    missing_pieces: entry.missingPieces,
+    left_pieces: entry.leftPieces,
+    damaged: entry.damaged.map(({ path, reason }) => ({ ...shownPath(path), reason })),
   };
 }
 

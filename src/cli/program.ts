@@ -22,6 +22,7 @@ import { defineOverlayDiscard } from './commands/overlay-discard.ts';
 import { defineOverlayExport } from './commands/overlay-export.ts';
 import { defineRebuild } from './commands/rebuild.ts';
 import { defineRemove } from './commands/remove.ts';
+import { defineScrub } from './commands/scrub.ts';
 import { defineShow } from './commands/show.ts';
 import { defineStatus } from './commands/status.ts';
 import { defineTestConnection } from './commands/test-connection.ts';
@@ -45,6 +46,7 @@ const COMMANDS: readonly ((define: Definer) => void)[] = [
   defineList,
   defineShow,
   defineVerify,
+  defineScrub,
   defineRemove,
   defineOverlay,
   defineStatus,

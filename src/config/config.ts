@@ -80,6 +80,8 @@ export interface Config {
   readonly client: ClientConfig | undefined;
   /** Sections that name a client: the NAME of each `[client-NAME]`, empty for `[client]`. */
   readonly clientSections: readonly string[];
+  /** Days after which a verified piece is hashed again. */
+  readonly scrubDays: number;
   /** True: `mount` repairs what the loss of the mount did to the client's torrents. */
   readonly recover: boolean;
   /** Sentences for the user: about a key with a new meaning, or an unknown key and the nearest known one. */

@@ -9,12 +9,14 @@ import { basename, dirname } from 'node:path';
 import { AutotorrentError, type ErrorCode, errnoOf, messageOf } from '../errors.ts';
 import { dial, Peers, UntrustedSocket } from '../state/peer.ts';
 import { keepPrivate } from '../state/private-folder.ts';
-import { differencesOf, entryOf, fileOf, statusOf } from './codec.ts';
+import { differencesOf, dueOf, entryOf, fileOf, statusOf } from './codec.ts';
 import type {
   AddedMessage,
+  DamageMessage,
   DifferenceLine,
   DiscardMessage,
   DiscardRequest,
+  DueMessage,
   EntryMessage,
   FileMessage,
   NameLine,
@@ -24,7 +26,18 @@ import type {
   VerificationBegun,
   VerificationRequest,
 } from './messages.ts';
-import type { Discarded, Pooled, ServedDifference, ServedEntry, ServedFile, ServerStatus, Verified } from './served.ts';
+import type {
+  DamagedSource,
+  Discarded,
+  DueEntry,
+  DueQuestion,
+  Pooled,
+  ServedDifference,
+  ServedEntry,
+  ServedFile,
+  ServerStatus,
+  Verified,
+} from './served.ts';
 
 /** The longest silence of the server, in milliseconds. */
 export interface TimeLimits {
@@ -166,6 +179,24 @@ export class ControlClient {
     return (await this.#json('POST', `${entryPath(id)}/pool?file=${file}`)) as PoolMessage;
   }
 
+  /** Lists the entries with pieces to hash. */
+  async *dueEntries(question: DueQuestion): AsyncGenerator<DueEntry> {
+    for await (const message of this.#lines<DueMessage>(`/v1/due?${dueQuery(question)}`)) yield dueOf(message);
+  }
+
+  /** Gives one byte for each piece: why it is due (`NOT_DUE`, …). */
+  async duePieces(id: string, question: DueQuestion): Promise<Buffer> {
+    return body(await this.#request('GET', `${entryPath(id)}/due?${dueQuery(question)}`));
+  }
+
+  /** Reports sources of an entry whose bytes do not agree, or cannot be read. */
+  async damaged(id: string, sources: readonly DamagedSource[]): Promise<void> {
+    const message: DamageMessage = {
+      sources: sources.map(({ path, reason }) => ({ path_bytes: path.toString('base64'), reason })),
+    };
+    await this.#json('POST', `${entryPath(id)}/damage`, message);
+  }
+
   /** Lists what differs from the plan. */
   differences(id: string): AsyncGenerator<ServedDifference> {
     return differencesOf(this.#lines<DifferenceLine>(`${entryPath(id)}/differences`));
@@ -298,6 +329,9 @@ function* nameBlocks(names: readonly (readonly string[] | undefined)[]): Generat
 }
 
 const NAMES_OF_BLOCK = 1000;
+
+const dueQuery = ({ days, all, again }: DueQuestion): string =>
+  `days=${days}${all ? '&all=1' : ''}${again ? '&again=1' : ''}`;
 
 const entryPath = (id: string): string => `/v1/entries/${encodeURIComponent(id)}`;
 

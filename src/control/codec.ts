@@ -7,6 +7,7 @@ import { shownPath } from '../bytes/shown-path.ts';
 import type {
   DifferenceLine,
   DifferenceMessage,
+  DueMessage,
   EntryMessage,
   ExtentMessage,
   FileMessage,
@@ -14,6 +15,7 @@ import type {
 } from './messages.ts';
 import type {
   DifferencePart,
+  DueEntry,
   ServedDifference,
   ServedEntry,
   ServedExtent,
@@ -169,6 +171,20 @@ export function statusOf(message: StatusMessage): ServerStatus {
     overlayBytes: message.overlay_bytes ?? undefined,
     overlayProblems: message.overlay_problems,
   };
+}
+
+export function dueMessage({ infoHash, pieceLength, doubted, unproven, old }: DueEntry): DueMessage {
+  return { info_hash: infoHash, piece_length: pieceLength, doubted, unproven, old };
+}
+
+export function dueOf({
+  info_hash: infoHash,
+  piece_length: pieceLength,
+  doubted,
+  unproven,
+  old,
+}: DueMessage): DueEntry {
+  return { infoHash, pieceLength, doubted, unproven, old };
 }
 
 export function differenceLine(part: DifferencePart): DifferenceLine {

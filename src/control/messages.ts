@@ -15,6 +15,9 @@
  *     POST   /v1/entries/ID/verification VerificationBegun: what `PUT` needs, asked before the files are listed
  *     PUT    /v1/entries/ID/verification VerificationRequest; EntryMessage
  *     POST   /v1/entries/ID/pool?file=N  the file at index N, all of it written and verified, to the pool; PoolMessage
+ *     GET    /v1/due?DUE                 DueMessage, one JSON document a line: the entries with pieces to hash
+ *     GET    /v1/entries/ID/due?DUE      one byte for each piece: why it is due (`served.ts`). DUE: days=N, and 1 for `all`, `again`
+ *     POST   /v1/entries/ID/damage       DamageMessage: sources whose bytes do not agree; 204
  *     GET    /v1/entries/ID/differences  DifferenceLine, one JSON document a line: what is not as it was planned
  *     POST   /v1/entries/ID/discard      DiscardRequest; DiscardMessage
  *     POST   /v1/added                   AddedMessage: clients have these; AddedMessage: those of which there is an entry
@@ -142,6 +145,24 @@ export interface VerificationRequest extends VerificationBegun {
   /** Bitfields of the pieces that matched, and of those that did not, in base64. */
   readonly good: string;
   readonly bad: string;
+}
+
+/** An entry with pieces that are due, by the reason. */
+export interface DueMessage {
+  readonly info_hash: string;
+  readonly piece_length: number;
+  readonly doubted: number;
+  readonly unproven: number;
+  readonly old: number;
+}
+
+export interface DamageMessage {
+  readonly sources: readonly {
+    /** The path's bytes in base64. */
+    readonly path_bytes: string;
+    /** A predicate. */
+    readonly reason: string;
+  }[];
 }
 
 /** Neither field: the file is no longer whole. */

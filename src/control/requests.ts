@@ -2,7 +2,7 @@
  * Checks the JSON of requests and returns its meaning. All functions throw AutotorrentError('USAGE') for anything else.
  */
 import { AutotorrentError } from '../errors.ts';
-import type { Verified } from './served.ts';
+import type { DamagedSource, DueQuestion, Verified } from './served.ts';
 
 /** Reads one line of a names request; undefined keeps the torrent's own name. */
 export function nameLine(value: unknown): readonly string[] | undefined {
@@ -31,6 +31,31 @@ export function discardedPathsIn(value: unknown): readonly string[] | undefined 
   // An invalid request must not be taken for one that means everything.
   if (typeof value === 'object' && value !== null && (files === undefined || isListOfText(files))) return files;
   throw new AutotorrentError('USAGE', 'a discard must be an object; its "files", if present, an array of paths');
+}
+
+export function damageIn(value: unknown): readonly DamagedSource[] {
+  const sources = member(value, 'sources');
+  if (Array.isArray(sources)) {
+    return sources.map((one): DamagedSource => {
+      const [path, reason] = [member(one, 'path_bytes'), member(one, 'reason')];
+      if (typeof path !== 'string' || typeof reason !== 'string') throw notDamage();
+      return { path: Buffer.from(path, 'base64'), reason: reason.slice(0, LONGEST_REASON) };
+    });
+  }
+  throw notDamage();
+}
+
+const LONGEST_REASON = 200;
+
+const notDamage = (): AutotorrentError =>
+  new AutotorrentError('USAGE', '"sources" must be an array of objects with "path_bytes" (base64) and "reason"');
+
+export function dueIn(query: URLSearchParams): DueQuestion {
+  const days = Number(query.get('days') ?? Number.NaN);
+  if (Number.isSafeInteger(days) && days >= 0) {
+    return { days, all: query.get('all') === '1', again: query.get('again') === '1' };
+  }
+  throw new AutotorrentError('USAGE', '"days" must be a whole number');
 }
 
 function member(value: unknown, name: string): unknown {

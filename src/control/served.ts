@@ -82,6 +82,42 @@ export interface ServerStatus {
   readonly overlayProblems: readonly { readonly path: string; readonly problem: string }[];
 }
 
+/** Which pieces `scrub` asks for. */
+export interface DueQuestion {
+  /** Verified pieces are due again after so many days. */
+  readonly days: number;
+  /** Every piece is due. */
+  readonly all: boolean;
+  /** Pieces that did not agree are due at once, not only after a while. */
+  readonly again: boolean;
+}
+
+/** Why a piece is due, in the order of urgency. */
+export const NOT_DUE = 0;
+/** Its source changed, and nobody has hashed it since. */
+export const DUE_DOUBTED = 1;
+/** It is not verified. */
+export const DUE_UNPROVEN = 2;
+/** It was verified long ago. */
+export const DUE_OLD = 3;
+
+/** An entry with pieces that are due: their numbers, by the reason. */
+export interface DueEntry {
+  /** 40 hex digits. */
+  readonly infoHash: string;
+  readonly pieceLength: number;
+  readonly doubted: number;
+  readonly unproven: number;
+  readonly old: number;
+}
+
+/** A file that supplied bytes of pieces that do not agree, or that cannot be read. */
+export interface DamagedSource {
+  readonly path: Buffer;
+  /** A predicate: "does not hold the bytes of 3 pieces". */
+  readonly reason: string;
+}
+
 /** The result of a verification. */
 export interface Verified {
   /** The result of `beginVerification`. */

@@ -16,9 +16,9 @@ import { Peers } from '../state/peer.ts';
 import { keepPrivate } from '../state/private-folder.ts';
 import { socketAddress } from '../state/socket-address.ts';
 import { BODY_TIMES, type BodyTimes, chunksOf, jsonOf, linesOf } from './body.ts';
-import { differenceLine, entryMessage, fileMessage, statusMessage } from './codec.ts';
+import { differenceLine, dueMessage, entryMessage, fileMessage, statusMessage } from './codec.ts';
 import type { AddedMessage, ErrorMessage, ShutdownLine, VerificationBegun } from './messages.ts';
-import { discardedPathsIn, infoHashesIn, nameLine, verifiedIn } from './requests.ts';
+import { damageIn, discardedPathsIn, dueIn, infoHashesIn, nameLine, verifiedIn } from './requests.ts';
 import { returnMemory } from './return-memory.ts';
 import { Slots } from './slots.ts';
 import { Turns } from './turns.ts';
@@ -190,6 +190,19 @@ function routesOf(store: ServedStore, times: BodyTimes): ReadonlyMap<string, Han
     [
       'POST /v1/entries/ID/pool',
       async ({ reply, id, query }) => send(reply, 200, await store.pool(id, Number(query.get('file') ?? Number.NaN))),
+    ],
+    ['GET /v1/due', async ({ reply, query }) => sendLines(reply, store.dueEntries(dueIn(query)), dueMessage)],
+    [
+      'GET /v1/entries/ID/due',
+      async ({ reply, id, query }) =>
+        sendBytes(reply, await store.duePieces(id, dueIn(query)), 'application/octet-stream'),
+    ],
+    [
+      'POST /v1/entries/ID/damage',
+      async ({ request, reply, id }) => {
+        await store.damaged(id, damageIn(await jsonOf(request, JSON_LIMIT, times)));
+        send(reply, 204);
+      },
     ],
     [
       'GET /v1/entries/ID/differences',

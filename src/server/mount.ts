@@ -164,6 +164,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       counts: () => operations.counts,
       access,
       readersLook,
+      logger,
       facts: { ...facts, readOnly: request.readOnly, version: request.version, startedMs: Date.now() },
       shutdown(say) {
         listeners.push(say);

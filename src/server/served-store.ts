@@ -6,8 +6,11 @@
  */
 import { join } from 'node:path';
 import type {
+  DamagedSource,
   DifferencePart,
   Discarded,
+  DueEntry,
+  DueQuestion,
   Pooled,
   ServedEntry,
   ServedExtent,
@@ -17,6 +20,7 @@ import type {
 } from '../control/served.ts';
 import { AutotorrentError } from '../errors.ts';
 import { type Extent, GAP, OVERLAY, ZEROS } from '../extent/extent.ts';
+import type { Logger } from '../logger.ts';
 import { PlanStream } from '../plan/stream.ts';
 import type { ReadersLook } from '../source/look-at-readers.ts';
 import { lookedAt } from '../source/looked-at.ts';
@@ -30,6 +34,7 @@ import type { FileSystem, FileSystemStatus } from '../vfs/file-system.ts';
 import { differencesOf } from './differences.ts';
 import { Downloads } from './downloads.ts';
 import { OverlayUsage } from './overlay-usage.ts';
+import { ScrubWork } from './scrub-work.ts';
 
 export interface ServerFacts {
   readonly version: string;
@@ -51,6 +56,7 @@ export interface ServedStoreParts {
   readonly access: SourceAccess;
   readonly readersLook: ReadersLook;
   readonly facts: ServerFacts;
+  readonly logger: Logger;
   /** Begins the server's end; `say` reports warnings to the command that asked for it. */
   readonly shutdown: (say: (message: string) => void) => void;
 }
@@ -64,12 +70,14 @@ export class ServedStore {
   readonly #facts: ServerFacts;
   readonly #downloads: Downloads;
   readonly #overlayUsage: OverlayUsage;
+  readonly #scrub: ScrubWork;
   readonly shutdown: ServedStoreParts['shutdown'];
 
   constructor(parts: ServedStoreParts) {
     this.#store = parts.store;
     this.#downloads = new Downloads(parts.store);
     this.#overlayUsage = new OverlayUsage(parts.store.bytes.folder);
+    this.#scrub = new ScrubWork(parts.store, parts.logger);
     this.#fileSystem = parts.fileSystem;
     this.#counts = parts.counts;
     this.#access = parts.access;
@@ -196,6 +204,20 @@ export class ServedStore {
     const file = await this.#store.file(infoHash, index);
     if (file === undefined) throw new AutotorrentError('NOT_FOUND', `the entry has no file ${index}`);
     return (await this.#fileSystem.pool(infoHash, file, [infoHash, ...file.path])) ?? {};
+  }
+
+  /** Lists the entries with pieces that `scrub` must hash. */
+  dueEntries(question: DueQuestion): AsyncIterable<DueEntry> {
+    return this.#scrub.due(question);
+  }
+
+  async duePieces(id: string, question: DueQuestion): Promise<Buffer> {
+    return this.#scrub.pieces(await this.#find(id), question);
+  }
+
+  /** Takes the report of sources whose bytes do not agree, or cannot be read. */
+  async damaged(id: string, sources: readonly DamagedSource[]): Promise<void> {
+    this.#scrub.damaged(await this.#find(id), sources);
   }
 
   async differences(id: string): Promise<AsyncIterable<DifferencePart>> {

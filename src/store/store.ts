@@ -18,6 +18,7 @@
  * - Reads are synchronous and bounded in memory; only listings, which may be long, are asynchronous.
  */
 import { AutotorrentError, messageOf, PosixError } from '../errors.ts';
+import { hasBit } from '../extent/bitfield.ts';
 import type { Logger } from '../logger.ts';
 import { DescriptorBudget } from '../native/descriptor-budget.ts';
 import type { Readers } from '../source/readers.ts';
@@ -31,6 +32,7 @@ import type { Verification } from './entries/entry-pieces.ts';
 import { EntryLife, type ExternalPlan } from './entries/life.ts';
 import { Pieces } from './entries/pieces.ts';
 import { PoolingFiles, type PoolRequest } from './entries/pooling.ts';
+import { dayOf, ProofDays } from './entries/proof-days.ts';
 import { Verifying } from './entries/verifying.ts';
 import { FileBytes } from './file-bytes.ts';
 import { Notices, type StoreWatcher } from './notices.ts';
@@ -92,6 +94,7 @@ export class Store {
   readonly #conditions: Conditions;
   readonly #catalog: Catalog;
   readonly #pieces: Pieces;
+  readonly #days: ProofDays;
   readonly #life: EntryLife;
   readonly #entryFiles: EntryFiles;
   readonly #differences: Differences;
@@ -133,13 +136,14 @@ export class Store {
     this.#readers = readers;
     this.#catalog = catalog;
     this.#pieces = pieces;
+    this.#days = new ProofDays(db);
     this.#names = names;
     this.#entryFiles = entryFiles;
     this.#conditions = conditions;
     this.living = new LivingSources({ sources, conditions, proofs, stories, keys, epochs: db });
     this.#life = new EntryLife({ ...parts, stopped: () => this.#closing });
     this.#differences = new Differences(db, tree, overlay);
-    this.#verifying = new Verifying({ ...parts, files: entryFiles });
+    this.#verifying = new Verifying({ ...parts, files: entryFiles, days: this.#days });
     const disk = new OverlayDisk(overlay.files.folder);
     this.bytes = new FileBytes({ ...parts, disk, onChange: (entry) => notices.bytesChanged(entry) });
     this.#pooling = pool === undefined ? undefined : new PoolingFiles({ ...parts, bytes: this.bytes, pool });
@@ -452,6 +456,19 @@ export class Store {
   /** Reads the piece map: one bit per piece, most significant bit first, set if the piece was hashed and matched. */
   pieceMap(infoHash: string): Buffer | undefined {
     return this.#catalog.pieceMap(infoHash);
+  }
+
+  /**
+   * Gives the day on which each piece was hashed last, counted from 1970-01-01 UTC; 0: never. The pieces that were verified when the
+   * entry was made count from then. @throws AutotorrentError('NOT_FOUND')
+   */
+  proofDays(infoHash: string): Uint16Array {
+    const { pieceCount, createdMs } = this.#catalog.mustHave(infoHash);
+    const days = this.#days.recorded(infoHash, pieceCount);
+    const map = this.#catalog.pieceMap(infoHash) ?? Buffer.alloc(0);
+    const made = dayOf(createdMs);
+    for (const [piece, day] of days.entries()) if (day === 0 && hasBit(map, piece)) days[piece] = made;
+    return days;
   }
 
   /**

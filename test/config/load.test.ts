@@ -204,6 +204,7 @@ describe('createConfig', () => {
         'owner',
         'path_map',
         'recover',
+        'scrub_days',
         'scan_mode',
         'state_path',
         'store_path',

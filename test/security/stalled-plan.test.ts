@@ -34,6 +34,7 @@ describe('a plan that stalls', { timeout: 60_000 }, () => {
       counts: () => none,
       access,
       readersLook: new ReadersLook({ ownMounts: access.ownMounts, ownFolders: [folder] }),
+      logger: silentLogger,
       facts: facts as ConstructorParameters<typeof ServedStore>[0]['facts'],
       shutdown: () => {},
     });

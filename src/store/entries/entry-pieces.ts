@@ -5,7 +5,7 @@
  * a power loss restores the mark alone. A verification that ran beside writes counts for the pieces that did not change
  * since it began.
  */
-import { clearBit, countBits, hasBit, setBit } from '../../extent/bitfield.ts';
+import { clearBit, countBits, emptyBitfield, hasBit, setBit } from '../../extent/bitfield.ts';
 
 /** The result of hashing. One bit per piece. */
 export interface Verification {
@@ -101,6 +101,18 @@ export class EntryPieces {
    */
   after(verification: Verification): Buffer {
     const map = Buffer.from(this.map);
+    const hashed = this.hashed(verification);
+    for (let piece = 0; piece < this.pieceCount; piece++) {
+      if (!hasBit(hashed, piece)) continue;
+      if (hasBit(verification.bad, piece)) clearBit(map, piece);
+      else setBit(map, piece);
+    }
+    return map;
+  }
+
+  /** Returns the pieces that a verification hashed and that did not change meanwhile, one bit each. */
+  hashed(verification: Verification): Buffer {
+    const hashed = emptyBitfield(this.pieceCount);
     const unsure = new Set<number>();
     for (const { offset, end } of this.#underWay) {
       const [first, last] = this.#touched(offset, end);
@@ -108,10 +120,9 @@ export class EntryPieces {
     }
     for (let piece = 0; piece < this.pieceCount; piece++) {
       if ((this.#changed.get(piece) ?? 0) > verification.since || unsure.has(piece)) continue;
-      if (hasBit(verification.bad, piece)) clearBit(map, piece);
-      else if (hasBit(verification.good, piece)) setBit(map, piece);
+      if (hasBit(verification.good, piece) || hasBit(verification.bad, piece)) setBit(hashed, piece);
     }
-    return map;
+    return hashed;
   }
 
   get verified(): number {

@@ -19,6 +19,7 @@ import {
   metainfoKey,
   nameKey,
   pieceMapKey,
+  proofDaysKey,
   proofsKey,
 } from '../records/key.ts';
 import { damaged, Reader, Writer } from '../records/record.ts';
@@ -184,6 +185,7 @@ export class EntryLife {
         del(nameKey(entry.name)),
         del(metainfoKey(entry.infoHash)),
         del(pieceMapKey(entry.infoHash)),
+        del(proofDaysKey(entry.infoHash)),
       ];
       if (entry.kind === 'external') {
         await db.commit(writes, { needed: true });

@@ -1,5 +1,6 @@
 /** Verifies an entry's pieces while clients write: the result counts for pieces that did not change since it began. */
 import { AutotorrentError, errnoOf } from '../../errors.ts';
+import { countBits } from '../../extent/bitfield.ts';
 import type { Database } from '../records/database.ts';
 import { filesOf } from '../records/key.ts';
 import { decodeFile } from '../records/record.ts';
@@ -10,6 +11,7 @@ import type { StoredEntry } from './entry.ts';
 import type { EntryFiles } from './entry-files.ts';
 import type { Verification } from './entry-pieces.ts';
 import type { Pieces } from './pieces.ts';
+import { dayOf, type ProofDays } from './proof-days.ts';
 
 export interface VerifyingParts {
   readonly db: Database;
@@ -18,6 +20,7 @@ export interface VerifyingParts {
   readonly catalog: Catalog;
   readonly files: EntryFiles;
   readonly pieces: Pieces;
+  readonly days: ProofDays;
 }
 
 export class Verifying {
@@ -65,11 +68,11 @@ export class Verifying {
   }
 
   /**
-   * Records which pieces matched and which did not; pieces that changed since it began keep their bit.
+   * Records which pieces matched and which did not, and the day; pieces that changed since it began keep their bit.
    * @throws AutotorrentError('NOT_FOUND'), ('CONFLICT') if it began at another server or for an earlier entry
    */
   async ended(infoHash: string, verification: Verification): Promise<StoredEntry> {
-    const { db, catalog, pieces } = this.#parts;
+    const { db, catalog, pieces, days } = this.#parts;
     const found = await pieces.of(catalog.mustHave(infoHash).id);
     if (found !== null) {
       await db.exclusive(async () => {
@@ -79,8 +82,12 @@ export class Verifying {
           });
         }
         const map = found.after(verification);
-        if (map.equals(found.map)) return;
-        await db.commit(pieces.recording(found, map));
+        const hashed = found.hashed(verification);
+        if (countBits(hashed) === 0) return;
+        // None if the entry is gone: then its days must not come back either.
+        const writes = pieces.recording(found, map);
+        if (writes.length > 0) writes.push(days.recording(infoHash, found.pieceCount, hashed, dayOf(Date.now())));
+        await db.commit(writes);
         found.map = map;
       });
     }

@@ -21,6 +21,7 @@
  *     M info-hash             raw metainfo
  *     P info-hash             piece map
  *     p entry                 the epochs at which pieces of the entry were proven, if any was
+ *     h info-hash             days on which its pieces were hashed (`proof-days.ts`)
  *     F entry index           file of an entry, by the torrent's file index
  *     A entry index           the second name, under which a client looks for the file
  *     B entry                 intent: what to delete if the server dies now
@@ -68,6 +69,8 @@ export const metainfoKey = (infoHash: string): Buffer =>
 export const pieceMapKey = (infoHash: string): Buffer =>
   Buffer.concat([Buffer.from('P'), Buffer.from(infoHash, 'hex')]);
 export const proofsKey = (entry: number): Buffer => withNumbers('p', entry);
+export const proofDaysKey = (infoHash: string): Buffer =>
+  Buffer.concat([Buffer.from('h'), Buffer.from(infoHash, 'hex')]);
 export const fileKey = (entry: number, index: number): Buffer => withNumbers('F', entry, index);
 export const aliasKey = (entry: number, index: number): Buffer => withNumbers('A', entry, index);
 export const intentKey = (entry: number): Buffer => withNumbers('B', entry);

@@ -1,0 +1,244 @@
+/**
+ * Hashes the pieces of one entry that are due, batch by batch, and reports each batch to the server: so a scrub that is
+ * stopped or killed goes on where it was.
+ *
+ * The bytes are read where they lie (sources, overlay files), never through the mount, and never from the cache of digests:
+ * that would hide what rotted.
+ */
+import type { ControlClient } from '../../control/client.ts';
+import type { DamagedSource, ServedEntry, ServedFile } from '../../control/served.ts';
+import { emptyBitfield, setBit } from '../../extent/bitfield.ts';
+import type { HashPool, HashResult } from '../../hash/hash-pool.ts';
+import type { PieceCheck } from '../../hash/piece-check.ts';
+import { parseMetainfo } from '../../metainfo/parse.ts';
+import type { SourceAccess } from '../../source/source-access.ts';
+import { EntryLayout } from '../entry-layout.ts';
+import type { Pace } from './pace.ts';
+
+export interface ScrubTools {
+  readonly server: ControlClient;
+  readonly pool: HashPool;
+  readonly access: SourceAccess;
+  readonly pace: Pace;
+  readonly signal: AbortSignal;
+  /** Called with the bytes of each batch that was hashed or passed over. */
+  readonly onBytes: (count: number) => void;
+  /** Called as soon as pieces were found bad. */
+  readonly onDamage: (entry: ServedEntry, damage: Damage) => void;
+}
+
+export interface Damage {
+  /** Pieces that do not agree, or that cannot be read. */
+  readonly pieces: readonly number[];
+  readonly sources: readonly DamagedSource[];
+}
+
+/** What became of the pieces. */
+export interface EntryScrub extends Damage {
+  readonly proven: number;
+  /** Pieces that lack bytes. */
+  readonly missing: number;
+  /** Pieces that could not be hashed now: their disk sleeps, or a file changed while it was read. */
+  readonly left: number;
+  /** Device numbers of the disks that sleep. */
+  readonly asleep: readonly number[];
+  /** True: the pace says that it is time to end. */
+  readonly ended: boolean;
+}
+
+/** The bytes that are hashed between two looks at the pace. */
+const BATCH_BYTES = 64 * 1024 * 1024;
+/** A report makes the server sync its store: not more often than this. */
+const REPORT_MS = 3000;
+
+interface Asked {
+  readonly piece: number;
+  readonly checks: readonly PieceCheck[];
+}
+
+/** Hashes these pieces of an entry. @throws AutotorrentError('NOT_FOUND') if the entry is gone */
+export async function scrubEntry(
+  tools: ScrubTools,
+  entry: ServedEntry,
+  pieces: readonly number[],
+): Promise<EntryScrub> {
+  const since = await tools.server.beginVerification(entry.infoHash);
+  const metainfo = parseMetainfo(await tools.server.metainfo(entry.infoHash));
+  const files: ServedFile[] = [];
+  for await (const file of tools.server.files(entry.infoHash)) files.push(file);
+  const layout = new EntryLayout(metainfo, files, tools.access);
+  return await new Scrubbing(tools, entry, layout, since, metainfo.pieceLength).run(pieces);
+}
+
+class Scrubbing {
+  readonly #tools: ScrubTools;
+  readonly #entry: ServedEntry;
+  readonly #layout: EntryLayout;
+  readonly #since: number;
+  readonly #pieceLength: number;
+  readonly #asleep = new Set<number>();
+  readonly #bad: number[] = [];
+  readonly #damaged = new Map<string, DamagedSource>();
+  #good: Buffer;
+  #wrong: Buffer;
+  #unreported = false;
+  #reportedAt = performance.now();
+  #proven = 0;
+  #missing = 0;
+  #left = 0;
+
+  constructor(tools: ScrubTools, entry: ServedEntry, layout: EntryLayout, since: number, pieceLength: number) {
+    this.#tools = tools;
+    this.#entry = entry;
+    this.#layout = layout;
+    this.#since = since;
+    this.#pieceLength = pieceLength;
+    this.#good = emptyBitfield(entry.pieces);
+    this.#wrong = emptyBitfield(entry.pieces);
+  }
+
+  async run(pieces: readonly number[]): Promise<EntryScrub> {
+    const size = Math.max(1, Math.floor(BATCH_BYTES / Math.max(1, this.#pieceLength)));
+    let ended = false;
+    try {
+      for (let from = 0; from < pieces.length && !ended; from += size) {
+        this.#tools.signal.throwIfAborted();
+        const batch = pieces.slice(from, from + size);
+        ended = !(await this.#hash(batch));
+        if (performance.now() - this.#reportedAt > REPORT_MS) await this.#report();
+      }
+    } finally {
+      // What was hashed counts, also when the command is being stopped.
+      await this.#report();
+    }
+    return {
+      proven: this.#proven,
+      missing: this.#missing,
+      left: this.#left,
+      pieces: this.#bad,
+      sources: [...this.#damaged.values()],
+      asleep: [...this.#asleep],
+      ended,
+    };
+  }
+
+  /** Hashes a batch. False when it is time to end. */
+  async #hash(batch: readonly number[]): Promise<boolean> {
+    const { pace, pool, signal, onBytes } = this.#tools;
+    const awake = await this.#awake(batch);
+    if (awake === undefined) return false;
+    this.#left += batch.length - awake.length;
+    const refusedBefore = this.#layout.refused.size;
+    const asked: Asked[] = [];
+    for (const piece of awake) {
+      const checks = this.#layout.checks(piece);
+      if (checks !== undefined) asked.push({ piece, checks });
+      else if (this.#layout.paths(piece).some((path) => this.#layout.refused.has(path.toString('latin1'))))
+        this.#left++;
+      else this.#missing++;
+    }
+    const jobs = asked.flatMap(({ checks }) => checks.map(({ job }) => job));
+    const results = await pool.hash(jobs, { signal });
+    pace.read(jobs);
+    const damage = new BatchDamage();
+    for (const { path, reason } of [...this.#layout.refused.values()].slice(refusedBefore))
+      damage.refused(path, reason);
+    let next = 0;
+    for (const { piece, checks } of asked) {
+      const mine = results.slice(next, next + checks.length);
+      next += checks.length;
+      const failed = mine.find((result) => 'failed' in result);
+      if (failed?.failed === 'changed') this.#left++;
+      else if (failed !== undefined) damage.unreadable(piece, this.#layout.paths(piece), failed.message);
+      else if (checks.every(({ wanted }, i) => isDigest(mine[i], wanted))) {
+        setBit(this.#good, piece);
+        this.#proven++;
+      } else damage.wrong(piece, this.#layout.paths(piece));
+    }
+    for (const piece of damage.pieces) setBit(this.#wrong, piece);
+    this.#unreported ||= asked.length > 0;
+    onBytes(batch.length * this.#pieceLength);
+    if (!damage.isEmpty) await this.#tell(damage);
+    return true;
+  }
+
+  /** Gives the pieces of a batch whose disks may be read now; undefined when it is time to end. */
+  async #awake(batch: readonly number[]): Promise<readonly number[] | undefined> {
+    const { pace } = this.#tools;
+    const disks = batch.map((piece) => pace.disksOf(this.#layout.paths(piece)));
+    const all = new Set(disks.flatMap((some) => [...some]));
+    const awake = await pace.turn(all);
+    if (awake === undefined) return undefined;
+    for (const disk of all) if (!awake.has(disk)) this.#asleep.add(disk);
+    return batch.filter((_, i) => [...disks[i]!].every((disk) => awake.has(disk)));
+  }
+
+  async #tell(damage: BatchDamage): Promise<void> {
+    const sources = damage.sources();
+    this.#bad.push(...damage.pieces);
+    for (const source of sources) this.#damaged.set(source.path.toString('latin1'), source);
+    this.#tools.onDamage(this.#entry, { pieces: damage.pieces, sources });
+    await this.#report();
+    await this.#tools.server.damaged(this.#entry.infoHash, sources);
+  }
+
+  async #report(): Promise<void> {
+    this.#reportedAt = performance.now();
+    if (!this.#unreported) return;
+    const { server } = this.#tools;
+    const found = { since: this.#since, good: this.#good, bad: this.#wrong };
+    this.#good = emptyBitfield(this.#entry.pieces);
+    this.#wrong = emptyBitfield(this.#entry.pieces);
+    this.#unreported = false;
+    await server.endVerification(this.#entry.infoHash, found);
+  }
+}
+
+/** Gathers which files the bad pieces of a batch point to. */
+class BatchDamage {
+  readonly pieces: number[] = [];
+  readonly #wrong = new Map<string, { readonly path: Buffer; count: number }>();
+  readonly #reasons = new Map<string, DamagedSource>();
+
+  get isEmpty(): boolean {
+    return this.pieces.length === 0 && this.#reasons.size === 0;
+  }
+
+  wrong(piece: number, paths: readonly Buffer[]): void {
+    this.pieces.push(piece);
+    for (const path of paths) {
+      const key = path.toString('latin1');
+      const known = this.#wrong.get(key);
+      if (known === undefined) this.#wrong.set(key, { path, count: 1 });
+      else known.count++;
+    }
+  }
+
+  unreadable(piece: number, paths: readonly Buffer[], message: string): void {
+    this.pieces.push(piece);
+    // The message names the file.
+    const named = paths.filter((path) => message.includes(path.toString()));
+    for (const path of named.length > 0 ? named : paths) {
+      this.#reasons.set(path.toString('latin1'), { path, reason: 'cannot be read' });
+    }
+  }
+
+  refused(path: Buffer, reason: string): void {
+    this.#reasons.set(path.toString('latin1'), { path, reason });
+  }
+
+  sources(): DamagedSource[] {
+    const wrong = [...this.#wrong].filter(([key]) => !this.#reasons.has(key));
+    return [
+      ...this.#reasons.values(),
+      ...wrong.map(([, { path, count }]) => ({
+        path,
+        reason: count === 1 ? 'does not hold the bytes of a piece' : `does not hold the bytes of ${count} pieces`,
+      })),
+    ];
+  }
+}
+
+function isDigest(result: HashResult | undefined, wanted: Buffer): boolean {
+  return result !== undefined && 'digest' in result && result.digest.equals(wanted);
+}

@@ -1,0 +1,149 @@
+/** `autotorrent scrub`: proves what was probed, finds what rotted, and goes on where it was killed. */
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { mkdir, open, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import type { EntryJson, ScrubbedJson } from '../../src/cli/json.ts';
+import { type Autotorrent, autotorrentIn } from '../harness/autotorrent.ts';
+import { startDaemon, waitUntil } from '../harness/daemon.ts';
+import { temporaryFolder } from '../harness/folder.ts';
+import { makeTorrent } from '../harness/make-torrent.ts';
+
+const PIECE = 16_384;
+
+describe('scrub', () => {
+  let folder: string;
+  let autotorrent: Autotorrent;
+  const undo: (() => Promise<unknown>)[] = [];
+
+  const disk = (name: string): string => join(folder, 'disk', name);
+  const begin = async (general: readonly string[] = []): Promise<void> => {
+    autotorrent = await autotorrentIn({
+      folder,
+      disks: [join(folder, 'disk')],
+      general: ['verify = probe', 'hash_readers = 1', ...general],
+    });
+    const server = await autotorrent.mount();
+    undo.push(() => server.stop());
+  };
+  const add = async (name: string, data: Buffer, pieceLength = PIECE): Promise<void> => {
+    await writeFile(disk(`${name}.bin`), data);
+    await writeFile(
+      join(folder, `${name}.torrent`),
+      makeTorrent({ name: `${name}.bin`, content: data, pieceLength }).raw,
+    );
+    assert.equal((await autotorrent.run('rebuild')).code, 0);
+    const added = await autotorrent.run('add', join(folder, `${name}.torrent`));
+    assert.equal(added.code, 0, added.stdout + added.stderr);
+  };
+  const verified = async (name: string): Promise<number> => {
+    const entries = (await autotorrent.json('list', '--no-client')) as EntryJson[];
+    return entries.find((entry) => entry.name === name)?.verified_pieces ?? -1;
+  };
+  const scrub = async (...args: string[]): Promise<{ code: number; found: ScrubbedJson[]; stderr: string }> => {
+    const { code, stdout, stderr } = await autotorrent.run('--json', 'scrub', ...args);
+    return { code, found: JSON.parse(stdout) as ScrubbedJson[], stderr };
+  };
+  /** Changes bytes and leaves size and mtime as they are, as a dying disk does. */
+  const rot = async (name: string, position: number): Promise<void> => {
+    const path = disk(`${name}.bin`);
+    const { atime, mtime } = await stat(path);
+    const file = await open(path, 'r+');
+    await file.write(Buffer.from('rotten'), 0, 6, position);
+    await file.close();
+    await utimes(path, atime, mtime);
+  };
+
+  beforeEach(async () => {
+    folder = temporaryFolder('scrub');
+    await mkdir(join(folder, 'disk'));
+  });
+  afterEach(async () => {
+    for (let step = undo.pop(); step !== undefined; step = undo.pop()) await step();
+  });
+
+  it('proves all of an entry that was only probed, and then has nothing left to do', async () => {
+    await begin();
+    await add('film', randomBytes(40 * PIECE + 5));
+    assert.ok((await verified('film')) < 41);
+    const { code, found } = await scrub();
+    assert.equal(code, 0);
+    assert.equal(found.length, 1);
+    assert.deepEqual([found[0]?.name, found[0]?.pieces, found[0]?.bad_pieces], ['film', 41, []]);
+    assert.equal(await verified('film'), 41);
+    assert.deepEqual(await scrub(), { code: 0, found: [], stderr: '' });
+    assert.match((await autotorrent.run('scrub')).stdout, /^Nothing to hash: all was proven within 90 days\n$/);
+  });
+
+  it('finds rot in the middle of a file whose size and time are the same, and says which', async () => {
+    await begin();
+    await add('film', randomBytes(40 * PIECE));
+    await add('other', randomBytes(3 * PIECE));
+    assert.equal((await scrub()).code, 0);
+    await rot('film', 20 * PIECE + 100);
+    assert.equal((await scrub()).code, 0, 'it was proven today');
+    const { code, found, stderr } = await scrub('--all', 'film');
+    assert.equal(code, 3);
+    assert.deepEqual(
+      found.map(({ name, bad_pieces, proven_pieces, damaged }) => ({ name, bad_pieces, proven_pieces, damaged })),
+      [
+        {
+          name: 'film',
+          bad_pieces: [20],
+          proven_pieces: 39,
+          damaged: [{ source: disk('film.bin'), reason: 'does not hold the bytes of a piece' }],
+        },
+      ],
+    );
+    assert.match(stderr, /'film': 1 piece\(s\) do not agree/);
+    assert.equal(await verified('film'), 39);
+    const text = await autotorrent.run('scrub', 'film');
+    assert.equal(text.code, 3);
+    assert.match(text.stdout, /^'film' 0 of 40 pieces proven now, 1 bad \(20\)\n {2}.*film\.bin does not hold/);
+  });
+
+  it('hashes again what was proven scrub_days ago', async () => {
+    await begin(['scrub_days = 0']);
+    await add('film', randomBytes(10 * PIECE));
+    for (let i = 0; i < 2; i++) assert.deepEqual((await scrub()).found[0]?.proven_pieces, 10);
+  });
+
+  it('names files that are not there, and hashes the others', async () => {
+    await begin();
+    await add('film', randomBytes(10 * PIECE));
+    await add('other', randomBytes(10 * PIECE));
+    await rm(disk('film.bin'));
+    const { code, found } = await scrub('--all');
+    assert.equal(code, 3);
+    const of = (name: string): ScrubbedJson | undefined => found.find((entry) => entry.name === name);
+    assert.equal(of('other')?.proven_pieces, 10);
+    assert.deepEqual([of('film')?.proven_pieces, of('film')?.left_pieces, of('film')?.bad_pieces], [0, 10, []]);
+    assert.deepEqual(of('film')?.damaged, [{ source: disk('film.bin'), reason: 'is not there any more' }]);
+  });
+
+  it('goes on after kill -9 without hashing again what it had proven', async () => {
+    await begin();
+    const large = 2 ** 20;
+    await add('film', randomBytes(192 * large), large);
+    await rot('film', 5 * large);
+    const args = [resolve('dist/src/main.js'), '-c', autotorrent.config, 'scrub', '--all'];
+    const running = await startDaemon(process.execPath, args, { cwd: folder });
+    await waitUntil('the rot is reported', async () => running.output().includes('do not agree'), { daemon: running });
+    await running.stop('SIGKILL');
+    const proven = await verified('film');
+    assert.ok(proven >= 63, `${proven} pieces were proven`);
+    assert.ok(proven < 191, 'it was killed in the middle');
+    const { code, found } = await scrub();
+    assert.equal(code, 3, 'the rot is still there');
+    assert.equal(found[0]?.proven_pieces, 191 - proven);
+    assert.equal(await verified('film'), 191);
+  });
+
+  it('refuses an unknown name before it hashes anything', async () => {
+    await begin();
+    await add('film', randomBytes(10 * PIECE));
+    assert.equal((await autotorrent.run('scrub', 'film', 'nobody')).code, 1);
+    assert.ok((await verified('film')) < 10);
+  });
+});
