@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import type { HashJob, HashPool } from '../../src/hash/hash-pool.ts';
 import { createHashPool } from '../../src/hash/piscina-pool.ts';
 import { BLOCK_BYTES } from '../../src/metainfo/merkle.ts';
+import { identityOf } from '../../src/source/identity.ts';
 import { ANYWHERE } from '../../test/harness/anywhere.ts';
 import { makeTorrentOf } from '../../test/harness/make-torrent.ts';
 import { writeDataFile } from '../data/known-bytes.ts';
@@ -156,8 +157,8 @@ async function mangledRows(pool: HashPool, disk: string, rounds: number): Promis
 function jobsOf(paths: readonly string[], piece: number, merkle: boolean): HashJob[] {
   return paths.flatMap((text) => {
     const path = Buffer.from(text);
-    const { dev, ino, size, mtimeMs } = lstatSync(path);
-    const identity = { dev, ino, size, mtimeMs };
+    const identity = identityOf(lstatSync(path, { bigint: true }));
+    const { size } = identity;
     return range(Math.ceil(size / piece)).map((i): HashJob => {
       const segments = [{ path, identity, offset: i * piece, length: Math.min(piece, size - i * piece) }];
       return merkle ? { segments, leaves: piece / BLOCK_BYTES } : segments;

@@ -4,7 +4,7 @@ import type { HashSegment } from '../hash/hash-pool.ts';
 import { type PieceCheck, pieceCheck } from '../hash/piece-check.ts';
 import type { Metainfo, PieceSpan } from '../metainfo/metainfo.ts';
 import { pieceHashes } from '../metainfo/piece-hashes.ts';
-import { type FileIdentity, identityOf } from '../source/identity.ts';
+import type { FileIdentity } from '../source/identity.ts';
 import { lookAtSource } from '../source/open-source.ts';
 import type { SourceAccess } from '../source/source-access.ts';
 
@@ -85,7 +85,7 @@ export class EntryLayout {
 
   #identify(path: Buffer): FileIdentity | undefined {
     const looked = lookAtSource({ path }, this.#access);
-    if (looked.state === 'as recorded') return identityOf(looked.stats);
+    if (looked.state === 'as recorded') return looked.identity;
     this.unreadable.add(`${path.toString()} ${looked.why.says}`);
     this.refused.set(path.toString('latin1'), { path, reason: looked.why.says });
     return undefined;

@@ -1,5 +1,8 @@
 /** Writes and reads the basic shapes of records: a writer that grows, and a reader that trusts nothing. */
 
+/** Nanoseconds. */
+const SECOND = 1_000_000_000n;
+
 export class ByteWriter {
   #buffer = Buffer.allocUnsafe(64 * 1024);
   #length = 0;
@@ -19,6 +22,19 @@ export class ByteWriter {
   double(value: number): void {
     this.#grow(8);
     this.#length = this.#buffer.writeDoubleLE(value, this.#length);
+  }
+
+  /** Writes an unsigned integer of 64 bits. */
+  wide(value: bigint): void {
+    this.#grow(8);
+    this.#length = this.#buffer.writeBigUInt64LE(value, this.#length);
+  }
+
+  /** Writes nanoseconds since 1970: whole seconds as a double, and the rest. */
+  time(ns: bigint): void {
+    const rest = ((ns % SECOND) + SECOND) % SECOND;
+    this.double(Number((ns - rest) / SECOND));
+    this.integer(Number(rest));
   }
 
   /** Writes the bytes alone: the reader must know their number. */
@@ -113,6 +129,16 @@ export class ByteReader {
     const value = this.raw(what, 8).readDoubleLE(0);
     if (!Number.isFinite(value)) throw new MalformedBytes(`${what} is not finite`);
     return value;
+  }
+
+  wide(what: string): bigint {
+    return this.raw(what, 8).readBigUInt64LE(0);
+  }
+
+  time(what: string): bigint {
+    const seconds = this.double(what);
+    if (!Number.isSafeInteger(seconds)) throw new MalformedBytes(`${what} has no whole seconds`);
+    return BigInt(seconds) * SECOND + BigInt(this.integer(what, Number(SECOND) - 1));
   }
 
   /** A view, not a copy. */

@@ -80,7 +80,7 @@ export interface ArchivedQuestion {
 
 export interface FileNumbers {
   readonly dev: number;
-  readonly ino: number;
+  readonly ino: bigint;
 }
 
 /**

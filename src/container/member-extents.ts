@@ -89,7 +89,7 @@ function openArchive(path: string, access: SourceAccess): Opened {
   const lookAt = (name: string): VolumeFile | undefined => {
     const file = Buffer.from(folder + name, 'latin1');
     const looked = lookAtSource({ path: file }, access);
-    return looked.state === 'as recorded' ? { path: file, size: looked.stats.size } : undefined;
+    return looked.state === 'as recorded' ? { path: file, size: looked.identity.size } : undefined;
   };
   const firstName = path.slice(folder.length);
   // A file that is missing counts as an archive without members.

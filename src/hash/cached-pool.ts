@@ -11,6 +11,7 @@
  */
 import { messageOf } from '../errors.ts';
 import type { Logger } from '../logger.ts';
+import { millisecondsOf } from '../native/timestamp.ts';
 import type { SourceAccess } from '../source/source-access.ts';
 import { type Digest, DigestCache, type DigestDatabase } from './digest-cache.ts';
 import { QuestionNames, type Slot } from './digest-question.ts';
@@ -200,7 +201,7 @@ function rememberable(
     const settled = segmentsOf(job).every((segment) => {
       if ('zeros' in segment) return true;
       const changed = names.changedMs(segment);
-      return changed !== undefined && Math.max(changed, segment.identity.mtimeMs) <= began - YOUNG_MS;
+      return changed !== undefined && Math.max(changed, millisecondsOf(segment.identity.mtimeNs)) <= began - YOUNG_MS;
     });
     if (settled && names.slotOf(job)?.group === slot.group) found.push({ slot, digest: result.digest });
   }

@@ -4,6 +4,7 @@
  * 64 pieces of one file at one alignment form a group. A piece with parts of several files is a group of its own.
  */
 import { createHash } from 'node:crypto';
+import { millisecondsOf } from '../native/timestamp.ts';
 import type { FileIdentity } from '../source/identity.ts';
 import { lookAtSource } from '../source/open-source.ts';
 import type { SourceAccess } from '../source/source-access.ts';
@@ -66,7 +67,7 @@ export class QuestionNames {
   changedMs({ path, identity }: FileSegment): number | undefined {
     if (this.#changed.has(identity)) return this.#changed.get(identity);
     const looked = lookAtSource({ path, recorded: identity }, this.#access);
-    const changed = looked.state === 'as recorded' ? looked.stats.ctimeMs : undefined;
+    const changed = looked.state === 'as recorded' ? millisecondsOf(looked.stats.ctimeNs) : undefined;
     this.#changed.set(identity, changed);
     return changed;
   }
@@ -86,8 +87,8 @@ export class QuestionNames {
   #described(segment: FileSegment): number[] | undefined {
     const changed = this.changedMs(segment);
     if (changed === undefined) return undefined;
-    const { dev, ino, size, mtimeMs } = segment.identity;
-    return [dev, ino, size, mtimeMs, changed];
+    const { dev, ino, size, mtimeNs } = segment.identity;
+    return [dev, Number(ino), size, millisecondsOf(mtimeNs), changed];
   }
 }
 

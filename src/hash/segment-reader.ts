@@ -8,11 +8,11 @@
  * is announced to the kernel as a whole, so that several readers of one disk do not make it seek for each buffer. Holes are
  * not read: files that have their full size and were never downloaded are common.
  */
-import { closeSync, fstatSync, readSync, type Stats } from 'node:fs';
+import { type BigIntStats, closeSync, fstatSync, readSync } from 'node:fs';
 import { errnoOf, messageOf } from '../errors.ts';
 import { isOutOfDescriptors } from '../native/descriptor-budget.ts';
 import type { FileCalls } from '../native/files.ts';
-import { type Difference, differenceOf, type FileIdentity } from '../source/identity.ts';
+import { type Difference, differenceOf, type FileIdentity, identityOf } from '../source/identity.ts';
 import { type OpenedSource, openSourceSync } from '../source/open-source.ts';
 import type { SourceAccess } from '../source/source-access.ts';
 import { CANCELLED, DONE_BYTES, type HashTask, ZEROS_FILE } from './hash-task.ts';
@@ -20,7 +20,7 @@ import { CANCELLED, DONE_BYTES, type HashTask, ZEROS_FILE } from './hash-task.ts
 /** Fits the second-level cache: larger reads measured slower, and smaller ones need more calls. */
 export const BUFFER_BYTES = 256 * 1024;
 /** The unit of `Stats.blocks`. */
-const BLOCK_BYTES = 512;
+const BLOCK_BYTES = 512n;
 /** Milliseconds for which an opening waits for other readers to close a file, when the process has no descriptor left. */
 const WAIT_MS = 10_000;
 const PAUSE_MS = 20;
@@ -231,13 +231,13 @@ export class SegmentReader {
   }
 
   #check(file: number, fd: number): void {
-    const stats = fstatSync(fd);
+    const stats = fstatSync(fd, { bigint: true });
     this.#note(file, stats);
-    const difference = differenceOf(this.#task.files[file]?.identity ?? {}, stats);
+    const difference = differenceOf(this.#task.files[file]?.identity ?? {}, identityOf(stats));
     if (difference !== undefined) throw this.#failure(file, difference);
   }
 
-  #note(file: number, { blocks, size }: Stats): void {
+  #note(file: number, { blocks, size }: BigIntStats): void {
     if (blocks * BLOCK_BYTES < size) this.#sparse.add(file);
   }
 

@@ -1,6 +1,6 @@
 /** Looks at candidates: checks what the index recorded of a file before it is believed. */
 import type { CollectionFile } from '../collection/index.ts';
-import { type FileIdentity, identityOf } from '../source/identity.ts';
+import type { FileIdentity } from '../source/identity.ts';
 import { type Absent, lookAtSource, type OpenedSource, openSourceSync, type Suspect } from '../source/open-source.ts';
 import type { SourceAccess } from '../source/source-access.ts';
 
@@ -44,7 +44,7 @@ export class Looker {
     // Synchronous: a command has nothing else to do, and a promise a file takes ten times as long.
     const looked = lookAtSource({ path, recorded: { size } }, this.access);
     if (looked.state !== 'as recorded') return { refused: looked.why.says };
-    const identity = identityOf(looked.stats);
+    const { identity } = looked;
     return { path, identity, inode: `${identity.dev}:${identity.ino}` };
   }
 }

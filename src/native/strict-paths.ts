@@ -44,7 +44,7 @@ const MACHINES: ReadonlySet<string> = new Set(['x64', 'arm64', 'riscv64', 'loong
 export interface FolderEntry {
   /** With the bits of the type. */
   readonly mode: number;
-  readonly ino: number;
+  readonly ino: bigint;
   readonly size: number;
   /** The same number as `Stats.dev`. */
   readonly dev: number;
@@ -120,7 +120,7 @@ function declareEntry({ func }: LoadedLibrary): NonNullable<StrictCalls['entry']
     if (Number(statx(folder, Buffer.from(`${name}\0`, 'latin1'), flags, mask, result)) !== 0) return undefined;
     return {
       mode: result.readUInt16LE(MODE_AT),
-      ino: Number(result.readBigUInt64LE(INO_AT)),
+      ino: result.readBigUInt64LE(INO_AT),
       size: Number(result.readBigUInt64LE(SIZE_AT)),
       dev: deviceOf(result.readUInt32LE(DEV_MAJOR_AT), result.readUInt32LE(DEV_MINOR_AT)),
     };

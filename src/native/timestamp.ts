@@ -23,6 +23,22 @@ export function fromNanoseconds(ns: bigint): Timestamp {
   return { seconds: Number((ns - BigInt(nanoseconds)) / 1_000_000_000n), nanoseconds };
 }
 
+export function toNanoseconds({ seconds, nanoseconds }: Timestamp): bigint {
+  return BigInt(seconds) * 1_000_000_000n + BigInt(nanoseconds);
+}
+
+/** Gives the number that Node's `Stats` has for a time (`mtimeMs`): milliseconds with a fraction, a double. */
+export function millisecondsOf(ns: bigint): number {
+  const { seconds, nanoseconds } = fromNanoseconds(ns);
+  return seconds * 1000 + nanoseconds / 1e6;
+}
+
+/** Gives a time that `millisecondsOf` turns into `ms` again: up to a quarter of a microsecond from the true one. */
+export function nanosecondsOf(ms: number): bigint {
+  const seconds = Math.floor(ms / 1000);
+  return BigInt(seconds) * 1_000_000_000n + BigInt(Math.round((ms - seconds * 1000) * 1e6));
+}
+
 export function isLater(a: Timestamp, b: Timestamp): boolean {
   return a.seconds > b.seconds || (a.seconds === b.seconds && a.nanoseconds > b.nanoseconds);
 }

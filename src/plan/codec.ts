@@ -6,6 +6,7 @@ import { FILE_CODES } from './file-code.ts';
 import {
   ALIGNED,
   EXECUTABLE,
+  HAS_CTIME,
   MAGIC,
   type PlanHeader,
   SOURCE_SHIFT,
@@ -62,11 +63,12 @@ export function* encodedPlan(plan: Plan): Generator<Buffer> {
 
 function encodeSource(out: ByteWriter, source: PlanSource): void {
   out.bytes(source.path);
-  // Not `integer`: some file systems (mergerfs) have inode numbers of 64 bits, which Node rounds to a double.
   out.double(source.dev);
-  out.double(source.ino);
+  out.wide(source.ino);
   out.integer(source.size);
-  out.double(source.mtimeMs);
+  out.time(source.mtimeNs);
+  out.integer(source.ctimeNs === undefined ? 0 : HAS_CTIME);
+  if (source.ctimeNs !== undefined) out.time(source.ctimeNs);
   out.integer(source.spares.length);
   for (const spare of source.spares) out.integer(spare);
 }

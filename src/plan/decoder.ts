@@ -14,6 +14,7 @@ import { FILE_CODES } from './file-code.ts';
 import {
   ALIGNED,
   EXECUTABLE,
+  HAS_CTIME,
   MAGIC,
   type PlanHeader,
   SOURCE_SHIFT,
@@ -87,8 +88,8 @@ export class PlanDecoder {
     const totalLength = bytes.integer('the total length');
     const missingBytes = bytes.integer('the missing bytes', totalLength);
     if (pieceLength === 0 && pieceCount > 0) throw new MalformedBytes('the piece length is 0');
-    // The least size of each: a source has three doubles, two lengths and a number; a file a double and eight numbers or bytes.
-    const sourceCount = within('sources', bytes.count('the number of sources', 27), bounds.sources);
+    // The least size of each: a source has a device, an inode, a time, two lengths and two numbers; a file a double and eight numbers or bytes.
+    const sourceCount = within('sources', bytes.count('the number of sources', 29), bounds.sources);
     const fileCount = within('files', bytes.count('the number of files', 16), bounds.files);
     this.#bounds = bounds;
     this.#header = {
@@ -111,9 +112,11 @@ export class PlanDecoder {
     const path = bytes.bytes('a source’s path', PATH_MAX);
     if (path[0] !== 0x2f || path.includes(0)) throw new MalformedBytes('a source’s path is not absolute');
     const dev = bytes.double('a device number');
-    const ino = bytes.double('an inode number');
+    const ino = bytes.wide('an inode number');
     const size = bytes.integer('a source’s size');
-    const mtimeMs = bytes.double('a source’s mtime');
+    const mtimeNs = bytes.time('a source’s mtime');
+    const hasCtime = bytes.integer('a source’s flags', HAS_CTIME) === HAS_CTIME;
+    const ctimeNs = hasCtime ? bytes.time('a source’s ctime') : undefined;
     const spares: number[] = [];
     const spareCount = within('spares of a source', bytes.count('the number of spares', 1), this.#bounds.spares);
     for (let left = spareCount; left > 0; left--) spares.push(bytes.integer('a spare', sourceCount - 1));
@@ -123,7 +126,7 @@ export class PlanDecoder {
       this.#sourceSizes = larger;
     }
     this.#sourceSizes[this.#sourcesRead++] = size;
-    return { path, dev, ino, size, mtimeMs, spares };
+    return { path, dev, ino, size, mtimeNs, ctimeNs, spares };
   }
 
   readFile(bytes: ByteReader): PlanFile {

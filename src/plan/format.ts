@@ -3,16 +3,18 @@
  *
  *     'ATPLAN' version name info-hashes metainfo header source* file*
  *
- * Integers are LEB128, texts UTF-8 with their length before them, times doubles. Derived values are not written: an
+ * Integers are LEB128, texts UTF-8 with their length before them, a file's time a double, a source's seconds and nanoseconds. Derived values are not written: an
  * extent's offset is the end of the one before it. The metainfo comes first, since it bounds the rest (`bounds.ts`).
  */
 import type { FileStatus, Plan } from './plan.ts';
 
 export const MAGIC = Buffer.from('ATPLAN');
-export const VERSION = 4;
+export const VERSION = 5;
 export const VERIFY = ['none', 'probe', 'full'] as const;
 export const STATUS: readonly FileStatus[] = ['mapped', 'resized', 'partial', 'missing', 'pad'];
 export const ALIGNED = 1;
+/** A flag of a source: its ctime follows its mtime. */
+export const HAS_CTIME = 1;
 export const EXECUTABLE = 1;
 export const SYMLINK = 2;
 /** Added to `source` before it is written, so that `ZEROS` and `GAP` are not negative. */

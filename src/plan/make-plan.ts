@@ -1,5 +1,6 @@
 /** Makes from a match the plan that the server stores. */
 import type { TorrentMatch } from '../match/match.ts';
+import { millisecondsOf } from '../native/timestamp.ts';
 import type { Plan, PlanFile } from './plan.ts';
 
 /** `nowMs`: the mtime of files that have no source. */
@@ -9,6 +10,7 @@ export function makePlan(match: TorrentMatch, nowMs: number): Plan {
     const found = match.files[i];
     if (found === undefined) throw new Error(`the match of ${match.name} lacks file ${i}`);
     const source = found.extents.find((extent) => extent.source >= 0)?.source;
+    const recorded = source === undefined ? undefined : match.sources[source];
     // One shape for nearly all: a spread would take twice the memory, and there may be a million.
     const planned: PlanFile = {
       path: metainfo.multi ? [metainfo.name, ...file.path] : file.path,
@@ -16,7 +18,7 @@ export function makePlan(match: TorrentMatch, nowMs: number): Plan {
       status: found.status,
       mode: found.mode,
       code: found.code,
-      mtimeMs: (source === undefined ? undefined : match.sources[source]?.mtimeMs) ?? nowMs,
+      mtimeMs: recorded === undefined ? nowMs : millisecondsOf(recorded.mtimeNs),
       executable: file.executable,
       extents: found.extents,
     };

@@ -1,18 +1,30 @@
 /**
  * The identity of a recorded file: its only declaration, and the only comparison.
  *
- * Inode, size and mtime together name a state of a file. The device counts only if the identity is of this boot: btrfs, NFS,
- * overlay file systems and disks that are plugged in get another number at each boot.
+ * Size, mtime and ctime together name a state of a file. The ctime is the kernel's own: no program can set it back. Inode and
+ * device are hints: many file systems number anew at each mount. The inode counts where the ctime says nothing: in records
+ * of older versions, which have none, and on file systems that keep none.
  */
-import type { Stats } from 'node:fs';
+import type { BigIntStats } from 'node:fs';
+import { millisecondsOf } from '../native/timestamp.ts';
 
 export interface FileIdentity {
+  /** A hint: another one after each boot, on many file systems. */
   readonly dev: number;
-  readonly ino: number;
+  /** A hint. All 64 bits: mergerfs and others use them. */
+  readonly ino: bigint;
   /** Bytes. */
   readonly size: number;
-  /** The same number as Node's `Stats.mtimeMs`: milliseconds with a fraction. */
-  readonly mtimeMs: number;
+  /** Nanoseconds since 1970. With an unknown ctime: only as exact as `millisecondsOf` gives it. */
+  readonly mtimeNs: bigint;
+  /** Nanoseconds since 1970. Undefined: not known (a record of an older version), or of no meaning (a file of our own pool). */
+  readonly ctimeNs: bigint | undefined;
+}
+
+/** The kernel's name of a file within its file system (`name_to_handle_at(2)`). It outlives renames and moves. */
+export interface FileHandle {
+  readonly type: number;
+  readonly bytes: Buffer;
 }
 
 /** A user's file as it was when a plan was made, and the copies that may replace it. */
@@ -21,13 +33,18 @@ export interface RecordedSource extends FileIdentity {
   readonly path: Buffer;
   /** Numbers of files that hold the same, verified bytes. The types that extend this say which numbers. */
   readonly spares: readonly number[];
+  /** Only on file systems where it means something: ext4, XFS, btrfs. It proposes a path, and proves nothing. */
+  readonly handle?: FileHandle;
+  /** The file system: `uuid:…`, or `mount:TYPE:SOURCE`. */
+  readonly disk?: string;
 }
 
 /** The compared fields: an absent one may have any value. */
 export type Recorded = Partial<FileIdentity>;
 
 /**
- * A file that is `size`, `modified` or `replaced` can be hashed; the other reasons leave no file to hash.
+ * A file that is `size`, `modified`, `ctime` or `replaced` can be hashed; the other reasons leave no file to hash.
+ * `ctime`: size and mtime agree, only the ctime does not. `replaced`: only the inode does not, where the ctime says nothing.
  * `unreadable`: a system call failed for another reason than a missing file. `redirected`: the path leads through a symbolic
  * link that is not followed. `outside`: the path lies in no folder that may hold sources.
  */
@@ -40,6 +57,7 @@ export type DifferenceCode =
   | 'outside'
   | 'size'
   | 'modified'
+  | 'ctime'
   | 'replaced';
 
 /** Tells how a file differs from its record. */
@@ -49,23 +67,47 @@ export interface Difference {
   readonly says: string;
 }
 
-export function identityOf({ dev, ino, size, mtimeMs }: Stats): FileIdentity {
-  return { dev, ino, size, mtimeMs };
+export function identityOf({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): FileIdentity {
+  return { dev: Number(dev), ino, size: Number(size), mtimeNs, ctimeNs };
 }
 
-/** Compares a file's statistics with its record. Undefined if they agree. */
-export function differenceOf(recorded: Recorded, stats: Stats): Difference | undefined {
-  if (!stats.isFile()) {
-    const says = stats.isSymbolicLink() ? 'is a symbolic link now' : 'is not a regular file any more';
-    return { code: 'not-regular', says };
+/** Reports whether two files found are the same state of one file. The device is that of a boot. */
+export function isSameIdentity(one: FileIdentity, other: FileIdentity): boolean {
+  return (
+    one.ino === other.ino && one.size === other.size && one.mtimeNs === other.mtimeNs && one.ctimeNs === other.ctimeNs
+  );
+}
+
+/** Tells if what is there is no regular file. */
+export function notRegular(stats: Pick<BigIntStats, 'isFile' | 'isSymbolicLink'>): Difference | undefined {
+  if (stats.isFile()) return undefined;
+  const says = stats.isSymbolicLink() ? 'is a symbolic link now' : 'is not a regular file any more';
+  return { code: 'not-regular', says };
+}
+
+/** Compares a regular file with its record. Undefined if they agree. */
+export function differenceOf(recorded: Recorded, found: FileIdentity): Difference | undefined {
+  const { size, mtimeNs, ctimeNs } = recorded;
+  if (size !== undefined && found.size !== size) {
+    return { code: 'size', says: `has ${found.size} bytes now, not ${size}` };
   }
-  const { dev, ino, size, mtimeMs } = recorded;
-  if (size !== undefined && stats.size !== size) {
-    return { code: 'size', says: `has ${stats.size} bytes now, not ${size}` };
+  if (mtimeNs !== undefined && !isSameTime(recorded, mtimeNs, found.mtimeNs)) {
+    return { code: 'modified', says: 'was modified' };
   }
-  if (mtimeMs !== undefined && stats.mtimeMs !== mtimeMs) return { code: 'modified', says: 'was modified' };
-  if ((ino !== undefined && stats.ino !== ino) || (dev !== undefined && stats.dev !== dev)) {
-    return { code: 'replaced', says: 'was replaced by another file' };
+  if (ctimeNs !== undefined && found.ctimeNs !== ctimeNs) {
+    return { code: 'ctime', says: 'was changed or replaced, although its mtime is as before' };
   }
-  return undefined;
+  return isSameInode(recorded, found) ? undefined : { code: 'replaced', says: 'was replaced by another file' };
+}
+
+/** Older records have the mtime and the inode number as doubles. */
+function isSameTime({ ctimeNs }: Recorded, recorded: bigint, found: bigint): boolean {
+  if (recorded === found) return true;
+  return ctimeNs === undefined && millisecondsOf(recorded) === millisecondsOf(found);
+}
+
+function isSameInode({ dev, ino, ctimeNs }: Recorded, found: FileIdentity): boolean {
+  if (dev !== undefined && found.dev !== dev) return false;
+  if (ino === undefined || found.ino === ino) return true;
+  return ctimeNs === undefined && Number(found.ino) === Number(ino);
 }

@@ -5,9 +5,10 @@
  * folder that has moved since, leads nobody astray. Files in folders of our own state (the pool) may be read as their own
  * mode says: those folders are closed to others whatever the files are.
  */
-import { readlinkSync, type Stats } from 'node:fs';
+import { type BigIntStats, readlinkSync, type Stats } from 'node:fs';
 import type { ReadAccessList } from '../native/access-list.ts';
 import { isAtOrBelow } from '../native/mountinfo.ts';
+import { millisecondsOf } from '../native/timestamp.ts';
 import { callsInThreads, type LookCalls } from './look-calls.ts';
 import type { OwnMounts } from './own-mounts.ts';
 import { bothOf, grantedTo, READ, type Readers } from './readers.ts';
@@ -28,6 +29,20 @@ export interface ReadersLookOptions {
   readonly calls?: LookCalls;
 }
 
+/** What of a file's statistics counts. */
+type Looked = Pick<Stats, 'dev' | 'ino' | 'mode' | 'gid' | 'ctimeMs'>;
+
+/** The statistics as numbers, as the other calls give them. */
+function rounded({ dev, ino, mode, gid, ctimeNs }: BigIntStats): Looked {
+  return {
+    dev: Number(dev),
+    ino: Number(ino),
+    mode: Number(mode),
+    gid: Number(gid),
+    ctimeMs: millisecondsOf(ctimeNs),
+  };
+}
+
 export class ReadersLook {
   readonly #ownMounts: OwnMounts;
   readonly #ownFolders: readonly Buffer[];
@@ -44,10 +59,10 @@ export class ReadersLook {
   }
 
   /** Tells who may read the open file `fd`, which was opened as `path`. */
-  async atOpen(fd: number, stats: Stats, path: Buffer): Promise<Readers> {
+  async atOpen(fd: number, stats: BigIntStats, path: Buffer): Promise<Readers> {
     try {
       const link = Buffer.from(`/proc/self/fd/${fd}`);
-      const own = await this.#ofFile(stats, link);
+      const own = await this.#ofFile(rounded(stats), link);
       if (own === 'nobody' || this.#isOwn(path)) return own;
       return bothOf(own, await this.#ways.above(readlinkSync(link, { encoding: 'buffer' })));
     } catch {
@@ -79,7 +94,7 @@ export class ReadersLook {
   }
 
   /** `reached`: a path by which the system reaches the file now. */
-  async #ofFile(stats: Stats, reached: Buffer): Promise<Readers> {
+  async #ofFile(stats: Looked, reached: Buffer): Promise<Readers> {
     const byMode = grantedTo(stats, READ);
     if (byMode === 'nobody' || this.#calls.accessList === undefined) return byMode;
     const { dev, ino, mode, gid, ctimeMs } = stats;

@@ -6,16 +6,16 @@
  * O_NOATIME if the user owns the file, since its access time is not ours to change; O_CLOEXEC. Only a regular file as it was
  * recorded, and never one on a mount of autotorrent.
  */
-import { constants, lstatSync, type Stats } from 'node:fs';
+import { type BigIntStats, constants, lstatSync } from 'node:fs';
 import { errnoOf, messageOf } from '../errors.ts';
 import { isOutOfDescriptors } from '../native/descriptor-budget.ts';
-import { type Difference, differenceOf, type Recorded } from './identity.ts';
+import { type Difference, differenceOf, type FileIdentity, identityOf, notRegular, type Recorded } from './identity.ts';
 import type { OwnMounts } from './own-mounts.ts';
 import { folderOf } from './paths.ts';
 import { linkOnTheWay, openSlowly } from './slow-opening.ts';
 import type { SourceAccess } from './source-access.ts';
 import type { Place } from './source-folders.ts';
-import { close, fstat, runLater, runNow, type Steps, step } from './steps.ts';
+import { close, fstatExactly, runLater, runNow, type Steps, step } from './steps.ts';
 
 const FLAGS = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
 
@@ -23,6 +23,8 @@ const FLAGS = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
 export interface Suspect {
   readonly state: 'suspect';
   readonly why: Difference;
+  /** What stands there. */
+  readonly found: FileIdentity;
 }
 
 /** The path leads to no file that may be read. */
@@ -33,7 +35,8 @@ export interface Absent {
 
 export interface AsRecorded {
   readonly state: 'as recorded';
-  readonly stats: Stats;
+  readonly identity: FileIdentity;
+  readonly stats: BigIntStats;
 }
 
 /** The caller closes `fd`. */
@@ -55,6 +58,16 @@ export async function openSource(
 ): Promise<OpenedSource | Suspect | Absent> {
   await access.ownMounts.refresh();
   return await runLater(opening(question, access));
+}
+
+/**
+ * Opens a file whatever is recorded of it: its bytes are right only if they are hashed.
+ * @throws EMFILE and ENFILE, which say nothing about the file
+ */
+export async function openSourceAsIs(path: Buffer, access: SourceAccess): Promise<OpenedSource | Absent> {
+  const answer = await openSource({ path }, access);
+  if (answer.state === 'suspect') throw new Error('a file differs from no record');
+  return answer;
 }
 
 /** `openSource` for threads that have nothing else to do. @throws EMFILE and ENFILE, which say nothing about the file */
@@ -79,7 +92,7 @@ export function lookAtSource({ path, recorded }: SourceQuestion, access: SourceA
     if (!access.isRealFolder(folderOf(real))) {
       return { state: 'absent', why: runNow(linkOnTheWay(real)) ?? GONE };
     }
-    const stats = lstatSync(real, { throwIfNoEntry: false });
+    const stats = lstatSync(real, { bigint: true, throwIfNoEntry: false });
     return stats === undefined ? { state: 'absent', why: GONE } : judge(recorded, stats, ownMounts);
   } catch (error) {
     return absence(error);
@@ -100,7 +113,7 @@ function* opening({ path, recorded }: SourceQuestion, access: SourceAccess): Ste
     const opened = yield* openAt(path, access);
     if (typeof opened !== 'number') return { state: 'absent', why: opened };
     fd = opened;
-    const answer = judge(recorded, yield* fstat(fd), ownMounts);
+    const answer = judge(recorded, yield* fstatExactly(fd), ownMounts);
     if (answer.state === 'as recorded') return { ...answer, fd };
     const unwanted = fd;
     fd = undefined;
@@ -150,12 +163,18 @@ function* openStrictly(real: Buffer, { calls }: SourceAccess): Steps<number | un
   return undefined;
 }
 
-function judge(recorded: Recorded | undefined, stats: Stats, ownMounts: OwnMounts): AsRecorded | Suspect | Absent {
+function judge(
+  recorded: Recorded | undefined,
+  stats: BigIntStats,
+  ownMounts: OwnMounts,
+): AsRecorded | Suspect | Absent {
   // A mount that was made since the mount table was read.
-  if (ownMounts.holdsDevice(stats.dev)) return ON_OWN_MOUNT;
-  const why = differenceOf(recorded ?? {}, stats);
-  if (why === undefined) return { state: 'as recorded', stats };
-  return { state: why.code === 'not-regular' ? 'absent' : 'suspect', why };
+  if (ownMounts.holdsDevice(Number(stats.dev))) return ON_OWN_MOUNT;
+  const other = notRegular(stats);
+  if (other !== undefined) return { state: 'absent', why: other };
+  const identity = identityOf(stats);
+  const why = differenceOf(recorded ?? {}, identity);
+  return why === undefined ? { state: 'as recorded', identity, stats } : { state: 'suspect', why, found: identity };
 }
 
 function absence(error: unknown): Absent {

@@ -8,13 +8,13 @@
 import { constants, type Stats } from 'node:fs';
 import { errnoOf } from '../errors.ts';
 import { O_PATH } from '../native/strict-paths.ts';
-import { type Difference, differenceOf } from './identity.ts';
+import { type Difference, notRegular } from './identity.ts';
 import { folderOf } from './paths.ts';
 import { close, fstat, lstat, open, readlink, type Steps } from './steps.ts';
 
 /** Opens a path of which no component is a link, with `flags`, if it is a regular file. @throws errors of system calls */
 export function* openSlowly(real: Buffer, flags: number): Steps<number | Difference> {
-  return yield* throughItself(real, (stats) => differenceOf({}, stats), flags);
+  return yield* throughItself(real, notRegular, flags);
 }
 
 /** Opens a folder of which no component of the path is a link. @throws errors of system calls */

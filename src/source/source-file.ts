@@ -1,8 +1,15 @@
 /** An open source: read-only, and only as long as it is as recorded. */
-import { close, fstat, type Stats } from 'node:fs';
+import { type BigIntStats, close, fstat } from 'node:fs';
 import { promisify } from 'node:util';
 import type { DescriptorShare } from '../native/descriptor-budget.ts';
-import { type Difference, differenceOf, type Recorded, type RecordedSource } from './identity.ts';
+import {
+  type Difference,
+  differenceOf,
+  identityOf,
+  notRegular,
+  type Recorded,
+  type RecordedSource,
+} from './identity.ts';
 import type { ReadersLook } from './look-at-readers.ts';
 import { type Absent, openSource, type Suspect } from './open-source.ts';
 import type { Readers } from './readers.ts';
@@ -58,9 +65,9 @@ export class SourceFile {
   /** Opens a source if it is as recorded. @throws NotServed; ENFILE if too many files are open */
   static async open(id: number, record: RecordedSource, opening: Opening): Promise<SourceFile> {
     const { access, descriptors } = opening;
-    let stats: Stats | undefined;
+    let stats: BigIntStats | undefined;
     const fd = await descriptors.open(async () => {
-      const answer = await openSource({ path: record.path, recorded: onAnyDevice(record) }, access);
+      const answer = await openSource({ path: record.path, recorded: compared(record) }, access);
       if (answer.state !== 'as recorded') throw new NotServed(answer);
       stats = answer.stats;
       return answer.fd;
@@ -94,8 +101,9 @@ export class SourceFile {
     const before = performance.now();
     this.begin();
     try {
-      const stats = await fstatAsync(this.fd);
-      if (differenceOf(onAnyDevice(this.record), stats) !== undefined) return false;
+      const stats = await fstatAsync(this.fd, { bigint: true });
+      if (notRegular(stats) !== undefined) return false;
+      if (differenceOf(compared(this.record), identityOf(stats)) !== undefined) return false;
       await this.#lookAtReaders(stats);
     } catch {
       return false;
@@ -106,7 +114,7 @@ export class SourceFile {
     return true;
   }
 
-  async #lookAtReaders(stats: Stats): Promise<void> {
+  async #lookAtReaders(stats: BigIntStats): Promise<void> {
     this.#readers = await this.#opening.readersLook.atOpen(this.fd, stats, this.record.path);
   }
 
@@ -134,7 +142,10 @@ export class SourceFile {
   }
 }
 
-/** A record outlives boots, after which a disk may have another device number. */
-function onAnyDevice({ ino, size, mtimeMs }: RecordedSource): Recorded {
-  return { ino, size, mtimeMs };
+/**
+ * A record outlives boots, after which a disk may have another device number. The ctime is not compared: a rename or a
+ * chmod changes it as well.
+ */
+function compared({ ino, size, mtimeNs }: RecordedSource): Recorded {
+  return { ino, size, mtimeNs };
 }

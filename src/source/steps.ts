@@ -72,6 +72,14 @@ export function fstat(fd: number): Steps<fs.Stats> {
   );
 }
 
+/** With numbers of 64 bits and nanoseconds. */
+export function fstatExactly(fd: number): Steps<fs.BigIntStats> {
+  return step(
+    () => fs.fstatSync(fd, { bigint: true }),
+    async () => await later.fstat(fd, { bigint: true }),
+  );
+}
+
 export function lstat(path: Buffer): Steps<fs.Stats> {
   return step(
     () => fs.lstatSync(path),

@@ -26,7 +26,9 @@ const ready = [1, 2, 3].map((i) => {
     verify: 'full',
     totalLength: SIZE,
     missingBytes: 0,
-    sources: [{ path: Buffer.from('/s'), dev: 1, ino: i, size: SIZE, mtimeMs: 1000, spares: [] }],
+    sources: [
+      { path: Buffer.from('/s'), dev: 1, ino: BigInt(i), size: SIZE, mtimeNs: 1000n, ctimeNs: 1000n, spares: [] },
+    ],
     files: [
       {
         path: [metainfo.name],

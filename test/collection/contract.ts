@@ -12,6 +12,7 @@ import type { RebuildProgress, RebuildRequest, RebuildResult } from '../../src/c
 import { silentLogger } from '../../src/logger.ts';
 import { writeRar5 } from '../container/rar-writer.ts';
 import { temporaryFolder } from '../harness/folder.ts';
+import { identityAt } from '../harness/plans.ts';
 
 interface Made {
   readonly path: string;
@@ -342,8 +343,13 @@ async function compareWithList(
     assert.equal(new Set(paths(found)).size, found.length);
     for (const f of found) assert.equal(files.find(({ path }) => path === paths([f])[0])?.size, f.size);
   }
-  const inodes = files.map(({ path }) => statSync(join(disk, path)));
-  const byInode = await open.byInode([...inodes, { dev: inodes[0]?.dev ?? 0, ino: 1 }]);
+  const inodes = files.map(({ path }) => statSync(join(disk, path), { bigint: true }));
+  const byInode = await open.byInode(
+    [...inodes, ...inodes.slice(0, 1).map(({ dev }) => ({ dev, ino: 1n }))].map(({ dev, ino }) => ({
+      dev: Number(dev),
+      ino,
+    })),
+  );
   assert.deepEqual(byInode.map(paths), [...files.map(({ path }) => [path]), []]);
 
   const folders = new Set<string>();
@@ -379,7 +385,7 @@ async function compareWithList(
     }
   }
   for (const { path } of files) {
-    const [[file] = []] = await open.byInode([statSync(join(disk, path))]);
+    const [[file] = []] = await open.byInode([identityAt(join(disk, path))]);
     let nearest = folderOf(path);
     while (nearest !== '' && !roots.has(nearest)) nearest = folderOf(nearest);
     assert.equal(file?.release === null, nearest === '', path);

@@ -1,14 +1,19 @@
 /** Makes plans over real files, as matching does. */
 import { createHash } from 'node:crypto';
-import { statSync } from 'node:fs';
+import { lstatSync } from 'node:fs';
 import { type Extent, GAP } from '../../src/extent/extent.ts';
 import type { Plan, PlanFile, PlanSource } from '../../src/plan/plan.ts';
+import { type FileIdentity, identityOf } from '../../src/source/identity.ts';
 import type { LookedAtSource } from '../../src/source/looked-at.ts';
+
+/** The identity of what is at a path now. */
+export function identityAt(path: string | Buffer): FileIdentity {
+  return identityOf(lstatSync(path, { bigint: true }));
+}
 
 /** A source as it is now, which everyone may read. */
 export function sourceOf(path: string | Buffer, spares: readonly number[] = []): LookedAtSource {
-  const { dev, ino, size, mtimeMs } = statSync(path);
-  return { path: Buffer.from(path), dev, ino, size, mtimeMs, spares, readers: 'everyone' };
+  return { path: Buffer.from(path), ...identityAt(path), spares, readers: 'everyone' };
 }
 
 export function fileOf(

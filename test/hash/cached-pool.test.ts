@@ -12,6 +12,7 @@ import { silentLogger } from '../../src/logger.ts';
 import type { FileIdentity } from '../../src/source/identity.ts';
 import { ANYWHERE, anywhere } from '../harness/anywhere.ts';
 import { temporaryFolder } from '../harness/folder.ts';
+import { identityAt } from '../harness/plans.ts';
 
 const PIECE = 1000;
 
@@ -58,11 +59,7 @@ describe('the cache of piece hashes', () => {
   const file = (data: Buffer, name = `file${next}`): { readonly path: Buffer; readonly identity: FileIdentity } => {
     const path = join(dir, name);
     writeFileSync(path, data);
-    return { path: Buffer.from(path), identity: identityOf(path) };
-  };
-  const identityOf = (path: string): FileIdentity => {
-    const { dev, ino, size, mtimeMs } = lstatSync(path);
-    return { dev, ino, size, mtimeMs };
+    return { path: Buffer.from(path), identity: identityAt(path) };
   };
   const pieces = (of: { readonly path: Buffer; readonly identity: FileIdentity }, from = 0): HashJob[] => {
     const jobs: HashJob[] = [];
@@ -140,17 +137,19 @@ describe('the cache of piece hashes', () => {
     utimesSync(path, atimeMs / 1000, mtimeMs / 1000);
     assert.deepEqual(new Set(shown(await pool.hash(pieces(of)))), new Set(['changed']));
     // The same inode, size and mtime.
-    const now = { ...of, identity: identityOf(path) };
+    const now = { ...of, identity: identityAt(path) };
     await pool.hash(pieces(now));
-    const before = hashed;
     await sleep(20);
     const other = randomBytes(5000);
     writeFileSync(path, other);
-    utimesSync(path, atimeMs / 1000, now.identity.mtimeMs / 1000);
-    if (identityOf(path).mtimeMs === now.identity.mtimeMs) {
-      const [digest] = shown(await pool.hash(pieces(now).slice(0, 1)));
+    utimesSync(path, atimeMs / 1000, mtimeMs / 1000);
+    const after = { ...of, identity: identityAt(path) };
+    assert.deepEqual(new Set(shown(await pool.hash(pieces(now)))), new Set(['changed']));
+    if (after.identity.mtimeNs === now.identity.mtimeNs) {
+      const asked = hashed;
+      const [digest] = shown(await pool.hash(pieces(after).slice(0, 1)));
       assert.equal(digest, createHash('sha1').update(other.subarray(0, PIECE)).digest('hex'));
-      assert.equal(hashed, before + PIECE);
+      assert.equal(hashed, asked + PIECE);
     }
     await pool.close();
   });

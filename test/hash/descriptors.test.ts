@@ -14,7 +14,7 @@ const [pool, identity, ...paths] = process.argv.slice(1);
 const { createHashPool } = await import(pool);
 const { identityOf } = await import(identity);
 const { lstatSync } = await import('node:fs');
-const files = paths.map((path) => ({ path: Buffer.from(path), identity: identityOf(lstatSync(path)) }));
+const files = paths.map((path) => ({ path: Buffer.from(path), identity: identityOf(lstatSync(path, { bigint: true })) }));
 const hashing = createHashPool({ sources: { disks: ['/'] }, threads: 4 });
 const job = files.map((file) => ({ ...file, offset: 0, length: 1 }));
 const results = await Promise.all(Array.from({ length: 24 }, () => hashing.hash([job, job])));

@@ -7,7 +7,7 @@ const MIB = 1024 * 1024;
 
 /** Makes a job of this many bytes at `offset` of a file on a disk. */
 const job = (dev: number, offset: number, length: number): HashJob => [
-  { path: Buffer.from('/x'), offset, length, identity: { dev, ino: 1, size: 1e9, mtimeMs: 1 } },
+  { path: Buffer.from('/x'), offset, length, identity: { dev, ino: 1n, size: 1e9, mtimeNs: 1n, ctimeNs: 1n } },
 ];
 
 /** Answers each job by its offset, and records the questions. */

@@ -21,6 +21,7 @@ import type { HashJob, HashPool, HashResult, HashSegment } from '../../src/hash/
 import { createHashPool, threadsFor } from '../../src/hash/piscina-pool.ts';
 import { ANYWHERE } from '../harness/anywhere.ts';
 import { temporaryFolder } from '../harness/folder.ts';
+import { identityAt } from '../harness/plans.ts';
 
 const sha1 = (...parts: Buffer[]): string => {
   const hash = createHash('sha1');
@@ -44,8 +45,8 @@ describe('hash pool', () => {
   function file(name: string | Buffer, content: Buffer): (offset: number, length: number) => HashSegment {
     const path = Buffer.concat([Buffer.from(`${dir}/`), Buffer.from(name)]);
     writeFileSync(path, content);
-    const { dev, ino, size, mtimeMs } = lstatSync(path);
-    return (offset, length) => ({ path, offset, length, identity: { dev, ino, size, mtimeMs } });
+    const identity = identityAt(path);
+    return (offset, length) => ({ path, offset, length, identity });
   }
 
   it('hashes ranges, spans and zeros, in the order of the jobs', async () => {
@@ -107,9 +108,9 @@ describe('hash pool', () => {
     }
     ftruncateSync(fd, all.length);
     closeSync(fd);
-    const { blocks, dev, ino, size, mtimeMs } = lstatSync(join(dir, 'sparse'));
+    const { blocks, size } = lstatSync(join(dir, 'sparse'));
     assert.ok(blocks * 512 < size, 'it has holes');
-    const identity = { dev, ino, size, mtimeMs };
+    const identity = identityAt(join(dir, 'sparse'));
     const range = (offset: number, length: number): HashSegment => ({ ...inFile(offset, length), identity });
     const ranges = Array.from({ length: 25 }, (_, i) => [i * piece, Math.min(piece, size - i * piece)] as const);
     const jobs: HashJob[] = [

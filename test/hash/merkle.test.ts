@@ -1,7 +1,7 @@
 /** Checks that merkle jobs give libtorrent's results and those of the plain definition of BEP 52. */
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
-import { lstatSync, mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { HashJob, HashPool, HashResult, HashSegment } from '../../src/hash/hash-pool.ts';
@@ -13,6 +13,7 @@ import type { FileIdentity } from '../../src/source/identity.ts';
 import { ANYWHERE } from '../harness/anywhere.ts';
 import { temporaryFolder } from '../harness/folder.ts';
 import { libtorrentOf } from '../harness/libtorrent.ts';
+import { identityAt } from '../harness/plans.ts';
 
 const BLOCK = 16_384;
 interface WholeFile {
@@ -53,8 +54,7 @@ describe('merkle trees', () => {
       const path = join(root, 'folder', name);
       mkdirSync(join(path, '..'), { recursive: true });
       writeFileSync(path, randomBytes(size));
-      const { dev, ino, size: bytes, mtimeMs } = lstatSync(path);
-      files.set(name, { path: Buffer.from(path), identity: { dev, ino, size: bytes, mtimeMs } });
+      files.set(name, { path: Buffer.from(path), identity: identityAt(path) });
     }
   });
   after(async () => {
@@ -98,8 +98,8 @@ describe('merkle trees', () => {
     const write = (name: string, data: Buffer): ((offset: number, length: number) => HashSegment) => {
       const path = join(root, name);
       writeFileSync(path, data);
-      const { dev, ino, size, mtimeMs } = lstatSync(path);
-      return (offset, length) => ({ path: Buffer.from(path), offset, length, identity: { dev, ino, size, mtimeMs } });
+      const identity = identityAt(path);
+      return (offset, length) => ({ path: Buffer.from(path), offset, length, identity });
     };
     const [inA, inB] = [write('a', a), write('b', b)];
     const segments = [inA(1, 300_000), inB(7, 1), { zeros: 70_000 }, inB(8, 20_000), inA(5, 0)];

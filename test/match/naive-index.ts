@@ -4,11 +4,13 @@ import type {
   ArchivedFile,
   CollectionFile,
   CollectionIndex,
+  FileNumbers,
   FolderRef,
   FolderTree,
 } from '../../src/collection/index.ts';
 import { normaliseName } from '../../src/collection/names.ts';
 import { isReleaseFolder, isReleasePart } from '../../src/collection/release.ts';
+import { identityAt } from '../harness/plans.ts';
 
 interface Folder extends FolderRef {
   readonly name: Buffer;
@@ -75,11 +77,11 @@ export class NaiveIndex implements CollectionIndex {
     return questions.map(() => []);
   }
 
-  async byInode(questions: readonly { dev: number; ino: number }[]): Promise<CollectionFile[][]> {
+  async byInode(questions: readonly FileNumbers[]): Promise<CollectionFile[][]> {
     return questions.map(({ dev, ino }) =>
       this.#files.filter(({ path }) => {
-        const stats = lstatSync(path);
-        return stats.dev === dev && stats.ino === ino;
+        const found = identityAt(path);
+        return found.dev === dev && found.ino === ino;
       }),
     );
   }

@@ -11,7 +11,15 @@ import { fakeMetainfo } from '../harness/raw-plan.ts';
 const FILES = 40;
 
 function planWith(extents: number): Plan {
-  const source: PlanSource = { path: Buffer.from('/a'), dev: 1, ino: 2, size: 1e9, mtimeMs: 3, spares: [] };
+  const source: PlanSource = {
+    path: Buffer.from('/a'),
+    dev: 1,
+    ino: 2n,
+    size: 1e9,
+    mtimeNs: 3n,
+    ctimeNs: 4n,
+    spares: [],
+  };
   const files = Array.from({ length: FILES }, (_, i): PlanFile => {
     const parts = Array.from({ length: i === 3 ? extents : 2 }, (_, n) => ({
       length: 10 + n,
@@ -21,7 +29,7 @@ function planWith(extents: number): Plan {
     return fileOf(['T', `folder ${i % 3}`, `${i}`], parts, { status: 'partial' });
   });
   const metainfo = fakeMetainfo(FILES, 500);
-  return { ...planOf('T', [source, { ...source, ino: 4, spares: [0] }], files), metainfo };
+  return { ...planOf('T', [source, { ...source, ino: 4n, spares: [0] }], files), metainfo };
 }
 
 async function* inChunks(bytes: Buffer, sizes: readonly number[]): AsyncGenerator<Buffer> {

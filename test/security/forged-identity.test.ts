@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, statSync, symlinkSync, unlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, symlinkSync, unlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { silentLogger } from '../../src/logger.ts';
@@ -14,6 +14,7 @@ import { openSource, openSourceSync, type SourceQuestion } from '../../src/sourc
 import { SourceAccess } from '../../src/source/source-access.ts';
 import { temporaryFolder } from '../harness/folder.ts';
 import { NEEDS_ROOT } from '../harness/other-user.ts';
+import { identityAt } from '../harness/plans.ts';
 
 const TIME = 1_600_000_000;
 
@@ -35,15 +36,15 @@ describe('a source of which all recorded numbers are forged', { skip: NEEDS_ROOT
         return folder;
       });
       assert.ok(disk !== undefined && private_ !== undefined);
-      const { ino, size, mtimeMs } = statSync(join(disk, 'a/file'));
-      const other = statSync(join(private_, 'a/file'));
-      assert.deepEqual([other.ino, other.size, other.mtimeMs], [ino, size, mtimeMs], 'the numbers are forged');
+      const { ino, size, mtimeNs } = identityAt(join(disk, 'a/file'));
+      const other = identityAt(join(private_, 'a/file'));
+      assert.deepEqual([other.ino, other.size, other.mtimeNs], [ino, size, mtimeNs], 'the numbers are forged');
       unlinkSync(join(disk, 'a/file'));
       symlinkSync(join(private_, 'a/file'), join(disk, 'a/file'));
       symlinkSync(join(private_, 'a'), join(disk, 'b'));
       const access = new SourceAccess({ disks: [disk] }, { calls });
       for (const path of ['a/file', 'b/file']) {
-        const question: SourceQuestion = { path: Buffer.from(join(disk, path)), recorded: { ino, size, mtimeMs } };
+        const question: SourceQuestion = { path: Buffer.from(join(disk, path)), recorded: { ino, size, mtimeNs } };
         assert.equal((await openSource(question, access)).state, 'absent');
         assert.equal(openSourceSync(question, access).state, 'absent');
       }

@@ -17,7 +17,7 @@ describe('a look at who may read a source', () => {
   const atOpen = async (from: ReadersLook, of = path): Promise<Readers> => {
     const file = await fs.open(of);
     try {
-      return await from.atOpen(file.fd, await file.stat(), Buffer.from(of));
+      return await from.atOpen(file.fd, await file.stat({ bigint: true }), Buffer.from(of));
     } finally {
       await file.close();
     }
@@ -64,7 +64,7 @@ describe('a look at who may read a source', () => {
     await fs.mkdir(join(folder, 'closed'), { mode: 0o700 });
     const file = await fs.open(path);
     await fs.rename(join(folder, 'a'), join(folder, 'closed', 'a'));
-    assert.equal(await look().atOpen(file.fd, await file.stat(), Buffer.from(path)), 'nobody');
+    assert.equal(await look().atOpen(file.fd, await file.stat({ bigint: true }), Buffer.from(path)), 'nobody');
     await file.close();
   });
 
@@ -93,7 +93,7 @@ describe('a look at who may read a source', () => {
     assert.equal(await atPath(look(), join(folder, 'gone')), undefined);
     const file = await fs.open(path);
     await fs.rm(join(folder, 'a'), { recursive: true });
-    assert.equal(await look().atOpen(file.fd, await file.stat(), Buffer.from(path)), 'nobody');
+    assert.equal(await look().atOpen(file.fd, await file.stat({ bigint: true }), Buffer.from(path)), 'nobody');
     await file.close();
   });
 });

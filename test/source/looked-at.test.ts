@@ -7,9 +7,10 @@ import type { Readers } from '../../src/source/readers.ts';
 const sourceAt = (path: string): PlanSource => ({
   path: Buffer.from(path),
   dev: 1,
-  ino: 2,
+  ino: 2n,
   size: 3,
-  mtimeMs: 4,
+  mtimeNs: 4n,
+  ctimeNs: 5n,
   spares: [],
 });
 

@@ -20,12 +20,19 @@ import { silentLogger } from '../../src/logger.ts';
 import { openCLibrary } from '../../src/native/c-library.ts';
 import { OUR_TYPE } from '../../src/native/mountinfo.ts';
 import { loadStrictCalls, type StrictCalls } from '../../src/native/strict-paths.ts';
-import { identityOf, type Recorded } from '../../src/source/identity.ts';
-import { lookAtSource, openSource, openSourceSync, type SourceQuestion } from '../../src/source/open-source.ts';
+import type { FileIdentity, Recorded } from '../../src/source/identity.ts';
+import {
+  lookAtSource,
+  openSource,
+  openSourceAsIs,
+  openSourceSync,
+  type SourceQuestion,
+} from '../../src/source/open-source.ts';
 import { OwnMounts } from '../../src/source/own-mounts.ts';
 import { SourceAccess } from '../../src/source/source-access.ts';
 import { anywhere } from '../harness/anywhere.ts';
 import { temporaryFolder } from '../harness/folder.ts';
+import { identityAt } from '../harness/plans.ts';
 import { ownMountOn } from './own-mount.ts';
 
 type Answer = Awaited<ReturnType<typeof openSource>> | ReturnType<typeof lookAtSource>;
@@ -50,12 +57,26 @@ describe('a source', () => {
     folder = temporaryFolder('source');
   });
 
-  const recorded = (): { readonly path: string; readonly recorded: Recorded } => {
+  const recorded = (): { readonly path: string; readonly recorded: FileIdentity } => {
     const path = join(folder, `file-${next++}`);
     writeFileSync(path, 'bytes');
     utimesSync(path, 1000, 1000);
-    return { path, recorded: identityOf(statSync(path)) };
+    return { path, recorded: identityAt(path) };
   };
+
+  it('is opened as it is, for those who hash it, and nothing else than a regular file', async () => {
+    const file = recorded();
+    const opened = await openSourceAsIs(Buffer.from(file.path), anywhere());
+    assert.ok(opened.state === 'as recorded');
+    closeSync(opened.fd);
+    assert.deepEqual(opened.identity, file.recorded);
+    assert.equal((await openSourceAsIs(Buffer.from(folder), anywhere())).state, 'absent');
+    truncateSync(file.path, 3);
+    const question = { path: Buffer.from(file.path), recorded: file.recorded };
+    const suspect = await openSource(question, anywhere());
+    assert.ok(suspect.state === 'suspect');
+    assert.deepEqual(suspect.found, identityAt(file.path));
+  });
 
   for (const [name, ask, calls] of WAYS) {
     describe(name, () => {
@@ -75,17 +96,19 @@ describe('a source', () => {
         assert.deepEqual(await answer({ path: file.path }), ['as recorded']);
       });
 
-      it('is suspect when another size, mtime, inode or device is there', async () => {
+      it('is suspect when another size, mtime or ctime is there, or another inode where the ctime is not known', async () => {
         const [cut, touched, replaced, moved] = [recorded(), recorded(), recorded(), recorded()];
         truncateSync(cut.path, 3);
         utimesSync(touched.path, 1000, 1001);
         const other = recorded();
         renameSync(other.path, replaced.path);
-        const device = { ...moved.recorded, dev: -1 };
+        const { ino, size, mtimeNs } = moved.recorded;
+        const older = { ino: ino + 1n, size, mtimeNs };
         assert.deepEqual(await answer(cut), ['suspect', 'size', 'has 3 bytes now, not 5']);
         assert.deepEqual(await answer(touched), ['suspect', 'modified', 'was modified']);
-        assert.deepEqual(await answer(replaced), ['suspect', 'replaced', 'was replaced by another file']);
-        assert.deepEqual((await answer({ ...moved, recorded: device })).slice(0, 2), ['suspect', 'replaced']);
+        assert.deepEqual((await answer(replaced)).slice(0, 2), ['suspect', 'ctime']);
+        const another = ['suspect', 'replaced', 'was replaced by another file'];
+        assert.deepEqual(await answer({ ...moved, recorded: older }), another);
       });
 
       it('is absent when it is gone, or no regular file, and nothing waits for a FIFO', async () => {

@@ -25,9 +25,11 @@ export async function withStore<T>(folder: string, work: (store: Store, level: S
   }
 }
 
+const FIRST = { dev: 1, size: 100, mtimeNs: 1_500_000n, ctimeNs: 2_500_000n };
+
 /** The record of a file that does not exist. */
 export function source(name: string, spares: readonly number[] = []): PlanSource {
-  return { path: Buffer.from(`/disk/${name}`), dev: 1, ino: name.length, size: 100, mtimeMs: 1.5, spares };
+  return { path: Buffer.from(`/disk/${name}`), ...FIRST, ino: BigInt(name.length), spares };
 }
 
 /** A file of 10 bytes that source `from` supplies. */

@@ -148,8 +148,8 @@ class LevelIndex implements LocalIndex {
   }
 
   byInode(questions: readonly FileNumbers[]): Promise<CollectionFile[][]> {
-    const wanted = questions.map(({ dev, ino }) => ({ k1: ino, low: dev, high: dev }));
-    return this.#answer(KIND.byInode, wanted, (record, row, { k1 }) => record.inodes[row.file] === k1);
+    const wanted = questions.map(({ dev, ino }) => ({ k1: Number(ino), ino, low: dev, high: dev }));
+    return this.#answer(KIND.byInode, wanted, (record, row, { ino }) => record.hasInode(row.file, ino));
   }
 
   async bySize(questions: readonly SizeRange[]): Promise<CollectionFile[][]> {

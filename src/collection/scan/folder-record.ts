@@ -5,7 +5,7 @@
  *     f64 × 5           dev, ino, mtime, ctime (milliseconds; NaN: never taken for unchanged), dev of its files
  *     u32 × 6           number of files, number of subfolders, bytes of its own name, flags, number of members, 0
  *     f64 × files       sizes
- *     f64 × files       inodes
+ *     u64 × files       inodes (f64 × files in a record without the flag INODES)
  *     f64 × members     sizes
  *     u32 × files       hashes of the normalised names
  *     u32 × files       where each file's name ends among the names
@@ -23,6 +23,8 @@ import { hashName } from '../names.ts';
 
 const HEADER = 64;
 const RELEASE = 1;
+/** The inodes are exact. Records of older versions have them as doubles. */
+const INODES = 2;
 /** Most folders have no archives, and there are very many folders. */
 const NO_SIZES = new Float64Array(0);
 const NO_WORDS = new Uint32Array(0);
@@ -50,7 +52,7 @@ export interface FolderContent extends FolderState {
   readonly fileDev: number;
   readonly fileNames: readonly string[];
   readonly sizes: readonly number[];
-  readonly inodes: readonly number[];
+  readonly inodes: readonly bigint[];
   readonly ignored: readonly boolean[];
   readonly subfolders: readonly string[];
   readonly members: readonly MemberContent[];
@@ -70,9 +72,15 @@ export function encodeFolder(folder: FolderContent): ArrayBuffer {
   const fixed = HEADER + files * 25 + subs * 4 + members * 20;
   const buffer = new ArrayBuffer(fixed + names.length);
   new Float64Array(buffer, 0, 5).set([folder.dev, folder.ino, folder.mtime, folder.ctime, folder.fileDev]);
-  new Uint32Array(buffer, 40, 5).set([files, subs, folder.name.length, folder.marked ? RELEASE : 0, members]);
+  new Uint32Array(buffer, 40, 5).set([
+    files,
+    subs,
+    folder.name.length,
+    INODES | (folder.marked ? RELEASE : 0),
+    members,
+  ]);
   new Float64Array(buffer, HEADER, files).set(folder.sizes);
-  new Float64Array(buffer, HEADER + files * 8, files).set(folder.inodes);
+  new BigUint64Array(buffer, HEADER + files * 8, files).set(folder.inodes);
   const doubles = HEADER + files * 16 + members * 8;
   const words = new Uint32Array(buffer, doubles, files * 2 + subs + members * 3);
   const flags = new Uint8Array(buffer, doubles + words.byteLength, files);
@@ -111,6 +119,7 @@ export class FolderRecord {
   readonly ctime: number;
   readonly fileDev: number;
   readonly sizes: Float64Array;
+  /** Rounded to doubles. */
   readonly inodes: Float64Array;
   readonly hashes: Uint32Array;
   readonly ignored: Uint8Array;
@@ -120,6 +129,7 @@ export class FolderRecord {
   readonly memberHashes: Uint32Array;
   /** The position of the archive's first volume among the files, for each member. */
   readonly memberFiles: Uint32Array;
+  readonly #exact: BigUint64Array | undefined;
   readonly #nameEnds: Uint32Array;
   readonly #ownName: number;
   readonly #names: Buffer;
@@ -142,7 +152,11 @@ export class FolderRecord {
     this.ctime = ctime;
     this.fileDev = fileDev;
     this.sizes = new Float64Array(buffer, body, files);
-    this.inodes = new Float64Array(buffer, body + files * 8, files);
+    this.#exact = (flags & INODES) === 0 ? undefined : new BigUint64Array(buffer, body + files * 8, files);
+    this.inodes =
+      this.#exact === undefined
+        ? new Float64Array(buffer, body + files * 8, files)
+        : rounded(buffer, body + files * 8, files);
     this.members = members;
     this.memberSizes = members === 0 ? NO_SIZES : new Float64Array(buffer, body + files * 16, members);
     const words = body + files * 16 + members * 8;
@@ -155,6 +169,11 @@ export class FolderRecord {
     this.#ownName = ownName;
     this.#names = Buffer.from(buffer, offset + fixed, length - fixed);
     if ((this.#nameEnds.at(-1) ?? ownName) !== this.#names.length) throw damagedFolder();
+  }
+
+  /** Tells if a file has an inode number. In a record of an older version it may be another that rounds to the same. */
+  hasInode(file: number, ino: bigint): boolean {
+    return this.#exact === undefined ? this.inodes[file] === Number(ino) : this.#exact[file] === ino;
   }
 
   /** The folder's name. For a root it is the whole path. */
@@ -201,7 +220,7 @@ export class FolderRecord {
         name: this.ownName().toString('latin1'),
         fileNames: Array.from({ length: this.files }, (_, i) => this.fileName(i).toString('latin1')),
         sizes: [...this.sizes],
-        inodes: [...this.inodes],
+        inodes: this.#exact === undefined ? Array.from(this.inodes, (ino) => BigInt(ino)) : [...this.#exact],
         ignored: Array.from(this.ignored, (flag) => flag === 1),
         subfolders: [...Array.from({ length: this.subfolders }, (_, i) => this.subfolderName(i)), ...names],
         members: Array.from({ length: members }, (_, i) => ({
@@ -239,6 +258,14 @@ export function unreadFolder(name: string): FolderRecord {
       marked: false,
     }),
   );
+}
+
+/** Reads integers of 64 bits as doubles, without a BigInt for each. */
+function rounded(buffer: ArrayBuffer, offset: number, count: number): Float64Array {
+  const words = new Uint32Array(buffer, offset, count * 2);
+  const numbers = new Float64Array(count);
+  for (let i = 0; i < count; i++) numbers[i] = (words[i * 2 + 1] ?? 0) * 2 ** 32 + (words[i * 2] ?? 0);
+  return numbers;
 }
 
 function damagedFolder(): AutotorrentError {

@@ -6,7 +6,7 @@
  */
 import { closeSync, constants, fstatSync, lstatSync, readdirSync, type Stats } from 'node:fs';
 import { errnoOf, messageOf } from '../../errors.ts';
-import type { StrictCalls } from '../../native/strict-paths.ts';
+import type { FolderEntry, StrictCalls } from '../../native/strict-paths.ts';
 import type { Difference } from '../../source/identity.ts';
 import { openFolderSlowly } from '../../source/slow-opening.ts';
 import type { SourceAccess } from '../../source/source-access.ts';
@@ -115,7 +115,7 @@ function listFolder(task: FolderTask, { folder, real, state }: OpenFolder, conte
   const itself = `/proc/self/fd/${folder}`;
   const fileNames: string[] = [];
   const sizes: number[] = [];
-  const inodes: number[] = [];
+  const inodes: bigint[] = [];
   const ignored: boolean[] = [];
   const subfolders: string[] = [];
   let fileDev = -1;
@@ -137,7 +137,7 @@ function listFolder(task: FolderTask, { folder, real, state }: OpenFolder, conte
       if (stats.dev !== fileDev) oneDev = false;
       fileNames.push(name);
       sizes.push(stats.size);
-      inodes.push(stats.dev === fileDev ? stats.ino : 0);
+      inodes.push(stats.dev === fileDev ? stats.ino : 0n);
       ignored.push(context.ignore?.(name, path) ?? false);
     } else {
       context.skip(OTHER_KINDS.get(kind) ?? 'of unknown kind', child);
@@ -171,11 +171,15 @@ function openFolderSync(real: Buffer, calls: StrictCalls): number | Difference {
   return fd >= 0 ? fd : runNow(openFolderSlowly(real, FOLDER_FLAGS));
 }
 
-function lookAt(path: string | Buffer, child: string, context: ReadContext): Stats | undefined {
+function lookAt(path: string | Buffer, child: string, context: ReadContext): FolderEntry | undefined {
   try {
-    const stats = lstatSync(path, { throwIfNoEntry: false });
-    if (stats === undefined) context.skip('vanished', child);
-    return stats;
+    const stats = lstatSync(path, { bigint: true, throwIfNoEntry: false });
+    if (stats === undefined) {
+      context.skip('vanished', child);
+      return undefined;
+    }
+    const { mode, ino, size, dev } = stats;
+    return { mode: Number(mode), ino, size: Number(size), dev: Number(dev) };
   } catch (error) {
     context.skip(reasonOf(error), child);
     return undefined;

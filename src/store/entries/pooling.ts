@@ -9,7 +9,8 @@ import { AutotorrentError, messageOf } from '../../errors.ts';
 import { type Extent, GAP } from '../../extent/extent.ts';
 import { ExtentMap } from '../../extent/extent-map.ts';
 import type { Logger } from '../../logger.ts';
-import { fromMilliseconds } from '../../native/timestamp.ts';
+import { fromNanoseconds } from '../../native/timestamp.ts';
+import { identityOf } from '../../source/identity.ts';
 import type { LookedAtSource } from '../../source/looked-at.ts';
 import type { FileBytes } from '../file-bytes.ts';
 import type { Notices } from '../notices.ts';
@@ -72,13 +73,11 @@ export class PoolingFiles {
     const pooling = await pool.take(overlay.files.path(file.ino), place);
     if ('kept' in pooling) return pooling;
     try {
-      const { dev, ino, size, mtimeMs } = await lstat(pooling.source);
+      // Seals and links change the ctime, also those of other stores: nobody else changes a file of the pool.
+      const identity = { ...identityOf(await lstat(pooling.source, { bigint: true })), ctimeNs: undefined };
       const source = {
         path: Buffer.from(pooling.source),
-        dev,
-        ino,
-        size,
-        mtimeMs,
+        ...identity,
         spares: [],
         readers: readersInPool(shown),
       };
@@ -133,7 +132,7 @@ export class PoolingFiles {
         size: file.length,
         baseEnd: file.length,
         torrentOffset: file.torrentOffset,
-        ...(inode.content === 'plain' ? { mtime: fromMilliseconds(source.mtimeMs) } : {}),
+        ...(inode.content === 'plain' ? { mtime: fromNanoseconds(source.mtimeNs) } : {}),
       };
       const adopted = { ...mapped, plannedMtime: mapped.mtime };
       const pooledBytes = (entry.pooledBytes ?? 0) + gapBytes(file.base);

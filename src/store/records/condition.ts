@@ -1,7 +1,6 @@
 /** The records of a source's condition (`source/condition.ts`) and of its story. */
 import type { Condition, ConditionState } from '../../source/condition.ts';
-import type { FileIdentity } from '../../source/identity.ts';
-import { damaged, Reader, Writer } from './record.ts';
+import { damaged, Reader, readIdentity, Writer, writeIdentity } from './record.ts';
 
 const STATES: readonly ConditionState[] = ['doubted', 'healing', 'waiting', 'lost'];
 /** Added to the state: a disk or an observed file follows. */
@@ -26,14 +25,6 @@ export function decodeCondition(bytes: Buffer): Condition {
   const disk = (flags & HAS_DISK) === 0 ? {} : { disk: from.text() };
   const observed = (flags & HAS_OBSERVED) === 0 ? {} : { observed: readIdentity(from) };
   return { state, epoch, sinceMs, reason, ...disk, ...observed };
-}
-
-function writeIdentity(out: Writer, { dev, ino, size, mtimeMs }: FileIdentity): void {
-  out.double(dev).double(ino).integer(size).double(mtimeMs);
-}
-
-function readIdentity(from: Reader): FileIdentity {
-  return { dev: from.double(), ino: from.double(), size: from.integer(), mtimeMs: from.double() };
 }
 
 /** One change of a source: when, from which path to which, and how that was found out. */

@@ -6,17 +6,23 @@
  */
 import { AutotorrentError } from '../../errors.ts';
 import type { Extent } from '../../extent/extent.ts';
-import { fromMilliseconds, type Timestamp } from '../../native/timestamp.ts';
+import {
+  fromMilliseconds,
+  fromNanoseconds,
+  nanosecondsOf,
+  type Timestamp,
+  toNanoseconds,
+} from '../../native/timestamp.ts';
 import { FILE_CODES, type FileCode } from '../../plan/file-code.ts';
 import type { FileStatus } from '../../plan/plan.ts';
-import type { RecordedSource } from '../../source/identity.ts';
+import type { FileIdentity, RecordedSource } from '../../source/identity.ts';
 
-export const FORMAT = 3;
+export const FORMAT = 4;
 /**
- * Older formats, which are read as they are. 2: files have no codes, and nobody has looked who may read the sources. 1: as
+ * Older formats, which are read as they are. 3: sources have no ctime, handle or disk, and their numbers are doubles. 2: files have no codes, and nobody has looked who may read the sources. 1: as
  * 2, without an overlay, with times in milliseconds, and inodes that all belong to the mount's owner.
  */
-export const OLDER_FORMATS: readonly number[] = [1, 2];
+export const OLDER_FORMATS: readonly number[] = [1, 2, 3];
 
 export type InodeType = 'file' | 'directory' | 'symlink' | 'fifo' | 'socket' | 'block' | 'character';
 const TYPES: readonly InodeType[] = ['file', 'directory', 'symlink', 'fifo', 'socket', 'block', 'character'];
@@ -106,6 +112,13 @@ export class Writer {
     return this;
   }
 
+  /** Writes an unsigned integer of 64 bits. */
+  wide(value: bigint): this {
+    this.#room(8);
+    this.#at = this.#buffer.writeBigUInt64LE(value, this.#at);
+    return this;
+  }
+
   bytes(value: Buffer): this {
     this.integer(value.length);
     this.#room(value.length);
@@ -150,6 +163,16 @@ export class Reader {
 
   double(): number {
     return this.#buffer.readDoubleLE(this.#need(8));
+  }
+
+  wide(): bigint {
+    return this.#buffer.readBigUInt64LE(this.#need(8));
+  }
+
+  time(): Timestamp {
+    const seconds = this.double();
+    if (!Number.isSafeInteger(seconds)) throw damaged('a time in a record has no whole seconds');
+    return { seconds, nanoseconds: this.integer() };
   }
 
   bytes(): Buffer {
@@ -305,23 +328,70 @@ export function* decodeExtents(bytes: Buffer): Generator<Extent, void, undefined
   }
 }
 
+/** Stands where a record of an older format has the length of the path, which is never 0. */
+const SOURCE_TAG = 0;
+const HAS_HANDLE = 1;
+const HAS_DISK = 2;
+
+/** Writes the identity of a file. A flag tells if its ctime is known. */
+export function writeIdentity(out: Writer, { dev, ino, size, mtimeNs, ctimeNs }: FileIdentity): void {
+  writeTime(out.double(dev).wide(ino).integer(size), fromNanoseconds(mtimeNs));
+  out.integer(ctimeNs === undefined ? 0 : 1);
+  if (ctimeNs !== undefined) writeTime(out, fromNanoseconds(ctimeNs));
+}
+
+export function readIdentity(from: Reader): FileIdentity {
+  const [dev, ino, size, mtimeNs] = [from.double(), from.wide(), from.integer(), toNanoseconds(from.time())];
+  return { dev, ino, size, mtimeNs, ctimeNs: from.integer() === 0 ? undefined : toNanoseconds(from.time()) };
+}
+
 export function encodeSource(source: SourceRecord): Buffer {
-  const out = new Writer().bytes(source.path).double(source.dev).double(source.ino);
-  out.integer(source.size).double(source.mtimeMs);
+  const { path, handle, disk } = source;
+  const out = new Writer().integer(SOURCE_TAG).bytes(path);
+  writeIdentity(out, source);
+  out.integer((handle === undefined ? 0 : HAS_HANDLE) | (disk === undefined ? 0 : HAS_DISK));
+  if (handle !== undefined) out.integer(handle.type).bytes(handle.bytes);
+  if (disk !== undefined) out.text(disk);
   for (const spare of source.spares) out.integer(spare);
   return out.finish();
 }
 
 export function decodeSource(bytes: Buffer): SourceRecord {
   const from = new Reader(bytes);
+  const first = from.bytes();
+  if (first.length > 0) return decodeOlderSource(first, from);
   const path = from.bytes();
+  const identity = readIdentity(from);
+  const flags = from.integer();
+  if (flags > (HAS_HANDLE | HAS_DISK)) throw damaged('a source has unknown parts');
+  return {
+    path,
+    ...identity,
+    ...((flags & HAS_HANDLE) === 0 ? {} : { handle: { type: from.integer(), bytes: from.bytes() } }),
+    ...((flags & HAS_DISK) === 0 ? {} : { disk: from.text() }),
+    spares: sparesIn(from),
+  };
+}
+
+/** Decodes a source of format 3 or older, which begins with its path. */
+function decodeOlderSource(path: Buffer, from: Reader): SourceRecord {
   const dev = from.double();
-  const ino = from.double();
+  const ino = BigInt(whole(from.double()));
   const size = from.integer();
   const mtimeMs = from.double();
+  if (!Number.isFinite(mtimeMs)) throw damaged('a source has no mtime');
+  return { path, dev, ino, size, mtimeNs: nanosecondsOf(mtimeMs), ctimeNs: undefined, spares: sparesIn(from) };
+}
+
+function whole(value: number): number {
+  if (!Number.isInteger(value) || value < 0) throw damaged('an inode number is none');
+  return value;
+}
+
+function sparesIn(from: Reader): number[] {
   const spares: number[] = [];
   while (!from.done) spares.push(from.integer());
-  return { path, dev, ino, size, mtimeMs, spares };
+  return spares;
 }
 
 export function encodeFile(file: FileRecord): Buffer {

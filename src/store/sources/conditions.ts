@@ -6,7 +6,7 @@
  * given again, so proofs of a doubt that was lost prove nothing of a later one.
  */
 import type { Condition, ConditionFound } from '../../source/condition.ts';
-import type { FileIdentity } from '../../source/identity.ts';
+import { type FileIdentity, isSameIdentity } from '../../source/identity.ts';
 import type { Notices } from '../notices.ts';
 import { decodeCondition, encodeCondition } from '../records/condition.ts';
 import { type Database, del, put, type Write } from '../records/database.ts';
@@ -120,5 +120,5 @@ function isSame(one: Condition, other: Condition): boolean {
 }
 
 function isSameFile(one: FileIdentity | undefined, other: FileIdentity): boolean {
-  return one !== undefined && one.size === other.size && one.mtimeMs === other.mtimeMs && one.ino === other.ino;
+  return one !== undefined && isSameIdentity(one, other);
 }

@@ -52,7 +52,7 @@ export class PoolFiles {
    */
   async take(path: string, place: readonly string[]): Promise<Pooling> {
     const pooled = join(this.folder, ...place);
-    const { ino } = await lstat(path);
+    const { ino } = await lstat(path, { bigint: true });
     const source = join(this.#own, `${ino}`);
     await mkdir(this.#own, { recursive: true, mode: 0o700 });
     await mkdir(join(pooled, '..'), { recursive: true, mode: 0o700 });
@@ -117,7 +117,8 @@ export class PoolFiles {
     } catch {
       return source;
     }
-    return { ...source, path: Buffer.from(own) };
+    // Each link changes the ctime, also those of other stores.
+    return { ...source, path: Buffer.from(own), ctimeNs: undefined };
   }
 
   isOwn(path: Buffer): boolean {
@@ -155,7 +156,7 @@ async function linkAgain(from: string | Buffer, to: string): Promise<void> {
 /** Reports whether two paths are one file; false also if one does not exist. */
 async function isSameFile(one: string | Buffer, other: string | Buffer): Promise<boolean> {
   try {
-    const [a, b] = [await lstat(one), await lstat(other)];
+    const [a, b] = [await lstat(one, { bigint: true }), await lstat(other, { bigint: true })];
     return a.ino === b.ino && a.dev === b.dev;
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return false;

@@ -3,6 +3,7 @@
  * (two states of one file that were planned; hard links), so each leads to a list of ids.
  */
 import { createHash } from 'node:crypto';
+import { millisecondsOf } from '../../native/timestamp.ts';
 import { type Database, del, put, type Write } from '../records/database.ts';
 import { identityKey, pathKey, pathOfKey, pathsBelow } from '../records/key.ts';
 import { Reader, type SourceRecord, Writer } from '../records/record.ts';
@@ -97,8 +98,12 @@ function keysOf(source: Omit<SourceRecord, 'spares'>): Buffer[] {
   return [identityKeyOf(source), pathKey(source.path)];
 }
 
-function identityKeyOf({ path, dev, ino, size, mtimeMs }: Omit<SourceRecord, 'spares'>): Buffer {
-  return identityKey(createHash('sha1').update(`${dev} ${ino} ${size} ${mtimeMs} `).update(path).digest());
+function identityKeyOf({ path, dev, ino, size, mtimeNs, ctimeNs }: Omit<SourceRecord, 'spares'>): Buffer {
+  // A record of format 3 keeps the key that it was given.
+  const numbers =
+    ctimeNs === undefined ? [dev, Number(ino), size, millisecondsOf(mtimeNs)] : [dev, ino, size, mtimeNs, ctimeNs];
+  const hash = createHash('sha1').update(`${numbers.join(' ')} `);
+  return identityKey(hash.update(path).digest());
 }
 
 function idsOf(bytes: Buffer | undefined): number[] {

@@ -1,8 +1,8 @@
 /**
  * Sources: one record for each file of the collection that extents name, shared by all entries that use it.
  *
- * Equal identity (path, device, inode, size, mtime) means one record. Each (source, entry) pair is a record of its own,
- * so that a crash cannot make a count wrong: a source is deleted with the last of its pairs.
+ * Equal identity (path, device, inode, size, mtime, ctime) means one record. Each (source, entry) pair is a record of its
+ * own, so that a crash cannot make a count wrong: a source is deleted with the last of its pairs.
  */
 import type { LookedAtSource } from '../../source/looked-at.ts';
 import { type Database, del, NOTHING, put, type Write } from '../records/database.ts';

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, renameSync, rmSync, statSync, symlinkSync, truncateSync } from 'node:fs';
+import { mkdirSync, renameSync, rmSync, symlinkSync, truncateSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { KIND } from '../../../src/collection/level/index-database.ts';
 import { openIndex } from '../../../src/collection/level/open-index.ts';
+import { identityAt } from '../../harness/plans.ts';
 import { TempIndex } from './temp-index.ts';
 
 const skips = (skipped: ReadonlyMap<string, { count: number }>): Record<string, number> =>
@@ -88,8 +89,7 @@ describe('rebuild', () => {
     const [a] = (await open.folders([Buffer.from('a')]))[0] ?? [];
     const [tree] = await open.trees([a?.id ?? -1]);
     assert.deepEqual(tree?.files.map(({ file }) => file.name.toString()).toSorted(), ['one.nfo', 'two']);
-    const { ino, dev } = statSync(join(index.disk, 'a/one.nfo'));
-    assert.equal((await open.byInode([{ dev, ino }]))[0]?.length, 1);
+    assert.equal((await open.byInode([identityAt(join(index.disk, 'a/one.nfo'))]))[0]?.length, 1);
   });
 
   it('adds paths, and twice the same adds nothing twice', async () => {

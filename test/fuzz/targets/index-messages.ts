@@ -92,7 +92,7 @@ const CODECS: readonly Codec<unknown>[] = [
   ...codecsOf(METHODS.archived, { size: 5, limit: 3, name: 'n' }, [{ archive: file, name: Buffer.from('m'), size: 7 }]),
   ...codecsOf(METHODS.releases, 'name', ANSWERS.folders),
   ...codecsOf(METHODS.byFolderName, Buffer.from('name'), ANSWERS.folders),
-  ...codecsOf(METHODS.byInode, { dev: 1, ino: 2 ** 52 }, ANSWERS.files),
+  ...codecsOf(METHODS.byInode, { dev: 1, ino: 2n ** 64n - 1n }, ANSWERS.files),
   ...codecsOf(METHODS.trees, 7, tree),
 ];
 

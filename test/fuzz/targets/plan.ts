@@ -9,9 +9,10 @@ import type { FuzzTarget } from '../target.ts';
 const source = (path: string, spares: readonly number[]) => ({
   path: Buffer.from(path),
   dev: 1,
-  ino: 2 ** 63,
+  ino: 2n ** 63n + 1n,
   size: 5000,
-  mtimeMs: 1_600_000_000_123.5,
+  mtimeNs: 1_600_000_000_123_456_789n,
+  ctimeNs: -1n,
   spares,
 });
 const PLAN = planOf(

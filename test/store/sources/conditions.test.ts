@@ -139,7 +139,7 @@ describe('the conditions of sources', () => {
 describe('the places of sources', () => {
   it('are found by path, and below a folder, also if several share a path', async () => {
     await withStore(temporaryFolder('places'), async (store) => {
-      const at = (path: string, mtimeMs = 1.5) => ({ ...source('x'), path: Buffer.from(path), mtimeMs });
+      const at = (path: string, mtimeNs = 1n) => ({ ...source('x'), path: Buffer.from(path), mtimeNs });
       const paths = [
         '/a/b',
         '/a/b/c',
@@ -149,7 +149,7 @@ describe('the places of sources', () => {
         '/z',
         Buffer.from([0x2f, 0xff]).toString('latin1'),
       ];
-      await store.createEntry(plan('A', [file('T/a')], [...paths.map((path) => at(path)), at('/a/b/c', 2.5)]));
+      await store.createEntry(plan('A', [file('T/a')], [...paths.map((path) => at(path)), at('/a/b/c', 2n)]));
       const { living } = store;
       const below = async (folder: string) => {
         const found: string[] = [];

@@ -90,13 +90,14 @@ const byFolderName: Method<Buffer, FolderRef[]> = {
   ...folders,
 };
 
-const byInode: Method<{ dev: number; ino: number }, CollectionFile[]> = {
+const byInode: Method<{ dev: number; ino: bigint }, CollectionFile[]> = {
   number: 7,
   ask: (index, questions) => index.byInode(questions),
   writeQuestion(out, { dev, ino }) {
-    for (const number of [dev, ino]) writeNumber(out, number);
+    writeNumber(out, dev);
+    out.wide(BigInt.asUintN(64, ino));
   },
-  readQuestion: (from) => ({ dev: readNumber(from), ino: readNumber(from) }),
+  readQuestion: (from) => ({ dev: readNumber(from), ino: from.wide('an inode number') }),
   ...files,
 };
 
