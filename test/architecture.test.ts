@@ -38,6 +38,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   hash: ['metainfo', 'extent', 'native', 'source'],
   match: ['metainfo', 'collection', 'container', 'hash', 'extent', 'source'],
+  heal: ['match', 'metainfo', 'extent', 'source', 'native'],
   plan: ['match', 'metainfo', 'extent', 'bytes', 'native'],
   store: ['plan', 'extent', 'native', 'source'],
   vfs: ['store', 'source', 'extent', 'native'],
