@@ -33,6 +33,8 @@ import { EntryLife, type ExternalPlan } from './entries/life.ts';
 import { Pieces } from './entries/pieces.ts';
 import { PoolingFiles, type PoolRequest } from './entries/pooling.ts';
 import { dayOf, ProofDays } from './entries/proof-days.ts';
+import { Remapping } from './entries/remapping.ts';
+import { Unmapped } from './entries/unmapped.ts';
 import { Verifying } from './entries/verifying.ts';
 import { FileBytes } from './file-bytes.ts';
 import { Notices, type StoreWatcher } from './notices.ts';
@@ -92,6 +94,7 @@ export class Store {
   readonly #sources: Sources;
   readonly #readers: SourceReaders;
   readonly #conditions: Conditions;
+  readonly #unmapped: Unmapped;
   readonly #catalog: Catalog;
   readonly #pieces: Pieces;
   readonly #days: ProofDays;
@@ -120,7 +123,7 @@ export class Store {
     const notices = this.#notices;
     const readers = new SourceReaders(db, notices);
     const [keys, conditions, stories] = [new SourceKeys(db), new Conditions(db, notices), new Stories(db)];
-    const sources = new Sources({ db, keys, readers, conditions, stories, pool });
+    const sources = new Sources({ db, keys, readers, conditions, stories, notices, pool });
     const catalog = new Catalog(db);
     const proofs = new Proofs(db, async (entry) => (await catalog.byId(entry)) !== undefined);
     const pieces = new Pieces(db, catalog);
@@ -140,7 +143,9 @@ export class Store {
     this.#names = names;
     this.#entryFiles = entryFiles;
     this.#conditions = conditions;
-    this.living = new LivingSources({ sources, conditions, proofs, stories, keys, epochs: db });
+    this.#unmapped = new Unmapped({ ...parts, stopped: () => this.#closing });
+    const remapping = new Remapping({ ...parts, readers, conditions, stories, unmapped: this.#unmapped });
+    this.living = new LivingSources({ ...parts, conditions, stories, keys, remapping });
     this.#life = new EntryLife({ ...parts, stopped: () => this.#closing });
     this.#differences = new Differences(db, tree, overlay);
     this.#verifying = new Verifying({ ...parts, files: entryFiles, days: this.#days });
@@ -195,6 +200,7 @@ export class Store {
       await deleteLeft();
       for await (const page of this.#db.pages(GARBAGE))
         for (const [key] of page) this.#overlay.collect(lastNumber(key));
+      await this.#unmapped.recover();
       await this.#sources.releaseUnused();
       await this.#overlay.check.run(() => this.#closing);
       await this.#catalog.loadIds();
@@ -212,6 +218,7 @@ export class Store {
   async close(): Promise<void> {
     this.#closing = true;
     await this.recovered;
+    await this.#unmapped.close();
     await this.#overlay.close();
     await this.living.settled();
     await this.#db.sync();

@@ -28,6 +28,8 @@ export interface StoredFile {
   /** The reason for the status (`PlanFile.code`); undefined in a store of an older version. */
   readonly code: FileCode | undefined;
   readonly mtime: Timestamp;
+  /** The version of the planned extents (`LivingSources.remapFile`). */
+  readonly version: number;
   /** The planned extents. `source` is a source id (`Store.source`), `ZEROS` or `GAP`. */
   readonly base: readonly Extent[];
   /** The present extents, with written bytes as `OVERLAY`; empty for a deleted file. */
@@ -80,6 +82,7 @@ export class EntryFiles {
       index,
       ino,
       base,
+      version: this.#tree.extentsVersion(record.ino) ?? 0,
       extents,
       path: record.path,
       status: record.status,

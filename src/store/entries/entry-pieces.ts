@@ -125,6 +125,27 @@ export class EntryPieces {
     return hashed;
   }
 
+  /** Lists the pieces that have bytes in any of the ranges, in order. */
+  touched(ranges: Iterable<readonly [offset: number, end: number]>): number[] {
+    const found = new Set<number>();
+    for (const [offset, end] of ranges) {
+      const [first, last] = this.#touched(offset, end);
+      for (let piece = first; piece < last; piece++) found.add(piece);
+    }
+    return [...found].toSorted((a, b) => a - b);
+  }
+
+  /** Returns those of `proven` that did not change since `sequence` was `since`. */
+  unchanged(proven: Iterable<number>, since: number): Set<number> {
+    const unchanged = new Set<number>();
+    if (!this.isKnownSince(since)) return unchanged;
+    const unsure = new Set(this.touched([...this.#underWay].map(({ offset, end }) => [offset, end] as const)));
+    for (const piece of proven) {
+      if ((this.#changed.get(piece) ?? 0) <= since && !unsure.has(piece)) unchanged.add(piece);
+    }
+    return unchanged;
+  }
+
   get verified(): number {
     return countBits(this.map);
   }

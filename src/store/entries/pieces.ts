@@ -92,6 +92,24 @@ export class Pieces {
     };
   }
 
+  /**
+   * Commits a batch that records `map`. While it runs, pieces that it marks count as verified already, so that a write to
+   * one of them takes its mark back after the batch; pieces that it unmarks count as verified still.
+   */
+  async recorded(pieces: EntryPieces, map: Buffer, commit: () => Promise<void>): Promise<void> {
+    const before = pieces.map;
+    const both = Buffer.from(map);
+    for (const [i, byte] of before.entries()) both[i]! |= byte;
+    pieces.map = both;
+    try {
+      await commit();
+    } catch (error) {
+      pieces.map = before;
+      throw error;
+    }
+    pieces.map = map;
+  }
+
   /** The writes that record `map`; none if the entry is gone. */
   recording(pieces: EntryPieces, map: Buffer): Write[] {
     const bytes = this.#db.get(entryKey(pieces.infoHash));

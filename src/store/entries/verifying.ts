@@ -87,8 +87,7 @@ export class Verifying {
         // None if the entry is gone: then its days must not come back either.
         const writes = pieces.recording(found, map);
         if (writes.length > 0) writes.push(days.recording(infoHash, found.pieceCount, hashed, dayOf(Date.now())));
-        await db.commit(writes);
-        found.map = map;
+        await pieces.recorded(found, map, async () => await db.commit(writes));
       });
     }
     return catalog.mustHave(infoHash);

@@ -133,6 +133,14 @@ export class MappedContent {
     this.dirty = true;
   }
 
+  /**
+   * Takes up new extents of the same length. What was written over the file stays above them, and what a truncate has cut
+   * off stays cut off.
+   */
+  remapped(extents: ExtentMap): void {
+    this.extents = extents;
+  }
+
   /** Replaces the whole content by `extents`; what was written over the file before no longer counts. */
   becomeMapped(extents: ExtentMap): void {
     this.overlay?.close();

@@ -127,6 +127,11 @@ export class Overlay {
     this.departures.add(ino);
   }
 
+  /** Called once the batch is committed that gives a file other extents. */
+  remapped(ino: number, extents: ExtentMap): void {
+    this.contents.inUse(ino)?.remapped(extents);
+  }
+
   /** Deletes an overlay file that an earlier server noted as garbage but did not delete. */
   collect(ino: number): void {
     // A whiteout that came back, and is or was written to: the note is old.

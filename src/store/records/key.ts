@@ -20,6 +20,7 @@
  *     N name                  info hash of the entry of that name
  *     M info-hash             raw metainfo
  *     P info-hash             piece map
+ *     r entry source          the entry may use the source no more: a file was mapped anew
  *     p entry                 the epochs at which pieces of the entry were proven, if any was
  *     h info-hash             days on which its pieces were hashed (`proof-days.ts`)
  *     F entry index           file of an entry, by the torrent's file index
@@ -71,6 +72,7 @@ export const pieceMapKey = (infoHash: string): Buffer =>
 export const proofsKey = (entry: number): Buffer => withNumbers('p', entry);
 export const proofDaysKey = (infoHash: string): Buffer =>
   Buffer.concat([Buffer.from('h'), Buffer.from(infoHash, 'hex')]);
+export const unmappedKey = (entry: number, source: number): Buffer => withNumbers('r', entry, source);
 export const fileKey = (entry: number, index: number): Buffer => withNumbers('F', entry, index);
 export const aliasKey = (entry: number, index: number): Buffer => withNumbers('A', entry, index);
 export const intentKey = (entry: number): Buffer => withNumbers('B', entry);
@@ -116,6 +118,8 @@ export const usesOf = (entry: number): KeyRange => beginningWith(withNumbers('U'
 export const filesOf = (entry: number): KeyRange => beginningWith(withNumbers('F', entry));
 export const aliasesOf = (entry: number): KeyRange => beginningWith(withNumbers('A', entry));
 export const writtenOf = (ino: number): KeyRange => beginningWith(withNumbers('W', ino));
+export const unmappedOf = (entry: number): KeyRange => beginningWith(withNumbers('r', entry));
+export const UNMAPPED = beginningWith(Buffer.from('r'));
 export const ALIASES = beginningWith(Buffer.from('A'));
 export const ENTRIES = beginningWith(Buffer.from('E'));
 export const INTENTS = beginningWith(Buffer.from('B'));

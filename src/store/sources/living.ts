@@ -3,7 +3,11 @@
  * of them, and what happened to them.
  */
 import type { Condition, ConditionFound } from '../../source/condition.ts';
+import { filesUsing, type UsingFile } from '../entries/files-using.ts';
+import type { Remap, Remapping } from '../entries/remapping.ts';
 import type { StoryLine } from '../records/condition.ts';
+import type { Database } from '../records/database.ts';
+import type { Tree } from '../tree/tree.ts';
 import type { Conditions } from './conditions.ts';
 import type { Proofs } from './proofs.ts';
 import type { PlacedSource, SourceKeys } from './source-keys.ts';
@@ -11,13 +15,14 @@ import type { Sources } from './sources.ts';
 import type { Stories } from './stories.ts';
 
 export interface LivingParts {
+  readonly db: Database;
+  readonly tree: Tree;
   readonly sources: Sources;
   readonly conditions: Conditions;
   readonly proofs: Proofs;
   readonly stories: Stories;
   readonly keys: SourceKeys;
-  /** The newest epoch, and a way to count it up. */
-  readonly epochs: { readonly epoch: number; nextEpoch(): number };
+  readonly remapping: Remapping;
 }
 
 export class LivingSources {
@@ -65,12 +70,12 @@ export class LivingSources {
 
   /** The newest epoch. */
   get epoch(): number {
-    return this.#parts.epochs.epoch;
+    return this.#parts.db.epoch;
   }
 
   /** Begins an epoch: no piece is proven at it yet. */
   newEpoch(): number {
-    return this.#parts.epochs.nextEpoch();
+    return this.#parts.db.nextEpoch();
   }
 
   /** Lists the sources that are recorded at a path. */
@@ -86,6 +91,20 @@ export class LivingSources {
   /** Lists the ids of the entries that use a source. */
   async usersOf(id: number): Promise<number[]> {
     return await this.#parts.sources.users(id);
+  }
+
+  /** Lists the files of an entry whose extents name a source, in pages, in the torrent's order. */
+  async *filesOf(id: number, entry: number): AsyncGenerator<readonly UsingFile[], void, undefined> {
+    yield* filesUsing(this.#parts, id, entry);
+  }
+
+  /**
+   * Gives the file at `index` of an entry new extents, also while it is open; they are on the disk when this resolves.
+   * False if it has other extents than `remap.was` by now, or is no mapped file any more.
+   * @throws AutotorrentError('NOT_FOUND'), ('TORRENT') for extents that do not fit the file, ('STORE')
+   */
+  async remapFile(infoHash: string, index: number, remap: Remap): Promise<boolean> {
+    return await this.#parts.remapping.remap(infoHash, index, remap);
   }
 
   /** Lists the last changes of a source, the oldest first. */

@@ -44,6 +44,12 @@ export class Proofs {
   prove(entry: number, piece: number, epoch: number): void {
     if (!(Number.isInteger(piece) && piece >= 0 && piece < MOST_PIECES))
       throw new RangeError(`there is no piece ${piece}`);
+    this.#set(entry, piece, epoch);
+    this.#dirty.add(entry);
+    this.#timer ??= setTimeout(() => void this.flush(), PAUSE_MS).unref();
+  }
+
+  #set(entry: number, piece: number, epoch: number): void {
     let epochs = this.#of(entry);
     if (epochs.length <= piece) {
       const longer = new Uint32Array(Math.max(piece + 1, Math.min(2 * epochs.length, MOST_PIECES), 64));
@@ -52,8 +58,6 @@ export class Proofs {
       this.#keep(entry, epochs);
     }
     epochs[piece] = epoch;
-    this.#dirty.add(entry);
-    this.#timer ??= setTimeout(() => void this.flush(), PAUSE_MS).unref();
   }
 
   #of(entry: number): Uint32Array {
@@ -82,6 +86,27 @@ export class Proofs {
     if (known === undefined) return;
     this.#bytes -= sizeOf(known);
     this.#epochs.delete(entry);
+  }
+
+  /**
+   * The writes that record an entry's proofs together with other changes, and with `changes`: pieces to their epochs, 0 for
+   * none. Call `recorded` once they are committed.
+   */
+  recording(entry: number, changes: ReadonlyMap<number, number>): Write[] {
+    const before = this.#of(entry);
+    let length = before.length;
+    for (const [piece, epoch] of changes) if (epoch > 0) length = Math.max(length, piece + 1);
+    if (length === 0) return [];
+    const epochs = new Uint32Array(length);
+    epochs.set(before);
+    for (const [piece, epoch] of changes) epochs[piece] = epoch;
+    return [put(proofsKey(entry), encodeProofs(epochs))];
+  }
+
+  recorded(entry: number, changes: ReadonlyMap<number, number>): void {
+    for (const [piece, epoch] of changes) {
+      if (epoch > 0 || piece < this.#of(entry).length) this.#set(entry, piece, epoch);
+    }
   }
 
   /** Writes what was proven since the last time; never rejects. What a full disk refuses waits for the next proof. */

@@ -5,6 +5,7 @@
  * own, so that a crash cannot make a count wrong: a source is deleted with the last of its pairs.
  */
 import type { LookedAtSource } from '../../source/looked-at.ts';
+import type { Notices } from '../notices.ts';
 import { type Database, del, NOTHING, put, type Write } from '../records/database.ts';
 import {
   conditionKey,
@@ -13,6 +14,7 @@ import {
   SOURCES,
   sourceKey,
   storyKey,
+  unmappedKey,
   useKey,
   userKey,
   usersOf,
@@ -27,12 +29,22 @@ import type { Stories } from './stories.ts';
 
 const CACHED_SOURCES = 4096;
 
+/** Sources that are being recorded. */
+interface Adding {
+  readonly ids: readonly number[];
+  /** Those that have no record yet. */
+  readonly fresh: ReadonlySet<number>;
+  readonly writes: readonly Write[];
+  readonly recorded: () => void;
+}
+
 export interface SourceParts {
   readonly db: Database;
   readonly keys: SourceKeys;
   readonly readers: SourceReaders;
   readonly conditions: Conditions;
   readonly stories: Stories;
+  readonly notices: Notices;
   readonly pool: PoolFiles | undefined;
 }
 
@@ -64,27 +76,48 @@ export class Sources {
    * Records a slice of a plan's sources for `entry` and returns their ids. Spares are added later, since they may name
    * later sources. Without `sync` a power loss may take the records, together with everything written after them.
    */
-  async add(plan: readonly LookedAtSource[], entry: number, { sync = true } = {}): Promise<number[]> {
+  async add(plan: readonly LookedAtSource[], entry: number, { sync = true } = {}): Promise<readonly number[]> {
+    const slice = await this.shared(plan);
+    return await this.#db.exclusive(async () => {
+      const adding = this.adding(slice, entry);
+      await this.#db.commit(adding.writes, { sync });
+      adding.recorded();
+      return adding.ids;
+    });
+  }
+
+  /** Replaces sources that lie in the pool by the store's own links. */
+  async shared(plan: readonly LookedAtSource[]): Promise<LookedAtSource[]> {
     const slice = [...plan];
     for (const [i, source] of plan.entries()) slice[i] = (await this.#pool?.share(source)) ?? source;
-    return await this.#db.exclusive(async () => {
-      const writes: Write[] = [];
-      const keys = this.#parts.keys.change();
-      const ids = slice.map((source) => {
-        let id = keys.same(source);
-        if (id === undefined) {
-          id = this.#db.take('source');
-          keys.add(id, source);
-          writes.push(put(sourceKey(id), encodeSource({ ...source, spares: [] })));
-          if (source.readers !== undefined) writes.push(this.#readers.recording(id, source.readers));
-        }
-        writes.push(put(userKey(id, entry), NOTHING), put(useKey(entry, id), NOTHING));
-        return id;
-      });
-      await this.#db.commit([...writes, ...keys.writes()], { sync });
-      for (const [i, { readers }] of slice.entries()) if (readers !== undefined) this.#readers.note(ids[i]!, readers);
-      return ids;
+    return slice;
+  }
+
+  /** Prepares the records of sources for a batch. Only inside `Database.exclusive`; call `recorded` after the commit. */
+  adding(slice: readonly LookedAtSource[], entry: number): Adding {
+    const writes: Write[] = [];
+    const keys = this.#parts.keys.change();
+    const fresh = new Set<number>();
+    const ids = slice.map((source) => {
+      let id = keys.same(source);
+      if (id === undefined) {
+        id = this.#db.take('source');
+        fresh.add(id);
+        keys.add(id, source);
+        writes.push(put(sourceKey(id), encodeSource({ ...source, spares: [] })));
+        if (source.readers !== undefined) writes.push(this.#readers.recording(id, source.readers));
+      }
+      writes.push(...using(id, entry));
+      return id;
     });
+    return {
+      ids,
+      fresh,
+      writes: [...writes, ...keys.writes()],
+      recorded: () => {
+        for (const [i, { readers }] of slice.entries()) if (readers !== undefined) this.#readers.note(ids[i]!, readers);
+      },
+    };
   }
 
   /** Adds `spares` to those of a source. Not synced: the entry that names them is still being made. */
@@ -102,16 +135,17 @@ export class Sources {
     });
   }
 
-  /** Ends the use of `ids` by `entry`. */
-  async release(ids: readonly number[], entry: number): Promise<void> {
+  /** Ends the use of `ids` by `entry`; does nothing if `still` answers false when its turn comes. */
+  async release(ids: readonly number[], entry: number, still = (): boolean => true): Promise<void> {
     await this.#db.exclusive(async () => {
+      if (!still()) return;
       const { keys, conditions, stories } = this.#parts;
       const writes: Write[] = [];
       const leaving = keys.change();
       const gone: SourceRecord[] = [];
       const ended: number[] = [];
       for (const id of ids) {
-        writes.push(del(userKey(id, entry)), del(useKey(entry, id)));
+        writes.push(del(userKey(id, entry)), del(useKey(entry, id)), del(unmappedKey(entry, id)));
         const users = (await this.#db.first(usersOf(id), 2)).map(([key]) => lastNumber(key));
         if (users.some((user) => user !== entry)) continue;
         const source = this.get(id);
@@ -126,6 +160,7 @@ export class Sources {
       this.#readers.forget(ended);
       conditions.forget(ended);
       stories.forget(ended);
+      if (ended.length > 0) this.#parts.notices.sourcesChanged(ended);
       for (const { path } of gone) if (this.#pool?.isOwn(path) === true) await this.#pool.release(path);
     });
   }
@@ -153,4 +188,9 @@ export class Sources {
     for await (const page of this.#db.pages(usersOf(id))) users.push(...page.map(([key]) => lastNumber(key)));
     return users;
   }
+}
+
+/** The writes that record that an entry uses a source. */
+export function using(id: number, entry: number): Write[] {
+  return [put(userKey(id, entry), NOTHING), put(useKey(entry, id), NOTHING)];
 }

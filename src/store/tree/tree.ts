@@ -1,4 +1,6 @@
 /** Inodes and dirents: cached reads, and the writes that change them. */
+
+import { createHash } from 'node:crypto';
 import { ExtentMap } from '../../extent/extent-map.ts';
 import { type Database, del, put, type Write } from '../records/database.ts';
 import { direntKey, direntsOf, extentsKey, inodeKey, linkKey, nameOfDirentKey } from '../records/key.ts';
@@ -56,6 +58,14 @@ export class Tree {
     } catch (error) {
       throw damaged(`the extents of inode ${ino} do not fit together`, error);
     }
+  }
+
+  /**
+   * The version of a file's extents, 48 bits: another one whenever they change. Undefined for a file without extents.
+   */
+  extentsVersion(ino: number): number | undefined {
+    const bytes = this.#db.get(extentsKey(ino));
+    return bytes === undefined ? undefined : createHash('sha1').update(bytes).digest().readUIntBE(0, 6);
   }
 
   /** Lists the sources that the extents of a file name; none for a file without extents. */

@@ -1,0 +1,67 @@
+/** Compares the extents of a file before and after it was remapped. Everything here only computes. */
+import { type Extent, GAP } from '../../extent/extent.ts';
+import type { ExtentMap } from '../../extent/extent-map.ts';
+
+export type Range = readonly [offset: number, end: number];
+
+/** Lists the ranges of a file that come from another place than before, in order; neighbours are one. */
+export function changesOf(before: ExtentMap, after: ExtentMap): Range[] {
+  const changed: [number, number][] = [];
+  const [old, now] = [before[Symbol.iterator](), after[Symbol.iterator]()];
+  let [a, b] = [old.next(), now.next()];
+  for (let at = 0; a.done !== true && b.done !== true; ) {
+    const end = Math.min(endOf(a.value), endOf(b.value));
+    if (!isSamePlace(a.value, b.value, at)) {
+      const last = changed.at(-1);
+      if (last?.[1] === at) last[1] = end;
+      else changed.push([at, end]);
+    }
+    at = end;
+    if (endOf(a.value) === end) a = old.next();
+    if (endOf(b.value) === end) b = now.next();
+  }
+  return changed;
+}
+
+const endOf = ({ offset, length }: Extent): number => offset + length;
+
+function isSamePlace(a: Extent, b: Extent, at: number): boolean {
+  if (a.source !== b.source) return false;
+  return a.source < 0 || a.sourceOffset + (at - a.offset) === b.sourceOffset + (at - b.offset);
+}
+
+/**
+ * Lists the sources that supply changed bytes of pieces that were not `proven`. A piece with a gap counts for none: nobody can
+ * prove it, and its bytes are served as they are.
+ */
+export function doubtfulSources(
+  changed: readonly Range[],
+  extents: ExtentMap,
+  torrentOffset: number,
+  pieceLength: number,
+  proven: ReadonlySet<number>,
+): Set<number> {
+  const doubtful = new Set<number>();
+  if (pieceLength <= 0) return doubtful;
+  const gaps = new Set<number>();
+  const piecesOf = function* (offset: number, end: number): Generator<number, void, undefined> {
+    const last = Math.ceil((torrentOffset + end) / pieceLength);
+    for (let piece = Math.floor((torrentOffset + offset) / pieceLength); piece < last; piece++) yield piece;
+  };
+  for (const { source, offset, length } of extents) {
+    if (source !== GAP) continue;
+    // Only the first and the last piece of a gap hold other bytes.
+    for (const at of [offset, offset + length - 1]) gaps.add(Math.floor((torrentOffset + at) / pieceLength));
+  }
+  for (const [from, to] of changed) {
+    for (const { source, offset, length } of extents.slice(from, to - from)) {
+      if (source < 0 || doubtful.has(source)) continue;
+      for (const piece of piecesOf(offset, offset + length)) {
+        if (proven.has(piece) || gaps.has(piece)) continue;
+        doubtful.add(source);
+        break;
+      }
+    }
+  }
+  return doubtful;
+}
