@@ -42,6 +42,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   plan: ['match', 'metainfo', 'extent', 'bytes', 'native'],
   store: ['plan', 'extent', 'native', 'source'],
   vfs: ['store', 'source', 'extent', 'native'],
+  watch: ['native'],
   fuse: ['fuse/native'],
   'fuse/mounting': ['native'],
   'fuse/native': ['fuse', 'vfs', 'extent', 'native'],
