@@ -19,6 +19,7 @@ import { createMatcher, type Matcher } from '../match/match-torrents.ts';
 import { checkLimits, type LimitVerdict } from '../plan/limits.ts';
 import { makePlan } from '../plan/make-plan.ts';
 import type { Plan } from '../plan/plan.ts';
+import type { Place } from '../source/placing.ts';
 import { SourceAccess } from '../source/source-access.ts';
 import { withHashCache } from './hash-cache.ts';
 import type { ParsedTorrent } from './torrent-files.ts';
@@ -54,6 +55,7 @@ export class Planner {
   readonly #options: PlanningOptions;
   readonly #closing: (() => Promise<void>)[] = [];
   #matcher: Promise<Matcher> | undefined;
+  #access: SourceAccess | undefined;
 
   constructor(config: Config, options: PlanningOptions) {
     this.#config = config;
@@ -80,6 +82,7 @@ export class Planner {
     const config = this.#config;
     const { logger, signal, hashes, onHashing } = this.#options;
     const access = new SourceAccess(sourceRules(config), { logger });
+    this.#access = access;
     const needed = hashes || config.scanModes.some((mode) => mode.startsWith('hash_'));
     const threads = needed ? await startThreads(config) : undefined;
     if (threads !== undefined) this.#closing.push(async () => await threads.close());
@@ -104,6 +107,12 @@ export class Planner {
     });
   }
 
+  /** Nothing is stored of what changes nothing. */
+  #placeOf(): ((path: Buffer, dev: number) => Place) | undefined {
+    const placing = this.#options.changesNothing ? undefined : this.#access?.placing;
+    return placing === undefined ? undefined : (path, dev) => placing.placeOf(path, dev);
+  }
+
   async #remembering(threads: HashPool, access: SourceAccess): Promise<HashPool> {
     const { changesNothing, logger } = this.#options;
     const cached = changesNothing
@@ -120,7 +129,7 @@ export class Planner {
     const original = found === undefined || isWithin(found, poolPath(config.db)) ? undefined : found;
     return {
       ...torrent,
-      plan: makePlan(match, Date.now()),
+      plan: makePlan(match, Date.now(), this.#placeOf()),
       verdict: checkLimits(match, config),
       reason: match.reason,
       ...(unproven === undefined ? {} : { unproven }),

@@ -233,7 +233,12 @@ export class SegmentReader {
   #check(file: number, fd: number): void {
     const stats = fstatSync(fd, { bigint: true });
     this.#note(file, stats);
-    const difference = differenceOf(this.#task.files[file]?.identity ?? {}, identityOf(stats));
+    const { size, mtimeNs, ctimeNs } = this.#recorded(file).identity;
+    // It was opened as recorded: its inode is the same as then.
+    const difference = differenceOf(
+      ctimeNs === undefined ? { size, mtimeNs } : { size, mtimeNs, ctimeNs },
+      identityOf(stats),
+    );
     if (difference !== undefined) throw this.#failure(file, difference);
   }
 

@@ -9,6 +9,8 @@ import { readFile } from 'node:fs/promises';
 export const OUR_TYPE = 'fuse.autotorrent';
 
 export interface MountedAt {
+  /** The kernel's number of the mount, while it is mounted. */
+  readonly id: number;
   readonly path: Buffer;
   readonly type: string;
   /** The same number as `Stats.dev`. */
@@ -35,10 +37,16 @@ export function parseMounts(text: Buffer): MountedAt[] {
 
 function parseLine(line: string): MountedAt | undefined {
   const [before, after] = line.split(' - ', 2);
-  const [, , device, , path] = before?.split(' ') ?? [];
+  const [id, , device, , path] = before?.split(' ') ?? [];
   const [type, source] = after?.split(' ') ?? [];
   if (device === undefined || path === undefined || type === undefined) return undefined;
-  return { path: unescape(path), type, dev: deviceNumber(device), source: unescape(source ?? '').toString() };
+  return {
+    id: Number(id),
+    path: unescape(path),
+    type,
+    dev: deviceNumber(device),
+    source: unescape(source ?? '').toString(),
+  };
 }
 
 /** Undoes the escapes of the table: space, tab, line feed and backslash are written as `\040` and so on. */

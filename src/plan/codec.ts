@@ -7,6 +7,9 @@ import {
   ALIGNED,
   EXECUTABLE,
   HAS_CTIME,
+  HAS_DISK,
+  HAS_FOLDER,
+  HAS_HANDLE,
   MAGIC,
   type PlanHeader,
   SOURCE_SHIFT,
@@ -67,8 +70,20 @@ function encodeSource(out: ByteWriter, source: PlanSource): void {
   out.wide(source.ino);
   out.integer(source.size);
   out.time(source.mtimeNs);
-  out.integer(source.ctimeNs === undefined ? 0 : HAS_CTIME);
-  if (source.ctimeNs !== undefined) out.time(source.ctimeNs);
+  const { ctimeNs, handle, disk } = source;
+  out.integer(
+    (ctimeNs === undefined ? 0 : HAS_CTIME) |
+      (handle === undefined ? 0 : HAS_HANDLE) |
+      (handle?.folder === undefined ? 0 : HAS_FOLDER) |
+      (disk === undefined ? 0 : HAS_DISK),
+  );
+  if (ctimeNs !== undefined) out.time(ctimeNs);
+  for (const named of [handle, handle?.folder]) {
+    if (named === undefined) continue;
+    out.integer(named.type);
+    out.bytes(named.bytes);
+  }
+  if (disk !== undefined) out.text(disk);
   out.integer(source.spares.length);
   for (const spare of source.spares) out.integer(spare);
 }

@@ -9,12 +9,16 @@ import { AutotorrentError } from '../errors.ts';
 import { type Extent, GAP, ZEROS } from '../extent/extent.ts';
 import { MAX_METAINFO_BYTES } from '../metainfo/parse.ts';
 import { MAX_PATH_DEPTH } from '../metainfo/paths.ts';
+import type { FileHandle } from '../source/identity.ts';
 import { NO_BOUNDS, overBounds, type PlanBounds } from './bounds.ts';
 import { FILE_CODES } from './file-code.ts';
 import {
   ALIGNED,
   EXECUTABLE,
   HAS_CTIME,
+  HAS_DISK,
+  HAS_FOLDER,
+  HAS_HANDLE,
   MAGIC,
   type PlanHeader,
   SOURCE_SHIFT,
@@ -30,6 +34,10 @@ const PATH_MAX = 4096;
 /** The .torrent's file name; the entry's name is cut to NAME_MAX later. */
 const ENTRY_NAME_MAX = 4096;
 const MODE_MAX = 64;
+/** MAX_HANDLE_SZ of the kernel. */
+const HANDLE_MAX = 128;
+/** A type, and the source of a mount. */
+const DISK_MAX = 8192;
 /** Components of a path: the torrent's name, its folders, the file. */
 const MOST_COMPONENTS = MAX_PATH_DEPTH + 2;
 
@@ -115,8 +123,13 @@ export class PlanDecoder {
     const ino = bytes.wide('an inode number');
     const size = bytes.integer('a source’s size');
     const mtimeNs = bytes.time('a source’s mtime');
-    const hasCtime = bytes.integer('a source’s flags', HAS_CTIME) === HAS_CTIME;
-    const ctimeNs = hasCtime ? bytes.time('a source’s ctime') : undefined;
+    const flags = bytes.integer('a source’s flags', HAS_CTIME | HAS_HANDLE | HAS_FOLDER | HAS_DISK);
+    const ctimeNs = (flags & HAS_CTIME) === 0 ? undefined : bytes.time('a source’s ctime');
+    const handle = (flags & HAS_HANDLE) === 0 ? undefined : readHandle(bytes);
+    const folder = (flags & HAS_FOLDER) === 0 ? undefined : readHandle(bytes);
+    if (folder !== undefined && handle === undefined)
+      throw new MalformedBytes('a source has the handle of its folder alone');
+    const disk = (flags & HAS_DISK) === 0 ? undefined : bytes.text('a disk', DISK_MAX);
     const spares: number[] = [];
     const spareCount = within('spares of a source', bytes.count('the number of spares', 1), this.#bounds.spares);
     for (let left = spareCount; left > 0; left--) spares.push(bytes.integer('a spare', sourceCount - 1));
@@ -126,7 +139,17 @@ export class PlanDecoder {
       this.#sourceSizes = larger;
     }
     this.#sourceSizes[this.#sourcesRead++] = size;
-    return { path, dev, ino, size, mtimeNs, ctimeNs, spares };
+    return {
+      path,
+      dev,
+      ino,
+      size,
+      mtimeNs,
+      ctimeNs,
+      spares,
+      ...(handle === undefined ? {} : { handle: folder === undefined ? handle : { ...handle, folder } }),
+      ...(disk === undefined ? {} : { disk }),
+    };
   }
 
   readFile(bytes: ByteReader): PlanFile {
@@ -201,6 +224,12 @@ export class PlanDecoder {
     if (offset !== fileLength) throw new MalformedBytes('the extents do not cover their file');
     return extents;
   }
+}
+
+/** A copy: a view would keep the bytes that it came in. */
+function readHandle(bytes: ByteReader): FileHandle {
+  const type = bytes.integer('the type of a handle', 2 ** 31 - 1);
+  return { type, bytes: Buffer.from(bytes.bytes('a handle', HANDLE_MAX)) };
 }
 
 function within(what: string, count: number, most: number): number {

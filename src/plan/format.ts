@@ -13,8 +13,11 @@ export const VERSION = 5;
 export const VERIFY = ['none', 'probe', 'full'] as const;
 export const STATUS: readonly FileStatus[] = ['mapped', 'resized', 'partial', 'missing', 'pad'];
 export const ALIGNED = 1;
-/** A flag of a source: its ctime follows its mtime. */
+/** Flags of a source: what follows them. */
 export const HAS_CTIME = 1;
+export const HAS_HANDLE = 2;
+export const HAS_FOLDER = 4;
+export const HAS_DISK = 8;
 export const EXECUTABLE = 1;
 export const SYMLINK = 2;
 /** Added to `source` before it is written, so that `ZEROS` and `GAP` are not negative. */

@@ -1,10 +1,13 @@
 /** Makes from a match the plan that the server stores. */
 import type { TorrentMatch } from '../match/match.ts';
 import { millisecondsOf } from '../native/timestamp.ts';
-import type { Plan, PlanFile } from './plan.ts';
+import type { Plan, PlanFile, PlanSource } from './plan.ts';
 
-/** `nowMs`: the mtime of files that have no source. */
-export function makePlan(match: TorrentMatch, nowMs: number): Plan {
+/** By which names a file is found again when its path leads there no longer. */
+type PlaceOf = (path: Buffer, dev: number) => Pick<PlanSource, 'handle' | 'disk'>;
+
+/** `nowMs`: the mtime of files that have no source. `placeOf`: absent where nothing will be stored. */
+export function makePlan(match: TorrentMatch, nowMs: number, placeOf: PlaceOf = () => ({})): Plan {
   const { metainfo } = match;
   const files = metainfo.files.map((file, i): PlanFile => {
     const found = match.files[i];
@@ -37,7 +40,7 @@ export function makePlan(match: TorrentMatch, nowMs: number): Plan {
     verify: match.verify,
     totalLength: metainfo.totalLength,
     missingBytes: match.missingBytes,
-    sources: match.sources,
+    sources: match.sources.map((source) => ({ ...source, ...placeOf(source.path, source.dev) })),
     files,
   };
 }

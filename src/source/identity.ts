@@ -25,6 +25,8 @@ export interface FileIdentity {
 export interface FileHandle {
   readonly type: number;
   readonly bytes: Buffer;
+  /** That of the folder in which the file lay: after a restart the kernel knows no path of a file by its own handle. */
+  readonly folder?: Omit<FileHandle, 'folder'>;
 }
 
 /** A user's file as it was when a plan was made, and the copies that may replace it. */
@@ -39,7 +41,7 @@ export interface RecordedSource extends FileIdentity {
   readonly disk?: string;
 }
 
-/** The compared fields: an absent one may have any value. */
+/** The compared fields: an absent one may have any value. The device is not compared. */
 export type Recorded = Partial<FileIdentity>;
 
 /**
@@ -85,7 +87,10 @@ export function notRegular(stats: Pick<BigIntStats, 'isFile' | 'isSymbolicLink'>
   return { code: 'not-regular', says };
 }
 
-/** Compares a regular file with its record. Undefined if they agree. */
+/**
+ * Compares a regular file with its record. Undefined if they agree. Where the ctime is known and agrees, and the file system
+ * keeps one (`FileSystemKind.trueCtime`), a difference `replaced` means nothing: such file systems may number anew.
+ */
 export function differenceOf(recorded: Recorded, found: FileIdentity): Difference | undefined {
   const { size, mtimeNs, ctimeNs } = recorded;
   if (size !== undefined && found.size !== size) {
@@ -106,8 +111,7 @@ function isSameTime({ ctimeNs }: Recorded, recorded: bigint, found: bigint): boo
   return ctimeNs === undefined && millisecondsOf(recorded) === millisecondsOf(found);
 }
 
-function isSameInode({ dev, ino, ctimeNs }: Recorded, found: FileIdentity): boolean {
-  if (dev !== undefined && found.dev !== dev) return false;
+function isSameInode({ ino, ctimeNs }: Recorded, found: FileIdentity): boolean {
   if (ino === undefined || found.ino === ino) return true;
   return ctimeNs === undefined && Number(found.ino) === Number(ino);
 }

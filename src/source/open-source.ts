@@ -93,7 +93,10 @@ export function lookAtSource({ path, recorded }: SourceQuestion, access: SourceA
       return { state: 'absent', why: runNow(linkOnTheWay(real)) ?? GONE };
     }
     const stats = lstatSync(real, { bigint: true, throwIfNoEntry: false });
-    return stats === undefined ? { state: 'absent', why: GONE } : judge(recorded, stats, ownMounts);
+    if (stats === undefined) return { state: 'absent', why: GONE };
+    const answer = judge(recorded, stats, ownMounts);
+    const isSame = isOnlyNumbered(answer, recorded) && access.fileSystems.kindOfSync(real, answer.found.dev).trueCtime;
+    return isSame ? { state: 'as recorded', identity: answer.found, stats } : answer;
   } catch (error) {
     return absence(error);
   }
@@ -113,7 +116,12 @@ function* opening({ path, recorded }: SourceQuestion, access: SourceAccess): Ste
     const opened = yield* openAt(path, access);
     if (typeof opened !== 'number') return { state: 'absent', why: opened };
     fd = opened;
-    const answer = judge(recorded, yield* fstatExactly(fd), ownMounts);
+    const stats = yield* fstatExactly(fd);
+    let answer = judge(recorded, stats, ownMounts);
+    if (isOnlyNumbered(answer, recorded)) {
+      const { trueCtime } = yield* access.fileSystems.kind(path, answer.found.dev);
+      if (trueCtime) answer = { state: 'as recorded', identity: answer.found, stats };
+    }
     if (answer.state === 'as recorded') return { ...answer, fd };
     const unwanted = fd;
     fd = undefined;
@@ -175,6 +183,11 @@ function judge(
   const identity = identityOf(stats);
   const why = differenceOf(recorded ?? {}, identity);
   return why === undefined ? { state: 'as recorded', identity, stats } : { state: 'suspect', why, found: identity };
+}
+
+/** Tells if a file differs in its inode number alone, and has the recorded ctime. */
+function isOnlyNumbered(answer: AsRecorded | Suspect | Absent, recorded: Recorded | undefined): answer is Suspect {
+  return answer.state === 'suspect' && answer.why.code === 'replaced' && recorded?.ctimeNs !== undefined;
 }
 
 function absence(error: unknown): Absent {

@@ -5,7 +5,9 @@ import { type Logger, silentLogger } from '../logger.ts';
 import { openCLibrary } from '../native/c-library.ts';
 import { loadStrictCalls, type StrictCalls } from '../native/strict-paths.ts';
 import type { PlanSource } from '../plan/plan.ts';
+import { type FileSystems, openFileSystems } from './file-system.ts';
 import { OwnMounts } from './own-mounts.ts';
+import { Placing } from './placing.ts';
 import { SourceFolders, type SourceFoldersTools, type SourceRules } from './source-folders.ts';
 import { runLater } from './steps.ts';
 
@@ -13,6 +15,8 @@ export interface SourceAccessOptions {
   readonly ownMounts?: OwnMounts;
   /** Default: loaded with the first use, since a command that opens no file need not pay for it. */
   readonly calls?: StrictCalls;
+  /** Default: loaded with the first use. */
+  readonly fileSystems?: FileSystems;
   readonly logger?: Logger;
   /** Default: the disks stay those of the rules. */
   readonly disksNow?: SourceFoldersTools['disksNow'];
@@ -25,13 +29,16 @@ export class SourceAccess {
   readonly ownMounts: OwnMounts;
   readonly folders: SourceFolders;
   #calls: StrictCalls | undefined;
+  #fileSystems: FileSystems | undefined;
+  #placing: Placing | undefined;
   /** Byte strings. */
   readonly #real = new Set<string>();
 
   constructor(rules: SourceRules, options: SourceAccessOptions = {}) {
-    const { ownMounts = new OwnMounts(), calls, logger = silentLogger, disksNow } = options;
+    const { ownMounts = new OwnMounts(), calls, fileSystems, logger = silentLogger, disksNow } = options;
     this.ownMounts = ownMounts;
     this.#calls = calls;
+    this.#fileSystems = fileSystems;
     this.folders = new SourceFolders(rules, { ownMounts, calls: () => this.calls, logger, disksNow });
   }
 
@@ -42,6 +49,16 @@ export class SourceAccess {
   get calls(): StrictCalls {
     this.#calls ??= loadStrictCalls(openCLibrary(silentLogger));
     return this.#calls;
+  }
+
+  get fileSystems(): FileSystems {
+    this.#fileSystems ??= openFileSystems(openCLibrary(silentLogger));
+    return this.#fileSystems;
+  }
+
+  get placing(): Placing {
+    this.#placing ??= new Placing(this.fileSystems, openCLibrary(silentLogger));
+    return this.#placing;
   }
 
   /**

@@ -13,8 +13,8 @@ describe('the mount table', () => {
       'latin1',
     );
     assert.deepEqual(parseMounts(text), [
-      { path: Buffer.from('/mnt a\\b\t'), type: 'ext4', dev: 98 * 256, source: '/dev/root' },
-      { path: Buffer.from('/m\xe9', 'latin1'), type: 'fuse.autotorrent', dev: 0x10002c, source: 'autotorrent' },
+      { id: 36, path: Buffer.from('/mnt a\\b\t'), type: 'ext4', dev: 98 * 256, source: '/dev/root' },
+      { id: 37, path: Buffer.from('/m\xe9', 'latin1'), type: 'fuse.autotorrent', dev: 0x10002c, source: 'autotorrent' },
     ]);
   });
 

@@ -180,7 +180,7 @@ describe('a source', () => {
       it('is absent on a mount of autotorrent, by its path and by its device', async () => {
         const file = recorded();
         const { dev } = statSync(file.path);
-        const here = [{ path: Buffer.from(folder), type: OUR_TYPE, dev: -1, source: '' }];
+        const here = [{ id: 0, path: Buffer.from(folder), type: OUR_TYPE, dev: -1, source: '' }];
         const byPath = new OwnMounts({ read: async () => here, readSync: () => here });
         for (const mounts of [byPath, ownMountOn(dev)]) {
           assert.deepEqual((await answer(file, {}, anywhere({ ownMounts: mounts, calls }))).slice(0, 2), [

@@ -15,7 +15,7 @@ import {
 } from '../../native/timestamp.ts';
 import { FILE_CODES, type FileCode } from '../../plan/file-code.ts';
 import type { FileStatus } from '../../plan/plan.ts';
-import type { FileIdentity, RecordedSource } from '../../source/identity.ts';
+import type { FileHandle, FileIdentity, RecordedSource } from '../../source/identity.ts';
 
 export const FORMAT = 4;
 /**
@@ -332,6 +332,7 @@ export function* decodeExtents(bytes: Buffer): Generator<Extent, void, undefined
 const SOURCE_TAG = 0;
 const HAS_HANDLE = 1;
 const HAS_DISK = 2;
+const HAS_FOLDER = 4;
 
 /** Writes the identity of a file. A flag tells if its ctime is known. */
 export function writeIdentity(out: Writer, { dev, ino, size, mtimeNs, ctimeNs }: FileIdentity): void {
@@ -349,8 +350,12 @@ export function encodeSource(source: SourceRecord): Buffer {
   const { path, handle, disk } = source;
   const out = new Writer().integer(SOURCE_TAG).bytes(path);
   writeIdentity(out, source);
-  out.integer((handle === undefined ? 0 : HAS_HANDLE) | (disk === undefined ? 0 : HAS_DISK));
-  if (handle !== undefined) out.integer(handle.type).bytes(handle.bytes);
+  out.integer(
+    (handle === undefined ? 0 : HAS_HANDLE) |
+      (handle?.folder === undefined ? 0 : HAS_FOLDER) |
+      (disk === undefined ? 0 : HAS_DISK),
+  );
+  for (const named of [handle, handle?.folder]) if (named !== undefined) out.integer(named.type).bytes(named.bytes);
   if (disk !== undefined) out.text(disk);
   for (const spare of source.spares) out.integer(spare);
   return out.finish();
@@ -363,14 +368,20 @@ export function decodeSource(bytes: Buffer): SourceRecord {
   const path = from.bytes();
   const identity = readIdentity(from);
   const flags = from.integer();
-  if (flags > (HAS_HANDLE | HAS_DISK)) throw damaged('a source has unknown parts');
+  if (flags > (HAS_HANDLE | HAS_DISK | HAS_FOLDER)) throw damaged('a source has unknown parts');
+  const handle = (flags & HAS_HANDLE) === 0 ? undefined : readHandle(from);
+  const folder = (flags & HAS_FOLDER) === 0 ? undefined : readHandle(from);
   return {
     path,
     ...identity,
-    ...((flags & HAS_HANDLE) === 0 ? {} : { handle: { type: from.integer(), bytes: from.bytes() } }),
+    ...(handle === undefined ? {} : { handle: folder === undefined ? handle : { ...handle, folder } }),
     ...((flags & HAS_DISK) === 0 ? {} : { disk: from.text() }),
     spares: sparesIn(from),
   };
+}
+
+function readHandle(from: Reader): FileHandle {
+  return { type: from.integer(), bytes: from.bytes() };
 }
 
 /** Decodes a source of format 3 or older, which begins with its path. */

@@ -1,0 +1,45 @@
+/** Looks at open sources, which tell if they are still what they were. */
+import { fstatSync } from 'node:fs';
+import { type StatxCalls, type StatxWords, statxWords } from '../native/statx.ts';
+import { differenceOf, type FileIdentity, identityOf, notRegular } from './identity.ts';
+
+export class Looks {
+  readonly #statx: StatxCalls | undefined;
+  /** What the kernel has to answer for an identity: made with the first look. */
+  readonly #words = new WeakMap<FileIdentity, StatxWords>();
+
+  /** `statx`: absent where there is none; then a look takes some times longer. */
+  constructor(statx?: StatxCalls) {
+    this.#statx = statx;
+  }
+
+  /**
+   * Tells if an open file is regular, and its size, mtime and ctime are those of an identity that was found earlier. An
+   * unknown ctime may be any. Synchronous: only for files of local file systems. False also if the look fails.
+   */
+  sameAs(fd: number, identity: FileIdentity): boolean {
+    if (this.#statx === undefined) return sameByFstat(fd, identity);
+    let words = this.#words.get(identity);
+    if (words === undefined) {
+      words = statxWords(identity.size, identity.mtimeNs, identity.ctimeNs);
+      this.#words.set(identity, words);
+    }
+    return this.#statx.isStill(fd, words);
+  }
+
+  /** @throws the error of fstat(2) */
+  identityOf(fd: number): FileIdentity {
+    return identityOf(fstatSync(fd, { bigint: true }));
+  }
+}
+
+function sameByFstat(fd: number, { size, mtimeNs, ctimeNs }: FileIdentity): boolean {
+  try {
+    const stats = fstatSync(fd, { bigint: true });
+    if (notRegular(stats) !== undefined) return false;
+    const found = identityOf(stats);
+    return differenceOf(ctimeNs === undefined ? { size, mtimeNs } : { size, mtimeNs, ctimeNs }, found) === undefined;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,38 @@
+/** Where files lie: their handles and their disks, by which they are found again when a path leads there no longer. */
+import type { CLibrary } from '../native/c-library.ts';
+import { type HandleCalls, loadHandleCalls } from '../native/file-handles.ts';
+import type { FileSystems } from './file-system.ts';
+import type { FileHandle, RecordedSource } from './identity.ts';
+
+export type Place = Pick<RecordedSource, 'handle' | 'disk'>;
+
+export class Placing {
+  readonly fileSystems: FileSystems;
+  readonly #handles: HandleCalls | undefined;
+
+  constructor(fileSystems: FileSystems, library: CLibrary) {
+    this.fileSystems = fileSystems;
+    this.#handles = loadHandleCalls(library);
+  }
+
+  /** Tells where the file at a path lies. For threads that have nothing else to do. */
+  placeOf(path: Buffer, dev: number): Place {
+    const { handles } = this.fileSystems.kindOfSync(path, dev);
+    return placeOf(handles ? this.#handles?.handleAt(path) : undefined, this.fileSystems.diskOfSync(path));
+  }
+
+  /** Tells where an open file lies, which was opened as `path`. */
+  async placeOfOpen(fd: number, path: Buffer, dev: number): Promise<Place> {
+    const { handles } = await this.fileSystems.kindOf(path, dev);
+    return placeOf(handles ? this.#handles?.handleOf(fd) : undefined, await this.fileSystems.diskOf(path));
+  }
+
+  /** Finds the path of a handle's file, for a process that may. `folder`: one on the same file system. */
+  async pathOfHandle(handle: FileHandle, folder: Buffer): Promise<Buffer | undefined> {
+    return await this.#handles?.pathOfHandle(handle, folder);
+  }
+}
+
+function placeOf(handle: FileHandle | undefined, disk: string | undefined): Place {
+  return { ...(handle === undefined ? {} : { handle }), ...(disk === undefined ? {} : { disk }) };
+}
