@@ -96,8 +96,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'config',
     'control',
     'state',
+    'server/health',
     'server/processes',
   ],
+  'server/health': ['native'],
   'server/processes': ['bytes'],
   // What runs in the processes that the server starts.
   'server/children': ['app', 'clients', 'config', 'control', 'server/processes'],

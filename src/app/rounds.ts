@@ -16,6 +16,7 @@ import type { Plan } from '../plan/plan.ts';
 import { type AddOutcome, type AddWord, outcomeOf } from './add-outcome.ts';
 import { addToClient, type ClientOutcome, type ClientTask, failureOf, takeOut } from './client-tasks.ts';
 import { bytesToDownload } from './gaps.ts';
+import { healthText } from './health.ts';
 import type { Ready } from './pipeline.ts';
 import type { Planned } from './planning.ts';
 import { bytes } from './quantities.ts';
@@ -132,10 +133,10 @@ export class Rounds {
       const state = inClient.get(infoHash);
       if (state !== undefined && (entry?.state !== 'adding' || runs(state))) {
         if (entry?.state === 'adding') running.push(infoHash);
-        settle(torrent, outcomeOf(torrent, 'Seeded', 'Already seeded'));
+        settle(torrent, outcomeOf(torrent, 'Seeded', `Already seeded${ailing(entry)}`));
       } else if (entry?.state === 'added') {
         if (force && client !== undefined) again.push([torrent, entry]);
-        else settle(torrent, outcomeOf(torrent, 'Exists', this.#whyNotAgain()));
+        else settle(torrent, outcomeOf(torrent, 'Exists', `${this.#whyNotAgain()}${ailing(entry)}`));
       } else if (planned === undefined) {
         settle(torrent, outcomeOf(torrent, 'Failed', 'Another command took it out meanwhile: add it again'));
       } else if (!planned.verdict.accepted) {
@@ -222,9 +223,9 @@ export class Rounds {
     const results = await this.#addToClient(tasks);
     for (const [i, { torrent, entry, stopped }] of tasks.entries()) {
       const result = results[i];
-      const added = `Torrent added to the client again${stopped ? ', stopped' : ''}${this.#whyStopped(entry)}`;
+      const added = `Torrent added to the client again${stopped ? ', stopped' : ''}${this.#whyStopped(entry)}${ailing(entry)}`;
       if (result instanceof AutotorrentError) settle(torrent, outcomeOf(torrent, 'Failed', explained(result)));
-      else if (result === 'exists') settle(torrent, outcomeOf(torrent, 'Seeded', 'Already seeded'));
+      else if (result === 'exists') settle(torrent, outcomeOf(torrent, 'Seeded', `Already seeded${ailing(entry)}`));
       else settle(torrent, outcomeOf(torrent, 'OK', added));
     }
   }
@@ -284,6 +285,13 @@ function runs(state: TorrentState | undefined): boolean {
 function amountsOf({ verdict, unproven }: Planned): Pick<AddOutcome, 'foundBytes' | 'missingBytes' | 'unproven'> {
   const { foundBytes, missingBytes } = verdict;
   return { foundBytes, missingBytes, ...(unproven === undefined ? {} : { unproven }) };
+}
+
+/** A client may call a torrent seeded whose bytes nobody can read just now. */
+function ailing(entry: ServedEntry | undefined): string {
+  return entry === undefined || entry.health === 'ok'
+    ? ''
+    : `, but its sources are not all right: ${healthText(entry)} (autotorrent show ${entry.infoHash.slice(0, 8)})`;
 }
 
 /** A client takes whole pieces: for an .nfo of 4 kB it downloads the 16 MiB of the piece that holds it. */

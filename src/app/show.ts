@@ -1,6 +1,6 @@
 /** `autotorrent show`: one entry, its files, the sources of their bytes, and its verified pieces. */
 import type { Config } from '../config/config.ts';
-import type { ServedEntry, ServedFile } from '../control/served.ts';
+import type { ServedEntry, ServedFile, ServedSource } from '../control/served.ts';
 import { AutotorrentError } from '../errors.ts';
 import { hasBit } from '../extent/bitfield.ts';
 import { requireServer } from './server-connection.ts';
@@ -9,6 +9,8 @@ export interface ShownEntry {
   readonly entry: ServedEntry;
   /** The verified pieces, as half-open ranges. */
   readonly verifiedRanges: readonly (readonly [first: number, end: number])[];
+  /** The sources that are not trusted, or to which something happened. */
+  readonly sources: AsyncIterable<ServedSource>;
   /** Files one after the other: there may be 200,000. */
   readonly files: AsyncIterable<ServedFile>;
 }
@@ -21,7 +23,12 @@ export async function showEntry(config: Config, id: string): Promise<ShownEntry>
     throw new AutotorrentError('NOT_FOUND', `there is no entry ${id}`, { hint: 'autotorrent list shows them' });
   }
   const map = await server.pieces(entry.infoHash);
-  return { entry, verifiedRanges: rangesOf(map, entry.pieces), files: server.files(entry.infoHash) };
+  return {
+    entry,
+    verifiedRanges: rangesOf(map, entry.pieces),
+    sources: server.sources(entry.infoHash),
+    files: server.files(entry.infoHash),
+  };
 }
 
 function rangesOf(map: Buffer, pieces: number): [number, number][] {

@@ -3,6 +3,7 @@
  * of each. Fields may be added; none is renamed or dropped.
  */
 import type { ExportedEntry } from '../app/export/export-entry.ts';
+import { healthText } from '../app/health.ts';
 import type { ListedEntry } from '../app/list.ts';
 import type { RemovedEntry } from '../app/remove.ts';
 import type { ScrubbedEntry } from '../app/scrub/scrub.ts';
@@ -14,6 +15,7 @@ import type {
   ServedEntry,
   ServedExtent,
   ServedFile,
+  ServedSource,
   ServerStatus,
 } from '../control/served.ts';
 
@@ -46,6 +48,7 @@ export function entryJson(entry: ServedEntry) {
     verified_pieces: entry.verifiedPieces,
     verify: entry.verify,
     health: entry.health,
+    ...(entry.health === 'ok' ? {} : { health_detail: healthText(entry) }),
   };
 }
 
@@ -73,9 +76,33 @@ export function fileJson(file: ServedFile) {
   };
 }
 
-function extentJson({ offset, length, sourceOffset, source, kind }: ServedExtent) {
+function extentJson({ offset, length, sourceOffset, source, sourceState, kind }: ServedExtent) {
   const shown = source === undefined ? { source: null } : shownPath(source);
-  return { offset, length, source_offset: sourceOffset, ...shown, kind };
+  const state = sourceState === undefined ? {} : { source_state: sourceState };
+  return { offset, length, source_offset: sourceOffset, ...shown, kind, ...state };
+}
+
+export function sourceJson({ path, state, since, reason, story }: ServedSource) {
+  return {
+    ...shownPath(path),
+    state,
+    ...(since === undefined ? {} : { since: since.toISOString() }),
+    ...(reason === undefined ? {} : { reason }),
+    story: story.map(({ at, from, to, how }) => {
+      const [{ source: before, source_bytes: beforeBytes }, { source: after, source_bytes: afterBytes }] = [
+        shownPath(from),
+        shownPath(to),
+      ];
+      return {
+        at: at.toISOString(),
+        from: before,
+        ...(beforeBytes === undefined ? {} : { from_bytes: beforeBytes }),
+        to: after,
+        ...(afterBytes === undefined ? {} : { to_bytes: afterBytes }),
+        how,
+      };
+    }),
+  };
 }
 
 export function statusJson(status: ServerStatus) {
@@ -100,6 +127,7 @@ export function statusJson(status: ServerStatus) {
       ...(servedFrom === undefined ? {} : { served_from: servedFrom }),
     })),
     broken_entries: status.brokenEntries,
+    sources: status.sources,
     writes: status.writes,
     bytes_written: status.bytesWritten,
     overlay_bytes: status.overlayBytes ?? null,

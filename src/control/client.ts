@@ -9,7 +9,7 @@ import { basename, dirname } from 'node:path';
 import { AutotorrentError, type ErrorCode, errnoOf, messageOf } from '../errors.ts';
 import { dial, Peers, UntrustedSocket } from '../state/peer.ts';
 import { keepPrivate } from '../state/private-folder.ts';
-import { differencesOf, dueOf, entryOf, fileOf, statusOf } from './codec.ts';
+import { differencesOf, dueOf, entryOf, fileOf, sourceOf, statusOf } from './codec.ts';
 import type {
   AddedMessage,
   DamageMessage,
@@ -22,6 +22,7 @@ import type {
   NameLine,
   PoolMessage,
   ShutdownLine,
+  SourceMessage,
   StatusMessage,
   VerificationBegun,
   VerificationRequest,
@@ -35,6 +36,7 @@ import type {
   ServedDifference,
   ServedEntry,
   ServedFile,
+  ServedSource,
   ServerStatus,
   Verified,
 } from './served.ts';
@@ -104,6 +106,11 @@ export class ControlClient {
     for await (const message of this.#lines<FileMessage>(`${entryPath(id)}/files`)) yield fileOf(message);
   }
 
+  /** Lists the sources of an entry that are not trusted, or that have a story. */
+  async *sources(id: string): AsyncGenerator<ServedSource> {
+    for await (const message of this.#lines<SourceMessage>(`${entryPath(id)}/sources`)) yield sourceOf(message);
+  }
+
   /** Reads one JSON document per line. */
   async *#lines<T>(path: string): AsyncGenerator<T> {
     // Some lines take long: of 200,000 files one may differ.
@@ -168,8 +175,13 @@ export class ControlClient {
     return ((await this.#json('POST', `${entryPath(id)}/verification`)) as VerificationBegun).since;
   }
 
-  async endVerification(id: string, { since, good, bad }: Verified): Promise<ServedEntry> {
-    const message: VerificationRequest = { since, good: good.toString('base64'), bad: bad.toString('base64') };
+  /** Begins a verification whose good pieces are proven for sources that are doubted. */
+  async beginProof(id: string): Promise<Pick<Verified, 'since' | 'epoch'>> {
+    return (await this.#json('POST', `${entryPath(id)}/verification`)) as VerificationBegun;
+  }
+
+  async endVerification(id: string, { good, bad, ...begun }: Verified): Promise<ServedEntry> {
+    const message: VerificationRequest = { ...begun, good: good.toString('base64'), bad: bad.toString('base64') };
     const entry = (await this.#json('PUT', `${entryPath(id)}/verification`, message)) as EntryMessage;
     return decoded(() => entryOf(entry));
   }

@@ -11,15 +11,18 @@ import type {
   EntryMessage,
   ExtentMessage,
   FileMessage,
+  SourceMessage,
   StatusMessage,
 } from './messages.ts';
 import type {
   DifferencePart,
   DueEntry,
+  HealthDetail,
   ServedDifference,
   ServedEntry,
   ServedExtent,
   ServedFile,
+  ServedSource,
   ServerStatus,
 } from './served.ts';
 
@@ -42,6 +45,7 @@ export function entryMessage(entry: ServedEntry): EntryMessage {
     verified_pieces: entry.verifiedPieces,
     verify: entry.verify,
     health: entry.health,
+    ...(entry.healthDetail === undefined ? {} : { health_detail: detailMessage(entry.healthDetail) }),
   };
 }
 
@@ -64,7 +68,63 @@ export function entryOf(message: EntryMessage): ServedEntry {
     verifiedPieces: message.verified_pieces,
     verify: message.verify,
     health: message.health,
+    ...(message.health_detail === undefined ? {} : { healthDetail: detailOf(message.health_detail) }),
   };
+}
+
+function detailMessage({ ofSources, lostBytes, ...same }: HealthDetail): NonNullable<EntryMessage['health_detail']> {
+  return {
+    ...same,
+    ...(ofSources === undefined ? {} : { of_sources: ofSources }),
+    ...(lostBytes === undefined ? {} : { lost_bytes: lostBytes }),
+  };
+}
+
+function detailOf({ of_sources, lost_bytes, ...same }: NonNullable<EntryMessage['health_detail']>): HealthDetail {
+  return {
+    ...same,
+    ...(of_sources === undefined ? {} : { ofSources: of_sources }),
+    ...(lost_bytes === undefined ? {} : { lostBytes: lost_bytes }),
+  };
+}
+
+export function sourceMessage({ path, state, since, reason, story }: ServedSource): SourceMessage {
+  return {
+    ...shownPath(path),
+    state,
+    ...(since === undefined ? {} : { since: since.toISOString() }),
+    ...(reason === undefined ? {} : { reason }),
+    story: story.map(({ at, from, to, how }) => {
+      const [before, after] = [shownPath(from), shownPath(to)];
+      return {
+        at: at.toISOString(),
+        from: before.source,
+        ...(before.source_bytes === undefined ? {} : { from_bytes: before.source_bytes }),
+        to: after.source,
+        ...(after.source_bytes === undefined ? {} : { to_bytes: after.source_bytes }),
+        how,
+      };
+    }),
+  };
+}
+
+export function sourceOf({ source, source_bytes, state, since, reason, story }: SourceMessage): ServedSource {
+  return {
+    path: pathOf(source, source_bytes),
+    state,
+    ...(since === undefined ? {} : { since: new Date(since) }),
+    ...(reason === undefined ? {} : { reason }),
+    story: story.map(({ at, from, from_bytes, to, to_bytes, how }) => ({
+      at: new Date(at),
+      from: pathOf(from, from_bytes),
+      to: pathOf(to, to_bytes),
+      how,
+    })),
+  };
+}
+
+function pathOf(text: string, bytes: string | undefined): Buffer {
+  return bytes === undefined ? Buffer.from(text) : Buffer.from(bytes, 'base64');
 }
 
 export function fileMessage(file: ServedFile): FileMessage {
@@ -97,9 +157,10 @@ export function fileOf(message: FileMessage): ServedFile {
   };
 }
 
-function extentMessage({ offset, length, sourceOffset, kind, source }: ServedExtent): ExtentMessage {
+function extentMessage({ offset, length, sourceOffset, kind, source, sourceState }: ServedExtent): ExtentMessage {
   const shown = source === undefined ? { source: null } : shownPath(source);
-  return { offset, length, source_offset: sourceOffset, ...shown, kind };
+  const state = sourceState === undefined ? {} : { source_state: sourceState };
+  return { offset, length, source_offset: sourceOffset, ...shown, kind, ...state };
 }
 
 function extentOf({
@@ -109,8 +170,10 @@ function extentOf({
   kind,
   source,
   source_bytes,
+  source_state: sourceState,
 }: ExtentMessage): ServedExtent {
-  const range = { offset, length, sourceOffset, kind };
+  const state = sourceState === undefined ? {} : { sourceState };
+  const range = { offset, length, sourceOffset, kind, ...state };
   if (source_bytes !== undefined) return { ...range, source: Buffer.from(source_bytes, 'base64') };
   return source === null ? range : { ...range, source: Buffer.from(source) };
 }
@@ -137,6 +200,7 @@ export function statusMessage(status: ServerStatus): StatusMessage {
       ...(servedFrom === undefined ? {} : { served_from: servedFrom }),
     })),
     broken_entries: status.brokenEntries,
+    sources: status.sources,
     writes: status.writes,
     bytes_written: status.bytesWritten,
     overlay_bytes: status.overlayBytes ?? null,
@@ -166,6 +230,7 @@ export function statusOf(message: StatusMessage): ServerStatus {
       ...(servedFrom === undefined ? {} : { servedFrom }),
     })),
     brokenEntries: message.broken_entries,
+    sources: message.sources,
     writes: message.writes,
     bytesWritten: message.bytes_written,
     overlayBytes: message.overlay_bytes ?? undefined,

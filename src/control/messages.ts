@@ -6,6 +6,7 @@
  *     GET    /v1/entries                 EntryMessage[]
  *     GET    /v1/entries/ID              EntryMessage
  *     GET    /v1/entries/ID/files        FileMessage, one JSON document a line (application/x-ndjson)
+ *     GET    /v1/entries/ID/sources      SourceMessage, one JSON document a line: the sources that changed
  *     GET    /v1/entries/ID/metainfo     the raw .torrent
  *     GET    /v1/entries/ID/pieces       the piece map: one bit a piece, most significant first, set: verified
  *     POST   /v1/entries[?directory=DIR] a plan in its binary codec, read while it arrives; 201 and EntryMessage. With DIR (percent-encoded)
@@ -58,7 +59,35 @@ export interface EntryMessage {
   readonly pieces: number;
   readonly verified_pieces: number;
   readonly verify: 'none' | 'probe' | 'full';
-  readonly health: 'ok' | 'broken';
+  readonly health: 'ok' | 'checking' | 'healing' | 'waiting' | 'lost' | 'broken';
+  /** Facts about a health that is not `ok`. */
+  readonly health_detail?: {
+    readonly sources?: number;
+    readonly of_sources?: number;
+    readonly disks?: readonly string[];
+    readonly lost_bytes?: number;
+    readonly downloading?: boolean;
+    readonly reason?: string;
+  };
+}
+
+/** A source with another state than `trusted`, or with a story. */
+export interface SourceMessage {
+  readonly source: string;
+  /** The path's bytes in base64, if it is not UTF-8. */
+  readonly source_bytes?: string;
+  readonly state: 'trusted' | 'doubted' | 'healing' | 'waiting' | 'lost';
+  /** In ISO 8601. */
+  readonly since?: string;
+  readonly reason?: string;
+  readonly story: readonly {
+    readonly at: string;
+    readonly from: string;
+    readonly from_bytes?: string;
+    readonly to: string;
+    readonly to_bytes?: string;
+    readonly how: string;
+  }[];
 }
 
 export interface ExtentMessage {
@@ -71,6 +100,8 @@ export interface ExtentMessage {
   readonly source_offset: number;
   /** `overlay`: written by a client, kept in the state folder. */
   readonly kind: 'source' | 'zeros' | 'gap' | 'overlay';
+  /** The state of a source that is not trusted. */
+  readonly source_state?: 'doubted' | 'healing' | 'waiting' | 'lost';
 }
 
 export interface FileMessage {
@@ -115,6 +146,13 @@ export interface StatusMessage {
     readonly served_from?: string;
   }[];
   readonly broken_entries: readonly string[];
+  /** Sources that are not trusted. */
+  readonly sources: {
+    readonly doubted: number;
+    readonly healing: number;
+    readonly lost: number;
+    readonly waiting: readonly { readonly disk: string; readonly sources: number }[];
+  };
   readonly writes: number;
   readonly bytes_written: number;
   /** The space that the overlay's folder takes on its disk; null until it was measured once. */
@@ -139,6 +177,8 @@ export interface ShutdownLine {
 export interface VerificationBegun {
   /** The number of the last change. */
   readonly since: number;
+  /** The newest epoch of doubts. In a request: what matched is proven at it. */
+  readonly epoch?: number;
 }
 
 export interface VerificationRequest extends VerificationBegun {

@@ -20,7 +20,9 @@ export function infoHashesIn(value: unknown): readonly string[] {
 export function verifiedIn(value: unknown): Verified {
   const [since, good, bad] = [member(value, 'since'), member(value, 'good'), member(value, 'bad')];
   if (typeof since === 'number' && Number.isSafeInteger(since) && typeof good === 'string' && typeof bad === 'string') {
-    return { since, good: Buffer.from(good, 'base64'), bad: Buffer.from(bad, 'base64') };
+    const epoch = member(value, 'epoch');
+    const proof = typeof epoch === 'number' && Number.isSafeInteger(epoch) ? { epoch } : {};
+    return { since, good: Buffer.from(good, 'base64'), bad: Buffer.from(bad, 'base64'), ...proof };
   }
   throw new AutotorrentError('USAGE', 'a verification must have "since" (a number), and "good" and "bad" (base64)');
 }

@@ -23,7 +23,54 @@ export interface ServedEntry {
   readonly pieces: number;
   readonly verifiedPieces: number;
   readonly verify: 'none' | 'probe' | 'full';
-  readonly health: 'ok' | 'broken';
+  readonly health: Health;
+  /** Facts about a health that is not `ok`. */
+  readonly healthDetail?: HealthDetail;
+}
+
+/**
+ * The worst state of an entry's sources (`docs/sources.md`), `checking` for doubted ones. `broken`: reads fail, and nothing is
+ * done about it.
+ */
+export type Health = 'ok' | 'checking' | 'healing' | 'waiting' | 'lost' | 'broken';
+
+export interface HealthDetail {
+  /** Of `healing`: so many sources of so many. */
+  readonly sources?: number;
+  readonly ofSources?: number;
+  /** The disks that are waited for. */
+  readonly disks?: readonly string[];
+  readonly lostBytes?: number;
+  /** True: the client downloads what is lost. */
+  readonly downloading?: boolean;
+  /** Why reads fail. */
+  readonly reason?: string;
+}
+
+/** A source of an entry, and what happened to it. */
+export interface ServedSource {
+  /** Absolute. */
+  readonly path: Buffer;
+  readonly state: 'trusted' | 'doubted' | 'healing' | 'waiting' | 'lost';
+  /** Of a state other than `trusted`: since when, and why (a predicate, to follow the path). */
+  readonly since?: Date;
+  readonly reason?: string;
+  /** Its last changes, the oldest first. */
+  readonly story: readonly {
+    readonly at: Date;
+    readonly from: Buffer;
+    readonly to: Buffer;
+    /** How that was found out, and proven. */
+    readonly how: string;
+  }[];
+}
+
+/** Sources that are not trusted. */
+export interface SourceTotals {
+  readonly doubted: number;
+  readonly healing: number;
+  readonly lost: number;
+  readonly waiting: readonly { readonly disk: string; readonly sources: number }[];
 }
 
 export interface ServedExtent {
@@ -34,6 +81,8 @@ export interface ServedExtent {
   readonly kind: 'source' | 'zeros' | 'gap' | 'overlay';
   /** An absolute path, for kinds `source` and `overlay`. */
   readonly source?: Buffer;
+  /** The state of a source that is not trusted. */
+  readonly sourceState?: Exclude<ServedSource['state'], 'trusted'>;
 }
 
 export interface ServedFile {
@@ -74,6 +123,7 @@ export interface ServerStatus {
   /** Sources that have changed since they were matched; `servedFrom`: the copy that is served instead. */
   readonly brokenSources: readonly { readonly path: string; readonly reason: string; readonly servedFrom?: string }[];
   readonly brokenEntries: readonly string[];
+  readonly sources: SourceTotals;
   readonly writes: number;
   readonly bytesWritten: number;
   /** The space that the overlay's folder takes on its disk; undefined until it was measured once. */
@@ -122,6 +172,8 @@ export interface DamagedSource {
 export interface Verified {
   /** The result of `beginVerification`. */
   readonly since: number;
+  /** The result of `beginProof`: what matched is then proven, too (`docs/sources.md`). */
+  readonly epoch?: number;
   /** Bitfields of the pieces that matched, and of those that did not. */
   readonly good: Buffer;
   readonly bad: Buffer;

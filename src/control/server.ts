@@ -16,7 +16,7 @@ import { Peers } from '../state/peer.ts';
 import { keepPrivate } from '../state/private-folder.ts';
 import { socketAddress } from '../state/socket-address.ts';
 import { BODY_TIMES, type BodyTimes, chunksOf, jsonOf, linesOf } from './body.ts';
-import { differenceLine, dueMessage, entryMessage, fileMessage, statusMessage } from './codec.ts';
+import { differenceLine, dueMessage, entryMessage, fileMessage, sourceMessage, statusMessage } from './codec.ts';
 import type { AddedMessage, ErrorMessage, ShutdownLine, VerificationBegun } from './messages.ts';
 import { damageIn, discardedPathsIn, dueIn, infoHashesIn, nameLine, verifiedIn } from './requests.ts';
 import { returnMemory } from './return-memory.ts';
@@ -136,6 +136,7 @@ function routesOf(store: ServedStore, times: BodyTimes): ReadonlyMap<string, Han
     ['GET /v1/entries', async ({ reply }) => sendList(reply, await store.entries(), entryMessage)],
     ['GET /v1/entries/ID', async ({ reply, id }) => send(reply, 200, entryMessage(await store.entry(id)))],
     ['GET /v1/entries/ID/files', async ({ reply, id }) => sendLines(reply, await store.files(id), fileMessage)],
+    ['GET /v1/entries/ID/sources', async ({ reply, id }) => sendLines(reply, await store.sources(id), sourceMessage)],
     ['GET /v1/entries/ID/metainfo', async ({ reply, id }) => sendBytes(reply, await store.metainfo(id))],
     [
       'GET /v1/entries/ID/pieces',
@@ -177,8 +178,7 @@ function routesOf(store: ServedStore, times: BodyTimes): ReadonlyMap<string, Han
     ],
     [
       'POST /v1/entries/ID/verification',
-      async ({ reply, id }) =>
-        send(reply, 200, { since: await store.beginVerification(id) } satisfies VerificationBegun),
+      async ({ reply, id }) => send(reply, 200, (await store.beginVerification(id)) satisfies VerificationBegun),
     ],
     [
       'PUT /v1/entries/ID/verification',

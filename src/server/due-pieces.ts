@@ -1,5 +1,5 @@
 /** Says which pieces `scrub` must hash, and in which order: the doubted first, then the unproven, then the oldest. */
-import { DUE_OLD, DUE_UNPROVEN, type DueEntry, type DueQuestion, NOT_DUE } from '../control/served.ts';
+import { DUE_DOUBTED, DUE_OLD, DUE_UNPROVEN, type DueEntry, type DueQuestion, NOT_DUE } from '../control/served.ts';
 import { hasBit } from '../extent/bitfield.ts';
 import type { Entry } from '../store/entries/entry.ts';
 import type { Store } from '../store/store.ts';
@@ -10,14 +10,15 @@ const FAILED_AGAIN = 7;
 /** Pieces between two turns of the event loop: a few milliseconds of work. */
 const SLICE = 200_000;
 
-/** Returns one byte for each piece: `NOT_DUE`, or why it is due. */
-export function duePieces(store: Store, entry: Entry, question: DueQuestion): Buffer {
+/** Returns one byte for each piece: `NOT_DUE`, or why it is due. `doubted`: pieces to prove again. */
+export function duePieces(store: Store, entry: Entry, question: DueQuestion, doubted: ReadonlySet<number>): Buffer {
   const due = Buffer.alloc(entry.pieceCount, NOT_DUE);
   const map = store.pieceMap(entry.infoHash) ?? Buffer.alloc(0);
   const today = Math.floor(Date.now() / DAY_MS);
   for (const [piece, day] of store.proofDays(entry.infoHash).entries()) {
     const age = today - day;
-    if (hasBit(map, piece)) {
+    if (doubted.has(piece)) due[piece] = DUE_DOUBTED;
+    else if (hasBit(map, piece)) {
       if (question.all || age >= question.days) due[piece] = DUE_OLD;
     } else if (question.all || question.again || day === 0 || age >= Math.min(question.days, FAILED_AGAIN)) {
       due[piece] = DUE_UNPROVEN;
@@ -27,7 +28,11 @@ export function duePieces(store: Store, entry: Entry, question: DueQuestion): Bu
 }
 
 /** Lists the entries with pieces that are due, in slices. */
-export async function* dueEntries(store: Store, question: DueQuestion): AsyncGenerator<DueEntry> {
+export async function* dueEntries(
+  store: Store,
+  question: DueQuestion,
+  doubtedOf: (entry: Entry) => Promise<ReadonlySet<number>>,
+): AsyncGenerator<DueEntry> {
   let pieces = 0;
   for await (const entry of store.entries()) {
     if (entry.kind === 'external') continue;
@@ -36,12 +41,13 @@ export async function* dueEntries(store: Store, question: DueQuestion): AsyncGen
       pieces = 0;
       await new Promise(setImmediate);
     }
+    const doubted = await doubtedOf(entry);
     // Removed meanwhile.
     if (store.pieceMap(entry.infoHash) === undefined) continue;
     const counts = [0, 0, 0, 0];
-    for (const why of duePieces(store, entry, question)) counts[why]!++;
-    const [, doubted = 0, unproven = 0, old = 0] = counts;
-    if (doubted + unproven + old === 0) continue;
-    yield { infoHash: entry.infoHash, pieceLength: entry.pieceLength, doubted, unproven, old };
+    for (const why of duePieces(store, entry, question, doubted)) counts[why]!++;
+    const [, again = 0, unproven = 0, old = 0] = counts;
+    if (again + unproven + old === 0) continue;
+    yield { infoHash: entry.infoHash, pieceLength: entry.pieceLength, doubted: again, unproven, old };
   }
 }

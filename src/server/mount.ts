@@ -32,6 +32,7 @@ import { Ballast } from '../store/ballast.ts';
 import { Store } from '../store/store.ts';
 import { CountedOperations } from '../vfs/counting.ts';
 import { FileSystem } from '../vfs/file-system.ts';
+import { EntryHealths } from './health/entry-health.ts';
 import { AbsenceProcesses } from './processes/absence.ts';
 import { DownloadWatch } from './processes/download-watch.ts';
 import { ServedStore } from './served-store.ts';
@@ -158,12 +159,15 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
     const asked = new AbortController();
     const listeners: ((message: string) => void)[] = [];
     const facts = { mountPoint: config.storePath, driver: driver.name, visibleTo: visibility(allowOther) };
+    const healths = new EntryHealths({ store, disks: config.disks, logger });
+    undo.push(async () => healths.close());
     const served = new ServedStore({
       store,
       fileSystem,
       counts: () => operations.counts,
       access,
       readersLook,
+      healths,
       logger,
       facts: { ...facts, readOnly: request.readOnly, version: request.version, startedMs: Date.now() },
       shutdown(say) {

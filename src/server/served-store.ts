@@ -15,6 +15,7 @@ import type {
   ServedEntry,
   ServedExtent,
   ServedFile,
+  ServedSource,
   ServerStatus,
   Verified,
 } from '../control/served.ts';
@@ -33,6 +34,8 @@ import type { Counts } from '../vfs/counting.ts';
 import type { FileSystem, FileSystemStatus } from '../vfs/file-system.ts';
 import { differencesOf } from './differences.ts';
 import { Downloads } from './downloads.ts';
+import { changedSources } from './health/changed-sources.ts';
+import type { EntryHealths } from './health/entry-health.ts';
 import { OverlayUsage } from './overlay-usage.ts';
 import { ScrubWork } from './scrub-work.ts';
 
@@ -56,6 +59,7 @@ export interface ServedStoreParts {
   readonly access: SourceAccess;
   readonly readersLook: ReadersLook;
   readonly facts: ServerFacts;
+  readonly healths: EntryHealths;
   readonly logger: Logger;
   /** Begins the server's end; `say` reports warnings to the command that asked for it. */
   readonly shutdown: (say: (message: string) => void) => void;
@@ -71,13 +75,15 @@ export class ServedStore {
   readonly #downloads: Downloads;
   readonly #overlayUsage: OverlayUsage;
   readonly #scrub: ScrubWork;
+  readonly #healths: EntryHealths;
   readonly shutdown: ServedStoreParts['shutdown'];
 
   constructor(parts: ServedStoreParts) {
     this.#store = parts.store;
     this.#downloads = new Downloads(parts.store);
     this.#overlayUsage = new OverlayUsage(parts.store.bytes.folder);
-    this.#scrub = new ScrubWork(parts.store, parts.logger);
+    this.#scrub = new ScrubWork(parts.store, parts.healths, parts.logger);
+    this.#healths = parts.healths;
     this.#fileSystem = parts.fileSystem;
     this.#counts = parts.counts;
     this.#access = parts.access;
@@ -95,6 +101,7 @@ export class ServedStore {
     }
     const { version, driver, mountPoint, visibleTo, readOnly, startedMs } = this.#facts;
     const { broken, openFiles } = await this.#fileSystem.status();
+    await this.#healths.settled();
     const counts = this.#counts();
     return {
       version,
@@ -116,7 +123,8 @@ export class ServedStore {
         reason,
         ...(spare === undefined ? {} : { servedFrom: spare.toString('utf8') }),
       })),
-      brokenEntries: [...unserved(broken)].toSorted(),
+      brokenEntries: [...unserved(broken).keys()].toSorted(),
+      sources: this.#healths.totals(),
       writes: counts.writes,
       bytesWritten: counts.bytesWritten,
       overlayBytes: await this.#overlayUsage.bytes(),
@@ -136,6 +144,11 @@ export class ServedStore {
   async files(id: string): Promise<AsyncIterable<ServedFile>> {
     const { infoHash } = await this.#find(id);
     return this.#servedFiles(infoHash);
+  }
+
+  /** Lists the sources of an entry that are not trusted, or that have a story. */
+  async sources(id: string): Promise<AsyncIterable<ServedSource>> {
+    return changedSources(this.#store, await this.#find(id));
   }
 
   async metainfo(id: string): Promise<Buffer> {
@@ -174,7 +187,8 @@ export class ServedStore {
           })
         : await this.#store.createExternal({ ...header, directory, torrentName: await torrentNameOf(plan) });
     if (missed) void this.#fileSystem.lookAtReaders();
-    return await this.#served(entry, new Set());
+    await this.#healths.entryMade(entry);
+    return await this.#served(entry, new Map());
   }
 
   async addNames(id: string, names: readonly (readonly string[] | undefined)[]): Promise<void> {
@@ -189,13 +203,17 @@ export class ServedStore {
     await this.#store.removeEntry((await this.#find(id)).infoHash);
   }
 
-  async beginVerification(id: string): Promise<number> {
-    return await this.#store.verificationBegun((await this.#find(id)).infoHash);
+  async beginVerification(id: string): Promise<{ readonly since: number; readonly epoch: number }> {
+    // Before the files are looked at: a change that comes meanwhile has a later epoch.
+    const { epoch } = this.#store.living;
+    return { since: await this.#store.verificationBegun((await this.#find(id)).infoHash), epoch };
   }
 
   async endVerification(id: string, found: Verified): Promise<ServedEntry> {
     const { infoHash } = await this.#find(id);
-    return await this.#served(await this.#store.verificationEnded(infoHash, found), await this.#brokenEntries());
+    const entry = await this.#store.verificationEnded(infoHash, found);
+    this.#scrub.proven(entry, found);
+    return await this.#served(entry, await this.#brokenEntries());
   }
 
   /** @throws AutotorrentError('NOT_FOUND') for an index without a file */
@@ -212,12 +230,12 @@ export class ServedStore {
   }
 
   async duePieces(id: string, question: DueQuestion): Promise<Buffer> {
-    return this.#scrub.pieces(await this.#find(id), question);
+    return await this.#scrub.pieces(await this.#find(id), question);
   }
 
   /** Takes the report of sources whose bytes do not agree, or cannot be read. */
   async damaged(id: string, sources: readonly DamagedSource[]): Promise<void> {
-    this.#scrub.damaged(await this.#find(id), sources);
+    await this.#scrub.damaged(await this.#find(id), sources);
   }
 
   async differences(id: string): Promise<AsyncIterable<DifferencePart>> {
@@ -251,12 +269,13 @@ export class ServedStore {
     return found[0];
   }
 
-  /** The names of entries with bytes that cannot be served. Bytes that a spare supplies are served. */
-  async #brokenEntries(): Promise<ReadonlySet<string>> {
+  /** The names of entries with bytes that cannot be served, each with a reason. Bytes that a spare supplies are served. */
+  async #brokenEntries(): Promise<ReadonlyMap<string, string>> {
+    await this.#healths.settled();
     return unserved((await this.#fileSystem.status()).broken);
   }
 
-  async #served(entry: Entry, broken: ReadonlySet<string>): Promise<ServedEntry> {
+  async #served(entry: Entry, broken: ReadonlyMap<string, string>): Promise<ServedEntry> {
     const downloaded = await this.#downloads.of(entry);
     return {
       name: entry.name,
@@ -275,11 +294,11 @@ export class ServedStore {
       pieces: entry.pieceCount,
       verifiedPieces: entry.verifiedPieces,
       verify: entry.verify,
-      health: broken.has(entry.name) ? 'broken' : 'ok',
+      ...(await this.#healths.of(entry, broken.get(entry.name))),
     };
   }
 
-  async *#servedEntries(broken: ReadonlySet<string>): AsyncGenerator<ServedEntry> {
+  async *#servedEntries(broken: ReadonlyMap<string, string>): AsyncGenerator<ServedEntry> {
     for await (const entry of this.#store.entries()) yield await this.#served(entry, broken);
   }
 
@@ -305,13 +324,18 @@ export class ServedStore {
     if (source === ZEROS) return { ...range, kind: 'zeros' };
     if (source === GAP) return { ...range, kind: 'gap' };
     if (source === OVERLAY) return { ...range, source: Buffer.from(overlayPath), kind: 'overlay' };
-    const record = this.#store.source(source);
-    return { ...range, source: record?.path ?? Buffer.from('(lost)'), kind: 'source' };
+    const path = this.#store.source(source)?.path ?? Buffer.from('(lost)');
+    const condition = this.#store.living.condition(source);
+    return { ...range, source: path, kind: 'source', ...(condition && { sourceState: condition.state }) };
   }
 }
 
-function unserved(broken: FileSystemStatus['broken']): ReadonlySet<string> {
-  return new Set(broken.filter(({ spare }) => spare === undefined).flatMap(({ entries }) => entries));
+function unserved(broken: FileSystemStatus['broken']): ReadonlyMap<string, string> {
+  const reasons = new Map<string, string>();
+  for (const { path, reason, spare, entries } of broken) {
+    if (spare === undefined) for (const entry of entries) reasons.set(entry, `${path.toString()} ${reason}`);
+  }
+  return reasons;
 }
 
 function writtenOf(extents: readonly Extent[]): Pick<ServedFile, 'writtenBytes' | 'writtenRanges'> {

@@ -449,6 +449,11 @@ export class Store {
     return entry === undefined ? undefined : shown(entry);
   }
 
+  /** Finds the id that an entry's inodes carry. */
+  entryId(infoHash: string): number | undefined {
+    return this.#catalog.find(infoHash)?.id;
+  }
+
   /** Finds an entry by the id that its inodes carry. */
   async entryById(id: number): Promise<Entry | undefined> {
     const entry = await this.#catalog.byId(id);

@@ -98,6 +98,16 @@ describe('scrub', () => {
     );
     assert.match(stderr, /'film': 1 piece\(s\) do not agree/);
     assert.equal(await verified('film'), 39);
+    // What became of it is the healer's doing; no view says that all is well.
+    const [entry] = (await autotorrent.json('list', '--no-client')) as EntryJson[];
+    assert.match(entry?.health ?? '', /^(healing|lost)$/);
+    assert.match(entry?.health_detail ?? '', /^(healing 1 of 1|lost \d)/);
+    assert.match((await autotorrent.run('status')).stdout, /^sources {2}1 (healing|lost)$/m);
+    const shown = (await autotorrent.run('show', 'film')).stdout;
+    assert.match(shown, /film\.bin {2}\((healing|lost) since \d{4}-.* UTC: it does not hold the bytes of a piece\)$/m);
+    assert.match(shown, /0–655360 ← .*film\.bin \((healing|lost)\)$/m);
+    const again = await autotorrent.run('add', join(folder, 'film.torrent'));
+    assert.match(again.stdout, /\[Exists\].*its sources are not all right: (healing 1 of 1|lost) /);
     const text = await autotorrent.run('scrub', 'film');
     assert.equal(text.code, 3);
     assert.match(text.stdout, /^'film' 0 of 40 pieces proven now, 1 bad \(20\)\n {2}.*film\.bin does not hold/);

@@ -8,6 +8,7 @@ import { type ControlServer, startControlServer } from '../../src/control/server
 import { GAP } from '../../src/extent/extent.ts';
 import { silentLogger } from '../../src/logger.ts';
 import { encodePlan } from '../../src/plan/codec.ts';
+import { EntryHealths } from '../../src/server/health/entry-health.ts';
 import { ServedStore } from '../../src/server/served-store.ts';
 import { ReadersLook } from '../../src/source/look-at-readers.ts';
 import { anywhere } from '../harness/anywhere.ts';
@@ -34,6 +35,7 @@ describe('a plan that stalls', { timeout: 60_000 }, () => {
       counts: () => none,
       access,
       readersLook: new ReadersLook({ ownMounts: access.ownMounts, ownFolders: [folder] }),
+      healths: new EntryHealths({ store: volume.store, disks: [], logger: silentLogger }),
       logger: silentLogger,
       facts: facts as ConstructorParameters<typeof ServedStore>[0]['facts'],
       shutdown: () => {},

@@ -6,7 +6,7 @@
  * that would hide what rotted.
  */
 import type { ControlClient } from '../../control/client.ts';
-import type { DamagedSource, ServedEntry, ServedFile } from '../../control/served.ts';
+import type { DamagedSource, ServedEntry, ServedFile, Verified } from '../../control/served.ts';
 import { emptyBitfield, setBit } from '../../extent/bitfield.ts';
 import type { HashPool, HashResult } from '../../hash/hash-pool.ts';
 import type { PieceCheck } from '../../hash/piece-check.ts';
@@ -62,19 +62,19 @@ export async function scrubEntry(
   entry: ServedEntry,
   pieces: readonly number[],
 ): Promise<EntryScrub> {
-  const since = await tools.server.beginVerification(entry.infoHash);
+  const begun = await tools.server.beginProof(entry.infoHash);
   const metainfo = parseMetainfo(await tools.server.metainfo(entry.infoHash));
   const files: ServedFile[] = [];
   for await (const file of tools.server.files(entry.infoHash)) files.push(file);
   const layout = new EntryLayout(metainfo, files, tools.access);
-  return await new Scrubbing(tools, entry, layout, since, metainfo.pieceLength).run(pieces);
+  return await new Scrubbing(tools, entry, layout, begun, metainfo.pieceLength).run(pieces);
 }
 
 class Scrubbing {
   readonly #tools: ScrubTools;
   readonly #entry: ServedEntry;
   readonly #layout: EntryLayout;
-  readonly #since: number;
+  readonly #begun: Pick<Verified, 'since' | 'epoch'>;
   readonly #pieceLength: number;
   readonly #asleep = new Set<number>();
   readonly #bad: number[] = [];
@@ -87,11 +87,17 @@ class Scrubbing {
   #missing = 0;
   #left = 0;
 
-  constructor(tools: ScrubTools, entry: ServedEntry, layout: EntryLayout, since: number, pieceLength: number) {
+  constructor(
+    tools: ScrubTools,
+    entry: ServedEntry,
+    layout: EntryLayout,
+    begun: Pick<Verified, 'since' | 'epoch'>,
+    pieceLength: number,
+  ) {
     this.#tools = tools;
     this.#entry = entry;
     this.#layout = layout;
-    this.#since = since;
+    this.#begun = begun;
     this.#pieceLength = pieceLength;
     this.#good = emptyBitfield(entry.pieces);
     this.#wrong = emptyBitfield(entry.pieces);
@@ -186,7 +192,7 @@ class Scrubbing {
     this.#reportedAt = performance.now();
     if (!this.#unreported) return;
     const { server } = this.#tools;
-    const found = { since: this.#since, good: this.#good, bad: this.#wrong };
+    const found = { ...this.#begun, good: this.#good, bad: this.#wrong };
     this.#good = emptyBitfield(this.#entry.pieces);
     this.#wrong = emptyBitfield(this.#entry.pieces);
     this.#unreported = false;

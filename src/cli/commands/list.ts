@@ -1,4 +1,5 @@
 /** `autotorrent list` */
+import { healthText } from '../../app/health.ts';
 import type { ListedEntry } from '../../app/list.ts';
 import { bytes, percent } from '../../app/quantities.ts';
 import { type CommandContext, type Definer, helpEnding } from '../command.ts';
@@ -39,7 +40,7 @@ function row(entry: ListedEntry): string[] {
     bytes(entry.downloadedBytes),
     bytes(entry.missingBytes),
     clientColumn(entry),
-    entry.state === 'adding' ? 'adding' : entry.health,
+    entry.state === 'adding' && entry.health === 'ok' ? 'adding' : healthText(entry),
   ];
 }
 

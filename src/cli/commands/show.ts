@@ -1,34 +1,66 @@
 /** `autotorrent show ENTRY` */
 
+import { healthText } from '../../app/health.ts';
 import { bytes } from '../../app/quantities.ts';
-import type { ServedEntry, ServedExtent, ServedFile } from '../../control/served.ts';
+import type { ServedEntry, ServedExtent, ServedFile, ServedSource } from '../../control/served.ts';
 import { type CommandContext, type Definer, helpEnding } from '../command.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
-import { entryJson, fileJson } from '../json.ts';
+import { entryJson, fileJson, sourceJson } from '../json.ts';
 import { JsonSpool } from '../json-spool.ts';
+
+interface ShowFlags {
+  readonly all?: boolean;
+}
 
 export function defineShow(define: Definer): void {
   define
     .command('show <entry>', "an entry's files, where their bytes come from, and its piece map")
+    .option('--all', `list every file and changed source, not only the first ${SHOWN_FILES} and ${SHOWN_SOURCES}`)
     .addHelpText('after', helpEnding({ examples: ['autotorrent show Some.Release', 'autotorrent show 0123abcd'] }))
-    .action((entry: string) => define.run((context) => show(context, entry)));
+    .action((entry: string, flags: ShowFlags) => define.run((context) => show(context, entry, flags)));
 }
 
-export async function show(context: CommandContext, id: string): Promise<ExitCode> {
+async function show(context: CommandContext, id: string, flags: ShowFlags): Promise<ExitCode> {
   const { terminal } = context;
   const { showEntry } = await import('../../app/show.ts');
-  const { entry, verifiedRanges, files } = await showEntry(await context.config(), id);
+  const { entry, verifiedRanges, sources, files } = await showEntry(await context.config(), id);
   if (terminal.json) {
     const all = new JsonSpool(1);
     for await (const file of files) all.add(fileJson(file));
-    terminal.printJson({ ...entryJson(entry), verified_ranges: verifiedRanges, file_list: all });
+    const changed = new JsonSpool(1);
+    for await (const source of sources) changed.add(sourceJson(source));
+    terminal.printJson({
+      ...entryJson(entry),
+      verified_ranges: verifiedRanges,
+      file_list: all,
+      changed_sources: changed,
+    });
     return EXIT.done;
   }
   for (const line of heading(entry, verifiedRanges)) terminal.print(line);
-  for await (const file of files) for (const line of fileLines(file)) terminal.print(line);
+  const few = flags.all !== true;
+  await printFew(terminal, sources, few ? SHOWN_SOURCES : Number.POSITIVE_INFINITY, sourceLines, 'changed sources');
+  await printFew(terminal, files, few ? SHOWN_FILES : Number.POSITIVE_INFINITY, fileLines, 'files');
   return EXIT.done;
 }
 
+/** Prints the first `most` items, and the number of the others. */
+async function printFew<T>(
+  terminal: CommandContext['terminal'],
+  items: AsyncIterable<T>,
+  most: number,
+  linesOf: (item: T) => readonly string[],
+  what: string,
+): Promise<void> {
+  let count = 0;
+  for await (const item of items) if (count++ < most) for (const line of linesOf(item)) terminal.print(line);
+  if (count > most) terminal.print(`  and ${count - most} more ${what} (--all lists them)`);
+  if (count > 0 && what !== 'files') terminal.print('');
+}
+
+/** An entry may have 200,000 files, each with a story. */
+const SHOWN_FILES = 200;
+const SHOWN_SOURCES = 20;
 /** The number of ranges shown of the piece map. */
 const SHOWN_RANGES = 20;
 
@@ -47,7 +79,7 @@ function heading(entry: ServedEntry, ranges: readonly (readonly [number, number]
       `${bytes(entry.downloadedBytes)} downloaded, ${bytes(entry.missingBytes)} missing`,
     `  pieces     ${entry.verifiedPieces} verified, ${unverified} not (${how})`,
     ...(ranges.length === 0 ? [] : [`  verified   ${shownRanges(ranges)}`]),
-    `  state      ${entry.state}, ${entry.health}, since ${entry.created.toISOString()}`,
+    `  state      ${entry.state}, ${healthText(entry)}, since ${entry.created.toISOString()}`,
     '',
   ];
 }
@@ -60,6 +92,20 @@ function shownRanges(ranges: readonly (readonly [number, number])[]): string {
   const rest = ranges.length - shown.length;
   return `pieces ${shown.join(', ')}${rest > 0 ? ` and ${rest} more ranges (--json has all)` : ''}`;
 }
+
+/** Its path and state, then a line for each change. */
+function sourceLines({ path, state, since, reason = '', story }: ServedSource): string[] {
+  const now = since === undefined ? state : `${state} since ${minuteOf(since)}: it ${reason}`;
+  return [
+    `  ${path.toString()}  (${now})`,
+    ...story.map(({ at, from, to, how }) => {
+      const move = from.equals(to) ? '' : `${from.toString()} → ${to.toString()}: `;
+      return `    ${minuteOf(at)}  ${move}${how}`;
+    }),
+  ];
+}
+
+const minuteOf = (time: Date): string => `${time.toISOString().slice(0, 16).replace('T', ' ')} UTC`;
 
 function fileLines(file: ServedFile): string[] {
   const how = file.mode === 'none' ? file.status : `${file.status} by ${file.mode}`;
@@ -87,5 +133,6 @@ function extentLine(extent: ServedExtent): string {
   if (extent.kind === 'zeros') return `    ${range} ← zeros`;
   if (extent.kind === 'overlay') return `    ${range} ← written, in ${source}`;
   if (extent.kind === 'gap') return `    ${range} ← nothing: missing, reads as zeros`;
-  return `    ${range} ← ${source}${extent.sourceOffset === 0 ? '' : ` at ${extent.sourceOffset}`}`;
+  const state = extent.sourceState === undefined ? '' : ` (${extent.sourceState})`;
+  return `    ${range} ← ${source}${extent.sourceOffset === 0 ? '' : ` at ${extent.sourceOffset}`}${state}`;
 }

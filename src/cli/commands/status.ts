@@ -33,6 +33,7 @@ function lines(status: ServerStatus): string[] {
       `${status.opens} opens, ${status.openHandles} open now`,
     `writes   ${status.writes} of ${bytes(status.bytesWritten)}; the overlay takes ` +
       (status.overlayBytes === undefined ? 'space that is still being measured' : bytes(status.overlayBytes)),
+    ...sourcesLines(status),
     ...status.overlayProblems.map(({ path, problem }) => `overlay  ${path}: ${problem}`),
     ...status.brokenEntries.map((name) => `broken   ${name}`),
     ...status.brokenSources.map(
@@ -40,4 +41,15 @@ function lines(status: ServerStatus): string[] {
         `source   ${path}: ${reason}${spare === undefined ? '' : `; ${spare} is served instead`}`,
     ),
   ];
+}
+
+/** Counts the sources that are not trusted; nothing while all are. */
+function sourcesLines({ sources: { doubted, healing, lost, waiting } }: ServerStatus): string[] {
+  const parts = [
+    ...(doubted === 0 ? [] : [`${doubted} doubted (hashed as they are read)`]),
+    ...(healing === 0 ? [] : [`${healing} healing`]),
+    ...waiting.map(({ disk, sources }) => `${sources} waiting for ${disk}`),
+    ...(lost === 0 ? [] : [`${lost} lost`]),
+  ];
+  return parts.length === 0 ? [] : [`sources  ${parts.join(', ')}`];
 }

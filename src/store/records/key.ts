@@ -88,6 +88,12 @@ export const lastNumber = (key: Buffer): number => key.readUIntBE(key.length - N
 /** Reads the entry of a key that ends with the entry and another number. */
 export const entryBeforeLast = (key: Buffer): number => lastNumber(key.subarray(0, key.length - NUMBER_BYTES));
 
+/** Reads both numbers of the key of a use. */
+export const sourceAndEntryOf = (key: Buffer): [source: number, entry: number] => [
+  key.readUIntBE(1, NUMBER_BYTES),
+  lastNumber(key),
+];
+
 export interface KeyRange {
   readonly gte: Buffer;
   readonly lt: Buffer;
@@ -120,6 +126,7 @@ export const aliasesOf = (entry: number): KeyRange => beginningWith(withNumbers(
 export const writtenOf = (ino: number): KeyRange => beginningWith(withNumbers('W', ino));
 export const unmappedOf = (entry: number): KeyRange => beginningWith(withNumbers('r', entry));
 export const UNMAPPED = beginningWith(Buffer.from('r'));
+export const USES = beginningWith(Buffer.from('R'));
 export const ALIASES = beginningWith(Buffer.from('A'));
 export const ENTRIES = beginningWith(Buffer.from('E'));
 export const INTENTS = beginningWith(Buffer.from('B'));

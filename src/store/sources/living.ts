@@ -107,6 +107,16 @@ export class LivingSources {
     return await this.#parts.remapping.remap(infoHash, index, remap);
   }
 
+  /** Lists which entry uses which source, in pages, in the order of the sources. */
+  async *uses(): AsyncGenerator<readonly (readonly [source: number, entry: number])[], void, undefined> {
+    yield* this.#parts.sources.uses();
+  }
+
+  /** Lists the sources that an entry uses, spares among them, in pages. */
+  async *sourcesOf(entry: number): AsyncGenerator<readonly number[], void, undefined> {
+    yield* this.#parts.sources.used(entry);
+  }
+
   /** Lists the last changes of a source, the oldest first. */
   story(id: number): StoryLine[] {
     return this.#parts.stories.of(id);

@@ -12,12 +12,15 @@ import {
   lastNumber,
   readersKey,
   SOURCES,
+  sourceAndEntryOf,
   sourceKey,
   storyKey,
+  USES,
   unmappedKey,
   useKey,
   userKey,
   usersOf,
+  usesOf,
 } from '../records/key.ts';
 import { Lru } from '../records/lru.ts';
 import { decodeSource, encodeSource, type SourceRecord } from '../records/record.ts';
@@ -180,6 +183,16 @@ export class Sources {
     for await (const page of this.#db.pages(SOURCES)) {
       yield page.map(([key, value]) => ({ id: lastNumber(key), path: decodeSource(value).path }));
     }
+  }
+
+  /** Lists which entry uses which source, in pages, in the order of the sources. */
+  async *uses(): AsyncGenerator<(readonly [source: number, entry: number])[], void, undefined> {
+    for await (const page of this.#db.pages(USES)) yield page.map(([key]) => sourceAndEntryOf(key));
+  }
+
+  /** Lists the ids of the sources that an entry uses, in pages. */
+  async *used(entry: number): AsyncGenerator<number[], void, undefined> {
+    for await (const page of this.#db.pages(usesOf(entry))) yield page.map(([key]) => lastNumber(key));
   }
 
   /** Lists the ids of the entries that use a source. */

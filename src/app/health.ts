@@ -1,0 +1,25 @@
+/** Says the health of an entry in a few words. */
+import type { ServedEntry } from '../control/served.ts';
+import { bytes } from './quantities.ts';
+
+/** Disks that are named. */
+const SHOWN_DISKS = 2;
+
+/** `ok`, `checking`, `healing 3 of 12`, `waiting for /mnt/disk2`, `lost 4.0 MB, downloading` or `broken: …`. */
+export function healthText({ health, healthDetail }: Pick<ServedEntry, 'health' | 'healthDetail'>): string {
+  const { sources = 0, ofSources = 0, disks = [], lostBytes = 0, downloading = false, reason } = healthDetail ?? {};
+  switch (health) {
+    case 'healing':
+      return `healing ${sources} of ${ofSources}`;
+    case 'waiting': {
+      const rest = disks.length - SHOWN_DISKS;
+      return `waiting for ${disks.slice(0, SHOWN_DISKS).join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`;
+    }
+    case 'lost':
+      return `lost ${bytes(lostBytes)}${downloading ? ', downloading' : ''}`;
+    case 'broken':
+      return reason === undefined ? 'broken' : `broken: ${reason}`;
+    default:
+      return health;
+  }
+}
