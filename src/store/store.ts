@@ -56,7 +56,9 @@ import {
   type SourceRecord,
   Writer,
 } from './records/record.ts';
+import { SourceChanges } from './sources/changes.ts';
 import { Conditions } from './sources/conditions.ts';
+import { beginKeying, KeyMigration } from './sources/key-migration.ts';
 import { LivingSources } from './sources/living.ts';
 import { PoolFiles, type Pooling } from './sources/pool-files.ts';
 import { Proofs } from './sources/proofs.ts';
@@ -95,6 +97,9 @@ export class Store {
   readonly #readers: SourceReaders;
   readonly #conditions: Conditions;
   readonly #unmapped: Unmapped;
+  readonly #keying: KeyMigration;
+  /** Resolves when all sources have keys, or the reason why not is logged. */
+  #keyed: Promise<void> = Promise.resolve();
   readonly #catalog: Catalog;
   readonly #pieces: Pieces;
   readonly #days: ProofDays;
@@ -145,7 +150,10 @@ export class Store {
     this.#conditions = conditions;
     this.#unmapped = new Unmapped({ ...parts, stopped: () => this.#closing });
     const remapping = new Remapping({ ...parts, readers, conditions, stories, unmapped: this.#unmapped });
-    this.living = new LivingSources({ ...parts, conditions, stories, keys, remapping });
+    const changes = new SourceChanges({ ...parts, keys, conditions, stories });
+    this.#keying = new KeyMigration(db, keys, () => this.#closing);
+    const keyed = async (): Promise<void> => await this.#keyed;
+    this.living = new LivingSources({ ...parts, conditions, stories, keys, changes, remapping, keyed });
     this.#life = new EntryLife({ ...parts, stopped: () => this.#closing });
     this.#differences = new Differences(db, tree, overlay);
     this.#verifying = new Verifying({ ...parts, files: entryFiles, days: this.#days });
@@ -179,14 +187,17 @@ export class Store {
     const overlay = await Overlay.open(db, tree, { statePath, logger, descriptors });
     const store = new Store(db, tree, overlay, options);
     if (format !== FORMAT) {
-      const root = format === undefined ? [tree.writing(ROOT, newFolder(overlay.now(), 0, ROOT))] : [];
-      await db.commit([put(VERSION_KEY, new Writer().integer(FORMAT).finish()), ...root]);
+      const first = format === undefined ? tree.writing(ROOT, newFolder(overlay.now(), 0, ROOT)) : beginKeying();
+      await db.commit([put(VERSION_KEY, new Writer().integer(FORMAT).finish()), first]);
     }
     // Before anything is served: whatever is made or loses its last name from now on is this server's.
     await store.#conditions.load();
     const unfinished = await store.#life.unfinished();
     const orphans: number[] = [];
     for await (const page of db.pages(ORPHANS)) orphans.push(...page.map(([key]) => lastNumber(key)));
+    store.#keyed = store.#keying.run().catch((error: unknown) => {
+      logger.error(`some sources are not found by their paths until the next start: ${messageOf(error)}`);
+    });
     store.recovered = store.#recover(async () => {
       await store.#life.finish(unfinished);
       const nobody: Uses = { isOpen: () => false, doom() {} };
@@ -196,6 +207,7 @@ export class Store {
   }
 
   async #recover(deleteLeft: () => Promise<void>): Promise<void> {
+    await this.#keyed;
     try {
       await deleteLeft();
       for await (const page of this.#db.pages(GARBAGE))

@@ -11,6 +11,7 @@
  *     S id                    source
  *     H sha1(identity)        source ids of that identity; a plan's source becomes the first
  *     J path                  source ids of that path
+ *     T sha1(handle, disk)    source ids of the file that the handle names
  *     K id                    condition of the source, unless it is trusted
  *     Q id                    the source's last changes
  *     Y id                    who may read the source, if somebody looked
@@ -25,6 +26,7 @@
  *     h info-hash             days on which its pieces were hashed (`proof-days.ts`)
  *     F entry index           file of an entry, by the torrent's file index
  *     A entry index           the second name, under which a client looks for the file
+ *     k                       the first source that has no path key yet; absent: all have (`key-migration.ts`)
  *     B entry                 intent: what to delete if the server dies now
  *     O ino                   the inode has an overlay file
  *     W ino chunk             which blocks of the overlay file are written (`written-blocks.ts`)
@@ -33,6 +35,7 @@
  */
 export const VERSION_KEY = Buffer.from('V');
 export const COUNTERS_KEY = Buffer.from('C');
+export const KEYING_KEY = Buffer.from('k');
 
 const NUMBER_BYTES = 6;
 
@@ -58,6 +61,7 @@ export const sourceKey = (id: number): Buffer => withNumbers('S', id);
 export const conditionKey = (id: number): Buffer => withNumbers('K', id);
 export const storyKey = (id: number): Buffer => withNumbers('Q', id);
 export const pathKey = (path: Buffer): Buffer => Buffer.concat([Buffer.from('J'), path]);
+export const handleKey = (sha1: Buffer): Buffer => Buffer.concat([Buffer.from('T'), sha1]);
 export const pathOfKey = (key: Buffer): Buffer => key.subarray(1);
 export const readersKey = (id: number): Buffer => withNumbers('Y', id);
 export const identityKey = (sha1: Buffer): Buffer => Buffer.concat([Buffer.from('H'), sha1]);
@@ -116,6 +120,8 @@ export const direntsOf = (parent: number, after?: string): KeyRange => {
   // No name holds a zero byte.
   return after === undefined ? all : { ...all, gte: Buffer.concat([direntKey(parent, after), Buffer.from([0])]) };
 };
+/** The range of the sources from an id on. */
+export const sourcesFrom = (id: number): KeyRange => ({ ...SOURCES, gte: sourceKey(id) });
 /** The range of the paths below a folder, whose name ends without a slash. */
 export const pathsBelow = (folder: Buffer): KeyRange =>
   beginningWith(Buffer.concat([Buffer.from('J'), folder, Buffer.from('/')]));

@@ -3,11 +3,13 @@
  * of them, and what happened to them.
  */
 import type { Condition, ConditionFound } from '../../source/condition.ts';
+import type { FileHandle } from '../../source/identity.ts';
 import { filesUsing, type UsingFile } from '../entries/files-using.ts';
 import type { Remap, Remapping } from '../entries/remapping.ts';
 import type { StoryLine } from '../records/condition.ts';
 import type { Database } from '../records/database.ts';
 import type { Tree } from '../tree/tree.ts';
+import type { SourceChange, SourceChanges } from './changes.ts';
 import type { Conditions } from './conditions.ts';
 import type { Proofs } from './proofs.ts';
 import type { PlacedSource, SourceKeys } from './source-keys.ts';
@@ -22,7 +24,10 @@ export interface LivingParts {
   readonly proofs: Proofs;
   readonly stories: Stories;
   readonly keys: SourceKeys;
+  readonly changes: SourceChanges;
   readonly remapping: Remapping;
+  /** Resolves when all sources have keys. */
+  readonly keyed: () => Promise<void>;
 }
 
 export class LivingSources {
@@ -78,14 +83,32 @@ export class LivingSources {
     return this.#parts.db.nextEpoch();
   }
 
-  /** Lists the sources that are recorded at a path. */
+  /**
+   * Lists the sources that are recorded at a path. In a store of an older version it may miss some until `sourcesBelow` has
+   * answered once.
+   */
   sourcesAt(path: Buffer): number[] {
     return this.#parts.keys.at(path);
   }
 
   /** Lists the sources below a folder, in pages, in the order of their paths. */
   async *sourcesBelow(folder: Buffer): AsyncGenerator<readonly PlacedSource[], void, undefined> {
+    await this.#parts.keyed();
     yield* this.#parts.keys.below(folder);
+  }
+
+  /** Lists the sources whose file a handle names. `disk` is that of their records. */
+  sourcesByHandle(handle: FileHandle, disk: string | undefined): number[] {
+    return this.#parts.keys.byHandle(handle, disk);
+  }
+
+  /**
+   * Changes records of sources, with their keys, conditions and stories; every 500 are one synced batch. Skips those whose
+   * record is not `was` any more. Returns the ids of those that were changed.
+   * @throws AutotorrentError('STORE')
+   */
+  async changeSources(changes: readonly SourceChange[]): Promise<readonly number[]> {
+    return await this.#parts.changes.change(changes);
   }
 
   /** Lists the ids of the entries that use a source. */

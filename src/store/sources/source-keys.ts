@@ -4,8 +4,9 @@
  */
 import { createHash } from 'node:crypto';
 import { millisecondsOf } from '../../native/timestamp.ts';
+import type { FileHandle } from '../../source/identity.ts';
 import { type Database, del, put, type Write } from '../records/database.ts';
-import { identityKey, pathKey, pathOfKey, pathsBelow } from '../records/key.ts';
+import { handleKey, identityKey, pathKey, pathOfKey, pathsBelow } from '../records/key.ts';
 import { Reader, type SourceRecord, Writer } from '../records/record.ts';
 
 /** A source, and where it lies. */
@@ -24,6 +25,11 @@ export class SourceKeys {
   /** Lists the sources that are recorded at a path. */
   at(path: Buffer): number[] {
     return idsOf(this.#db.get(pathKey(path)));
+  }
+
+  /** Lists the sources whose file a handle names; `disk`: the file system (`RecordedSource.disk`). */
+  byHandle(handle: FileHandle, disk: string | undefined): number[] {
+    return idsOf(this.#db.get(handleKeyOf(handle, disk)));
   }
 
   /** Lists the sources below a folder, in pages, in the order of their paths. */
@@ -95,13 +101,23 @@ export class KeyChange {
 }
 
 function keysOf(source: Omit<SourceRecord, 'spares'>): Buffer[] {
-  return [identityKeyOf(source), pathKey(source.path)];
+  const { path, handle, disk } = source;
+  const keys = [identityKeyOf(source), pathKey(path)];
+  return handle === undefined ? keys : [...keys, handleKeyOf(handle, disk)];
+}
+
+function handleKeyOf({ type, bytes }: FileHandle, disk: string | undefined): Buffer {
+  return handleKey(
+    createHash('sha1')
+      .update(`${type} ${disk ?? ''}\0`)
+      .update(bytes)
+      .digest(),
+  );
 }
 
 function identityKeyOf({ path, dev, ino, size, mtimeNs, ctimeNs }: Omit<SourceRecord, 'spares'>): Buffer {
-  // A record of format 3 keeps the key that it was given.
-  const numbers =
-    ctimeNs === undefined ? [dev, Number(ino), size, millisecondsOf(mtimeNs)] : [dev, ino, size, mtimeNs, ctimeNs];
+  // A record of format 3 keeps the key that it was given. With a ctime, inode and device are hints.
+  const numbers = ctimeNs === undefined ? [dev, Number(ino), size, millisecondsOf(mtimeNs)] : [size, mtimeNs, ctimeNs];
   const hash = createHash('sha1').update(`${numbers.join(' ')} `);
   return identityKey(hash.update(path).digest());
 }

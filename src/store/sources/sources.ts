@@ -1,7 +1,7 @@
 /**
  * Sources: one record for each file of the collection that extents name, shared by all entries that use it.
  *
- * Equal identity (path, device, inode, size, mtime, ctime) means one record. Each (source, entry) pair is a record of its
+ * Equal identity (path, size, mtime, ctime) means one record. Each (source, entry) pair is a record of its
  * own, so that a crash cannot make a count wrong: a source is deleted with the last of its pairs.
  */
 import type { LookedAtSource } from '../../source/looked-at.ts';
@@ -136,6 +136,16 @@ export class Sources {
       await this.#db.commit(writes, { sync: false });
       for (const id of slice.keys()) this.#cache.delete(id);
     });
+  }
+
+  /** Called when another batch has written records of sources. */
+  changed(ids: Iterable<number>): void {
+    for (const id of ids) this.#cache.delete(id);
+  }
+
+  /** Deletes the store's link to a file in the pool, of a path that a source has left, unless another source has it. */
+  async pathLeft(path: Buffer): Promise<void> {
+    if (this.#pool?.isOwn(path) === true && this.#parts.keys.at(path).length === 0) await this.#pool.release(path);
   }
 
   /** Ends the use of `ids` by `entry`; does nothing if `still` answers false when its turn comes. */

@@ -1,0 +1,111 @@
+/**
+ * Changes records of sources: a file was found elsewhere, or is another one by now. The record, the keys under which it is
+ * found, its condition and its story change in one synced batch: a crash leaves the old or the new.
+ */
+
+import type { Condition } from '../../source/condition.ts';
+import type { FileHandle, FileIdentity } from '../../source/identity.ts';
+import type { Notices } from '../notices.ts';
+import { type Database, put, type Write } from '../records/database.ts';
+import { sourceKey } from '../records/key.ts';
+import { encodeSource, type SourceRecord } from '../records/record.ts';
+import type { Conditions } from './conditions.ts';
+import type { SourceKeys } from './source-keys.ts';
+import type { Sources } from './sources.ts';
+import type { Stories } from './stories.ts';
+
+/** Another record of a source. */
+export interface SourceChange {
+  readonly id: number;
+  /** The record that it replaces: one that has changed meanwhile stays. */
+  readonly was: Pick<SourceRecord, 'path' | 'size' | 'mtimeNs' | 'ctimeNs'>;
+  /** The file as it was found. Its handle and its disk are those of the file, or not known. */
+  readonly now: FileIdentity & { readonly path: Buffer; readonly handle?: FileHandle; readonly disk?: string };
+  /**
+   * False: the source is, or gets, doubted. The epoch stays if this very file was doubted already, so that what was proven
+   * of it stays proven.
+   */
+  readonly trusted: boolean;
+  /** A line for its story; absent: the change is not worth one. */
+  readonly how?: string;
+}
+
+/** Changes in a batch. */
+const SLICE = 500;
+
+interface ChangesParts {
+  readonly db: Database;
+  readonly sources: Sources;
+  readonly keys: SourceKeys;
+  readonly conditions: Conditions;
+  readonly stories: Stories;
+  readonly notices: Notices;
+}
+
+export class SourceChanges {
+  readonly #parts: ChangesParts;
+
+  constructor(parts: ChangesParts) {
+    this.#parts = parts;
+  }
+
+  /** Changes records; every 500 are one batch. Returns the ids of the sources that were changed. */
+  async change(changes: readonly SourceChange[]): Promise<number[]> {
+    const changed: number[] = [];
+    for (let from = 0; from < changes.length; from += SLICE) {
+      const slice = changes.slice(from, from + SLICE);
+      changed.push(...(await this.#parts.db.exclusive(async () => await this.#changeSlice(slice))));
+    }
+    return changed;
+  }
+
+  async #changeSlice(slice: readonly SourceChange[]): Promise<number[]> {
+    const { db, sources, conditions, stories, notices } = this.#parts;
+    const keys = this.#parts.keys.change();
+    const now = new Map<number, SourceRecord>();
+    const conditionsNow = new Map<number, Condition | undefined>();
+    const told = new Set<number>();
+    const left: Buffer[] = [];
+    const writes: Write[] = [];
+    for (const change of slice) {
+      const { id, how } = change;
+      const before = now.get(id) ?? sources.get(id);
+      if (before === undefined || !isAs(before, change.was)) continue;
+      const record: SourceRecord = { ...change.now, spares: before.spares };
+      keys.remove(id, before);
+      keys.add(id, record);
+      now.set(id, record);
+      if (!before.path.equals(record.path)) left.push(before.path);
+      const condition = conditionsNow.has(id) ? conditionsNow.get(id) : conditions.get(id);
+      conditionsNow.set(id, change.trusted ? undefined : this.#doubt(condition, record));
+      if (how === undefined) continue;
+      told.add(id);
+      writes.push(stories.recording(id, { atMs: Date.now(), from: before.path, to: record.path, how }));
+    }
+    if (now.size === 0) return [];
+    for (const [id, record] of now) writes.push(put(sourceKey(id), encodeSource(record)));
+    for (const [id, condition] of conditionsNow) writes.push(conditions.recording(id, condition));
+    await db.commit([...writes, ...keys.writes()]);
+    const changed = [...now.keys()];
+    sources.changed(changed);
+    for (const id of told) stories.recorded(id);
+    for (const [id, condition] of conditionsNow) conditions.recorded(id, condition);
+    notices.sourcesChanged(changed);
+    for (const path of left) await sources.pathLeft(path);
+    return changed;
+  }
+
+  #doubt(before: Condition | undefined, { path: _path, spares: _spares, ...observed }: SourceRecord): Condition {
+    const reason = before?.reason ?? 'is another file than before';
+    return this.#parts.conditions.next(before, { state: 'doubted', reason, observed });
+  }
+}
+
+function isAs(record: SourceRecord, was: SourceChange['was']): boolean {
+  return (
+    record.path.equals(was.path) &&
+    record.size === was.size &&
+    record.mtimeNs === was.mtimeNs &&
+    record.ctimeNs === was.ctimeNs
+  );
+}
