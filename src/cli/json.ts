@@ -11,6 +11,7 @@ import type { VerifiedEntry } from '../app/verify.ts';
 import { shownPath } from '../bytes/shown-path.ts';
 import type {
   Discarded,
+  RepairNews,
   ServedDifference,
   ServedEntry,
   ServedExtent,
@@ -135,7 +136,8 @@ export function statusJson(status: ServerStatus) {
   };
 }
 
-export function verifiedJson(entry: VerifiedEntry) {
+/** `repair`: what became of it, with `--repair`. */
+export function verifiedJson(entry: VerifiedEntry, repair?: RepairNews) {
   return {
     name: entry.name,
     info_hash: entry.infoHash,
@@ -149,6 +151,7 @@ export function verifiedJson(entry: VerifiedEntry) {
     broken: entry.broken,
     pooled: entry.pooled,
     ...(entry.skipped === undefined ? {} : { skipped: entry.skipped }),
+    ...(repair === undefined ? {} : { repair: repairJson(repair) }),
   };
 }
 
@@ -163,6 +166,10 @@ export function scrubbedJson(entry: ScrubbedEntry) {
     left_pieces: entry.leftPieces,
     damaged: entry.damaged.map(({ path, reason }) => ({ ...shownPath(path), reason })),
   };
+}
+
+function repairJson({ outcome, bytes, message }: RepairNews) {
+  return { outcome, lost_bytes: bytes ?? 0, ...(message === undefined ? {} : { message }) };
 }
 
 export function removedJson({ name, infoHash, fromClient }: RemovedEntry) {

@@ -22,6 +22,7 @@ import { defineOverlayDiscard } from './commands/overlay-discard.ts';
 import { defineOverlayExport } from './commands/overlay-export.ts';
 import { defineRebuild } from './commands/rebuild.ts';
 import { defineRemove } from './commands/remove.ts';
+import { defineRepair } from './commands/repair.ts';
 import { defineScrub } from './commands/scrub.ts';
 import { defineShow } from './commands/show.ts';
 import { defineStatus } from './commands/status.ts';
@@ -42,6 +43,7 @@ const COMMANDS: readonly ((define: Definer) => void)[] = [
   defineUnmount,
   defineAbsence,
   defineVerifyDownloads,
+  defineRepair,
   defineAdd,
   defineList,
   defineShow,

@@ -84,6 +84,10 @@ export interface Config {
   readonly scrubDays: number;
   /** True: `mount` repairs what the loss of the mount did to the client's torrents. */
   readonly recover: boolean;
+  /** What happens to bytes that lie nowhere any more: `tell`: the user is told. */
+  readonly onLoss: 'repair' | 'tell';
+  /** The most bytes that repairs have clients download in 24 hours. */
+  readonly repairLimit: number;
   /** Sentences for the user: about a key with a new meaning, or an unknown key and the nearest known one. */
   readonly notices: readonly string[];
 }

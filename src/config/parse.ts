@@ -112,6 +112,8 @@ export function parseConfig(input: string | Uint8Array, options: ParseOptions): 
     clientSections: Object.freeze(clientSections(sections)),
     scrubDays: values.scrub_days,
     recover: values.recover === 'on',
+    onLoss: values.on_loss,
+    repairLimit: values.repair_limit,
     notices: Object.freeze(context.notices),
   };
   return Object.freeze(config);

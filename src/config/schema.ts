@@ -71,6 +71,8 @@ export const general = v.object({
   path_map: v.optional(pathMap, ''),
   scrub_days: v.optional(wholeNumber(0, 36_500), '90'),
   recover: v.optional(oneOf(['on', 'off']), 'on'),
+  on_loss: v.optional(oneOf(['repair', 'tell']), 'repair'),
+  repair_limit: v.optional(byteCount, '1 GB'),
   fast_resume: v.optional(oneOf(['verified', 'never', 'trust']), 'verified'),
 });
 

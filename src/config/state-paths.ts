@@ -10,6 +10,8 @@ export interface StatePaths {
   readonly log: string;
   /** The record of what the next mount must do in clients. */
   readonly absence: string;
+  /** The record of repairs that are under way, and of what they spent. */
+  readonly repair: string;
   /** What clients are known by: the certificates of Deluge daemons, the users of other clients of this machine. */
   readonly knownDaemons: string;
 }
@@ -21,6 +23,7 @@ export function statePaths(statePath: string): StatePaths {
     socket: join(statePath, 'socket'),
     log: join(statePath, 'server.log'),
     absence: join(statePath, 'absence.json'),
+    repair: join(statePath, 'repair.json'),
     knownDaemons: join(statePath, 'known_daemons'),
   };
 }

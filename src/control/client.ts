@@ -19,8 +19,11 @@ import type {
   DueMessage,
   EntryMessage,
   FileMessage,
+  GapsMessage,
+  LossesMessage,
   NameLine,
   PoolMessage,
+  RepairMessage,
   ShutdownLine,
   SourceMessage,
   StatusMessage,
@@ -32,7 +35,9 @@ import type {
   Discarded,
   DueEntry,
   DueQuestion,
+  Losses,
   Pooled,
+  RepairNews,
   ServedDifference,
   ServedEntry,
   ServedFile,
@@ -218,6 +223,23 @@ export class ControlClient {
   async discard(id: string, paths: readonly string[] | undefined): Promise<Discarded> {
     const message: DiscardRequest = paths === undefined ? {} : { files: paths };
     return (await this.#json('POST', `${entryPath(id)}/discard`, message, this.#limits.long)) as DiscardMessage;
+  }
+
+  async losses(id: string): Promise<Losses> {
+    const message = (await this.#json('GET', `${entryPath(id)}/losses`, undefined, this.#limits.long)) as LossesMessage;
+    const { lost_bytes: lostBytes, download_bytes: downloadBytes, unsettled, doubted } = message;
+    return { lostBytes, downloadBytes, unsettled, doubted };
+  }
+
+  /** Turns what is lost into gaps; no client may run the torrent. Returns the bytes. */
+  async makeGaps(id: string): Promise<number> {
+    return ((await this.#json('POST', `${entryPath(id)}/gaps`, undefined, this.#limits.long)) as GapsMessage).bytes;
+  }
+
+  /** Has an entry repaired, whatever the limits say. Yields what becomes of it; checks of clients may take hours. */
+  async *repair(id: string, signal: AbortSignal): AsyncGenerator<RepairNews> {
+    const reply = await this.#request('POST', `${entryPath(id)}/repair`, [], undefined, { limitMs: 0, signal });
+    yield* documents<RepairMessage>(reply);
   }
 
   /** Ends the server. Yields warnings as they come; ends when the server has unmounted and closed its store. */

@@ -11,6 +11,7 @@ import type {
   EntryMessage,
   ExtentMessage,
   FileMessage,
+  LossesMessage,
   SourceMessage,
   StatusMessage,
 } from './messages.ts';
@@ -18,6 +19,7 @@ import type {
   DifferencePart,
   DueEntry,
   HealthDetail,
+  Losses,
   ServedDifference,
   ServedEntry,
   ServedExtent,
@@ -25,6 +27,10 @@ import type {
   ServedSource,
   ServerStatus,
 } from './served.ts';
+
+export function lossesMessage({ lostBytes, downloadBytes, unsettled, doubted }: Losses): LossesMessage {
+  return { lost_bytes: lostBytes, download_bytes: downloadBytes, unsettled, doubted };
+}
 
 export function entryMessage(entry: ServedEntry): EntryMessage {
   return {

@@ -21,6 +21,9 @@
  *     POST   /v1/entries/ID/damage       DamageMessage: sources whose bytes do not agree; 204
  *     GET    /v1/entries/ID/differences  DifferenceLine, one JSON document a line: what is not as it was planned
  *     POST   /v1/entries/ID/discard      DiscardRequest; DiscardMessage
+ *     GET    /v1/entries/ID/losses       LossesMessage
+ *     POST   /v1/entries/ID/gaps         what is lost becomes gaps: no client may run the torrent; GapsMessage
+ *     POST   /v1/entries/ID/repair       RepairMessage, one JSON document a line, as it comes: has it repaired, whatever the limits
  *     POST   /v1/added                   AddedMessage: clients have these; AddedMessage: those of which there is an entry
  *     POST   /v1/turn                    200 when nobody else adds; the turn ends with the connection
  *     POST   /v1/shutdown                202; ShutdownLine, one JSON document a line, as it comes; the connection ends when
@@ -211,6 +214,27 @@ export interface PoolMessage {
   readonly pooled?: string;
   /** The reason why it stays where it is. */
   readonly kept?: string;
+}
+
+export interface LossesMessage {
+  readonly lost_bytes: number;
+  /** Of all pieces that they touch. */
+  readonly download_bytes: number;
+  /** The number of other sources that cannot be read. */
+  readonly unsettled: number;
+  /** Ranges whose source is doubted, and not proven. */
+  readonly doubted: readonly { readonly path: string; readonly offset: number; readonly length: number }[];
+}
+
+export interface GapsMessage {
+  /** The bytes that have become gaps. */
+  readonly bytes: number;
+}
+
+export interface RepairMessage {
+  readonly outcome: 'repaired' | 'nothing' | 'gone' | 'told' | 'limited' | 'later' | 'checking';
+  readonly bytes?: number;
+  readonly message?: string;
 }
 
 /** A file, folder or name that differs from the plan. */

@@ -168,6 +168,38 @@ export interface DamagedSource {
   readonly reason: string;
 }
 
+/** What an entry has lost for good, and what stands in the way of a repair (docs/sources.md, "What is lost"). */
+export interface Losses {
+  /** Bytes of lost sources, which reads do not get. */
+  readonly lostBytes: number;
+  /** Bytes of the pieces that they touch: a client downloads whole pieces. */
+  readonly downloadBytes: number;
+  /** The number of other sources that cannot be read, whose case is not settled. */
+  readonly unsettled: number;
+  /** Ranges of doubted sources that are not proven, in the torrent's order; not all if there are very many. */
+  readonly doubted: readonly DoubtedRange[];
+}
+
+export interface DoubtedRange {
+  /** Below the entry's directory. */
+  readonly path: string;
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** What becomes of a repair. */
+export interface RepairNews {
+  /**
+   * `repaired`: the bytes are gaps, which clients know of. `nothing`: nothing is lost. `gone`: the entry is. `told`: only the
+   * user may have it repaired. `limited`: by itself when less was spent in a day. `later`: something is in the way.
+   * `checking`: clients check, and more follows.
+   */
+  readonly outcome: 'repaired' | 'nothing' | 'gone' | 'told' | 'limited' | 'later' | 'checking';
+  /** The lost bytes. */
+  readonly bytes?: number;
+  readonly message?: string;
+}
+
 /** The result of a verification. */
 export interface Verified {
   /** The result of `beginVerification`. */

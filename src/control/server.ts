@@ -16,8 +16,23 @@ import { Peers } from '../state/peer.ts';
 import { keepPrivate } from '../state/private-folder.ts';
 import { socketAddress } from '../state/socket-address.ts';
 import { BODY_TIMES, type BodyTimes, chunksOf, jsonOf, linesOf } from './body.ts';
-import { differenceLine, dueMessage, entryMessage, fileMessage, sourceMessage, statusMessage } from './codec.ts';
-import type { AddedMessage, ErrorMessage, ShutdownLine, VerificationBegun } from './messages.ts';
+import {
+  differenceLine,
+  dueMessage,
+  entryMessage,
+  fileMessage,
+  lossesMessage,
+  sourceMessage,
+  statusMessage,
+} from './codec.ts';
+import type {
+  AddedMessage,
+  ErrorMessage,
+  GapsMessage,
+  RepairMessage,
+  ShutdownLine,
+  VerificationBegun,
+} from './messages.ts';
 import { damageIn, discardedPathsIn, dueIn, infoHashesIn, nameLine, verifiedIn } from './requests.ts';
 import { returnMemory } from './return-memory.ts';
 import { Slots } from './slots.ts';
@@ -212,6 +227,19 @@ function routesOf(store: ServedStore, times: BodyTimes): ReadonlyMap<string, Han
       'POST /v1/entries/ID/discard',
       async ({ request, reply, id }) => {
         send(reply, 200, await store.discard(id, discardedPathsIn(await jsonOf(request, JSON_LIMIT, times))));
+      },
+    ],
+    ['GET /v1/entries/ID/losses', async ({ reply, id }) => send(reply, 200, lossesMessage(await store.losses(id)))],
+    [
+      'POST /v1/entries/ID/gaps',
+      async ({ reply, id }) => send(reply, 200, { bytes: await store.makeGaps(id) } satisfies GapsMessage),
+    ],
+    [
+      'POST /v1/entries/ID/repair',
+      async ({ reply, id }) => {
+        const left = new AbortController();
+        reply.once('close', () => left.abort());
+        await sendLines(reply, await store.repair(id, left.signal), (news) => news satisfies RepairMessage);
       },
     ],
     [

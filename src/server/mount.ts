@@ -12,7 +12,7 @@ import { disksNow } from '../config/disks-now.ts';
 import { sourceRules } from '../config/source-rules.ts';
 import { poolPath, statePaths } from '../config/state-paths.ts';
 import { startControlServer } from '../control/server.ts';
-import { AutotorrentError } from '../errors.ts';
+import { AutotorrentError, messageOf } from '../errors.ts';
 import { chooseDriver } from '../fuse/choose-driver.ts';
 import type { Mount } from '../fuse/driver.ts';
 import { realMountPoint } from '../fuse/mounting/mount-point.ts';
@@ -33,8 +33,10 @@ import { Store } from '../store/store.ts';
 import { CountedOperations } from '../vfs/counting.ts';
 import { FileSystem } from '../vfs/file-system.ts';
 import { EntryHealths } from './health/entry-health.ts';
+import { watchLosses } from './loss-store.ts';
 import { AbsenceProcesses } from './processes/absence.ts';
 import { DownloadWatch } from './processes/download-watch.ts';
+import { Repairs } from './processes/repair.ts';
 import { ServedStore } from './served-store.ts';
 
 export interface MountRequest {
@@ -50,6 +52,8 @@ export interface MountRequest {
    * Node's arguments of the absence child, without `look`, `stop` or `resume`, for all clients of the configuration.
    */
   readonly absenceCommand: readonly string[];
+  /** Node's arguments of the child that repairs what is lost, without the flags and info hashes. */
+  readonly repairCommand: readonly string[];
   /** When aborted: have the clients' torrents stopped, unmount, and end. */
   readonly signal: AbortSignal;
   /** When aborted: do not wait for clients. */
@@ -141,6 +145,12 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       keepDescriptors: () => keepDescriptors?.(),
       logger,
     });
+    const repairs = new Repairs({
+      command: request.repairCommand,
+      record: paths.repair,
+      keepDescriptors: () => keepDescriptors?.(),
+      logger,
+    });
     await absence.look();
     const allowOther = request.allowOther ?? othersAllowed();
     const driver = chooseDriver(request.driver, { library, logger });
@@ -169,6 +179,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       readersLook,
       healths,
       logger,
+      repairs,
       facts: { ...facts, readOnly: request.readOnly, version: request.version, startedMs: Date.now() },
       shutdown(say) {
         listeners.push(say);
@@ -180,13 +191,17 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
     // ended.
     try {
       request.onServing({ ...facts, owner });
-      absence.resume();
+      watchLosses(store, repairs, (error) => logger.error(`what is lost cannot be looked for: ${messageOf(error)}`));
+      // A repair and `absence resume` would stop and start the same torrents.
+      void absence.resume().then(() => repairs.start());
       void fileSystem.lookAtReaders();
       await untilEnd(mount, config.storePath, AbortSignal.any([signal, asked.signal]));
+      await repairs.close();
       await absence.stop(request.hurry, (message) => {
         for (const say of listeners) say(message);
       });
     } finally {
+      await repairs.close();
       await absence.close();
       await unwind(undo, logger);
       await control.close();

@@ -11,7 +11,9 @@ import type {
   Discarded,
   DueEntry,
   DueQuestion,
+  Losses,
   Pooled,
+  RepairNews,
   ServedEntry,
   ServedExtent,
   ServedFile,
@@ -36,7 +38,10 @@ import { differencesOf } from './differences.ts';
 import { Downloads } from './downloads.ts';
 import { changedSources } from './health/changed-sources.ts';
 import type { EntryHealths } from './health/entry-health.ts';
+import { lossStoreOf } from './loss-store.ts';
+import { type LossStore, lossesOf, makeGaps } from './losses.ts';
 import { OverlayUsage } from './overlay-usage.ts';
+import type { Repairs } from './processes/repair.ts';
 import { ScrubWork } from './scrub-work.ts';
 
 export interface ServerFacts {
@@ -61,6 +66,7 @@ export interface ServedStoreParts {
   readonly facts: ServerFacts;
   readonly healths: EntryHealths;
   readonly logger: Logger;
+  readonly repairs: Pick<Repairs, 'ask'>;
   /** Begins the server's end; `say` reports warnings to the command that asked for it. */
   readonly shutdown: (say: (message: string) => void) => void;
 }
@@ -76,6 +82,8 @@ export class ServedStore {
   readonly #overlayUsage: OverlayUsage;
   readonly #scrub: ScrubWork;
   readonly #healths: EntryHealths;
+  readonly #lossStore: LossStore;
+  readonly #repairs: Pick<Repairs, 'ask'>;
   readonly shutdown: ServedStoreParts['shutdown'];
 
   constructor(parts: ServedStoreParts) {
@@ -89,6 +97,8 @@ export class ServedStore {
     this.#access = parts.access;
     this.#looks = new ReadersThread(parts.readersLook);
     this.#facts = parts.facts;
+    this.#lossStore = lossStoreOf(parts.store);
+    this.#repairs = parts.repairs;
     this.shutdown = parts.shutdown;
   }
 
@@ -247,6 +257,21 @@ export class ServedStore {
     const { infoHash } = await this.#find(id);
     const { files: discarded, bytes, kept } = await this.#store.discard(infoHash, paths, this.#fileSystem.quiet);
     return { discarded, bytes, kept };
+  }
+
+  /** @throws AutotorrentError('NOT_FOUND') */
+  async losses(id: string): Promise<Losses> {
+    return await lossesOf(this.#lossStore, await this.#find(id));
+  }
+
+  /** Returns the bytes that have become gaps. @throws AutotorrentError('NOT_FOUND'), ('CONFLICT') */
+  async makeGaps(id: string): Promise<number> {
+    return await makeGaps(this.#lossStore, await this.#find(id));
+  }
+
+  /** @throws AutotorrentError('NOT_FOUND') */
+  async repair(id: string, signal: AbortSignal): Promise<AsyncIterable<RepairNews>> {
+    return this.#repairs.ask((await this.#find(id)).infoHash, signal);
   }
 
   async #find(id: string): Promise<Entry> {

@@ -73,6 +73,8 @@ describe('parseConfig', () => {
       fastResume: 'verified',
       scrubDays: 90,
       recover: true,
+      onLoss: 'repair',
+      repairLimit: 1_000_000_000,
       clientSections: [''],
       pathMap: [],
       disks: ['/mnt/sd1/anime', '/mnt/sd1/tv'],
@@ -123,6 +125,8 @@ describe('parseConfig', () => {
     ['exact_target = original', 'exactTarget', 'original'],
     ['fast_resume: never', 'fastResume', 'never'],
     ['recover = OFF', 'recover', false],
+    ['on_loss = Tell', 'onLoss', 'tell'],
+    ['repair_limit = 500 MB', 'repairLimit', 500_000_000],
     [
       'path_map = /a/ = /b, /c=/',
       'pathMap',
@@ -196,6 +200,7 @@ describe('parseConfig', () => {
     ['hash_limit = 0', '"0"', LIMIT],
     ['hash_limit = 3, 4', '"3, 4"', LIMIT],
     ['recover = maybe', '"maybe"', 'accepted: on, off'],
+    ['on_loss = cry', '"cry"', 'accepted: repair, tell'],
     ['path_map = /a', '"/a"', PAIRS],
     ['path_map = /a = b', '"/a = b"', PAIRS],
     ['path_map = /a = /b = /c', '"/a = /b = /c"', PAIRS],
@@ -297,7 +302,7 @@ describe('parseConfig', () => {
       `${FILE}, line 8: section [other] is unknown and unused: known are general, disks, client, client-NAME`,
       `${FILE}, line 5: [general] storepath is unknown and unused: did you mean store_path?`,
       `${FILE}, line 6: [general] scene_mode is unknown and unused: did you mean scan_mode?`,
-      `${FILE}, line 7: [general] zzz is unknown and unused: known are db, store_path, state_path, ignore_files, add_limit_size, add_limit_percent, scan_mode, link_type, exact_target, verify, hash_readers, hash_size_varying, hash_limit, driver, allow_other, owner, umask, path_map, scrub_days, recover, fast_resume`,
+      `${FILE}, line 7: [general] zzz is unknown and unused: known are db, store_path, state_path, ignore_files, add_limit_size, add_limit_percent, scan_mode, link_type, exact_target, verify, hash_readers, hash_size_varying, hash_limit, driver, allow_other, owner, umask, path_map, scrub_days, recover, on_loss, repair_limit, fast_resume`,
       `${FILE}, line 11: [client] url is unknown and unused: known are client`,
     ]);
   });

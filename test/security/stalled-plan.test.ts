@@ -37,6 +37,7 @@ describe('a plan that stalls', { timeout: 60_000 }, () => {
       readersLook: new ReadersLook({ ownMounts: access.ownMounts, ownFolders: [folder] }),
       healths: new EntryHealths({ store: volume.store, disks: [], logger: silentLogger }),
       logger: silentLogger,
+      repairs: { ask: assert.fail },
       facts: facts as ConstructorParameters<typeof ServedStore>[0]['facts'],
       shutdown: () => {},
     });

@@ -54,6 +54,7 @@ export async function mount(context: CommandContext, flags: MountFlags): Promise
     readOnly: flags.readOnly === true,
     logger: terminal.logger,
     absenceCommand: [wiring.program, '-c', config.file, 'absence'],
+    repairCommand: [wiring.program, '-c', config.file, 'repair'],
     signal: context.signal,
     hurry: context.secondSignal(),
     onServing({ mountPoint, driver, visibleTo, owner }) {

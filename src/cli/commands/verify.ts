@@ -1,5 +1,8 @@
 /** `autotorrent verify ENTRY…` */
 import type { VerifiedEntry } from '../../app/verify.ts';
+import type { Config } from '../../config/config.ts';
+import type { RepairNews } from '../../control/served.ts';
+import { AutotorrentError } from '../../errors.ts';
 import { type CommandContext, type Definer, helpEnding } from '../command.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { quoted } from '../format.ts';
@@ -8,16 +11,22 @@ import { verifiedJson } from '../json.ts';
 
 export interface VerifyFlags {
   readonly unverified?: boolean;
+  readonly repair?: boolean;
 }
 
 export function defineVerify(define: Definer): void {
   define
     .command('verify [entry...]', 'hash entries (all, or just these) and report bad pieces')
     .option('--unverified', 'hash only the pieces that are not verified yet')
+    .option('--repair', 'have the client download what these entries have lost for good, whatever the limits say')
     .addHelpText(
       'after',
       helpEnding({
-        examples: ['autotorrent verify', 'autotorrent verify Some.Release --unverified'],
+        examples: [
+          'autotorrent verify',
+          'autotorrent verify Some.Release --unverified',
+          'autotorrent verify --repair Some.Release',
+        ],
         exits: ['3  at least one entry is broken'],
       }),
     )
@@ -26,7 +35,12 @@ export function defineVerify(define: Definer): void {
 
 export async function verify(context: CommandContext, ids: readonly string[], flags: VerifyFlags): Promise<ExitCode> {
   const { terminal, signal } = context;
-  const results: VerifiedEntry[] = [];
+  if (flags.repair === true && ids.length === 0) {
+    throw new AutotorrentError('USAGE', '--repair needs the entries that it is to repair', {
+      hint: 'autotorrent verify --repair ENTRY… (autotorrent status shows what is lost)',
+    });
+  }
+  const results: (VerifiedEntry & { readonly repair?: RepairNews })[] = [];
   const request = {
     entries: ids,
     unverified: flags.unverified === true,
@@ -35,12 +49,33 @@ export async function verify(context: CommandContext, ids: readonly string[], fl
     onHashing: hashingProgress(terminal),
   };
   const { verifyEntries } = await import('../../app/verify.ts');
-  for await (const result of verifyEntries(await context.config(), request)) {
-    results.push(result);
+  const config = await context.config();
+  for await (const result of verifyEntries(config, request)) {
     if (!terminal.json) for (const line of lines(result)) terminal.print(line);
+    const repair = flags.repair === true ? await repaired(context, config, result) : undefined;
+    if (!terminal.json && repair !== undefined) terminal.print(`  ${repair.message ?? NOTHING_LOST}`);
+    results.push(repair === undefined ? result : { ...result, repair });
   }
-  if (terminal.json) terminal.printJson(results.map(verifiedJson));
-  return results.some((result) => result.broken) ? EXIT.incomplete : EXIT.done;
+  if (terminal.json) terminal.printJson(results.map((result) => verifiedJson(result, result.repair)));
+  return results.some((result) => isBroken(result, result.repair)) ? EXIT.incomplete : EXIT.done;
+}
+
+const NOTHING_LOST = 'nothing of it is lost for good';
+
+async function repaired(
+  { terminal, signal }: CommandContext,
+  config: Config,
+  { infoHash, skipped }: VerifiedEntry,
+): Promise<RepairNews | undefined> {
+  if (skipped !== undefined) return undefined;
+  const { askForRepair } = await import('../../app/repair.ts');
+  return await askForRepair(config, infoHash, { signal, onChecking: (message) => terminal.note(message) });
+}
+
+/** A repair mends what was found before it. */
+function isBroken({ broken }: VerifiedEntry, repair: RepairNews | undefined): boolean {
+  if (repair === undefined || repair.outcome === 'nothing') return broken;
+  return repair.outcome !== 'repaired';
 }
 
 function lines(result: VerifiedEntry): string[] {

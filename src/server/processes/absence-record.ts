@@ -3,11 +3,10 @@
  *
  * One process at a time writes it: the server starts one child after the other.
  */
-import { open, rename, rm } from 'node:fs/promises';
-import { dirname } from 'node:path';
 import { readSmallFile } from '../../bytes/read-file.ts';
 import { AutotorrentError, errnoOf, messageOf } from '../../errors.ts';
 import { jsonText } from '../../printable.ts';
+import { replaceDurably } from './replace-durably.ts';
 
 const PENDING = ['errors', 'all'] as const;
 const NEEDS = ['serving', 'resume', 'look', 'recover'] as const;
@@ -87,27 +86,7 @@ export class AbsenceRecord {
 
   async #write(): Promise<void> {
     const text = `${jsonText({ version: 1, clients: Object.fromEntries(this.#clients) }, 1)}\n`;
-    try {
-      const beside = `${this.#path}.new`;
-      // Left by a crash, or something that cannot be written to.
-      await rm(beside, { force: true });
-      const file = await open(beside, 'wx', 0o600);
-      try {
-        await file.writeFile(text);
-        await file.sync();
-      } finally {
-        await file.close();
-      }
-      await rename(beside, this.#path);
-      const folder = await open(dirname(this.#path), 'r');
-      try {
-        await folder.sync();
-      } finally {
-        await folder.close();
-      }
-    } catch (cause) {
-      throw new AutotorrentError('STORE', `${this.#path} cannot be written: ${messageOf(cause)}`, { cause });
-    }
+    await replaceDurably(this.#path, text);
   }
 }
 

@@ -46,9 +46,9 @@ export class AbsenceProcesses {
     await this.#run('look', () => {});
   }
 
-  /** Begins to start the torrents, and does not wait for clients. */
-  resume(): void {
-    void this.#run('resume', () => {});
+  /** Starts the torrents; resolves when the clients have them started, or do not come. */
+  async resume(): Promise<void> {
+    await this.#run('resume', () => {});
   }
 
   /** Resolves when all torrents are stopped, the time is over, or `hurry` is aborted. `onWarning` hears of failures. */

@@ -32,7 +32,7 @@ describe('AbsenceProcesses', () => {
         throw new Error('no descriptors left');
       },
     });
-    absence.resume();
+    void absence.resume();
     await waitUntil('the warning', async () => warnings.length === 1);
     const told: string[] = [];
     await absence.stop(never, (message) => told.push(message));

@@ -8,7 +8,7 @@ import type { TorrentClient, TorrentState } from '../../../clients/client.ts';
 import { type Section } from '../sections.ts';
 import { Checks } from './checks.ts';
 import { type Entries, hasLost, isUnsettled, isUnsure, isWhole, type Scope } from './lost.ts';
-import { clientFailure, entriesOf, hashesOf, type Work } from './sections.ts';
+import { clientFailure, hashesOf, startableEntries, type Work } from './sections.ts';
 import { settledStates } from './settled.ts';
 
 /** The reason why not all torrents of the client are started. */
@@ -94,9 +94,9 @@ export class Recovery {
    * @throws AutotorrentError('CLIENT') if the client cannot be reached; what is left is recorded then, too
    */
   async turn(client: TorrentClient, scope: Scope): Promise<Obstacle | undefined> {
-    const { server, record } = this.#work;
+    const { record } = this.#work;
     this.#failure = undefined;
-    const entries = await entriesOf(server);
+    const entries = await startableEntries(this.#work);
     const { stopped, unchecked = [] } = record.of(this.#section.name);
     const listed = stopped.filter((hash) => entries.has(hash));
     this.#unchecked = new Set(unchecked);

@@ -11,6 +11,7 @@ import {
   entriesOf,
   hasEnded,
   inEachClient,
+  startableEntries,
   type Work,
   withClient,
 } from './sections.ts';
@@ -38,7 +39,7 @@ async function tellOfStrangers(config: Config, { server, record, say }: Work): P
 }
 
 async function resumeIn(work: Work, section: Section): Promise<void> {
-  const { record, server, say } = work;
+  const { record, say } = work;
   const { name, config, shown } = section;
   const { needs, stopped } = record.of(name);
   const serving = () => {
@@ -52,12 +53,12 @@ async function resumeIn(work: Work, section: Section): Promise<void> {
     await record.update(name, { needs: 'recover', ...(scope === 'none' ? {} : { pending: scope }) });
   }
   if (scope === 'none' && stopped.length === 0) return await serving();
-  const recovery = new Recovery(work, section, new Set((await entriesOf(server)).keys()));
+  const recovery = new Recovery(work, section, new Set((await startableEntries(work)).keys()));
   const patience = new Patience();
   const told = new Set<string>();
   let obstacle: Obstacle | undefined;
   for (let first = true; ; first = false) {
-    if ((await entriesOf(server)).size === 0) return await serving();
+    if ((await startableEntries(work)).size === 0) return await serving();
     let answers = false;
     try {
       await contact(config);

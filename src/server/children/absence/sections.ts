@@ -10,6 +10,7 @@ import type { ControlClient } from '../../../control/client.ts';
 import type { ServedEntry } from '../../../control/served.ts';
 import { AutotorrentError, errnoOf, explained } from '../../../errors.ts';
 import { AbsenceRecord } from '../../processes/absence-record.ts';
+import { RepairRecord } from '../../processes/repair-record.ts';
 import { type ConfigOf, type Section, sectionsOf } from '../sections.ts';
 
 export interface AbsenceRequest {
@@ -22,6 +23,8 @@ export interface Work extends AbsenceRequest {
   readonly server: Pick<ControlClient, 'entries' | 'status'>;
   readonly record: AbsenceRecord;
   readonly recover: boolean;
+  /** The torrents that are being repaired: when they are stopped, the repair starts them. */
+  readonly repairing: ReadonlySet<string>;
 }
 
 /** A client that is away or hangs must not delay an unmount for longer than this. */
@@ -39,7 +42,8 @@ export async function inEachClient(
 ): Promise<void> {
   const server = await requireServer(config);
   const record = await recordOf(config, request);
-  const work = { ...request, server, record, recover: config.recover };
+  const repairing = RepairRecord.read(statePaths(config.statePath).repair, () => {}).infoHashes;
+  const work = { ...request, server, record, recover: config.recover, repairing: new Set(repairing) };
   await before(work);
   const sections = await sectionsOf(config, request.configOf, (message) => request.say('warn', message));
   const ended = await Promise.allSettled(sections.map((section) => act(work, section)));
@@ -55,6 +59,14 @@ export async function recordOf(config: Config, { say }: AbsenceRequest): Promise
 export async function entriesOf(server: Work['server']): Promise<ReadonlyMap<string, ServedEntry>> {
   const entries = (await server.entries()).filter(({ kind, state }) => kind === 'mount' && state === 'added');
   return new Map(entries.map((entry) => [entry.infoHash, entry]));
+}
+
+/** Lists those of them that the absence children may start. */
+export async function startableEntries({
+  server,
+  repairing,
+}: Pick<Work, 'server' | 'repairing'>): Promise<ReadonlyMap<string, ServedEntry>> {
+  return new Map([...(await entriesOf(server))].filter(([infoHash]) => !repairing.has(infoHash)));
 }
 
 /** Asks the client for a sign of life. @throws AutotorrentError('CLIENT') soon if it does not answer */

@@ -38,11 +38,11 @@ export async function stopForAbsence(config: Config, request: AbsenceRequest): P
   });
 }
 
-async function stopIn({ server, record, recover }: Work, { name, config }: Section): Promise<void> {
+async function stopIn({ server, record, recover, repairing }: Work, { name, config }: Section): Promise<void> {
   const entries = await entriesOf(server);
   const hashes = [...entries.keys()];
   const { needs, stopped: listed, unchecked: toCheck = [], pending } = record.of(name);
-  const before = listed.filter((hash) => entries.has(hash));
+  const before = listed.filter((hash) => entries.has(hash) && !repairing.has(hash));
   if (hashes.length === 0) return record.set(name, { needs: 'resume', stopped: [] });
   await contact(config);
   await withClient(config, async (client) => {
@@ -53,10 +53,15 @@ async function stopIn({ server, record, recover }: Work, { name, config }: Secti
     const active = known.filter(({ activity }) => activity !== 'stopped');
     const running = new Set(hashesOf(active));
     // Torrents that the client has not loaded yet stay ours to start, too.
-    const stopped = [...before.filter((hash) => !running.has(hash)), ...running];
+    const stopped = [
+      ...before.filter((hash) => !running.has(hash)),
+      ...[...running].filter((hash) => !repairing.has(hash)),
+    ];
     // Torrents of a recovery that did not happen must still be checked.
     const scope = !recover ? 'none' : needs === 'look' ? 'errors' : (pending ?? 'none');
-    const unsure = active.filter((state) => hasLost(state, entries, scope) && isUnsure(state));
+    const unsure = active.filter(
+      (state) => hasLost(state, entries, scope) && isUnsure(state) && !repairing.has(state.infoHash),
+    );
     const unchecked = [...new Set([...toCheck.filter((hash) => stopped.includes(hash)), ...hashesOf(unsure)])];
     await record.set(name, { needs: 'recover', stopped, unchecked });
     if (running.size > 0) await client.stop([...running]);

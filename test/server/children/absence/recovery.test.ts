@@ -118,6 +118,7 @@ describe('Recovery', () => {
       say: (_, message) => told.push(message),
       record,
       recover: true,
+      repairing: new Set(),
       server: {
         entries: async () =>
           [...missing].map(
