@@ -48,6 +48,11 @@ export const SUITES: readonly Suite[] = [
     run: async (setting) => (await import('./suites/metainfo.ts')).benchMetainfo(setting),
   },
   {
+    name: 'living',
+    about: 'sources that change while they are served: what survives, how soon, and what it costs reads',
+    run: async (setting) => (await import('./suites/living.ts')).benchLiving(setting),
+  },
+  {
     name: 'start',
     about: 'from add to seeding in real clients, beside plain files added by hand',
     run: async (setting) => (await import('./suites/start.ts')).benchStart(setting),

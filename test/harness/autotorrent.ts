@@ -1,8 +1,9 @@
 /** Runs the built program as a user does: commands, and a server in a process of its own. */
 import { execFile } from 'node:child_process';
-import { writeFile } from 'node:fs/promises';
+import { chown, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { type Daemon, startDaemon, waitUntil } from './daemon.ts';
+import type { Person } from './person.ts';
 
 const PROGRAM = resolve('dist/src/main.js');
 
@@ -34,10 +35,12 @@ export interface AutotorrentOptions {
   readonly db?: string;
   /** Further lines of the [general] section. */
   readonly general?: readonly string[];
+  /** Runs the program. Default: this process's user. */
+  readonly person?: Person;
 }
 
 export async function autotorrentIn(options: AutotorrentOptions): Promise<Autotorrent> {
-  const { folder, disks, client = ['client = none'], db = 'index', general = [] } = options;
+  const { folder, disks, client = ['client = none'], db = 'index', general = [], person } = options;
   const config = join(folder, 'autotorrent.conf');
   const lines = [
     '[general]',
@@ -53,11 +56,13 @@ export async function autotorrentIn(options: AutotorrentOptions): Promise<Autoto
   ];
   // The address of a client has its password.
   await writeFile(config, lines.join('\n'), { mode: 0o600 });
+  if (person !== undefined) await chown(config, person.uid, person.gid);
+  const [command, ...before] = [...(person?.command ?? []), process.execPath, PROGRAM, '-c', config];
   const run = (...args: readonly string[]): Promise<Result> =>
     new Promise((done) => {
       const child = execFile(
-        process.execPath,
-        [PROGRAM, '-c', config, ...args],
+        command,
+        [...before, ...args],
         { cwd: folder, maxBuffer: 256 * 1024 * 1024, env: { AUTOTORRENT_INDEX_IDLE_MS: '2000', ...process.env } },
         (_, stdout, stderr) => done({ code: child.exitCode ?? 128, stdout, stderr }),
       );
@@ -73,7 +78,7 @@ export async function autotorrentIn(options: AutotorrentOptions): Promise<Autoto
       return JSON.parse(stdout) as unknown;
     },
     async mount(...args) {
-      const daemon = await startDaemon(process.execPath, [PROGRAM, '-c', config, 'mount', ...args], { cwd: folder });
+      const daemon = await startDaemon(command, [...before, 'mount', ...args], { cwd: folder });
       await waitUntil('the server', async () => (await run('status')).code === 0, { daemon });
       return daemon;
     },

@@ -1,0 +1,16 @@
+import type { ReferenceKind } from '../lib/row.ts';
+
+export const BEFORE_RENAME: ReferenceKind = {
+  name: 'before the rename',
+  stands_for: 'The same reads from the same server while nothing happens: what settling in the background takes away.',
+};
+
+export const ALONE: ReferenceKind = {
+  name: 'without the slow disk',
+  stands_for: 'The same reads from the same server while nobody reads from the file system that answers late.',
+};
+
+export const TRUSTED: ReferenceKind = {
+  name: 'a trusted source',
+  stands_for: 'The same reads of a file of the same size that is as it was recorded: nothing is hashed.',
+};
