@@ -41,7 +41,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   heal: ['match', 'metainfo', 'extent', 'source', 'native'],
   plan: ['match', 'metainfo', 'extent', 'bytes', 'native'],
   store: ['plan', 'extent', 'native', 'source'],
-  vfs: ['store', 'source', 'extent', 'native'],
+  vfs: ['vfs/proving', 'store', 'source', 'extent', 'native'],
+  // Its thread hashes.
+  'vfs/proving': ['metainfo', 'source', 'extent', 'native'],
   watch: ['native'],
   fuse: ['fuse/native'],
   'fuse/mounting': ['native'],
@@ -82,7 +84,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'control',
     'state',
   ],
-  // The process that serves: no scan, no hash, no client (invariant 5), and no command's use case.
+  // The process that serves: no scan, no hash but in threads of `vfs/proving`, no client (invariant 5), and no command's use case.
   server: [
     'bytes',
     'extent',

@@ -15,6 +15,7 @@ import { OwnMounts } from '../../src/source/own-mounts.ts';
 import { Store } from '../../src/store/store.ts';
 import { FileSystem } from '../../src/vfs/file-system.ts';
 import { anywhere } from '../../test/harness/anywhere.ts';
+import { LOCAL_LOOKS } from '../../test/harness/looks.ts';
 
 const [statePath = '', mountPoint = ''] = process.argv.slice(2);
 const logger = createLogger('warn');
@@ -29,6 +30,7 @@ const fileSystem = new FileSystem({
   statePath,
   access: anywhere(),
   readersLook: new ReadersLook({ ownMounts: new OwnMounts(), ownFolders: [] }),
+  looks: LOCAL_LOOKS,
   descriptors: DescriptorBudget.ofProcess(),
   owner: { uid: 0, gid: 0 },
   umask: 0o022,

@@ -80,6 +80,8 @@ export interface Config {
   readonly client: ClientConfig | undefined;
   /** Sections that name a client: the NAME of each `[client-NAME]`, empty for `[client]`. */
   readonly clientSections: readonly string[];
+  /** Which reads of the mount are hashed: of sources that are not as recorded; first reads of all; none. */
+  readonly verifyReads: 'suspect' | 'first' | 'off';
   /** Days after which a verified piece is hashed again. */
   readonly scrubDays: number;
   /** True: `mount` repairs what the loss of the mount did to the client's torrents. */

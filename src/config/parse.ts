@@ -110,6 +110,7 @@ export function parseConfig(input: string | Uint8Array, options: ParseOptions): 
     disks: Object.freeze(readDisks(sections.get('disks'), absolute, context)),
     client: withMemory(readClient(sections, options.client, context), statePath),
     clientSections: Object.freeze(clientSections(sections)),
+    verifyReads: values.verify_reads,
     scrubDays: values.scrub_days,
     recover: values.recover === 'on',
     onLoss: values.on_loss,

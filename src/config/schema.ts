@@ -69,6 +69,7 @@ export const general = v.object({
   owner: v.optional(freeText),
   umask: v.optional(octalMask, '022'),
   path_map: v.optional(pathMap, ''),
+  verify_reads: v.optional(oneOf(['suspect', 'first', 'off']), 'suspect'),
   scrub_days: v.optional(wholeNumber(0, 36_500), '90'),
   recover: v.optional(oneOf(['on', 'off']), 'on'),
   on_loss: v.optional(oneOf(['repair', 'tell']), 'repair'),

@@ -27,6 +27,7 @@ import { loadProcessCalls } from '../native/process.ts';
 import { loadStrictCalls } from '../native/strict-paths.ts';
 import { ReadersLook } from '../source/look-at-readers.ts';
 import { SourceAccess } from '../source/source-access.ts';
+import { sourceLooks } from '../source/source-looks.ts';
 import { keepPoolPrivate, keepStatePrivate } from '../state/state-folder.ts';
 import { Ballast } from '../store/ballast.ts';
 import { Store } from '../store/store.ts';
@@ -38,6 +39,7 @@ import { AbsenceProcesses } from './processes/absence.ts';
 import { DownloadWatch } from './processes/download-watch.ts';
 import { Repairs } from './processes/repair.ts';
 import { ServedStore } from './served-store.ts';
+import { SourceConditions } from './source-conditions.ts';
 
 export interface MountRequest {
   readonly version: string;
@@ -130,6 +132,8 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       libc: loadFileCalls(library),
       access,
       readersLook,
+      looks: sourceLooks(library),
+      doubts: new SourceConditions({ store, verifyReads: config.verifyReads, logger }),
       descriptors,
       statePath: config.statePath,
       owner,

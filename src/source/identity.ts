@@ -105,6 +105,11 @@ export function differenceOf(recorded: Recorded, found: FileIdentity): Differenc
   return isSameInode(recorded, found) ? undefined : { code: 'replaced', says: 'was replaced by another file' };
 }
 
+/** Compares what one open file was and is: its device and inode are the same. */
+export function isSame({ size, mtimeNs, ctimeNs }: FileIdentity, found: FileIdentity): boolean {
+  return differenceOf({ size, mtimeNs, ctimeNs }, found) === undefined;
+}
+
 /** Older records have the mtime and the inode number as doubles. */
 function isSameTime({ ctimeNs }: Recorded, recorded: bigint, found: bigint): boolean {
   if (recorded === found) return true;

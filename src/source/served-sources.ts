@@ -1,47 +1,42 @@
 /**
- * Says which open file serves the bytes of a source: the source itself, or a spare when it is not as recorded.
+ * Says which open file serves the bytes of a source: the source itself, or a spare where it cannot be read.
  *
- * Each source is opened once for all its readers, and checked again at most once a second. A source that is not as recorded
- * is opened again by its path, three times within 300 ms (a disk may be waking, or a file being moved back); then its spares
- * are tried; then reads fail with EIO. A source that is known to be broken is tried once at each further open, without
- * waiting, and at most once a second while a file is open.
+ * Each source is opened once for all its readers, and looked at again at most once a second. One that differs from its
+ * record, and is a readable file, is served as *doubted*: its readers prove what they read (`vfs/proving/`). It keeps its
+ * descriptor: whatever has its path now, these bytes may be the right ones.
+ *
+ * A source that cannot be opened is opened again by its path, three times within 300 ms (a disk may be waking, or a file
+ * being moved back); then its spares are tried; then its readers wait until its case is settled, `SETTLING_MS` at most; then
+ * reads fail with EIO. A source that is known to be broken is tried once at each further open, without waiting, and at most
+ * once a second while a file is open.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf, PosixError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { type DescriptorBudget, isOutOfDescriptors } from '../native/descriptor-budget.ts';
-import type { RecordedSource } from './identity.ts';
+import { type BrokenSource, BrokenSources } from './broken-sources.ts';
+import type { SeenSource, SourceDoubts } from './doubts.ts';
+import { type FileIdentity, isSame, type RecordedSource } from './identity.ts';
 import type { ReadersLook } from './look-at-readers.ts';
 import type { Readers } from './readers.ts';
 import type { SourceAccess } from './source-access.ts';
-import { type Opening, SourceFile } from './source-file.ts';
+import { SETTLING_MS, SourceChanges } from './source-changes.ts';
+import { NotServed, type Opening, SourceFile, type SourceLooks } from './source-file.ts';
 
-/** Milliseconds for which a check of a source is believed: the window of invariant 2. */
+/** Milliseconds for which a look at a source is believed, where a look is not made after each read. */
 export const FRESH_MS = 1000;
 const TRIES = 3;
 const PAUSE_MS = 150;
-
-/** A source that is not as recorded. */
-export interface BrokenSource {
-  readonly id: number;
-  readonly path: Buffer;
-  readonly reason: string;
-  readonly sinceMs: number;
-  /** The copy that is served instead. Absent: reads fail. */
-  readonly spare?: Buffer;
-}
-
-interface Trouble {
-  readonly broken: BrokenSource;
-  readonly triedAt: number;
-  /** True: it opens as recorded, but reads of it fail: a dying disk. Only a read that succeeds ends this. */
-  readonly unreadable: boolean;
-}
 
 export interface SourceFilesOptions {
   readonly record: (id: number) => RecordedSource | undefined;
   readonly access: SourceAccess;
   readonly readersLook: ReadersLook;
+  readonly looks: SourceLooks;
+  /** Absent: only what is as recorded is served. */
+  readonly doubts?: SourceDoubts | undefined;
+  /** Called when an open source becomes doubted: bytes of it may have been served that it does not have. */
+  readonly onDoubted?: (id: number) => void;
   /** Called with who may read the file that serves a source, whenever that was looked at. */
   readonly onReaders: (id: number, readers: Readers) => void;
   readonly descriptors: DescriptorBudget;
@@ -51,18 +46,28 @@ export interface SourceFilesOptions {
 export class SourceFiles {
   readonly #record: (id: number) => RecordedSource | undefined;
   readonly #opening: Opening;
+  readonly #doubts: SourceDoubts | undefined;
   readonly #onReaders: SourceFilesOptions['onReaders'];
+  readonly #onDoubted: SourceFilesOptions['onDoubted'];
   readonly #logger: Logger;
   /** By source id, in the order of use: the one that has been unused the longest comes first. */
   readonly #open = new Map<number, SourceFile>();
   readonly #resolving = new Map<number, { readonly file: Promise<SourceFile>; readonly looks: boolean }>();
-  readonly #broken = new Map<number, Trouble>();
+  readonly #broken: BrokenSources;
+  readonly #changes = new SourceChanges();
+  /** The source that is being judged: what is found out of it is ours. */
+  #judging: number | undefined;
+  #isReleased: (path: Buffer) => boolean = () => false;
 
-  constructor({ record, access, readersLook, onReaders, descriptors, logger }: SourceFilesOptions) {
+  constructor(options: SourceFilesOptions) {
+    const { record, access, readersLook, looks, doubts, onReaders, onDoubted, descriptors, logger } = options;
     this.#record = record;
+    this.#doubts = doubts;
     this.#onReaders = onReaders;
+    this.#onDoubted = onDoubted;
     this.#logger = logger;
-    this.#opening = { access, readersLook, descriptors: descriptors.share(() => this.#closeIdle()) };
+    this.#broken = new BrokenSources(logger);
+    this.#opening = { access, readersLook, looks, descriptors: descriptors.share(() => this.#closeIdle()) };
   }
 
   get openCount(): number {
@@ -70,11 +75,11 @@ export class SourceFiles {
   }
 
   get broken(): readonly BrokenSource[] {
-    return [...this.#broken.values()].map(({ broken }) => broken);
+    return this.#broken.list();
   }
 
   /**
-   * Finds the open file that serves source `id`, checked within the last second, or now if `look` is set. It may be closed
+   * Finds the open file that serves source `id`, looked at within the last second, or now if `look` is set. It may be closed
    * again before the caller goes on: check `closed`.
    * @throws EIO, and ENFILE if too many files are open, which says nothing about the source
    */
@@ -83,7 +88,7 @@ export class SourceFiles {
       const running = this.#resolving.get(id);
       if (running === undefined) break;
       if (running.looks || !look) return await running.file;
-      // The running call may rely on an earlier check, which is not enough for this caller.
+      // The running call may rely on an earlier look, which is not enough for this caller.
       await running.file.catch(() => {});
     }
     const file = this.#resolve(id, look)
@@ -105,16 +110,83 @@ export class SourceFiles {
   async replace(id: number, failed: SourceFile, reason: string): Promise<SourceFile> {
     const record = this.#record(id);
     if (record === undefined) throw new PosixError('EIO', reason);
-    const spare = await this.#firstSpare(record, failed.id);
-    this.#failed(id, record, reason, spare, true);
+    const spare = await this.spareOf(id, failed.id);
+    this.#broken.note(id, { path: record.path, reason, spare: spare?.record.path, unreadable: true });
     if (spare === undefined) throw new PosixError('EIO', reason);
     this.#onReaders(id, spare.readers);
     return spare;
   }
 
+  /** Opens the first spare of a source that can be opened and is not `except`. */
+  async spareOf(id: number, except?: number): Promise<SourceFile | undefined> {
+    for (const spareId of this.#record(id)?.spares ?? []) {
+      if (spareId === except) continue;
+      const spare = this.#record(spareId);
+      if (spare === undefined) continue;
+      try {
+        return (await this.#lookedAt(spareId)) ?? (await this.#openOne(spareId, spare));
+      } catch (error) {
+        if (isOutOfDescriptors(error)) throw error;
+        this.#logger.debug(`${spare.path.toString()} cannot stand in: ${messageOf(error)}`);
+      }
+    }
+    return undefined;
+  }
+
   /** Notes that a read of source `id` itself succeeded. */
   confirm(id: number): void {
-    if (this.#broken.size > 0) this.#healed(id);
+    this.#broken.healed(id);
+  }
+
+  /** Notes that sources, read from their own files, do not have the bytes of a piece. */
+  noteWrong(ids: readonly number[], piece: number): void {
+    this.#doubts?.wrong(ids, piece);
+    for (const id of ids) {
+      const path = this.#record(id)?.path;
+      const doubt = this.#open.get(id)?.doubt ?? 0;
+      if (path !== undefined) this.#broken.noteWrong(id, path, `it does not have the bytes of piece ${piece}`, doubt);
+    }
+  }
+
+  /** Has the cases of sources settled at once, and waits until one is. False if none is in time. */
+  async settled(ids: readonly number[]): Promise<boolean> {
+    if (ids.length === 0 || this.#doubts?.urgent(ids) !== true) return false;
+    return await this.#changes.wait(ids, SETTLING_MS);
+  }
+
+  /** Calls `listener` with sources whose records or conditions have changed, until the returned function is called. */
+  onChanged(listener: (ids: readonly number[]) => void): () => void {
+    return this.#changes.on(listener);
+  }
+
+  /** Opens sources anew at their next use, by their new records. */
+  sourcesChanged(ids: readonly number[]): void {
+    for (const id of ids) {
+      const file = this.#open.get(id);
+      // The entries of a source without a record are gone. Who has their files open still reads them.
+      if (file !== undefined && this.#record(id) !== undefined) this.#drop(file);
+      this.#broken.retry(id);
+    }
+    this.#changes.changed(ids);
+  }
+
+  /** Takes over what somebody else has found out of a source. */
+  conditionChanged(id: number, isTrusted: boolean): void {
+    const file = this.#open.get(id);
+    if (this.#judging === id) return isTrusted ? this.#changes.changed([id]) : undefined;
+    // It is opened by its record again, and looked at.
+    if (isTrusted) return this.sourcesChanged([id]);
+    const doubt = this.#doubts?.of(id) ?? 0;
+    if (file === undefined || doubt <= file.doubt) return;
+    file.doubt = doubt;
+    file.distrust();
+    this.#onDoubted?.(id);
+  }
+
+  /** Closes the files whose paths `isReleased`, and opens none of them until it is called with another function. */
+  letGo(isReleased: (path: Buffer) => boolean): void {
+    this.#isReleased = isReleased;
+    for (const file of this.#open.values()) if (isReleased(file.record.path)) this.#drop(file);
   }
 
   retain(file: SourceFile): void {
@@ -132,59 +204,62 @@ export class SourceFiles {
   }
 
   async #resolve(id: number, look: boolean): Promise<SourceFile> {
-    const trouble = this.#broken.get(id);
     const known = this.#open.get(id);
-    if (known !== undefined) {
-      const fresh = !look && performance.now() - known.checkedAt < FRESH_MS;
-      // Its last user may have closed it meanwhile. A closed file must not be found again.
-      if ((fresh || (await known.check())) && !known.closed) return this.#used(known);
-      this.#drop(known);
-    } else if (
-      trouble !== undefined &&
-      trouble.broken.spare === undefined &&
-      performance.now() - trouble.triedAt < FRESH_MS
-    ) {
-      throw new PosixError('EIO', trouble.broken.reason);
+    const isFresh = known !== undefined && !look && performance.now() - known.checkedAt < FRESH_MS;
+    const file = isFresh ? this.#used(known) : await this.#lookedAt(id);
+    if (file !== undefined) return file;
+    if (known === undefined) this.#broken.refuseAgain(id, FRESH_MS);
+    for (;;) {
+      const reason = await this.#tried(id);
+      if (typeof reason !== 'string') return reason;
+      const spare = await this.spareOf(id);
+      const path = this.#record(id)?.path ?? Buffer.alloc(0);
+      const sinceMs = this.#broken.note(id, { path, reason, spare: spare?.record.path, unreadable: false });
+      if (spare !== undefined) return spare;
+      const left = sinceMs + SETTLING_MS - Date.now();
+      const isUrgent = left > 0 && this.#doubts?.urgent([id]) === true;
+      if (!isUrgent || !(await this.#changes.wait([id], left))) throw new PosixError('EIO', reason);
     }
-    const record = this.#record(id);
-    if (record === undefined) throw new PosixError('EIO', `source ${id} is not in the store`);
+  }
+
+  /** Opens a source. Returns why it could not be opened, if it could not. @throws EMFILE, ENFILE */
+  async #tried(id: number): Promise<SourceFile | string> {
     let reason = '';
-    const tries = trouble === undefined ? TRIES : 1;
+    const tries = this.#broken.has(id) ? 1 : TRIES;
     for (let i = 0; i < tries; i++) {
       if (i > 0) await sleep(PAUSE_MS);
+      const record = this.#record(id);
+      if (record === undefined) throw new PosixError('EIO', `source ${id} is not in the store`);
       try {
         const file = await this.#openOne(id, record);
-        if (trouble?.unreadable !== true) this.#healed(id);
+        this.#broken.opened(id);
         return file;
       } catch (error) {
         if (isOutOfDescriptors(error)) throw error;
         reason = messageOf(error);
+        if (i === tries - 1 && error instanceof NotServed) this.#doubts?.differs(id, error.why, undefined);
       }
     }
-    const spare = await this.#firstSpare(record);
-    this.#failed(id, record, reason, spare, false);
-    if (spare === undefined) throw new PosixError('EIO', reason);
-    return spare;
+    return reason;
   }
 
-  async #firstSpare(record: RecordedSource, except?: number): Promise<SourceFile | undefined> {
-    for (const id of record.spares) {
-      if (id === except) continue;
-      const known = this.#open.get(id);
-      if (known !== undefined && (await known.check()) && !known.closed) return this.#used(known);
-      const spare = this.#record(id);
-      if (spare === undefined) continue;
-      try {
-        return await this.#openOne(id, spare);
-      } catch (error) {
-        if (isOutOfDescriptors(error)) throw error;
-        this.#logger.debug(`${spare.path.toString()} cannot stand in: ${messageOf(error)}`);
-      }
+  /** The open file of a source after another look at it. Undefined if it cannot be served any more. */
+  async #lookedAt(id: number): Promise<SourceFile | undefined> {
+    const known = this.#open.get(id);
+    if (known === undefined) return undefined;
+    const found = await known.look();
+    // Its last user may have closed it meanwhile. A closed file must not be found again.
+    if (!known.closed && found !== undefined && (isSame(known.standing, found) || this.#judged(known, found))) {
+      return this.#used(known);
     }
+    this.#drop(known);
     return undefined;
   }
 
   async #openOne(id: number, record: RecordedSource): Promise<SourceFile> {
+    if (this.#isReleased(record.path)) {
+      throw new NotServed({ why: { code: 'gone', says: 'lies on a disk that was released' } });
+    }
     const file = await SourceFile.open(id, record, this.#opening);
     const other = this.#open.get(id);
     if (other !== undefined && !other.closed) {
@@ -192,8 +267,33 @@ export class SourceFiles {
       file.close();
       return this.#used(other);
     }
+    const { difference } = file;
+    if (!this.#judged(file, file.identity)) {
+      file.close();
+      throw new NotServed({ why: difference ?? { code: 'modified', says: 'was modified' } });
+    }
     this.#open.set(id, file);
     return file;
+  }
+
+  /** Takes what an open file is now for what it is. False if it must not be served. */
+  #judged(file: SourceFile, found: FileIdentity): boolean {
+    file.accept(found);
+    this.#judging = file.id;
+    const doubt = this.#doubtOf(file, { identity: found, fd: file.fd });
+    this.#judging = undefined;
+    if (file.users > 0 && (doubt ?? 1) > file.doubt) this.#onDoubted?.(file.id);
+    file.doubt = doubt ?? 0;
+    this.#broken.judged(file.id, file.doubt);
+    return doubt !== undefined;
+  }
+
+  #doubtOf({ id, difference }: SourceFile, seen: SeenSource): number | undefined {
+    const doubts = this.#doubts;
+    if (difference === undefined) return doubts === undefined ? 0 : doubts.asRecorded(id, seen);
+    if (doubts !== undefined) return doubts.differs(id, difference, seen);
+    // A rename or a chmod changes the ctime, too.
+    return difference.code === 'ctime' ? 0 : undefined;
   }
 
   #used(file: SourceFile): SourceFile {
@@ -214,33 +314,5 @@ export class SourceFiles {
   #drop(file: SourceFile): void {
     if (this.#open.get(file.id) === file) this.#open.delete(file.id);
     file.close();
-  }
-
-  #healed(id: number): void {
-    const trouble = this.#broken.get(id);
-    if (trouble === undefined) return;
-    this.#broken.delete(id);
-    this.#logger.info(`${trouble.broken.path.toString()} is as it was recorded again, and is served`);
-  }
-
-  #failed(
-    id: number,
-    record: RecordedSource,
-    reason: string,
-    spare: SourceFile | undefined,
-    unreadable: boolean,
-  ): void {
-    const before = this.#broken.get(id);
-    const broken: BrokenSource = {
-      id,
-      path: record.path,
-      reason,
-      sinceMs: before?.broken.sinceMs ?? Date.now(),
-      ...(spare === undefined ? {} : { spare: spare.record.path }),
-    };
-    this.#broken.set(id, { broken, triedAt: performance.now(), unreadable });
-    if (before !== undefined && (before.broken.spare === undefined) === (spare === undefined)) return;
-    const instead = spare === undefined ? 'reads of it fail' : `${spare.record.path.toString()} is served instead`;
-    this.#logger.warn(`${record.path.toString()} is not served: ${reason}; ${instead}`);
   }
 }

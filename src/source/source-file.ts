@@ -1,32 +1,47 @@
-/** An open source: read-only, and only as long as it is as recorded. */
+/** An open source: read-only, and what is known of the file that it is. */
 import { type BigIntStats, close, fstat } from 'node:fs';
 import { promisify } from 'node:util';
 import type { DescriptorShare } from '../native/descriptor-budget.ts';
 import {
   type Difference,
   differenceOf,
+  type FileIdentity,
   identityOf,
+  isSame,
   notRegular,
-  type Recorded,
   type RecordedSource,
 } from './identity.ts';
 import type { ReadersLook } from './look-at-readers.ts';
-import { type Absent, openSource, type Suspect } from './open-source.ts';
+import { type Absent, openSourceAsIs } from './open-source.ts';
 import type { Readers } from './readers.ts';
 import type { SourceAccess } from './source-access.ts';
 
 const fstatAsync = promisify(fstat);
 
-/** Why a source is not served: `suspect` or `absent`. */
+/** Why a source is not served. */
 export class NotServed extends Error {
-  readonly state: 'suspect' | 'absent';
   readonly why: Difference;
 
-  constructor({ state, why }: Suspect | Absent) {
+  constructor({ why }: Pick<Absent, 'why'>) {
     super(`it ${why.says}`);
-    this.state = state;
     this.why = why;
   }
+}
+
+/** What looks at the files of a file system are worth. */
+export interface LooksOf {
+  /** A look costs little, and shows every change. */
+  readonly local: boolean;
+  /** The ctime is the kernel's own, and as exact as its clock. */
+  readonly trueCtime: boolean;
+}
+
+/** The file systems of sources, and looks at their open files. */
+export interface SourceLooks {
+  /** Tells of what kind the file system is on which an open file lies. */
+  readonly kindOf: (path: Buffer, dev: number) => Promise<LooksOf>;
+  /** Compares an open file of a local file system within the call. An unknown ctime may be any. */
+  readonly sameAs: (fd: number, identity: FileIdentity) => boolean;
 }
 
 /** What opening a source needs. */
@@ -35,46 +50,78 @@ export interface Opening {
   readonly readersLook: ReadersLook;
   /** A source whose descriptor had to be closed is opened again by its path at the next read. */
   readonly descriptors: DescriptorShare;
+  readonly looks: SourceLooks;
+}
+
+interface Opened {
+  readonly fd: number;
+  readonly identity: FileIdentity;
+  readonly kind: LooksOf;
 }
 
 export class SourceFile {
   readonly id: number;
   readonly record: RecordedSource;
   readonly fd: number;
+  /** Looks at it cost little, and show every change: each read is followed by one. */
+  readonly local: boolean;
+  /** Its ctime counts. That of our own pool's files does not: links to them come and go. */
+  readonly #ctimeCounts: boolean;
+  /** The epoch since which its bytes are not believed; 0: they are. */
+  doubt = 0;
   /** Handles that use it. */
   users = 0;
   /** Reads in flight: the descriptor must not be closed under them. */
   busy = 0;
-  /** The time of the last check that found it as recorded; `performance.now()`. */
+  /** The time of the last look that found it unchanged; `performance.now()`. */
   checkedAt: number;
-  /** Who could read it at the last check. */
+  #identity: FileIdentity;
+  #standing: FileIdentity;
+  /** Who could read it at the last look. */
   #readers: Readers = 'nobody';
   readonly #opening: Opening;
   #closed = false;
   #descriptorGone = false;
-  #checking: Promise<boolean> | undefined;
+  #looking: Promise<FileIdentity | undefined> | undefined;
 
-  private constructor(id: number, record: RecordedSource, fd: number, opening: Opening) {
+  private constructor(id: number, record: RecordedSource, { fd, identity, kind }: Opened, opening: Opening) {
     this.id = id;
     this.record = record;
     this.fd = fd;
+    this.local = kind.local;
+    this.#ctimeCounts = kind.trueCtime && record.ctimeNs !== undefined;
     this.checkedAt = performance.now();
+    this.#identity = identity;
+    this.#standing = this.#standingOf(identity);
     this.#opening = opening;
   }
 
-  /** Opens a source if it is as recorded. @throws NotServed; ENFILE if too many files are open */
+  /** Opens what is at the path of a source. @throws NotServed; ENFILE if too many files are open */
   static async open(id: number, record: RecordedSource, opening: Opening): Promise<SourceFile> {
-    const { access, descriptors } = opening;
-    let stats: BigIntStats | undefined;
+    const { access, descriptors, looks } = opening;
+    let found: { readonly identity: FileIdentity; readonly stats: BigIntStats } | undefined;
     const fd = await descriptors.open(async () => {
-      const answer = await openSource({ path: record.path, recorded: compared(record) }, access);
+      const answer = await openSourceAsIs(record.path, access);
       if (answer.state !== 'as recorded') throw new NotServed(answer);
-      stats = answer.stats;
+      found = answer;
       return answer.fd;
     });
-    const file = new SourceFile(id, record, fd, opening);
-    if (stats !== undefined) await file.#lookAtReaders(stats);
+    if (found === undefined) throw new Error('a source was opened and not looked at');
+    const { identity, stats } = found;
+    const kind = await looks.kindOf(record.path, identity.dev);
+    const file = new SourceFile(id, record, { fd, identity, kind }, opening);
+    await file.#lookAtReaders(stats);
     return file;
+  }
+
+  /** What the file was at the last look that was accepted. */
+  get identity(): FileIdentity {
+    return this.#identity;
+  }
+
+  /** What the file has to be for bytes that are read of it to count: its ctime is unknown where it does not count. */
+  get standing(): FileIdentity {
+    return this.#standing;
   }
 
   get readers(): Readers {
@@ -85,37 +132,65 @@ export class SourceFile {
     return this.#closed;
   }
 
-  /**
-   * Checks the open file again. False if it differs from its record. An unlinked or renamed file is still the verified file:
-   * its bytes are right, and it is served as long as it is open.
-   */
-  async check(): Promise<boolean> {
-    if (this.#closed) return false;
-    this.#checking ??= this.#look().finally(() => {
-      this.#checking = undefined;
-    });
-    return await this.#checking;
+  /** Tells how the file differs from its record. Undefined if it does not. */
+  get difference(): Difference | undefined {
+    const { ino, size, mtimeNs, ctimeNs } = this.record;
+    // The record outlives boots, after which a disk may have another device number.
+    return differenceOf(this.#ctimeCounts ? { size, mtimeNs, ctimeNs } : { ino, size, mtimeNs }, this.#identity);
   }
 
-  async #look(): Promise<boolean> {
+  /** Takes what the file is now for what it is. */
+  accept(identity: FileIdentity): void {
+    this.#identity = identity;
+    this.#standing = this.#standingOf(identity);
+    this.checkedAt = performance.now();
+  }
+
+  #standingOf(identity: FileIdentity): FileIdentity {
+    return this.#ctimeCounts ? identity : { ...identity, ctimeNs: undefined };
+  }
+
+  /** Reports whether the file is still what it was. Of a local file this is a look, which takes a microsecond. */
+  isStill(standing: FileIdentity): boolean {
+    return this.#standing === standing && (!this.local || this.#opening.looks.sameAs(this.fd, standing));
+  }
+
+  /**
+   * Looks at the open file again. Returns what it is now; undefined if it cannot be looked at. An unlinked or renamed file
+   * is still the same file, and is served as long as it is open.
+   */
+  async look(): Promise<FileIdentity | undefined> {
+    if (this.#closed) return undefined;
+    this.#looking ??= this.#look().finally(() => {
+      this.#looking = undefined;
+    });
+    return await this.#looking;
+  }
+
+  async #look(): Promise<FileIdentity | undefined> {
     const before = performance.now();
     this.begin();
     try {
       const stats = await fstatAsync(this.fd, { bigint: true });
-      if (notRegular(stats) !== undefined) return false;
-      if (differenceOf(compared(this.record), identityOf(stats)) !== undefined) return false;
+      if (notRegular(stats) !== undefined) return undefined;
       await this.#lookAtReaders(stats);
+      const found = identityOf(stats);
+      if (isSame(this.#standing, found)) this.checkedAt = before;
+      return found;
     } catch {
-      return false;
+      return undefined;
     } finally {
       this.done();
     }
-    this.checkedAt = before;
-    return true;
   }
 
   async #lookAtReaders(stats: BigIntStats): Promise<void> {
     this.#readers = await this.#opening.readersLook.atOpen(this.fd, stats, this.record.path);
+  }
+
+  /** Has the next reader look first. */
+  distrust(): void {
+    this.checkedAt = Number.NEGATIVE_INFINITY;
   }
 
   /** Closes the descriptor as soon as no read uses it. */
@@ -140,12 +215,4 @@ export class SourceFile {
     this.#opening.descriptors.closed();
     close(this.fd);
   }
-}
-
-/**
- * A record outlives boots, after which a disk may have another device number. The ctime is not compared: a rename or a
- * chmod changes it as well.
- */
-function compared({ ino, size, mtimeNs }: RecordedSource): Recorded {
-  return { ino, size, mtimeNs };
 }

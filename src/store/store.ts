@@ -504,6 +504,12 @@ export class Store {
     yield* this.#entryFiles.of(entry);
   }
 
+  /** Finds the inode that was planned for a file of an entry, whatever became of it. */
+  plannedFile(entry: number, index: number): number | undefined {
+    const bytes = this.#db.get(fileKey(entry, index));
+    return bytes === undefined ? undefined : decodeFile(bytes).ino;
+  }
+
   /** Finds a file by its index. @throws AutotorrentError('NOT_FOUND') if there is no such entry */
   async file(infoHash: string, index: number): Promise<StoredFile | undefined> {
     return await this.#entryFiles.at(this.#catalog.mustHave(infoHash), index);

@@ -3,11 +3,13 @@
  *
  * Invariants:
  * - Sources are opened read-only. Every write goes to the overlay.
- * - No wrong byte is served as right: a source is checked at each open, and at most once a second while it is read.
- *   Bytes of a source that was modified in place within that second may have reached a reader and the kernel's page
- *   cache. A driver must therefore mount without kernel_cache and auto_cache: then the kernel drops its pages of a file
- *   at each open. (auto_cache would keep them, since neither size nor mtime of our file changes with the source.) The
- *   price: a file that is opened again is read again.
+ * - No wrong byte is served as right: a source is looked at after each read of a local file, and at most once a second
+ *   elsewhere; what is read of one that is doubted is hashed (`docs/sources.md` has the windows). Bytes of a source that
+ *   was modified in place within the window may have reached a reader and the kernel's page cache. So a source that becomes
+ *   doubted while it is open makes the pages of its files stale (`watchStale`). A driver that cannot report that must mount
+ *   without kernel_cache and auto_cache: then the kernel drops its pages of a file at each open. (auto_cache would keep
+ *   them, since neither size nor mtime of our file changes with the source.) The price: a file that is opened again is
+ *   read again.
  * - The event loop never waits for a source's disk: bytes in the page cache are returned at once, a thread reads the
  *   others.
  */
@@ -17,9 +19,12 @@ import { PosixError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { DescriptorBudget } from '../native/descriptor-budget.ts';
 import type { FileCalls } from '../native/files.ts';
+import type { BrokenSource } from '../source/broken-sources.ts';
+import type { SourceDoubts } from '../source/doubts.ts';
 import type { ReadersLook } from '../source/look-at-readers.ts';
-import { type BrokenSource, FRESH_MS, SourceFiles } from '../source/served-sources.ts';
+import { FRESH_MS, SourceFiles } from '../source/served-sources.ts';
 import type { SourceAccess } from '../source/source-access.ts';
+import type { SourceLooks } from '../source/source-file.ts';
 import type { StoredFile } from '../store/entries/entry-files.ts';
 import type { Quiet } from '../store/overlay/discard.ts';
 import type { Pooling } from '../store/sources/pool-files.ts';
@@ -44,7 +49,9 @@ import {
   type Stale,
 } from './operations.ts';
 import { poolFile } from './pooling.ts';
+import { Proving } from './proving/proving.ts';
 import { Reading } from './reading.ts';
+import { StaleFiles } from './stale-files.ts';
 
 const statfsAsync = promisify(statfs);
 
@@ -54,6 +61,9 @@ export interface FileSystemOptions {
   readonly logger: Logger;
   readonly access: SourceAccess;
   readonly readersLook: ReadersLook;
+  readonly looks: SourceLooks;
+  /** Absent: only sources that are as recorded are served. */
+  readonly doubts?: SourceDoubts | undefined;
   readonly descriptors: DescriptorBudget;
   /** The owner of every file in the mount. */
   readonly owner: { readonly uid: number; readonly gid: number };
@@ -87,30 +97,42 @@ export class FileSystem implements Operations {
   readonly #store: Store;
   readonly #options: FileSystemOptions;
   readonly #sources: SourceFiles;
+  readonly #proving: Proving;
   readonly #reading: Reading;
   readonly #attributes: InodeAttributes;
   readonly #open: OpenFiles;
   readonly #readers: FileReaders;
   readonly #handles = new Handles();
+  readonly #stale: StaleFiles;
+  readonly #unwatch: () => void;
   readonly paths: SyncPaths;
   #statfs: { readonly at: number; readonly stats: Promise<FileSystemStats> } | undefined;
 
   constructor(options: FileSystemOptions) {
-    const { store, libc, access, readersLook, descriptors, logger } = options;
+    const { store, libc, access, readersLook, looks, doubts, descriptors, logger } = options;
     this.#store = store;
     this.#options = options;
     this.#sources = new SourceFiles({
       record: (id) => store.source(id),
       onReaders: (id, readers) => store.noteReaders(id, readers),
+      onDoubted: (id) => this.#stale.note(id),
       access,
       readersLook,
+      looks,
+      doubts,
       descriptors,
       logger,
     });
+    this.#proving = new Proving({ store, sources: this.#sources });
     this.#readers = new FileReaders(store, readersLook, logger);
-    this.#reading = new Reading(libc, this.#sources);
+    this.#reading = new Reading(libc, this.#sources, this.#proving);
     this.#open = new OpenFiles(store, this.#reading);
     this.#attributes = new InodeAttributes(options, this.#readers);
+    this.#stale = new StaleFiles(this.#open);
+    this.#unwatch = store.watch({
+      sourcesChanged: (ids) => this.#sources.sourcesChanged(ids),
+      conditionChanged: (id, _, now) => this.#sources.conditionChanged(id, now === undefined),
+    });
     const open = this.#open;
     this.paths = {
       get treeVersion(): number {
@@ -128,7 +150,10 @@ export class FileSystem implements Operations {
   }
 
   watchStale(listener: (stale: Stale) => void): () => void {
-    return this.#store.watch({ stale: listener });
+    const unwatch = [this.#store.watch({ stale: listener }), this.#stale.watch(listener)];
+    return () => {
+      for (const each of unwatch) each();
+    };
   }
 
   lookup(parent: number, name: string): Attributes {
@@ -425,8 +450,20 @@ export class FileSystem implements Operations {
     await this.#readers.lookAgain();
   }
 
+  /** Pieces that were hashed for readers since the start. */
+  get piecesHashed(): number {
+    return this.#proving.hashed;
+  }
+
+  /** Closes sources whose paths `isReleased`, and opens none of them until it is called with another function. */
+  letGo(isReleased: (path: Buffer) => boolean): void {
+    this.#sources.letGo(isReleased);
+  }
+
   /** Closes the files that programs left open at the unmount. */
   close(): void {
+    this.#unwatch();
+    this.#proving.close();
     this.#readers.close();
     this.#open.close();
     this.#handles.clear();

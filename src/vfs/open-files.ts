@@ -36,6 +36,18 @@ export class OpenFiles {
     return this.#inodes.has(ino) || this.#opening.has(ino) || this.#directories.has(ino);
   }
 
+  /** Lists the open files that read from one of `sources`. */
+  *readingFrom(sources: ReadonlySet<number>): Generator<number, void, undefined> {
+    for (const { ino, file } of this.#inodes.values()) {
+      if (file.kind !== 'mapped') continue;
+      for (const id of file.bound.keys()) {
+        if (!sources.has(id)) continue;
+        yield ino;
+        break;
+      }
+    }
+  }
+
   /** Keeps files from being opened while they are changed from the side (`overlay discard`). */
   readonly quiet: Quiet = {
     isOpen: (ino) => this.isOpen(ino),

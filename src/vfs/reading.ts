@@ -2,17 +2,20 @@
  * Reads over extents: merges sources, zeros, gaps and the overlay file in one pass.
  *
  * Bytes in the page cache are returned at once (`FileCalls.preadCached`); a thread reads the others, so the event loop
- * never waits for a disk. No byte of a changed source is served.
+ * never waits for a disk. Bytes of a doubted source are served if their pieces are proven (`proving/`). A read of a local
+ * file is followed by a look at it: what was read of a file that changed meanwhile is discarded.
  */
 import { read } from 'node:fs';
 import { promisify } from 'node:util';
 import { messageOf, PosixError } from '../errors.ts';
 import { type Extent, OVERLAY } from '../extent/extent.ts';
 import type { FileCalls } from '../native/files.ts';
+import type { FileIdentity } from '../source/identity.ts';
 import { FRESH_MS, type SourceFiles } from '../source/served-sources.ts';
 import type { SourceFile } from '../source/source-file.ts';
 import type { BaseBytes } from '../store/overlay/mapped-writing.ts';
 import type { MappedFile } from './open-file.ts';
+import type { Proving } from './proving/proving.ts';
 
 const readAsync = promisify(read);
 
@@ -21,13 +24,18 @@ const ATTEMPTS = 6;
 /** The number of sources that `check` looks at. A file's further sources are checked when they are read. */
 const CHECKED_AT_OPEN = 16;
 
+/** Serves bytes of doubted sources (`proving/`). */
+export type ProvenBytes = Pick<Proving, 'isProven' | 'copyAtOnce' | 'read'>;
+
 export class Reading {
   readonly #libc: FileCalls;
   readonly #sources: SourceFiles;
+  readonly #proving: ProvenBytes;
 
-  constructor(libc: FileCalls, sources: SourceFiles) {
+  constructor(libc: FileCalls, sources: SourceFiles, proving: ProvenBytes) {
     this.#libc = libc;
     this.#sources = sources;
+    this.#proving = proving;
   }
 
   /**
@@ -54,16 +62,25 @@ export class Reading {
 
   #extentAtOnce(file: MappedFile, extent: Extent, buffer: Buffer, offset: number, now: number): number {
     const { source, length, sourceOffset } = extent;
-    let fd: number | undefined;
-    if (source === OVERLAY) fd = file.content.overlay?.fd;
-    else if (source < 0) {
+    if (source === OVERLAY) {
+      const fd = file.content.overlay?.fd;
+      return fd === undefined ? 0 : this.cached(fd, buffer, offset, length, sourceOffset);
+    }
+    if (source < 0) {
       buffer.fill(0, offset, offset + length);
       return length;
-    } else {
-      const bound = file.bound.get(source);
-      if (bound !== undefined && !bound.closed && now - bound.checkedAt < FRESH_MS) fd = bound.fd;
     }
-    return fd === undefined ? 0 : this.cached(fd, buffer, offset, length, sourceOffset);
+    const bound = file.bound.get(source);
+    if (bound === undefined || bound.closed || now - bound.checkedAt >= FRESH_MS) return 0;
+    if (bound.doubt > 0) {
+      const range = { content: file.content, extent, doubt: bound.doubt };
+      if (!this.#proving.isProven(range)) return this.#proving.copyAtOnce(range, buffer, offset);
+    }
+    const { standing } = bound;
+    const got = this.cached(bound.fd, buffer, offset, length, sourceOffset);
+    if (got === 0 || bound.isStill(standing)) return got;
+    bound.distrust();
+    return 0;
   }
 
   /** Reads from the page cache alone; 0 if it would have to wait. */
@@ -136,15 +153,39 @@ export class Reading {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const source = await this.bind(file, extent.source);
       if (source.closed) continue; // another reader's doing, since
-      const reason = await readWhole(source, buffer, offset, extent.length, extent.sourceOffset);
+      const reason = await this.#readFrom(source, file, extent, buffer, offset);
       if (reason === undefined) {
         if (source.id === extent.source) this.#sources.confirm(source.id);
         return;
+      }
+      if (reason === CHANGED) {
+        source.distrust();
+        continue;
       }
       this.#sources.distrust(source);
       if (++failures > 1) this.#rebind(file, extent.source, await this.#sources.replace(extent.source, source, reason));
     }
     throw new PosixError('EIO', 'a source and its spares cannot be read');
+  }
+
+  /** Reads the extent from an open source. Returns undefined when it has, else the reason. @throws EIO for wrong bytes */
+  async #readFrom(
+    source: SourceFile,
+    { content }: MappedFile,
+    extent: Extent,
+    buffer: Buffer,
+    offset: number,
+  ): Promise<string | undefined> {
+    const { doubt, standing } = source;
+    let reason: string | undefined;
+    const asItIs = async (part: Extent, at: number): Promise<boolean> => {
+      reason = source.closed ? CHANGED : await readWhole(source, standing, part, buffer, at);
+      return reason === undefined;
+    };
+    const range = { content, extent, doubt };
+    if (doubt === 0 || this.#proving.isProven(range)) await asItIs(extent, offset);
+    else await this.#proving.read(range, buffer, offset, asItIs);
+    return reason;
   }
 
   /** Finds the file that serves a source; checks it now if `look` is set. @throws PosixError('EIO') */
@@ -201,22 +242,25 @@ function baseSpan(extents: readonly Extent[], index: number): number {
   return end - first.offset;
 }
 
-/** Reads the whole range. Returns undefined when it has, else the reason. */
+/** The reason for bytes that do not count: their file is not what it was. */
+const CHANGED = 'it changed while it was read';
+
+/** Reads the whole range from a file that is `standing`. Returns undefined when it has, else the reason. */
 async function readWhole(
   source: SourceFile,
+  standing: FileIdentity,
+  { length, sourceOffset }: Extent,
   buffer: Buffer,
   offset: number,
-  length: number,
-  position: number,
 ): Promise<string | undefined> {
   source.begin();
   try {
     for (let done = 0; done < length; ) {
-      const { bytesRead } = await readAsync(source.fd, buffer, offset + done, length - done, position + done);
+      const { bytesRead } = await readAsync(source.fd, buffer, offset + done, length - done, sourceOffset + done);
       if (bytesRead === 0) return 'it ends too early';
       done += bytesRead;
     }
-    return undefined;
+    return source.isStill(standing) ? undefined : CHANGED;
   } catch (error) {
     return messageOf(error);
   } finally {

@@ -206,6 +206,7 @@ describe('createConfig', () => {
         'path_map',
         'recover',
         'repair_limit',
+        'verify_reads',
         'scrub_days',
         'scan_mode',
         'state_path',

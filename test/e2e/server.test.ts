@@ -223,7 +223,7 @@ time.sleep(60)`;
     const status = (await autotorrent.json('status')) as StatusJson;
     assert.deepEqual(status.broken_entries, ['film']);
     assert.equal(status.broken_sources[0]?.path, source);
-    assert.equal(((await autotorrent.json('list')) as EntryJson[])[0]?.health, 'broken');
+    assert.equal(((await autotorrent.json('list')) as EntryJson[])[0]?.health, 'healing');
     await rename(`${source}.away`, source);
     await waitUntil('it is served again', async () => (await readFile(shown)).equals(data));
     assert.deepEqual(((await autotorrent.json('status')) as StatusJson).broken_entries, []);

@@ -7,11 +7,13 @@ import { silentLogger } from '../../src/logger.ts';
 import { openCLibrary } from '../../src/native/c-library.ts';
 import { DescriptorBudget } from '../../src/native/descriptor-budget.ts';
 import { loadFileCalls } from '../../src/native/files.ts';
+import type { SourceDoubts } from '../../src/source/doubts.ts';
 import { ReadersLook } from '../../src/source/look-at-readers.ts';
 import type { StoreLevel } from '../../src/store/records/database.ts';
 import { Store } from '../../src/store/store.ts';
 import { FileSystem, type FileSystemOptions } from '../../src/vfs/file-system.ts';
 import { anywhere } from './anywhere.ts';
+import { LOCAL_LOOKS } from './looks.ts';
 
 /** Opens the LevelDB of the store in `statePath`, and makes it if there is none. */
 export async function openLevel(statePath: string): Promise<StoreLevel> {
@@ -33,6 +35,7 @@ export function fileSystemOver(store: Store, statePath: string, options: Partial
     access,
     // The temporary folders of tests are closed to others, and most tests are not about that.
     readersLook: new ReadersLook({ ownMounts: access.ownMounts, ownFolders: [statePath, tmpdir()] }),
+    looks: LOCAL_LOOKS,
     descriptors: DescriptorBudget.ofProcess(),
     owner: { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 },
     umask: 0o022,
@@ -51,16 +54,20 @@ export interface OpenVolume {
 /** Opens the store in `statePath` and the file system over it. */
 export async function openVolume(
   statePath: string,
-  options: Partial<FileSystemOptions> & { readonly poolPath?: string } = {},
+  options: Partial<Omit<FileSystemOptions, 'doubts'>> & {
+    readonly poolPath?: string;
+    /** Makes what doubts the sources of the store. Default: nothing does. */
+    readonly doubts?: (store: Store) => SourceDoubts;
+  } = {},
 ): Promise<OpenVolume> {
-  const { poolPath, ...fileSystemOptions } = options;
+  const { poolPath, doubts, ...fileSystemOptions } = options;
   const level = await openLevel(statePath);
   const store = await Store.open(level, {
     logger: options.logger ?? silentLogger,
     statePath,
     ...(poolPath === undefined ? {} : { poolPath }),
   });
-  const fileSystem = fileSystemOver(store, statePath, fileSystemOptions);
+  const fileSystem = fileSystemOver(store, statePath, { ...fileSystemOptions, doubts: doubts?.(store) });
   return {
     level,
     store,

@@ -9,6 +9,7 @@ import { OwnMounts } from '../../src/source/own-mounts.ts';
 import { SourceFiles, type SourceFilesOptions } from '../../src/source/served-sources.ts';
 import { anywhere } from '../harness/anywhere.ts';
 import { temporaryFolder } from '../harness/folder.ts';
+import { LOCAL_LOOKS } from '../harness/looks.ts';
 import { sourceOf } from '../harness/plans.ts';
 
 function served(record: SourceFilesOptions['record'], descriptors = DescriptorBudget.ofProcess()): SourceFiles {
@@ -18,6 +19,7 @@ function served(record: SourceFilesOptions['record'], descriptors = DescriptorBu
     record,
     access: anywhere({ ownMounts }),
     readersLook,
+    looks: LOCAL_LOOKS,
     onReaders() {},
     descriptors,
     logger: silentLogger,

@@ -15,6 +15,7 @@ import { Store } from '../../src/store/store.ts';
 import { FileSystem } from '../../src/vfs/file-system.ts';
 import { anywhere } from '../harness/anywhere.ts';
 import { temporaryFolder } from '../harness/folder.ts';
+import { LOCAL_LOOKS } from '../harness/looks.ts';
 import { fileOf, planOf, sourceOf } from '../harness/plans.ts';
 import { openLevel } from '../harness/volume.ts';
 
@@ -36,6 +37,7 @@ describe('the file system', () => {
       logger,
       access: anywhere(),
       readersLook: new ReadersLook({ ownMounts: new OwnMounts(), ownFolders: [folder] }),
+      looks: LOCAL_LOOKS,
       descriptors: DescriptorBudget.ofProcess(),
       statePath: folder,
       owner: { uid: 12, gid: 34 },

@@ -19,13 +19,20 @@ import { newInode } from '../../src/store/records/record.ts';
 import { Store } from '../../src/store/store.ts';
 import { FileSystem } from '../../src/vfs/file-system.ts';
 import type { MappedFile } from '../../src/vfs/open-file.ts';
-import { Reading } from '../../src/vfs/reading.ts';
+import { type ProvenBytes, Reading } from '../../src/vfs/reading.ts';
 import { anywhere } from '../harness/anywhere.ts';
 import { temporaryFolder } from '../harness/folder.ts';
+import { LOCAL_LOOKS } from '../harness/looks.ts';
 import { fileOf, planOf, sourceOf } from '../harness/plans.ts';
 import { openLevel } from '../harness/volume.ts';
 
 const BLOCK = 4096;
+
+const NOTHING_DOUBTED: ProvenBytes = {
+  isProven: () => true,
+  copyAtOnce: () => 0,
+  read: async () => assert.fail('nothing is doubted'),
+};
 
 it('reads the base in one go below the blocks that are written over it', async (t) => {
   const libc = loadFileCalls(openCLibrary(silentLogger));
@@ -67,6 +74,7 @@ it('reads the base in one go below the blocks that are written over it', async (
     logger: silentLogger,
     access: anywhere(),
     readersLook: new ReadersLook({ ownMounts: new OwnMounts(), ownFolders: [folder] }),
+    looks: LOCAL_LOOKS,
     descriptors: DescriptorBudget.ofProcess(),
     statePath: folder,
     owner: { uid: 0, gid: 0 },
@@ -119,13 +127,14 @@ it('reads no overlay file that is not the one whose blocks it looked up', async 
     record: () => sourceOf(source),
     access: anywhere(),
     readersLook: new ReadersLook({ ownMounts: new OwnMounts(), ownFolders: [folder] }),
+    looks: LOCAL_LOOKS,
     onReaders() {},
     descriptors,
     logger: silentLogger,
   });
   const file: MappedFile = { kind: 'mapped', content, bound: new Map() };
   const blocks = [0, 1].flatMap((block) => content.slice(block * BLOCK, BLOCK));
-  const reading = new Reading({}, sources);
+  const reading = new Reading({}, sources, NOTHING_DOUBTED);
   const buffer = Buffer.alloc(2 * BLOCK);
   const read = reading.readWaiting(file, blocks, buffer);
   // The pool takes the file while its first block is read, and then somebody writes: the file has another overlay file.

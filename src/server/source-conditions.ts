@@ -1,0 +1,120 @@
+/**
+ * Keeps the conditions of sources as their readers find them (`docs/sources.md`), and hands the cases to those who settle
+ * them.
+ */
+import type { Logger } from '../logger.ts';
+import type { Condition } from '../source/condition.ts';
+import type { SeenSource, SourceDoubts } from '../source/doubts.ts';
+import type { Difference, RecordedSource } from '../source/identity.ts';
+import type { Store } from '../store/store.ts';
+import { FewLines } from './few-lines.ts';
+
+/** Those who settle the cases of sources. */
+export interface SettlingQueue {
+  /** Notes a case. */
+  readonly note: (id: number) => void;
+  /** Notes a case for which a reader waits. */
+  readonly urgent: (id: number) => void;
+}
+
+export interface SourceConditionsOptions {
+  readonly store: Pick<Store, 'source'> & {
+    readonly living: Pick<Store['living'], 'condition' | 'setCondition' | 'trust' | 'newEpoch'>;
+  };
+  /** `first`: every piece is hashed at its first read; `off`: what is not as recorded is not served. */
+  readonly verifyReads: 'suspect' | 'first' | 'off';
+  /** Absent: nobody settles cases. */
+  readonly queue?: SettlingQueue | undefined;
+  readonly logger: Logger;
+  /** Called with each source that was found as recorded. */
+  readonly onAsRecorded?: (id: number, record: RecordedSource, seen: SeenSource) => void;
+}
+
+export class SourceConditions implements SourceDoubts {
+  readonly #options: SourceConditionsOptions;
+  readonly #lines: FewLines;
+  /** Pieces that were proven before this epoch are hashed again. */
+  readonly #first: number;
+
+  constructor(options: SourceConditionsOptions) {
+    this.#options = options;
+    this.#lines = new FewLines(options.logger);
+    this.#first = options.verifyReads === 'first' ? options.store.living.newEpoch() : 0;
+  }
+
+  of(id: number): number {
+    return this.#doubtOf(this.#options.store.living.condition(id));
+  }
+
+  #doubtOf(condition: Condition | undefined): number {
+    return Math.max(this.#first, condition?.epoch ?? 0);
+  }
+
+  differs(id: number, why: Difference, seen: SeenSource | undefined): number | undefined {
+    const { store, verifyReads } = this.#options;
+    const before = store.living.condition(id);
+    const isOff = verifyReads === 'off';
+    // A rename or a chmod changes the ctime, too; with `off`, that was never a difference.
+    if (isOff && why.code === 'ctime') return 0;
+    const condition = store.living.setCondition(id, {
+      state: stateOf(before, seen !== undefined && !isOff),
+      reason: why.says,
+      ...(before?.disk === undefined ? {} : { disk: before.disk }),
+      ...(seen === undefined ? {} : { observed: seen.identity }),
+    });
+    if (condition !== before) this.#changed(id, before, condition);
+    return seen === undefined || isOff ? undefined : this.#doubtOf(condition);
+  }
+
+  asRecorded(id: number, seen: SeenSource): number {
+    const { store, onAsRecorded } = this.#options;
+    const record = store.source(id);
+    const condition = store.living.condition(id);
+    if (record === undefined) return this.#doubtOf(condition);
+    // Who can set a size and an mtime back can make a file look as recorded, but for its ctime.
+    if (condition?.state === 'doubted' && record.ctimeNs === undefined && condition.observed === undefined) {
+      return this.#doubtOf(condition);
+    }
+    if (condition !== undefined) store.living.trust(id, 'it is as recorded again');
+    onAsRecorded?.(id, record, seen);
+    return this.#first;
+  }
+
+  wrong(ids: readonly number[], piece: number): void {
+    const { store } = this.#options;
+    for (const id of ids) {
+      const before = store.living.condition(id);
+      const reason = `does not have the bytes of piece ${piece}`;
+      if (before?.state === 'healing') continue;
+      const observed = before?.observed === undefined ? {} : { observed: before.observed };
+      this.#changed(id, before, store.living.setCondition(id, { state: 'healing', reason, ...observed }));
+    }
+  }
+
+  #changed(id: number, before: Condition | undefined, { state, reason, epoch }: Condition): void {
+    const { store, queue } = this.#options;
+    queue?.note(id);
+    if (before?.state === state && before.epoch === epoch) return;
+    const path = store.source(id)?.path.toString() ?? `source ${id}`;
+    const then = state === 'doubted' ? 'what is read of it is hashed first' : 'its case is open';
+    this.#lines.say(`${path} ${reason}: ${then}`);
+  }
+
+  urgent(ids: readonly number[]): boolean {
+    const { store, queue } = this.#options;
+    if (queue === undefined) return false;
+    const open = ids.filter((id) => {
+      const state = store.living.condition(id)?.state;
+      return state === 'healing' || state === 'doubted';
+    });
+    for (const id of open) queue.urgent(id);
+    return open.length > 0;
+  }
+}
+
+/** The state of a source that was found to differ. One whose case is being settled stays so. */
+function stateOf(before: Condition | undefined, isReadable: boolean): Condition['state'] {
+  if (before?.state === 'healing') return 'healing';
+  if (isReadable) return 'doubted';
+  return before?.state === 'waiting' || before?.state === 'lost' ? before.state : 'healing';
+}
