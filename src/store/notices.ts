@@ -20,7 +20,7 @@ export interface StoreWatcher {
   readonly bytesChanged?: (entry: number) => void;
   readonly stale?: (what: Stale) => void;
   readonly readersChanged?: (change: ReadersChange) => void;
-  /** Called with the ids of sources whose records changed or are gone. */
+  /** Called with the ids of sources whose records changed or are gone, or whose bytes a file takes from elsewhere now. */
   readonly sourcesChanged?: (ids: readonly number[]) => void;
   /** Called when a source gets another condition; undefined: it is trusted. */
   readonly conditionChanged?: (id: number, before: Condition | undefined, now: Condition | undefined) => void;

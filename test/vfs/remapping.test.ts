@@ -153,7 +153,8 @@ describe('a file that is mapped anew', () => {
   it('shows its new bytes to handles that are open and to new ones, below what was written', async () => {
     const handle = await volume.open('T/whole');
     const stale: Stale[] = [];
-    volume.store.watch({ stale: (what) => void stale.push(what) });
+    const changed: number[] = [];
+    volume.store.watch({ stale: (what) => void stale.push(what), sourcesChanged: (ids) => void changed.push(...ids) });
     await volume.files.write(handle, Buffer.from('written'), 5000);
     await volume.files.setattr(volume.ino('T/whole'), { size: 39_000 });
     await volume.files.setattr(volume.ino('T/whole'), { size: 40_000 });
@@ -166,6 +167,7 @@ describe('a file that is mapped anew', () => {
     assert.ok((await volume.readHandle(handle, 50_000)).equals(expected));
     assert.ok((await volume.read('T/whole')).equals(expected));
     assert.ok(stale.some((what) => 'ino' in what && what.ino === volume.ino('T/whole')));
+    assert.deepEqual(changed, volume.store.living.sourcesAt(Buffer.from(volume.source)));
     await volume.files.release(handle);
     await volume.restart();
     assert.ok((await volume.read('T/whole')).equals(expected));

@@ -168,8 +168,9 @@ export class Remapping {
     for (const [id, condition] of doubted) writes.push(conditions.recording(id, condition));
     for (const id of came) {
       const path = recordOf(id)?.path;
-      if (path !== undefined)
-        writes.push(stories.recording(id, { atMs, from: from ?? path, to: path, how: remap.how }));
+      if (path === undefined) continue;
+      const before = first !== undefined && adding.fresh.has(id) ? stories.of(first) : [];
+      writes.push(stories.recording(id, { atMs, from: from ?? path, to: path, how: remap.how }, before));
     }
     const missingBytes = Math.max(0, entry.missingBytes + extents.bytesIn('gaps') - found.extents.bytesIn('gaps'));
     const described = this.#described(record, extents, map, found, pieces, recordOf);
@@ -193,6 +194,9 @@ export class Remapping {
     for (const id of came) stories.recorded(id);
     this.#noteReaders(came);
     notices.stale({ ino: record.ino });
+    // Whoever waits for one of them asks for other extents now.
+    const replaced = changed.flatMap(([offset, end]) => found.extents.slice(offset, end - offset));
+    notices.sourcesChanged([...new Set(replaced.map(({ source }) => source).filter((id) => id >= 0))]);
     if (left.size > 0) unmapped.note(entry.id);
   }
 

@@ -14,7 +14,7 @@ import type { Sources } from '../sources/sources.ts';
 import type { Tree } from '../tree/tree.ts';
 
 /** Milliseconds after the last remapping of an entry. A read waits up to five seconds for a source. */
-const QUIET_MS = 15_000;
+const QUIET_MS = 8000;
 /** Files listed between two turns of the event loop. */
 const PAGE = 100;
 

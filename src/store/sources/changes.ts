@@ -32,6 +32,8 @@ export interface SourceChange {
 
 /** Changes in a batch. */
 const SLICE = 500;
+/** Changes prepared between two turns of the event loop. */
+const TURN = 50;
 
 interface ChangesParts {
   readonly db: Database;
@@ -67,7 +69,9 @@ export class SourceChanges {
     const told = new Set<number>();
     const left: Buffer[] = [];
     const writes: Write[] = [];
-    for (const change of slice) {
+    for (const [i, change] of slice.entries()) {
+      // Reads are answered between two parts of a slice; other writers wait.
+      if (i % TURN === TURN - 1) await new Promise(setImmediate);
       const { id, how } = change;
       const before = now.get(id) ?? sources.get(id);
       if (before === undefined || !isAs(before, change.was)) continue;

@@ -33,9 +33,12 @@ export class Stories {
     this.#soon.add(id);
   }
 
-  /** The write that adds a line together with other changes; call `recorded` once it is committed. */
-  recording(id: number, line: StoryLine): Write {
-    return put(storyKey(id), encodeStory([...this.of(id), line].slice(-KEPT)));
+  /**
+   * The write that adds a line together with other changes; call `recorded` once it is committed. `before`: the story of a
+   * source that this one replaces.
+   */
+  recording(id: number, line: StoryLine, before: readonly StoryLine[] = []): Write {
+    return put(storyKey(id), encodeStory([...before, ...this.of(id), line].slice(-KEPT)));
   }
 
   recorded(id: number): void {
