@@ -98,13 +98,14 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'config',
     'control',
     'state',
+    'watch',
     'server/health',
     'server/processes',
   ],
   'server/health': ['native'],
   'server/processes': ['bytes'],
   // What runs in the processes that the server starts.
-  'server/children': ['app', 'clients', 'config', 'control', 'server/processes'],
+  'server/children': ['app', 'clients', 'config', 'control', 'native', 'source', 'server/processes'],
   cli: ['app', 'server', 'config', 'state', 'bytes'],
   'main.ts': ['cli'],
 };

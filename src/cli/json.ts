@@ -129,10 +129,24 @@ export function statusJson(status: ServerStatus) {
     })),
     broken_entries: status.brokenEntries,
     sources: status.sources,
+    scrub: scrubJson(status.scrub),
     writes: status.writes,
     bytes_written: status.bytesWritten,
     overlay_bytes: status.overlayBytes ?? null,
     overlay_problems: status.overlayProblems.map(({ path, problem }) => ({ path, problem })),
+  };
+}
+
+function scrubJson({ when, state, progress, provenPieces, badPieces, asleep }: ServerStatus['scrub']) {
+  return {
+    when,
+    state,
+    ...(progress === undefined
+      ? {}
+      : { entry: progress.name, done_bytes: progress.doneBytes, total_bytes: progress.totalBytes }),
+    proven_pieces: provenPieces,
+    bad_pieces: badPieces,
+    asleep,
   };
 }
 

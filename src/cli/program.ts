@@ -24,6 +24,7 @@ import { defineRebuild } from './commands/rebuild.ts';
 import { defineRemove } from './commands/remove.ts';
 import { defineRepair } from './commands/repair.ts';
 import { defineScrub } from './commands/scrub.ts';
+import { defineScrubBackground } from './commands/scrub-background.ts';
 import { defineShow } from './commands/show.ts';
 import { defineStatus } from './commands/status.ts';
 import { defineTestConnection } from './commands/test-connection.ts';
@@ -44,6 +45,7 @@ const COMMANDS: readonly ((define: Definer) => void)[] = [
   defineAbsence,
   defineVerifyDownloads,
   defineRepair,
+  defineScrubBackground,
   defineAdd,
   defineList,
   defineShow,

@@ -3,6 +3,9 @@
 export const SCAN_MODES = ['exact', 'unsplitable', 'normal', 'hash_name', 'hash_size', 'hash_slow'] as const;
 export type ScanMode = (typeof SCAN_MODES)[number];
 
+/** `idle`: whenever clients read little. Else from one minute of the local day to another, over midnight if `to` comes first. */
+export type ScrubTime = 'off' | 'idle' | { readonly from: number; readonly to: number };
+
 interface Remembered {
   /** The file, in the state, of what clients are known by. */
   readonly knownDaemons?: string;
@@ -82,6 +85,8 @@ export interface Config {
   readonly clientSections: readonly string[];
   /** Which reads of the mount are hashed: of sources that are not as recorded; first reads of all; none. */
   readonly verifyReads: 'suspect' | 'first' | 'off';
+  /** When pieces are hashed in the background. */
+  readonly scrub: ScrubTime;
   /** Days after which a verified piece is hashed again. */
   readonly scrubDays: number;
   /** True: `mount` repairs what the loss of the mount did to the client's torrents. */

@@ -111,6 +111,7 @@ export function parseConfig(input: string | Uint8Array, options: ParseOptions): 
     client: withMemory(readClient(sections, options.client, context), statePath),
     clientSections: Object.freeze(clientSections(sections)),
     verifyReads: values.verify_reads,
+    scrub: values.scrub,
     scrubDays: values.scrub_days,
     recover: values.recover === 'on',
     onLoss: values.on_loss,

@@ -4,6 +4,7 @@
  */
 import { resolve } from 'node:path';
 import * as v from 'valibot';
+import type { ScrubTime } from './config.ts';
 
 /** Text of one line, not empty. `accepted` is also the message for a key without a value. */
 function text(accepted: string) {
@@ -115,6 +116,24 @@ export function wholeNumber(least: number, most: number) {
     const number = /^\d{1,9}$/.test(value) ? Number(value) : Number.NaN;
     return number >= least && number <= most ? number : undefined;
   });
+}
+
+/** When a scrub runs in the background: never, at any time, or from one minute of the day to another, over midnight, too. */
+export const scrubTime = parsed(
+  'accepted: off, idle, or a time of day as 02:00-06:30',
+  (value): ScrubTime | undefined => {
+    const word = value.toLowerCase();
+    if (word === 'off' || word === 'idle') return word;
+    const [from, to] = (/^(\d{1,2}:\d\d)\s*[-–]\s*(\d{1,2}:\d\d)$/.exec(value) ?? []).slice(1).map(minuteOf);
+    return from === undefined || to === undefined || from === to ? undefined : Object.freeze({ from, to });
+  },
+);
+
+/** Minutes since midnight; undefined for a time that no clock shows. 24:00 is the end of the day. */
+function minuteOf(time: string): number | undefined {
+  const [hour = 0, minute = 0] = time.split(':').map(Number);
+  const sum = hour * 60 + minute;
+  return minute < 60 && sum <= 24 * 60 ? sum : undefined;
 }
 
 export const octalMask = parsed('accepted: an octal mask from 000 to 777, as 022', (value) =>

@@ -20,6 +20,7 @@ import type {
   DueEntry,
   HealthDetail,
   Losses,
+  ScrubStatus,
   ServedDifference,
   ServedEntry,
   ServedExtent,
@@ -184,6 +185,28 @@ function extentOf({
   return source === null ? range : { ...range, source: Buffer.from(source) };
 }
 
+type ScrubMessage = NonNullable<StatusMessage['scrub']>;
+
+function scrubMessage({ provenPieces, badPieces, progress, ...same }: ScrubStatus): ScrubMessage {
+  const { name = '', doneBytes = 0, totalBytes = 0 } = progress ?? {};
+  return {
+    ...same,
+    ...(progress === undefined ? {} : { progress: { name, done_bytes: doneBytes, total_bytes: totalBytes } }),
+    proven_pieces: provenPieces,
+    bad_pieces: badPieces,
+  };
+}
+
+function scrubOf({ proven_pieces, bad_pieces, progress, ...same }: ScrubMessage): ScrubStatus {
+  const { name = '', done_bytes: doneBytes = 0, total_bytes: totalBytes = 0 } = progress ?? {};
+  return {
+    ...same,
+    ...(progress === undefined ? {} : { progress: { name, doneBytes, totalBytes } }),
+    provenPieces: proven_pieces,
+    badPieces: bad_pieces,
+  };
+}
+
 export function statusMessage(status: ServerStatus): StatusMessage {
   return {
     version: status.version,
@@ -207,6 +230,7 @@ export function statusMessage(status: ServerStatus): StatusMessage {
     })),
     broken_entries: status.brokenEntries,
     sources: status.sources,
+    scrub: scrubMessage(status.scrub),
     writes: status.writes,
     bytes_written: status.bytesWritten,
     overlay_bytes: status.overlayBytes ?? null,
@@ -236,7 +260,9 @@ export function statusOf(message: StatusMessage): ServerStatus {
       ...(servedFrom === undefined ? {} : { servedFrom }),
     })),
     brokenEntries: message.broken_entries,
-    sources: message.sources,
+    // A server of an older version, which `unmount` must reach, has neither.
+    sources: message.sources ?? { doubted: 0, healing: 0, lost: 0, waiting: [] },
+    scrub: scrubOf(message.scrub ?? { when: 'off', state: 'off', proven_pieces: 0, bad_pieces: 0, asleep: [] }),
     writes: message.writes,
     bytesWritten: message.bytes_written,
     overlayBytes: message.overlay_bytes ?? undefined,

@@ -149,8 +149,17 @@ export interface StatusMessage {
     readonly served_from?: string;
   }[];
   readonly broken_entries: readonly string[];
-  /** Sources that are not trusted. */
-  readonly sources: {
+  /** The scrub in the background. Absent: an older version. */
+  readonly scrub?: {
+    readonly when: string;
+    readonly state: 'off' | 'idle' | 'running' | 'paused';
+    readonly progress?: { readonly name: string; readonly done_bytes: number; readonly total_bytes: number };
+    readonly proven_pieces: number;
+    readonly bad_pieces: number;
+    readonly asleep: readonly string[];
+  };
+  /** Sources that are not trusted. Absent: an older version. */
+  readonly sources?: {
     readonly doubted: number;
     readonly healing: number;
     readonly lost: number;

@@ -102,6 +102,20 @@ export interface ServedFile {
   readonly writtenRanges: number;
 }
 
+/** The scrub in the background. */
+export interface ScrubStatus {
+  /** As in the configuration: `off`, `idle`, or from one time of day to another. */
+  readonly when: string;
+  /** `idle`: nothing is due, or it is not the time. `paused`: clients read a lot. */
+  readonly state: 'off' | 'idle' | 'running' | 'paused';
+  readonly progress?: { readonly name: string; readonly doneBytes: number; readonly totalBytes: number };
+  /** Since the server started. */
+  readonly provenPieces: number;
+  readonly badPieces: number;
+  /** Disks with pieces to hash that sleep. */
+  readonly asleep: readonly string[];
+}
+
 export interface ServerStatus {
   readonly version: string;
   readonly pid: number;
@@ -124,6 +138,7 @@ export interface ServerStatus {
   readonly brokenSources: readonly { readonly path: string; readonly reason: string; readonly servedFrom?: string }[];
   readonly brokenEntries: readonly string[];
   readonly sources: SourceTotals;
+  readonly scrub: ScrubStatus;
   readonly writes: number;
   readonly bytesWritten: number;
   /** The space that the overlay's folder takes on its disk; undefined until it was measured once. */

@@ -33,11 +33,13 @@ import { Ballast } from '../store/ballast.ts';
 import { Store } from '../store/store.ts';
 import { CountedOperations } from '../vfs/counting.ts';
 import { FileSystem } from '../vfs/file-system.ts';
+import { DiskUse } from '../watch/disk-use.ts';
 import { EntryHealths } from './health/entry-health.ts';
 import { watchLosses } from './loss-store.ts';
 import { AbsenceProcesses } from './processes/absence.ts';
 import { DownloadWatch } from './processes/download-watch.ts';
 import { Repairs } from './processes/repair.ts';
+import { ScrubProcess, scrubTimes } from './processes/scrub.ts';
 import { ServedStore } from './served-store.ts';
 import { SourceConditions } from './source-conditions.ts';
 
@@ -45,6 +47,8 @@ export interface MountRequest {
   readonly version: string;
   /** Node's arguments of the verifier, without the flags and info hashes. */
   readonly verifyCommand: readonly string[];
+  /** Node's arguments of the scrub in the background. */
+  readonly scrubCommand: readonly string[];
   readonly driver: 'auto' | 'fuse-native';
   /** Undefined: let others in if that is possible. */
   readonly allowOther: boolean | undefined;
@@ -175,13 +179,27 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
     const facts = { mountPoint: config.storePath, driver: driver.name, visibleTo: visibility(allowOther) };
     const healths = new EntryHealths({ store, disks: config.disks, logger });
     undo.push(async () => healths.close());
-    const served = new ServedStore({
+    const disks = new DiskUse({ disks: async () => await access.fileSystems.disksMounted() });
+    const scrub = new ScrubProcess({
+      command: request.scrubCommand,
+      when: config.scrub,
+      due: () => served.dueEntries({ days: config.scrubDays, all: false, again: false }),
+      bytesRead: () => operations.counts.bytesRead,
+      disks,
+      keepDescriptors: () => keepDescriptors?.(),
+      logger,
+      times: scrubTimes(process.env),
+    });
+    undo.push(async () => scrub.close());
+    undo.push(async () => disks.close());
+    const served: ServedStore = new ServedStore({
       store,
       fileSystem,
       counts: () => operations.counts,
       access,
       readersLook,
       healths,
+      scrubStatus: () => scrub.status,
       logger,
       repairs,
       facts: { ...facts, readOnly: request.readOnly, version: request.version, startedMs: Date.now() },
@@ -198,6 +216,8 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       watchLosses(store, repairs, (error) => logger.error(`what is lost cannot be looked for: ${messageOf(error)}`));
       // A repair and `absence resume` would stop and start the same torrents.
       void absence.resume().then(() => repairs.start());
+      if (config.scrub !== 'off') disks.start();
+      scrub.start();
       void fileSystem.lookAtReaders();
       await untilEnd(mount, config.storePath, AbortSignal.any([signal, asked.signal]));
       await repairs.close();

@@ -14,6 +14,7 @@ import type {
   Losses,
   Pooled,
   RepairNews,
+  ScrubStatus,
   ServedEntry,
   ServedExtent,
   ServedFile,
@@ -65,6 +66,7 @@ export interface ServedStoreParts {
   readonly readersLook: ReadersLook;
   readonly facts: ServerFacts;
   readonly healths: EntryHealths;
+  readonly scrubStatus: () => ScrubStatus;
   readonly logger: Logger;
   readonly repairs: Pick<Repairs, 'ask'>;
   /** Begins the server's end; `say` reports warnings to the command that asked for it. */
@@ -81,6 +83,7 @@ export class ServedStore {
   readonly #downloads: Downloads;
   readonly #overlayUsage: OverlayUsage;
   readonly #scrub: ScrubWork;
+  readonly #scrubStatus: () => ScrubStatus;
   readonly #healths: EntryHealths;
   readonly #lossStore: LossStore;
   readonly #repairs: Pick<Repairs, 'ask'>;
@@ -92,6 +95,7 @@ export class ServedStore {
     this.#overlayUsage = new OverlayUsage(parts.store.bytes.folder);
     this.#scrub = new ScrubWork(parts.store, parts.healths, parts.logger);
     this.#healths = parts.healths;
+    this.#scrubStatus = parts.scrubStatus;
     this.#fileSystem = parts.fileSystem;
     this.#counts = parts.counts;
     this.#access = parts.access;
@@ -135,6 +139,7 @@ export class ServedStore {
       })),
       brokenEntries: [...unserved(broken).keys()].toSorted(),
       sources: this.#healths.totals(),
+      scrub: this.#scrubStatus(),
       writes: counts.writes,
       bytesWritten: counts.bytesWritten,
       overlayBytes: await this.#overlayUsage.bytes(),

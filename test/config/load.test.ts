@@ -207,6 +207,7 @@ describe('createConfig', () => {
         'recover',
         'repair_limit',
         'verify_reads',
+        'scrub',
         'scrub_days',
         'scan_mode',
         'state_path',

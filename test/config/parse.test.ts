@@ -72,6 +72,7 @@ describe('parseConfig', () => {
       umask: 0o022,
       fastResume: 'verified',
       verifyReads: 'suspect',
+      scrub: 'idle',
       scrubDays: 90,
       recover: true,
       onLoss: 'repair',
@@ -305,7 +306,7 @@ describe('parseConfig', () => {
       `${FILE}, line 8: section [other] is unknown and unused: known are general, disks, client, client-NAME`,
       `${FILE}, line 5: [general] storepath is unknown and unused: did you mean store_path?`,
       `${FILE}, line 6: [general] scene_mode is unknown and unused: did you mean scan_mode?`,
-      `${FILE}, line 7: [general] zzz is unknown and unused: known are db, store_path, state_path, ignore_files, add_limit_size, add_limit_percent, scan_mode, link_type, exact_target, verify, hash_readers, hash_size_varying, hash_limit, driver, allow_other, owner, umask, path_map, verify_reads, scrub_days, recover, on_loss, repair_limit, fast_resume`,
+      `${FILE}, line 7: [general] zzz is unknown and unused: known are db, store_path, state_path, ignore_files, add_limit_size, add_limit_percent, scan_mode, link_type, exact_target, verify, hash_readers, hash_size_varying, hash_limit, driver, allow_other, owner, umask, path_map, verify_reads, scrub, scrub_days, recover, on_loss, repair_limit, fast_resume`,
       `${FILE}, line 11: [client] url is unknown and unused: known are client`,
     ]);
   });

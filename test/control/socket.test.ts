@@ -33,6 +33,7 @@ const STATUS: ServerStatus = {
     { path: '/b', reason: 'gone', servedFrom: '/c' },
   ],
   brokenEntries: ['x'],
+  scrub: { when: 'idle', state: 'paused', provenPieces: 5, badPieces: 6, asleep: ['uuid:1'] },
   sources: { doubted: 1, healing: 2, lost: 3, waiting: [{ disk: '/mnt/disk2', sources: 4 }] },
   writes: 6,
   bytesWritten: 7,

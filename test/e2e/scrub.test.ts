@@ -4,9 +4,10 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, open, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import type { EntryJson, ScrubbedJson } from '../../src/cli/json.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { EntryJson, ScrubbedJson, StatusJson } from '../../src/cli/json.ts';
 import { type Autotorrent, autotorrentIn } from '../harness/autotorrent.ts';
-import { startDaemon, waitUntil } from '../harness/daemon.ts';
+import { type Daemon, startDaemon, waitUntil } from '../harness/daemon.ts';
 import { temporaryFolder } from '../harness/folder.ts';
 import { makeTorrent } from '../harness/make-torrent.ts';
 
@@ -15,6 +16,7 @@ const PIECE = 16_384;
 describe('scrub', () => {
   let folder: string;
   let autotorrent: Autotorrent;
+  let server: Daemon | undefined;
   const undo: (() => Promise<unknown>)[] = [];
 
   const disk = (name: string): string => join(folder, 'disk', name);
@@ -24,8 +26,9 @@ describe('scrub', () => {
       disks: [join(folder, 'disk')],
       general: ['verify = probe', 'hash_readers = 1', ...general],
     });
-    const server = await autotorrent.mount();
-    undo.push(() => server.stop());
+    const started = await autotorrent.mount();
+    server = started;
+    undo.push(() => started.stop());
   };
   const add = async (name: string, data: Buffer, pieceLength = PIECE): Promise<void> => {
     await writeFile(disk(`${name}.bin`), data);
@@ -155,5 +158,46 @@ describe('scrub', () => {
     await add('film', randomBytes(10 * PIECE));
     assert.equal((await autotorrent.run('scrub', 'film', 'nobody')).code, 1);
     assert.ok((await verified('film')) < 10);
+  });
+
+  it('proves in the background what was probed, and reports rot there, once', async () => {
+    process.env['AUTOTORRENT_SCRUB_LOOK_MS'] = '2000';
+    undo.push(async () => delete process.env['AUTOTORRENT_SCRUB_LOOK_MS']);
+    await begin(['scrub = idle', 'scrub_days = 0']);
+    await add('film', randomBytes(40 * PIECE));
+    await rot('film', 20 * PIECE + 100);
+    // A disk counts as used once the kernel's counts have changed: the first look at them is the one to compare with.
+    await waitUntil(
+      'the scrub',
+      async () => {
+        await writeFile(disk('used'), randomBytes(PIECE), { flush: true });
+        return (await verified('film')) === 39;
+      },
+      { limitMs: 150_000 },
+    );
+    const { scrub: status } = (await autotorrent.json('status')) as StatusJson;
+    assert.equal(status.when, 'idle');
+    await waitUntil('the count', async () => {
+      const { scrub: now } = (await autotorrent.json('status')) as StatusJson;
+      return now.bad_pieces === 1 && now.proven_pieces >= 39;
+    });
+    assert.match(
+      (await autotorrent.run('status')).stdout,
+      /^scrub {4}(idle|running|paused).*: \d+ piece\(s\) proven, 1 bad/m,
+    );
+    const rounds = server?.output().match(/scrub: \d+ piece\(s\) proven/g)?.length ?? 0;
+    await waitUntil('another round', async () => (server?.output().match(/scrub: \d+ piece/g)?.length ?? 0) > rounds);
+    assert.equal(server?.output().match(/film\.bin does not hold the bytes of a piece/g)?.length, 1);
+  });
+
+  it('leaves everything alone when it is off', async () => {
+    process.env['AUTOTORRENT_SCRUB_LOOK_MS'] = '500';
+    undo.push(async () => delete process.env['AUTOTORRENT_SCRUB_LOOK_MS']);
+    await begin(['scrub = off']);
+    await add('film', randomBytes(40 * PIECE));
+    const before = await verified('film');
+    await sleep(3000);
+    assert.equal(await verified('film'), before);
+    assert.match((await autotorrent.run('status')).stdout, /^scrub {4}off$/m);
   });
 });

@@ -36,6 +36,7 @@ describe('a plan that stalls', { timeout: 60_000 }, () => {
       access,
       readersLook: new ReadersLook({ ownMounts: access.ownMounts, ownFolders: [folder] }),
       healths: new EntryHealths({ store: volume.store, disks: [], logger: silentLogger }),
+      scrubStatus: () => ({ when: 'off', state: 'off', provenPieces: 0, badPieces: 0, asleep: [] }),
       logger: silentLogger,
       repairs: { ask: assert.fail },
       facts: facts as ConstructorParameters<typeof ServedStore>[0]['facts'],

@@ -40,8 +40,8 @@ export interface EntryScrub extends Damage {
   readonly missing: number;
   /** Pieces that could not be hashed now: their disk sleeps, or a file changed while it was read. */
   readonly left: number;
-  /** Device numbers of the disks that sleep. */
-  readonly asleep: readonly number[];
+  /** The disks that sleep. */
+  readonly asleep: readonly string[];
   /** True: the pace says that it is time to end. */
   readonly ended: boolean;
 }
@@ -76,7 +76,7 @@ class Scrubbing {
   readonly #layout: EntryLayout;
   readonly #begun: Pick<Verified, 'since' | 'epoch'>;
   readonly #pieceLength: number;
-  readonly #asleep = new Set<number>();
+  readonly #asleep = new Set<string>();
   readonly #bad: number[] = [];
   readonly #damaged = new Map<string, DamagedSource>();
   #good: Buffer;
@@ -130,7 +130,7 @@ class Scrubbing {
 
   /** Hashes a batch. False when it is time to end. */
   async #hash(batch: readonly number[]): Promise<boolean> {
-    const { pace, pool, signal, onBytes } = this.#tools;
+    const { pool, signal, onBytes } = this.#tools;
     const awake = await this.#awake(batch);
     if (awake === undefined) return false;
     this.#left += batch.length - awake.length;
@@ -145,7 +145,6 @@ class Scrubbing {
     }
     const jobs = asked.flatMap(({ checks }) => checks.map(({ job }) => job));
     const results = await pool.hash(jobs, { signal });
-    pace.read(jobs);
     const damage = new BatchDamage();
     for (const { path, reason } of [...this.#layout.refused.values()].slice(refusedBefore))
       damage.refused(path, reason);

@@ -50,8 +50,8 @@ export interface ScrubbedEntry {
   readonly leftPieces: number;
   /** The files that the bad pieces come from, and those that cannot be opened. */
   readonly damaged: readonly DamagedSource[];
-  /** Device numbers of the disks that sleep. */
-  readonly asleep: readonly number[];
+  /** The disks that sleep. */
+  readonly asleep: readonly string[];
 }
 
 const ORDER = [DUE_DOUBTED, DUE_UNPROVEN, DUE_OLD] as const;

@@ -53,6 +53,7 @@ export async function mount(context: CommandContext, flags: MountFlags): Promise
     allowOther: flags.allowOther === true ? true : config.allowOther,
     readOnly: flags.readOnly === true,
     logger: terminal.logger,
+    scrubCommand: [wiring.program, '-c', config.file, 'scrub-background'],
     absenceCommand: [wiring.program, '-c', config.file, 'absence'],
     repairCommand: [wiring.program, '-c', config.file, 'repair'],
     signal: context.signal,

@@ -34,6 +34,7 @@ function lines(status: ServerStatus): string[] {
     `writes   ${status.writes} of ${bytes(status.bytesWritten)}; the overlay takes ` +
       (status.overlayBytes === undefined ? 'space that is still being measured' : bytes(status.overlayBytes)),
     ...sourcesLines(status),
+    scrubLine(status),
     ...status.overlayProblems.map(({ path, problem }) => `overlay  ${path}: ${problem}`),
     ...status.brokenEntries.map((name) => `broken   ${name}`),
     ...status.brokenSources.map(
@@ -52,4 +53,18 @@ function sourcesLines({ sources: { doubted, healing, lost, waiting } }: ServerSt
     ...(lost === 0 ? [] : [`${lost} lost`]),
   ];
   return parts.length === 0 ? [] : [`sources  ${parts.join(', ')}`];
+}
+
+function scrubLine({ scrub: { when, state, progress, provenPieces, badPieces, asleep } }: ServerStatus): string {
+  const done = `${provenPieces} piece(s) proven, ${badPieces} bad since the start`;
+  if (state === 'off') return 'scrub    off';
+  const now = {
+    idle: when === 'idle' ? 'idle' : `at ${when}`,
+    running: 'running',
+    paused: 'paused, since clients read a lot',
+  }[state];
+  const at =
+    progress === undefined ? '' : ` (${progress.name}, ${bytes(progress.doneBytes)} of ${bytes(progress.totalBytes)})`;
+  const sleeping = asleep.length === 0 ? '' : `; lets ${asleep.length} disk(s) sleep`;
+  return `scrub    ${now}${at}: ${done}${sleeping}`;
 }

@@ -1,6 +1,6 @@
 /** Starts a child of the server: a process of its own that hashes, or talks to clients. */
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
-import type { Readable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 
 export interface ChildOptions {
   /** Node's arguments. */
@@ -12,18 +12,23 @@ export interface ChildOptions {
   readonly keepDescriptors: () => void;
   /** Keeps the child out of the terminal's process group: Ctrl-C goes to the server, which decides about the child. */
   readonly detached?: boolean;
+  /** Gives the child a pipe to read from. It ends with this process, however that ends. */
+  readonly stdin?: 'pipe';
 }
 
 export interface Child {
-  readonly child: ChildProcessByStdio<null, Readable, Readable>;
+  readonly child: ChildProcessByStdio<Writable | null, Readable, Readable>;
   /** Returns the end of what the child wrote to standard error. */
   readonly said: () => string;
 }
 
 /** @throws Error if this process is out of descriptors; other failures come as the child's `error` event */
-export function startChild({ args, keepDescriptors, detached = false }: ChildOptions): Child {
+export function startChild({ args, keepDescriptors, detached = false, stdin }: ChildOptions): Child {
   keepDescriptors();
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], detached });
+  const child: Child['child'] =
+    stdin === 'pipe'
+      ? spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'pipe'], detached })
+      : spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], detached });
   // Without descriptors for the pipes there is no child, and Node makes no streams (although its types say so).
   if ((child.stderr as Readable | undefined) === undefined) {
     child.on('error', () => {});
