@@ -159,7 +159,10 @@ export class Store {
     this.#verifying = new Verifying({ ...parts, files: entryFiles, days: this.#days });
     const disk = new OverlayDisk(overlay.files.folder);
     this.bytes = new FileBytes({ ...parts, disk, onChange: (entry) => notices.bytesChanged(entry) });
-    this.#pooling = pool === undefined ? undefined : new PoolingFiles({ ...parts, bytes: this.bytes, pool });
+    this.#pooling =
+      pool === undefined
+        ? undefined
+        : new PoolingFiles({ ...parts, bytes: this.bytes, pool, unmapped: this.#unmapped });
   }
 
   /**

@@ -4,10 +4,12 @@ import fs from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { errnoOf } from '../../src/errors.ts';
+import { GAP } from '../../src/extent/extent.ts';
 import type { StoredFile } from '../../src/store/entries/entry-files.ts';
 import { PoolFiles } from '../../src/store/sources/pool-files.ts';
 import { Removal } from '../../src/store/tree/removal.ts';
 import { temporaryFolder } from '../harness/folder.ts';
+import { fileOf, planOf, sourceOf } from '../harness/plans.ts';
 import { letters } from '../store/fixture.ts';
 import { BASE, patched, planFor, Volume } from './volume.ts';
 
@@ -191,5 +193,32 @@ describe('the pool', () => {
     await volume.restart();
     assert.ok((await volume.read('T/gap')).equals(patched(DATA, 'goes on', 0)));
     assert.ok((await volume.read('T/whole')).equals(BASE['T/whole']!));
+  });
+
+  it('takes the place of the sources of a file that was partly there', async () => {
+    const other = join(folder, 'other');
+    fs.writeFileSync(other, DATA.subarray(0, 10_000));
+    const extents = [
+      { length: 10_000, source: 0, sourceOffset: 0 },
+      { length: 10_000, source: GAP, sourceOffset: 0 },
+    ];
+    const plan = planOf('F', [sourceOf(other)], [fileOf(['T'], extents), fileOf(['U'], [])]);
+    await volume.store.createEntry({ ...plan, pieceCount: 2, verified: Buffer.alloc(1) });
+    const { store, files } = volume;
+    const ino = files.paths.find(files.paths.find(1, 'F'), 'T');
+    const handle = await files.open(ino, fs.constants.O_RDWR);
+    // Bytes that are there already are not written: all must be other ones first.
+    await files.write(handle, Buffer.alloc(DATA.length, 'x'), 0);
+    await files.write(handle, DATA, 0);
+    const since = await store.verificationBegun(plan.infoHash);
+    await store.verificationEnded(plan.infoHash, { since, good: Buffer.from([0b1100_0000]), bad: Buffer.alloc(1) });
+    const [id = -1] = store.living.sourcesAt(Buffer.from(other));
+    const pooling = await files.pool(plan.infoHash, (await store.file(plan.infoHash, 0))!, ['x', 'F']);
+    assert.ok(pooling !== undefined && 'pooled' in pooling);
+    await files.release(handle);
+    assert.deepEqual(await store.living.usersOf(id), [2], 'reads may still be under way');
+    await volume.restart();
+    assert.deepEqual(volume.store.living.sourcesAt(Buffer.from(other)), []);
+    assert.equal(volume.store.source(id), undefined);
   });
 });

@@ -27,6 +27,7 @@ import type { Catalog } from './catalog.ts';
 import { formatEntry } from './entry.ts';
 import type { StoredFile } from './entry-files.ts';
 import type { Pieces } from './pieces.ts';
+import type { Unmapped } from './unmapped.ts';
 
 export interface PoolingParts {
   readonly db: Database;
@@ -37,6 +38,7 @@ export interface PoolingParts {
   readonly catalog: Catalog;
   readonly pieces: Pieces;
   readonly pool: PoolFiles;
+  readonly unmapped: Unmapped;
   readonly notices: Notices;
   readonly logger: Logger;
 }
@@ -110,7 +112,7 @@ export class PoolingFiles {
 
   /** Maps a file to `source`, which has the same bytes; the overlay file goes. */
   async #adopt(infoHash: string, file: StoredFile, source: LookedAtSource): Promise<void> {
-    const { db, tree, overlay, sources, catalog, notices } = this.#parts;
+    const { db, tree, overlay, sources, catalog, unmapped, notices } = this.#parts;
     const [id] = await sources.add([source], catalog.mustHave(infoHash).id);
     if (id === undefined) throw new Error('a source was not recorded');
     const extents = ExtentMap.single(file.length, id);
@@ -137,6 +139,7 @@ export class PoolingFiles {
       const adopted = { ...mapped, plannedMtime: mapped.mtime };
       const pooledBytes = (entry.pooledBytes ?? 0) + gapBytes(file.base);
       const replaced = old !== undefined && old.nlink === 0 ? old : undefined;
+      const named = tree.sources(planned.ino);
       // The replaced file may still be open.
       const written = replaced === undefined ? [] : await overlay.deleting(planned.ino, replaced);
       await db.commit([
@@ -145,6 +148,7 @@ export class PoolingFiles {
           ? []
           : [...written, ...tree.deleting(planned.ino, replaced), del(orphanKey(planned.ino))]),
         tree.writing(ino, adopted),
+        ...unmapped.noting(entry.id, named),
         put(extentsKey(ino), encodeExtents(extents)),
         put(key, encodeFile({ ...planned, ino, status: 'mapped', mode: 'downloaded' })),
         put(entryKey(infoHash), formatEntry({ ...entry, pooledBytes })),
@@ -153,6 +157,7 @@ export class PoolingFiles {
       if (written.length > 0) overlay.freed(planned.ino);
       overlay.becameMapped(ino, extents);
       notices.stale({ ino });
+      if (named.size > 0) unmapped.note(entry.id);
     });
   }
 }

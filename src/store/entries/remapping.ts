@@ -13,8 +13,8 @@ import type { Condition } from '../../source/condition.ts';
 import type { LookedAtSource } from '../../source/looked-at.ts';
 import type { Notices } from '../notices.ts';
 import type { Overlay } from '../overlay/overlay.ts';
-import { type Database, NOTHING, put, type Write } from '../records/database.ts';
-import { entryKey, extentsKey, fileKey, pieceMapKey, unmappedKey } from '../records/key.ts';
+import { type Database, put, type Write } from '../records/database.ts';
+import { entryKey, extentsKey, fileKey, pieceMapKey } from '../records/key.ts';
 import { decodeFile, encodeExtents, encodeFile, type FileRecord, type SourceRecord } from '../records/record.ts';
 import type { Conditions } from '../sources/conditions.ts';
 import type { Proofs } from '../sources/proofs.ts';
@@ -164,7 +164,7 @@ export class Remapping {
     const from = first === undefined ? undefined : this.#parts.sources.get(first)?.path;
     const writes: Write[] = [...adding.writes];
     for (const id of to.ids) if (!adding.ids.includes(id)) writes.push(...using(id, entry.id));
-    for (const id of this.#withSpares(left)) writes.push(put(unmappedKey(entry.id, id), NOTHING));
+    writes.push(...unmapped.noting(entry.id, left));
     for (const [id, condition] of doubted) writes.push(conditions.recording(id, condition));
     for (const id of came) {
       const path = recordOf(id)?.path;
@@ -209,12 +209,6 @@ export class Remapping {
     if (!adding.fresh.has(id)) return this.#parts.sources.get(id);
     const source = remap.sources[ids.indexOf(id)];
     return typeof source === 'number' ? undefined : source;
-  }
-
-  #withSpares(ids: Iterable<number>): Set<number> {
-    const all = new Set<number>();
-    for (const id of ids) for (const each of [id, ...(this.#parts.sources.get(id)?.spares ?? [])]) all.add(each);
-    return all;
   }
 
   /** The kernel may know attributes by which more may read the file than may read its new sources. */

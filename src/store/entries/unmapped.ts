@@ -7,7 +7,7 @@
  */
 import { messageOf } from '../../errors.ts';
 import type { Logger } from '../../logger.ts';
-import { type Database, del } from '../records/database.ts';
+import { type Database, del, NOTHING, put, type Write } from '../records/database.ts';
 import { entryBeforeLast, filesOf, lastNumber, UNMAPPED, unmappedKey, unmappedOf } from '../records/key.ts';
 import { decodeFile } from '../records/record.ts';
 import type { Sources } from '../sources/sources.ts';
@@ -37,7 +37,14 @@ export class Unmapped {
     this.#parts = parts;
   }
 
-  /** Called when a file of an entry was mapped anew. */
+  /** The writes that note sources which a file names no more, and their spares, in the batch that maps it anew. */
+  noting(entry: number, ids: Iterable<number>): Write[] {
+    const all = new Set<number>();
+    for (const id of ids) for (const each of [id, ...(this.#parts.sources.get(id)?.spares ?? [])]) all.add(each);
+    return [...all].map((id) => put(unmappedKey(entry, id), NOTHING));
+  }
+
+  /** Called once a file of an entry was mapped anew. */
   note(entry: number): void {
     this.#remappings.set(entry, (this.#remappings.get(entry) ?? 0) + 1);
     clearTimeout(this.#timer);
