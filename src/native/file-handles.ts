@@ -43,8 +43,10 @@ export interface PlacedHandle extends KernelHandle {
 export interface HandleCalls {
   /** Gives the handle of an open file, and of its folder. Undefined where the file system has none. */
   readonly handleOf: (fd: number) => PlacedHandle | undefined;
-  /** Gives the handle of what is at a path, and of its folder: a link is not followed at the end. */
-  readonly handleAt: (path: Buffer) => PlacedHandle | undefined;
+  /** Gives the handle of what is at a path: a link is not followed at the end. */
+  readonly handleAt: (path: Buffer) => KernelHandle | undefined;
+  /** Gives the handle of a folder, wherever a link leads. */
+  readonly handleOfFolder: (path: Buffer) => KernelHandle | undefined;
   /**
    * Finds the path of a handle's file. `anywhere`: a folder on the same file system. Undefined if the file is gone, its path
    * is not known, or this process may not ask.
@@ -75,11 +77,6 @@ function declareHandles({ func }: LoadedLibrary): HandleCalls {
       bytes: Buffer.from(result.subarray(HEADER_BYTES, HEADER_BYTES + length)),
     };
   };
-  const handleAt = (path: Buffer): PlacedHandle | undefined => {
-    const handle = ofPath(path, 0);
-    const folder = handle === undefined ? undefined : ofPath(folderOf(path), AT_SYMLINK_FOLLOW);
-    return handle === undefined || folder === undefined ? handle : { ...handle, folder };
-  };
   /** Opens what a handle names, and reads its path. */
   const named = async (mounted: number, { type, bytes }: KernelHandle): Promise<Buffer | undefined> => {
     const handle = Buffer.alloc(HEADER_BYTES + bytes.length);
@@ -95,7 +92,8 @@ function declareHandles({ func }: LoadedLibrary): HandleCalls {
     }
   };
   return {
-    handleAt,
+    handleAt: (path) => ofPath(path, 0),
+    handleOfFolder: (path) => ofPath(path, AT_SYMLINK_FOLLOW),
     handleOf(fd) {
       const itself = `/proc/self/fd/${fd}`;
       const handle = ofPath(Buffer.from(itself), AT_SYMLINK_FOLLOW);

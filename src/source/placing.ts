@@ -3,12 +3,22 @@ import type { CLibrary } from '../native/c-library.ts';
 import { type HandleCalls, loadHandleCalls } from '../native/file-handles.ts';
 import type { FileSystems } from './file-system.ts';
 import type { FileHandle, RecordedSource } from './identity.ts';
+import { folderOf } from './paths.ts';
 
 export type Place = Pick<RecordedSource, 'handle' | 'disk'>;
+
+/** What files of one folder and one device have in common. */
+interface Surroundings {
+  readonly at: Buffer;
+  readonly dev: number;
+  readonly disk: string | undefined;
+  readonly folder: FileHandle | undefined;
+}
 
 export class Placing {
   readonly fileSystems: FileSystems;
   readonly #handles: HandleCalls | undefined;
+  #last: Surroundings | undefined;
 
   constructor(fileSystems: FileSystems, library: CLibrary) {
     this.fileSystems = fileSystems;
@@ -17,8 +27,19 @@ export class Placing {
 
   /** Tells where the file at a path lies. For threads that have nothing else to do. */
   placeOf(path: Buffer, dev: number): Place {
+    const { disk, folder } = this.#around(path, dev);
+    const handle = folder === undefined ? undefined : this.#handles?.handleAt(path);
+    return placeOf(handle === undefined || folder === undefined ? undefined : { ...handle, folder }, disk);
+  }
+
+  /** Files are asked about folder by folder. */
+  #around(path: Buffer, dev: number): Surroundings {
+    const at = folderOf(path);
+    if (this.#last?.dev === dev && this.#last.at.equals(at)) return this.#last;
     const { handles } = this.fileSystems.kindOfSync(path, dev);
-    return placeOf(handles ? this.#handles?.handleAt(path) : undefined, this.fileSystems.diskOfSync(path));
+    const folder = handles ? this.#handles?.handleOfFolder(at) : undefined;
+    this.#last = { at, dev, disk: this.fileSystems.diskOfSync(path), folder };
+    return this.#last;
   }
 
   /** Tells where an open file lies, which was opened as `path`. */
