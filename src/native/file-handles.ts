@@ -47,6 +47,8 @@ export interface HandleCalls {
   readonly handleAt: (path: Buffer) => KernelHandle | undefined;
   /** Gives the handle of a folder, wherever a link leads. */
   readonly handleOfFolder: (path: Buffer) => KernelHandle | undefined;
+  /** Gives both handles, in threads of libuv. */
+  readonly placedHandleAt: (path: Buffer) => Promise<PlacedHandle | undefined>;
   /**
    * Finds the path of a handle's file. `anywhere`: a folder on the same file system. Undefined if the file is gone, its path
    * is not known, or this process may not ask.
@@ -70,12 +72,13 @@ function declareHandles({ func }: LoadedLibrary): HandleCalls {
 
   const ofPath = (path: Buffer, flags: number): KernelHandle | undefined => {
     result.writeUInt32LE(MAX_HANDLE_SZ, 0);
-    if (nameToHandle(AT_FDCWD, terminated(path), result, mount, flags) !== 0) return undefined;
-    const length = result.readUInt32LE(0);
-    return {
-      type: result.readInt32LE(4),
-      bytes: Buffer.from(result.subarray(HEADER_BYTES, HEADER_BYTES + length)),
-    };
+    return nameToHandle(AT_FDCWD, terminated(path), result, mount, flags) === 0 ? handleIn(result) : undefined;
+  };
+  const ofPathLater = async (path: Buffer, flags: number): Promise<KernelHandle | undefined> => {
+    const own = Buffer.alloc(HEADER_BYTES + MAX_HANDLE_SZ);
+    own.writeUInt32LE(MAX_HANDLE_SZ, 0);
+    const failed = await inThread(nameToHandle, AT_FDCWD, terminated(path), own, Buffer.alloc(4), flags);
+    return failed === 0 ? handleIn(own) : undefined;
   };
   /** Opens what a handle names, and reads its path. */
   const named = async (mounted: number, { type, bytes }: KernelHandle): Promise<Buffer | undefined> => {
@@ -94,6 +97,11 @@ function declareHandles({ func }: LoadedLibrary): HandleCalls {
   return {
     handleAt: (path) => ofPath(path, 0),
     handleOfFolder: (path) => ofPath(path, AT_SYMLINK_FOLLOW),
+    async placedHandleAt(path) {
+      const handle = await ofPathLater(path, 0);
+      const folder = handle === undefined ? undefined : await ofPathLater(folderOf(path), AT_SYMLINK_FOLLOW);
+      return handle === undefined || folder === undefined ? handle : { ...handle, folder };
+    },
     handleOf(fd) {
       const itself = `/proc/self/fd/${fd}`;
       const handle = ofPath(Buffer.from(itself), AT_SYMLINK_FOLLOW);
@@ -115,6 +123,12 @@ function declareHandles({ func }: LoadedLibrary): HandleCalls {
       }
     },
   };
+}
+
+/** A copy of what the kernel has written. */
+function handleIn(result: Buffer): KernelHandle {
+  const end = HEADER_BYTES + result.readUInt32LE(0);
+  return { type: result.readInt32LE(4), bytes: Buffer.from(result.subarray(HEADER_BYTES, end)) };
 }
 
 function folderOf(path: Buffer): Buffer {

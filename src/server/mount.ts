@@ -23,6 +23,7 @@ import { openCLibrary } from '../native/c-library.ts';
 import { DescriptorBudget } from '../native/descriptor-budget.ts';
 import { loadDescriptorCalls } from '../native/descriptors.ts';
 import { loadFileCalls } from '../native/files.ts';
+import { isAtOrBelow } from '../native/mountinfo.ts';
 import { loadProcessCalls } from '../native/process.ts';
 import { loadStrictCalls } from '../native/strict-paths.ts';
 import { ReadersLook } from '../source/look-at-readers.ts';
@@ -40,6 +41,7 @@ import { AbsenceProcesses } from './processes/absence.ts';
 import { DownloadWatch } from './processes/download-watch.ts';
 import { Repairs } from './processes/repair.ts';
 import { ScrubProcess, scrubTimes } from './processes/scrub.ts';
+import { RecordCompletion } from './record-completion.ts';
 import { ServedStore } from './served-store.ts';
 import { SourceConditions } from './source-conditions.ts';
 
@@ -130,6 +132,14 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       keepDescriptors: () => keepDescriptors?.(),
       logger,
     });
+    const ownFolders = [config.statePath, poolPath(config.db)].map((folder) => Buffer.from(folder));
+    const completion = new RecordCompletion({
+      store,
+      placing: access.placing,
+      isOwn: (path) => ownFolders.some((folder) => isAtOrBelow(path, folder)),
+      logger,
+    });
+    undo.push(async () => completion.close());
     const owner = config.owner ?? { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
     const fileSystem = new FileSystem({
       store,
@@ -137,7 +147,12 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       access,
       readersLook,
       looks: sourceLooks(library),
-      doubts: new SourceConditions({ store, verifyReads: config.verifyReads, logger }),
+      doubts: new SourceConditions({
+        store,
+        verifyReads: config.verifyReads,
+        logger,
+        onAsRecorded: (id, record, { identity }) => completion.asRecorded(id, record, identity),
+      }),
       descriptors,
       statePath: config.statePath,
       owner,

@@ -1,4 +1,5 @@
 /** Where files lie: their handles and their disks, by which they are found again when a path leads there no longer. */
+import { fstatSync } from 'node:fs';
 import type { CLibrary } from '../native/c-library.ts';
 import { type HandleCalls, loadHandleCalls } from '../native/file-handles.ts';
 import type { FileSystems } from './file-system.ts';
@@ -42,10 +43,27 @@ export class Placing {
     return this.#last;
   }
 
-  /** Tells where an open file lies, which was opened as `path`. */
-  async placeOfOpen(fd: number, path: Buffer, dev: number): Promise<Place> {
+  /** Tells where the file at a path lies, for the process that must not wait. */
+  async placeAt(path: Buffer, dev: number): Promise<Place> {
     const { handles } = await this.fileSystems.kindOf(path, dev);
-    return placeOf(handles ? this.#handles?.handleOf(fd) : undefined, await this.fileSystems.diskOf(path));
+    const handle = handles ? await this.#handles?.placedHandleAt(path) : undefined;
+    return placeOf(handle, await this.fileSystems.diskOf(path));
+  }
+
+  /** Gives the handle of an open file, where handles mean something. For threads that have nothing else to do. */
+  handleOf(fd: number): FileHandle | undefined {
+    const itself = Buffer.from(`/proc/self/fd/${fd}`);
+    return this.fileSystems.kindOfSync(itself, fstatSync(fd).dev).handles ? this.#handles?.handleOf(fd) : undefined;
+  }
+
+  /** What `FileSystems.diskOf` tells. */
+  async diskOf(path: Buffer): Promise<string | undefined> {
+    return await this.fileSystems.diskOf(path);
+  }
+
+  /** What `FileSystems.disksMounted` tells. */
+  async disksMounted(): Promise<ReadonlyMap<string, readonly Buffer[]>> {
+    return await this.fileSystems.disksMounted();
   }
 
   /** Finds the path of a handle's file, for a process that may. `folder`: one on the same file system. */

@@ -67,6 +67,8 @@ export class SourceFile {
   readonly local: boolean;
   /** Its ctime counts. That of our own pool's files does not: links to them come and go. */
   readonly #ctimeCounts: boolean;
+  /** Its inode counts, where the ctime says nothing. */
+  readonly #inodeCounts: boolean;
   /** The epoch since which its bytes are not believed; 0: they are. */
   doubt = 0;
   /** Handles that use it. */
@@ -89,7 +91,8 @@ export class SourceFile {
     this.record = record;
     this.fd = fd;
     this.local = kind.local;
-    this.#ctimeCounts = kind.trueCtime && record.ctimeNs !== undefined;
+    this.#ctimeCounts = record.ctimeNs !== undefined;
+    this.#inodeCounts = !kind.trueCtime || !this.#ctimeCounts;
     this.checkedAt = performance.now();
     this.#identity = identity;
     this.#standing = this.#standingOf(identity);
@@ -135,8 +138,8 @@ export class SourceFile {
   /** Tells how the file differs from its record. Undefined if it does not. */
   get difference(): Difference | undefined {
     const { ino, size, mtimeNs, ctimeNs } = this.record;
-    // The record outlives boots, after which a disk may have another device number.
-    return differenceOf(this.#ctimeCounts ? { size, mtimeNs, ctimeNs } : { ino, size, mtimeNs }, this.#identity);
+    const recorded = { size, mtimeNs, ctimeNs };
+    return differenceOf(this.#inodeCounts ? { ...recorded, ino } : recorded, this.#identity);
   }
 
   /** Takes what the file is now for what it is. */

@@ -139,7 +139,8 @@ for (const kind of FILE_SYSTEM_KINDS) {
       const { handle } = placing().placeOf(Buffer.from(path), dev);
       assert.ok(handle !== undefined);
       const fd = openSync(path, 'r');
-      assert.deepEqual((await placing().placeOfOpen(fd, Buffer.from(path), dev)).handle, handle);
+      assert.deepEqual(placing().handleOf(fd), handle);
+      assert.deepEqual((await placing().placeAt(Buffer.from(path), dev)).handle, handle);
       closeSync(fd);
       const found = async (): Promise<string | undefined> => (await placing().pathOfHandle(handle, disk))?.toString();
       assert.equal(await found(), path);
