@@ -11,6 +11,7 @@ import type { VerifiedEntry } from '../app/verify.ts';
 import { shownPath } from '../bytes/shown-path.ts';
 import type {
   Discarded,
+  Released,
   RepairNews,
   ServedDifference,
   ServedEntry,
@@ -180,6 +181,10 @@ export function scrubbedJson(entry: ScrubbedEntry) {
     left_pieces: entry.leftPieces,
     damaged: entry.damaged.map(({ path, reason }) => ({ ...shownPath(path), reason })),
   };
+}
+
+export function releasedJson({ mountPoints, sources, open }: Released) {
+  return { mount_points: mountPoints.map((path) => path.toString()), sources, open };
 }
 
 function repairJson({ outcome, bytes, message }: RepairNews) {

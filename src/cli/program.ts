@@ -21,6 +21,7 @@ import { defineOverlayDiff } from './commands/overlay-diff.ts';
 import { defineOverlayDiscard } from './commands/overlay-discard.ts';
 import { defineOverlayExport } from './commands/overlay-export.ts';
 import { defineRebuild } from './commands/rebuild.ts';
+import { defineRelease } from './commands/release.ts';
 import { defineRemove } from './commands/remove.ts';
 import { defineRepair } from './commands/repair.ts';
 import { defineScrub } from './commands/scrub.ts';
@@ -52,6 +53,7 @@ const COMMANDS: readonly ((define: Definer) => void)[] = [
   defineVerify,
   defineScrub,
   defineRemove,
+  defineRelease,
   defineOverlay,
   defineStatus,
   defineTestConnection,

@@ -100,8 +100,11 @@ export interface TorrentClient {
    * all; what was begun is then removed, if the client can be reached once more.
    */
   add(requests: readonly AddRequest[]): Promise<AddResult[]>;
-  /** Starts stopped torrents. Like the next three: gives those of `infoHashes` that the client has, in few calls. */
-  start(infoHashes: readonly string[]): Promise<string[]>;
+  /**
+   * Starts stopped torrents. Like the next three: gives those of `infoHashes` that the client has, in few calls. `checked`:
+   * the client has just checked them, so that a check of what is incomplete would find the same.
+   */
+  start(infoHashes: readonly string[], options?: { readonly checked?: boolean }): Promise<string[]>;
   /** Stops torrents. When it resolves they have stopped: a start after it is not lost. */
   stop(infoHashes: readonly string[]): Promise<string[]>;
   /** Makes the client hash the torrents' data again. */

@@ -79,6 +79,8 @@ export interface Config {
   /** Paths that the client sees under other names: absolute, each `own` only once. */
   readonly pathMap: readonly { readonly own: string; readonly client: string }[];
   readonly disks: readonly string[];
+  /** The disks by their keys in `[disks]`, in lower case. */
+  readonly diskNames: ReadonlyMap<string, string>;
   /** Undefined if the file has no section for it; commands that need a client report that. */
   readonly client: ClientConfig | undefined;
   /** Sections that name a client: the NAME of each `[client-NAME]`, empty for `[client]`. */

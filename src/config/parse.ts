@@ -87,6 +87,7 @@ export function parseConfig(input: string | Uint8Array, options: ParseOptions): 
       ? new AutotorrentError('CONFIG', `${file}: ${reason}`)
       : valueError(entry, reason, context);
   }
+  const diskNames = readDisks(sections.get('disks'), absolute, context);
   const config: Config = {
     file,
     db: index.path,
@@ -107,7 +108,8 @@ export function parseConfig(input: string | Uint8Array, options: ParseOptions): 
     umask: values.umask,
     fastResume: values.fast_resume,
     pathMap: Object.freeze(values.path_map),
-    disks: Object.freeze(readDisks(sections.get('disks'), absolute, context)),
+    disks: Object.freeze([...new Set(diskNames.values())]),
+    diskNames,
     client: withMemory(readClient(sections, options.client, context), statePath),
     clientSections: Object.freeze(clientSections(sections)),
     verifyReads: values.verify_reads,
@@ -224,14 +226,18 @@ function ownerOf(
 }
 
 /** Reads `[disks]`, which takes any keys. Values from `[DEFAULT]` are no disks. */
-function readDisks(section: IniSection | undefined, absolute: (path: string) => string, context: Context): string[] {
-  const disks = new Set<string>();
+function readDisks(
+  section: IniSection | undefined,
+  absolute: (path: string) => string,
+  context: Context,
+): Config['diskNames'] {
+  const disks = new Map<string, string>();
   for (const entry of section?.own.values() ?? []) {
     const checked = v.safeParse(pathSchema, entry.value);
     if (!checked.success) throw valueError(entry, checked.issues[0].message, context);
-    disks.add(absolute(checked.output));
+    disks.set(entry.key, absolute(checked.output));
   }
-  return [...disks];
+  return disks;
 }
 
 function readClient(

@@ -23,6 +23,8 @@ import type {
   LossesMessage,
   NameLine,
   PoolMessage,
+  ReleaseMessage,
+  ReleaseRequest,
   RepairMessage,
   ShutdownLine,
   SourceMessage,
@@ -37,6 +39,7 @@ import type {
   DueQuestion,
   Losses,
   Pooled,
+  Released,
   RepairNews,
   ServedDifference,
   ServedEntry,
@@ -240,6 +243,16 @@ export class ControlClient {
   async *repair(id: string, signal: AbortSignal): AsyncGenerator<RepairNews> {
     const reply = await this.#request('POST', `${entryPath(id)}/repair`, [], undefined, { limitMs: 0, signal });
     yield* documents<RepairMessage>(reply);
+  }
+
+  /** Has the server let go of a disk; `links`: folders that lead to it by a link. */
+  async release(mountPoints: readonly Buffer[], links: readonly Buffer[]): Promise<Released> {
+    const message: ReleaseRequest = {
+      mount_points: mountPoints.map((path) => path.toString('base64')),
+      links: links.map((path) => path.toString('base64')),
+    };
+    const { sources, open } = (await this.#json('POST', '/v1/release', message, this.#limits.long)) as ReleaseMessage;
+    return { mountPoints, sources, open };
   }
 
   /** Ends the server. Yields warnings as they come; ends when the server has unmounted and closed its store. */

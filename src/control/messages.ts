@@ -25,6 +25,7 @@
  *     POST   /v1/entries/ID/gaps         what is lost becomes gaps: no client may run the torrent; GapsMessage
  *     POST   /v1/entries/ID/repair       RepairMessage, one JSON document a line, as it comes: has it repaired, whatever the limits
  *     POST   /v1/added                   AddedMessage: clients have these; AddedMessage: those of which there is an entry
+ *     POST   /v1/release                 ReleaseRequest: closes every file of a disk; ReleaseMessage
  *     POST   /v1/turn                    200 when nobody else adds; the turn ends with the connection
  *     POST   /v1/shutdown                202; ShutdownLine, one JSON document a line, as it comes; the connection ends when
  *                                        the mount has gone
@@ -244,6 +245,21 @@ export interface RepairMessage {
   readonly outcome: 'repaired' | 'nothing' | 'gone' | 'told' | 'limited' | 'later' | 'checking';
   readonly bytes?: number;
   readonly message?: string;
+}
+
+/** Paths in base64. */
+export interface ReleaseRequest {
+  /** All places where the file system is mounted. */
+  readonly mount_points: readonly string[];
+  /** Folders that lead to it by a link. */
+  readonly links: readonly string[];
+}
+
+export interface ReleaseMessage {
+  /** Sources that wait until the disk is mounted again. */
+  readonly sources: number;
+  /** Files that could not be closed in time. */
+  readonly open: number;
 }
 
 /** A file, folder or name that differs from the plan. */

@@ -60,6 +60,21 @@ export function dueIn(query: URLSearchParams): DueQuestion {
   throw new AutotorrentError('USAGE', '"days" must be a whole number');
 }
 
+export function releaseIn(value: unknown): {
+  readonly mountPoints: readonly Buffer[];
+  readonly links: readonly Buffer[];
+} {
+  const [mountPoints, links] = [member(value, 'mount_points'), member(value, 'links')];
+  if (isListOfText(mountPoints) && isListOfText(links)) {
+    const paths = (list: readonly string[]): Buffer[] => list.map((path) => Buffer.from(path, 'base64'));
+    const [mounted, linked] = [paths(mountPoints), paths(links)];
+    if (mounted.length > 0 && [...mounted, ...linked].every((path) => path[0] === 0x2f)) {
+      return { mountPoints: mounted, links: linked };
+    }
+  }
+  throw new AutotorrentError('USAGE', '"mount_points" and "links" must be arrays of absolute paths in base64');
+}
+
 function member(value: unknown, name: string): unknown {
   return typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[name] : undefined;
 }

@@ -202,6 +202,15 @@ export interface DoubtedRange {
   readonly length: number;
 }
 
+/** A disk that the server has let go of. */
+export interface Released {
+  readonly mountPoints: readonly Buffer[];
+  /** Sources that wait until it is mounted again. */
+  readonly sources: number;
+  /** Files on it that the server could not close in time. */
+  readonly open: number;
+}
+
 /** What becomes of a repair. */
 export interface RepairNews {
   /**

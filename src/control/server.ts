@@ -29,11 +29,12 @@ import type {
   AddedMessage,
   ErrorMessage,
   GapsMessage,
+  ReleaseMessage,
   RepairMessage,
   ShutdownLine,
   VerificationBegun,
 } from './messages.ts';
-import { damageIn, discardedPathsIn, dueIn, infoHashesIn, nameLine, verifiedIn } from './requests.ts';
+import { damageIn, discardedPathsIn, dueIn, infoHashesIn, nameLine, releaseIn, verifiedIn } from './requests.ts';
 import { returnMemory } from './return-memory.ts';
 import { Slots } from './slots.ts';
 import { Turns } from './turns.ts';
@@ -156,6 +157,14 @@ function routesOf(store: ServedStore, times: BodyTimes): ReadonlyMap<string, Han
     [
       'GET /v1/entries/ID/pieces',
       async ({ reply, id }) => sendBytes(reply, await store.pieces(id), 'application/octet-stream'),
+    ],
+    [
+      'POST /v1/release',
+      async ({ request, reply }) => {
+        const { mountPoints, links } = releaseIn(await jsonOf(request, JSON_LIMIT, times));
+        const { sources, open } = await store.release(mountPoints, links);
+        send(reply, 200, { sources, open } satisfies ReleaseMessage);
+      },
     ],
     ['POST /v1/turn', async ({ reply }) => turns.take(reply)],
     [

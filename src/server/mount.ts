@@ -42,6 +42,7 @@ import { DownloadWatch } from './processes/download-watch.ts';
 import { Repairs } from './processes/repair.ts';
 import { ScrubProcess, scrubTimes } from './processes/scrub.ts';
 import { RecordCompletion } from './record-completion.ts';
+import { Releases } from './releases.ts';
 import { ServedStore } from './served-store.ts';
 import { SourceConditions } from './source-conditions.ts';
 
@@ -174,6 +175,8 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       keepDescriptors: () => keepDescriptors?.(),
       logger,
     });
+    const releases = new Releases({ store, letGo: (isReleased) => fileSystem.letGo(isReleased), logger });
+    undo.push(async () => releases.close());
     await absence.look();
     const allowOther = request.allowOther ?? othersAllowed();
     const driver = chooseDriver(request.driver, { library, logger });
@@ -217,6 +220,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       scrubStatus: () => scrub.status,
       logger,
       repairs,
+      releases,
       facts: { ...facts, readOnly: request.readOnly, version: request.version, startedMs: Date.now() },
       shutdown(say) {
         listeners.push(say);

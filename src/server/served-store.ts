@@ -13,6 +13,7 @@ import type {
   DueQuestion,
   Losses,
   Pooled,
+  Released,
   RepairNews,
   ScrubStatus,
   ServedEntry,
@@ -43,6 +44,7 @@ import { lossStoreOf } from './loss-store.ts';
 import { type LossStore, lossesOf, makeGaps } from './losses.ts';
 import { OverlayUsage } from './overlay-usage.ts';
 import type { Repairs } from './processes/repair.ts';
+import type { Releases } from './releases.ts';
 import { ScrubWork } from './scrub-work.ts';
 
 export interface ServerFacts {
@@ -69,6 +71,7 @@ export interface ServedStoreParts {
   readonly scrubStatus: () => ScrubStatus;
   readonly logger: Logger;
   readonly repairs: Pick<Repairs, 'ask'>;
+  readonly releases: Pick<Releases, 'release'>;
   /** Begins the server's end; `say` reports warnings to the command that asked for it. */
   readonly shutdown: (say: (message: string) => void) => void;
 }
@@ -87,6 +90,7 @@ export class ServedStore {
   readonly #healths: EntryHealths;
   readonly #lossStore: LossStore;
   readonly #repairs: Pick<Repairs, 'ask'>;
+  readonly #releases: Pick<Releases, 'release'>;
   readonly shutdown: ServedStoreParts['shutdown'];
 
   constructor(parts: ServedStoreParts) {
@@ -103,6 +107,7 @@ export class ServedStore {
     this.#facts = parts.facts;
     this.#lossStore = lossStoreOf(parts.store);
     this.#repairs = parts.repairs;
+    this.#releases = parts.releases;
     this.shutdown = parts.shutdown;
   }
 
@@ -277,6 +282,10 @@ export class ServedStore {
   /** @throws AutotorrentError('NOT_FOUND') */
   async repair(id: string, signal: AbortSignal): Promise<AsyncIterable<RepairNews>> {
     return this.#repairs.ask((await this.#find(id)).infoHash, signal);
+  }
+
+  async release(mountPoints: readonly Buffer[], links: readonly Buffer[]): Promise<Released> {
+    return await this.#releases.release(mountPoints, links);
   }
 
   async #find(id: string): Promise<Entry> {

@@ -80,6 +80,10 @@ describe('parseConfig', () => {
       clientSections: [''],
       pathMap: [],
       disks: ['/mnt/sd1/anime', '/mnt/sd1/tv'],
+      diskNames: new Map([
+        ['disk1', '/mnt/sd1/anime'],
+        ['disk2', '/mnt/sd1/tv'],
+      ]),
       client: {
         client: 'rtorrent',
         url: 'http://user:pass@127.0.0.1/RPC2',

@@ -39,6 +39,7 @@ describe('a plan that stalls', { timeout: 60_000 }, () => {
       scrubStatus: () => ({ when: 'off', state: 'off', provenPieces: 0, badPieces: 0, asleep: [] }),
       logger: silentLogger,
       repairs: { ask: assert.fail },
+      releases: { release: assert.fail },
       facts: facts as ConstructorParameters<typeof ServedStore>[0]['facts'],
       shutdown: () => {},
     });

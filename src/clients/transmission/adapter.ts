@@ -79,11 +79,12 @@ class TransmissionClient implements TorrentClient {
    * Makes Transmission check first the torrents whose files it may have missed: under names of its own, which were not
    * there when it was added, or while the mount was away. It would download them otherwise.
    */
-  async start(infoHashes: readonly string[]): Promise<string[]> {
+  async start(infoHashes: readonly string[], options: { readonly checked?: boolean } = {}): Promise<string[]> {
     const torrents = await this.#torrents.get(['hashString', 'status', 'leftUntilDone'], infoHashes);
     const stale = torrents.filter(
       ({ hashString, status, leftUntilDone }) =>
-        this.#renamed.has(String(hashString)) || (status === STOPPED && leftUntilDone !== 0),
+        this.#renamed.has(String(hashString)) ||
+        (options.checked !== true && status === STOPPED && leftUntilDone !== 0),
     );
     await this.#torrents.on(this.#torrents.hashesOf(stale), (there) => this.#rpc.verifyTorrent(there));
     const there = this.#torrents.hashesOf(torrents);

@@ -22,6 +22,13 @@ export interface Child {
   readonly said: () => string;
 }
 
+const running = new Set<Child['child']>();
+
+/** Lists the children that have not ended. */
+export function runningChildren(): readonly Child['child'][] {
+  return [...running];
+}
+
 /** @throws Error if this process is out of descriptors; other failures come as the child's `error` event */
 export function startChild({ args, keepDescriptors, detached = false, stdin }: ChildOptions): Child {
   keepDescriptors();
@@ -34,6 +41,8 @@ export function startChild({ args, keepDescriptors, detached = false, stdin }: C
     child.on('error', () => {});
     throw new Error('no process could be started: no file descriptors are left');
   }
+  running.add(child);
+  child.once('close', () => running.delete(child));
   let said = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     said = (said + text).slice(-4096);

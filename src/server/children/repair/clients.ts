@@ -50,12 +50,13 @@ export class Clients {
     return this.#all.find((one) => one.section.name === section)?.section.shown;
   }
 
-  /** Has the client of a section stop, check or start the torrent. @throws ClientTrouble */
-  async tell(name: string, what: 'stop' | 'recheck' | 'start', infoHash: string): Promise<void> {
+  /** Has the client of a section stop, check or start the torrent; `checked`: it has checked it. @throws ClientTrouble */
+  async tell(name: string, what: 'stop' | 'recheck' | 'start', infoHash: string, checked = false): Promise<void> {
     const found = this.#all.find(({ section }) => section.name === name);
     if (found === undefined) return;
     await this.#attempt(found.section, async () => {
-      await found.client[what]([infoHash]);
+      if (what === 'start') await found.client.start([infoHash], { checked });
+      else await found.client[what]([infoHash]);
     });
   }
 

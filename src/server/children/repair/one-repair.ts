@@ -256,7 +256,8 @@ export class Repair {
     const { record, clients } = this.#parts;
     const there = await clients.states(this.#infoHash);
     for (const section of job.running) {
-      if (there.has(section)) await clients.tell(section, 'start', this.#infoHash);
+      // Without gaps nothing was checked.
+      if (there.has(section)) await clients.tell(section, 'start', this.#infoHash, job.bytes > 0);
     }
     await record.done(this.#infoHash);
     if (job.bytes === 0) return { outcome: 'nothing' };

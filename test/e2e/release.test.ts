@@ -1,0 +1,162 @@
+/**
+ * `autotorrent release DISK` and umount(8) while the mount serves: a real server, a real disk, and readers who have its files
+ * open.
+ */
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, symlinkSync } from 'node:fs';
+import { type FileHandle, mkdir, open, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { silentLogger } from '../../src/logger.ts';
+import { openCLibrary } from '../../src/native/c-library.ts';
+import { openFileSystems } from '../../src/source/file-system.ts';
+import { type Autotorrent, autotorrentIn } from '../harness/autotorrent.ts';
+import { type Daemon, waitUntil } from '../harness/daemon.ts';
+import { makeFileSystem, type TestFileSystem } from '../harness/file-systems.ts';
+import { temporaryFolder } from '../harness/folder.ts';
+import { makeTorrent } from '../harness/make-torrent.ts';
+
+const SIZE = 3_000_000;
+
+describe('a disk that is released', { skip: process.getuid?.() === 0 ? false : 'only root may mount' }, () => {
+  let disk: TestFileSystem;
+  let autotorrent: Autotorrent;
+  let server: Daemon;
+  let folder: string;
+  const bytes = { away: randomBytes(SIZE), here: randomBytes(SIZE) };
+  const held = new Map<string, FileHandle>();
+
+  before(async () => {
+    folder = temporaryFolder('release');
+    await mkdir(join(folder, 'disk'));
+    disk = await makeFileSystem('ext4', join(folder, 'disk'));
+    const plain = join(folder, 'plain');
+    await mkdir(plain);
+    await writeFile(join(disk.path, 'away.mkv'), bytes.away);
+    await writeFile(join(plain, 'here.mkv'), bytes.here);
+    // The disk by a link: its sources may be recorded under either name.
+    symlinkSync(disk.path, join(folder, 'link'));
+    autotorrent = await autotorrentIn({ folder, disks: [disk.path, plain] });
+    const torrents = Object.entries(bytes).map(([name, content]) => {
+      const { raw } = makeTorrent({ name: `${name}.mkv`, content, pieceLength: 65_536 });
+      return { path: join(folder, `${name}.torrent`), raw };
+    });
+    for (const { path, raw } of torrents) await writeFile(path, raw);
+    assert.equal((await autotorrent.run('rebuild')).code, 0);
+    server = await autotorrent.mount();
+    const added = await autotorrent.run('add', '--verify', 'full', ...torrents.map(({ path }) => path));
+    assert.equal(added.code, 0, added.stdout + added.stderr);
+    for (const name of Object.keys(bytes)) {
+      const file = await open(join(autotorrent.storePath, name, `${name}.mkv`), 'r');
+      held.set(name, file);
+      assert.ok(await isRead(name, 0));
+    }
+  });
+  after(async () => {
+    for (const file of held.values()) await file.close();
+    await server?.stop();
+    await disk?.close();
+  });
+
+  /** Reads through the handle that is held, past what the kernel has read ahead. */
+  const isRead = async (name: string, at: number): Promise<boolean> => {
+    const buffer = Buffer.alloc(4096);
+    const { bytesRead } = await (held.get(name) ?? assert.fail()).read(buffer, 0, buffer.length, at);
+    const wanted = bytes[name as keyof typeof bytes].subarray(at, at + bytesRead);
+    return bytesRead > 0 && buffer.subarray(0, bytesRead).equals(wanted);
+  };
+  /** The kernel keeps what it has read. */
+  const forget = (): Promise<void> => writeFile('/proc/sys/vm/drop_caches', '1');
+
+  it('is in use before', async () => {
+    await assert.rejects(disk.umount(), /busy/);
+  });
+
+  it('can be unmounted while files of it are open in the mount, and others are read', async () => {
+    const failures: unknown[] = [];
+    const done = new AbortController();
+    const reading = (async () => {
+      for (let at = 0; !done.signal.aborted; at = (at + 65_536) % SIZE) {
+        await isRead('here', at).then(
+          (right) => right || failures.push(`wrong bytes at ${at}`),
+          (error: unknown) => failures.push(error),
+        );
+        await sleep(5);
+      }
+    })();
+    try {
+      assert.deepEqual(await autotorrent.json('release', 'Disk1'), {
+        mount_points: [disk.path],
+        sources: 1,
+        open: 0,
+      });
+      await disk.umount();
+      await forget();
+      await assert.rejects(isRead('away', 2_000_000), { code: 'EIO' });
+      await sleep(300);
+    } finally {
+      done.abort();
+      await reading;
+    }
+    assert.deepEqual(failures, []);
+  });
+
+  it('is read again, also by the handle that was held, once it is mounted', async () => {
+    await disk.mount();
+    await waitUntil('it is read', () => isRead('away', 2_000_000).catch(() => false), { limitMs: 20_000 });
+    await assert.rejects(promisify(execFile)('umount', [disk.path]), /busy/);
+  });
+
+  it('is not opened again while it is mounted still', async () => {
+    const released = await autotorrent.run('release', join(disk.path, 'away.mkv'));
+    assert.equal(released.code, 0, released.stderr);
+    assert.match(released.stdout, /^Released \S+: 1 source\(s\) wait until it is mounted again\n$/);
+    await forget();
+    await assert.rejects(isRead('away', 1_000_000), { code: 'EIO' });
+    await sleep(4000);
+    await disk.umount();
+    await disk.mount();
+    await waitUntil('it is read', () => isRead('away', 1_000_000).catch(() => false), { limitMs: 20_000 });
+  });
+
+  it('may be named by its id', async () => {
+    const disks = await openFileSystems(openCLibrary(silentLogger)).disksMounted();
+    const [id = ''] = [...disks].find(([, places]) => places.some((place) => place.toString() === disk.path)) ?? [];
+    assert.match(id, /^uuid:/);
+    assert.equal((await autotorrent.run('release', id)).code, 0);
+    await disk.remount();
+    const none = await autotorrent.run('release', 'uuid:0');
+    assert.match(none.stderr, /there is no disk uuid:0 now/);
+  });
+
+  it('may be named by a link to it', async () => {
+    assert.equal((await autotorrent.run('release', 'link')).code, 0);
+    await disk.remount();
+    await waitUntil('it is read', () => isRead('away', 500_000).catch(() => false), { limitMs: 20_000 });
+  });
+
+  it('must be a disk of its own, without the state', async () => {
+    const root = await autotorrent.run('release', '/');
+    assert.deepEqual([root.code, /cannot be unmounted/.test(root.stderr)], [2, true], root.stderr);
+    const none = await autotorrent.run('release', 'disk9');
+    assert.deepEqual([none.code, /there is no disk disk9/.test(none.stderr)], [2, true], none.stderr);
+  });
+
+  it('is refused if the state lies on it', async () => {
+    const state = join(disk.path, 'state');
+    mkdirSync(state);
+    const other = await autotorrentIn({ folder: state, disks: [disk.path] });
+    const second = await other.mount();
+    try {
+      const refused = await other.run('release', disk.path);
+      assert.equal(refused.code, 1);
+      assert.match(refused.stderr, /state_path \(\S+\) lies on this disk, and the server needs it/);
+    } finally {
+      await second.stop();
+    }
+  });
+});
