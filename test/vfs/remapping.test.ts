@@ -7,6 +7,7 @@ import { array, asyncProperty, assert as check, constant, constantFrom, integer,
 import { hasBit } from '../../src/extent/bitfield.ts';
 import { type Extent, GAP, ZEROS } from '../../src/extent/extent.ts';
 import type { Stale } from '../../src/store/notices.ts';
+import { waitUntil } from '../harness/daemon.ts';
 import { temporaryFolder } from '../harness/folder.ts';
 import { sourceOf } from '../harness/plans.ts';
 import { BASE, SOURCE, Volume } from './volume.ts';
@@ -218,6 +219,22 @@ describe('a file that is mapped anew', () => {
     assert.deepEqual(await volume.store.living.usersOf(first), [1]);
     assert.deepEqual(volume.store.living.sourcesAt(Buffer.from(join(folder, 'tagged'))), []);
     assert.equal(volume.store.source(id), undefined);
+  });
+
+  it('releases what it named before after some seconds, unless it names it again', { timeout: 60_000 }, async () => {
+    const { living } = volume.store;
+    const [tagged, garbage] = ['tagged', 'garbage'].map((name) => Buffer.from(join(folder, name)));
+    for (const origin of ['tagged', 'garbage', 'tagged', 'right', 'tagged'] as const) {
+      assert.ok(await remap(extentsOf([{ origin, share: 1 }])));
+    }
+    assert.equal(living.sourcesAt(garbage!).length, 1, 'reads may still be under way');
+    await waitUntil('the release', async () => await Promise.resolve(living.sourcesAt(garbage!).length === 0));
+    const [id = -1] = living.sourcesAt(tagged!);
+    assert.deepEqual(await living.usersOf(id), [1]);
+    assert.equal((await file()).base[0]?.source, id);
+    const page = [];
+    for await (const files of living.filesOf(id, 1)) page.push(...files);
+    assert.deepEqual(page, [{ index: 0, ino: volume.ino('T/whole') }]);
   });
 
   it('has doubted sources until all that they supply was proven', async () => {

@@ -21,7 +21,7 @@ import { type Database, del, put } from '../records/database.ts';
 import { entryKey, extentsKey, fileKey, orphanKey } from '../records/key.ts';
 import { decodeFile, encodeExtents, encodeFile, type Inode } from '../records/record.ts';
 import { type PoolFiles, type Pooling, readersInPool, type Shown } from '../sources/pool-files.ts';
-import type { Sources } from '../sources/sources.ts';
+import { type Sources, using } from '../sources/sources.ts';
 import type { Tree } from '../tree/tree.ts';
 import type { Catalog } from './catalog.ts';
 import { formatEntry } from './entry.ts';
@@ -124,7 +124,7 @@ export class PoolingFiles {
       const key = fileKey(entry.id, file.index);
       const record = db.get(key);
       // An entry of the same torrent that was added anew has files of its own.
-      if (inode?.entry !== entry.id || record === undefined)
+      if (inode?.entry !== entry.id || record === undefined || sources.get(id) === undefined)
         throw new AutotorrentError('NOT_FOUND', 'the file is gone');
       const planned = decodeFile(record);
       const old = planned.ino === ino ? undefined : tree.inode(planned.ino);
@@ -148,6 +148,7 @@ export class PoolingFiles {
           ? []
           : [...written, ...tree.deleting(planned.ino, replaced), del(orphanKey(planned.ino))]),
         tree.writing(ino, adopted),
+        ...using(id, entry.id),
         ...unmapped.noting(entry.id, named),
         put(extentsKey(ino), encodeExtents(extents)),
         put(key, encodeFile({ ...planned, ino, status: 'mapped', mode: 'downloaded' })),
@@ -157,7 +158,7 @@ export class PoolingFiles {
       if (written.length > 0) overlay.freed(planned.ino);
       overlay.becameMapped(ino, extents);
       notices.stale({ ino });
-      if (named.size > 0) unmapped.note(entry.id);
+      unmapped.note(entry.id);
     });
   }
 }

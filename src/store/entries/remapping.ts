@@ -197,7 +197,7 @@ export class Remapping {
     // Whoever waits for one of them asks for other extents now.
     const replaced = changed.flatMap(([offset, end]) => found.extents.slice(offset, end - offset));
     notices.sourcesChanged([...new Set(replaced.map(({ source }) => source).filter((id) => id >= 0))]);
-    if (left.size > 0) unmapped.note(entry.id);
+    unmapped.note(entry.id);
   }
 
   /** Returns the record of a source, of one that is being added, too. */

@@ -28,8 +28,8 @@ interface UnmappedParts {
 
 export class Unmapped {
   readonly #parts: UnmappedParts;
-  /** Entries with notes, and the number of their remappings. */
-  readonly #remappings = new Map<number, number>();
+  /** Entries with notes: the number of their remappings, and when the last one was (`performance.now`). */
+  readonly #noted = new Map<number, { readonly count: number; readonly at: number }>();
   #timer: NodeJS.Timeout | undefined;
   #releasing: Promise<void> = Promise.resolve();
 
@@ -44,15 +44,27 @@ export class Unmapped {
     return [...all].map((id) => put(unmappedKey(entry, id), NOTHING));
   }
 
-  /** Called once a file of an entry was mapped anew. */
+  /**
+   * Called once a file of an entry was mapped anew, before another writer's turn: it may use a source that is about to be
+   * released.
+   */
   note(entry: number): void {
-    this.#remappings.set(entry, (this.#remappings.get(entry) ?? 0) + 1);
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => {
-      this.#releasing = this.#releaseAll().catch((error: unknown) => {
-        this.#parts.logger.warn(`sources that nothing uses stay recorded until the next start: ${messageOf(error)}`);
-      });
-    }, QUIET_MS).unref();
+    this.#noted.set(entry, { count: (this.#noted.get(entry)?.count ?? 0) + 1, at: performance.now() });
+    this.#timer ??= setTimeout(() => void this.#inBackground(), QUIET_MS).unref();
+  }
+
+  async #inBackground(): Promise<void> {
+    let failed = false;
+    this.#releasing = this.#releaseAll(performance.now() - QUIET_MS).catch((error: unknown) => {
+      failed = true;
+      this.#parts.logger.warn(`sources that nothing uses stay recorded for now: ${messageOf(error)}`);
+    });
+    await this.#releasing;
+    this.#timer = undefined;
+    // After a failure the next remapping, or the next start, tries again.
+    if (this.#noted.size > 0 && !failed && !this.#parts.stopped()) {
+      this.#timer = setTimeout(() => void this.#inBackground(), QUIET_MS).unref();
+    }
   }
 
   /** Releases what an earlier server has left. */
@@ -60,20 +72,23 @@ export class Unmapped {
     for await (const page of this.#parts.db.pages(UNMAPPED)) {
       for (const [key] of page) {
         const entry = entryBeforeLast(key);
-        if (!this.#remappings.has(entry)) this.#remappings.set(entry, 0);
+        if (!this.#noted.has(entry)) this.#noted.set(entry, { count: 0, at: Number.NEGATIVE_INFINITY });
       }
     }
-    await this.#releaseAll();
+    await this.#releaseAll(Number.NEGATIVE_INFINITY);
   }
 
-  async #releaseAll(): Promise<void> {
-    for (const entry of this.#remappings.keys()) if (!this.#parts.stopped()) await this.#release(entry);
+  /** Releases what entries use no more whose last remapping was at `before` or earlier. */
+  async #releaseAll(before: number): Promise<void> {
+    for (const [entry, { at }] of this.#noted) {
+      if (at <= before && !this.#parts.stopped()) await this.#release(entry);
+    }
   }
 
   async #release(entry: number): Promise<void> {
     const { db, sources, stopped } = this.#parts;
-    const remappings = this.#remappings.get(entry);
-    const still = (): boolean => this.#remappings.get(entry) === remappings;
+    const count = this.#noted.get(entry)?.count;
+    const still = (): boolean => this.#noted.get(entry)?.count === count;
     const noted: number[] = [];
     for await (const page of db.pages(unmappedOf(entry))) noted.push(...page.map(([key]) => lastNumber(key)));
     const used = await this.#used(entry, new Set(noted));
@@ -84,7 +99,7 @@ export class Unmapped {
       // A remapping since has noted its own, and will look at all again.
       if (!still()) return;
       await db.commit(noted.map((id) => del(unmappedKey(entry, id))));
-      this.#remappings.delete(entry);
+      this.#noted.delete(entry);
     });
   }
 
