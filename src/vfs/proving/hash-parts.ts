@@ -1,4 +1,6 @@
 /** Has the parts of a piece read and hashed by a thread, some at a time, so that no piece needs more than a few descriptors. */
+import { messageOf } from '../../errors.ts';
+import { isOutOfDescriptors } from '../../native/descriptor-budget.ts';
 import type { FileIdentity } from '../../source/identity.ts';
 import type { SourceFile } from '../../source/source-file.ts';
 import type { Segment } from './messages.ts';
@@ -43,13 +45,23 @@ export interface HashedPiece {
   readonly doubt: number;
 }
 
+/** Thrown if a source of the piece is not served. */
+export class SourceFailure extends Error {
+  readonly source: number;
+
+  constructor(source: number, message: string) {
+    super(message);
+    this.source = source;
+  }
+}
+
 /** An open file for a step, and its end. */
 interface Held {
   readonly fd: number;
   readonly release: () => void;
 }
 
-/** Hashes a piece by its parts. @throws EIO if a source is not served, Error if the thread fails */
+/** Hashes a piece by its parts. @throws SourceFailure; Error if the thread fails */
 export async function hashParts(tools: HashTools, piece: PieceToHash): Promise<HashedPiece> {
   const length = piece.parts.reduce((sum, part) => sum + part.length, 0);
   const memory = tools.buffers.take(length);
@@ -133,20 +145,19 @@ class PartsHashing {
 
   /** Opens the files of the next parts, one for each part. */
   async #open(from: number): Promise<Held[]> {
-    const held: Held[] = [];
-    try {
-      for (const part of this.#piece.parts.slice(from, from + STEP_FILES)) held.push(await this.#hold(part));
-      return held;
-    } catch (error) {
-      for (const each of held) each.release();
-      throw error;
-    }
+    const parts = this.#piece.parts.slice(from, from + STEP_FILES);
+    const opened = await Promise.allSettled(parts.map(async (part) => await this.#hold(part)));
+    const held = opened.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
+    const failed = opened.find((each) => each.status === 'rejected');
+    if (failed === undefined) return held;
+    for (const each of held) each.release();
+    throw failed.reason;
   }
 
   async #hold(part: Part): Promise<Held> {
     if (part.kind === 'zeros') return { fd: -1, release() {} };
     if (part.kind === 'written') return holdWritten(part.overlay);
-    const file = await this.#tools.serve(part.source);
+    const file = await this.#served(part.source);
     file.begin();
     // A file that changes between two steps has had no proof.
     if ((this.#standings.get(part.source) ?? file.standing) !== file.standing) this.#changed.add(part.source);
@@ -154,6 +165,14 @@ class PartsHashing {
     this.#files.set(part.source, file);
     this.#doubt = Math.max(this.#doubt, file.doubt);
     return { fd: file.fd, release: () => file.done() };
+  }
+
+  async #served(source: number): Promise<SourceFile> {
+    try {
+      return await this.#tools.serve(source);
+    } catch (error) {
+      throw isOutOfDescriptors(error) ? error : new SourceFailure(source, messageOf(error));
+    }
   }
 
   #segment(part: Part, { fd }: Held): Segment {

@@ -2,11 +2,10 @@
  * Proves one piece: hashes it as it is now, as it was planned, with spares; and waits once for what settles the case of
  * its sources.
  */
-import { messageOf } from '../../errors.ts';
 import { isOutOfDescriptors } from '../../native/descriptor-budget.ts';
 import type { SourceFiles } from '../../source/served-sources.ts';
 import type { SourceFile } from '../../source/source-file.ts';
-import { type HashedPiece, hashParts } from './hash-parts.ts';
+import { type HashedPiece, hashParts, SourceFailure } from './hash-parts.ts';
 import type { PieceBuffers } from './piece-buffers.ts';
 import { type PieceParts, partsOf } from './piece-parts.ts';
 import type { ProvingStore } from './proving.ts';
@@ -122,7 +121,6 @@ export class PieceProof {
     instead: ReadonlyMap<number, SourceFile>,
   ): Promise<HashedPiece | { readonly wrong: Wrong }> {
     const { store, sources, threads, buffers } = this.#options;
-    let asked: number | undefined;
     try {
       return await hashParts(
         {
@@ -130,18 +128,15 @@ export class PieceProof {
           buffers,
           metainfo: (infoHash) => store.metainfo(infoHash),
           serve: async (source) => {
-            asked = source;
             const spare = instead.get(source);
-            const file = spare === undefined || spare.closed ? await sources.serve(source) : spare;
-            asked = undefined;
-            return file;
+            return spare === undefined || spare.closed ? await sources.serve(source) : spare;
           },
         },
         { entry, piece, torrent, parts, awaited },
       );
     } catch (error) {
-      if (isOutOfDescriptors(error) || asked === undefined) throw error;
-      return { wrong: { reason: messageOf(error), sources: new Set([asked]), isContent: false } };
+      if (!(error instanceof SourceFailure)) throw error;
+      return { wrong: { reason: error.message, sources: new Set([error.source]), isContent: false } };
     }
   }
 

@@ -72,7 +72,13 @@ export class Library {
   async open(verifyReads = this.#options.verifyReads ?? 'suspect'): Promise<void> {
     const { queue } = this.#options;
     this.#volume = await openVolume(join(this.folder, 'state'), {
-      doubts: (store) => new SourceConditions({ store, verifyReads, queue, logger: silentLogger }),
+      doubts: (store) =>
+        new SourceConditions({
+          store,
+          verifyReads,
+          queue,
+          logger: silentLogger,
+        }),
     });
   }
 
