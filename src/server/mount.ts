@@ -195,7 +195,12 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
     const asked = new AbortController();
     const listeners: ((message: string) => void)[] = [];
     const facts = { mountPoint: config.storePath, driver: driver.name, visibleTo: visibility(allowOther) };
-    const healths = new EntryHealths({ store, disks: config.disks, logger });
+    const healths = new EntryHealths({
+      store,
+      disks: config.disks,
+      hasClient: config.clientSections.length > 0,
+      logger,
+    });
     undo.push(async () => healths.close());
     const disks = new DiskUse({ disks: async () => await access.fileSystems.disksMounted() });
     const scrub = new ScrubProcess({

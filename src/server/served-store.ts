@@ -333,7 +333,7 @@ export class ServedStore {
       pieces: entry.pieceCount,
       verifiedPieces: entry.verifiedPieces,
       verify: entry.verify,
-      ...(await this.#healths.of(entry, broken.get(entry.name))),
+      ...(await this.#healths.of(entry, entry.missingBytes - downloaded, broken.get(entry.name))),
     };
   }
 

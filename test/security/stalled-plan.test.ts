@@ -35,7 +35,7 @@ describe('a plan that stalls', { timeout: 60_000 }, () => {
       counts: () => none,
       access,
       readersLook: new ReadersLook({ ownMounts: access.ownMounts, ownFolders: [folder] }),
-      healths: new EntryHealths({ store: volume.store, disks: [], logger: silentLogger }),
+      healths: new EntryHealths({ store: volume.store, disks: [], hasClient: false, logger: silentLogger }),
       scrubStatus: () => ({ when: 'off', state: 'off', provenPieces: 0, badPieces: 0, asleep: [] }),
       logger: silentLogger,
       repairs: { ask: assert.fail },

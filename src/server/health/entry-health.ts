@@ -13,18 +13,22 @@ export interface EntryHealthsOptions {
   readonly store: Store;
   /** The disks of the configuration: a source waits for one of them. */
   readonly disks: readonly string[];
+  /** Whether a client can download what is lost. */
+  readonly hasClient: boolean;
   readonly logger: Logger;
 }
 
 export class EntryHealths {
   readonly #store: Store;
+  readonly #hasClient: boolean;
   readonly #index: ConditionIndex;
   /** Ids of entries, which `Entry` does not show. One that was added anew has another time. */
   readonly #ids = new Map<string, { readonly id: number; readonly createdMs: number }>();
   readonly #lost = new Map<string, { readonly version: number; readonly bytes: number }>();
 
-  constructor({ store, disks, logger }: EntryHealthsOptions) {
+  constructor({ store, disks, hasClient, logger }: EntryHealthsOptions) {
     this.#store = store;
+    this.#hasClient = hasClient;
     this.#index = new ConditionIndex(store, (path) => nameOfDisk(path, disks), logger);
   }
 
@@ -67,8 +71,10 @@ export class EntryHealths {
     };
   }
 
-  /** `broken`: why reads of the entry fail, if they do. */
-  async of(entry: Entry, broken: string | undefined): Promise<EntryHealth> {
+  /**
+   * Gives the health of an entry. `missing`: bytes that it lacks. `broken`: why reads of it fail, if they do.
+   */
+  async of(entry: Entry, missing: number, broken: string | undefined): Promise<EntryHealth> {
     const counts = this.#index.isEmpty ? [] : this.#index.of(this.#idOf(entry));
     const healing = numberOf(counts, 'healing');
     if (numberOf(counts, 'lost') > 0) {
@@ -80,6 +86,11 @@ export class EntryHealths {
     if (disks.length > 0) return { health: 'waiting', healthDetail: { disks: disks.toSorted() } };
     if (healing > 0) {
       return { health: 'healing', healthDetail: { sources: healing, ofSources: await this.#sourceCount(entry) } };
+    }
+    // What was lost is a gap now, which a client downloads as it would those of an incomplete torrent.
+    const downloading = Math.min(entry.lostBytes ?? 0, missing);
+    if (downloading > 0) {
+      return { health: 'lost', healthDetail: { lostBytes: downloading, downloading: this.#hasClient } };
     }
     if (broken !== undefined) return { health: 'broken', healthDetail: { reason: broken } };
     return { health: numberOf(counts, 'doubted') > 0 ? 'checking' : 'ok' };

@@ -36,7 +36,9 @@ export interface Entry {
   readonly totalLength: number;
   /** Bytes that no source supplied when the entry was planned. */
   readonly missingBytes: number;
-  /** The part of them that a client has completed since, and that is mapped to the pool now. */
+  /** The part of `missingBytes` that sources supplied once, and that was lost. */
+  readonly lostBytes?: number;
+  /** The part of `missingBytes` that a client has completed since, and that is mapped to the pool now. */
   readonly pooledBytes?: number;
   readonly fileCount: number;
   readonly pieceCount: number;

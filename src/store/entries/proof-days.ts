@@ -37,6 +37,14 @@ export class ProofDays {
     return days;
   }
 
+  /** Prepares the record without the days of these pieces: they have other bytes now. */
+  forgetting(infoHash: string, pieceCount: number, pieces: readonly number[]): Write[] {
+    if (this.#db.get(proofDaysKey(infoHash)) === undefined) return [];
+    const days = this.recorded(infoHash, pieceCount);
+    for (const piece of pieces) days[piece] = 0;
+    return [put(proofDaysKey(infoHash), encoded(days))];
+  }
+
   /** Prepares the record after the pieces set in `hashed` were hashed on `day`. */
   recording(infoHash: string, pieceCount: number, hashed: Buffer, day: number): Write {
     const days = this.recorded(infoHash, pieceCount);

@@ -26,6 +26,7 @@ import type { Catalog } from './catalog.ts';
 import { formatEntry, type StoredEntry } from './entry.ts';
 import type { EntryPieces } from './entry-pieces.ts';
 import type { Pieces } from './pieces.ts';
+import { ProofDays } from './proof-days.ts';
 import { changesOf, doubtfulSources, type Range } from './remap-changes.ts';
 import type { Unmapped } from './unmapped.ts';
 
@@ -172,16 +173,27 @@ export class Remapping {
       const before = first !== undefined && adding.fresh.has(id) ? stories.of(first) : [];
       writes.push(stories.recording(id, { atMs, from: from ?? path, to: path, how: remap.how }, before));
     }
-    const missingBytes = Math.max(0, entry.missingBytes + extents.bytesIn('gaps') - found.extents.bytesIn('gaps'));
+    const moreGaps = extents.bytesIn('gaps') - found.extents.bytesIn('gaps');
+    const missingBytes = Math.max(0, entry.missingBytes + moreGaps);
+    const lostBytes = Math.min(missingBytes, Math.max(0, (entry.lostBytes ?? 0) + moreGaps));
     const described = this.#described(record, extents, map, found, pieces, recordOf);
     await this.#parts.pieces.recorded(pieces, map, async () => {
       await db.commit([
         ...writes,
         ...proofs.recording(entry.id, proofOf),
+        // Whatever a scrub found there before says nothing of these bytes.
+        ...new ProofDays(db).forgetting(
+          entry.infoHash,
+          entry.pieceCount,
+          touched.filter((piece) => !believed.has(piece)),
+        ),
         put(extentsKey(record.ino), encodeExtents(extents)),
         put(key, encodeFile(described)),
         put(pieceMapKey(entry.infoHash), map),
-        put(entryKey(entry.infoHash), formatEntry({ ...entry, missingBytes, verifiedPieces: countBits(map) })),
+        put(
+          entryKey(entry.infoHash),
+          formatEntry({ ...entry, missingBytes, lostBytes, verifiedPieces: countBits(map) }),
+        ),
       ]);
     });
 

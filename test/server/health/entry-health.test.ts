@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { healthText } from '../../../src/app/health.ts';
+import { GAP } from '../../../src/extent/extent.ts';
 import { silentLogger } from '../../../src/logger.ts';
 import { EntryHealths } from '../../../src/server/health/entry-health.ts';
 import type { Store } from '../../../src/store/store.ts';
@@ -14,7 +15,7 @@ async function textOf(healths: EntryHealths, store: Store, name: string, broken?
   await healths.settled();
   const entry = store.entry(name);
   assert.ok(entry);
-  return healthText(await healths.of(entry, broken));
+  return healthText(await healths.of(entry, entry.missingBytes, broken));
 }
 
 /** The id of the source `/disk/NAME`. */
@@ -37,7 +38,7 @@ describe('the health of an entry', () => {
       );
       await store.createEntry(plan('B', [file('t/x')], [source('a')]));
       await store.createEntry(plan('C', [file('t/x')], [source('other')]));
-      const healths = new EntryHealths({ store, disks: DISKS, logger: silentLogger });
+      const healths = new EntryHealths({ store, disks: DISKS, hasClient: true, logger: silentLogger });
       const set = (name: string, state: 'doubted' | 'healing' | 'waiting' | 'lost'): void =>
         void store.living.setCondition(idOf(store, name), { state, reason: 'was modified' });
       assert.equal(await textOf(healths, store, 'A'), 'ok');
@@ -73,7 +74,7 @@ describe('the health of an entry', () => {
     await withStore(temporaryFolder('health'), async (store) => {
       await store.createEntry(plan('A', [file('t/x')], [source('a')]));
       store.living.setCondition(idOf(store, 'a'), { state: 'healing', reason: 'is gone' });
-      const healths = new EntryHealths({ store, disks: DISKS, logger: silentLogger });
+      const healths = new EntryHealths({ store, disks: DISKS, hasClient: true, logger: silentLogger });
       assert.equal(await textOf(healths, store, 'A'), 'healing 1 of 1');
       const later = await store.createEntry(plan('B', [file('t/x')], [source('a')]));
       await healths.entryMade(later);
@@ -88,10 +89,28 @@ describe('the health of an entry', () => {
     });
   });
 
+  it('says what was lost and became a gap, until a client has downloaded it', async () => {
+    await withStore(temporaryFolder('health'), async (store) => {
+      const made = await store.createEntry(plan('A', [file('t/x')], [source('a')]));
+      const healths = new EntryHealths({ store, disks: DISKS, hasClient: true, logger: silentLogger });
+      const before = await store.file(made.infoHash, 0);
+      const since = await store.verificationBegun(made.infoHash);
+      assert.ok(before);
+      const gap = { offset: 0, length: 10, source: GAP, sourceOffset: 0 };
+      const remap = { was: before.version, extents: [gap], sources: [], proven: [], since, how: 'lost' };
+      assert.equal(await store.living.remapFile(made.infoHash, 0, remap), true);
+      assert.equal(await textOf(healths, store, 'A'), 'lost 10 bytes, downloading');
+      const entry = store.entry('A');
+      assert.ok(entry);
+      assert.deepEqual(await healths.of(entry, 0, undefined), { health: 'ok' });
+      healths.close();
+    });
+  });
+
   it('does not call an entry lost of which only a spare is', async () => {
     await withStore(temporaryFolder('health'), async (store) => {
       await store.createEntry(plan('A', [file('t/x')], [source('a', [1]), source('spare')]));
-      const healths = new EntryHealths({ store, disks: DISKS, logger: silentLogger });
+      const healths = new EntryHealths({ store, disks: DISKS, hasClient: true, logger: silentLogger });
       store.living.setCondition(idOf(store, 'spare'), { state: 'lost', reason: 'is gone' });
       assert.equal(await textOf(healths, store, 'A'), 'ok');
       healths.close();
@@ -126,12 +145,12 @@ describe('the health of an entry', () => {
       }
       assert.equal(conditions, ENTRIES * SOURCES);
       const began = performance.now();
-      const healths = new EntryHealths({ store, disks: DISKS, logger: silentLogger });
+      const healths = new EntryHealths({ store, disks: DISKS, hasClient: true, logger: silentLogger });
       await healths.settled();
       const built = performance.now();
       let checking = 0;
       for await (const entry of store.entries()) {
-        if ((await healths.of(entry, undefined)).health === 'checking') checking++;
+        if ((await healths.of(entry, 0, undefined)).health === 'checking') checking++;
       }
       const listed = performance.now();
       assert.equal(checking, ENTRIES);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { temporaryFolder } from '../../harness/folder.ts';
+import { sourceOf } from '../../harness/plans.ts';
 import { file, plan, source, withStore } from '../fixture.ts';
 
 const bits = (byte: number): Buffer => Buffer.from([byte]);
@@ -45,6 +46,23 @@ describe('the days on which pieces were hashed', () => {
       );
       await store.createEntry(made);
       assert.deepEqual([...store.proofDays(made.infoHash)], [TODAY, 0, TODAY]);
+    });
+  });
+
+  it('are forgotten of pieces that are mapped anew, which scrub then hashes at once', async () => {
+    await withStore(temporaryFolder('proof-days'), async (store) => {
+      await store.createEntry(made);
+      const begun = await store.verificationBegun(made.infoHash);
+      await store.verificationEnded(made.infoHash, { since: begun, good: bits(0), bad: bits(0b1000_0000) });
+      assert.equal(store.proofDays(made.infoHash)[0], TODAY);
+      const before = await store.file(made.infoHash, 0);
+      assert.ok(before);
+      const since = await store.verificationBegun(made.infoHash);
+      const extents = [{ offset: 0, length: 10, source: 0, sourceOffset: 0 }];
+      const sources = [sourceOf(process.execPath)];
+      const remap = { was: before.version, extents, sources, proven: [], since, how: 'another copy' };
+      assert.equal(await store.living.remapFile(made.infoHash, 0, remap), true);
+      assert.equal(store.proofDays(made.infoHash)[0], 0);
     });
   });
 });
