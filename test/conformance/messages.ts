@@ -1,6 +1,7 @@
 /** The messages between the suite and the process that serves the mount. */
 
 import type { Plan } from '../../src/plan/plan.ts';
+import type { Remap } from '../../src/store/entries/remapping.ts';
 import type { Counts } from '../../src/vfs/counting.ts';
 import type { FileSystemStatus } from '../../src/vfs/file-system.ts';
 
@@ -12,9 +13,13 @@ export interface ServeOptions {
   readonly readOnly?: boolean;
 }
 
+export type RemapTo = Pick<Remap, 'extents' | 'sources' | 'proven'>;
+
 export type Request =
   | { readonly do: 'create'; readonly plan: Plan }
   | { readonly do: 'addNames'; readonly infoHash: string; readonly names: readonly (readonly string[] | undefined)[] }
+  /** Gives the file at `index` other extents; all pieces of it count as proven. */
+  | { readonly do: 'remap'; readonly infoHash: string; readonly index: number; readonly remap: RemapTo }
   | { readonly do: 'remove'; readonly infoHash: string }
   | { readonly do: 'status' }
   | { readonly do: 'unmount' };

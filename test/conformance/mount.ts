@@ -76,6 +76,42 @@ export function runMount(driver: string): void {
       assert.ok(Math.abs(total - expected) <= 2 ** 20, `${total} is not ${expected}`);
     });
 
+    it('shows the new bytes of a file that is mapped anew, to a program that has it open and to the next', async () => {
+      const [length, half] = [600_000, 300_000];
+      const [before, tag] = [Buffer.alloc(length, 'before '), Buffer.from('a tag')];
+      const after = Buffer.alloc(length, 'after ');
+      const [old, tagged] = [join(base, 'old'), join(base, 'tagged')];
+      await fs.writeFile(old, before);
+      await fs.writeFile(tagged, Buffer.concat([tag, after]));
+      const plan = planOf('Remapped', [sourceOf(old)], [fileOf(['r'], [{ length, source: 0, sourceOffset: 0 }])]);
+      const pieceCount = Math.ceil(length / plan.pieceLength);
+      await server.create({ ...plan, pieceCount, verified: Buffer.alloc(Math.ceil(pieceCount / 8)) });
+      const path = join(mnt, 'Remapped', 'r');
+      const held = await fs.open(path, 'r+');
+      try {
+        const read = async (position: number): Promise<string> =>
+          (await held.read(Buffer.alloc(10), 0, 10, position)).buffer.toString();
+        assert.equal(await read(0), before.toString('latin1', 0, 10));
+        await held.write('written', 500_000);
+        const all = Array.from({ length: pieceCount }, (_, piece) => piece);
+        const extents = [
+          { offset: 0, length: half, source: 0, sourceOffset: tag.length },
+          { offset: half, length: length - half, source: 0, sourceOffset: tag.length + half },
+        ];
+        await server.remap(plan.infoHash, 0, { extents, sources: [sourceOf(tagged)], proven: all });
+        // Nobody has read here yet: the kernel has no page of it.
+        assert.equal(await read(590_000), after.toString('latin1', 590_000, 590_010));
+        // The block that was written was filled up with the bytes before.
+        const [from, to] = [Math.floor(500_000 / 4096) * 4096, Math.ceil(500_000 / 4096) * 4096];
+        before.copy(after, from, from, to);
+        after.write('written', 500_000);
+        assert.ok((await fs.readFile(path)).equals(after));
+      } finally {
+        await held.close();
+      }
+      await server.remove(plan.infoHash);
+    });
+
     it('refuses sources on a mount of its own kind', async () => {
       const source = { ...sourceOf(join(entry.sources, 'data')), path: Buffer.from(at('T', 'data.bin')) };
       const plan = planOf('Loop', [source], [fileOf(['l'], [{ length: 5, source: 0, sourceOffset: 0 }])]);

@@ -48,6 +48,18 @@ async function serve({ mountPoint, statePath, readOnly = false }: ServeOptions):
         case 'addNames':
           await store.addNames(request.infoHash, request.names);
           return { ok: true };
+        case 'remap': {
+          const { infoHash, index, remap } = request;
+          const since = await store.verificationBegun(infoHash);
+          const was = (await store.file(infoHash, index))?.version ?? -1;
+          const done = await store.living.remapFile(infoHash, index, {
+            ...remap,
+            was,
+            since,
+            how: 'was found elsewhere',
+          });
+          return done ? { ok: true } : { failed: 'the file has other extents by now' };
+        }
         case 'remove':
           await store.removeEntry(request.infoHash);
           return { ok: true };

@@ -3,7 +3,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { Plan } from '../../src/plan/plan.ts';
-import type { Reply, Request, ServeOptions, ServerStatus } from './messages.ts';
+import type { RemapTo, Reply, Request, ServeOptions, ServerStatus } from './messages.ts';
 
 export class Server {
   readonly #child: ChildProcess;
@@ -61,6 +61,10 @@ export class Server {
 
   async addNames(infoHash: string, names: readonly (readonly string[] | undefined)[]): Promise<void> {
     await this.#send({ do: 'addNames', infoHash, names });
+  }
+
+  async remap(infoHash: string, index: number, remap: RemapTo): Promise<void> {
+    await this.#send({ do: 'remap', infoHash, index, remap });
   }
 
   async remove(infoHash: string): Promise<void> {
