@@ -1,5 +1,6 @@
 /** Computes the digests of zeros: of holes in files, and of pads. Pieces have few lengths, so each is hashed once. */
 
+import { Looks } from '../source/looks.ts';
 import { SourceAccess } from '../source/source-access.ts';
 import type { HashControl, TaskJob } from './hash-task.ts';
 import { ZEROS_FILE } from './hash-task.ts';
@@ -45,5 +46,5 @@ function zeros(length: number): SegmentReader {
     leaves: Float64Array.of(0),
     segments,
   };
-  return new SegmentReader(task, Buffer.alloc(0), { libc: {}, access: new SourceAccess(sources) });
+  return new SegmentReader(task, Buffer.alloc(0), { libc: {}, access: new SourceAccess(sources), looks: new Looks() });
 }

@@ -9,7 +9,9 @@ import { BLOCK_BYTES, MerkleTree, sha256 } from '../metainfo/merkle.ts';
 import { openCLibrary } from '../native/c-library.ts';
 import { type DigestPair, loadDigestPair, BLOCK_BYTES as SHA_BLOCK_BYTES } from '../native/digest-pair.ts';
 import { loadFileCalls } from '../native/files.ts';
+import { loadStatx } from '../native/statx.ts';
 import { loadStrictCalls } from '../native/strict-paths.ts';
+import { Looks } from '../source/looks.ts';
 import { SourceAccess } from '../source/source-access.ts';
 import type { SourceRules } from '../source/source-folders.ts';
 import { BlankDigests } from './blank.ts';
@@ -70,7 +72,7 @@ function toolsOf(sources: SourceRules): ReaderTools {
   if (tools !== undefined && toolsFor === wanted) return tools;
   const library = openCLibrary(silentLogger);
   const access = new SourceAccess(sources, { calls: loadStrictCalls(library) });
-  tools = { libc: loadFileCalls(library), access };
+  tools = { libc: loadFileCalls(library), access, looks: new Looks(loadStatx(library)) };
   toolsFor = wanted;
   return tools;
 }

@@ -13,6 +13,7 @@ import { errnoOf, messageOf } from '../errors.ts';
 import { isOutOfDescriptors } from '../native/descriptor-budget.ts';
 import type { FileCalls } from '../native/files.ts';
 import { type Difference, differenceOf, type FileIdentity, identityOf } from '../source/identity.ts';
+import type { Looks } from '../source/looks.ts';
 import { type OpenedSource, openSourceSync } from '../source/open-source.ts';
 import type { SourceAccess } from '../source/source-access.ts';
 import { CANCELLED, DONE_BYTES, type HashTask, ZEROS_FILE } from './hash-task.ts';
@@ -42,6 +43,7 @@ export class ReadFailure extends Error {
 export interface ReaderTools {
   readonly libc: Pick<FileCalls, 'willNeed' | 'seekData'>;
   readonly access: SourceAccess;
+  readonly looks: Looks;
 }
 
 export class SegmentReader {
@@ -49,6 +51,7 @@ export class SegmentReader {
   readonly #buffer: Buffer;
   readonly #libc: Pick<FileCalls, 'willNeed' | 'seekData'>;
   readonly #access: SourceAccess;
+  readonly #looks: Looks;
   /** Files that have holes: fewer blocks than bytes. */
   readonly #sparse = new Set<number>();
   /** File index to descriptor, in the order of use: the one used last comes last. */
@@ -61,10 +64,11 @@ export class SegmentReader {
   #next = 0;
 
   /** `buffer` has BUFFER_BYTES, which are the reader's alone until it is closed. */
-  constructor(task: HashTask, buffer: Buffer, { libc, access }: ReaderTools) {
+  constructor(task: HashTask, buffer: Buffer, { libc, access, looks }: ReaderTools) {
     this.#task = task;
     this.#libc = libc;
     this.#access = access;
+    this.#looks = looks;
     this.#buffer = buffer;
   }
 
@@ -231,8 +235,9 @@ export class SegmentReader {
   }
 
   #check(file: number, fd: number): void {
+    const identity = this.#task.files[file]?.identity;
+    if (identity !== undefined && this.#looks.sameAs(fd, identity)) return;
     const stats = fstatSync(fd, { bigint: true });
-    this.#note(file, stats);
     const { size, mtimeNs, ctimeNs } = this.#recorded(file).identity;
     // It was opened as recorded: its inode is the same as then.
     const difference = differenceOf(

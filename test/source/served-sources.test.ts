@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs/promises';
 import { join } from 'node:path';
 import { before, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { silentLogger } from '../../src/logger.ts';
 import { DescriptorBudget } from '../../src/native/descriptor-budget.ts';
 import { ReadersLook } from '../../src/source/look-at-readers.ts';
@@ -12,7 +13,7 @@ import { temporaryFolder } from '../harness/folder.ts';
 import { LOCAL_LOOKS } from '../harness/looks.ts';
 import { sourceOf } from '../harness/plans.ts';
 
-function served(record: SourceFilesOptions['record'], descriptors = DescriptorBudget.ofProcess()): SourceFiles {
+function served(record: SourceFilesOptions['record'], more: Partial<SourceFilesOptions> = {}): SourceFiles {
   const ownMounts = new OwnMounts();
   const readersLook = new ReadersLook({ ownMounts, ownFolders: [] });
   return new SourceFiles({
@@ -21,8 +22,9 @@ function served(record: SourceFilesOptions['record'], descriptors = DescriptorBu
     readersLook,
     looks: LOCAL_LOOKS,
     onReaders() {},
-    descriptors,
+    descriptors: DescriptorBudget.ofProcess(),
     logger: silentLogger,
+    ...more,
   });
 }
 
@@ -48,9 +50,36 @@ describe('the sources that are open', () => {
     sources.close();
   });
 
+  it('compares the ctime everywhere, and the inode where the ctime says nothing', async () => {
+    const path = join(folder, 'looked at');
+    await fs.writeFile(path, 'bytes');
+    await fs.utimes(path, 1000, 1000);
+    const recorded = sourceOf(path);
+    const numbered = { ...recorded, ino: recorded.ino + 1n, dev: -1 };
+    const differenceFrom = async (record: typeof recorded, trueCtime: boolean): Promise<string | undefined> => {
+      const looks = { ...LOCAL_LOOKS, kindOf: async () => ({ local: false, trueCtime }) };
+      const doubts = { of: () => 0, differs: () => 1, asRecorded: () => 0, wrong() {}, urgent: () => false };
+      const sources = served(() => record, { looks, doubts });
+      const { difference, doubt } = await sources.serve(1);
+      assert.equal(doubt > 0, difference !== undefined);
+      sources.close();
+      return difference?.code;
+    };
+    assert.equal(await differenceFrom(recorded, true), undefined);
+    assert.equal(await differenceFrom(recorded, false), undefined);
+    assert.equal(await differenceFrom(numbered, true), undefined);
+    assert.equal(await differenceFrom(numbered, false), 'replaced');
+    assert.equal(await differenceFrom({ ...numbered, ctimeNs: undefined }, true), 'replaced');
+    await sleep(20);
+    await fs.writeFile(path, 'other');
+    await fs.utimes(path, 1000, 1000);
+    assert.equal(await differenceFrom(recorded, true), 'ctime');
+    assert.equal(await differenceFrom(recorded, false), 'ctime');
+  });
+
   it('closes an idle one where the budget is used up, and marks none as broken', async () => {
     const budget = new DescriptorBudget(2, 100);
-    const sources = served((id) => records[id], budget);
+    const sources = served((id) => records[id], { descriptors: budget });
     const [a, b] = [await sources.serve(0), await sources.serve(1)];
     await sources.serve(2);
     assert.deepEqual([a.closed, b.closed, budget.held, sources.openCount], [true, false, 2, 2]);
@@ -59,7 +88,7 @@ describe('the sources that are open', () => {
   });
 
   it('says ENFILE where all are in use, and marks none as broken', async () => {
-    const sources = served((id) => records[id], new DescriptorBudget(1, 100));
+    const sources = served((id) => records[id], { descriptors: new DescriptorBudget(1, 100) });
     const a = await sources.serve(0);
     a.begin();
     await assert.rejects(sources.serve(1), { code: 'ENFILE' });
