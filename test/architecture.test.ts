@@ -65,7 +65,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'clients/transmission': ['clients/adding', 'clients/wire'],
   'clients/qbittorrent': ['clients/adding', 'clients/libtorrent', 'clients/wire'],
   config: ['bytes', 'native', 'source'],
-  control: ['bytes', 'native', 'state'],
+  control: ['bytes', 'native', 'source', 'state'],
   app: [
     'extent',
     'bytes',
@@ -76,6 +76,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'container',
     'collection',
     'hash',
+    'heal',
     'match',
     'plan',
     'fuse',
@@ -100,9 +101,11 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'state',
     'watch',
     'server/health',
+    'server/settling',
     'server/processes',
   ],
   'server/health': ['native'],
+  'server/settling': ['native', 'source'],
   'server/processes': ['bytes'],
   // What runs in the processes that the server starts.
   'server/children': ['app', 'clients', 'config', 'control', 'native', 'source', 'server/processes'],

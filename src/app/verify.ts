@@ -8,6 +8,7 @@
 import type { Config } from '../config/config.ts';
 import { sourceRules } from '../config/source-rules.ts';
 import { poolPath } from '../config/state-paths.ts';
+import type { KnownSource } from '../control/cases-served.ts';
 import type { ControlClient } from '../control/client.ts';
 import type { ServedEntry, ServedFile } from '../control/served.ts';
 import { AutotorrentError, messageOf } from '../errors.ts';
@@ -23,6 +24,7 @@ import { EntryLayout } from './entry-layout.ts';
 import { withHashCache } from './hash-cache.ts';
 import { rebuildCollection } from './rebuild.ts';
 import { requireServer } from './server-connection.ts';
+import { type SettledSource, settleSources } from './settling/settle-sources.ts';
 
 export interface VerificationOptions {
   /** Hashes only the pieces that are not verified yet. */
@@ -35,6 +37,8 @@ export interface VerificationOptions {
 export interface VerifyRequest extends VerificationOptions {
   /** Names or info hashes; none: all entries. */
   readonly entries: readonly string[];
+  /** Called while sources of an entry that changed are settled. */
+  readonly onSettling: (sources: number) => void;
 }
 
 export interface VerifiedEntry {
@@ -56,6 +60,8 @@ export interface VerifiedEntry {
   readonly broken: boolean;
   /** Paths in the pool of the files that are now whole and went there. */
   readonly pooled: readonly string[];
+  /** Sources that were not as recorded, and what was done. */
+  readonly sources: readonly SettledSource[];
   /** The reason, if the entry was not hashed. */
   readonly skipped?: string;
 }
@@ -75,12 +81,15 @@ export async function* verifyEntries(config: Config, request: VerifyRequest): As
   try {
     for (const entry of entries) {
       request.signal.throwIfAborted();
-      yield await verification.verify(entry);
+      yield await verification.verify(entry, request.onSettling);
     }
   } finally {
     await verification.close();
   }
 }
+
+/** Bytes of such sources cannot be read, but for spares. */
+const UNSERVED: ReadonlySet<SettledSource['state']> = new Set(['healing', 'waiting', 'lost']);
 
 /** Hashes entries one after the other, in one pool; `close` indexes the files that became whole. */
 export class Verification {
@@ -114,14 +123,23 @@ export class Verification {
     return new Verification(config, server, pool, access, options);
   }
 
-  async verify(entry: ServedEntry): Promise<VerifiedEntry> {
+  /** Hashes an entry; with `onSettling`, sources that changed are settled before. */
+  async verify(entry: ServedEntry, onSettling?: (sources: number) => void): Promise<VerifiedEntry> {
+    const sources = onSettling === undefined ? [] : await this.#settle(entry, onSettling);
     const result = await verifyEntry(
       { server: this.#server, pool: this.#pool, access: this.#access },
       entry,
       this.#options,
     );
     this.#pooled += result.pooled.length;
-    return result;
+    return { ...result, sources, broken: result.broken || sources.some(({ state }) => UNSERVED.has(state)) };
+  }
+
+  async #settle(entry: ServedEntry, onWait: (sources: number) => void): Promise<readonly SettledSource[]> {
+    if (entry.kind === 'external') return [];
+    const { signal } = this.#options;
+    const list = (): AsyncGenerator<KnownSource> => this.#server.cases.ofEntry(entry.infoHash);
+    return await settleSources(list, { server: this.#server, access: this.#access, signal, onWait });
   }
 
   async close(): Promise<void> {
@@ -142,7 +160,8 @@ async function verifyEntry(
   request: VerificationOptions,
 ): Promise<VerifiedEntry> {
   if (entry.kind === 'external') return skipped(entry, 'it is seeded from the original folder');
-  const since = await server.beginVerification(entry.infoHash);
+  // What agrees proves doubted sources, too.
+  const begun = await server.beginProof(entry.infoHash);
   const metainfo = parseMetainfo(await server.metainfo(entry.infoHash));
   const known = request.unverified ? await server.pieces(entry.infoHash) : emptyBitfield(entry.pieces);
   const files: ServedFile[] = [];
@@ -184,7 +203,7 @@ async function verifyEntry(
     badPieces.push(piece);
     if (agree > 0 && mine.every((result) => 'digest' in result)) contradictory.push(piece);
   }
-  const after = await server.endVerification(entry.infoHash, { since, good, bad });
+  const after = await server.endVerification(entry.infoHash, { ...begun, good, bad });
   const map = await server.pieces(entry.infoHash);
   return {
     name: entry.name,
@@ -197,6 +216,7 @@ async function verifyEntry(
     unreadable: [...layout.unreadable],
     unproven: unprovenFiles(metainfo, files, lacking),
     broken: badPieces.length > 0 || layout.unreadable.size > 0,
+    sources: [],
     pooled: await poolComplete(server, after, { metainfo, files, map }, request.logger),
   };
 }
@@ -265,6 +285,7 @@ function skipped(entry: ServedEntry, why: string): VerifiedEntry {
     unreadable: [],
     unproven: [],
     broken: false,
+    sources: [],
     pooled: [],
   };
   return { name, infoHash, pieces, verifiedPieces, ...nothing, skipped: why };

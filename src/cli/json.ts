@@ -7,6 +7,8 @@ import { healthText } from '../app/health.ts';
 import type { ListedEntry } from '../app/list.ts';
 import type { RemovedEntry } from '../app/remove.ts';
 import type { ScrubbedEntry } from '../app/scrub/scrub.ts';
+import type { Relocated } from '../app/settling/relocate.ts';
+import type { SettledSource } from '../app/settling/settle-sources.ts';
 import type { VerifiedEntry } from '../app/verify.ts';
 import { shownPath } from '../bytes/shown-path.ts';
 import type {
@@ -164,10 +166,28 @@ export function verifiedJson(entry: VerifiedEntry, repair?: RepairNews) {
     unreadable: entry.unreadable,
     unproven: entry.unproven,
     broken: entry.broken,
+    sources: entry.sources.map(settledJson),
     pooled: entry.pooled,
     ...(entry.skipped === undefined ? {} : { skipped: entry.skipped }),
     ...(repair === undefined ? {} : { repair: repairJson(repair) }),
   };
+}
+
+export function settledJson({ path, found, state, now, done }: SettledSource) {
+  const [was, to] = [shownPath(path), now === undefined ? undefined : shownPath(now)];
+  return {
+    path: was.source,
+    ...(was.source_bytes === undefined ? {} : { path_bytes: was.source_bytes }),
+    found,
+    state,
+    ...(to === undefined ? {} : { now: to.source }),
+    ...(to?.source_bytes === undefined ? {} : { now_bytes: to.source_bytes }),
+    done,
+  };
+}
+
+export function relocatedJson({ relocated, doubted, missing, different }: Relocated) {
+  return { relocated, doubted, missing, different };
 }
 
 export function scrubbedJson(entry: ScrubbedEntry) {

@@ -14,6 +14,7 @@ import { expandPrefixes, hasCommand, settleDryRun, strangeCommand } from './argu
 import type { Definer, GlobalFlags, Run, Wiring } from './command.ts';
 import { defineAbsence } from './commands/absence.ts';
 import { defineAdd } from './commands/add.ts';
+import { defineHeal } from './commands/heal.ts';
 import { defineInit } from './commands/init.ts';
 import { defineList } from './commands/list.ts';
 import { defineMount } from './commands/mount.ts';
@@ -22,6 +23,7 @@ import { defineOverlayDiscard } from './commands/overlay-discard.ts';
 import { defineOverlayExport } from './commands/overlay-export.ts';
 import { defineRebuild } from './commands/rebuild.ts';
 import { defineRelease } from './commands/release.ts';
+import { defineRelocate } from './commands/relocate.ts';
 import { defineRemove } from './commands/remove.ts';
 import { defineRepair } from './commands/repair.ts';
 import { defineScrub } from './commands/scrub.ts';
@@ -47,10 +49,12 @@ const COMMANDS: readonly ((define: Definer) => void)[] = [
   defineVerifyDownloads,
   defineRepair,
   defineScrubBackground,
+  defineHeal,
   defineAdd,
   defineList,
   defineShow,
   defineVerify,
+  defineRelocate,
   defineScrub,
   defineRemove,
   defineRelease,

@@ -9,6 +9,7 @@ import { basename, dirname } from 'node:path';
 import { AutotorrentError, type ErrorCode, errnoOf, messageOf } from '../errors.ts';
 import { dial, Peers, UntrustedSocket } from '../state/peer.ts';
 import { keepPrivate } from '../state/private-folder.ts';
+import { CaseClient } from './case-client.ts';
 import { differencesOf, dueOf, entryOf, fileOf, sourceOf, statusOf } from './codec.ts';
 import type {
   AddedMessage,
@@ -63,6 +64,12 @@ export class ControlClient {
   readonly #socketPath: string;
   readonly #limits: TimeLimits;
   readonly #peers = new Peers();
+  /** Asks about sources and their cases. */
+  readonly cases = new CaseClient({
+    json: async (method, path, content) => await this.#json(method, path, content),
+    sendLines: async (path, lines) => await this.#sendLines(path, lines),
+    lines: (path, signal) => this.#lines(path, signal),
+  });
 
   private constructor(socketPath: string, limits: TimeLimits) {
     this.#socketPath = socketPath;
@@ -120,10 +127,18 @@ export class ControlClient {
   }
 
   /** Reads one JSON document per line. */
-  async *#lines<T>(path: string): AsyncGenerator<T> {
+  async *#lines<T>(path: string, signal?: AbortSignal): AsyncGenerator<T> {
     // Some lines take long: of 200,000 files one may differ.
-    const reply = await this.#request('GET', path, [], undefined, { limitMs: this.#limits.long });
+    const limits = { limitMs: this.#limits.long, ...(signal === undefined ? {} : { signal }) };
+    const reply = await this.#request('GET', path, [], undefined, limits);
     yield* documents<T>(reply);
+  }
+
+  async #sendLines(path: string, lines: readonly unknown[]): Promise<unknown> {
+    const payload = lines.map((line) => Buffer.from(`${JSON.stringify(line)}\n`));
+    const limits = { limitMs: this.#limits.long };
+    const bytes = await body(await this.#request('POST', path, payload, 'application/x-ndjson', limits));
+    return bytes.length === 0 ? undefined : parse(bytes);
   }
 
   async metainfo(id: string): Promise<Buffer> {

@@ -30,6 +30,7 @@
  *     POST   /v1/shutdown                202; ShutdownLine, one JSON document a line, as it comes; the connection ends when
  *                                        the mount has gone
  *
+ * `case-messages.ts` has the routes about sources and their cases.
  * ID is an info hash (40 hex digits), the first 8 or more of it, or an entry's name, percent-encoded.
  * Every failure is `{"error": {"code", "message", "hint"?}}`; `code` is an `ErrorCode`.
  */

@@ -16,6 +16,7 @@ import { Peers } from '../state/peer.ts';
 import { keepPrivate } from '../state/private-folder.ts';
 import { socketAddress } from '../state/socket-address.ts';
 import { BODY_TIMES, type BodyTimes, chunksOf, jsonOf, linesOf } from './body.ts';
+import { caseRoutes } from './case-routes.ts';
 import {
   differenceLine,
   dueMessage,
@@ -147,7 +148,9 @@ function routesOf(store: ServedStore, times: BodyTimes): ReadonlyMap<string, Han
       if (request.socket.bytesRead - before > MUCH && !large.busy) setImmediate(returnMemory);
     }
   };
+  const infoHashOf = async (id: string): Promise<string> => await store.infoHashOf(id);
   return new Map<string, Handler>([
+    ...caseRoutes({ settling: store.settling, infoHashOf, times, received, send, sendLines }),
     ['GET /v1/status', async ({ reply }) => send(reply, 200, statusMessage(await store.status()))],
     ['GET /v1/entries', async ({ reply }) => sendList(reply, await store.entries(), entryMessage)],
     ['GET /v1/entries/ID', async ({ reply, id }) => send(reply, 200, entryMessage(await store.entry(id)))],

@@ -53,6 +53,15 @@ export interface Heavy {
   readonly work: () => Promise<readonly Outcome[]>;
 }
 
+/** What looks have left over. */
+interface Left {
+  /** What stands at the source's path. */
+  readonly here: Seen | undefined;
+  readonly isRecord: boolean;
+  /** The same file, by its handle, with another content. */
+  readonly moved: readonly Seen[];
+}
+
 export class Settler {
   readonly #options: SettlerOptions;
   readonly #sight: Sight;
@@ -85,7 +94,8 @@ export class Settler {
     const { record } = one;
     if (one.seenDeleted || one.givenUp || one.state === 'lost') this.#gone.explain(one.id);
     const here = await this.#sight.look(record.path);
-    if (here !== undefined && gradeOf(record, here) === 'same' && !hasFailed(one, here)) {
+    const isRecord = here !== undefined && (await this.#sight.isAsRecorded(record));
+    if (isRecord && !hasFailed(one, here)) {
       return [same(one, here, true, 'is as it was recorded')];
     }
     if (here === undefined && !one.givenUp && (await this.#isAway(one))) {
@@ -115,7 +125,7 @@ export class Settler {
     }
     const spare = await this.#spare(one, pieces);
     if (spare !== undefined) return [spare];
-    return { work: async () => await this.#realign(one, here, moved, pieces) };
+    return { work: async () => await this.#realign(one, { here, isRecord, moved }, pieces) };
   }
 
   /**
@@ -164,20 +174,13 @@ export class Settler {
   }
 
   /** Aligns what changed, then copies of other sizes; the rest is lost. */
-  async #realign(
-    one: Case,
-    here: Seen | undefined,
-    moved: readonly Seen[],
-    pieces: PiecesOf,
-  ): Promise<readonly Outcome[]> {
+  async #realign(one: Case, { here, isRecord, moved }: Left, pieces: PiecesOf): Promise<readonly Outcome[]> {
     if (here !== undefined && this.#isFresh(here)) return [later(one, 'is still written to')];
     const changed = [...(here === undefined ? [] : [here]), ...moved].filter(({ size }) => size > 0);
     const candidates = changed.map((seen) => ({ seen, source: sourceOf(seen), named: true }));
     const all = [...candidates, ...(await this.#copies(one, candidates))];
     const remaps: Remap[] = [];
     const entries = await pieces.entries();
-    // The record is of this file, whose bytes are wrong: it cannot stand for what is lost, too.
-    const isRecord = here !== undefined && gradeOf(one.record, here) === 'same';
     let [wanted, found] = [0, 0];
     for (const entry of entries) {
       for (const { file, extents } of entry.usesOf(one.id)) {
@@ -190,6 +193,7 @@ export class Settler {
         const { infoHash, since } = entry.entry;
         const { index, version } = file;
         const remap = remapOf(one, { infoHash, since, index, version }, { parts, proven }, all);
+        // The record is of this file, whose bytes are wrong: it cannot stand for what is lost, too.
         remaps.push(isRecord ? withLost(remap, one.record, extents) : remap);
       }
     }
@@ -199,7 +203,8 @@ export class Settler {
       const wait = await this.#mayBeAway(one);
       if (wait !== undefined) return [wait];
     }
-    if (found > 0 && isRecord) return [...remaps, same(one, here, false, 'has wrong bytes in places, which are lost')];
+    if (found > 0 && isRecord && here !== undefined)
+      return [...remaps, same(one, here, false, 'has wrong bytes in places, which are lost')];
     this.#gone.explain(one.id);
     const rest = found > 0 ? 'lost a part of its bytes' : here === undefined ? 'is gone' : 'has other bytes now';
     return [...remaps, { kind: 'lost', id: one.id, reason: `${rest}, and no copy of them was found` }];

@@ -1,17 +1,16 @@
 /** Looks at files that may hold a source's bytes, and grades how much a look proves. */
 import { closeSync } from 'node:fs';
 import { differenceOf, type FileHandle } from '../source/identity.ts';
-import { lookAtSource, openSourceAsIs } from '../source/open-source.ts';
+import { lookAtSource, openSource, openSourceAsIs } from '../source/open-source.ts';
 import type { SourceAccess } from '../source/source-access.ts';
 import type { HealRecord, Now } from './case.ts';
 
-/** What the kernel knows of disks and handles. */
+/** What the kernel knows of disks and handles (`source/placing.ts`). */
 export interface DiskTools {
-  /** The handle of an open file, where handles mean something. */
-  readonly handleOf: (fd: number) => FileHandle | undefined;
+  /** Tells where the file at a path lies. */
+  readonly placeOf: (path: Buffer, dev: number) => Pick<Now, 'handle' | 'disk'>;
   /** Finds the path of a handle's file, for a process that may. */
   readonly pathOfHandle: (handle: FileHandle, folderOnSameDisk: Buffer) => Promise<Buffer | undefined>;
-  readonly diskOf: (path: Buffer) => Promise<string | undefined>;
   /** Mount points by disk. */
   readonly disksMounted: () => Promise<ReadonlyMap<string, readonly Buffer[]>>;
 }
@@ -22,8 +21,8 @@ export interface Seen extends Now {
 }
 
 /**
- * How a file resembles a record. `same`: it is the file, unchanged: size, mtime and ctime agree and, if it lies at another
- * path, the inode or the handle. (Files that were unpacked within one tick of the clock may have all times in common.)
+ * How a file resembles a record. `same`: it is the file, unchanged: size, mtime and ctime agree, and the inode or the handle.
+ * (Files that were unpacked within one tick of the clock may have all times in common.)
  * `inode`: it is the file, and only its ctime differs. `times`: size and mtime agree. `size`: only the size does.
  */
 export type Grade = 'same' | 'inode' | 'times' | 'size' | 'other';
@@ -46,19 +45,17 @@ export class Sight {
   async look(path: Buffer): Promise<Seen | undefined> {
     const opened = await openSourceAsIs(path, this.access);
     if (opened.state !== 'as recorded') return undefined;
-    let handle: FileHandle | undefined;
-    try {
-      handle = this.disks.handleOf(opened.fd);
-    } finally {
-      closeSync(opened.fd);
-    }
-    const disk = await this.disks.diskOf(path);
-    return {
-      path,
-      ...opened.identity,
-      ...(handle === undefined ? {} : { handle }),
-      ...(disk === undefined ? {} : { disk }),
-    };
+    closeSync(opened.fd);
+    const { identity } = opened;
+    return { path, ...identity, ...this.disks.placeOf(path, identity.dev) };
+  }
+
+  /** Tells if a record's path leads to the file as it was recorded. @throws EMFILE and ENFILE */
+  async isAsRecorded({ path, size, mtimeNs, ctimeNs, ino }: HealRecord): Promise<boolean> {
+    const opened = await openSource({ path, recorded: { size, mtimeNs, ctimeNs, ino } }, this.access);
+    if (opened.state !== 'as recorded') return false;
+    closeSync(opened.fd);
+    return true;
   }
 }
 
@@ -69,7 +66,6 @@ export function gradeOf(record: HealRecord, seen: Seen): Grade {
   const why = differenceOf({ size, mtimeNs, ctimeNs }, seen);
   if (why !== undefined && why.code !== 'ctime') return 'size';
   const unchanged = why === undefined && ctimeNs !== undefined;
-  if (unchanged && record.path.equals(seen.path)) return 'same';
   // Inode numbers of two disks may agree by chance.
   const sameDisk = record.disk === undefined ? record.dev === seen.dev : record.disk === seen.disk;
   const isFile = sameDisk && (isSameHandle(record, seen) || Number(record.ino) === Number(seen.ino));

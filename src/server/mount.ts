@@ -39,11 +39,13 @@ import { EntryHealths } from './health/entry-health.ts';
 import { watchLosses } from './loss-store.ts';
 import { AbsenceProcesses } from './processes/absence.ts';
 import { DownloadWatch } from './processes/download-watch.ts';
+import { Healer } from './processes/healer.ts';
 import { Repairs } from './processes/repair.ts';
 import { ScrubProcess, scrubTimes } from './processes/scrub.ts';
 import { RecordCompletion } from './record-completion.ts';
 import { Releases } from './releases.ts';
 import { ServedStore } from './served-store.ts';
+import { CaseQueue } from './settling/queue.ts';
 import { SourceConditions } from './source-conditions.ts';
 
 export interface MountRequest {
@@ -52,6 +54,8 @@ export interface MountRequest {
   readonly verifyCommand: readonly string[];
   /** Node's arguments of the scrub in the background. */
   readonly scrubCommand: readonly string[];
+  /** Node's arguments of the healer. */
+  readonly healCommand: readonly string[];
   readonly driver: 'auto' | 'fuse-native';
   /** Undefined: let others in if that is possible. */
   readonly allowOther: boolean | undefined;
@@ -142,6 +146,15 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
     });
     undo.push(async () => completion.close());
     const owner = config.owner ?? { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
+    let healer: Healer | undefined;
+    const queue = new CaseQueue({
+      sources: store.living,
+      diskOf: (id) => store.source(id)?.disk,
+      // Nobody looks at disks where nothing is scrubbed.
+      usedLately: (disk) => config.scrub === 'off' || disks.usedLately(disk),
+      onDue: () => healer?.wake(),
+    });
+    undo.push(async () => queue.close());
     const fileSystem = new FileSystem({
       store,
       libc: loadFileCalls(library),
@@ -151,6 +164,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       doubts: new SourceConditions({
         store,
         verifyReads: config.verifyReads,
+        queue,
         logger,
         onAsRecorded: (id, record, { identity }) => completion.asRecorded(id, record, identity),
       }),
@@ -226,6 +240,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       logger,
       repairs,
       releases,
+      queue,
       facts: { ...facts, readOnly: request.readOnly, version: request.version, startedMs: Date.now() },
       shutdown(say) {
         listeners.push(say);
@@ -242,6 +257,14 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       void absence.resume().then(() => repairs.start());
       if (config.scrub !== 'off') disks.start();
       scrub.start();
+      healer = new Healer({
+        command: request.healCommand,
+        keepDescriptors: () => keepDescriptors?.(),
+        hasDue: () => queue.hasDue,
+        onEnded: () => queue.released(),
+        logger,
+      });
+      queue.load();
       void fileSystem.lookAtReaders();
       await untilEnd(mount, config.storePath, AbortSignal.any([signal, asked.signal]));
       await repairs.close();
@@ -250,6 +273,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       });
     } finally {
       await repairs.close();
+      await healer?.close();
       await absence.close();
       await unwind(undo, logger);
       await control.close();

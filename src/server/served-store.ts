@@ -46,6 +46,8 @@ import { OverlayUsage } from './overlay-usage.ts';
 import type { Repairs } from './processes/repair.ts';
 import type { Releases } from './releases.ts';
 import { ScrubWork } from './scrub-work.ts';
+import type { CaseQueue } from './settling/queue.ts';
+import { Settling } from './settling/settling.ts';
 
 export interface ServerFacts {
   readonly version: string;
@@ -69,6 +71,8 @@ export interface ServedStoreParts {
   readonly facts: ServerFacts;
   readonly healths: EntryHealths;
   readonly scrubStatus: () => ScrubStatus;
+  /** The cases of sources that are not as recorded. */
+  readonly queue: CaseQueue;
   readonly logger: Logger;
   readonly repairs: Pick<Repairs, 'ask'>;
   readonly releases: Pick<Releases, 'release'>;
@@ -91,6 +95,8 @@ export class ServedStore {
   readonly #lossStore: LossStore;
   readonly #repairs: Pick<Repairs, 'ask'>;
   readonly #releases: Pick<Releases, 'release'>;
+  /** Sources and their cases. */
+  readonly settling: Settling;
   readonly shutdown: ServedStoreParts['shutdown'];
 
   constructor(parts: ServedStoreParts) {
@@ -108,6 +114,11 @@ export class ServedStore {
     this.#lossStore = lossStoreOf(parts.store);
     this.#repairs = parts.repairs;
     this.#releases = parts.releases;
+    this.settling = new Settling({
+      ...parts,
+      looks: this.#looks,
+      lookAtReaders: () => void parts.fileSystem.lookAtReaders(),
+    });
     this.shutdown = parts.shutdown;
   }
 
@@ -159,6 +170,11 @@ export class ServedStore {
   /** @throws AutotorrentError('NOT_FOUND'), or ('CONFLICT') if the prefix fits several info hashes */
   async entry(id: string): Promise<ServedEntry> {
     return await this.#served(await this.#find(id), await this.#brokenEntries());
+  }
+
+  /** @throws AutotorrentError('NOT_FOUND'), or ('CONFLICT') if the prefix fits several info hashes */
+  async infoHashOf(id: string): Promise<string> {
+    return (await this.#find(id)).infoHash;
   }
 
   async files(id: string): Promise<AsyncIterable<ServedFile>> {

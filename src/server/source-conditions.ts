@@ -5,7 +5,7 @@
 import type { Logger } from '../logger.ts';
 import type { Condition } from '../source/condition.ts';
 import type { SeenSource, SourceDoubts } from '../source/doubts.ts';
-import type { Difference, RecordedSource } from '../source/identity.ts';
+import type { Difference, FileIdentity, RecordedSource } from '../source/identity.ts';
 import type { Store } from '../store/store.ts';
 import { FewLines } from './few-lines.ts';
 
@@ -75,6 +75,8 @@ export class SourceConditions implements SourceDoubts {
     if (condition?.state === 'doubted' && record.ctimeNs === undefined && condition.observed === undefined) {
       return this.#doubtOf(condition);
     }
+    // The file that is doubted is the one that is recorded: it was mapped again, and has yet to be proven.
+    if (condition?.observed !== undefined && isSameFile(condition.observed, record)) return this.#doubtOf(condition);
     if (condition !== undefined) store.living.trust(id, 'it is as recorded again');
     onAsRecorded?.(id, record, seen);
     return this.#first;
@@ -86,7 +88,8 @@ export class SourceConditions implements SourceDoubts {
       const before = store.living.condition(id);
       const reason = `does not have the bytes of piece ${piece}`;
       if (before?.state === 'healing') continue;
-      const observed = before?.observed === undefined ? {} : { observed: before.observed };
+      const found = before?.observed ?? store.source(id);
+      const observed = found === undefined ? {} : { observed: identityOf(found) };
       this.#changed(id, before, store.living.setCondition(id, { state: 'healing', reason, ...observed }));
     }
   }
@@ -110,6 +113,14 @@ export class SourceConditions implements SourceDoubts {
     for (const id of open) queue.urgent(id);
     return open.length > 0;
   }
+}
+
+function isSameFile(a: FileIdentity, b: FileIdentity): boolean {
+  return a.size === b.size && a.mtimeNs === b.mtimeNs && a.ctimeNs === b.ctimeNs;
+}
+
+function identityOf({ dev, ino, size, mtimeNs, ctimeNs }: FileIdentity): FileIdentity {
+  return { dev, ino, size, mtimeNs, ctimeNs };
 }
 
 /** The state of a source that was found to differ. One whose case is being settled stays so. */

@@ -17,9 +17,8 @@ import { identityAt } from '../harness/plans.ts';
 
 /** A disk without handles, which is always mounted. */
 export const PLAIN: DiskTools = {
-  handleOf: () => undefined,
+  placeOf: () => ({ disk: 'mount:test:test' }),
   pathOfHandle: () => Promise.resolve(undefined),
-  diskOf: () => Promise.resolve('mount:test:test'),
   disksMounted: () => Promise.resolve(new Map([['mount:test:test', []]])),
 };
 

@@ -202,7 +202,7 @@ describe('settling', () => {
       {
         disks: {
           ...PLAIN,
-          handleOf: () => handle,
+          placeOf: () => ({ handle, disk: 'mount:test:test' }),
           pathOfHandle: () => Promise.resolve(Buffer.from(to)),
           disksMounted: () => Promise.resolve(new Map([['mount:test:test', [Buffer.from(disk)]]])),
         },

@@ -10,6 +10,7 @@ import { silentLogger } from '../../src/logger.ts';
 import { encodePlan } from '../../src/plan/codec.ts';
 import { EntryHealths } from '../../src/server/health/entry-health.ts';
 import { ServedStore } from '../../src/server/served-store.ts';
+import { CaseQueue } from '../../src/server/settling/queue.ts';
 import { ReadersLook } from '../../src/source/look-at-readers.ts';
 import { anywhere } from '../harness/anywhere.ts';
 import { temporaryFolder } from '../harness/folder.ts';
@@ -40,6 +41,7 @@ describe('a plan that stalls', { timeout: 60_000 }, () => {
       logger: silentLogger,
       repairs: { ask: assert.fail },
       releases: { release: assert.fail },
+      queue: new CaseQueue({ sources: volume.store.living, diskOf: () => undefined, onDue: () => {} }),
       facts: facts as ConstructorParameters<typeof ServedStore>[0]['facts'],
       shutdown: () => {},
     });

@@ -49,6 +49,7 @@ export async function mount(context: CommandContext, flags: MountFlags): Promise
   const serving = runMount(config, {
     version: wiring.version,
     verifyCommand: [wiring.program, '-c', config.file, 'verify-downloads'],
+    healCommand: [wiring.program, '-c', config.file, 'heal'],
     driver: flags.driver ?? config.driver,
     allowOther: flags.allowOther === true ? true : config.allowOther,
     readOnly: flags.readOnly === true,

@@ -1,5 +1,6 @@
 /** `autotorrent rebuild [PATH…]` */
 import { bytes, duration } from '../../app/quantities.ts';
+import type { SettledCounts } from '../../app/settling/settle-rebuilt.ts';
 import { type CommandContext, type Definer, helpEnding } from '../command.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 
@@ -24,7 +25,8 @@ export async function rebuild(
   const started = performance.now();
   const seconds = (): number => (performance.now() - started) / 1000;
   const { rebuildCollection } = await import('../../app/rebuild.ts');
-  const report = await rebuildCollection(await context.config(), {
+  const config = await context.config();
+  const report = await rebuildCollection(config, {
     paths,
     cwd: context.cwd,
     full: flags.full === true,
@@ -34,6 +36,13 @@ export async function rebuild(
       terminal.progress(`${files} files in ${folders} folders, ${Math.round(files / seconds())} files/s`);
     },
   });
+  const indexed = seconds();
+  const { settleRebuilt } = await import('../../app/settling/settle-rebuilt.ts');
+  const settled = await settleRebuilt(config, {
+    logger: terminal.logger,
+    signal: context.signal,
+    onWait: (sources) => terminal.progress(`settling ${sources} source(s) that changed`),
+  });
   if (terminal.json) {
     terminal.printJson({
       files: report.files,
@@ -42,15 +51,26 @@ export async function rebuild(
       bytes: report.bytes,
       releases: report.releases,
       skipped: report.skipped.map(({ reason, count, example }) => ({ reason, count, example })),
+      ...(settled === undefined ? {} : { sources: settled }),
     });
     return EXIT.done;
   }
   terminal.print(
     `Indexed ${report.files} file(s) in ${report.folders} folder(s), ${bytes(report.bytes)}, ` +
-      `${report.releases} release(s), in ${duration(seconds())}`,
+      `${report.releases} release(s), in ${duration(indexed)}`,
   );
   for (const { reason, count, example } of report.skipped) {
     terminal.logger.warn(`skipped ${count} × ${reason}, ${example} for one`);
   }
+  if (settled !== undefined) for (const line of settledLines(settled)) terminal.print(line);
   return EXIT.done;
+}
+
+function settledLines({ mapped, waiting, lost, open }: SettledCounts): string[] {
+  return [
+    ...(mapped === 0 ? [] : [`${mapped} source(s) had changed, and are mapped again`]),
+    ...(waiting === 0 ? [] : [`${waiting} source(s) wait for a disk`]),
+    ...(lost === 0 ? [] : [`${lost} source(s) are lost, wholly or in part: autotorrent verify names them`]),
+    ...(open === 0 ? [] : [`${open} source(s) are not settled yet`]),
+  ];
 }

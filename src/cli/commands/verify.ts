@@ -1,4 +1,5 @@
 /** `autotorrent verify ENTRY…` */
+import type { SettledSource } from '../../app/settling/settle-sources.ts';
 import type { VerifiedEntry } from '../../app/verify.ts';
 import type { Config } from '../../config/config.ts';
 import type { RepairNews } from '../../control/served.ts';
@@ -7,18 +8,23 @@ import { type CommandContext, type Definer, helpEnding } from '../command.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { quoted } from '../format.ts';
 import { hashingProgress } from '../hashing-progress.ts';
-import { verifiedJson } from '../json.ts';
+import { settledJson, verifiedJson } from '../json.ts';
 
 export interface VerifyFlags {
   readonly unverified?: boolean;
   readonly repair?: boolean;
+  readonly giveUp?: string;
 }
 
 export function defineVerify(define: Definer): void {
   define
-    .command('verify [entry...]', 'hash entries (all, or just these) and report bad pieces')
+    .command(
+      'verify [entry...]',
+      'hash entries (all, or just these), map sources that changed again, and report bad pieces',
+    )
     .option('--unverified', 'hash only the pieces that are not verified yet')
     .option('--repair', 'have the client download what these entries have lost for good, whatever the limits say')
+    .option('--give-up <disk>', 'let sources wait no longer for this disk: a folder, or its name in `show`')
     .addHelpText(
       'after',
       helpEnding({
@@ -26,8 +32,9 @@ export function defineVerify(define: Definer): void {
           'autotorrent verify',
           'autotorrent verify Some.Release --unverified',
           'autotorrent verify --repair Some.Release',
+          'autotorrent verify --give-up /mnt/disk2',
         ],
-        exits: ['3  at least one entry is broken'],
+        exits: ['3  at least one entry is broken, or a source is lost'],
       }),
     )
     .action((entries: string[], flags: VerifyFlags) => define.run((context) => verify(context, entries, flags)));
@@ -40,6 +47,13 @@ export async function verify(context: CommandContext, ids: readonly string[], fl
       hint: 'autotorrent verify --repair ENTRY… (autotorrent status shows what is lost)',
     });
   }
+  const onSettling = (sources: number): void => terminal.progress(`settling ${sources} source(s) that changed`);
+  const given = flags.giveUp === undefined ? undefined : await giveUp(context, flags.giveUp, onSettling);
+  // Without entries the disk is all that was meant.
+  if (given !== undefined && ids.length === 0) {
+    if (terminal.json) terminal.printJson(given.map(settledJson));
+    return given.some(({ state }) => state === 'lost') ? EXIT.incomplete : EXIT.done;
+  }
   const results: (VerifiedEntry & { readonly repair?: RepairNews })[] = [];
   const request = {
     entries: ids,
@@ -47,6 +61,7 @@ export async function verify(context: CommandContext, ids: readonly string[], fl
     logger: terminal.logger,
     signal,
     onHashing: hashingProgress(terminal),
+    onSettling,
   };
   const { verifyEntries } = await import('../../app/verify.ts');
   const config = await context.config();
@@ -78,6 +93,21 @@ function isBroken({ broken }: VerifiedEntry, repair: RepairNews | undefined): bo
   return repair.outcome !== 'repaired';
 }
 
+async function giveUp(
+  context: CommandContext,
+  disk: string,
+  onWait: (sources: number) => void,
+): Promise<readonly SettledSource[]> {
+  const { terminal, signal, cwd } = context;
+  const { giveUpDisk } = await import('../../app/settling/give-up.ts');
+  const given = await giveUpDisk(await context.config(), { disk, cwd, signal, onWait });
+  terminal.clearProgress();
+  if (terminal.json) return given;
+  if (given.length === 0) terminal.print(`No source waits for ${disk}`);
+  for (const source of given) terminal.print(settledLine(source));
+  return given;
+}
+
 function lines(result: VerifiedEntry): string[] {
   if (result.skipped !== undefined) return [`${quoted(result.name)} was not hashed: ${result.skipped}`];
   const missing = result.missingPieces === 0 ? '' : `, ${result.missingPieces} missing`;
@@ -91,6 +121,7 @@ function lines(result: VerifiedEntry): string[] {
           `  ${contradictory.length} of these match one of their two hashes (v1, v2) but not the other: ` +
             `the torrent contradicts itself (${shown(contradictory)})`,
         ]),
+    ...result.sources.map((source) => `  ${settledLine(source)}`),
     ...result.unreadable.map((why) => `  ${why}`),
     ...(result.unproven.length === 0
       ? []
@@ -101,6 +132,21 @@ function lines(result: VerifiedEntry): string[] {
     ...result.pooled.map((path) => `  complete now: ${path}`),
   ];
 }
+
+/** What was found of a source, and what was done. */
+function settledLine({ path, found, state, now, done }: SettledSource): string {
+  const to = now === undefined ? '' : `, now ${now.toString()}`;
+  return `${path.toString()} ${found}: ${STATES[state]}${to}${done === found ? '' : ` (it ${done})`}`;
+}
+
+const STATES: Readonly<Record<SettledSource['state'], string>> = {
+  trusted: 'mapped again',
+  doubted: 'mapped again, hashed as it is read',
+  remapped: 'mapped anew',
+  healing: 'not settled yet',
+  waiting: 'waiting',
+  lost: 'lost',
+};
 
 const SHOWN = 10;
 

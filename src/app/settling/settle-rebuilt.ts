@@ -1,0 +1,40 @@
+/** Settles, when a rebuild has ended, the sources that its new index explains. */
+import type { Config } from '../../config/config.ts';
+import { sourceRules } from '../../config/source-rules.ts';
+import { statePaths } from '../../config/state-paths.ts';
+import { ControlClient } from '../../control/client.ts';
+import type { Logger } from '../../logger.ts';
+import { SourceAccess } from '../../source/source-access.ts';
+import { settleSources } from './settle-sources.ts';
+
+/** Sources that were not as recorded, by what became of them. */
+export interface SettledCounts {
+  /** Their bytes, or what fits of them, are mapped again. */
+  readonly mapped: number;
+  readonly waiting: number;
+  readonly lost: number;
+  /** They are not settled yet: files that are written to, for one. */
+  readonly open: number;
+}
+
+export interface SettleRebuiltRequest {
+  readonly logger: Logger;
+  readonly signal: AbortSignal;
+  readonly onWait: (sources: number) => void;
+}
+
+/** Looks at all sources. Undefined if no server runs: it settles them when it does. */
+export async function settleRebuilt(config: Config, request: SettleRebuiltRequest): Promise<SettledCounts | undefined> {
+  const { logger, signal, onWait } = request;
+  const server = await ControlClient.connect(statePaths(config.statePath).socket);
+  if (server === undefined) return undefined;
+  const access = new SourceAccess(sourceRules(config), { logger });
+  const settled = await settleSources(() => server.cases.below(Buffer.from('/')), { server, access, signal, onWait });
+  const count = (...states: readonly string[]): number => settled.filter(({ state }) => states.includes(state)).length;
+  return {
+    mapped: count('trusted', 'doubted', 'remapped'),
+    waiting: count('waiting'),
+    lost: count('lost'),
+    open: count('healing'),
+  };
+}

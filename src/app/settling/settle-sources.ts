@@ -1,0 +1,111 @@
+/**
+ * Looks at sources as they are recorded, and has the server settle those that are not: for `verify` and `rebuild`.
+ *
+ * The server's healer decides (`heal/`); this waits for it, and tells what was found and done.
+ */
+import type { KnownSource, SuspectSource } from '../../control/cases-served.ts';
+import type { ControlClient } from '../../control/client.ts';
+import type { Recorded } from '../../source/identity.ts';
+import { lookAtSource } from '../../source/open-source.ts';
+import type { SourceAccess } from '../../source/source-access.ts';
+
+/** What was found of a source that was not as recorded, and what was done. */
+export interface SettledSource {
+  /** Where it was recorded. */
+  readonly path: Buffer;
+  /** A predicate, to follow the path: `was modified`. */
+  readonly found: string;
+  /**
+   * `trusted`: it is as recorded again. `doubted`: it is mapped again, and each piece is hashed before it is served. `remapped`:
+   * what of it fits was mapped anew. `healing`: it is not settled yet.
+   */
+  readonly state: 'trusted' | 'doubted' | 'remapped' | 'healing' | 'waiting' | 'lost';
+  /** Where its bytes are mapped now, if that is another path. */
+  readonly now?: Buffer;
+  /** A predicate: what was done, or why nothing could be. */
+  readonly done: string;
+}
+
+export interface SettleTools {
+  readonly server: ControlClient;
+  readonly access: SourceAccess;
+  readonly signal: AbortSignal;
+  /** Called when there is something to wait for. */
+  readonly onWait?: (sources: number) => void;
+}
+
+/** Milliseconds after which a healer that settles nothing more is not waited for: aligning a large file takes minutes. */
+const STUCK_MS = 30 * 60_000;
+
+/** Looks at the sources that `list` gives, and waits until those that changed are settled. */
+export async function settleSources(
+  list: () => AsyncIterable<KnownSource>,
+  { server, access, signal, onWait }: SettleTools,
+): Promise<SettledSource[]> {
+  const suspects: SuspectSource[] = [];
+  const before = new Map<number, KnownSource>();
+  for await (const source of list()) {
+    signal.throwIfAborted();
+    const found = lookAt(source, access);
+    if (found === undefined) continue;
+    suspects.push(found);
+    before.set(source.id, source);
+  }
+  if (suspects.length === 0) return [];
+  await server.cases.suspects(suspects);
+  const ids = suspects.map(({ id }) => id);
+  await waitFor(ids, server, signal, onWait);
+  const after = new Map<number, KnownSource>();
+  for await (const source of list()) after.set(source.id, source);
+  return suspects.flatMap(({ id, reason }) => {
+    const was = before.get(id);
+    return was === undefined ? [] : [settledAs(was, reason, after)];
+  });
+}
+
+/** Waits until the server has settled cases, or has put them off. */
+export async function waitFor(
+  ids: readonly number[],
+  server: ControlClient,
+  signal: AbortSignal,
+  onWait?: (sources: number) => void,
+): Promise<void> {
+  let open = ids;
+  let since = performance.now();
+  while (open.length > 0 && performance.now() - since < STUCK_MS) {
+    signal.throwIfAborted();
+    onWait?.(open.length);
+    const left = await server.cases.settled(open);
+    if (left.length < open.length) since = performance.now();
+    open = left;
+  }
+}
+
+/** Tells what the server knows of a source by now. */
+export function settledAs(was: KnownSource, found: string, after: ReadonlyMap<number, KnownSource>): SettledSource {
+  const { path } = was.record;
+  const now = after.get(was.id);
+  if (now === undefined) {
+    const heir = [...after.values()].find(({ id, record }) => id > was.id && record.path.equals(path));
+    return { path, found, state: 'remapped', done: heir?.how ?? 'is mapped from other files now' };
+  }
+  const { condition, how } = now;
+  const moved = now.record.path.equals(path) ? {} : { now: now.record.path };
+  const state = condition?.state ?? 'trusted';
+  if (state === 'trusted') return { path, found, state, ...moved, done: how ?? 'is as it was recorded again' };
+  if (state !== 'doubted') return { path, found, state, ...moved, done: condition?.reason ?? '' };
+  return { path, found, state, ...moved, done: how ?? 'is mapped again' };
+}
+
+/** Undefined for a source that is as recorded, and is not taken for another. */
+function lookAt({ id, record, condition }: KnownSource, access: SourceAccess): SuspectSource | undefined {
+  const { path, size, mtimeNs, ctimeNs, ino } = record;
+  const recorded: Recorded = ctimeNs === undefined ? { size, mtimeNs, ctimeNs, ino } : { size, mtimeNs, ctimeNs };
+  const looked = lookAtSource({ path, recorded }, access);
+  if (looked.state === 'as recorded') {
+    const settled = condition === undefined || condition.state === 'doubted';
+    return settled ? undefined : { id, reason: condition.reason, found: looked.identity };
+  }
+  const reason = looked.why.says;
+  return looked.state === 'suspect' ? { id, reason, found: looked.found } : { id, reason };
+}

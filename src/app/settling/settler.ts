@@ -1,0 +1,173 @@
+/** Makes a settler of cases from a configuration and its server: index, hash pool, and entries as the server maps them. */
+import { setPriority } from 'node:os';
+import type { CollectionIndex } from '../../collection/index.ts';
+import { openCollection } from '../../collection/open.ts';
+import type { Config } from '../../config/config.ts';
+import { sourceRules } from '../../config/source-rules.ts';
+import { shiftsOfFile } from '../../container/payload-files.ts';
+import type { ControlClient } from '../../control/client.ts';
+import { AutotorrentError } from '../../errors.ts';
+import type { HashPool } from '../../hash/hash-pool.ts';
+import type { HealRecord } from '../../heal/case.ts';
+import type { HealEntry, HealFile } from '../../heal/entry-pieces.ts';
+import { Settler } from '../../heal/settle.ts';
+import type { Logger } from '../../logger.ts';
+import { parseMetainfo } from '../../metainfo/parse.ts';
+import { openCLibrary } from '../../native/c-library.ts';
+import { giveWayAtDisks } from '../../native/io-priority.ts';
+import { SourceAccess } from '../../source/source-access.ts';
+
+export interface SettlerTools {
+  readonly logger: Logger;
+  readonly signal: AbortSignal;
+  /** Gives way to all other programs while it hashes. */
+  readonly background?: boolean;
+}
+
+export interface OpenSettler {
+  readonly settler: Settler;
+  /** Begins a batch: folders, and the index, are read as they are now. */
+  readonly begin: () => void;
+  /** Forgets how entries are mapped: records have changed. */
+  readonly changed: () => void;
+  readonly close: () => Promise<void>;
+}
+
+/** Files of entries that are remembered. */
+const MOST_FILES = 500_000;
+/** Milliseconds after which an index that a newer one replaces is closed: work may still use it. */
+const CLOSE_MS = 60_000;
+
+export function createSettler(
+  config: Config,
+  server: ControlClient,
+  { logger, signal, background = false }: SettlerTools,
+): OpenSettler {
+  const access = new SourceAccess(sourceRules(config), { logger });
+  let pool: Promise<HashPool> | undefined;
+  const entries = new Map<string, Promise<HealEntry>>();
+  let files = 0;
+  const index = new IndexNow(config, { logger, signal });
+  const entryOf = async (infoHash: string): Promise<HealEntry> => {
+    let entry = entries.get(infoHash);
+    if (entry === undefined) {
+      if (files > MOST_FILES) entries.clear();
+      entry = loadEntry(server, infoHash);
+      entries.set(infoHash, entry);
+      files += (await entry).files.size;
+    }
+    return await entry;
+  };
+  const settler = new Settler({
+    access,
+    disks: {
+      placeOf: (path, dev) => access.placing.placeOf(path, dev),
+      pathOfHandle: async (handle, folder) => await access.placing.pathOfHandle(handle, folder),
+      disksMounted: async () => await access.fileSystems.disksMounted(),
+    },
+    pool: async () => {
+      if (background && pool === undefined) {
+        // The threads of the pool inherit the priority; so would an index process that is started later.
+        await index.get();
+        setPriority(10);
+        giveWayAtDisks(openCLibrary(logger));
+      }
+      return await (pool ??= startPool(config));
+    },
+    index: async () => await index.get(),
+    entry: entryOf,
+    sourcesBelow: async function* (folder) {
+      for await (const { id, record } of server.cases.below(folder)) yield { id, path: record.path };
+    },
+    hypotheses: ({ path, identity }, wantedLength) => shiftsOfFile({ path, size: identity.size }, wantedLength, access),
+    sizeVarying: config.hashSizeVarying,
+    signal,
+  });
+  return {
+    settler,
+    begin() {
+      settler.begin();
+      index.renew();
+    },
+    changed() {
+      entries.clear();
+      files = 0;
+    },
+    async close() {
+      await index.close();
+      await (await pool)?.close();
+    },
+  };
+}
+
+async function startPool(config: Config): Promise<HashPool> {
+  const { createHashPool } = await import('../../hash/piscina-pool.ts');
+  return createHashPool({ sources: sourceRules(config), readersPerDisk: config.hashReaders });
+}
+
+async function loadEntry(server: ControlClient, infoHash: string): Promise<HealEntry> {
+  const files = new Map<number, HealFile>();
+  const sources = new Map<number, HealRecord>();
+  let since = 0;
+  for await (const part of server.cases.mapping(infoHash)) {
+    if ('since' in part) since = part.since;
+    else if ('source' in part) sources.set(part.source.id, part.source.record);
+    else {
+      const { index, version, extents, overlay } = part.file;
+      files.set(index, {
+        index,
+        version,
+        extents,
+        ...(overlay === undefined ? {} : { overlay: Buffer.from(overlay) }),
+      });
+    }
+  }
+  return { infoHash, metainfo: parseMetainfo(await server.metainfo(infoHash)), since, files, sources };
+}
+
+/** The index as it is when a batch begins. Without one, a settler does without. */
+class IndexNow {
+  readonly #config: Config;
+  readonly #tools: SettlerTools;
+  #open: Promise<CollectionIndex | undefined> | undefined;
+  /** The one that the next one replaces. */
+  #stale: Promise<CollectionIndex | undefined> | undefined;
+
+  constructor(config: Config, tools: SettlerTools) {
+    this.#config = config;
+    this.#tools = tools;
+  }
+
+  async get(): Promise<CollectionIndex | undefined> {
+    const before = this.#stale;
+    this.#open ??= this.#begin();
+    const index = await this.#open;
+    // A connection is held all the time: without one the index process would end.
+    if (before !== undefined && this.#stale === before) {
+      this.#stale = undefined;
+      setTimeout(() => void before.then(async (old) => await old?.close()), CLOSE_MS).unref();
+    }
+    return index;
+  }
+
+  /** Has the index opened anew when it is asked next: a rebuild may have ended. */
+  renew(): void {
+    this.#stale ??= this.#open;
+    this.#open = undefined;
+  }
+
+  async close(): Promise<void> {
+    await (await this.#open)?.close();
+    await (await this.#stale)?.close();
+  }
+
+  async #begin(): Promise<CollectionIndex | undefined> {
+    try {
+      return await openCollection(this.#config, this.#tools).openIndex();
+    } catch (error) {
+      if (!(error instanceof AutotorrentError) || error.code !== 'INDEX') throw error;
+      this.#tools.logger.debug(`sources are looked for without the index: ${error.message}`);
+      return undefined;
+    }
+  }
+}

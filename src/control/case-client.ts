@@ -1,0 +1,92 @@
+/** Asks the server about sources and their cases, over the connection of a `ControlClient`. */
+import type { Outcome } from '../heal/case.ts';
+import { caseIn, knownSourceIn, mappingOf, outcomeMessage, suspectMessage } from './case-codec.ts';
+import type {
+  AppliedMessage,
+  CaseMessage,
+  GiveUpMessage,
+  KnownSourceMessage,
+  MappingLine,
+  SourceIdsMessage,
+} from './case-messages.ts';
+import type { CaseTicket, KnownSource, MappingPart, SuspectSource } from './cases-served.ts';
+
+/** The requests that a `ControlClient` can make. */
+export interface CaseRequests {
+  readonly json: (method: string, path: string, content?: unknown) => Promise<unknown>;
+  /** Sends one JSON document a line. */
+  readonly sendLines: (path: string, lines: readonly unknown[]) => Promise<unknown>;
+  readonly lines: <T>(path: string, signal?: AbortSignal) => AsyncGenerator<T>;
+}
+
+/** Outcomes and suspects that are sent at once. */
+const BATCH = 500;
+
+export class CaseClient {
+  readonly #requests: CaseRequests;
+
+  constructor(requests: CaseRequests) {
+    this.#requests = requests;
+  }
+
+  /** Lists the sources below a folder; with `entries`, also which entries use them. */
+  async *below(folder: Buffer, { entries = false } = {}): AsyncGenerator<KnownSource> {
+    const path = `/v1/sources?below=${encodeURIComponent(folder.toString('base64'))}${entries ? '&entries=yes' : ''}`;
+    for await (const message of this.#requests.lines<KnownSourceMessage>(path)) yield knownSourceIn(message);
+  }
+
+  /** Lists the sources of an entry. */
+  async *ofEntry(infoHash: string): AsyncGenerator<KnownSource> {
+    for await (const message of this.#requests.lines<KnownSourceMessage>(`/v1/entries/${infoHash}/records`)) {
+      yield knownSourceIn(message);
+    }
+  }
+
+  async *mapping(infoHash: string): AsyncGenerator<MappingPart> {
+    for await (const line of this.#requests.lines<MappingLine>(`/v1/entries/${infoHash}/mapping`))
+      yield mappingOf(line);
+  }
+
+  /** Waits for cases that are due, at most so many seconds. */
+  async cases(waitSeconds: number, signal: AbortSignal): Promise<CaseTicket[]> {
+    const cases: CaseTicket[] = [];
+    for await (const message of this.#requests.lines<CaseMessage>(`/v1/cases?wait=${waitSeconds}`, signal)) {
+      cases.push(caseIn(message));
+    }
+    return cases;
+  }
+
+  /** Reports outcomes. Returns how many hold. */
+  async outcomes(outcomes: readonly Outcome[]): Promise<AppliedMessage> {
+    let [applied, skipped] = [0, 0];
+    for (let from = 0; from < outcomes.length; from += BATCH) {
+      const lines = outcomes.slice(from, from + BATCH).map(outcomeMessage);
+      const answer = (await this.#requests.sendLines('/v1/cases/outcomes', lines)) as AppliedMessage;
+      applied += answer.applied;
+      skipped += answer.skipped;
+    }
+    return { applied, skipped };
+  }
+
+  async suspects(suspects: readonly SuspectSource[]): Promise<void> {
+    for (let from = 0; from < suspects.length; from += BATCH) {
+      await this.#requests.sendLines('/v1/cases/suspects', suspects.slice(from, from + BATCH).map(suspectMessage));
+    }
+  }
+
+  async retry(): Promise<void> {
+    await this.#requests.json('POST', '/v1/cases/retry');
+  }
+
+  /** Gives up sources that wait for a disk, or below a folder. */
+  async giveUp(disk: string | Buffer): Promise<readonly number[]> {
+    const message: GiveUpMessage = typeof disk === 'string' ? { disk } : { folder: disk.toString('base64') };
+    return ((await this.#requests.json('POST', '/v1/cases/give-up', message)) as SourceIdsMessage).ids;
+  }
+
+  /** Waits for half a minute until these cases are settled. Returns those that are not. */
+  async settled(ids: readonly number[]): Promise<readonly number[]> {
+    const message: SourceIdsMessage = { ids };
+    return ((await this.#requests.json('POST', '/v1/cases/settled', message)) as SourceIdsMessage).ids;
+  }
+}

@@ -1,0 +1,280 @@
+/**
+ * The queue of cases: sources whose condition has to be settled, and when each is looked at next.
+ *
+ * Its content is the conditions in the store, so it survives a restart: what is only here (pauses, whether somebody was seen
+ * to delete a file) is a matter of seconds. A case is *taken* while the healer has it. A reader who waits makes it *urgent*.
+ */
+import type { Condition } from '../../source/condition.ts';
+
+/** The parts of the store that this needs. */
+export interface QueuedSources {
+  readonly conditions: () => Iterable<[number, Condition]>;
+  readonly condition: (id: number) => Condition | undefined;
+}
+
+/** In milliseconds. */
+export interface QueueTimes {
+  /** Before the first look at a case that was left by an earlier server, or that no reader waits for. */
+  readonly start: number;
+  /** Pauses before a case that could not be settled is looked at again: they double from the first to the last. */
+  readonly again: readonly [first: number, last: number];
+}
+
+const TIMES: QueueTimes = { start: 3000, again: [2000, 10 * 60_000] };
+
+export interface QueueOptions {
+  readonly sources: QueuedSources;
+  /** The disk of a source; undefined if it is not known. */
+  readonly diskOf: (id: number) => string | undefined;
+  /** Tells if something else has used a disk lately: one that sleeps is left alone. Default: always. */
+  readonly usedLately?: (disk: string) => boolean;
+  /** Called when a case is due and the healer should run. */
+  readonly onDue: () => void;
+  readonly times?: QueueTimes;
+}
+
+interface Waiting {
+  /** `performance.now()`. */
+  notBefore: number;
+  pause: number;
+  urgent: boolean;
+  taken: boolean;
+  seenDeleted: boolean;
+  givenUp: boolean;
+  /** It was noted again while it was taken. */
+  again: boolean;
+}
+
+/** A case that was handed out. */
+export interface Taken {
+  readonly id: number;
+  readonly condition: Condition;
+  readonly urgent: boolean;
+  readonly seenDeleted: boolean;
+  readonly givenUp: boolean;
+}
+
+export class CaseQueue {
+  readonly #options: QueueOptions;
+  readonly #times: QueueTimes;
+  readonly #cases = new Map<number, Waiting>();
+  #timer: NodeJS.Timeout | undefined;
+  #timerAt = Number.POSITIVE_INFINITY;
+  #closed = false;
+  /** Called once when something changes: a case became due, or was settled. */
+  #listeners = new Set<() => void>();
+
+  constructor(options: QueueOptions) {
+    this.#options = options;
+    this.#times = options.times ?? TIMES;
+  }
+
+  /** Takes up the cases that an earlier server left. */
+  load(): void {
+    for (const [id, { state }] of this.#options.sources.conditions()) {
+      if (state === 'healing' || state === 'waiting') this.#add(id, this.#times.start);
+    }
+    this.#soon(performance.now() + this.#times.start);
+  }
+
+  get size(): number {
+    return this.#cases.size;
+  }
+
+  /** Notes that a source is not as recorded. `seenDeleted`: somebody was seen to delete it. */
+  note(id: number, { seenDeleted = false }: { readonly seenDeleted?: boolean } = {}): void {
+    const one = this.#add(id, 0);
+    one.seenDeleted ||= seenDeleted;
+    one.pause = 0;
+    this.#soon(0);
+  }
+
+  /** Notes a case that a reader, or a command, waits for. */
+  urgent(id: number): void {
+    const one = this.#add(id, 0);
+    one.urgent = true;
+    one.pause = 0;
+    this.#soon(0);
+  }
+
+  /** Makes all cases due, and those of sources that are lost. */
+  retry(): void {
+    for (const [id, { state }] of this.#options.sources.conditions()) if (state !== 'doubted') this.#add(id, 0);
+    for (const one of this.#cases.values()) [one.notBefore, one.pause] = [0, 0];
+    this.#soon(0);
+  }
+
+  /** Looks again at all that wait for a disk: mounts have changed. */
+  lookAgain(): void {
+    for (const [id, one] of this.#cases) {
+      if (this.#options.sources.condition(id)?.state !== 'waiting') continue;
+      [one.notBefore, one.pause] = [0, 0];
+      if (one.taken) one.again = true;
+    }
+    this.#soon(0);
+  }
+
+  /** Notes that the user gave a source up: it does not wait for its disk. */
+  giveUp(id: number): void {
+    const one = this.#add(id, 0);
+    [one.givenUp, one.urgent, one.pause] = [true, true, 0];
+    this.#soon(0);
+  }
+
+  /** Forgets a case: its source is trusted, lost, or gone. */
+  settled(id: number): void {
+    const one = this.#cases.get(id);
+    if (one === undefined) return;
+    if (one.again) {
+      Object.assign(one, { taken: false, again: false, urgent: false, notBefore: 0 });
+      this.#soon(0);
+    } else this.#cases.delete(id);
+    this.#changed();
+  }
+
+  /** Tries a case again later; each time the pause is longer. */
+  postpone(id: number): void {
+    const one = this.#cases.get(id);
+    if (one === undefined) return;
+    const [first, last] = this.#times.again;
+    one.pause = one.again ? 0 : Math.min(last, one.pause === 0 ? first : one.pause * 2);
+    Object.assign(one, { taken: false, again: false, urgent: false, notBefore: performance.now() + one.pause });
+    this.#changed();
+    this.#soon(one.notBefore);
+  }
+
+  /** Hands out due cases, the urgent ones first. */
+  take(most: number): Taken[] {
+    const now = performance.now();
+    const urgent: number[] = [];
+    const others: number[] = [];
+    for (const [id, one] of this.#cases) {
+      if (!this.#isDue(id, one, now)) continue;
+      if (one.urgent) urgent.push(id);
+      else others.push(id);
+      if (urgent.length >= most) break;
+    }
+    const taken: Taken[] = [];
+    for (const id of [...urgent, ...others].slice(0, most)) {
+      const one = this.#cases.get(id);
+      const condition = this.#options.sources.condition(id);
+      if (one === undefined) continue;
+      if (condition === undefined) {
+        this.#cases.delete(id);
+        continue;
+      }
+      one.taken = true;
+      one.again = false;
+      taken.push({ id, condition, urgent: one.urgent, seenDeleted: one.seenDeleted, givenUp: one.givenUp });
+    }
+    if (taken.length === 0) this.#arm();
+    return taken;
+  }
+
+  /** The healer has ended: what it had is due again, after a pause. */
+  released(): void {
+    for (const [id, { taken }] of this.#cases) if (taken) this.postpone(id);
+  }
+
+  /** Lists those of `ids` that are due or taken, or that were postponed for less than `patience` milliseconds. */
+  open(ids: readonly number[], patience: number): number[] {
+    const soon = performance.now() + patience;
+    return ids.filter((id) => {
+      const one = this.#cases.get(id);
+      return one !== undefined && (one.taken || one.notBefore < soon);
+    });
+  }
+
+  get hasDue(): boolean {
+    const now = performance.now();
+    for (const [id, one] of this.#cases) if (this.#isDue(id, one, now)) return true;
+    return false;
+  }
+
+  /** Resolves when a case may be due or was settled, or after `ms`. */
+  async changed(ms: number, signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return;
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        this.#listeners.delete(done);
+        signal.removeEventListener('abort', done);
+        resolve();
+      };
+      const timer = setTimeout(done, ms);
+      timer.unref();
+      this.#listeners.add(done);
+      signal.addEventListener('abort', done, { once: true });
+    });
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    this.#changed();
+  }
+
+  #add(id: number, delay: number): Waiting {
+    const notBefore = performance.now() + delay;
+    const known = this.#cases.get(id);
+    if (known !== undefined) {
+      known.notBefore = Math.min(known.notBefore, notBefore);
+      if (known.taken) known.again = true;
+      return known;
+    }
+    const one = { notBefore, pause: 0, urgent: false, taken: false, seenDeleted: false, givenUp: false, again: false };
+    this.#cases.set(id, one);
+    return one;
+  }
+
+  #isDue(id: number, one: Waiting, now: number): boolean {
+    if (one.taken || one.notBefore > now) return false;
+    if (one.urgent || one.pause === 0) return true;
+    // It was looked at before, and nobody waits: a disk that sleeps is not woken for it.
+    const { usedLately, diskOf } = this.#options;
+    const disk = usedLately === undefined ? undefined : diskOf(id);
+    return disk === undefined || usedLately?.(disk) !== false;
+  }
+
+  #changed(): void {
+    const listeners = [...this.#listeners];
+    this.#listeners.clear();
+    for (const listener of listeners) listener();
+  }
+
+  /** Sets the one timer to a case that comes before the others. */
+  #soon(at: number): void {
+    if (this.#closed || at >= this.#timerAt) return;
+    clearTimeout(this.#timer);
+    this.#timerAt = at;
+    this.#timer = setTimeout(() => this.#fire(), Math.max(0, Math.min(at - performance.now(), 2 ** 30)));
+    this.#timer.unref();
+  }
+
+  /** Sets the timer anew: nothing is due now. */
+  #arm(): void {
+    const now = performance.now();
+    let next = Number.POSITIVE_INFINITY;
+    for (const { taken, notBefore } of this.#cases.values()) {
+      // What was due before and is not now waits for a disk that sleeps.
+      if (!taken) next = Math.min(next, notBefore <= now ? now + ASLEEP_MS : notBefore);
+    }
+    clearTimeout(this.#timer);
+    this.#timerAt = Number.POSITIVE_INFINITY;
+    if (next !== Number.POSITIVE_INFINITY) this.#soon(next);
+  }
+
+  #fire(): void {
+    this.#timerAt = Number.POSITIVE_INFINITY;
+    if (this.#closed) return;
+    if (!this.hasDue) {
+      this.#arm();
+      return;
+    }
+    this.#changed();
+    this.#options.onDue();
+  }
+}
+
+/** Milliseconds after which it is asked again if a sleeping disk is used. */
+const ASLEEP_MS = 30_000;

@@ -1,0 +1,367 @@
+/**
+ * Cases of sources, for the control socket: hands them out, and applies what the healer has decided.
+ *
+ * Nothing here looks at a file: the healer does, in a process of its own. An outcome is applied only if the record is still the
+ * one that was judged, and only if the path may be a source's.
+ */
+import type { CaseTicket, KnownSource, MappingPart, SuspectSource } from '../../control/cases-served.ts';
+import { AutotorrentError, messageOf } from '../../errors.ts';
+import type { Extent } from '../../extent/extent.ts';
+import type { HealRecord, MappedRange, Outcome } from '../../heal/case.ts';
+import type { Logger } from '../../logger.ts';
+import { isAtOrBelow } from '../../native/mountinfo.ts';
+import type { PlanSource } from '../../plan/plan.ts';
+import { type LookedAtSource, lookedAt } from '../../source/looked-at.ts';
+import type { Readers } from '../../source/readers.ts';
+import type { SourceAccess } from '../../source/source-access.ts';
+import type { Store } from '../../store/store.ts';
+import type { CaseQueue } from './queue.ts';
+
+/** The ctime of a record that stands for bytes which are nowhere (`heal/case.ts`). */
+const LOST_CTIME_NS = 0n;
+/** Cases that the healer gets at once, and records that change in one batch. */
+const BATCH = 500;
+/** Milliseconds for which a command waits at once for cases to be settled, and for those that were postponed. */
+const WAIT_MS = 30_000;
+const PATIENCE_MS = 15_000;
+
+type Same = Extract<Outcome, { kind: 'same' }>;
+
+export interface SettlingParts {
+  readonly store: Store;
+  readonly access: SourceAccess;
+  readonly queue: CaseQueue;
+  readonly logger: Logger;
+  /** Looks at who may read a source. */
+  readonly looks: Parameters<typeof lookedAt>[1]['look'];
+  /** Looks again at who may read sources. */
+  readonly lookAtReaders: () => void;
+}
+
+export class Settling {
+  readonly #store: Store;
+  readonly #access: SourceAccess;
+  readonly #queue: CaseQueue;
+  readonly #logger: Logger;
+  readonly #looks: SettlingParts['looks'];
+  readonly #lookAtReaders: () => void;
+
+  constructor({ store, access, queue, logger, looks, lookAtReaders }: SettlingParts) {
+    this.#store = store;
+    this.#access = access;
+    this.#queue = queue;
+    this.#logger = logger;
+    this.#looks = looks;
+    this.#lookAtReaders = lookAtReaders;
+  }
+
+  /** Lists the sources below a folder; with `entries`, also which entries use them. */
+  async *below(folder: Buffer, entries: boolean): AsyncGenerator<KnownSource, void, undefined> {
+    const all = folder.length === 1 ? this.#store.sources() : this.#store.living.sourcesBelow(folder);
+    for await (const page of all) {
+      for (const { id } of page) {
+        const source = this.#source(id);
+        if (source !== undefined) yield entries ? { ...source, infoHashes: await this.#entriesOf(id) } : source;
+      }
+    }
+  }
+
+  /** Lists the sources of an entry. */
+  async *ofEntry(infoHash: string): AsyncGenerator<KnownSource, void, undefined> {
+    for await (const part of this.mapping(infoHash)) if ('source' in part) yield part.source;
+  }
+
+  /** Lists the files of an entry as they are mapped, and the sources that they name, each once. */
+  async *mapping(infoHash: string): AsyncGenerator<MappingPart, void, undefined> {
+    const listed = new Set<number>();
+    yield { since: await this.#store.verificationBegun(infoHash) };
+    for await (const { index, version, base, extents, overlayPath } of this.#store.files(infoHash)) {
+      for (const { source } of base) {
+        if (source < 0 || listed.has(source)) continue;
+        listed.add(source);
+        const known = this.#source(source);
+        if (known !== undefined) yield { source: known };
+      }
+      yield { file: { index, version, extents, overlay: overlayPath } };
+    }
+  }
+
+  #source(id: number): KnownSource | undefined {
+    const record = this.#store.source(id);
+    if (record === undefined) return undefined;
+    const condition = this.#store.living.condition(id);
+    const how = this.#store.living.story(id).at(-1)?.how;
+    return {
+      id,
+      record: recordOf(record),
+      ...(condition === undefined ? {} : { condition }),
+      ...(how === undefined ? {} : { how }),
+    };
+  }
+
+  /** Waits until cases are due, and takes them. Gives none if there is none in time. */
+  async cases(waitMs: number, signal: AbortSignal): Promise<CaseTicket[]> {
+    const until = performance.now() + Math.min(waitMs, WAIT_MS);
+    for (;;) {
+      const tickets: CaseTicket[] = [];
+      for (const { id, condition, urgent, seenDeleted, givenUp } of this.#queue.take(BATCH)) {
+        const record = this.#store.source(id);
+        if (record === undefined) {
+          this.#queue.settled(id);
+          continue;
+        }
+        const { state, reason, sinceMs, observed } = condition;
+        const spares = record.spares.flatMap((spare) => this.#store.source(spare) ?? []).map(recordOf);
+        tickets.push({
+          one: {
+            id,
+            record: recordOf(record),
+            spares,
+            state,
+            reason,
+            sinceMs,
+            ...(observed === undefined ? {} : { observed }),
+            seenDeleted,
+            givenUp,
+          },
+          urgent,
+          infoHashes: await this.#entriesOf(id),
+        });
+      }
+      const left = until - performance.now();
+      if (tickets.length > 0 || left <= 0 || signal.aborted) return tickets;
+      await this.#queue.changed(left, signal);
+    }
+  }
+
+  async #entriesOf(id: number): Promise<string[]> {
+    const found: string[] = [];
+    for (const entry of await this.#store.living.usersOf(id)) {
+      const infoHash = (await this.#store.entryById(entry))?.infoHash;
+      if (infoHash !== undefined) found.push(infoHash);
+    }
+    return found;
+  }
+
+  /** Applies outcomes; those that hold no longer are left out. */
+  async apply(outcomes: readonly Outcome[]): Promise<{ readonly applied: number; readonly skipped: number }> {
+    let applied = 0;
+    const same = outcomes.filter((outcome) => outcome.kind === 'same');
+    for (let from = 0; from < same.length; from += BATCH) applied += await this.#move(same.slice(from, from + BATCH));
+    for (const outcome of outcomes) {
+      if (outcome.kind === 'same') continue;
+      if (await this.#applyOne(outcome)) applied++;
+    }
+    return { applied, skipped: outcomes.length - applied };
+  }
+
+  async #move(outcomes: readonly Same[]): Promise<number> {
+    const allowed: Same[] = [];
+    const readers = new Map<number, Readers>();
+    for (const outcome of outcomes) {
+      const [now] = (await this.#lookedAt([outcome.now])) ?? [];
+      if (now === undefined) {
+        this.#queue.postpone(outcome.id);
+        continue;
+      }
+      allowed.push(outcome);
+      if (now.readers !== undefined) readers.set(outcome.id, now.readers);
+    }
+    // Before the records change: nobody reads what he may not at the new place.
+    for (const [id, who] of readers) this.#store.noteReaders(id, who);
+    const changed = new Set(await this.#store.living.changeSources(allowed));
+    for (const { id, now, how, trusted } of allowed) {
+      this.#queue.settled(id);
+      if (!changed.has(id)) continue;
+      this.#logger.info(`a source ${how}: ${now.path.toString()}${trusted ? '' : '; it is hashed as it is read'}`);
+    }
+    return changed.size;
+  }
+
+  async #applyOne(outcome: Exclude<Outcome, { kind: 'same' }>): Promise<boolean> {
+    const { id } = outcome;
+    const { living } = this.#store;
+    const record = this.#store.source(id);
+    if (record === undefined) {
+      this.#queue.settled(id);
+      return false;
+    }
+    if (outcome.kind === 'later') {
+      this.#queue.postpone(id);
+      return true;
+    }
+    if (outcome.kind === 'remap') return await this.#remap(outcome, record);
+    // It may have come back meanwhile.
+    if (living.condition(id) === undefined) {
+      this.#queue.settled(id);
+      return false;
+    }
+    const { reason } = outcome;
+    if (outcome.kind === 'waiting') {
+      const { disk } = outcome;
+      if (living.condition(id)?.state !== 'waiting') this.#logger.warn(`${record.path.toString()} ${reason}`);
+      living.setCondition(id, { state: 'waiting', reason, ...(disk === undefined ? {} : { disk }) });
+      this.#queue.postpone(id);
+    } else {
+      if (living.condition(id)?.state !== 'lost') this.#logger.warn(`${record.path.toString()} ${reason}`);
+      const observed = living.condition(id)?.observed;
+      living.setCondition(id, { state: 'lost', reason, ...(observed === undefined ? {} : { observed }) });
+      this.#queue.settled(id);
+    }
+    return true;
+  }
+
+  async #remap(outcome: Extract<Outcome, { kind: 'remap' }>, record: HealRecord): Promise<boolean> {
+    const { id, infoHash, index, version, since, ranges, proven, how } = outcome;
+    const { living } = this.#store;
+    const file = await this.#store.file(infoHash, index);
+    const sources = file?.version === version ? await this.#lookedAt(outcome.sources) : undefined;
+    if (file === undefined || sources === undefined) {
+      this.#queue.postpone(id);
+      return false;
+    }
+    const { extents, kept } = replaced(file.base, id, ranges, sources.length);
+    const remap = { was: version, extents, sources: [...sources, ...kept], proven, since, how };
+    if (!(await living.remapFile(infoHash, index, remap))) {
+      this.#queue.postpone(id);
+      return false;
+    }
+    for (const { path, ctimeNs } of sources) {
+      if (ctimeNs !== LOST_CTIME_NS) continue;
+      for (const lost of living.sourcesAt(path)) {
+        if (this.#store.source(lost)?.ctimeNs !== LOST_CTIME_NS) continue;
+        living.setCondition(lost, { state: 'lost', reason: 'has wrong bytes, and no copy of them was found' });
+      }
+    }
+    this.#queue.settled(id);
+    this.#logger.info(`${record.path.toString()} ${how}`);
+    return true;
+  }
+
+  /** Adds who may read each source. Undefined if one may not be a source. */
+  async #lookedAt(sources: readonly HealRecord[]): Promise<LookedAtSource[] | undefined> {
+    const found: LookedAtSource[] = [];
+    try {
+      const refused = this.#access.refuse(sources.map((source) => ({ ...source, spares: [] })));
+      for await (const source of lookedAt(refused, { look: this.#looks, onMissed: this.#lookAtReaders })) {
+        found.push(source);
+      }
+      return found;
+    } catch (error) {
+      if (!(error instanceof AutotorrentError)) throw error;
+      this.#logger.warn(`a source is not recorded anew: ${messageOf(error)}`);
+      return undefined;
+    }
+  }
+
+  /** Notes sources that a command found not to be as recorded: they are settled at once. */
+  suspects(suspects: readonly SuspectSource[]): void {
+    const { living } = this.#store;
+    for (const { id, reason, found } of suspects) {
+      if (this.#store.source(id) === undefined) continue;
+      const before = living.condition(id);
+      if (before === undefined) {
+        living.setCondition(id, {
+          state: found === undefined ? 'healing' : 'doubted',
+          reason,
+          ...(found === undefined ? {} : { observed: found }),
+        });
+      }
+      this.#queue.urgent(id);
+    }
+  }
+
+  retry(): void {
+    this.#queue.retry();
+  }
+
+  /** Gives up sources that wait for a disk, or lie below a folder. Returns their ids. */
+  giveUp(disk: string | Buffer): number[] {
+    const given: number[] = [];
+    for (const [id, condition] of this.#store.living.conditions()) {
+      if (condition.state !== 'waiting') continue;
+      const record = this.#store.source(id);
+      if (record === undefined) continue;
+      const isMeant =
+        typeof disk === 'string' ? (condition.disk ?? record.disk) === disk : isAtOrBelow(record.path, disk);
+      if (!isMeant) continue;
+      given.push(id);
+    }
+    for (const id of given) this.#queue.giveUp(id);
+    return given;
+  }
+
+  /** Waits until none of these cases is open, but not longer than half a minute. Returns those that still are. */
+  async settled(ids: readonly number[], signal: AbortSignal): Promise<number[]> {
+    const until = performance.now() + WAIT_MS;
+    for (;;) {
+      const open = this.#queue.open(ids, PATIENCE_MS);
+      const left = until - performance.now();
+      if (open.length === 0 || left <= 0 || signal.aborted) return open;
+      await this.#queue.changed(Math.min(left, 1000), signal);
+    }
+  }
+}
+
+function recordOf({ path, dev, ino, size, mtimeNs, ctimeNs, handle, disk }: Omit<PlanSource, 'spares'>): HealRecord {
+  return {
+    path,
+    dev,
+    ino,
+    size,
+    mtimeNs,
+    ctimeNs,
+    ...(handle === undefined ? {} : { handle }),
+    ...(disk === undefined ? {} : { disk }),
+  };
+}
+
+/**
+ * Puts new ranges in the place of those that name source `id`. The extents name `count` new sources by their index, and those
+ * that stay, which are `kept`, by the indices after these.
+ */
+function replaced(
+  base: readonly Extent[],
+  id: number,
+  ranges: readonly MappedRange[],
+  count: number,
+): { readonly extents: Extent[]; readonly kept: number[] } {
+  const kept: number[] = [];
+  const keep = (extent: Extent): Extent => {
+    if (extent.source < 0) return extent;
+    let at = kept.indexOf(extent.source);
+    if (at < 0) at = kept.push(extent.source) - 1;
+    return { ...extent, source: count + at };
+  };
+  const extents: Extent[] = [];
+  let next = 0;
+  for (const extent of base) {
+    if (extent.source !== id) {
+      extents.push(keep(extent));
+      continue;
+    }
+    const end = extent.offset + extent.length;
+    let at = extent.offset;
+    const left = (to: number): void => {
+      if (to <= at) return;
+      extents.push(
+        keep({ ...extent, offset: at, length: to - at, sourceOffset: extent.sourceOffset + at - extent.offset }),
+      );
+      at = to;
+    };
+    for (; next < ranges.length; next++) {
+      const range = ranges[next];
+      if (range === undefined || range.offset >= end) break;
+      if (range.offset < at || range.offset + range.length > end) {
+        throw new AutotorrentError('USAGE', 'ranges of an outcome lie outside of those of its source');
+      }
+      left(range.offset);
+      extents.push({ ...range });
+      at = range.offset + range.length;
+    }
+    left(end);
+  }
+  if (next < ranges.length)
+    throw new AutotorrentError('USAGE', 'ranges of an outcome lie outside of those of its source');
+  return { extents, kept };
+}

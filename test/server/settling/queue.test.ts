@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { CaseQueue, type QueueOptions } from '../../../src/server/settling/queue.ts';
+import type { Condition } from '../../../src/source/condition.ts';
+
+const TIMES = { start: 10, again: [20, 80] } as const;
+
+describe('the queue of cases', () => {
+  function queueOf(states: Readonly<Record<number, Condition['state']>>, more: Partial<QueueOptions> = {}) {
+    const conditions = new Map(
+      Object.entries(states).map(([id, state]) => [Number(id), { state, epoch: 1, sinceMs: 0, reason: '' }]),
+    );
+    let woken = 0;
+    const queue = new CaseQueue({
+      sources: { conditions: () => conditions, condition: (id) => conditions.get(id) },
+      diskOf: () => 'uuid:1',
+      onDue: () => {
+        woken++;
+      },
+      times: TIMES,
+      ...more,
+    });
+    return { queue, conditions, woken: () => woken };
+  }
+  const ids = (queue: CaseQueue): number[] => queue.take(100).map(({ id }) => id);
+
+  it('takes up what an earlier server left, but not what is only doubted or lost', async () => {
+    const { queue, woken } = queueOf({ 1: 'healing', 2: 'waiting', 3: 'doubted', 4: 'lost' });
+    queue.load();
+    assert.deepEqual(ids(queue), []);
+    await sleep(40);
+    assert.equal(woken(), 1);
+    assert.deepEqual(ids(queue), [1, 2]);
+  });
+
+  it('hands out urgent cases first, each once, until an outcome comes', () => {
+    const { queue } = queueOf({ 1: 'healing', 2: 'healing', 3: 'doubted' });
+    for (const id of [1, 2, 3]) queue.note(id);
+    queue.urgent(3);
+    assert.deepEqual(ids(queue), [3, 1, 2]);
+    assert.deepEqual(ids(queue), []);
+    queue.settled(1);
+    assert.equal(queue.size, 2);
+    queue.released();
+    assert.deepEqual(queue.open([1, 2, 3], 1000), [2, 3]);
+  });
+
+  it('tries again after pauses that grow, and at once when it is noted again', async () => {
+    const { queue } = queueOf({ 1: 'waiting' });
+    queue.note(1);
+    assert.deepEqual(ids(queue), [1]);
+    for (const pause of [20, 40, 80, 80]) {
+      const began = performance.now();
+      queue.postpone(1);
+      while (ids(queue).length === 0) await sleep(1);
+      assert.ok(performance.now() - began >= pause);
+    }
+    queue.note(1);
+    queue.postpone(1);
+    assert.deepEqual(ids(queue), [1], 'it was noted while it was taken');
+  });
+
+  it('forgets a case whose source is trusted', () => {
+    const { queue, conditions } = queueOf({ 1: 'healing' });
+    queue.note(1);
+    conditions.delete(1);
+    assert.deepEqual(ids(queue), []);
+    assert.equal(queue.size, 0);
+  });
+
+  it('wakes no sleeping disk for a second look, unless a reader waits', async () => {
+    const { queue } = queueOf({ 1: 'waiting' }, { usedLately: () => false });
+    queue.note(1);
+    assert.deepEqual(ids(queue), [1]);
+    queue.postpone(1);
+    await sleep(40);
+    assert.deepEqual(ids(queue), []);
+    queue.urgent(1);
+    assert.deepEqual(ids(queue), [1]);
+  });
+
+  it('remembers that a deletion was seen, and that a source was given up', () => {
+    const { queue } = queueOf({ 1: 'healing', 2: 'waiting' });
+    queue.note(1, { seenDeleted: true });
+    queue.giveUp(2);
+    const taken = queue.take(10).toSorted((a, b) => a.id - b.id);
+    assert.deepEqual(
+      taken.map(({ seenDeleted, givenUp }) => [seenDeleted, givenUp]),
+      [
+        [true, false],
+        [false, true],
+      ],
+    );
+  });
+});
