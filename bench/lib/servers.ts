@@ -7,9 +7,11 @@ import { inFolder } from './setting.ts';
 
 const SCRIPTS = {
   /** Shows one of our state folders. */
-  ours: 'store-server.js',
+  ours: ['store-server.js'],
+  /** The same, by a server that does not look at a source after it has read from it. */
+  unlooked: ['store-server.js', 'unlooked'],
   /** Shows any folder. */
-  passthrough: '../references/passthrough-server.js',
+  passthrough: ['../references/passthrough-server.js'],
 } as const;
 
 export class Servers {
@@ -18,8 +20,9 @@ export class Servers {
 
   /** Mounts `folder` at `mountPoint`, and waits until it is mounted. */
   async start(kind: keyof typeof SCRIPTS, folder: string, mountPoint: string): Promise<ChildProcess> {
-    const script = fileURLToPath(new URL(SCRIPTS[kind], import.meta.url));
-    const server = fork(script, [folder, mountPoint], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    const [file, ...options] = SCRIPTS[kind];
+    const script = fileURLToPath(new URL(file, import.meta.url));
+    const server = fork(script, [folder, mountPoint, ...options], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
     this.#running.add(server);
     this.#mountPoints.add(mountPoint);
     await new Promise<void>((resolve, reject) => {

@@ -1,6 +1,6 @@
 /**
  * Our mount of a filled store, without matching and without clients.
- * `node dist/bench/lib/store-server.js STATE MOUNTPOINT` sends `ready` to its parent, and ends with SIGTERM.
+ * `node dist/bench/lib/store-server.js STATE MOUNTPOINT [unlooked]` sends `ready` to its parent, and ends with SIGTERM.
  */
 import { join } from 'node:path';
 import { Level } from 'level';
@@ -12,17 +12,18 @@ import { loadFileCalls } from '../../src/native/files.ts';
 import { loadProcessCalls } from '../../src/native/process.ts';
 import { ReadersLook } from '../../src/source/look-at-readers.ts';
 import { OwnMounts } from '../../src/source/own-mounts.ts';
+import { sourceLooks } from '../../src/source/source-looks.ts';
 import { Store } from '../../src/store/store.ts';
 import { FileSystem } from '../../src/vfs/file-system.ts';
 import { anywhere } from '../../test/harness/anywhere.ts';
-import { LOCAL_LOOKS } from '../../test/harness/looks.ts';
 
-const [statePath = '', mountPoint = ''] = process.argv.slice(2);
+const [statePath = '', mountPoint = '', unlooked] = process.argv.slice(2);
 const logger = createLogger('warn');
 const level = new Level<Buffer, Buffer>(join(statePath, 'store'), { keyEncoding: 'buffer', valueEncoding: 'buffer' });
 await level.open();
 const library = openCLibrary(logger);
 const store = await Store.open(level, { logger, statePath });
+const looks = sourceLooks(library);
 const fileSystem = new FileSystem({
   store,
   libc: loadFileCalls(library),
@@ -30,7 +31,8 @@ const fileSystem = new FileSystem({
   statePath,
   access: anywhere(),
   readersLook: new ReadersLook({ ownMounts: new OwnMounts(), ownFolders: [] }),
-  looks: LOCAL_LOOKS,
+  // What a look after each read costs is seen beside a server that does not look.
+  looks: unlooked === undefined ? looks : { ...looks, sameAs: () => true },
   descriptors: DescriptorBudget.ofProcess(),
   owner: { uid: 0, gid: 0 },
   umask: 0o022,

@@ -14,3 +14,8 @@ export const TRUSTED: ReferenceKind = {
   name: 'a trusted source',
   stands_for: 'The same reads of a file of the same size that is as it was recorded: nothing is hashed.',
 };
+
+export const UNLOOKED: ReferenceKind = {
+  name: 'without the look',
+  stands_for: 'The same reads from the same server, which believes that no source changes while it is open.',
+};

@@ -11,13 +11,17 @@ import { makeFilm } from '../../test/survival/films.ts';
 import { Scene, type SceneOptions } from '../../test/survival/scene.ts';
 import { laySeries } from '../../test/survival/series.ts';
 import { survey } from '../../test/survival/survey.ts';
-import { MIB, range } from '../lib/access.ts';
+import { writeDataFile } from '../data/known-bytes.ts';
+import { MIB, positions, range, read, shuffled } from '../lib/access.ts';
+import { fillStore, planFile } from '../lib/filled-store.ts';
 import { LargeFile } from '../lib/large-file.ts';
 import { residentMegabytes } from '../lib/process-memory.ts';
+import { interleaved } from '../lib/rounds.ts';
 import { absolute, compared, type Row } from '../lib/row.ts';
+import { withServers } from '../lib/servers.ts';
 import { PartialFailure, type Setting, sized, tell } from '../lib/suite.ts';
 import { OPENSSL_COST, opensslCost } from '../references/openssl-speed.ts';
-import { ALONE, BEFORE_RENAME, TRUSTED } from '../references/undisturbed.ts';
+import { ALONE, BEFORE_RENAME, TRUSTED, UNLOOKED } from '../references/undisturbed.ts';
 
 const SIZES = {
   full: { rounds: 5, folderFiles: 10_000, bytes: 256 * MIB, reads: 16_000, sources: 100_000, targets: true },
@@ -26,6 +30,7 @@ const SIZES = {
 type Sizes = (typeof SIZES)['full'];
 /** Until the slow file system is slow, and until reads of it wait. */
 const SLOW_NOW_MS = 300;
+const RANDOM_BYTES = 16_384;
 const PER_FOLDER = 100;
 /** Until the folders of the sources are watched. */
 const WATCHED_MS = 5000;
@@ -35,7 +40,7 @@ export async function benchLiving(setting: Setting): Promise<Row[]> {
   const sizes = sized(setting, SIZES);
   const rows: Row[] = [];
   const failures: string[] = [];
-  for (const part of [renamedRows, folderRows, suspectRows, slowRows, memoryRows, survivalRows]) {
+  for (const part of [renamedRows, folderRows, suspectRows, lookRows, slowRows, memoryRows, survivalRows]) {
     tell(`  ${part.name}`);
     try {
       rows.push(...(await part(sizes)));
@@ -182,6 +187,38 @@ async function suspectRows({ rounds, bytes, targets }: Sizes): Promise<Row[]> {
         figures: second,
         reference: { ...TRUSTED, figures: reference },
         target: targets ? { at_least: 0.95 } : undefined,
+      }),
+    ];
+  });
+}
+
+/** Random reads by a server that looks at the source after each, and by one that does not. */
+async function lookRows({ rounds, bytes, reads, targets }: Sizes): Promise<Row[]> {
+  return await withServers(async (base, servers) => {
+    const source = join(base, 'large');
+    writeDataFile(source, bytes, 1);
+    const places = shuffled(positions(bytes, RANDOM_BYTES)).slice(0, reads);
+    const rate = async (kind: 'ours' | 'unlooked'): Promise<number> =>
+      (places.length * RANDOM_BYTES) /
+      1e6 /
+      (await read([{ path: join(base, kind, 'E', 'large'), positions: places, length: RANDOM_BYTES, scratch: base }]));
+    for (const kind of ['ours', 'unlooked'] as const) {
+      const state = join(base, `${kind} state`);
+      const file = planFile(['large'], bytes, 0);
+      await fillStore(state, [{ name: 'E', sources: [source], files: [file], totalLength: bytes, verified: true }]);
+      await servers.start(kind, state, join(base, kind));
+    }
+    const figures = await interleaved(2 * rounds + 1, {
+      ours: async () => await rate('ours'),
+      unlooked: async () => await rate('unlooked'),
+    });
+    return [
+      compared({
+        name: 'random read with a look after each, 16 KiB',
+        unit: 'MB/s',
+        figures: figures.ours,
+        reference: { ...UNLOOKED, figures: figures.unlooked },
+        target: targets ? { at_least: 0.97 } : undefined,
       }),
     ];
   });

@@ -98,7 +98,7 @@ async function running(scene: Scene, cases: readonly Case[], kind: FileSystemKin
   }
   await sleep(Math.max(0, WINDOW_MS[kind] - (performance.now() - happened)));
   await stage(scene, cases, 'held', happened);
-  await stage(scene, cases, 'fresh', happened);
+  await stage(scene, cases, 'fresh');
   for (const { held } of cases) for (const fd of held) await scene.reader.close(fd);
   await scene.unmount();
   await scene.mount();
