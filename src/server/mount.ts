@@ -42,6 +42,7 @@ import { DownloadWatch } from './processes/download-watch.ts';
 import { Healer } from './processes/healer.ts';
 import { Repairs } from './processes/repair.ts';
 import { ScrubProcess, scrubTimes } from './processes/scrub.ts';
+import { ProvenSources } from './proven-sources.ts';
 import { RecordCompletion } from './record-completion.ts';
 import { Releases } from './releases.ts';
 import { ServedStore } from './served-store.ts';
@@ -155,7 +156,10 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       onDue: () => healer?.wake(),
     });
     undo.push(async () => queue.close());
+    const proven = new ProvenSources(store, logger);
+    undo.push(async () => proven.close());
     const fileSystem = new FileSystem({
+      onProven: (entry) => proven.note(entry),
       store,
       libc: loadFileCalls(library),
       access,

@@ -71,12 +71,13 @@ export class SourceConditions implements SourceDoubts {
     const record = store.source(id);
     const condition = store.living.condition(id);
     if (record === undefined) return this.#doubtOf(condition);
-    // Who can set a size and an mtime back can make a file look as recorded, but for its ctime.
-    if (condition?.state === 'doubted' && record.ctimeNs === undefined && condition.observed === undefined) {
-      return this.#doubtOf(condition);
-    }
     // The file that is doubted is the one that is recorded: it was mapped again, and has yet to be proven.
     if (condition?.observed !== undefined && isSameFile(condition.observed, record)) return this.#doubtOf(condition);
+    // Its record may have been made anew of a file that nobody has proven.
+    if (condition !== undefined && (condition.state === 'doubted' || condition.observed !== undefined)) {
+      const { reason } = condition;
+      return this.#doubtOf(store.living.setCondition(id, { state: 'doubted', reason, observed: seen.identity }));
+    }
     if (condition !== undefined) store.living.trust(id, 'it is as recorded again');
     onAsRecorded?.(id, record, seen);
     return this.#first;

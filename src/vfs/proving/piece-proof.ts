@@ -31,6 +31,8 @@ export interface PieceProofOptions {
   readonly threads: HashThreads;
   readonly buffers: PieceBuffers;
   readonly onHashed: () => void;
+  /** Called when a proof was recorded. */
+  readonly onProven: ((entry: number) => void) | undefined;
 }
 
 interface Wanted {
@@ -143,7 +145,10 @@ export class PieceProof {
   #proven({ entry, piece }: Wanted, { bytes, changed, files, doubt }: HashedPiece): Proof {
     const own = [...files].every(([id, file]) => file.id === id);
     const isStable = changed.size === 0 && own;
-    if (isStable && doubt > 0) this.#options.store.living.prove(entry, piece, doubt);
+    if (isStable && doubt > 0) {
+      this.#options.store.living.prove(entry, piece, doubt);
+      this.#options.onProven?.(entry);
+    }
     if (bytes !== undefined || isStable) return { state: 'proven', bytes };
     // Too large to be kept, and not the same any more.
     return { state: 'failed', reason: 'a source changed while it was read', sources: new Set(files.keys()) };

@@ -32,6 +32,8 @@ export type ProvingStore = Pick<Store, 'bytes' | 'entryById' | 'metainfo' | 'pla
 export interface ProvingOptions {
   readonly store: ProvingStore;
   readonly sources: SourceFiles;
+  /** Called with the entry of each piece that was proven. */
+  readonly onProven?: ((entry: number) => void) | undefined;
 }
 
 interface Failure {
@@ -63,7 +65,7 @@ export class Proving {
   /** Pieces that were hashed since the start. */
   hashed = 0;
 
-  constructor({ store, sources }: ProvingOptions) {
+  constructor({ store, sources, onProven }: ProvingOptions) {
     this.#store = store;
     this.#torrents = new Torrents(store, this.#threads);
     this.#pieces = new PieceProof({
@@ -72,6 +74,7 @@ export class Proving {
       threads: this.#threads,
       buffers: this.#buffers,
       onHashed: () => this.hashed++,
+      onProven,
     });
     this.#ahead = new ReadAhead({
       wants: (content, piece, doubt) => this.#wants(content.entry, piece, doubt),

@@ -6,6 +6,7 @@ import { silentLogger } from '../../../src/logger.ts';
 import { parseMetainfo } from '../../../src/metainfo/parse.ts';
 import { pieceHashes } from '../../../src/metainfo/piece-hashes.ts';
 import type { PlanFile } from '../../../src/plan/plan.ts';
+import { ProvenSources } from '../../../src/server/proven-sources.ts';
 import { type SettlingQueue, SourceConditions } from '../../../src/server/source-conditions.ts';
 import type { LookedAtSource } from '../../../src/source/looked-at.ts';
 import { temporaryFolder } from '../../harness/folder.ts';
@@ -43,6 +44,8 @@ export class Library {
   readonly #options: LibraryOptions;
   readonly #raw: Buffer;
   #volume: OpenVolume | undefined;
+  /** What ends doubts, as in the server. */
+  proven: ProvenSources | undefined;
 
   private constructor(folder: string, raw: Buffer, options: LibraryOptions) {
     this.folder = folder;
@@ -72,6 +75,7 @@ export class Library {
   async open(verifyReads = this.#options.verifyReads ?? 'suspect'): Promise<void> {
     const { queue } = this.#options;
     this.#volume = await openVolume(join(this.folder, 'state'), {
+      onProven: (entry) => this.proven?.note(entry),
       doubts: (store) =>
         new SourceConditions({
           store,
@@ -80,6 +84,11 @@ export class Library {
           logger: silentLogger,
         }),
     });
+  }
+
+  /** Ends the doubts of what was proven. */
+  endDoubts(): void {
+    this.proven = new ProvenSources(this.volume.store, silentLogger);
   }
 
   async #add(): Promise<void> {

@@ -81,3 +81,32 @@ it('proves a piece that is too large to be kept, and reads it then', async (t) =
   rot(lib, 'film', 1000);
   await assert.rejects(lib.read('film', 70_000_000, 1000), { code: 'EIO' });
 });
+
+it('is trusted again once all its pieces are proven, as it is now', async (t) => {
+  const lib = await library(t, { gaps: { film: [2 * PIECE + 100, 50] } });
+  lib.endDoubts();
+  fs.utimesSync(lib.source('film'), 1e9, 1e9);
+  await lib.read('film', 0, 100);
+  await lib.proven?.look();
+  assert.equal(lib.state('film'), 'doubted');
+  await lib.read('film');
+  await lib.proven?.look();
+  assert.equal(lib.state('film'), 'trusted');
+  const { hashed } = lib;
+  await lib.read('film');
+  assert.equal(lib.hashed, hashed);
+  assert.equal(lib.volume.store.source(lib.id('film'))?.mtimeNs, 1_000_000_000n * 1_000_000_000n);
+});
+
+it('stays doubted when its record is made anew of what nobody has proven', async (t) => {
+  const lib = await library(t);
+  rot(lib, 'film', 3 * PIECE);
+  await lib.read('film', 0, 100);
+  const id = lib.id('film');
+  const { store } = lib.volume;
+  const [was, observed] = [store.source(id), store.living.condition(id)?.observed];
+  assert.ok(was !== undefined && observed !== undefined);
+  await store.living.changeSources([{ id, was, now: { ...observed, path: was.path }, trusted: false, how: 'touched' }]);
+  await assert.rejects(lib.read('film', 3 * PIECE, 100), { code: 'EIO' });
+  assert.ok((await lib.read('film', 5 * PIECE)).equals(FILM.subarray(5 * PIECE)));
+});
