@@ -37,6 +37,7 @@ import { FileSystem } from '../vfs/file-system.ts';
 import { DiskUse } from '../watch/disk-use.ts';
 import { EntryHealths } from './health/entry-health.ts';
 import { watchLosses } from './loss-store.ts';
+import { WatchingSources } from './news/watching.ts';
 import { AbsenceProcesses } from './processes/absence.ts';
 import { DownloadWatch } from './processes/download-watch.ts';
 import { Healer } from './processes/healer.ts';
@@ -146,18 +147,21 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       logger,
     });
     undo.push(async () => completion.close());
+    const disks = new DiskUse({ disks: async () => await access.fileSystems.disksMounted() });
+    undo.push(async () => disks.close());
     const owner = config.owner ?? { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
     let healer: Healer | undefined;
     const queue = new CaseQueue({
       sources: store.living,
       diskOf: (id) => store.source(id)?.disk,
-      // Nobody looks at disks where nothing is scrubbed.
-      usedLately: (disk) => config.scrub === 'off' || disks.usedLately(disk),
+      usedLately: (disk) => disks.usedLately(disk),
       onDue: () => healer?.wake(),
     });
     undo.push(async () => queue.close());
     const proven = new ProvenSources(store, logger);
     undo.push(async () => proven.close());
+    const watching = new WatchingSources({ store, access, library, descriptors, logger, use: disks, cases: queue });
+    undo.push(async () => watching.close());
     const fileSystem = new FileSystem({
       onProven: (entry) => proven.note(entry),
       store,
@@ -170,7 +174,10 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
         verifyReads: config.verifyReads,
         queue,
         logger,
-        onAsRecorded: (id, record, { identity }) => completion.asRecorded(id, record, identity),
+        onAsRecorded: (id, record, { identity }) => {
+          completion.asRecorded(id, record, identity);
+          watching.asRecorded(id);
+        },
       }),
       descriptors,
       statePath: config.statePath,
@@ -220,7 +227,6 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       logger,
     });
     undo.push(async () => healths.close());
-    const disks = new DiskUse({ disks: async () => await access.fileSystems.disksMounted() });
     const scrub = new ScrubProcess({
       command: request.scrubCommand,
       when: config.scrub,
@@ -232,7 +238,6 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       times: scrubTimes(process.env),
     });
     undo.push(async () => scrub.close());
-    undo.push(async () => disks.close());
     const served: ServedStore = new ServedStore({
       store,
       fileSystem,
@@ -256,10 +261,11 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
     // ended.
     try {
       request.onServing({ ...facts, owner });
+      disks.start();
+      watching.start();
       watchLosses(store, repairs, (error) => logger.error(`what is lost cannot be looked for: ${messageOf(error)}`));
       // A repair and `absence resume` would stop and start the same torrents.
       void absence.resume().then(() => repairs.start());
-      if (config.scrub !== 'off') disks.start();
       scrub.start();
       healer = new Healer({
         command: request.healCommand,

@@ -167,7 +167,7 @@ export class Marks {
           : 'raise /proc/sys/fs/fanotify/max_user_marks';
       const [oldest] = this.#used;
       if (!inUse || oldest === undefined || oldest === folder) return false;
-      this.#giveUp(oldest);
+      this.#giveUp(oldest, folder);
     }
   }
 
@@ -206,9 +206,11 @@ export class Marks {
     this.lost(folder);
   }
 
-  /** Gives up a folder's mark, and those above it that serve no other. */
-  #giveUp(folder: Folder): void {
-    for (let at: Folder | undefined = folder; at !== undefined; at = at.parent) {
+  /** Gives up a folder's mark, and those above it that serve neither another nor `wanted`. */
+  #giveUp(folder: Folder, wanted: Folder): void {
+    const kept = new Set<Folder>();
+    for (let at: Folder | undefined = wanted; at !== undefined; at = at.parent) kept.add(at);
+    for (let at: Folder | undefined = folder; at !== undefined && !kept.has(at); at = at.parent) {
       this.forget(at);
       const others = [...(at.parent?.children?.values() ?? [])].some(
         (child) => child !== at && child.key !== undefined,

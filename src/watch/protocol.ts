@@ -81,7 +81,14 @@ export type ToThread =
 
 export type FromThread =
   | { readonly kind: 'events'; readonly events: readonly ThreadEvent[] }
-  | { readonly kind: 'answer'; readonly request: number; readonly watch?: number; readonly folders?: readonly string[] }
+  | {
+      readonly kind: 'answer';
+      readonly request: number;
+      readonly watch?: number;
+      /** The watch reports what happens to the file under any name. */
+      readonly anyName?: boolean;
+      readonly folders?: readonly string[];
+    }
   /** Watches that hold no longer. */
   | { readonly kind: 'ended'; readonly watches: readonly number[] }
   | { readonly kind: 'facts'; readonly facts: WatchFacts; readonly limit?: string };

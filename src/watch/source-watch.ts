@@ -37,6 +37,7 @@ type Request =
   | { kind: 'fence' };
 
 interface Answer {
+  readonly anyName?: boolean | undefined;
   readonly watch?: number;
   readonly folders?: readonly string[];
 }
@@ -49,7 +50,8 @@ export class SourceWatch {
   #facts: WatchFacts = { kind: 'none', marks: 0, limited: false };
   #requests = 0;
   readonly #waiting = new Map<number, (answer: Answer | undefined) => void>();
-  readonly #holding = new Set<number>();
+  /** The watches that hold, and whether each reports what happens under any name of a file. */
+  readonly #holding = new Map<number, boolean>();
   #saidLimited = false;
   #saidOverflow = false;
   readonly #wake = (): void => this.#post({ kind: 'close' });
@@ -105,13 +107,18 @@ export class SourceWatch {
    */
   async follow(source: number, path: Buffer): Promise<number | undefined> {
     const answer = await this.#ask({ kind: 'follow', source, path: path.toString('latin1') });
-    if (answer?.watch !== undefined) this.#holding.add(answer.watch);
+    if (answer?.watch !== undefined) this.#holding.set(answer.watch, answer.anyName === true);
     return answer?.watch;
   }
 
   /** False once changes may have gone unreported. */
   holds(watch: number): boolean {
     return this.#holding.has(watch);
+  }
+
+  /** False: what is done to a file under a name in a folder that is not watched goes unreported. */
+  coversAllNames(watch: number): boolean {
+    return this.#holding.get(watch) === true;
   }
 
   /** Notes folders with sources, without touching them. Gives those that `mark` has to mark one by one. */
@@ -172,10 +179,8 @@ export class SourceWatch {
         this.#post({ kind: 'taken' });
         break;
       case 'answer': {
-        const { request, watch, folders } = message;
-        const answer = { ...(watch === undefined ? {} : { watch }), ...(folders === undefined ? {} : { folders }) };
-        this.#waiting.get(request)?.(answer);
-        this.#waiting.delete(request);
+        this.#waiting.get(message.request)?.(message);
+        this.#waiting.delete(message.request);
         break;
       }
       case 'ended':

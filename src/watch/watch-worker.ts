@@ -93,7 +93,8 @@ function take(message: ToThread): void {
       const key = group === undefined ? undefined : handles?.handleAt(Buffer.from(path, 'latin1'));
       tellFacts();
       if (group !== undefined && group.kind !== 'inotify' && key !== undefined) follow(group, key, source);
-      post({ kind: 'answer', request, ...(found === undefined ? {} : { watch: found.watch }) });
+      const anyName = group?.kind === 'filesystem' && key !== undefined;
+      post({ kind: 'answer', request, ...(found === undefined ? {} : { watch: found.watch, anyName }) });
       break;
     }
     case 'know':

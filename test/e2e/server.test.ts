@@ -217,14 +217,16 @@ time.sleep(60)`;
     const data = await film();
     const source = join(folder, 'disk', 'there', 'film.bin');
     const shown = join(autotorrent.storePath, 'film', 'film.bin');
-    await rename(source, `${source}.away`);
+    // Out of the disk: within it, the record would follow.
+    const away = join(folder, 'film.away');
+    await rename(source, away);
     await writeFile(source, Buffer.alloc(data.length, 'other'));
     await assert.rejects(readFile(shown), { code: 'EIO' });
     const status = (await autotorrent.json('status')) as StatusJson;
     assert.deepEqual(status.broken_entries, ['film']);
     assert.equal(status.broken_sources[0]?.path, source);
     assert.equal(((await autotorrent.json('list')) as EntryJson[])[0]?.health, 'healing');
-    await rename(`${source}.away`, source);
+    await rename(away, source);
     await waitUntil('it is served again', async () => (await readFile(shown)).equals(data));
     assert.deepEqual(((await autotorrent.json('status')) as StatusJson).broken_entries, []);
   });

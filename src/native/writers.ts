@@ -1,0 +1,34 @@
+/** Whether somebody has a file open for writing: fcntl(2), F_SETLEASE. */
+import type { CLibrary } from './c-library.ts';
+
+const F_SETSIG = 10;
+const F_SETLEASE = 1024;
+const F_RDLCK = 0;
+const F_UNLCK = 2;
+/** The signal for whoever holds a lease that somebody wants broken: this one is ignored, unlike SIGIO. */
+const SIGURG = 23;
+/** Machines with these numbers. */
+const MACHINES: ReadonlySet<string> = new Set(['x64', 'arm64', 'riscv64', 'loong64']);
+
+export interface WriterCalls {
+  /**
+   * True if nobody has the file open for writing, or mapped so. `fd` is open for reading only. The kernel grants a lease then,
+   * which is given back at once: a writer who comes in between waits for as long. False also where it grants none: to
+   * a user who does not own the file.
+   */
+  readonly hasNoWriter: (fd: number) => boolean;
+}
+
+export function loadWriterCalls(library: CLibrary): WriterCalls | undefined {
+  if (!MACHINES.has(process.arch)) return undefined;
+  return library.ability('renamed files are hashed before they are served', ({ func }) => {
+    const fcntl = func('int fcntl(int fd, int command, int value)');
+    return {
+      hasNoWriter(fd) {
+        if (Number(fcntl(fd, F_SETSIG, SIGURG)) < 0 || Number(fcntl(fd, F_SETLEASE, F_RDLCK)) < 0) return false;
+        fcntl(fd, F_SETLEASE, F_UNLCK);
+        return true;
+      },
+    };
+  });
+}

@@ -1,0 +1,96 @@
+/**
+ * Disks that go and come. When one is unmounted its sources wait, and when it is back they are looked at. A disk is known by its
+ * file system, so another one at the same place is not taken for it.
+ */
+import { isAsRecorded } from './followed.ts';
+import type { Cases, LookAt, NewsStore } from './parts.ts';
+
+/**
+ * Milliseconds for which the mount table has to rest: a disk may be mounted elsewhere next. More than those for which a reading
+ * of it is believed (`FileSystems`).
+ */
+const REST_MS = 1200;
+
+export interface DisksParts {
+  readonly store: NewsStore;
+  readonly look: LookAt;
+  /** Absent: nobody settles cases. */
+  readonly cases?: Cases | undefined;
+  /** Called when disks have come. */
+  readonly onCome: () => void;
+  /** The disks that are mounted, and where. */
+  readonly mounted: () => Promise<ReadonlyMap<string, readonly Buffer[]>>;
+}
+
+export class Disks {
+  readonly #parts: DisksParts;
+  #before: ReadonlyMap<string, readonly Buffer[]> = new Map();
+  #timer: NodeJS.Timeout | undefined;
+  #running: Promise<void> = Promise.resolve();
+  #closed = false;
+
+  constructor(parts: DisksParts) {
+    this.#parts = parts;
+  }
+
+  async start(): Promise<void> {
+    this.#before = await this.#parts.mounted();
+  }
+
+  /** Mounts have changed. */
+  changed(): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.#running = this.#running.then(async () => await this.#compare()).catch(() => {});
+    }, REST_MS);
+    this.#timer.unref();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    await this.#running;
+  }
+
+  async #compare(): Promise<void> {
+    if (this.#closed) return;
+    const [before, now] = [this.#before, await this.#parts.mounted()];
+    this.#before = now;
+    for (const [disk, places] of before) if (!now.has(disk)) await this.#gone(disk, places);
+    const back = new Set([...now.keys()].filter((disk) => !before.has(disk)));
+    if (back.size > 0) {
+      await this.#back(back);
+      this.#parts.onCome();
+    }
+    this.#parts.cases?.lookAgain();
+  }
+
+  async #gone(disk: string, places: readonly Buffer[]): Promise<void> {
+    const { store } = this.#parts;
+    for (const place of places) {
+      for await (const page of store.living.sourcesBelow(place)) {
+        if (this.#closed) return;
+        for (const { id } of page) {
+          const state = store.living.condition(id)?.state;
+          if (store.source(id)?.disk !== disk || state === 'lost' || state === 'waiting') continue;
+          store.living.setCondition(id, { state: 'waiting', reason: 'is on a disk that is not mounted', disk });
+        }
+      }
+    }
+  }
+
+  async #back(disks: ReadonlySet<string>): Promise<void> {
+    const { store, look } = this.#parts;
+    const waiting = [...store.living.conditions()].flatMap(([id, { state, disk }]) =>
+      state === 'waiting' && disk !== undefined && disks.has(disk) ? [id] : [],
+    );
+    for (const id of waiting) {
+      if (this.#closed) return;
+      const record = store.source(id);
+      const sight = record === undefined ? undefined : await look(record.path);
+      if (record !== undefined && sight !== undefined && isAsRecorded(record, sight)) {
+        store.living.trust(id, 'its disk is back');
+      }
+    }
+  }
+}

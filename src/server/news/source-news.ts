@@ -1,0 +1,162 @@
+/**
+ * What the server does with what the watch reports: records follow renamed files and folders, changed files are doubted, and
+ * what is gone becomes a case for the healer (`docs/sources.md`).
+ *
+ * Reports are processed in their order, one batch after the other; only what makes a source unseen (`followed.ts`) happens at
+ * once. No report costs more than the sources it concerns. A renamed folder's files are not touched.
+ */
+import { messageOf } from '../../errors.ts';
+import type { Logger } from '../../logger.ts';
+import type { WatchEvent } from '../../watch/protocol.ts';
+import { FolderNews } from './folder-news.ts';
+import type { FollowedSources } from './followed.ts';
+import { Moves } from './moves.ts';
+import type { Cases, LookAt, NewsStore } from './parts.ts';
+import { Reckoning } from './reckoning.ts';
+
+/** Milliseconds after which a file that is on its way is looked for again. */
+const AGAIN_MS = 200;
+
+export interface SourceNewsParts {
+  readonly store: NewsStore;
+  readonly followed: FollowedSources;
+  readonly look: LookAt;
+  /** Absent: nobody settles cases. */
+  readonly cases?: Cases | undefined;
+  readonly logger: Logger;
+  /** Called when mounts have changed. */
+  readonly onMounts: () => void;
+  /** Called when reports were lost. */
+  readonly onOverflow: () => void;
+}
+
+export class SourceNews {
+  readonly #parts: SourceNewsParts;
+  readonly #moves: Moves;
+  readonly #folders: FolderNews;
+  readonly #reckoning: Reckoning;
+  #reports: WatchEvent[] = [];
+  #running: Promise<void> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor(parts: SourceNewsParts) {
+    this.#parts = parts;
+    this.#moves = new Moves(parts.store);
+    const shared = { ...parts, moves: this.#moves };
+    this.#reckoning = new Reckoning(shared);
+    this.#folders = new FolderNews({ ...shared, reckoning: this.#reckoning });
+  }
+
+  /** Takes reports of the watch. */
+  take(reports: readonly WatchEvent[]): void {
+    for (const report of reports) this.#unsee(report);
+    this.#reports.push(...reports);
+    this.#run();
+  }
+
+  /** Resolves when all reports so far were processed. */
+  async settled(): Promise<void> {
+    while (this.#running !== undefined) await this.#running;
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    this.#reports = [];
+    await this.#running;
+  }
+
+  #unsee(report: WatchEvent): void {
+    const { followed, store } = this.#parts;
+    if (report.kind === 'overflow') followed.unseeAll();
+    else if (report.kind !== 'renamed' && report.kind !== 'attributes' && report.kind !== 'mounts-changed') {
+      // Out of sight it may be written to.
+      for (const id of report.sources ?? []) followed.unsee(id);
+      for (const id of report.path === undefined ? [] : store.living.sourcesAt(report.path)) followed.unsee(id);
+    }
+  }
+
+  #run(): void {
+    if (this.#closed) return;
+    this.#running ??= this.#process()
+      .catch((error: unknown) => {
+        this.#parts.logger.error(`what the watch of sources saw could not be recorded: ${messageOf(error)}`);
+      })
+      .finally(() => {
+        this.#running = undefined;
+        if (this.#reports.length > 0) this.#run();
+        else this.#later();
+      });
+  }
+
+  #later(): void {
+    clearTimeout(this.#timer);
+    if (this.#closed || !(this.#moves.waiting || this.#reckoning.waiting)) return;
+    this.#timer = setTimeout(() => this.#run(), AGAIN_MS);
+    this.#timer.unref();
+  }
+
+  async #process(): Promise<void> {
+    const reports = this.#reports;
+    this.#reports = [];
+    for (const report of reports) {
+      if (this.#closed) return;
+      await this.#one(report);
+    }
+    if (!this.#closed) await this.#reckoning.reckon();
+  }
+
+  async #one(report: WatchEvent): Promise<void> {
+    const { living } = this.#parts.store;
+    switch (report.kind) {
+      case 'mounts-changed':
+        this.#parts.onMounts();
+        break;
+      case 'overflow':
+        this.#parts.onOverflow();
+        break;
+      case 'renamed':
+        if (report.folder) {
+          // Files that were renamed before are recorded before.
+          await this.#reckoning.reckon();
+          await this.#folders.renamed(report.from, report.to);
+        } else this.#moves.renamed(report.from, report.to, report.handle, report.watch);
+        break;
+      case 'left':
+      case 'deleted': {
+        const seenDeleted = report.kind === 'deleted';
+        if (report.folder) {
+          await this.#reckoning.reckon();
+          await this.#folders.gone(report.path, seenDeleted);
+        } else for (const id of this.#moves.sourcesAt(report.path)) this.#reckoning.gone(id, seenDeleted);
+        break;
+      }
+      case 'appeared':
+        if (report.folder) await this.#folders.appeared(report.path);
+        else this.#appeared(report.path, report.handle, report.sources ?? []);
+        break;
+      case 'written':
+      case 'closed':
+      case 'attributes': {
+        const here = report.path === undefined ? [] : living.sourcesAt(report.path);
+        for (const id of new Set([...(report.sources ?? []), ...here])) this.#reckoning.changed(id, report.kind);
+        break;
+      }
+      default:
+        break;
+    }
+  }
+
+  #appeared(path: Buffer, handle: string | undefined, sources: readonly number[]): void {
+    const { living } = this.#parts.store;
+    for (const id of living.sourcesAt(path)) this.#reckoning.back(id);
+    // It may be a file that was moved out of sight.
+    for (const id of sources) {
+      const place = this.#moves.placeOf(id);
+      if (place !== undefined && !place.equals(path) && living.condition(id) !== undefined) {
+        this.#moves.proposed(id, path, handle);
+      }
+    }
+  }
+}
