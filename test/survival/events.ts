@@ -42,6 +42,8 @@ export interface SurvivalEvent {
   readonly films?: 2;
   /** How many pieces of each film lie somewhere afterwards. */
   readonly possible: number;
+  /** The bytes get to a folder that is new on another disk: they are found once `rebuild` has indexed it. */
+  readonly unindexed?: true;
   /** The file systems on which it can happen. Default: all. */
   readonly on?: readonly FileSystemKind[];
   /** Before the collection is indexed. */
@@ -76,16 +78,19 @@ const EVENTS: readonly SurvivalEvent[] = [
   {
     name: 'moved to another disk, same name',
     possible: PIECES,
+    unindexed: true,
     happens: ({ film, elsewhere }) => moveAcross(film, join(elsewhere, basename(film))),
   },
   {
     name: 'moved to another disk, new name',
     possible: PIECES,
+    unindexed: true,
     happens: ({ film, elsewhere }) => moveAcross(film, join(elsewhere, 'moved.mkv')),
   },
   {
     name: 'moved to another disk, seen half done',
     possible: PIECES,
+    unindexed: true,
     async happens({ film, elsewhere }) {
       const to = join(elsewhere, basename(film));
       const bytes = readFileSync(film);

@@ -2,16 +2,17 @@
  * Lets every event happen on one file system, and reads what is served: by a handle held since before, by a fresh open, after
  * a restart of the server, and after a remount of the file system.
  */
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FileSystemKind } from '../harness/file-systems.ts';
 import { eventsOn } from './events.ts';
-import { randomBytesOf } from './films.ts';
 import { type LaidEvent, layEvents } from './lay-events.ts';
 import { Scene, type SceneOptions } from './scene.ts';
+import { laySeries } from './series.ts';
 
 /** Milliseconds within which all is served that can be. */
 const SETTLED_MS = 30_000;
+/** For the server to see that a disk is not mounted. */
+const SEEN_MS = 500;
 /** Between two readings of what is not served yet. */
 const AGAIN_MS = 250;
 /** Sources to which nothing happens: many are gone at once only in relation to all. */
@@ -66,12 +67,10 @@ export async function survey(options: SurveyOptions): Promise<Survey> {
   }));
   let failure: unknown;
   try {
-    for (let i = 0; i < BYSTANDERS; i++) {
-      scene.write(join(scene.library, 'Bystanders', `${i}`), randomBytesOf(`bystander ${i}`, 1000));
-    }
+    const bystanders = laySeries(scene, 'Bystanders', BYSTANDERS);
     await scene.run('rebuild');
     await scene.mount();
-    await scene.add(cases.flatMap(({ films }) => films));
+    await scene.add([bystanders, ...cases.flatMap(({ films }) => films)]);
     await (server === 'running' ? running(scene, cases, kind) : away(scene, cases));
   } catch (error) {
     failure = error;
@@ -102,9 +101,11 @@ async function running(scene: Scene, cases: readonly Case[], kind: FileSystemKin
   for (const { held } of cases) for (const fd of held) await scene.reader.close(fd);
   await scene.unmount();
   await scene.mount();
-  await stage(scene, cases, 'restarted');
+  await restarted(scene, cases);
   await scene.run('release', scene.fileSystem.path);
-  await scene.fileSystem.remount();
+  await scene.fileSystem.umount();
+  await sleep(SEEN_MS);
+  await scene.fileSystem.mount();
   await stage(scene, cases, 'remounted');
 }
 
@@ -113,7 +114,18 @@ async function away(scene: Scene, cases: readonly Case[]): Promise<void> {
   for (const { event, place } of cases) await event.happens(place);
   await scene.fileSystem.remount();
   await scene.mount();
-  await stage(scene, cases, 'restarted');
+  await restarted(scene, cases);
+}
+
+async function restarted(scene: Scene, cases: readonly Case[]): Promise<void> {
+  const isUnindexed = ({ event }: Case): boolean => event.unindexed === true;
+  await stage(
+    scene,
+    cases.filter((one) => !isUnindexed(one)),
+    'restarted',
+  );
+  await scene.run('rebuild');
+  await stage(scene, cases.filter(isUnindexed), 'restarted');
 }
 
 /** Reads through the held handles again and again; gives the wrong pieces. */

@@ -1,0 +1,3 @@
+import { expectSurvivalOn } from './expect-survival.ts';
+
+expectSurvivalOn('ext4', [{ person: 'root', server: 'running' }]);
