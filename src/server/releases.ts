@@ -32,8 +32,10 @@ interface Release {
   away: boolean;
 }
 
-/** The mount table is looked at so often while a disk is released. */
-const LOOK_MS = 200;
+/** The mount table is looked at so often until the disk was seen to be away: a script mounts it again at once. */
+const LOOK_MS = 20;
+/** And so often from then on. */
+const AWAY_MS = 200;
 /** The longest wait for reads that have begun, and then for children that were told to end. */
 const CLOSING_MS = 3000;
 const PAUSE_MS = 50;
@@ -106,7 +108,8 @@ export class Releases {
   async #watch(): Promise<void> {
     const { signal } = this.#closing;
     while (this.#released.length > 0 && !signal.aborted) {
-      await sleep(LOOK_MS, undefined, { signal, ref: false }).catch(() => {});
+      const pause = this.#released.every(({ away }) => away) ? AWAY_MS : LOOK_MS;
+      await sleep(pause, undefined, { signal, ref: false }).catch(() => {});
       try {
         if (!signal.aborted) await this.#look();
       } catch (error) {

@@ -75,7 +75,7 @@ export interface ServedStoreParts {
   readonly queue: CaseQueue;
   readonly logger: Logger;
   readonly repairs: Pick<Repairs, 'ask'>;
-  readonly releases: Pick<Releases, 'release'>;
+  readonly releases: Pick<Releases, 'release' | 'holds'>;
   /** Begins the server's end; `say` reports warnings to the command that asked for it. */
   readonly shutdown: (say: (message: string) => void) => void;
 }

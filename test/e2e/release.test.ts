@@ -72,6 +72,12 @@ describe('a disk that is released', { skip: process.getuid?.() === 0 ? false : '
   /** The kernel keeps what it has read. */
   const forget = (): Promise<void> => writeFile('/proc/sys/vm/drop_caches', '1');
 
+  const remounted = async (): Promise<void> => {
+    await disk.umount();
+    await sleep(300);
+    await disk.mount();
+  };
+
   it('is in use before', async () => {
     await assert.rejects(disk.umount(), /busy/);
   });
@@ -118,8 +124,7 @@ describe('a disk that is released', { skip: process.getuid?.() === 0 ? false : '
     await forget();
     await assert.rejects(isRead('away', 1_000_000), { code: 'EIO' });
     await sleep(4000);
-    await disk.umount();
-    await disk.mount();
+    await remounted();
     await waitUntil('it is read', () => isRead('away', 1_000_000).catch(() => false), { limitMs: 20_000 });
   });
 
@@ -128,14 +133,15 @@ describe('a disk that is released', { skip: process.getuid?.() === 0 ? false : '
     const [id = ''] = [...disks].find(([, places]) => places.some((place) => place.toString() === disk.path)) ?? [];
     assert.match(id, /^uuid:/);
     assert.equal((await autotorrent.run('release', id)).code, 0);
-    await disk.remount();
+    await remounted();
+    await waitUntil('it is read', () => isRead('away', 700_000).catch(() => false), { limitMs: 20_000 });
     const none = await autotorrent.run('release', 'uuid:0');
     assert.match(none.stderr, /there is no disk uuid:0 now/);
   });
 
   it('may be named by a link to it', async () => {
     assert.equal((await autotorrent.run('release', 'link')).code, 0);
-    await disk.remount();
+    await remounted();
     await waitUntil('it is read', () => isRead('away', 500_000).catch(() => false), { limitMs: 20_000 });
   });
 

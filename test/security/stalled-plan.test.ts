@@ -40,7 +40,7 @@ describe('a plan that stalls', { timeout: 60_000 }, () => {
       scrubStatus: () => ({ when: 'off', state: 'off', provenPieces: 0, badPieces: 0, asleep: [] }),
       logger: silentLogger,
       repairs: { ask: assert.fail },
-      releases: { release: assert.fail },
+      releases: { release: assert.fail, holds: () => false },
       queue: new CaseQueue({ sources: volume.store.living, diskOf: () => undefined, onDue: () => {} }),
       facts: facts as ConstructorParameters<typeof ServedStore>[0]['facts'],
       shutdown: () => {},

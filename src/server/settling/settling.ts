@@ -31,6 +31,8 @@ export interface SettlingParts {
   readonly store: Store;
   readonly access: SourceAccess;
   readonly queue: CaseQueue;
+  /** Tells whether a file lies on a disk that the user is about to unmount. */
+  readonly releases: { readonly holds: (path: Buffer) => boolean };
   readonly logger: Logger;
   /** Looks at who may read a source. */
   readonly looks: Parameters<typeof lookedAt>[1]['look'];
@@ -42,14 +44,16 @@ export class Settling {
   readonly #store: Store;
   readonly #access: SourceAccess;
   readonly #queue: CaseQueue;
+  readonly #releases: SettlingParts['releases'];
   readonly #logger: Logger;
   readonly #looks: SettlingParts['looks'];
   readonly #lookAtReaders: () => void;
 
-  constructor({ store, access, queue, logger, looks, lookAtReaders }: SettlingParts) {
+  constructor({ store, access, queue, releases, logger, looks, lookAtReaders }: SettlingParts) {
     this.#store = store;
     this.#access = access;
     this.#queue = queue;
+    this.#releases = releases;
     this.#logger = logger;
     this.#looks = looks;
     this.#lookAtReaders = lookAtReaders;
@@ -108,6 +112,11 @@ export class Settling {
         const record = this.#store.source(id);
         if (record === undefined) {
           this.#queue.settled(id);
+          continue;
+        }
+        // The healer would keep the disk busy.
+        if (this.#releases.holds(record.path)) {
+          this.#queue.postpone(id);
           continue;
         }
         const { state, reason, sinceMs, observed } = condition;
