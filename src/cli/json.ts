@@ -28,6 +28,7 @@ export type ListedJson = ReturnType<typeof listedJson>;
 export type FileJson = ReturnType<typeof fileJson>;
 export type StatusJson = ReturnType<typeof statusJson>;
 export type VerifiedJson = ReturnType<typeof verifiedJson>;
+export type SettledJson = ReturnType<typeof settledJson>;
 export type ScrubbedJson = ReturnType<typeof scrubbedJson>;
 export type DiscardJson = ReturnType<typeof discardJson>;
 export type DifferenceJson = ReturnType<typeof differenceJson>;

@@ -1,0 +1,264 @@
+/** Sources change while a server serves them: real mount, index process and healer. */
+import assert from 'node:assert/strict';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import {
+  appendFileSync,
+  cpSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { after, afterEach, before, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { SettledJson, VerifiedJson } from '../../src/cli/json.ts';
+import { type Autotorrent, autotorrentIn } from '../harness/autotorrent.ts';
+import type { Daemon } from '../harness/daemon.ts';
+import { temporaryFolder } from '../harness/folder.ts';
+import { makeTorrentOf } from '../harness/make-torrent.ts';
+
+const PIECE = 16_384;
+const PIECES = 61;
+
+interface Film {
+  readonly name: string;
+  readonly path: string;
+  readonly data: Buffer;
+}
+
+describe('healing', { timeout: 600_000 }, () => {
+  const base = temporaryFolder('healing');
+  const disk = join(base, 'disk');
+  const other = join(base, 'other');
+  let program: Autotorrent;
+  let server: Daemon;
+  let count = 0;
+
+  before(async () => {
+    mkdirSync(join(disk, 'films'), { recursive: true });
+    mkdirSync(other);
+    program = await autotorrentIn({ folder: base, disks: [disk, other], general: ['verify = full'] });
+    server = await program.mount();
+  });
+  after(async () => {
+    await program.run('unmount');
+    await server.stop();
+  });
+  afterEach(() => {
+    rmSync(join(disk, 'films'), { recursive: true, force: true });
+    rmSync(other, { recursive: true, force: true });
+    mkdirSync(join(disk, 'films'), { recursive: true });
+    mkdirSync(other);
+  });
+
+  /** Adds films of 61 pieces, which are mapped 1:1. */
+  async function filmsOf(most: number): Promise<Film[]> {
+    const films = Array.from({ length: most }, () => {
+      const name = `film ${count++}.mkv`;
+      const path = join(disk, 'films', `A ${count}`, name);
+      const data = randomBytes(PIECES * PIECE);
+      mkdirSync(dirname(path));
+      writeFileSync(path, data);
+      return { name, path, data };
+    });
+    await add(...films.map(({ path }) => path));
+    return films;
+  }
+
+  async function film(): Promise<Film> {
+    const [one] = await filmsOf(1);
+    assert.ok(one);
+    return one;
+  }
+
+  async function add(...paths: readonly string[]): Promise<void> {
+    const torrents = paths.map((path) => {
+      const torrent = join(base, `${basename(path)}.torrent`);
+      writeFileSync(torrent, makeTorrentOf(path).raw);
+      return torrent;
+    });
+    await program.json('rebuild');
+    const { code, stdout, stderr } = await program.run('add', ...torrents, '--no-client');
+    assert.equal(code, 0, stdout + stderr);
+  }
+
+  const shown = ({ name }: Pick<Film, 'name'>): string => join(program.storePath, name, name);
+
+  /** Counts pieces that are served, and how many of these are wrong. In another process: a mount may hang. */
+  function served(one: Film): { right: number; wrong: number } {
+    // What cannot be read becomes zeros, which stand for what is missing, too.
+    const args = [`if=${shown(one)}`, 'bs=16384', 'conv=noerror,sync', 'status=none'];
+    const { stdout } = spawnSync('dd', args, { timeout: 60_000, maxBuffer: 16 * PIECE * PIECES });
+    let [right, wrong] = [0, 0];
+    for (let piece = 0; piece < PIECES; piece++) {
+      const bytes = stdout.subarray(piece * PIECE, (piece + 1) * PIECE);
+      if (bytes.equals(one.data.subarray(piece * PIECE, (piece + 1) * PIECE))) right++;
+      else if (bytes.some((byte) => byte !== 0)) wrong++;
+    }
+    return { right, wrong };
+  }
+
+  async function verify(one: Film): Promise<VerifiedJson & { sources: readonly SettledJson[] }> {
+    const { stdout, stderr } = await program.run('--json', 'verify', one.name);
+    const [result] = JSON.parse(stdout) as VerifiedJson[];
+    assert.ok(result, stderr);
+    return result;
+  }
+
+  const events: readonly [string, (one: Film) => void, pieces: number, state: SettledJson['state']][] = [
+    ['renamed', ({ path }) => renameSync(path, join(dirname(path), 'another name')), 61, 'doubted'],
+    ['moved to another folder', ({ path }) => renameSync(path, join(disk, 'films', 'x')), 61, 'doubted'],
+    ['in a folder that was renamed', ({ path }) => renameSync(dirname(path), join(disk, 'films', 'B')), 61, 'trusted'],
+    ['moved to another disk', ({ path, name }) => moveAcross(path, join(other, name)), 61, 'doubted'],
+    ['moved to another disk under another name', ({ path }) => moveAcross(path, join(other, 'x')), 61, 'doubted'],
+    ['touched', ({ path }) => utimesSync(path, 1, 1), 61, 'doubted'],
+    ['restored from a backup', restore, 61, 'doubted'],
+    ['re-tagged to a new file', ({ path, data }) => retag(path, data, `${path}.new`), 60, 'lost'],
+    ['re-tagged in place', ({ path, data }) => retag(path, data), 60, 'lost'],
+    ['appended to', ({ path }) => appendFileSync(path, randomBytes(128)), 61, 'remapped'],
+    ['overwritten in the middle', ({ path, data }) => writeFileSync(path, damaged(data)), 60, 'lost'],
+    ['cut in the middle', ({ path }) => truncateSync(path, 30 * PIECE), 30, 'lost'],
+  ];
+  it('serves what is possible of films that changed', async () => {
+    const films = await filmsOf(events.length);
+    for (const [i, [, change]] of events.entries()) change(films[i]!);
+    // A file that was written to a moment ago may still be.
+    await sleep(5500);
+    const { stdout } = await program.run('--json', 'verify', ...films.map(({ name }) => name));
+    const results = JSON.parse(stdout) as (VerifiedJson & { sources: readonly SettledJson[] })[];
+    for (const [i, [what, , pieces, state]] of events.entries()) {
+      const [one, result] = [films[i]!, results[i]!];
+      assert.deepEqual(
+        result.sources.map((source) => [source.path, source.state]),
+        [[one.path, state]],
+        what,
+      );
+      assert.deepEqual(served(one), { right: pieces, wrong: 0 }, what);
+      assert.equal(result.broken, pieces < PIECES, what);
+    }
+  });
+
+  it('serves a copy of a film that was deleted, and settles it when rebuild ends', async () => {
+    const one = await film();
+    cpSync(one.path, join(other, 'some copy'));
+    rmSync(one.path);
+    const report = (await program.json('rebuild')) as { sources: { mapped: number } };
+    assert.equal(report.sources.mapped, 1);
+    assert.deepEqual(served(one), { right: PIECES, wrong: 0 });
+  });
+
+  it('relocates, proves, and refuses what lies on no disk', async () => {
+    const one = await film();
+    mkdirSync(join(other, 'deep'), { recursive: true });
+    cpSync(dirname(one.path), join(other, 'deep', 'A'), { recursive: true });
+    const to = join(other, 'deep', 'A');
+    assert.deepEqual(await program.json('relocate', dirname(one.path), to), {
+      relocated: 1,
+      doubted: 1,
+      missing: 0,
+      different: 0,
+    });
+    rmSync(dirname(one.path), { recursive: true });
+    assert.deepEqual(served(one), { right: PIECES, wrong: 0 });
+    const refused = await program.run('relocate', to, '/etc');
+    assert.equal(refused.code, 2);
+    assert.match(refused.stderr, /lies on no disk/);
+    writeFileSync(join(other, one.name), randomBytes(PIECES * PIECE));
+    const different = await program.run('--json', 'relocate', to, other);
+    assert.equal(different.code, 3);
+    assert.deepEqual(JSON.parse(different.stdout), { relocated: 0, doubted: 0, missing: 0, different: 1 });
+  });
+
+  it('lets many that are gone wait, and gives them up when asked', async () => {
+    const folder = join(disk, 'films', 'many');
+    mkdirSync(folder);
+    const data = Array.from({ length: 30 }, () => randomBytes(PIECE));
+    for (const [i, bytes] of data.entries()) writeFileSync(join(folder, `file ${i}`), bytes);
+    await add(folder);
+    // Out of the disks: as a branch of a pool that goes away.
+    renameSync(folder, join(base, 'away'));
+    await sleep(10_500);
+    const { code, stdout } = await program.run('--json', 'verify', 'many');
+    assert.equal(code, 3);
+    const [entry] = JSON.parse(stdout) as VerifiedJson[];
+    assert.deepEqual([...new Set(entry?.sources.map(({ state }) => state))], ['waiting']);
+    renameSync(join(base, 'away'), folder);
+    const back = (await program.json('verify', 'many')) as VerifiedJson[];
+    assert.deepEqual([...new Set(back[0]?.sources.map(({ state }) => state))], ['trusted']);
+    renameSync(folder, join(base, 'away'));
+    await program.run('verify', 'many');
+    const given = await program.run('--json', 'verify', '--give-up', disk);
+    assert.equal(given.code, 3);
+    const lost = JSON.parse(given.stdout) as SettledJson[];
+    assert.deepEqual([lost.length, new Set(lost.map(({ state }) => state))], [30, new Set(['lost'])]);
+    renameSync(join(base, 'away'), folder);
+    await program.run('remove', 'many');
+  });
+
+  it('goes on when the healer is killed', async () => {
+    const films = await filmsOf(3);
+    for (const one of films) renameSync(one.path, join(other, one.name));
+    const verifying = films.map(async (one) => await verify(one));
+    for (let i = 0; i < 5; i++) {
+      await sleep(150);
+      for (const pid of healersOf(program.config)) process.kill(pid, 'SIGKILL');
+    }
+    await Promise.all(verifying);
+    for (const one of films) assert.deepEqual(served(one), { right: PIECES, wrong: 0 });
+  });
+
+  it('finds 10,000 files of a folder that was renamed', async () => {
+    const folder = join(disk, 'films', 'ten thousand');
+    mkdirSync(folder);
+    const data = randomBytes(10_000 * 64);
+    for (let i = 0; i < 10_000; i++) writeFileSync(join(folder, `file ${i}`), data.subarray(i * 64, (i + 1) * 64));
+    await add(folder);
+    mkdirSync(join(disk, 'films', 'x', 'y'), { recursive: true });
+    renameSync(folder, join(disk, 'films', 'x', 'y', 'moved'));
+    const began = performance.now();
+    const [result] = (await program.json('verify', 'ten thousand')) as VerifiedJson[];
+    const seconds = (performance.now() - began) / 1000;
+    assert.equal(result?.sources.length, 10_000);
+    assert.ok(result.sources.every(({ state }) => state === 'trusted' || state === 'doubted'));
+    assert.equal(result.broken, false);
+    assert.ok(seconds < 60, `it took ${seconds} s`);
+    const [first] = result.sources;
+    assert.equal(first?.now, join(disk, 'films', 'x', 'y', 'moved', basename(first?.path ?? '')));
+    assert.deepEqual(readFileSync(join(disk, 'films', 'x', 'y', 'moved', 'file 0')), data.subarray(0, 64));
+  });
+});
+
+function moveAcross(from: string, to: string): void {
+  cpSync(from, to, { preserveTimestamps: true });
+  rmSync(from);
+}
+
+function restore({ path, data }: Film): void {
+  writeFileSync(`${path}.new`, data);
+  renameSync(`${path}.new`, path);
+}
+
+function retag(path: string, data: Buffer, at = path): void {
+  writeFileSync(at, Buffer.concat([randomBytes(333), data.subarray(100)]));
+  if (at !== path) renameSync(at, path);
+}
+
+function damaged(data: Buffer): Buffer {
+  const copy = Buffer.from(data);
+  randomBytes(100).copy(copy, 500_000);
+  return copy;
+}
+
+/** Finds the healer of a configuration among the processes of this machine. */
+function healersOf(config: string): number[] {
+  const lines = execFileSync('ps', ['-eo', 'pid=,args='], { encoding: 'utf8' }).split('\n');
+  return lines.flatMap((line) => {
+    const [, pid, args = ''] = /^\s*(\d+) (.*)$/.exec(line) ?? [];
+    return pid !== undefined && args.includes(`-c ${config} heal`) ? [Number(pid)] : [];
+  });
+}
