@@ -43,6 +43,8 @@ interface Waiting {
   givenUp: boolean;
   /** It was noted again while it was taken. */
   again: boolean;
+  /** It is known for what the source waits: nothing more will be found soon. */
+  answered: boolean;
 }
 
 /** A case that was handed out. */
@@ -92,8 +94,7 @@ export class CaseQueue {
   /** Notes a case that a reader, or a command, waits for. */
   urgent(id: number): void {
     const one = this.#add(id, 0);
-    one.urgent = true;
-    one.pause = 0;
+    [one.urgent, one.pause, one.answered] = [true, 0, false];
     this.#soon(0);
   }
 
@@ -117,7 +118,7 @@ export class CaseQueue {
   /** Notes that the user gave a source up: it does not wait for its disk. */
   giveUp(id: number): void {
     const one = this.#add(id, 0);
-    [one.givenUp, one.urgent, one.pause] = [true, true, 0];
+    [one.givenUp, one.urgent, one.pause, one.answered] = [true, true, 0, false];
     this.#soon(0);
   }
 
@@ -132,12 +133,13 @@ export class CaseQueue {
     this.#changed();
   }
 
-  /** Tries a case again later; each time the pause is longer. */
-  postpone(id: number): void {
+  /** Tries a case again later; each time the pause is longer. `answered`: it is known for what the source waits. */
+  postpone(id: number, { answered = false }: { readonly answered?: boolean } = {}): void {
     const one = this.#cases.get(id);
     if (one === undefined) return;
     const [first, last] = this.#times.again;
     one.pause = one.again ? 0 : Math.min(last, one.pause === 0 ? first : one.pause * 2);
+    one.answered = answered && !one.again;
     Object.assign(one, { taken: false, again: false, urgent: false, notBefore: performance.now() + one.pause });
     this.#changed();
     this.#soon(one.notBefore);
@@ -176,12 +178,14 @@ export class CaseQueue {
     for (const [id, { taken }] of this.#cases) if (taken) this.postpone(id);
   }
 
-  /** Lists those of `ids` that are due or taken, or that were postponed for less than `patience` milliseconds. */
+  /**
+   * Lists those of `ids` that are due or taken, or that were postponed for less than `patience` milliseconds without an answer.
+   */
   open(ids: readonly number[], patience: number): number[] {
     const soon = performance.now() + patience;
     return ids.filter((id) => {
       const one = this.#cases.get(id);
-      return one !== undefined && (one.taken || one.notBefore < soon);
+      return one !== undefined && !one.answered && (one.taken || one.notBefore < soon);
     });
   }
 
@@ -222,7 +226,8 @@ export class CaseQueue {
       if (known.taken) known.again = true;
       return known;
     }
-    const one = { notBefore, pause: 0, urgent: false, taken: false, seenDeleted: false, givenUp: false, again: false };
+    const flags = { urgent: false, taken: false, seenDeleted: false, givenUp: false, again: false, answered: false };
+    const one = { notBefore, pause: 0, ...flags };
     this.#cases.set(id, one);
     return one;
   }

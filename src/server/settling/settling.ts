@@ -210,7 +210,7 @@ export class Settling {
       const { disk } = outcome;
       if (living.condition(id)?.state !== 'waiting') this.#logger.warn(`${record.path.toString()} ${reason}`);
       living.setCondition(id, { state: 'waiting', reason, ...(disk === undefined ? {} : { disk }) });
-      this.#queue.postpone(id);
+      this.#queue.postpone(id, { answered: true });
     } else {
       if (living.condition(id)?.state !== 'lost') this.#logger.warn(`${record.path.toString()} ${reason}`);
       const observed = living.condition(id)?.observed;

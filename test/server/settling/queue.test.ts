@@ -26,10 +26,15 @@ describe('the queue of cases', () => {
   const ids = (queue: CaseQueue): number[] => queue.take(100).map(({ id }) => id);
 
   it('takes up what an earlier server left, but not what is only doubted or lost', async () => {
-    const { queue, woken } = queueOf({ 1: 'healing', 2: 'waiting', 3: 'doubted', 4: 'lost' });
+    const { queue, woken } = queueOf(
+      { 1: 'healing', 2: 'waiting', 3: 'doubted', 4: 'lost' },
+      {
+        times: { ...TIMES, start: 400 },
+      },
+    );
     queue.load();
     assert.deepEqual(ids(queue), []);
-    await sleep(40);
+    await sleep(600);
     assert.equal(woken(), 1);
     assert.deepEqual(ids(queue), [1, 2]);
   });
@@ -59,6 +64,17 @@ describe('the queue of cases', () => {
     queue.note(1);
     queue.postpone(1);
     assert.deepEqual(ids(queue), [1], 'it was noted while it was taken');
+  });
+
+  it('has nobody wait for a source that waits for its disk, until it is given up', () => {
+    const { queue } = queueOf({ 1: 'waiting' });
+    queue.urgent(1);
+    assert.deepEqual(ids(queue), [1]);
+    assert.deepEqual(queue.open([1], 1000), [1]);
+    queue.postpone(1, { answered: true });
+    assert.deepEqual(queue.open([1], 1000), []);
+    queue.giveUp(1);
+    assert.deepEqual(queue.open([1], 1000), [1]);
   });
 
   it('forgets a case whose source is trusted', () => {
