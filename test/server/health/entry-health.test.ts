@@ -117,10 +117,10 @@ describe('the health of an entry', () => {
     });
   });
 
-  it('of 10,000 entries with 100,000 conditions is listed in a moment, and follows one change at once', async (t) => {
+  it('of 1,000 entries with 10,000 conditions is listed in a moment, and follows one change at once', async (t) => {
     await withStore(temporaryFolder('health'), async (store) => {
       const SOURCES = 10;
-      const ENTRIES = 10_000;
+      const ENTRIES = 1000;
       for (let entry = 0; entry < ENTRIES; entry += 100) {
         await Promise.all(
           Array.from({ length: 100 }, async (_, i) => {
