@@ -36,7 +36,7 @@ export interface FolderOptions {
 
 /** What LevelDB (its doc/impl.md) and this program name their files. */
 const STATE_FILES =
-  /^(CURRENT|LOCK|LOG|LOG\.old|MANIFEST-\d+|\d+\.(ldb|log|sst|dbtmp)|server\.log|known_daemons|absence\.json(\.new)?|ballast|log)$/;
+  /^(CURRENT|LOCK|LOG|LOG\.old|MANIFEST-\d+|\d+\.(ldb|log|sst|dbtmp)|server\.log|known_daemons|(absence|repair)\.json(\.new)?|ballast|log)$/;
 const OTHERS = 0o077;
 
 /** Tells if the folder exists. @throws AutotorrentError of `code` if it cannot be made, or is not to be trusted */

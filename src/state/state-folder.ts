@@ -4,7 +4,7 @@ import { keepPrivate } from './private-folder.ts';
 
 /** What the program makes in `state_path`, and `mkfs` in a disk of its own. */
 const NAMES =
-  /^(store|overlay|set-aside|pooled|ballast|socket|server\.log|known_daemons|absence\.json(\.new)?|lost\+found)$/;
+  /^(store|overlay|set-aside|pooled|ballast|socket|server\.log|known_daemons|(absence|repair)\.json(\.new)?|lost\+found)$/;
 
 /**
  * Makes `state_path`, or checks it, and closes it and what is in it to other users.

