@@ -4,6 +4,7 @@
  * A program that renames a file may do it in several steps (to a temporary name, and to the final one), and may exchange files.
  * So a report changes a place only here. When no report follows at once, the file is looked at in its place and recorded there.
  */
+import { isAtOrBelow } from '../../native/mountinfo.ts';
 import type { FileHandle } from '../../source/identity.ts';
 import { handleKeyOf } from './handle-key.ts';
 import type { NewsStore } from './parts.ts';
@@ -93,7 +94,7 @@ export class Moves {
   /** A folder was renamed, and the records below it are changed: those on their way go with it. */
   folderRenamed(from: Buffer, to: Buffer): void {
     for (const [id, move] of this.#moves) {
-      if (move.place.length <= from.length || !isBelow(move.place, from)) continue;
+      if (move.place.length <= from.length || !isAtOrBelow(move.place, from)) continue;
       this.#leave(id, move.place);
       move.place = Buffer.concat([to, move.place.subarray(from.length)]);
       this.#enter(id, move.place);
@@ -151,8 +152,4 @@ export class Moves {
     there?.delete(id);
     if (there?.size === 0) this.#at.delete(key);
   }
-}
-
-function isBelow(path: Buffer, folder: Buffer): boolean {
-  return path[folder.length] === 0x2f && path.subarray(0, folder.length).equals(folder);
 }

@@ -2,10 +2,10 @@
  * Runs the children that stop clients' torrents before the mount goes away, and start them when it is back, one child
  * after the other (docs/absence.md).
  */
-import { createInterface } from 'node:readline';
 import { messageOf } from '../../errors.ts';
 import type { Logger } from '../../logger.ts';
 import { AbsenceRecord } from './absence-record.ts';
+import { onReports } from './reports.ts';
 import { type Child, type ChildOptions, startChild } from './start-child.ts';
 
 /** A line that a child prints, in JSON. */
@@ -109,21 +109,11 @@ export class AbsenceProcesses {
     });
     this.#running = { child, ended };
     child.on('error', (error) => failed(error.message));
-    createInterface({ input: child.stdout }).on('line', (line) => {
-      const read = lineOf(line);
-      if (read === undefined) return;
-      logger[read.level](read.message);
-      if (read.level === 'warn') onWarning(read.message);
+    onReports(child, (line) => {
+      const { level, message } = line as AbsenceLine;
+      logger[level](message);
+      if (level === 'warn') onWarning(message);
     });
     await ended;
-  }
-}
-
-/** Undefined for a partial line of a child that was ended. */
-function lineOf(line: string): AbsenceLine | undefined {
-  try {
-    return JSON.parse(line) as AbsenceLine;
-  } catch {
-    return undefined;
   }
 }

@@ -6,11 +6,10 @@
  * server only serves. A change is forgotten when the child has reported the entry as verified and nothing was written
  * since it began. An entry that failed is tried again later, so only the end of the server loses a change.
  */
-import { once } from 'node:events';
-import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../../errors.ts';
 import type { Logger } from '../../logger.ts';
+import { reportsUntilEnd } from './reports.ts';
 import { type ChildOptions, startChild } from './start-child.ts';
 
 /** A line that the child prints, in JSON, when it is done with an entry. */
@@ -183,12 +182,7 @@ export class DownloadWatch {
       const { child, said } = startChild({ args: [...command, ...args], keepDescriptors });
       stop = () => void child.kill('SIGTERM');
       signal.addEventListener('abort', stop, { once: true });
-      const lines = createInterface({ input: child.stdout }).on('line', (line) => {
-        const read = lineOf(line);
-        if (read !== undefined) onLine(read);
-      });
-      // The first rejects if the child could not be started.
-      await Promise.all([once(child, 'close'), once(lines, 'close')]);
+      await reportsUntilEnd(child, (line) => onLine(line as VerifierLine));
       return child.exitCode === 0 ? undefined : said();
     } catch (error) {
       return messageOf(error);
@@ -200,13 +194,4 @@ export class DownloadWatch {
 
 function newChange(now: number): Change {
   return { firstAt: now, lastAt: now, notBefore: 0, pause: 0, checkedSince: undefined };
-}
-
-/** Undefined for a partial line of a child that was ended. */
-function lineOf(line: string): VerifierLine | undefined {
-  try {
-    return JSON.parse(line) as VerifierLine;
-  } catch {
-    return undefined;
-  }
 }

@@ -2,13 +2,12 @@
  * Has children repair entries that have lost bytes, one child at a time (docs/sources.md, "What is lost"). An entry stays
  * here until a child has reported it as settled; the record of the children keeps what has begun over a restart.
  */
-import { once } from 'node:events';
-import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RepairNews } from '../../control/served.ts';
 import { messageOf } from '../../errors.ts';
 import type { Logger } from '../../logger.ts';
 import { RepairRecord } from './repair-record.ts';
+import { reportsUntilEnd } from './reports.ts';
 import { type Child, type ChildOptions, startChild } from './start-child.ts';
 
 /** A line that the child prints, in JSON; `bytes` and `message` as in `RepairNews`. */
@@ -224,26 +223,12 @@ export class Repairs {
       const { child, said } = startChild({ args: [...command, ...args], keepDescriptors, detached: true });
       this.#running = child;
       if (this.#closing.signal.aborted) child.kill('SIGKILL');
-      const lines = createInterface({ input: child.stdout }).on('line', (line) => {
-        const read = lineOf(line);
-        if (read !== undefined) onLine(read);
-      });
-      // The first rejects if the child could not be started.
-      await Promise.all([once(child, 'close'), once(lines, 'close')]);
+      await reportsUntilEnd(child, (line) => onLine(line as RepairLine));
       return child.exitCode === 0 ? undefined : said();
     } catch (error) {
       return messageOf(error);
     } finally {
       this.#running = undefined;
     }
-  }
-}
-
-/** Undefined for a partial line of a child that was ended. */
-function lineOf(line: string): RepairLine | undefined {
-  try {
-    return JSON.parse(line) as RepairLine;
-  } catch {
-    return undefined;
   }
 }

@@ -5,14 +5,13 @@
  * the disks that something else has used lately, so that the others go on sleeping. It reports what it finds over the control
  * socket. Without this process its pipe ends, and so does the child.
  */
-import { once } from 'node:events';
-import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ScrubTime } from '../../config/config.ts';
 import type { DueEntry, ScrubStatus } from '../../control/served.ts';
 import { messageOf } from '../../errors.ts';
 import type { Logger } from '../../logger.ts';
 import { Calm } from './calm.ts';
+import { reportsUntilEnd } from './reports.ts';
 import { isTimeFor, shownTime } from './scrub-time.ts';
 import { type Child, type ChildOptions, startChild } from './start-child.ts';
 
@@ -177,12 +176,7 @@ export class ScrubProcess {
     this.#state = 'running';
     const timer = setInterval(() => this.#calm.look(), this.#times.calm);
     try {
-      const lines = createInterface({ input: child.stdout }).on('line', (line) => {
-        const read = lineOf(line);
-        if (read !== undefined) this.#take(read, child, due);
-      });
-      // The first rejects if the child could not be started.
-      await Promise.all([once(child, 'close'), once(lines, 'close')]);
+      await reportsUntilEnd(child, (line) => this.#take(line as ScrubLine, child, due));
     } finally {
       signal.removeEventListener('abort', stop);
       clearInterval(timer);
@@ -235,14 +229,5 @@ export class ScrubProcess {
     );
     await Promise.all(begun);
     return { go };
-  }
-}
-
-/** Undefined for a partial line of a child that was ended. */
-function lineOf(line: string): ScrubLine | undefined {
-  try {
-    return JSON.parse(line) as ScrubLine;
-  } catch {
-    return undefined;
   }
 }
