@@ -3,6 +3,7 @@
  * its sources.
  */
 import { isOutOfDescriptors } from '../../native/descriptor-budget.ts';
+import { isSameIdentity } from '../../source/identity.ts';
 import type { SourceFiles } from '../../source/served-sources.ts';
 import type { SourceFile } from '../../source/source-file.ts';
 import { type HashedPiece, hashParts, SourceFailure } from './hash-parts.ts';
@@ -145,13 +146,23 @@ export class PieceProof {
   #proven({ entry, piece }: Wanted, { bytes, changed, files, doubt }: HashedPiece): Proof {
     const own = [...files].every(([id, file]) => file.id === id);
     const isStable = changed.size === 0 && own;
-    if (isStable && doubt > 0) {
+    if (isStable && doubt > 0 && [...files].every(([id, file]) => this.#isDoubted(id, file))) {
       this.#options.store.living.prove(entry, piece, doubt);
       this.#options.onProven?.(entry);
     }
     if (bytes !== undefined || isStable) return { state: 'proven', bytes };
     // Too large to be kept, and not the same any more.
     return { state: 'failed', reason: 'a source changed while it was read', sources: new Set(files.keys()) };
+  }
+
+  /**
+   * Reports whether an open file is the one that the source's condition is about: a file that was replaced is read on by its
+   * descriptor, and proves nothing of the one that lies at its path by now.
+   */
+  #isDoubted(id: number, file: SourceFile): boolean {
+    const condition = this.#options.store.living.condition(id);
+    if (condition === undefined) return true;
+    return condition.observed !== undefined && isSameIdentity(condition.observed, file.identity);
   }
 
   /** Names the sources that may be to blame: those that are doubted, or all if none is. */

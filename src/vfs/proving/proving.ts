@@ -7,7 +7,8 @@
  * Invariants:
  * - Nothing is hashed here: threads do. Readers of one piece wait for one hash.
  * - A proof is recorded only if every file was the same before the first and after the last byte that was read of it,
- *   and every source was read from its own file, not from a spare. The bytes themselves are right in any case.
+ *   and every source was read from the file that its condition is about: not from a spare, nor from one that was replaced and
+ *   is still open. The bytes themselves are right in any case.
  * - A piece with a gap cannot be proven, and no client claims it: what is mapped of it is served as it is.
  */
 import { messageOf, PosixError } from '../../errors.ts';
@@ -26,7 +27,7 @@ const FAILED_MS = 10_000;
 const MOST_FAILED = 1000;
 
 export type ProvingStore = Pick<Store, 'bytes' | 'entryById' | 'metainfo' | 'plannedFile'> & {
-  readonly living: Pick<Store['living'], 'provenAt' | 'prove'>;
+  readonly living: Pick<Store['living'], 'condition' | 'provenAt' | 'prove'>;
 };
 
 export interface ProvingOptions {

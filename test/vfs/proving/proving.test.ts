@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { describe, it, type TestContext } from 'node:test';
+import { setImmediate as immediate } from 'node:timers/promises';
+import { identityOf } from '../../../src/source/identity.ts';
 import { content, Library, type LibraryOptions } from './library.ts';
 
 const PIECE = 16_384;
@@ -96,6 +98,29 @@ describe('a source that changed', () => {
       if (good === 11 && !what.startsWith('replaced')) assert.equal(lib.hashed, 0);
     });
   }
+
+  it('proves nothing of the file at its path by one that was replaced and is still open', async (t) => {
+    const lib = await library(t);
+    const path = lib.source('film');
+    const held = await lib.openFile('film');
+    assert.ok((await lib.readHandle(held, PIECE)).equals(FILM.subarray(0, PIECE)));
+    const { atime, mtime } = fs.statSync(path);
+    fs.writeFileSync(`${path}.new`, Buffer.alloc(LENGTH, 'garbage '));
+    fs.utimesSync(`${path}.new`, atime, mtime);
+    fs.renameSync(`${path}.new`, path);
+    const { living } = lib.volume.store;
+    const id = lib.id('film');
+    // The watch sees the file that lies there now while a piece is hashed by the descriptor.
+    const observed = identityOf(fs.statSync(path, { bigint: true }));
+    const reading = lib.readHandle(held, PIECE, 5 * PIECE);
+    while (living.condition(id) === undefined) await immediate();
+    living.setCondition(id, { state: 'doubted', reason: 'was replaced', observed });
+    assert.ok((await reading).equals(FILM.subarray(5 * PIECE, 6 * PIECE)), 'by the descriptor');
+    await lib.volume.fileSystem.release(held);
+    await lib.close();
+    await lib.open();
+    assert.deepEqual(await pieces(lib, 'film'), [0, 0, 11]);
+  });
 
   it('is hashed once for many readers at once, and not again', async (t) => {
     const lib = await library(t);
