@@ -26,6 +26,7 @@ import { loadFileCalls } from '../native/files.ts';
 import { isAtOrBelow } from '../native/mountinfo.ts';
 import { loadProcessCalls } from '../native/process.ts';
 import { loadStrictCalls } from '../native/strict-paths.ts';
+import { Unmounts } from '../native/unmounts.ts';
 import { ReadersLook } from '../source/look-at-readers.ts';
 import { SourceAccess } from '../source/source-access.ts';
 import { sourceLooks } from '../source/source-looks.ts';
@@ -200,7 +201,13 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       keepDescriptors: () => keepDescriptors?.(),
       logger,
     });
-    const releases = new Releases({ store, letGo: (isReleased) => fileSystem.letGo(isReleased), logger });
+    const releases = new Releases({
+      store,
+      letGo: (isReleased) => fileSystem.letGo(isReleased),
+      unmounts: () => Unmounts.open(library),
+      onBack: (ids) => watching.back(ids),
+      logger,
+    });
     undo.push(async () => releases.close());
     await absence.look();
     const allowOther = request.allowOther ?? othersAllowed();

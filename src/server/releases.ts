@@ -7,6 +7,7 @@ import type { Released } from '../control/served.ts';
 import { messageOf } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { isAtOrBelow, readMounts } from '../native/mountinfo.ts';
+import type { Unmounts } from '../native/unmounts.ts';
 import type { ConditionFound } from '../source/condition.ts';
 import { descriptorsBelow } from './descriptors-below.ts';
 import { runningChildren } from './processes/start-child.ts';
@@ -16,11 +17,16 @@ export interface ReleaseParts {
     source(id: number): { readonly disk?: string | undefined } | undefined;
     readonly living: {
       sourcesBelow(folder: Buffer): AsyncIterable<readonly { readonly id: number }[]>;
+      condition(id: number): { readonly state: string } | undefined;
       setCondition(id: number, found: ConditionFound): unknown;
     };
   };
   /** Closes the files for which `isReleased` holds, and opens no such file until it is called with another function. */
   readonly letGo: (isReleased: (path: Buffer) => boolean) => void;
+  /** Makes what tells that a file system was unmounted. Undefined: the mount table alone is looked at. */
+  readonly unmounts: () => Unmounts | undefined;
+  /** Called with the sources that wait for a disk which is mounted again, in pages. */
+  readonly onBack: (ids: readonly number[]) => void;
   readonly logger: Logger;
 }
 
@@ -28,11 +34,13 @@ interface Release {
   readonly mountPoints: readonly Buffer[];
   /** The mount points, and folders that lead to them by a link. */
   readonly folders: readonly Buffer[];
+  /** Tells that it was unmounted, however briefly. */
+  readonly unmounts: Unmounts | undefined;
   /** It was seen to be unmounted. */
   away: boolean;
 }
 
-/** The mount table is looked at so often until the disk was seen to be away: a script mounts it again at once. */
+/** The mount table is looked at so often until the disk was seen to be away: `unmounts` does not tell of each (containers). */
 const LOOK_MS = 20;
 /** And so often from then on. */
 const AWAY_MS = 200;
@@ -57,10 +65,13 @@ export class Releases {
   /** Lets go of a disk. `links`: folders that lead to it by a link. */
   async release(mountPoints: readonly Buffer[], links: readonly Buffer[]): Promise<Released> {
     const { store, letGo, logger } = this.#parts;
-    const release: Release = { mountPoints, folders: [...mountPoints, ...links], away: false };
+    const unmounts = this.#parts.unmounts();
+    const release: Release = { mountPoints, folders: [...mountPoints, ...links], unmounts, away: false };
     // From now on nothing is opened there.
-    this.#released = [...this.#released.filter((one) => !isSame(one, release)), release];
+    for (const one of this.#released) if (isSame(one, release)) this.#forget(one);
+    this.#released = [...this.#released, release];
     letGo(this.holds);
+    for (const path of mountPoints) await unmounts?.add(path);
     let sources = 0;
     for (const folder of release.folders) {
       for await (const page of store.living.sourcesBelow(folder)) {
@@ -81,6 +92,12 @@ export class Releases {
   async close(): Promise<void> {
     this.#closing.abort();
     await this.#watching;
+    for (const one of this.#released) this.#forget(one);
+  }
+
+  #forget(release: Release): void {
+    this.#released = this.#released.filter((one) => one !== release);
+    release.unmounts?.close();
   }
 
   /** Waits until nothing on the disk is open, here and in the children. Returns the number of files that still are. */
@@ -120,14 +137,26 @@ export class Releases {
   }
 
   async #look(): Promise<void> {
+    // Before the table is read: what it has then was mounted since.
+    for (const release of this.#released) release.away ||= release.unmounts?.take() === true;
     const mounted = new Set((await readMounts()).map(({ path }) => path.toString('latin1')));
     for (const release of this.#released) {
       const isThere = release.mountPoints.some((path) => mounted.has(path.toString('latin1')));
-      if (!isThere) release.away = true;
-      else if (release.away) {
-        this.#released = this.#released.filter((one) => one !== release);
-        this.#parts.letGo(this.holds);
-        this.#parts.logger.info(`${shown(release)} is mounted again`);
+      release.away ||= !isThere;
+      if (!isThere || !release.away) continue;
+      this.#forget(release);
+      this.#parts.letGo(this.holds);
+      this.#parts.logger.info(`${shown(release)} is mounted again`);
+      await this.#back(release);
+    }
+  }
+
+  async #back({ folders }: Release): Promise<void> {
+    const { living } = this.#parts.store;
+    for (const folder of folders) {
+      for await (const page of living.sourcesBelow(folder)) {
+        const waiting = page.filter(({ id }) => living.condition(id)?.state === 'waiting');
+        if (waiting.length > 0) this.#parts.onBack(waiting.map(({ id }) => id));
       }
     }
   }

@@ -11,8 +11,6 @@ import { laySeries } from './series.ts';
 
 /** Milliseconds within which all is served that can be. */
 const SETTLED_MS = 30_000;
-/** For the server to see that a disk is not mounted. */
-const SEEN_MS = 500;
 /** Between two readings of what is not served yet. */
 const AGAIN_MS = 250;
 /** Sources to which nothing happens: many are gone at once only in relation to all. */
@@ -103,9 +101,7 @@ async function running(scene: Scene, cases: readonly Case[], kind: FileSystemKin
   await scene.mount();
   await restarted(scene, cases);
   await scene.run('release', scene.fileSystem.path);
-  await scene.fileSystem.umount();
-  await sleep(SEEN_MS);
-  await scene.fileSystem.mount();
+  await scene.fileSystem.remount();
   await stage(scene, cases, 'remounted');
 }
 

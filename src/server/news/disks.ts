@@ -46,6 +46,11 @@ export class Disks {
     this.#timer.unref();
   }
 
+  /** The disk of these sources, which wait, is back. */
+  back(ids: readonly number[]): void {
+    this.#running = this.#running.then(async () => await this.#lookAt(ids)).catch(() => {});
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#timer);
@@ -80,17 +85,22 @@ export class Disks {
   }
 
   async #back(disks: ReadonlySet<string>): Promise<void> {
-    const { store, look } = this.#parts;
-    const waiting = [...store.living.conditions()].flatMap(([id, { state, disk }]) =>
+    const waiting = [...this.#parts.store.living.conditions()].flatMap(([id, { state, disk }]) =>
       state === 'waiting' && disk !== undefined && disks.has(disk) ? [id] : [],
     );
+    await this.#lookAt(waiting);
+  }
+
+  async #lookAt(waiting: readonly number[]): Promise<void> {
+    const { store, look, cases } = this.#parts;
     for (const id of waiting) {
       if (this.#closed) return;
       const record = store.source(id);
       const sight = record === undefined ? undefined : await look(record.path);
+      if (store.living.condition(id)?.state !== 'waiting') continue;
       if (record !== undefined && sight !== undefined && isAsRecorded(record, sight)) {
         store.living.trust(id, 'its disk is back');
-      }
+      } else cases?.note(id);
     }
   }
 }

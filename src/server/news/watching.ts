@@ -83,6 +83,12 @@ export class WatchingSources {
     return this.#followed.isSeen(id);
   }
 
+  /** The disk of these sources, which wait, is back. */
+  back(ids: readonly number[]): void {
+    this.#disks.back(ids);
+    this.#rest.restart();
+  }
+
   /** Resolves when all that has happened so far is recorded. */
   async settled(): Promise<void> {
     await this.#watch.fence();
