@@ -159,12 +159,11 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       onDue: () => healer?.wake(),
     });
     undo.push(async () => queue.close());
-    const proven = new ProvenSources(store, logger);
+    const proven = new ProvenSources({ store, logger, note: (id) => queue.note(id) });
     undo.push(async () => proven.close());
     const watching = new WatchingSources({ store, access, library, descriptors, logger, use: disks, cases: queue });
     undo.push(async () => watching.close());
     const fileSystem = new FileSystem({
-      onProven: (entry) => proven.note(entry),
       store,
       libc: loadFileCalls(library),
       access,
@@ -282,6 +281,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
         logger,
       });
       queue.load();
+      void proven.start();
       void fileSystem.lookAtReaders();
       await untilEnd(mount, config.storePath, AbortSignal.any([signal, asked.signal]));
       await repairs.close();

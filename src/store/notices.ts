@@ -22,6 +22,8 @@ export interface StoreWatcher {
   readonly readersChanged?: (change: ReadersChange) => void;
   /** Called with the ids of sources whose records changed or are gone, or whose bytes a file takes from elsewhere now. */
   readonly sourcesChanged?: (ids: readonly number[]) => void;
+  /** Called with the entry of each piece that is proven (`LivingSources.prove`); often. */
+  readonly proven?: (entry: number) => void;
   /** Called when a source gets another condition; undefined: it is trusted. */
   readonly conditionChanged?: (id: number, before: Condition | undefined, now: Condition | undefined) => void;
 }
@@ -49,6 +51,10 @@ export class Notices {
 
   sourcesChanged(ids: readonly number[]): void {
     for (const watcher of this.#watchers) watcher.sourcesChanged?.(ids);
+  }
+
+  proven(entry: number): void {
+    for (const watcher of this.#watchers) watcher.proven?.(entry);
   }
 
   conditionChanged(id: number, before: Condition | undefined, now: Condition | undefined): void {

@@ -64,8 +64,6 @@ export interface FileSystemOptions {
   readonly looks: SourceLooks;
   /** Absent: only sources that are as recorded are served. */
   readonly doubts?: SourceDoubts | undefined;
-  /** Called with the entry of each piece that was proven. */
-  readonly onProven?: ((entry: number) => void) | undefined;
   readonly descriptors: DescriptorBudget;
   /** The owner of every file in the mount. */
   readonly owner: { readonly uid: number; readonly gid: number };
@@ -125,7 +123,7 @@ export class FileSystem implements Operations {
       descriptors,
       logger,
     });
-    this.#proving = new Proving({ store, sources: this.#sources, onProven: options.onProven });
+    this.#proving = new Proving({ store, sources: this.#sources });
     this.#readers = new FileReaders(store, readersLook, logger);
     this.#reading = new Reading(libc, this.#sources, this.#proving);
     this.#open = new OpenFiles(store, this.#reading);

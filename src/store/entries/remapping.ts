@@ -208,6 +208,7 @@ export class Remapping {
     notices.stale({ ino: record.ino });
     // Whoever waits for one of them asks for other extents now.
     const replaced = changed.flatMap(([offset, end]) => found.extents.slice(offset, end - offset));
+    if (believed.size > 0) notices.proven(entry.id);
     notices.sourcesChanged([...new Set(replaced.map(({ source }) => source).filter((id) => id >= 0))]);
     unmapped.note(entry.id);
   }

@@ -26,6 +26,8 @@ export interface SourceChange {
    * of it stays proven.
    */
   readonly trusted: boolean;
+  /** The change is made only while the source's doubt has this epoch. */
+  readonly epoch?: number;
   /** A line for its story; absent: the change is not worth one. */
   readonly how?: string;
 }
@@ -75,12 +77,13 @@ export class SourceChanges {
       const { id, how } = change;
       const before = now.get(id) ?? sources.get(id);
       if (before === undefined || !isAs(before, change.was)) continue;
+      const condition = conditionsNow.has(id) ? conditionsNow.get(id) : conditions.get(id);
+      if (change.epoch !== undefined && condition?.epoch !== change.epoch) continue;
       const record: SourceRecord = { ...change.now, spares: before.spares };
       keys.remove(id, before);
       keys.add(id, record);
       now.set(id, record);
       if (!before.path.equals(record.path)) left.push(before.path);
-      const condition = conditionsNow.has(id) ? conditionsNow.get(id) : conditions.get(id);
       conditionsNow.set(id, change.trusted ? undefined : this.#doubt(condition, record));
       if (how === undefined) continue;
       told.add(id);

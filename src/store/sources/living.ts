@@ -6,6 +6,7 @@ import type { Condition, ConditionFound } from '../../source/condition.ts';
 import type { FileHandle } from '../../source/identity.ts';
 import { filesUsing, type UsingFile } from '../entries/files-using.ts';
 import type { Remap, Remapping } from '../entries/remapping.ts';
+import type { Notices } from '../notices.ts';
 import type { StoryLine } from '../records/condition.ts';
 import type { Database } from '../records/database.ts';
 import type { Tree } from '../tree/tree.ts';
@@ -22,6 +23,7 @@ export interface LivingParts {
   readonly sources: Sources;
   readonly conditions: Conditions;
   readonly proofs: Proofs;
+  readonly notices: Notices;
   readonly stories: Stories;
   readonly keys: SourceKeys;
   readonly changes: SourceChanges;
@@ -71,6 +73,7 @@ export class LivingSources {
   /** Notes that a piece was proven. It counts at once and is written soon. */
   prove(entry: number, piece: number, epoch: number): void {
     this.#parts.proofs.prove(entry, piece, epoch);
+    this.#parts.notices.proven(entry);
   }
 
   /** The newest epoch. */

@@ -32,8 +32,6 @@ export interface PieceProofOptions {
   readonly threads: HashThreads;
   readonly buffers: PieceBuffers;
   readonly onHashed: () => void;
-  /** Called when a proof was recorded. */
-  readonly onProven: ((entry: number) => void) | undefined;
 }
 
 interface Wanted {
@@ -148,7 +146,6 @@ export class PieceProof {
     const isStable = changed.size === 0 && own;
     if (isStable && doubt > 0 && [...files].every(([id, file]) => this.#isDoubted(id, file))) {
       this.#options.store.living.prove(entry, piece, doubt);
-      this.#options.onProven?.(entry);
     }
     if (bytes !== undefined || isStable) return { state: 'proven', bytes };
     // Too large to be kept, and not the same any more.

@@ -33,8 +33,6 @@ export type ProvingStore = Pick<Store, 'bytes' | 'entryById' | 'metainfo' | 'pla
 export interface ProvingOptions {
   readonly store: ProvingStore;
   readonly sources: SourceFiles;
-  /** Called with the entry of each piece that was proven. */
-  readonly onProven?: ((entry: number) => void) | undefined;
 }
 
 interface Failure {
@@ -66,7 +64,7 @@ export class Proving {
   /** Pieces that were hashed since the start. */
   hashed = 0;
 
-  constructor({ store, sources, onProven }: ProvingOptions) {
+  constructor({ store, sources }: ProvingOptions) {
     this.#store = store;
     this.#torrents = new Torrents(store, this.#threads);
     this.#pieces = new PieceProof({
@@ -75,7 +73,6 @@ export class Proving {
       threads: this.#threads,
       buffers: this.#buffers,
       onHashed: () => this.hashed++,
-      onProven,
     });
     this.#ahead = new ReadAhead({
       wants: (content, piece, doubt) => this.#wants(content.entry, piece, doubt),

@@ -75,7 +75,6 @@ export class Library {
   async open(verifyReads = this.#options.verifyReads ?? 'suspect'): Promise<void> {
     const { queue } = this.#options;
     this.#volume = await openVolume(join(this.folder, 'state'), {
-      onProven: (entry) => this.proven?.note(entry),
       doubts: (store) =>
         new SourceConditions({
           store,
@@ -88,7 +87,7 @@ export class Library {
 
   /** Ends the doubts of what was proven. */
   endDoubts(): void {
-    this.proven = new ProvenSources(this.volume.store, silentLogger);
+    this.proven = new ProvenSources({ store: this.volume.store, logger: silentLogger });
   }
 
   async #add(): Promise<void> {
