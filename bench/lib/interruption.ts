@@ -1,68 +1,38 @@
-/**
- * Ends a run at a signal: nothing that it started goes on, and nothing that it made stays. The processes of a run are its
- * children, but for index processes: those end when the folder with their index is removed.
- */
-import { readdirSync, readFileSync } from 'node:fs';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+/** Ends a run at a signal: nothing that it started goes on, and nothing that it made stays. */
+import { spawnSync } from 'node:child_process';
+import { mkdtemp } from 'node:fs/promises';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { messageOf } from '../../src/errors.ts';
-import { isAtOrBelow, readMounts } from '../../src/native/mountinfo.ts';
-import { unmountLeftovers } from './leftover-mounts.ts';
+import { fileURLToPath } from 'node:url';
 import { tell } from './suite.ts';
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-const PREFIX = `autotorrent-bench-${process.pid}-`;
-/** Until the kernel has ended a process that was killed. */
-const KILLED_MS = 10_000;
+
+/** The beginning of the path of each folder that the run of this process makes. */
+export function folderPrefix(pid: number): string {
+  return join(tmpdir(), `autotorrent-bench-${pid}-`);
+}
 
 /** Makes an empty folder. `cleanUpAtSignals` removes it; without a signal the caller must. */
 export async function makeFolder(): Promise<string> {
-  return await mkdtemp(join(tmpdir(), PREFIX));
+  return await mkdtemp(folderPrefix(process.pid));
 }
 
-/** From now on a signal ends this process as described above. A second one ends it at once. */
+/**
+ * From now on a signal ends this process as described above. A second one ends it at once.
+ *
+ * Another process cleans up, and this one waits for it without doing anything else. Otherwise the suites would see what they
+ * measure fail, and go on with the next case: in new folders, with new processes.
+ */
 export function cleanUpAtSignals(): void {
+  const script = fileURLToPath(new URL('clean-up.js', import.meta.url));
   for (const signal of SIGNALS) {
     process.once(signal, () => {
-      cleanUp()
-        .catch((error: unknown) => tell(`something of the run may be left: ${messageOf(error)}`))
-        .finally(() => process.exit(128 + constants.signals[signal]));
+      const { status } = spawnSync(process.execPath, [script, String(process.pid)], {
+        stdio: ['ignore', 'ignore', 'inherit'],
+      });
+      if (status !== 0) tell('something of the run may be left');
+      process.exit(128 + constants.signals[signal]);
     });
   }
-}
-
-async function cleanUp(): Promise<void> {
-  await endChildren();
-  const folders = (await readdir(tmpdir()))
-    .filter((name) => name.startsWith(PREFIX))
-    .map((name) => join(tmpdir(), name));
-  for (const folder of folders) {
-    const mounts = (await readMounts()).filter(({ path }) => isAtOrBelow(path, Buffer.from(folder)));
-    await unmountLeftovers(mounts.map(({ path }) => path.toString()));
-    await rm(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
-  }
-}
-
-async function endChildren(): Promise<void> {
-  const end = performance.now() + KILLED_MS;
-  for (let children = childrenOfThis(); children.length > 0; children = childrenOfThis()) {
-    if (performance.now() > end) throw new Error(`processes that do not end: ${children.join(', ')}`);
-    for (const pid of children) {
-      try {
-        process.kill(pid, 'SIGKILL');
-      } catch {
-        // It has ended meanwhile.
-      }
-    }
-    await sleep(50);
-  }
-}
-
-/** Each thread has its own list. */
-function childrenOfThis(): number[] {
-  return readdirSync('/proc/self/task').flatMap((thread) =>
-    readFileSync(`/proc/self/task/${thread}/children`, 'utf8').split(' ').filter(Boolean).map(Number),
-  );
 }
