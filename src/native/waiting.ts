@@ -8,14 +8,20 @@ const EFD_NONBLOCK = 0o4000;
 /** struct pollfd { int fd; short events, revents }. */
 const POLLFD = 8;
 
+export interface Descriptors {
+  readonly readable?: readonly number[];
+  readonly urgent?: readonly number[];
+}
+
 export interface WaitingCalls {
   /** Makes a descriptor (eventfd(2)) that is readable after 8 bytes were written to it, until they are read. */
   readonly alarm: () => number;
   /**
-   * Waits until one of the descriptors has something to read, or something urgent (a mount table that changed).
+   * Waits until one of the `readable` descriptors has something to read, or one of the `urgent` ones something urgent: a
+   * mount table that changed. (It can be read at any time, so waiting for that would not wait.)
    * Gives those that have; none after `timeoutMs`, or when a signal came.
    */
-  readonly wait: (fds: readonly number[], timeoutMs: number) => readonly number[];
+  readonly wait: (fds: Descriptors, timeoutMs: number) => readonly number[];
   /** Gives the number of bytes read; 0 or less if there are none, or the call failed. The descriptor does not block. */
   readonly read: (fd: number, buffer: Buffer) => number;
 }
@@ -31,11 +37,12 @@ export function loadWaitingCalls(library: CLibrary): WaitingCalls | undefined {
         if (fd < 0) throw new Error('eventfd failed');
         return fd;
       },
-      wait(fds, timeoutMs) {
+      wait({ readable = [], urgent = [] }, timeoutMs) {
+        const fds = [...readable, ...urgent];
         const entries = Buffer.alloc(fds.length * POLLFD);
         for (const [i, fd] of fds.entries()) {
           entries.writeInt32LE(fd, i * POLLFD);
-          entries.writeInt16LE(POLLIN | POLLPRI, i * POLLFD + 4);
+          entries.writeInt16LE(i < readable.length ? POLLIN : POLLPRI, i * POLLFD + 4);
         }
         if (Number(poll(entries, fds.length, timeoutMs)) <= 0) return [];
         return fds.filter((_, i) => entries.readInt16LE(i * POLLFD + 6) !== 0);

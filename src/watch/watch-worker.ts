@@ -84,7 +84,7 @@ function readAll(): void {
 
 function take(message: ToThread): void {
   // What is said of a path depends on what is mounted there.
-  if (waiting.wait([mountTable], 0).length === 1) lookAtMounts();
+  if (waiting.wait({ urgent: [mountTable] }, 0).length === 1) lookAtMounts();
   switch (message.kind) {
     case 'follow': {
       const { request, source, path } = message;
@@ -137,8 +137,9 @@ let restUntil = 0;
 while (open) {
   const rest = restUntil - performance.now();
   const resting = rest > 0;
-  const fds = [alarm, mountTable, ...(resting || outbox.full ? [] : marks.groups.map(({ fd }) => fd))];
-  const ready = waiting.wait(fds, resting ? Math.ceil(rest) : byName.waiting ? REST_MS : LONGEST_WAIT_MS);
+  const groups = resting || outbox.full ? [] : marks.groups.map(({ fd }) => fd);
+  const longest = resting ? Math.ceil(rest) : byName.waiting ? REST_MS : LONGEST_WAIT_MS;
+  const ready = waiting.wait({ readable: [alarm, ...groups], urgent: [mountTable] }, longest);
   if (ready.includes(mountTable)) lookAtMounts();
   if (ready.includes(alarm) || ready.length === 0) {
     waiting.read(alarm, eight);
