@@ -8,4 +8,4 @@ try {
 } catch {
   process.exit(1); // the compiler has said what is wrong
 }
-chmodSync('dist/src/main.js', 0o755);
+chmodSync('dist/src/start.cjs', 0o755);

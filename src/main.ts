@@ -1,5 +1,4 @@
-#!/usr/bin/env node
-/** The program: runs the command line and ends with its exit code. */
+/** The program, which `start.cts` loads: runs the command line and ends with its exit code. */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { runProgram } from './cli/program.ts';

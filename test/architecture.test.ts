@@ -113,6 +113,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'server/children': ['app', 'clients', 'config', 'control', 'native', 'source', 'server/processes'],
   cli: ['app', 'server', 'config', 'state', 'bytes'],
   'main.ts': ['cli'],
+  'start.cts': ['main.ts'],
 };
 /** Of `store/`, all that others may import at run time; of its types, all that they may name: no key, no record's bytes. */
 const STORE_CODE: ReadonlySet<string> = new Set(['store.ts', 'ballast.ts']);
@@ -160,7 +161,7 @@ function sourceFiles(folder: string): string[] {
   return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
     const path = join(folder, entry.name);
     if (entry.isDirectory()) return sourceFiles(path);
-    return entry.name.endsWith('.ts') ? [path] : [];
+    return /\.c?ts$/.test(entry.name) ? [path] : [];
   });
 }
 

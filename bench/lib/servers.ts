@@ -22,7 +22,11 @@ export class Servers {
   async start(kind: keyof typeof SCRIPTS, folder: string, mountPoint: string): Promise<ChildProcess> {
     const [file, ...options] = SCRIPTS[kind];
     const script = fileURLToPath(new URL(file, import.meta.url));
-    const server = fork(script, [folder, mountPoint, ...options], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    const server = fork(script, [folder, mountPoint, ...options], {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      // As `src/start.cts` gives it to a server.
+      env: { ...process.env, UV_THREADPOOL_SIZE: '64' },
+    });
     this.#running.add(server);
     this.#mountPoints.add(mountPoint);
     await new Promise<void>((resolve, reject) => {

@@ -3,8 +3,8 @@ import type { CLibrary } from './c-library.ts';
 import { inThread, terminated } from './in-thread.ts';
 
 const NAME = 'system.posix_acl_access';
-/** koffi refuses more than some hundred calls at a time. */
-const CALLS_AT_ONCE = 16;
+/** koffi refuses more than some hundred calls at a time. More than all disks get turns for (`source/disk-turns.ts`). */
+const CALLS_AT_ONCE = 64;
 
 /** Gives the list of the file at `path`, as the kernel has it; undefined if it has none, or none can be read. */
 export type ReadAccessList = (path: Buffer) => Promise<Buffer | undefined> | Buffer | undefined;

@@ -133,6 +133,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       ownMounts: access.ownMounts,
       ownFolders: [config.statePath, poolPath(config.db)],
       accessList: loadAccessListCall(library),
+      turns: access.turns,
     });
     const downloads = new DownloadWatch({
       command: request.verifyCommand,
@@ -168,7 +169,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       libc: loadFileCalls(library),
       access,
       readersLook,
-      looks: sourceLooks(library),
+      looks: sourceLooks(library, access.fileSystems),
       doubts: new SourceConditions({
         store,
         verifyReads: config.verifyReads,

@@ -10,6 +10,7 @@ import type { CLibrary } from '../native/c-library.ts';
 import { type FileSystemIdCalls, loadFileSystemId } from '../native/file-system-id.ts';
 import { isAtOrBelow, type MountedAt, OUR_TYPE, parseMounts } from '../native/mountinfo.ts';
 import { loadStatx, type StatxCalls } from '../native/statx.ts';
+import type { DiskNamed } from './disk-turns.ts';
 import { close, open, runLater, runNow, type Steps, step } from './steps.ts';
 
 /** What is known of a file system by its type. */
@@ -92,6 +93,7 @@ export class FileSystems {
   #text: Buffer = Buffer.alloc(0);
   #readAt = Number.NEGATIVE_INFINITY;
   #mounts: readonly Mounted[] = [];
+  #refreshing: Promise<void> | undefined;
   /** By device number, until the mount table changes. */
   readonly #kinds = new Map<number, FileSystemKind>();
 
@@ -131,6 +133,18 @@ export class FileSystems {
   /** Does what `diskOf` does, in threads that have nothing else to do. */
   diskOfSync(path: Buffer): string | undefined {
     return runNow(this.#diskOf(path));
+  }
+
+  /** Finds the disk that holds a path, by the mount table alone: nothing is looked at. */
+  async diskHolding(path: Buffer): Promise<DiskNamed> {
+    if (!this.#isFresh()) {
+      this.#refreshing ??= runLater(this.#refresh()).finally(() => {
+        this.#refreshing = undefined;
+      });
+      await this.#refreshing;
+    }
+    const mount = this.#holding(path);
+    return { dev: mount?.dev ?? 0, local: mount !== undefined && KINDS.get(mount.type)?.local === true };
   }
 
   /** Lists the disks that are mounted, by each of their names, and where. */
@@ -202,8 +216,12 @@ export class FileSystems {
     return uuid === undefined ? undefined : `uuid:${uuid}`;
   }
 
+  #isFresh(): boolean {
+    return performance.now() - this.#readAt < FRESH_MS;
+  }
+
   *#refresh(): Steps<void> {
-    if (performance.now() - this.#readAt < FRESH_MS) return;
+    if (this.#isFresh()) return;
     const { now = () => readFileSync(MOUNT_TABLE), later = async () => await fs.readFile(MOUNT_TABLE) } =
       this.#tools.table ?? {};
     const text = yield* step(now, later);

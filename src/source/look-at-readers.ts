@@ -9,6 +9,8 @@ import { type BigIntStats, readlinkSync, type Stats } from 'node:fs';
 import type { ReadAccessList } from '../native/access-list.ts';
 import { isAtOrBelow } from '../native/mountinfo.ts';
 import { millisecondsOf } from '../native/timestamp.ts';
+import { DiskTurns } from './disk-turns.ts';
+import { FileSystems } from './file-system.ts';
 import { callsInThreads, type LookCalls } from './look-calls.ts';
 import type { OwnMounts } from './own-mounts.ts';
 import { bothOf, grantedTo, READ, type Readers } from './readers.ts';
@@ -25,6 +27,8 @@ export interface ReadersLookOptions {
   readonly ownFolders: readonly string[];
   /** Undefined: only modes count. */
   readonly accessList?: ReadAccessList | undefined;
+  /** Default: turns of its own. */
+  readonly turns?: Pick<DiskTurns, 'at'>;
   /** Default: calls in threads of libuv, with `accessList`. */
   readonly calls?: LookCalls;
 }
@@ -51,18 +55,18 @@ export class ReadersLook {
   /** What files grant, by device and inode. `state`: mode, group and ctime, one of which changes with the list. */
   readonly #granted = new Map<string, { readonly state: string; readonly readers: Readers }>();
 
-  constructor({ ownMounts, ownFolders, accessList, calls = callsInThreads(accessList) }: ReadersLookOptions) {
+  constructor({ ownMounts, ownFolders, accessList, turns, calls }: ReadersLookOptions) {
     this.#ownMounts = ownMounts;
     this.#ownFolders = ownFolders.map((folder) => Buffer.from(folder));
-    this.#calls = calls;
-    this.#ways = new Ways(calls);
+    this.#calls = calls ?? callsInThreads(turns ?? new DiskTurns(new FileSystems()), accessList);
+    this.#ways = new Ways(this.#calls);
   }
 
   /** Tells who may read the open file `fd`, which was opened as `path`. */
   async atOpen(fd: number, stats: BigIntStats, path: Buffer): Promise<Readers> {
     try {
       const link = Buffer.from(`/proc/self/fd/${fd}`);
-      const own = await this.#ofFile(rounded(stats), link);
+      const own = await this.#ofFile(rounded(stats), link, path);
       if (own === 'nobody' || this.#isOwn(path)) return own;
       return bothOf(own, await this.#ways.above(readlinkSync(link, { encoding: 'buffer' })));
     } catch {
@@ -93,8 +97,8 @@ export class ReadersLook {
     return this.#ownFolders.some((folder) => isAtOrBelow(path, folder));
   }
 
-  /** `reached`: a path by which the system reaches the file now. */
-  async #ofFile(stats: Looked, reached: Buffer): Promise<Readers> {
+  /** `reached`: a path by which the system reaches the file now. `on`: one on its disk. */
+  async #ofFile(stats: Looked, reached: Buffer, on = reached): Promise<Readers> {
     const byMode = grantedTo(stats, READ);
     if (byMode === 'nobody' || this.#calls.accessList === undefined) return byMode;
     const { dev, ino, mode, gid, ctimeMs } = stats;
@@ -102,7 +106,7 @@ export class ReadersLook {
     const state = `${mode} ${gid} ${ctimeMs}`;
     const known = this.#granted.get(file);
     if (known?.state === state) return known.readers;
-    const readers = grantedTo(stats, READ, await this.#calls.accessList(reached));
+    const readers = grantedTo(stats, READ, await this.#calls.accessList(reached, on));
     // Two changes within one tick of the clock have the same time.
     if (Date.now() - ctimeMs < SETTLED_MS) return readers;
     if (this.#granted.size >= LIMIT) this.#granted.clear();

@@ -2,6 +2,7 @@
 import fs, { type Stats } from 'node:fs';
 import { promisify } from 'node:util';
 import type { ReadAccessList } from '../native/access-list.ts';
+import type { DiskTurns } from './disk-turns.ts';
 
 type Answer<T> = T | Promise<T>;
 
@@ -9,13 +10,22 @@ export interface LookCalls {
   readonly stat: (path: Buffer) => Answer<Stats>;
   readonly lstat: (path: Buffer) => Answer<Stats>;
   readonly realpath: (path: Buffer) => Answer<Buffer>;
-  /** Undefined: only modes count. */
-  readonly accessList?: ReadAccessList | undefined;
+  /** `on`: a path on the disk of the file, where `path` tells nothing of it. Undefined: only modes count. */
+  readonly accessList?: ((path: Buffer, on?: Buffer) => Answer<Buffer | undefined>) | undefined;
 }
 
 /** For the process that serves, which must never wait for a disk. */
-export function callsInThreads(accessList: ReadAccessList | undefined): LookCalls {
-  return { stat: promisify(fs.stat), lstat: promisify(fs.lstat), realpath: promisify(realpath), accessList };
+export function callsInThreads(turns: Pick<DiskTurns, 'at'>, accessList: ReadAccessList | undefined): LookCalls {
+  const inTurn =
+    <T>(call: (path: Buffer) => Answer<T>) =>
+    async (path: Buffer, on = path): Promise<T> =>
+      await (await turns.at(on))(async () => await call(path));
+  return {
+    stat: inTurn<Stats>(promisify(fs.stat)),
+    lstat: inTurn<Stats>(promisify(fs.lstat)),
+    realpath: inTurn(promisify(realpath)),
+    accessList: accessList === undefined ? undefined : inTurn(accessList),
+  };
 }
 
 /** For threads that have nothing else to do. */

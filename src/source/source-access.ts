@@ -5,6 +5,7 @@ import { type Logger, silentLogger } from '../logger.ts';
 import { openCLibrary } from '../native/c-library.ts';
 import { loadStrictCalls, type StrictCalls } from '../native/strict-paths.ts';
 import type { PlanSource } from '../plan/plan.ts';
+import { DiskTurns } from './disk-turns.ts';
 import { type FileSystems, openFileSystems } from './file-system.ts';
 import { OwnMounts } from './own-mounts.ts';
 import { Placing } from './placing.ts';
@@ -31,6 +32,7 @@ export class SourceAccess {
   #calls: StrictCalls | undefined;
   #fileSystems: FileSystems | undefined;
   #placing: Placing | undefined;
+  #turns: DiskTurns | undefined;
   /** Byte strings. */
   readonly #real = new Set<string>();
 
@@ -54,6 +56,12 @@ export class SourceAccess {
   get fileSystems(): FileSystems {
     this.#fileSystems ??= openFileSystems(openCLibrary(silentLogger));
     return this.#fileSystems;
+  }
+
+  /** For the process that serves: its pool of threads is one for all disks. */
+  get turns(): DiskTurns {
+    this.#turns ??= new DiskTurns(this.fileSystems);
+    return this.#turns;
   }
 
   get placing(): Placing {

@@ -1,7 +1,8 @@
 /** An open source: read-only, and what is known of the file that it is. */
-import { type BigIntStats, close, fstat } from 'node:fs';
+import { type BigIntStats, close, fstat, read } from 'node:fs';
 import { promisify } from 'node:util';
 import type { DescriptorShare } from '../native/descriptor-budget.ts';
+import type { Turn } from './disk-turns.ts';
 import {
   type Difference,
   differenceOf,
@@ -16,7 +17,7 @@ import { type Absent, openSourceAsIs } from './open-source.ts';
 import type { Readers } from './readers.ts';
 import type { SourceAccess } from './source-access.ts';
 
-const fstatAsync = promisify(fstat);
+const [closeAsync, fstatAsync, readAsync] = [promisify(close), promisify(fstat), promisify(read)];
 
 /** Why a source is not served. */
 export class NotServed extends Error {
@@ -57,6 +58,7 @@ interface Opened {
   readonly fd: number;
   readonly identity: FileIdentity;
   readonly kind: LooksOf;
+  readonly turn: Turn;
 }
 
 export class SourceFile {
@@ -82,11 +84,12 @@ export class SourceFile {
   /** Who could read it at the last look. */
   #readers: Readers = 'nobody';
   readonly #opening: Opening;
+  readonly #turn: Turn;
   #closed = false;
   #descriptorGone = false;
   #looking: Promise<FileIdentity | undefined> | undefined;
 
-  private constructor(id: number, record: RecordedSource, { fd, identity, kind }: Opened, opening: Opening) {
+  private constructor(id: number, record: RecordedSource, { fd, identity, kind, turn }: Opened, opening: Opening) {
     this.id = id;
     this.record = record;
     this.fd = fd;
@@ -97,14 +100,17 @@ export class SourceFile {
     this.#identity = identity;
     this.#standing = this.#standingOf(identity);
     this.#opening = opening;
+    this.#turn = turn;
   }
 
   /** Opens what is at the path of a source. @throws NotServed; ENFILE if too many files are open */
   static async open(id: number, record: RecordedSource, opening: Opening): Promise<SourceFile> {
     const { access, descriptors, looks } = opening;
     let found: { readonly identity: FileIdentity; readonly stats: BigIntStats } | undefined;
+    const turn = await access.turns.at(record.path);
+    // Who waits for a descriptor must not hold a turn: a read that waits for one keeps its descriptor.
     const fd = await descriptors.open(async () => {
-      const answer = await openSourceAsIs(record.path, access);
+      const answer = await turn(async () => await openSourceAsIs(record.path, access));
       if (answer.state !== 'as recorded') throw new NotServed(answer);
       found = answer;
       return answer.fd;
@@ -112,7 +118,7 @@ export class SourceFile {
     if (found === undefined) throw new Error('a source was opened and not looked at');
     const { identity, stats } = found;
     const kind = await looks.kindOf(record.path, identity.dev);
-    const file = new SourceFile(id, record, { fd, identity, kind }, opening);
+    const file = new SourceFile(id, record, { fd, identity, kind, turn }, opening);
     await file.#lookAtReaders(stats);
     return file;
   }
@@ -158,6 +164,11 @@ export class SourceFile {
     return this.#standing === standing && (!this.local || this.#opening.looks.sameAs(this.fd, standing));
   }
 
+  /** Reads in a thread, when it is the disk's turn. Returns the number of bytes; 0 at the end. @throws the error of read(2) */
+  async read(buffer: Buffer, offset: number, length: number, position: number): Promise<number> {
+    return await this.#turn(async () => (await readAsync(this.fd, buffer, offset, length, position)).bytesRead);
+  }
+
   /**
    * Looks at the open file again. Returns what it is now; undefined if it cannot be looked at. An unlinked or renamed file
    * is still the same file, and is served as long as it is open.
@@ -174,7 +185,7 @@ export class SourceFile {
     const before = performance.now();
     this.begin();
     try {
-      const stats = await fstatAsync(this.fd, { bigint: true });
+      const stats = await this.#turn(async () => await fstatAsync(this.fd, { bigint: true }));
       if (notRegular(stats) !== undefined) return undefined;
       await this.#lookAtReaders(stats);
       const found = identityOf(stats);
@@ -216,6 +227,7 @@ export class SourceFile {
     if (!this.#closed || this.busy > 0 || this.#descriptorGone) return;
     this.#descriptorGone = true;
     this.#opening.descriptors.closed();
-    close(this.fd);
+    // A file system of another program may have to be asked.
+    void this.#turn(async () => await closeAsync(this.fd)).catch(() => {});
   }
 }

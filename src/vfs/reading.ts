@@ -256,9 +256,9 @@ async function readWhole(
   source.begin();
   try {
     for (let done = 0; done < length; ) {
-      const { bytesRead } = await readAsync(source.fd, buffer, offset + done, length - done, sourceOffset + done);
-      if (bytesRead === 0) return 'it ends too early';
-      done += bytesRead;
+      const bytes = await source.read(buffer, offset + done, length - done, sourceOffset + done);
+      if (bytes === 0) return 'it ends too early';
+      done += bytes;
     }
     return source.isStill(standing) ? undefined : CHANGED;
   } catch (error) {

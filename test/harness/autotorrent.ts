@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import { type Daemon, startDaemon, waitUntil } from './daemon.ts';
 import type { Person } from './person.ts';
 
-const PROGRAM = resolve('dist/src/main.js');
+const PROGRAM = resolve('dist/src/start.cjs');
 
 export interface Result {
   readonly code: number;

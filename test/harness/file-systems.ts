@@ -41,8 +41,10 @@ export interface TestFileSystem {
   /** mergerfs: takes a branch away, so that an empty folder is in its place, and brings it back. */
   detachBranch(branch: string): Promise<void>;
   attachBranch(branch: string): Promise<void>;
-  /** FUSE: sets the milliseconds before each answer. */
+  /** FUSE: sets the milliseconds before each answer; 0 gives also those at once that wait. */
   answerAfter(delayMs: number): void;
+  /** FUSE: tells how many answers wait. */
+  waiting(): Promise<number>;
   /** Unmounts it for good. May be called twice. */
   close(): Promise<void>;
 }
@@ -96,6 +98,7 @@ export async function makeFileSystem(kind: FileSystemKind, base: string): Promis
       await bind(`${branch}-disk`, branch);
     },
     answerAfter: (delayMs) => fuse.answerAfter(delayMs),
+    waiting: async () => await fuse.waiting(),
     async close() {
       if (mountedAt !== undefined) {
         fuse.answerAfter(0);
@@ -176,6 +179,14 @@ class Passthrough {
 
   answerAfter(delayMs: number): void {
     if (this.#child?.connected === true) this.#child.send({ delayMs });
+  }
+
+  async waiting(): Promise<number> {
+    const child = this.#child;
+    if (child === undefined) return 0;
+    child.send({});
+    const [{ waiting }] = (await once(child, 'message')) as [{ readonly waiting: number }];
+    return waiting;
   }
 
   async end(): Promise<void> {

@@ -3,7 +3,8 @@
  * most FUSE drivers it hands out other inode numbers at each mount. It can answer late, as a disk does that wakes up.
  *
  * `node passthrough-mount.js FOLDER MOUNTPOINT [DELAY_MS]` sends `ready` to its parent. It ends on SIGTERM, and when the
- * parent ends. The message `{ delayMs }` changes the delay of all further answers.
+ * parent ends. The message `{ delayMs }` changes the delay of all further answers; 0 gives also those at once that wait. The
+ * message `{}` is answered with `{ waiting }`, how many wait.
  */
 import { randomInt } from 'node:crypto';
 import fs from 'node:fs';
@@ -49,10 +50,18 @@ const toStat = (s: fs.Stats): FuseStat => ({
   ctime: Math.floor(s.ctimeMs),
 });
 
+/** The answers that wait. */
+const late = new Set<() => void>();
+
 /** Does `action`, after the delay if there is one. */
 function soon(action: () => void): void {
-  if (delayMs === 0) action();
-  else setTimeout(action, delayMs);
+  if (delayMs === 0) return action();
+  const answer = (): void => {
+    clearTimeout(timer);
+    if (late.delete(answer)) action();
+  };
+  const timer = setTimeout(answer, delayMs);
+  late.add(answer);
 }
 
 const at = (path: string): string => join(folder, path);
@@ -124,8 +133,10 @@ fuse.mount((error) => {
   if (error !== null) throw error;
   process.send?.('ready');
 });
-process.on('message', (message: { readonly delayMs: number }) => {
-  ({ delayMs } = message);
+process.on('message', (message: { readonly delayMs?: number }) => {
+  if (message.delayMs === undefined) process.send?.({ waiting: late.size });
+  else delayMs = message.delayMs;
+  if (delayMs === 0) for (const answer of late) answer();
 });
 const end = (): void =>
   void (async () => {

@@ -10,7 +10,7 @@ const [openAsync, readAsync, closeAsync] = [promisify(open), promisify(read), pr
 async function answer(request: ReaderRequest): Promise<ReaderReply> {
   try {
     if (request.do === 'open') {
-      return { fd: await openAsync(request.path, constants.O_RDONLY | constants.O_DIRECT) };
+      return { fd: await openAsync(request.path, constants.O_RDONLY | (request.cached ? 0 : constants.O_DIRECT)) };
     }
     if (request.do === 'close') {
       await closeAsync(request.fd);

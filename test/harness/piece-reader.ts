@@ -1,6 +1,7 @@
 /**
  * Reads files through a mount, in a process of its own, and hashes their pieces: as the person who may read the mount, and
- * without holding up the test when a read waits. Reads go past the page cache (O_DIRECT), so each asks the server.
+ * without holding up the test when a read waits. Reads go past the page cache (O_DIRECT), so each asks the server, but for those
+ * of files that were opened as `cached`.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -18,7 +19,7 @@ export interface Pieces {
 }
 
 export type ReaderRequest =
-  | { readonly do: 'open'; readonly path: string }
+  | { readonly do: 'open'; readonly path: string; readonly cached: boolean }
   | { readonly do: 'close'; readonly fd: number }
   | {
       readonly do: 'pieces';
@@ -75,8 +76,8 @@ export class PieceReader {
   }
 
   /** Gives a descriptor in the reader's process. @throws Error with the error's code as its message */
-  async open(path: string): Promise<number> {
-    const { fd, error } = await this.#ask({ do: 'open', path });
+  async open(path: string, { cached = false }: { readonly cached?: boolean } = {}): Promise<number> {
+    const { fd, error } = await this.#ask({ do: 'open', path, cached });
     if (fd === undefined) throw new Error(`open: ${error}`);
     return fd;
   }

@@ -3,8 +3,8 @@
  *
  * Its traps, and our answer to each (fuse-native 2.2.6, libfuse 2.9.9):
  * - Operations that take 15 s answer ETIMEDOUT, and their late buffers write into memory in use: `timeout: false`.
- * - There is no option for use_ino (without it st_ino is not the store's), big_writes (writes of 4 KiB) and ro: options
- *   are joined to one string, so the name of the file system brings them in.
+ * - There is no option for use_ino (without it st_ino is not the store's), big_writes (writes of 4 KiB), max_background and
+ *   ro: options are joined to one string, so the name of the file system brings them in.
  * - `kernelCache` and `autoCache` stay off: see the invariants of `vfs/file-system.ts`.
  * - Its unmount runs a shell with the path in it: `mounting/` unmounts in its place.
  * - It goes on after somebody else has unmounted: `mounting/` watches the mount table, and ends it.
@@ -25,6 +25,12 @@ import { ThreadTimes } from './thread-times.ts';
 
 /** Seconds for which the kernel may cache names and attributes. This driver cannot report changes to it. */
 const KERNEL_TIMEOUT = `${ATTRIBUTES_MS / 1000}`;
+
+/**
+ * Requests that the kernel has under way at a time that fill its page cache, for the whole mount. Of its usual 12, those of a
+ * dozen readers of a disk that sleeps would be all, and every other reader would wait for that disk.
+ */
+const BACKGROUND = 'max_background=1024';
 
 export interface FuseNativeOptions {
   readonly library: CLibrary;
@@ -55,7 +61,7 @@ function openSession(operations: Operations, options: MountOptions, calls: Proce
       const times = new ThreadTimes();
       fuse = new FuseNative(mountPoint, createHandlers(operations, logger, times), {
         timeout: false,
-        fsname: ['autotorrent', 'use_ino', 'big_writes', ...(readOnly ? ['ro'] : [])].join(','),
+        fsname: ['autotorrent', 'use_ino', 'big_writes', BACKGROUND, ...(readOnly ? ['ro'] : [])].join(','),
         subtype: 'autotorrent',
         allowOther,
         defaultPermissions: true,

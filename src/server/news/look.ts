@@ -21,9 +21,10 @@ export function lookWith({ access, writers, descriptors }: LookParts): LookAt {
   const share = descriptors.share(() => false);
   return async (path) => {
     let opened: OpenedSource | undefined;
+    const turn = await access.turns.at(path);
     const fd = await share
       .open(async () => {
-        const answer = await openSourceAsIs(path, access);
+        const answer = await turn(async () => await openSourceAsIs(path, access));
         if (answer.state === 'absent') throw new NotThere();
         opened = answer;
         return answer.fd;
@@ -38,14 +39,14 @@ export function lookWith({ access, writers, descriptors }: LookParts): LookAt {
       const { handles } = await access.fileSystems.kindOf(path, identity.dev);
       // Whoever had it open before has closed it, which the watch reports.
       const quiet = handles && writers?.hasNoWriter(fd) === true;
-      const place = await access.placing.placeAt(path, identity.dev);
+      const place = await turn(async () => await access.placing.placeAt(path, identity.dev));
       // The handle is that of the path: it may lead to another file by now.
-      const now = await stat(path, { bigint: true }).catch(() => undefined);
+      const now = await turn(async () => await stat(path, { bigint: true })).catch(() => undefined);
       if (now?.ino !== identity.ino || Number(now.dev) !== identity.dev) return undefined;
       return { identity, links: Number(stats.nlink), quiet, ...place };
     } finally {
       share.closed();
-      await closeAsync(fd);
+      await turn(async () => await closeAsync(fd));
     }
   };
 }
