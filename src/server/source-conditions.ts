@@ -56,6 +56,10 @@ export class SourceConditions implements SourceDoubts {
     const isOff = verifyReads === 'off';
     // A rename or a chmod changes the ctime, too; with `off`, that was never a difference.
     if (isOff && why.code === 'ctime') return 0;
+    // The healer has decided about what lies there: to doubt it again would only have it decide the same.
+    if (before?.state === 'lost' && (seen === undefined || isObserved(before, seen.identity))) {
+      return seen === undefined || isOff ? undefined : this.#doubtOf(before);
+    }
     const condition = store.living.setCondition(id, {
       state: stateOf(before, seen !== undefined && !isOff),
       reason: why.says,
@@ -72,7 +76,7 @@ export class SourceConditions implements SourceDoubts {
     const condition = store.living.condition(id);
     if (record === undefined) return this.#doubtOf(condition);
     // The file that is doubted is the one that is recorded: it was mapped again, and has yet to be proven.
-    if (condition?.observed !== undefined && isSameFile(condition.observed, record)) return this.#doubtOf(condition);
+    if (condition !== undefined && isObserved(condition, record)) return this.#doubtOf(condition);
     // Its record may have been made anew of a file that nobody has proven.
     if (condition !== undefined && (condition.state === 'doubted' || condition.observed !== undefined)) {
       const { reason } = condition;
@@ -88,7 +92,7 @@ export class SourceConditions implements SourceDoubts {
     for (const id of ids) {
       const before = store.living.condition(id);
       const reason = `does not have the bytes of piece ${piece}`;
-      if (before?.state === 'healing') continue;
+      if (before?.state === 'healing' || before?.state === 'lost') continue;
       const found = before?.observed ?? store.source(id);
       const observed = found === undefined ? {} : { observed: identityOf(found) };
       this.#changed(id, before, store.living.setCondition(id, { state: 'healing', reason, ...observed }));
@@ -116,8 +120,9 @@ export class SourceConditions implements SourceDoubts {
   }
 }
 
-function isSameFile(a: FileIdentity, b: FileIdentity): boolean {
-  return a.size === b.size && a.mtimeNs === b.mtimeNs && a.ctimeNs === b.ctimeNs;
+/** Tells if a file is the one that was observed when the condition was found. */
+function isObserved({ observed }: Condition, { size, mtimeNs, ctimeNs }: FileIdentity): boolean {
+  return observed?.size === size && observed.mtimeNs === mtimeNs && observed.ctimeNs === ctimeNs;
 }
 
 function identityOf({ dev, ino, size, mtimeNs, ctimeNs }: FileIdentity): FileIdentity {

@@ -230,6 +230,26 @@ describe('a source that changed', () => {
     assert.ok((await reading).equals(FILM.subarray(4 * PIECE, 5 * PIECE)));
   });
 
+  it('stays lost however often it is read, until another file is there', async (t) => {
+    const noted: number[] = [];
+    const lib = await library(t, { queue: { note: (id) => void noted.push(id), urgent() {} } });
+    const { living } = lib.volume.store;
+    const id = lib.id('film');
+    fs.writeFileSync(lib.source('film'), Buffer.alloc(FILM.length, 'garbage'));
+    await assert.rejects(lib.read('film', 4 * PIECE, PIECE), { code: 'EIO' });
+    living.setCondition(id, { state: 'lost', reason: 'has other bytes now' });
+    const lost = living.condition(id);
+    noted.length = 0;
+    await assert.rejects(lib.read('film', 5 * PIECE, PIECE), { code: 'EIO' });
+    await lib.close();
+    await lib.open();
+    await assert.rejects(lib.read('film', 6 * PIECE, PIECE), { code: 'EIO' });
+    assert.deepEqual([lib.volume.store.living.condition(id), noted], [lost, []]);
+    fs.writeFileSync(lib.source('film'), FILM);
+    assert.ok((await lib.read('film')).equals(FILM));
+    assert.deepEqual([lib.state('film'), noted], ['doubted', [id]]);
+  });
+
   it('fails after five seconds of waiting, once', async (t) => {
     const lib = await library(t, { queue: { note() {}, urgent() {} } });
     fs.renameSync(lib.source('film'), `${lib.source('film')}.moved`);
