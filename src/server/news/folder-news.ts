@@ -1,7 +1,7 @@
 /** What is reported of folders: all sources below one are recorded anew, or become cases, in batches. */
 import type { RecordedSource } from '../../source/identity.ts';
 import type { Moves } from './moves.ts';
-import type { Cases, NewsStore, RecordChange } from './parts.ts';
+import type { Cases, MayHold, NewsStore, RecordChange } from './parts.ts';
 import type { Reckoning } from './reckoning.ts';
 
 /** Changes of records in a batch. */
@@ -13,6 +13,7 @@ export interface FolderNewsParts {
   readonly store: NewsStore;
   /** Absent: nobody settles cases. */
   readonly cases?: Cases | undefined;
+  readonly mayHold: MayHold;
   readonly moves: Moves;
   readonly reckoning: Reckoning;
 }
@@ -28,6 +29,14 @@ export class FolderNews {
 
   /** A folder was renamed. Its files are not touched: nothing of them has changed but their path. */
   async renamed(from: Buffer, to: Buffer): Promise<void> {
+    const { mayHold } = this.#parts;
+    // Nothing is served from there: its sources keep their places, and their cases are settled.
+    if (!(await mayHold(to))) return await this.gone(from, false);
+    await this.#follow(from, to);
+    if (!(await mayHold(from))) await this.appeared(to);
+  }
+
+  async #follow(from: Buffer, to: Buffer): Promise<void> {
     const name = from.toString('latin1');
     const displaced = this.#displaced.get(name);
     this.#displaced.delete(name);

@@ -20,6 +20,9 @@ export interface Sight {
 /** Looks at the file at a path. Undefined if none is there that may be read. */
 export type LookAt = (path: Buffer) => Promise<Sight | undefined>;
 
+/** Tells if sources may lie at a path: below a disk, or another folder of the configuration. */
+export type MayHold = (path: Buffer) => Promise<boolean>;
+
 /** A record that changes: the file was found at another path, or with another identity. */
 export interface RecordChange {
   readonly id: number;

@@ -11,7 +11,7 @@ import type { WatchEvent } from '../../watch/protocol.ts';
 import { FolderNews } from './folder-news.ts';
 import type { FollowedSources } from './followed.ts';
 import { Moves } from './moves.ts';
-import type { Cases, LookAt, NewsStore } from './parts.ts';
+import type { Cases, LookAt, MayHold, NewsStore } from './parts.ts';
 import { Reckoning } from './reckoning.ts';
 
 /** Milliseconds after which a file that is on its way is looked for again. */
@@ -21,6 +21,7 @@ export interface SourceNewsParts {
   readonly store: NewsStore;
   readonly followed: FollowedSources;
   readonly look: LookAt;
+  readonly mayHold: MayHold;
   /** Absent: nobody settles cases. */
   readonly cases?: Cases | undefined;
   readonly logger: Logger;

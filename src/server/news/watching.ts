@@ -4,6 +4,7 @@ import type { CLibrary } from '../../native/c-library.ts';
 import type { DescriptorBudget } from '../../native/descriptor-budget.ts';
 import { loadWriterCalls } from '../../native/writers.ts';
 import type { SourceAccess } from '../../source/source-access.ts';
+import { runLater } from '../../source/steps.ts';
 import type { DiskUse } from '../../watch/disk-use.ts';
 import type { WatchFacts } from '../../watch/protocol.ts';
 import { SourceWatch } from '../../watch/source-watch.ts';
@@ -55,6 +56,10 @@ export class WatchingSources {
       store,
       followed: this.#followed,
       look,
+      mayHold: async (path) => {
+        const place = access.folders.known(path) ?? (await runLater(access.folders.placeOf(path)));
+        return 'real' in place || place.code !== 'outside';
+      },
       cases,
       logger,
       onMounts: () => this.#disks.changed(),

@@ -9,9 +9,9 @@ import { type WatchingParts, WatchingSources } from '../../../src/server/news/wa
 import { openFileSystems } from '../../../src/source/file-system.ts';
 import type { RecordedSource } from '../../../src/source/identity.ts';
 import { Placing } from '../../../src/source/placing.ts';
+import { SourceAccess } from '../../../src/source/source-access.ts';
 import { Store } from '../../../src/store/store.ts';
 import { DiskUse } from '../../../src/watch/disk-use.ts';
-import { anywhere } from '../../harness/anywhere.ts';
 import { waitUntil } from '../../harness/daemon.ts';
 import { temporaryFolder } from '../../harness/folder.ts';
 import { fileOf, identityAt, planOf, sourceOf } from '../../harness/plans.ts';
@@ -31,7 +31,7 @@ export class Library {
     this.base = base;
     this.store = store;
     const library = openCLibrary(silentLogger);
-    const access = anywhere();
+    const access = new SourceAccess({ disks: [base] });
     this.#use = new DiskUse({ disks: async () => await access.fileSystems.disksMounted() });
     this.watching = new WatchingSources({
       store,
@@ -53,6 +53,7 @@ export class Library {
     };
   }
 
+  /** `base`: the disk of the configuration. */
   static async open(base: string, watch?: WatchingParts['watch']): Promise<Library> {
     const statePath = temporaryFolder('news-state');
     const level = await openLevel(statePath);

@@ -47,7 +47,8 @@ for (const [kind, watch] of [
       for (const left of await fs.readdir(disk.path)) {
         if (left !== 'lost+found') await fs.rm(`${disk.path}/${left}`, { recursive: true });
       }
-      library = await Library.open(disk.path, watch);
+      await fs.mkdir(`${disk.path}/films`);
+      library = await Library.open(`${disk.path}/films`, watch);
     });
 
     afterEach(async () => {
@@ -206,6 +207,23 @@ for (const [kind, watch] of [
       await library.until(replaced, 'show/replaced: doubted');
       assert.equal(library.noted.get(gone), true);
       assert.equal(library.noted.get(replaced), false);
+    });
+
+    it('makes cases of a folder that goes where no source may lie, until it is back', async () => {
+      const ids = await library.add('show/a', 'show/season/b');
+      await library.see(ids);
+      const [a = 0, b = 0] = ids;
+      const away = `${disk.path}/away`;
+      await fs.rename(library.at('show'), away);
+      await library.until(a, 'show/a: healing');
+      await library.until(b, 'show/season/b: healing');
+      assert.deepEqual(
+        [...library.noted],
+        [a, b].map((id) => [id, false]),
+      );
+      await fs.rename(away, library.at('show'));
+      await library.until(a, 'show/a: trusted');
+      await library.until(b, 'show/season/b: trusted');
     });
 
     it('has sources of a disk that is unmounted wait, until it is back', async () => {
