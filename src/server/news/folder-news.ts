@@ -51,24 +51,25 @@ export class FolderNews {
 
   async #rename(ids: readonly number[], from: Buffer, to: Buffer): Promise<void> {
     const { store, cases } = this.#parts;
-    const open: number[] = [];
+    const kept: number[] = [];
     const changes = ids.flatMap((id): RecordChange[] => {
       const record = store.source(id);
       if (record === undefined || !record.path.subarray(0, from.length).equals(from)) return [];
       const condition = store.living.condition(id);
       const path = Buffer.concat([to, record.path.subarray(from.length)]);
-      if (condition?.state === 'healing' || condition?.state === 'waiting') open.push(id);
+      if (condition !== undefined && condition.state !== 'doubted') kept.push(id);
       // One that is doubted stays so, and keeps what was proven of the file that was found.
       const now = { ...identityOf(record), ...condition?.observed, path };
       return [{ id, was: record, now, trusted: condition === undefined, how: 'its folder was renamed' }];
     });
-    const before = new Map(open.map((id) => [id, store.living.condition(id)]));
+    const before = new Map(kept.map((id) => [id, store.living.condition(id)]));
     await store.living.changeSources(changes);
     for (const [id, condition] of before) {
       if (condition === undefined) continue;
       const { state, reason, disk } = condition;
       store.living.setCondition(id, { state, reason, ...(disk === undefined ? {} : { disk }) });
-      cases?.note(id);
+      // What is lost was looked for; that its folder has another name says nothing new.
+      if (state !== 'lost') cases?.note(id);
     }
   }
 

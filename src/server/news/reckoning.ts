@@ -204,6 +204,8 @@ export class Reckoning {
     followed.unsee(id);
     this.#doubtedAt.set(id, performance.now());
     const before = store.living.condition(id);
+    // Somebody has searched for its bytes while this very file was there.
+    if (before?.state === 'lost' && before.observed !== undefined && isSameIdentity(before.observed, observed)) return;
     store.living.setCondition(id, { state: before?.state === 'healing' ? 'healing' : 'doubted', reason, observed });
     cases?.note(id);
   }

@@ -180,6 +180,16 @@ for (const [kind, watch] of [
       }
     });
 
+    it('follows a folder with a source that is lost, which stays so', async () => {
+      const [here = 0, lost = 0] = await library.add('show/here', 'show/lost');
+      await library.see([here, lost]);
+      library.store.living.setCondition(lost, { state: 'lost', reason: 'has other bytes now' });
+      await fs.rename(library.at('show'), library.at('tv'));
+      await library.until(here, 'tv/here: trusted');
+      await library.until(lost, 'tv/lost: lost');
+      assert.equal(library.noted.has(lost), false);
+    });
+
     it('follows folders that swap names', async () => {
       const [a = 0, b = 0] = await library.add('one/x', 'other/y');
       await library.see([a, b]);
