@@ -15,6 +15,7 @@ import { messageOf, PosixError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { type DescriptorBudget, isOutOfDescriptors } from '../native/descriptor-budget.ts';
 import { type BrokenSource, BrokenSources } from './broken-sources.ts';
+import type { ConditionState } from './condition.ts';
 import type { SeenSource, SourceDoubts } from './doubts.ts';
 import { type FileIdentity, isSame, type RecordedSource } from './identity.ts';
 import type { ReadersLook } from './look-at-readers.ts';
@@ -170,12 +171,14 @@ export class SourceFiles {
     this.#changes.changed(ids);
   }
 
-  /** Takes over what somebody else has found out of a source. */
-  conditionChanged(id: number, isTrusted: boolean): void {
+  /** Takes over what somebody else has found out of a source. `state`: undefined if it is trusted. */
+  conditionChanged(id: number, state: ConditionState | undefined): void {
     const file = this.#open.get(id);
-    if (this.#judging === id) return isTrusted ? this.#changes.changed([id]) : undefined;
+    if (this.#judging === id) return state === undefined ? this.#changes.changed([id]) : undefined;
     // It is opened by its record again, and looked at.
-    if (isTrusted) return this.sourcesChanged([id]);
+    if (state === undefined) return this.sourcesChanged([id]);
+    // Those who wait for its case need not wait on: nothing more will be found soon.
+    if (state === 'lost' || state === 'waiting') this.#changes.changed([id]);
     const doubt = this.#doubts?.of(id) ?? 0;
     if (file === undefined || doubt <= file.doubt) return;
     file.doubt = doubt;

@@ -250,6 +250,23 @@ describe('a source that changed', () => {
     assert.deepEqual([lib.state('film'), noted], ['doubted', [id]]);
   });
 
+  for (const [what, change] of [
+    ['that is gone', (path: string) => fs.rmSync(path)],
+    ['with a wrong piece', (path: string) => overwrite(path, 'x', 4 * PIECE)],
+  ] as const) {
+    it(`fails as soon as a file ${what} is known to be lost`, async (t) => {
+      const urgent: number[] = [];
+      const lib = await library(t, { queue: { note() {}, urgent: (id) => void urgent.push(id) } });
+      change(lib.source('film'));
+      const reading = assert.rejects(lib.read('film', 4 * PIECE, PIECE), { code: 'EIO' });
+      while (urgent.length === 0) await new Promise((resolve) => setTimeout(resolve, 10));
+      const begun = performance.now();
+      lib.volume.store.living.setCondition(lib.id('film'), { state: 'lost', reason: 'is nowhere' });
+      await reading;
+      assert.ok(performance.now() - begun < 4000, 'the reader waited on');
+    });
+  }
+
   it('fails after five seconds of waiting, once', async (t) => {
     const lib = await library(t, { queue: { note() {}, urgent() {} } });
     fs.renameSync(lib.source('film'), `${lib.source('film')}.moved`);
