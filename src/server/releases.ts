@@ -58,9 +58,12 @@ export class Releases {
     this.#parts = parts;
   }
 
-  /** Tells whether a file lies on a disk that was released. */
+  /**
+   * Tells whether a file lies on a disk that was released and is still mounted. One that is not cannot be kept busy, and its
+   * sources may be found where it is mounted next.
+   */
   readonly holds = (path: Buffer): boolean =>
-    this.#released.some(({ folders }) => folders.some((folder) => isAtOrBelow(path, folder)));
+    this.#released.some(({ folders, away }) => !away && folders.some((folder) => isAtOrBelow(path, folder)));
 
   /** Lets go of a disk. `links`: folders that lead to it by a link. */
   async release(mountPoints: readonly Buffer[], links: readonly Buffer[]): Promise<Released> {
@@ -76,6 +79,8 @@ export class Releases {
     for (const folder of release.folders) {
       for await (const page of store.living.sourcesBelow(folder)) {
         for (const { id } of page) {
+          // What is lost was looked for before.
+          if (store.living.condition(id)?.state === 'lost') continue;
           const disk = store.source(id)?.disk;
           const reason = 'lies on a disk that was released';
           store.living.setCondition(id, { state: 'waiting', reason, ...(disk === undefined ? {} : { disk }) });

@@ -63,10 +63,24 @@ for (const kind of ['ext4', 'mergerfs'] as const) {
         assert.deepEqual([open, releases.holds(file), back.length], [0, true, round - 1]);
         // This process does nothing between the unmount and the mount: it sees the same mount table before and after.
         execFileSync('sh', ['-c', remount]);
-        await waitUntil(`it is back, round ${round}`, async () => !releases.holds(file), { limitMs: 20_000 });
+        await waitUntil(`it is gone, round ${round}`, async () => !releases.holds(file), { limitMs: 20_000 });
         await waitUntil('its sources are looked at', async () => back.length === round, { limitMs: 20_000 });
       }
       assert.deepEqual(new Set(back), new Set([SOURCE]));
+    });
+
+    it('holds nothing back while it is not mounted: it may be mounted elsewhere', async () => {
+      const file = Buffer.from(join(disk.path, 'film.mkv'));
+      const before = back.length;
+      await releases.release([Buffer.from(disk.path)], []);
+      await disk.umount();
+      await waitUntil('it is gone', async () => !releases.holds(file), { limitMs: 20_000 });
+      const elsewhere = temporaryFolder('mounted-elsewhere');
+      await disk.mount(elsewhere);
+      await disk.umount();
+      assert.equal(back.length, before, 'it is not back in its place');
+      await disk.mount();
+      await waitUntil('its sources are looked at', async () => back.length > before, { limitMs: 20_000 });
     });
 
     it('stays released while it is not unmounted', async () => {
