@@ -14,8 +14,10 @@ const MOST_LOOKS = 200_000;
 const MOST_FOLDERS = 512;
 /** Milliseconds for which a listing counts: files may move meanwhile. */
 const FRESH_MS = 2000;
-/** Folders beside the one that is gone. */
+/** Folders beside the one that is gone, or below another. */
 const MOST_BESIDE = 256;
+/** Levels below a folder: `Season 2/extras` may be new, and is watched by nobody yet. */
+const DEPTH = 3;
 
 interface Found {
   readonly path: Buffer;
@@ -70,22 +72,39 @@ export class Folders {
     }
   }
 
-  /** Lists the folders to look into for a file: its own or the innermost that is left, those in that one, and the one above. */
+  /**
+   * Lists the folders to look into for a file: its own or the innermost that is left, those below it, the one above, and those
+   * below that. The nearest come first.
+   */
   *around(path: Buffer): Generator<Buffer, void, undefined> {
     let there = folderOf(path);
     while (this.#list(there) === undefined) {
       if (there.length === 1) return;
       there = folderOf(there);
     }
-    yield there;
-    for (const name of (this.#list(there)?.folders ?? []).slice(0, MOST_BESIDE)) yield joined(there, name);
+    yield* this.#downFrom(there);
     if (there.length === 1) return;
     const above = folderOf(there);
-    if (this.#list(above) === undefined) return;
-    yield above;
-    for (const name of (this.#list(above)?.folders ?? []).slice(0, MOST_BESIDE)) {
-      const beside = joined(above, name);
-      if (!beside.equals(there)) yield beside;
+    if (this.#list(above) !== undefined) yield* this.#downFrom(above, there);
+  }
+
+  /** Lists a folder and those below it, level by level, so many in all; `except` and what lies below that are left out. */
+  *#downFrom(top: Buffer, except?: Buffer): Generator<Buffer, void, undefined> {
+    yield top;
+    let left = MOST_BESIDE;
+    let level = [top];
+    for (let depth = 0; depth < DEPTH && level.length > 0; depth++) {
+      const next: Buffer[] = [];
+      for (const folder of level) {
+        for (const name of this.#list(folder)?.folders ?? []) {
+          if (left-- <= 0) return;
+          const below = joined(folder, name);
+          if (except?.equals(below) === true) continue;
+          yield below;
+          next.push(below);
+        }
+      }
+      level = next;
     }
   }
 

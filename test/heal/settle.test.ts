@@ -70,6 +70,16 @@ describe('settling', () => {
     assert.equal(sameOf(await settle(two.world, caseOf(two.world, 1))).path, two.path.replace('/A/', '/seen/A/'));
   });
 
+  it('finds a file that was renamed into new folders, near the old one, without an index', async () => {
+    for (const to of [['A', 'new'], ['A', 'new', 'and', 'deep'], ['B'], ['B', 'Season 1']]) {
+      const { path, disk, world } = film();
+      const folder = join(disk, 'films', ...to);
+      mkdirSync(folder, { recursive: true });
+      renameSync(path, join(folder, 'new name.mkv'));
+      assert.equal(sameOf(await settle(world, caseOf(world, 1))).path, join(folder, 'new name.mkv'));
+    }
+  });
+
   it('finds a file by its handle, wherever it went, and compares it', async () => {
     const { path, disk, world } = film();
     const to = join(disk, 'far', 'away', 'other name');
