@@ -149,10 +149,10 @@ export class SourceFiles {
     }
   }
 
-  /** Has the cases of sources settled at once, and waits until one is. False if none is in time. */
-  async settled(ids: readonly number[]): Promise<boolean> {
-    if (ids.length === 0 || this.#doubts?.urgent(ids) !== true) return false;
-    return await this.#changes.wait(ids, SETTLING_MS);
+  /** Has the cases of sources settled at once, and waits until one is. False if none is within `ms`. */
+  async settled(ids: readonly number[], ms: number): Promise<boolean> {
+    if (ids.length === 0 || ms <= 0 || this.#doubts?.urgent(ids) !== true) return false;
+    return await this.#changes.wait(ids, ms);
   }
 
   /** Calls `listener` with sources whose records or conditions have changed, until the returned function is called. */

@@ -1,10 +1,12 @@
 /**
- * Proves one piece: hashes it as it is now, as it was planned, with spares; and waits once for what settles the case of
- * its sources.
+ * Proves one piece: hashes it as it is now, as it was planned, with spares; and waits for what settles the cases of its
+ * sources, one after the other.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { isOutOfDescriptors } from '../../native/descriptor-budget.ts';
 import { isSameIdentity } from '../../source/identity.ts';
 import type { SourceFiles } from '../../source/served-sources.ts';
+import { SETTLING_MS } from '../../source/source-changes.ts';
 import type { SourceFile } from '../../source/source-file.ts';
 import { type HashedPiece, hashParts, SourceFailure } from './hash-parts.ts';
 import type { PieceBuffers } from './piece-buffers.ts';
@@ -18,6 +20,8 @@ import type { KnownTorrent } from './torrents.ts';
 const ATTEMPTS = 6;
 /** Sources of a piece that are replaced by their spares, one at a time, if the piece is wrong. */
 const MOST_REPLACED = 8;
+/** Milliseconds: a second change within a tick of the kernel's clock leaves the ctime as the first one made it. */
+const TICK_MS = 20;
 
 export type Proof =
   /** `bytes`: the piece. Undefined: it is proven, and must be read. */
@@ -59,15 +63,19 @@ export class PieceProof {
   }
 
   async prove(wanted: Wanted): Promise<Proof> {
-    const first = await this.#attempt(wanted);
-    if ('proof' in first) return first.proof;
     const { sources } = this.#options;
-    const { reason, sources: blamed, isContent } = first.wrong;
-    if (isContent) sources.noteWrong([...blamed], wanted.piece);
-    // Nobody waits for a piece that is hashed ahead. Whoever asks for it next does.
-    if (!wanted.awaited || !(await sources.settled([...blamed]))) return { state: 'failed', reason, sources: blamed };
-    const second = await this.#attempt(wanted);
-    return 'proof' in second ? second.proof : { state: 'failed', ...second.wrong };
+    const until = performance.now() + SETTLING_MS;
+    for (;;) {
+      const attempt = await this.#attempt(wanted);
+      if ('proof' in attempt) return attempt.proof;
+      const { reason, sources: blamed, isContent } = attempt.wrong;
+      if (isContent) sources.noteWrong([...blamed], wanted.piece);
+      const left = until - performance.now();
+      // Nobody waits for a piece that is hashed ahead. Whoever asks for it next does.
+      if (!wanted.awaited || !(await sources.settled([...blamed], left))) {
+        return { state: 'failed', reason, sources: blamed };
+      }
+    }
   }
 
   async #attempt(wanted: Wanted): Promise<Attempt> {
@@ -129,8 +137,13 @@ export class PieceProof {
           buffers,
           metainfo: (infoHash) => store.metainfo(infoHash),
           serve: async (source) => {
-            const spare = instead.get(source);
-            return spare === undefined || spare.closed ? await sources.serve(source) : spare;
+            for (;;) {
+              const spare = instead.get(source);
+              const file = spare === undefined || spare.closed ? await sources.serve(source) : spare;
+              const ms = msOfTick(file);
+              if (ms === 0) return file;
+              await sleep(ms);
+            }
           },
         },
         { entry, piece, torrent, parts, awaited },
@@ -191,4 +204,10 @@ export class PieceProof {
     }
     return undefined;
   }
+}
+
+/** Milliseconds until a further change of a file, which was looked at just now, gives it another ctime. Other hosts have other clocks. */
+function msOfTick({ local, identity: { ctimeNs } }: SourceFile): number {
+  const age = local && ctimeNs !== undefined ? Date.now() - Number(ctimeNs / 1_000_000n) : TICK_MS;
+  return age < 0 ? 0 : Math.max(0, TICK_MS - age);
 }

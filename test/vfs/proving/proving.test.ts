@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { describe, it, type TestContext } from 'node:test';
-import { setImmediate as immediate } from 'node:timers/promises';
+import { setImmediate as immediate, setTimeout as sleep } from 'node:timers/promises';
 import { identityOf } from '../../../src/source/identity.ts';
 import { content, Library, type LibraryOptions } from './library.ts';
 
@@ -122,6 +122,20 @@ describe('a source that changed', () => {
     assert.deepEqual(await pieces(lib, 'film'), [0, 0, 11]);
   });
 
+  it('is not hashed while a further write may leave its ctime as it is', async (t) => {
+    const lib = await library(t);
+    const path = lib.source('film');
+    fs.utimesSync(path, 1, 1);
+    const { ctimeMs } = fs.statSync(path);
+    const clock = t.mock.method(Date, 'now', () => Math.floor(ctimeMs) + 5);
+    const reading = pieces(lib, 'film');
+    while (clock.mock.callCount() < 20) await sleep(5);
+    assert.equal(lib.hashed, 0);
+    clock.mock.restore();
+    assert.deepEqual(await reading, [11, 0, 0]);
+    assert.equal(lib.hashed, 11);
+  });
+
   it('is hashed once for many readers at once, and not again', async (t) => {
     const lib = await library(t);
     fs.utimesSync(lib.source('film'), 1e9, 1e9);
@@ -223,7 +237,7 @@ describe('a source that changed', () => {
     const lib = await library(t, { queue: { note() {}, urgent: (id) => void urgent.push(id) } });
     overwrite(lib.source('film'), 'x', 4 * PIECE);
     const reading = lib.read('film', 4 * PIECE, PIECE);
-    while (urgent.length === 0) await new Promise((resolve) => setTimeout(resolve, 10));
+    while (urgent.length === 0) await sleep(10);
     assert.deepEqual(urgent, [lib.id('film')]);
     overwrite(lib.source('film'), FILM.subarray(4 * PIECE, 4 * PIECE + 1), 4 * PIECE);
     lib.volume.store.living.trust(lib.id('film'));
@@ -259,13 +273,30 @@ describe('a source that changed', () => {
       const lib = await library(t, { queue: { note() {}, urgent: (id) => void urgent.push(id) } });
       change(lib.source('film'));
       const reading = assert.rejects(lib.read('film', 4 * PIECE, PIECE), { code: 'EIO' });
-      while (urgent.length === 0) await new Promise((resolve) => setTimeout(resolve, 10));
+      while (urgent.length === 0) await sleep(10);
       const begun = performance.now();
       lib.volume.store.living.setCondition(lib.id('film'), { state: 'lost', reason: 'is nowhere' });
       await reading;
       assert.ok(performance.now() - begun < 4000, 'the reader waited on');
     });
   }
+
+  it('waits for the cases of all sources of a piece', async (t) => {
+    const urgent = new Set<number>();
+    const [one, other] = [content(11, 10_000), content(12, 10_000)];
+    const files = { one, other };
+    const lib = await Library.make({ files, queue: { note() {}, urgent: (id) => void urgent.add(id) } });
+    t.after(() => lib.close());
+    for (const name of Object.keys(files)) overwrite(lib.source(name), 'x', 0);
+    const reading = lib.read('one');
+    for (const [name, bytes] of Object.entries(files)) {
+      while (!urgent.has(lib.id(name))) await sleep(10);
+      overwrite(lib.source(name), bytes.subarray(0, 1), 0);
+      urgent.clear();
+      lib.volume.store.living.trust(lib.id(name));
+    }
+    assert.ok((await reading).equals(one));
+  });
 
   it('fails after five seconds of waiting, once', async (t) => {
     const lib = await library(t, { queue: { note() {}, urgent() {} } });
