@@ -338,7 +338,7 @@ const FAILED = /^does not have the bytes of piece/;
 
 /** Tells if pieces of this very file were hashed and failed: then it is not believed again. */
 function hasFailed({ state, observed, reason, record }: Case, here: Seen): boolean {
-  if (state !== 'healing') return false;
+  if (state !== 'healing' && state !== 'lost') return false;
   const failed = observed ?? (FAILED.test(reason) ? record : undefined);
   return failed?.size === here.size && failed.mtimeNs === here.mtimeNs && failed.ctimeNs === here.ctimeNs;
 }

@@ -18,7 +18,12 @@ export interface Condition {
   readonly disk?: string;
   /** The file that was last found in the source's place; absent if none was. */
   readonly observed?: FileIdentity;
+  /**
+   * The record was made anew of a file that nobody has proven, or that was written to when it was recorded. That the file is as
+   * recorded ends no such doubt: only proofs do.
+   */
+  readonly unproven?: true;
 }
 
 /** What somebody found who looked at a source, or who decided about it. */
-export type ConditionFound = Pick<Condition, 'state' | 'reason' | 'disk' | 'observed'>;
+export type ConditionFound = Pick<Condition, 'state' | 'reason' | 'disk' | 'observed' | 'unproven'>;

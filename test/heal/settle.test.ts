@@ -245,14 +245,17 @@ describe('settling', () => {
       records: new Map([[1, record]]),
       entry: { ...world.entry, sources: new Map([[1, record]]) },
     };
-    const one = caseOf(rotten, 1, { reason: 'has wrong bytes', observed: identityAt(path) });
-    const outcomes = await settle(rotten, one);
-    assert.deepEqual(mappedBytes(outcomes, 0, data), { right: 60 * PIECE, wrong: 0 });
-    const [remap, same] = outcomes;
-    assert.ok(remap?.kind === 'remap' && same?.kind === 'same');
-    assert.equal(same.trusted, false);
-    const lost = remap.ranges.filter(({ source }) => remap.sources[source]?.ctimeNs === 0n);
-    assert.deepEqual(lost, [{ offset: 30 * PIECE, length: PIECE, source: 1, sourceOffset: 30 * PIECE }]);
+    // Also when a case that was settled is looked at again.
+    for (const state of ['healing', 'lost'] as const) {
+      const one = caseOf(rotten, 1, { state, reason: 'has wrong bytes', observed: identityAt(path) });
+      const outcomes = await settle(rotten, one);
+      assert.deepEqual(mappedBytes(outcomes, 0, data), { right: 60 * PIECE, wrong: 0 });
+      const [remap, same] = outcomes;
+      assert.ok(remap?.kind === 'remap' && same?.kind === 'same');
+      assert.equal(same.trusted, false);
+      const lost = remap.ranges.filter(({ source }) => remap.sources[source]?.ctimeNs === 0n);
+      assert.deepEqual(lost, [{ offset: 30 * PIECE, length: PIECE, source: 1, sourceOffset: 30 * PIECE }]);
+    }
   });
 
   it('finds both of two files that swapped their names', async () => {

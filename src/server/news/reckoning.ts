@@ -3,6 +3,7 @@
  *
  * The rule for a new ctime is in `followed.ts`. A source that is not trusted keeps its doubt wherever it moves.
  */
+import type { Condition } from '../../source/condition.ts';
 import { type FileIdentity, isSameIdentity, type RecordedSource } from '../../source/identity.ts';
 import { type FollowedSources, isAsRecorded } from './followed.ts';
 import { handleKeyOf } from './handle-key.ts';
@@ -139,7 +140,7 @@ export class Reckoning {
     // A write within the tick of the clock in which the file was recorded leaves the ctime as it is.
     const { ctimeNs = 0n } = identity;
     const recent = Date.now() - Number(ctimeNs / 1_000_000n) < SETTLED_MS;
-    if (what === 'written' && recent) this.#doubt(id, 'was written to', identity);
+    if (what === 'written' && recent) this.#doubt(id, 'was written to', identity, true);
     else if (store.living.condition(id) === undefined) followed.note(id);
   }
 
@@ -195,18 +196,20 @@ export class Reckoning {
     else if (!isAsRecorded(record, sight)) {
       const reason = isSameFile(record, sight) ? 'was away for a while' : 'was replaced by another file';
       this.#doubt(id, reason, sight.identity);
-    } else if (condition?.state === 'healing' && condition.observed !== undefined) cases?.note(id);
+    } else if (condition?.observed !== undefined && hasWrongBytes(condition)) cases?.note(id);
     else if (condition !== undefined) store.living.trust(id, 'it is as recorded again');
   }
 
-  #doubt(id: number, reason: string, observed: FileIdentity): void {
+  /** `unproven`: the file is as recorded, which says nothing of its bytes. */
+  #doubt(id: number, reason: string, observed: FileIdentity, unproven = false): void {
     const { store, followed, cases } = this.#parts;
     followed.unsee(id);
     this.#doubtedAt.set(id, performance.now());
     const before = store.living.condition(id);
     // Somebody has searched for its bytes while this very file was there.
     if (before?.state === 'lost' && before.observed !== undefined && isSameIdentity(before.observed, observed)) return;
-    store.living.setCondition(id, { state: before?.state === 'healing' ? 'healing' : 'doubted', reason, observed });
+    const state = before?.state === 'healing' ? 'healing' : 'doubted';
+    store.living.setCondition(id, { state, reason, observed, ...(unproven ? { unproven } : {}) });
     cases?.note(id);
   }
 
@@ -217,6 +220,11 @@ export class Reckoning {
     store.living.setCondition(id, { state: 'healing', reason });
     cases?.note(id, { seenDeleted });
   }
+}
+
+/** Bytes of the file that was there did not agree, whatever its record says. */
+function hasWrongBytes({ state }: Condition): boolean {
+  return state === 'healing' || state === 'lost';
 }
 
 /** Tells if what was found is the recorded file, whatever was done to it. */

@@ -120,7 +120,7 @@ export class Settling {
           continue;
         }
         const { state, reason, sinceMs, observed } = condition;
-        const spares = record.spares.flatMap((spare) => this.#store.source(spare) ?? []).map(recordOf);
+        const spares = record.spares.flatMap((spare) => this.#spare(spare) ?? []);
         tickets.push({
           one: {
             id,
@@ -141,6 +141,14 @@ export class Settling {
       if (tickets.length > 0 || left <= 0 || signal.aborted) return tickets;
       await this.#queue.changed(left, signal);
     }
+  }
+
+  /** A spare's record. Of one that is not trusted, the ctime is left out: its bytes must be asked. */
+  #spare(id: number): HealRecord | undefined {
+    const record = this.#store.source(id);
+    if (record === undefined) return undefined;
+    const isTrusted = this.#store.living.condition(id) === undefined;
+    return isTrusted ? recordOf(record) : { ...recordOf(record), ctimeNs: undefined };
   }
 
   async #entriesOf(id: number): Promise<string[]> {

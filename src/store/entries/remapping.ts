@@ -151,10 +151,8 @@ export class Remapping {
     for (const id of doubtful) {
       if (conditions.get(id) !== undefined) continue;
       const observed = recordOf(id);
-      doubted.set(
-        id,
-        conditions.next(undefined, { state: 'doubted', reason: 'was mapped anew', ...(observed && { observed }) }),
-      );
+      const found = { state: 'doubted', reason: 'was mapped anew', unproven: true } as const;
+      doubted.set(id, conditions.next(undefined, { ...found, ...(observed && { observed }) }));
     }
     // After the doubts: what is proven now is proven for all of them.
     const proofOf = new Map(touched.map((piece) => [piece, believed.has(piece) ? db.epoch : 0]));

@@ -6,9 +6,13 @@ const STATES: readonly ConditionState[] = ['doubted', 'healing', 'waiting', 'los
 /** Added to the state: a disk or an observed file follows. */
 const HAS_DISK = 8;
 const HAS_OBSERVED = 16;
+const UNPROVEN = 32;
 
-export function encodeCondition({ state, epoch, sinceMs, reason, disk, observed }: Condition): Buffer {
-  const flags = (disk === undefined ? 0 : HAS_DISK) | (observed === undefined ? 0 : HAS_OBSERVED);
+export function encodeCondition({ state, epoch, sinceMs, reason, disk, observed, unproven }: Condition): Buffer {
+  const flags =
+    (disk === undefined ? 0 : HAS_DISK) |
+    (observed === undefined ? 0 : HAS_OBSERVED) |
+    (unproven === undefined ? 0 : UNPROVEN);
   const out = new Writer().integer(STATES.indexOf(state) | flags).integer(epoch);
   out.integer(Math.max(0, Math.trunc(sinceMs))).text(reason);
   if (disk !== undefined) out.text(disk);
@@ -19,12 +23,13 @@ export function encodeCondition({ state, epoch, sinceMs, reason, disk, observed 
 export function decodeCondition(bytes: Buffer): Condition {
   const from = new Reader(bytes);
   const flags = from.integer();
-  const state = STATES[flags & ~(HAS_DISK | HAS_OBSERVED)];
+  const state = STATES[flags & ~(HAS_DISK | HAS_OBSERVED | UNPROVEN)];
   if (state === undefined) throw damaged('a source has a condition that does not exist');
   const [epoch, sinceMs, reason] = [from.integer(), from.integer(), from.text()];
   const disk = (flags & HAS_DISK) === 0 ? {} : { disk: from.text() };
   const observed = (flags & HAS_OBSERVED) === 0 ? {} : { observed: readIdentity(from) };
-  return { state, epoch, sinceMs, reason, ...disk, ...observed };
+  const unproven = (flags & UNPROVEN) === 0 ? {} : ({ unproven: true } as const);
+  return { state, epoch, sinceMs, reason, ...disk, ...observed, ...unproven };
 }
 
 /** One change of a source: when, from which path to which, and how that was found out. */

@@ -23,10 +23,11 @@ export interface SourceChange {
   readonly now: FileIdentity & { readonly path: Buffer; readonly handle?: FileHandle; readonly disk?: string };
   /**
    * False: the source is, or gets, doubted. The epoch stays if this very file was doubted already, so that what was proven
-   * of it stays proven.
+   * of it stays proven. True: the file is as recorded, or what differs is explained. That is not enough for a source whose record
+   * nobody has proven: it is, or stays, doubted.
    */
   readonly trusted: boolean;
-  /** The change is made only while the source's doubt has this epoch. */
+  /** All its pieces were proven at this epoch: the change is made only while the source's doubt has it. */
   readonly epoch?: number;
   /** A line for its story; absent: the change is not worth one. */
   readonly how?: string;
@@ -84,7 +85,8 @@ export class SourceChanges {
       keys.add(id, record);
       now.set(id, record);
       if (!before.path.equals(record.path)) left.push(before.path);
-      conditionsNow.set(id, change.trusted ? undefined : this.#doubt(condition, record));
+      const isProven = change.epoch !== undefined || condition?.unproven !== true;
+      conditionsNow.set(id, change.trusted && isProven ? undefined : this.#doubt(condition, record));
       if (how === undefined) continue;
       told.add(id);
       writes.push(stories.recording(id, { atMs: Date.now(), from: before.path, to: record.path, how }));
@@ -104,7 +106,7 @@ export class SourceChanges {
 
   #doubt(before: Condition | undefined, { path: _path, spares: _spares, ...observed }: SourceRecord): Condition {
     const reason = before?.reason ?? 'is another file than before';
-    return this.#parts.conditions.next(before, { state: 'doubted', reason, observed });
+    return this.#parts.conditions.next(before, { state: 'doubted', reason, observed, unproven: true });
   }
 }
 

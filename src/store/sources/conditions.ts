@@ -53,7 +53,7 @@ export class Conditions {
   }
 
   /** The condition that follows `before`. A new epoch if it was trusted, or if another file lies there now. */
-  next(before: Condition | undefined, { state, reason, disk, observed }: ConditionFound): Condition {
+  next(before: Condition | undefined, { state, reason, disk, observed, unproven }: ConditionFound): Condition {
     // A file that is gone for a while may come back.
     const seen = observed ?? before?.observed;
     const goesOn = before !== undefined && (observed === undefined || isSameFile(before.observed, observed));
@@ -64,15 +64,26 @@ export class Conditions {
       reason,
       ...(disk === undefined ? {} : { disk }),
       ...(seen === undefined ? {} : { observed: seen }),
+      ...(unproven === true || before?.unproven === true ? { unproven: true } : {}),
     };
   }
 
-  trust(id: number): void {
+  /**
+   * Trusts a source: its file is `asRecorded`. If the record is one that nobody has proven, it is doubted instead. Returns
+   * whether it is trusted.
+   */
+  trust(id: number, asRecorded: FileIdentity | undefined): boolean {
     const before = this.get(id);
-    if (before === undefined) return;
+    if (before === undefined) return true;
+    if (before.unproven === true) {
+      const { reason } = before;
+      this.set(id, { state: 'doubted', reason, ...(asRecorded === undefined ? {} : { observed: asRecorded }) });
+      return false;
+    }
     this.#keep(id, undefined);
     this.#soon.add(id);
     this.#notices.conditionChanged(id, before, undefined);
+    return true;
   }
 
   /** The write that records a condition together with other changes; call `recorded` once it is committed. */
@@ -116,7 +127,12 @@ export class Conditions {
 }
 
 function isSame(one: Condition, other: Condition): boolean {
-  return one.state === other.state && one.reason === other.reason && one.disk === other.disk;
+  return (
+    one.state === other.state &&
+    one.reason === other.reason &&
+    one.disk === other.disk &&
+    one.unproven === other.unproven
+  );
 }
 
 function isSameFile(one: FileIdentity | undefined, other: FileIdentity): boolean {

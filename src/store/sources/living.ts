@@ -3,7 +3,7 @@
  * of them, and what happened to them.
  */
 import type { Condition, ConditionFound } from '../../source/condition.ts';
-import type { FileHandle } from '../../source/identity.ts';
+import type { FileHandle, FileIdentity } from '../../source/identity.ts';
 import { filesUsing, type UsingFile } from '../entries/files-using.ts';
 import type { Remap, Remapping } from '../entries/remapping.ts';
 import type { Notices } from '../notices.ts';
@@ -57,11 +57,14 @@ export class LivingSources {
     return this.#parts.conditions.set(id, found);
   }
 
-  /** Trusts a source: it is as recorded. `how`: the line for its story. */
+  /**
+   * Trusts a source: it is as recorded. One whose record nobody has proven gets doubted instead. `how`: the line for its story.
+   */
   trust(id: number, how?: string): void {
-    this.#parts.conditions.trust(id);
-    const path = how === undefined ? undefined : this.#parts.sources.get(id)?.path;
-    if (how === undefined || path === undefined) return;
+    const record = this.#parts.sources.get(id);
+    const trusted = this.#parts.conditions.trust(id, record && identityOf(record));
+    const path = record?.path;
+    if (!trusted || how === undefined || path === undefined) return;
     this.#parts.stories.note(id, { atMs: Date.now(), from: path, to: path, how });
   }
 
@@ -153,4 +156,8 @@ export class LivingSources {
     const { conditions, stories, proofs } = this.#parts;
     await Promise.all([conditions.settled(), stories.settled(), proofs.flush()]);
   }
+}
+
+function identityOf({ dev, ino, size, mtimeNs, ctimeNs }: FileIdentity): FileIdentity {
+  return { dev, ino, size, mtimeNs, ctimeNs };
 }

@@ -144,6 +144,30 @@ describe('changes of sources', () => {
     });
   });
 
+  it('leave a record that nobody has proven doubted, whoever finds its file as recorded, until it is proven', async () => {
+    const id = await withStore(folder, async (store) => {
+      const { living } = store;
+      await store.createEntry(plan('A', [file('T/a')], [source('x')]));
+      const [id = -1] = living.sourcesAt(Buffer.from('/disk/x'));
+      living.setCondition(id, { state: 'lost', reason: 'has other bytes now' });
+      await living.changeSources([change(store, id, { size: 4711, ctimeNs: 5n }, { trusted: false })]);
+      return id;
+    });
+    await withStore(folder, async (store) => {
+      const { living } = store;
+      const { epoch = 0 } = living.condition(id) ?? {};
+      living.trust(id, 'it is as recorded again');
+      assert.deepEqual([living.condition(id)?.state, living.condition(id)?.epoch], ['doubted', epoch]);
+      await living.changeSources([change(store, id, {})]);
+      assert.deepEqual([living.condition(id)?.state, living.condition(id)?.epoch], ['doubted', epoch]);
+      living.setCondition(id, { state: 'waiting', reason: 'its disk is away' });
+      living.trust(id, 'its disk is back');
+      assert.deepEqual([living.condition(id)?.state, living.condition(id)?.epoch], ['doubted', epoch]);
+      await living.changeSources([change(store, id, {}, { epoch })]);
+      assert.equal(living.condition(id), undefined);
+    });
+  });
+
   it('are batches of 500', async () => {
     await withStore(folder, async (store, level) => {
       await store.createEntry(

@@ -31,7 +31,9 @@ async function move(folder: string): Promise<void> {
       const [id = -1] = store.living.sourcesAt(place(i, first));
       const was = store.source(id)!;
       const now = { ...was, path: place(i, next), ctimeNs: BigInt(next) };
-      return { id, was, now, trusted: next !== 2, how: `state ${next}` };
+      const doubt = next === 2 ? undefined : store.living.condition(id);
+      const proven = doubt === undefined ? {} : { epoch: doubt.epoch };
+      return { id, was, now, trusted: next !== 2, ...proven, how: `state ${next}` };
     });
     await store.living.changeSources(changes);
     process.stdout.write('moved');
