@@ -79,7 +79,8 @@ export async function autotorrentIn(options: AutotorrentOptions): Promise<Autoto
     },
     async mount(...args) {
       const daemon = await startDaemon(command, [...before, 'mount', ...args], { cwd: folder });
-      await waitUntil('the server', async () => (await run('status')).code === 0, { daemon });
+      // Cheaper than a command that asks it again and again: it says so once it answers.
+      await waitUntil('the server', async () => daemon.output().includes('Serving '), { daemon });
       return daemon;
     },
   };

@@ -27,6 +27,7 @@ async function piecesOf(request: Extract<ReaderRequest, { do: 'pieces' }>): Prom
   const total = lengths.reduce((sum, length) => sum + length, 0);
   const wrong: number[] = [];
   const failed: Record<string, number> = {};
+  const unread: number[] = [];
   let good = 0;
   await Promise.all(
     hashes.map(async (expected, piece) => {
@@ -44,10 +45,12 @@ async function piecesOf(request: Extract<ReaderRequest, { do: 'pieces' }>): Prom
       } catch (error) {
         const code = errnoOf(error) ?? messageOf(error);
         failed[code] = (failed[code] ?? 0) + 1;
+        unread.push(piece);
       }
     }),
   );
-  return { good, wrong: wrong.toSorted((a, b) => a - b), failed };
+  const sorted = (pieces: readonly number[]): number[] => pieces.toSorted((a, b) => a - b);
+  return { good, wrong: sorted(wrong), failed, unread: sorted(unread) };
 }
 
 async function readWhole(fd: number, buffer: Buffer, position: number): Promise<void> {

@@ -16,6 +16,8 @@ export interface Pieces {
   readonly wrong: readonly number[];
   /** How many could not be read, by error. */
   readonly failed: Readonly<Record<string, number>>;
+  /** Numbers of the pieces that could not be read. */
+  readonly unread: readonly number[];
 }
 
 export type ReaderRequest =
@@ -100,7 +102,8 @@ export class PieceReader {
       for (const path of paths) fds.push(await this.open(path));
       return await this.pieces(fds, files);
     } catch (error) {
-      return { good: 0, wrong: [], failed: { [messageOf(error)]: files.hashes.length } };
+      const unread = [...files.hashes.keys()];
+      return { good: 0, wrong: [], failed: { [messageOf(error)]: unread.length }, unread };
     } finally {
       for (const fd of fds) await this.close(fd);
     }

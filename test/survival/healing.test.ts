@@ -3,7 +3,7 @@
  * since the watch of one that runs explains it without the healer (`test/survival/`).
  */
 import assert from 'node:assert/strict';
-import { execFileSync, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import {
   appendFileSync,
@@ -23,6 +23,7 @@ import { type Autotorrent, autotorrentIn } from '../harness/autotorrent.ts';
 import type { Daemon } from '../harness/daemon.ts';
 import { temporaryFolder } from '../harness/folder.ts';
 import { makeTorrentOf } from '../harness/make-torrent.ts';
+import { killProgram } from './scene.ts';
 import { WHOLE } from './setting.ts';
 
 const PIECE = 16_384;
@@ -238,7 +239,7 @@ describe('healing', { timeout: 600_000 }, () => {
     const verifying = films.map(async (one) => await verify(one));
     for (let i = 0; i < 5; i++) {
       await sleep(150);
-      for (const pid of healersOf(program.config)) process.kill(pid, 'SIGKILL');
+      killProgram(program.config, 'heal');
     }
     await Promise.all(verifying);
     for (const one of films) assert.deepEqual(served(one), { right: PIECES, wrong: 0 });
@@ -264,13 +265,4 @@ function damaged(data: Buffer): Buffer {
   const copy = Buffer.from(data);
   randomBytes(100).copy(copy, 500_000);
   return copy;
-}
-
-/** Finds the healer of a configuration among the processes of this machine. */
-function healersOf(config: string): number[] {
-  const lines = execFileSync('ps', ['-eo', 'pid=,args='], { encoding: 'utf8' }).split('\n');
-  return lines.flatMap((line) => {
-    const [, pid, args = ''] = /^\s*(\d+) (.*)$/.exec(line) ?? [];
-    return pid !== undefined && args.includes(`-c ${config} heal`) ? [Number(pid)] : [];
-  });
 }

@@ -1,8 +1,10 @@
 /** A server over sources on one file system, and films that it seeds: what all tests of survival have. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { chmodSync, chownSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { EntryJson, FileJson } from '../../src/cli/json.ts';
+import { errnoOf } from '../../src/errors.ts';
 import { type Autotorrent, autotorrentIn, type Result } from '../harness/autotorrent.ts';
 import type { Daemon } from '../harness/daemon.ts';
 import { type FileSystemKind, makeFileSystem, type TestFileSystem } from '../harness/file-systems.ts';
@@ -152,5 +154,20 @@ export class Scene {
     await this.unmount();
     await this.fileSystem.close();
     await this.person.end();
+  }
+}
+
+/** Kills the processes of a configuration that run a command, such as `heal`. */
+export function killProgram(config: string, command: string): void {
+  const lines = execFileSync('ps', ['-eo', 'pid=,args='], { encoding: 'utf8' }).split('\n');
+  for (const line of lines) {
+    const [, pid, args = ''] = /^\s*(\d+) (.*)$/.exec(line) ?? [];
+    if (pid === undefined || !args.includes(`-c ${config} ${command}`)) continue;
+    try {
+      process.kill(Number(pid), 'SIGKILL');
+    } catch (error) {
+      // It has ended by itself.
+      if (errnoOf(error) !== 'ESRCH') throw error;
+    }
   }
 }

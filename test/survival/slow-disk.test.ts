@@ -78,7 +78,7 @@ async function waiting(scene: Scene, other: PieceReader): Promise<void> {
   );
   while ((await fileSystem.waiting()) < THREADS) await sleep(20);
 
-  const whole: Pieces = { good: PIECES, wrong: [], failed: {} };
+  const whole: Pieces = { good: PIECES, wrong: [], failed: {}, unread: [] };
   assert.deepEqual(await other.pieces([heldFd], held), whole, 'a file that was open before');
   assert.deepEqual(await other.piecesOf([pathOf(quick)], quick), whole, 'a file that is opened now');
   assert.equal((await scene.run('status')).code, 0);
