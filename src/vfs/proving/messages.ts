@@ -54,6 +54,16 @@ export interface Abandon {
 
 export type Question = LayoutQuestion | Step | Abandon;
 
+/** A question, and its answer with the same number. */
+export interface Asked {
+  readonly id: number;
+  readonly question: Question;
+}
+export interface Answered {
+  readonly id: number;
+  readonly answer: Answer;
+}
+
 export interface StepAnswer {
   /** Indices of the segments whose file was another before, or is another since. */
   readonly changed: readonly number[];

@@ -22,6 +22,8 @@ export class PieceHashing {
   readonly #tree: Tree | undefined;
   #filled = 0;
   #hashed = 0;
+  /** Somebody else computes the SHA-1. */
+  #isLeft = false;
 
   /** `buffer` takes the piece, or `CHUNK_BYTES` of it at a time. `length`: bytes of the piece. */
   constructor(hashes: readonly PieceHash[], length: number, buffer: Buffer, keeps: boolean) {
@@ -51,8 +53,23 @@ export class PieceHashing {
     this.#hashed = this.#filled;
   }
 
+  /** It has no hash but a SHA-1, and keeps its bytes: another may compute it (`leaveSha1`). */
+  get isPlain(): boolean {
+    return this.#keeps && this.#tree === undefined && this.#sha1 !== undefined && this.#filled === 0;
+  }
+
+  /** Leaves the SHA-1 to the caller. */
+  leaveSha1(): void {
+    this.#isLeft = true;
+  }
+
+  /** The bytes that came in, of a piece that is kept. */
+  get bytes(): Buffer {
+    return this.#buffer.subarray(0, this.#filled);
+  }
+
   #update(bytes: Buffer): void {
-    this.#sha1?.hash.update(bytes);
+    if (!this.#isLeft) this.#sha1?.hash.update(bytes);
     const tree = this.#tree;
     if (tree === undefined) return;
     const own = bytes.subarray(0, Math.min(bytes.length, tree.left));
@@ -60,10 +77,13 @@ export class PieceHashing {
     for (let at = 0; at < own.length; at += BLOCK_BYTES) tree.tree.push(sha256(own.subarray(at, at + BLOCK_BYTES)));
   }
 
-  /** True if the whole piece came in, and every hash of it agrees. A piece without a hash agrees with nothing. */
-  agrees(): boolean {
+  /**
+   * True if the whole piece came in, and every hash of it agrees. A piece without a hash agrees with nothing. `sha1`: what was
+   * left to the caller.
+   */
+  agrees(sha1?: Buffer): boolean {
     if (this.#filled !== this.#length || (this.#sha1 === undefined && this.#tree === undefined)) return false;
-    if (this.#sha1 !== undefined && !this.#sha1.hash.digest().equals(this.#sha1.digest)) return false;
+    if (this.#sha1 !== undefined && !(sha1 ?? this.#sha1.hash.digest()).equals(this.#sha1.digest)) return false;
     return this.#tree === undefined || this.#tree.tree.root().equals(this.#tree.digest);
   }
 }

@@ -4,6 +4,8 @@ import type { MappedContent } from '../../store/overlay/content.ts';
 /** Bytes that are hashed ahead of a reader: one piece at least, and `MOST_PIECES` at most. */
 const AHEAD_BYTES = 8 * 1024 * 1024;
 const MOST_PIECES = 16;
+/** Pieces of this size at most are hashed two at a time: both must be kept until the reader is there. */
+const PAIRED_BYTES = 16 * 1024 * 1024;
 
 export interface ReadAheadOptions {
   /** Reports whether a piece is worth being hashed now. */
@@ -46,10 +48,14 @@ export class ReadAhead {
   }
 
   #goAhead(content: MappedContent, piece: number, { doubt, pieceLength, start }: ReadPlace): void {
-    const last = Math.floor((start + content.size - 1) / pieceLength);
-    const count = Math.min(MOST_PIECES, Math.max(1, Math.floor(AHEAD_BYTES / pieceLength)));
-    for (let next = piece + 1; next <= Math.min(last, piece + count); next++) {
-      if (this.#options.wants(content, next, doubt)) this.#options.prove(content, next);
-    }
+    const least = pieceLength <= PAIRED_BYTES ? 2 : 1;
+    const count = Math.min(MOST_PIECES, Math.max(least, Math.floor(AHEAD_BYTES / pieceLength)));
+    const end = Math.floor((start + content.size - 1) / pieceLength);
+    const last = Math.min(end, piece + count);
+    const wanted: number[] = [];
+    for (let next = piece + 1; next <= last; next++) if (this.#options.wants(content, next, doubt)) wanted.push(next);
+    // Some at a time, since two take little longer than one.
+    if (wanted.length < count / 2 && last < end) return;
+    for (const next of wanted) this.#options.prove(content, next);
   }
 }

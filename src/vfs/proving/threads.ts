@@ -5,8 +5,10 @@
  * threads are started for the others.
  */
 import { Worker } from 'node:worker_threads';
-import type { Answer, Layout, Question, Step, StepAnswer } from './messages.ts';
+import type { Answer, Answered, Asked, Layout, Question, Step, StepAnswer } from './messages.ts';
 
+/** Pieces that a thread has at a time: it hashes two in little more than the time of one. */
+const TOGETHER = 2;
 /** Threads while no disk is slow. */
 const USUAL = 2;
 /** Threads in all: each beyond the usual ones stands for one that waits for a slow disk. */
@@ -14,7 +16,7 @@ const MOST = 6;
 /** Milliseconds of one step after which its device is slow. */
 const SLOW_MS = 300;
 /** Milliseconds without work after which the threads end. */
-const IDLE_MS = 10_000;
+const IDLE_MS = 60_000;
 
 export interface Hashing {
   /** The torrent's info hash. */
@@ -32,11 +34,13 @@ export interface Hashing {
 
 interface Thread {
   readonly worker: Worker;
-  /** The device of the piece that it has; absent: it is idle. */
+  /** The device of the pieces that it has; absent: it is idle. */
   device?: number | undefined;
+  /** How many pieces it has. */
+  pieces: number;
   /** The time at which the running step began. */
   begun?: number | undefined;
-  answered?: ((answer: Answer) => void) | undefined;
+  readonly asked: Map<number, (answer: Answer) => void>;
 }
 
 interface Waiting {
@@ -96,8 +100,10 @@ export class HashThreads {
   readonly #waiting: Waiting[] = [];
   readonly #slow = new Set<number>();
   #sessions = 0;
+  #questions = 0;
   #timer: NodeJS.Timeout | undefined;
   #idle: NodeJS.Timeout | undefined;
+  #soon: NodeJS.Immediate | undefined;
   #closed = false;
 
   /** `onIdle` is called when the threads end because nothing is to be done. */
@@ -133,40 +139,47 @@ export class HashThreads {
     if (this.#closed) throw new Error('the server ends');
     return await new Promise((take) => {
       this.#waiting.push({ device, awaited, take });
-      this.#deal();
+      if (awaited) this.#deal();
+      // Pieces that are hashed ahead come together.
+      else this.#soon ??= setImmediate(() => this.#deal());
     });
   }
 
   /** Puts a question to a thread. @throws Error if the thread ends */
   async ask(thread: Thread, question: Question): Promise<Answer> {
     return await new Promise((resolve) => {
-      thread.begun = performance.now();
-      thread.answered = (answer) => {
-        thread.answered = undefined;
+      const id = ++this.#questions;
+      thread.begun ??= performance.now();
+      thread.asked.set(id, (answer) => {
+        thread.asked.delete(id);
         this.#note(thread);
         resolve(answer);
-      };
+      });
       thread.worker.ref();
-      thread.worker.postMessage(question);
+      thread.worker.postMessage({ id, question } satisfies Asked);
     });
   }
 
   /** Remembers whether the device of a thread is slow. */
   #note(thread: Thread): void {
     const { device, begun } = thread;
-    thread.begun = undefined;
+    thread.begun = thread.asked.size > 0 ? performance.now() : undefined;
     if (device === undefined || begun === undefined) return;
     if (performance.now() - begun > SLOW_MS) this.#slow.add(device);
     else this.#slow.delete(device);
   }
 
   giveBack(thread: Thread): void {
+    thread.pieces--;
+    if (thread.pieces > 0) return;
     thread.device = undefined;
     this.#deal();
   }
 
   /** Gives threads to those that wait. */
   #deal(): void {
+    clearImmediate(this.#soon);
+    this.#soon = undefined;
     clearTimeout(this.#idle);
     for (const awaited of [true, false]) {
       for (let i = 0; i < this.#waiting.length; ) {
@@ -176,12 +189,26 @@ export class HashThreads {
           i++;
           continue;
         }
-        this.#waiting.splice(i, 1);
-        thread.device = next.device;
-        next.take(thread);
+        this.#give(thread, i);
+        // Who waits for a piece does not wait for another one.
+        const isAhead = ({ device, awaited }: Waiting): boolean => !awaited && device === next.device;
+        while (!next.awaited && thread.pieces < TOGETHER) {
+          const other = this.#waiting.findIndex(isAhead);
+          if (other < 0) break;
+          this.#give(thread, other);
+          if (other < i) i--;
+        }
       }
     }
     this.#lookAgain();
+  }
+
+  #give(thread: Thread, index: number): void {
+    const [waiting] = this.#waiting.splice(index, 1);
+    if (waiting === undefined) return;
+    thread.device = waiting.device;
+    thread.pieces++;
+    waiting.take(thread);
   }
 
   #mayRead(device: number): boolean {
@@ -219,16 +246,16 @@ export class HashThreads {
 
   #start(): Thread {
     const worker = new Worker(this.#script);
-    const thread: Thread = { worker };
+    const thread: Thread = { worker, pieces: 0, asked: new Map() };
     this.#threads.add(thread);
-    worker.on('message', (answer: Answer) => {
+    worker.on('message', ({ id, answer }: Answered) => {
       // A thread without a question is nothing to wait for.
-      worker.unref();
-      thread.answered?.(answer);
+      if (thread.asked.size <= 1) worker.unref();
+      thread.asked.get(id)?.(answer);
     });
     const ended = (why: string): void => {
       this.#threads.delete(thread);
-      thread.answered?.({ error: `a hashing thread ended: ${why}` });
+      for (const answer of thread.asked.values()) answer({ error: `a hashing thread ended: ${why}` });
     };
     worker.on('error', (error) => ended(error.message));
     worker.on('exit', (code) => ended(`code ${code}`));
@@ -245,8 +272,9 @@ export class HashThreads {
     this.#closed = true;
     clearTimeout(this.#timer);
     clearTimeout(this.#idle);
+    clearImmediate(this.#soon);
     const threads = [...this.#threads];
     this.#end();
-    for (const thread of threads) thread.answered?.({ error: 'the server ends' });
+    for (const { asked } of threads) for (const answer of asked.values()) answer({ error: 'the server ends' });
   }
 }
