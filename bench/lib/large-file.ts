@@ -16,14 +16,14 @@ export class LargeFile {
   readonly #bytes: number;
   readonly #scene: Scene;
 
-  /** Writes the file into `folder`. Its pieces have a mebibyte. */
-  constructor(scene: Scene, name: string, bytes: number, folder = scene.library) {
+  /** Writes the file into `folder`. Its pieces have a mebibyte. Files of two seeds have no piece in common. */
+  constructor(scene: Scene, name: string, bytes: number, seed: number, folder = scene.library) {
     this.name = name;
     this.source = join(folder, `${name}.mkv`);
     this.#bytes = bytes;
     this.#scene = scene;
     mkdirSync(dirname(this.source), { recursive: true });
-    writeDataFile(this.source, bytes, name.length);
+    writeDataFile(this.source, bytes, seed);
     this.torrent = makeTorrent({ name: `${name}.mkv`, content: readFileSync(this.source), pieceLength: MIB }).raw;
   }
 

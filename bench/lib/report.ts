@@ -15,6 +15,12 @@ export function runTable({ suites }: Pick<Run, 'suites'>): string {
   ].join('\n');
 }
 
+/** One row as a line: its figure, its reference, its ratio and its target. */
+export function rowLine(row: Row): string {
+  const [name = '', value, reference, ratio, target, met] = cells(row);
+  return `${name}: ${[value, reference, ratio, target, met].filter((cell) => cell !== '').join('; ')}`;
+}
+
 function cells(row: Row): string[] {
   const { name, value, unit, reference, ratio, target } = row;
   const met = meets(row);

@@ -27,6 +27,12 @@ const MKFS = {
   btrfs: ['mkfs.btrfs', '-q', '-f'],
 } as const;
 
+/** How much an ext4 file system holds. */
+export interface Room {
+  readonly bytes: number;
+  readonly files: number;
+}
+
 export interface TestFileSystem {
   readonly kind: FileSystemKind;
   /** Where it is mounted at first. */
@@ -59,12 +65,12 @@ interface Kind {
 }
 
 /** Makes a file system of this kind in `base`, an empty folder, and mounts it. */
-export async function makeFileSystem(kind: FileSystemKind, base: string): Promise<TestFileSystem> {
+export async function makeFileSystem(kind: FileSystemKind, base: string, room?: Room): Promise<TestFileSystem> {
   const path = join(base, 'mounted');
   await mkdir(path, { recursive: true });
   const branches = kind === 'mergerfs' ? [join(base, 'branch1'), join(base, 'branch2')] : [];
   const fuse = new Passthrough(join(base, 'shown'));
-  const parts = await kindIn(kind, base, branches, fuse);
+  const parts = await kindIn(kind, base, branches, fuse, room);
   let mountedAt: string | undefined;
   const umount = async (): Promise<void> => {
     if (mountedAt === undefined) return;
@@ -117,6 +123,7 @@ async function kindIn(
   base: string,
   branches: readonly string[],
   fuse: Passthrough,
+  room?: Room,
 ): Promise<Kind> {
   if (kind === 'fuse') {
     await mkdir(fuse.folder);
@@ -124,9 +131,10 @@ async function kindIn(
   }
   if (kind === 'mergerfs') return await mergerfs(branches);
   const image = join(base, 'image');
-  await run('truncate', ['-s', String(IMAGE_BYTES[kind] * MIB), image]);
+  await run('truncate', ['-s', String(room?.bytes ?? IMAGE_BYTES[kind] * MIB), image]);
   const [mkfs, ...options] = MKFS[kind];
-  await run(mkfs, [...options, image]);
+  const inodes = room === undefined ? [] : ['-N', String(Math.ceil(room.files))];
+  await run(mkfs, [...options, ...inodes, image]);
   return { mount: async (at) => void (await run('mount', ['-o', 'loop', image, at])) };
 }
 

@@ -16,6 +16,7 @@ const mounted: string[] = [];
 
 /** Call it before `path` is mounted. Paths with a line feed are not for tests. */
 export function guardMount(path: string): void {
+  if (mounted.includes(path)) return;
   if (guard === undefined) {
     // A session of its own: Ctrl-C ends the tests, and the guard after them.
     guard = spawn('sh', ['-c', SCRIPT], { stdio: ['pipe', 'ignore', 'ignore'], detached: true });

@@ -7,8 +7,9 @@ import type { EntryJson, FileJson } from '../../src/cli/json.ts';
 import { errnoOf } from '../../src/errors.ts';
 import { type Autotorrent, autotorrentIn, type Result } from '../harness/autotorrent.ts';
 import type { Daemon } from '../harness/daemon.ts';
-import { type FileSystemKind, makeFileSystem, type TestFileSystem } from '../harness/file-systems.ts';
+import { type FileSystemKind, makeFileSystem, type Room, type TestFileSystem } from '../harness/file-systems.ts';
 import { temporaryFolder } from '../harness/folder.ts';
+import { guardMount } from '../harness/mount-guard.ts';
 import { ordinaryUser, type Person, ROOT } from '../harness/person.ts';
 import { PieceReader, type Pieces } from '../harness/piece-reader.ts';
 import type { Film } from './films.ts';
@@ -20,6 +21,8 @@ export interface SceneOptions {
   readonly client?: readonly string[];
   /** Further lines of the [general] section. */
   readonly general?: readonly string[];
+  /** ext4: how much it holds. Default: some hundred films. */
+  readonly room?: Room;
 }
 
 export class Scene {
@@ -50,7 +53,7 @@ export class Scene {
   }
 
   /** Makes the file system; nothing is indexed and nothing mounted yet. */
-  static async make({ kind, person: name, client, general = [] }: SceneOptions): Promise<Scene> {
+  static async make({ kind, person: name, client, general = [], room }: SceneOptions): Promise<Scene> {
     const base = temporaryFolder('survival');
     chmodSync(base, 0o755);
     const inside = (folder: string): string => {
@@ -59,7 +62,7 @@ export class Scene {
     };
     const [home, elsewhere, torrents] = [inside('home'), inside('elsewhere'), inside('torrents')];
     const person = name === 'root' ? ROOT : await ordinaryUser(inside('things'), base);
-    const fileSystem = await makeFileSystem(kind, inside('fs'));
+    const fileSystem = await makeFileSystem(kind, inside('fs'), room);
     const library = join(fileSystem.path, 'films');
     mkdirSync(library);
     for (const folder of [home, elsewhere, torrents, fileSystem.path, library]) {
@@ -92,6 +95,7 @@ export class Scene {
   }
 
   async mount(): Promise<void> {
+    guardMount(this.autotorrent.storePath);
     this.#server = await this.autotorrent.mount();
   }
 
@@ -150,6 +154,7 @@ export class Scene {
 
   /** Ends all of it, and leaves no mount. */
   async end(): Promise<void> {
+    this.fileSystem.answerAfter(0);
     await this.#reader?.end();
     await this.unmount();
     await this.fileSystem.close();

@@ -53,29 +53,38 @@ interface Case extends LaidEvent {
 export interface SurveyOptions extends SceneOptions {
   /** `away`: the events happen while no server runs. */
   readonly server: 'running' | 'away';
+  /** The names of the events. Default: all that can happen on this file system. */
+  readonly only?: readonly string[] | undefined;
+  /** Ends the work when its time is over. Default: never. */
+  readonly within?: (work: Promise<void>) => Promise<void>;
 }
 
 export async function survey(options: SurveyOptions): Promise<Survey> {
-  const { kind, server } = options;
+  const { kind, only, within = async (work) => await work } = options;
   const scene = await Scene.make(options);
-  const cases: readonly Case[] = layEvents(scene, eventsOn(kind)).map((laid) => ({
+  const happening = eventsOn(kind).filter(({ name }) => only?.includes(name) !== false);
+  const cases: readonly Case[] = layEvents(scene, happening).map((laid) => ({
     ...laid,
     held: [],
     outcomes: new Map(),
   }));
   let failure: unknown;
   try {
-    const bystanders = laySeries(scene, 'Bystanders', BYSTANDERS);
-    await scene.run('rebuild');
-    await scene.mount();
-    await scene.add([bystanders, ...cases.flatMap(({ films }) => films)]);
-    await (server === 'running' ? running(scene, cases, kind) : away(scene, cases));
+    await within(surveyed(scene, cases, options));
   } catch (error) {
     failure = error;
   }
   if (process.env['SURVIVAL_OUTPUT'] !== undefined) console.error(scene.output());
   await scene.end();
   return { outcomes: new Map(cases.map(({ event, outcomes }) => [event.name, outcomes])), failure };
+}
+
+async function surveyed(scene: Scene, cases: readonly Case[], { kind, server }: SurveyOptions): Promise<void> {
+  const bystanders = laySeries(scene, 'Bystanders', BYSTANDERS);
+  await scene.run('rebuild');
+  await scene.mount();
+  await scene.add([bystanders, ...cases.flatMap(({ films }) => films)]);
+  await (server === 'running' ? running(scene, cases, kind) : away(scene, cases));
 }
 
 async function running(scene: Scene, cases: readonly Case[], kind: FileSystemKind): Promise<void> {
