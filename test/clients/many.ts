@@ -7,7 +7,7 @@ import { bytes, sample } from './steps.ts';
 import type { Subject } from './subject.ts';
 
 /** To add 5,000 takes a client up to a minute; `npm run test:many` does that. The calls are the same from 400 on. */
-const COUNT = Number(process.env['CLIENT_TORRENTS'] ?? 1000);
+const COUNT = Number(process.env['CLIENT_TORRENTS'] ?? 400);
 
 export function manyTorrentsContract(subject: Subject): void {
   describe(`${subject.title ?? subject.name} with many torrents`, () => {

@@ -13,7 +13,10 @@ import { content } from '../vfs/proving/library.ts';
 const PIECE = 16_384;
 const PIECES = 128;
 const FILM = content(7, PIECES * PIECE);
-const STORM_MS = 8000;
+/** The storm lasts until it has had this many: some seconds, and longer on a busy machine. */
+const WRITES = 80;
+const RIGHT = 80;
+const LIMIT_MS = 120_000;
 /** Two changes within one tick of the kernel's clock have one ctime: that is the window, and no test of it. */
 const TICK_MS = 25;
 
@@ -34,10 +37,11 @@ it('serves right bytes or none in a storm of writes and reads', async () => {
     assert.equal(added.code, 0, added.stdout + added.stderr);
     const shown = join(autotorrent.storePath, 'film', 'film');
     const counts = { right: 0, wrong: 0, failed: 0, writes: 0 };
-    const end = performance.now() + STORM_MS;
+    const limit = performance.now() + LIMIT_MS;
+    const goesOn = (): boolean => (counts.writes < WRITES || counts.right < RIGHT) && performance.now() < limit;
     const write = async (): Promise<void> => {
       const fd = fs.openSync(source, 'r+');
-      for (; performance.now() < end; counts.writes++) {
+      for (; goesOn(); counts.writes++) {
         const piece = anyPiece();
         const { atime, mtime } = fs.fstatSync(fd);
         fs.writeSync(fd, Buffer.alloc(PIECE, 'wrong'), 0, PIECE, piece * PIECE);
@@ -51,7 +55,7 @@ it('serves right bytes or none in a storm of writes and reads', async () => {
     };
     const read = async (): Promise<void> => {
       const buffer = Buffer.alloc(PIECE);
-      while (performance.now() < end) {
+      while (goesOn()) {
         const piece = anyPiece();
         const handle = await open(shown, 'r').catch(() => undefined);
         const got = await handle?.read(buffer, 0, PIECE, piece * PIECE).catch(() => undefined);
@@ -61,7 +65,7 @@ it('serves right bytes or none in a storm of writes and reads', async () => {
     };
     await Promise.all([write(), read(), read(), read()]);
     assert.equal(counts.wrong, 0, JSON.stringify(counts));
-    assert.ok(counts.writes > 20 && counts.right > 50, JSON.stringify(counts));
+    assert.ok(counts.writes >= WRITES && counts.right >= RIGHT, JSON.stringify(counts));
   } finally {
     await server.stop();
   }

@@ -72,7 +72,14 @@ export async function startDaemon(
   };
 }
 
-/** Asks `probe` every 50 ms until it is true. Fails after `limitMs` (default: a minute), or when `daemon` has ended. */
+/** Milliseconds between the questions of `waitUntil`: as long as the last one took, within these. */
+const PAUSE_MS = { least: 50, most: 1000 } as const;
+
+/**
+ * Asks `probe` until it is true. Fails after `limitMs` (default: a minute), or when `daemon` has ended.
+ *
+ * A probe that runs a command pauses for as long as that took: asked on and on, it would keep a core from what it waits for.
+ */
 export async function waitUntil(
   what: string,
   probe: () => Promise<boolean>,
@@ -82,15 +89,17 @@ export async function waitUntil(
   const end = performance.now() + limitMs;
   let last: unknown;
   for (;;) {
+    const asked = performance.now();
     try {
       if (await probe()) return;
     } catch (error) {
       last = error;
     }
+    const took = performance.now() - asked;
     const exit = daemon?.exited();
     if (exit !== undefined) throw new Error(`${what}: ${exit}\n${daemon?.output()}`, { cause: last });
     if (performance.now() > end) throw new Error(`${what}: not within ${limitMs} ms`, { cause: last });
-    await sleep(50);
+    await sleep(Math.min(PAUSE_MS.most, Math.max(PAUSE_MS.least, took)));
   }
 }
 

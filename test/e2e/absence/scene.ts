@@ -201,6 +201,16 @@ export class AbsenceScene {
     return this.#record().needs;
   }
 
+  /** Waits until all is recorded. */
+  async isServing(): Promise<void> {
+    await waitUntil('all is recorded', async () => this.needs() === 'serving');
+  }
+
+  /** Waits until the server has said this. */
+  async says(words: string): Promise<void> {
+    await waitUntil(`it says: ${words}`, async () => this.server.output().includes(words));
+  }
+
   #record(): { readonly needs: string; readonly stopped: readonly string[] } {
     const text = readFileSync(join(this.autotorrent.statePath, 'absence.json'), 'utf8');
     const { clients } = JSON.parse(text) as { clients: Record<string, { needs: string; stopped: string[] }> };
