@@ -19,6 +19,9 @@ export interface CaseRequests {
   readonly lines: <T>(path: string, signal?: AbortSignal) => AsyncGenerator<T>;
 }
 
+/** `urgent`: the one that settles what readers wait for. */
+export type Healer = 'healer' | 'urgent';
+
 /** Outcomes and suspects that are sent at once. */
 const BATCH = 500;
 
@@ -47,21 +50,22 @@ export class CaseClient {
       yield mappingOf(line);
   }
 
-  /** Waits for cases that are due, at most so many seconds. */
-  async cases(waitSeconds: number, signal: AbortSignal): Promise<CaseTicket[]> {
+  /** Waits for cases that are due for a healer, at most so many seconds. */
+  async cases(by: Healer, waitSeconds: number, signal: AbortSignal): Promise<CaseTicket[]> {
     const cases: CaseTicket[] = [];
-    for await (const message of this.#requests.lines<CaseMessage>(`/v1/cases?wait=${waitSeconds}`, signal)) {
+    for await (const message of this.#requests.lines<CaseMessage>(`/v1/cases?by=${by}&wait=${waitSeconds}`, signal)) {
       cases.push(caseIn(message));
     }
     return cases;
   }
 
-  /** Reports outcomes. Returns how many hold. */
-  async outcomes(outcomes: readonly Outcome[]): Promise<AppliedMessage> {
+  /** Reports outcomes. `by`: the healer that was given the cases. Returns how many hold. */
+  async outcomes(outcomes: readonly Outcome[], by?: Healer): Promise<AppliedMessage> {
+    const path = `/v1/cases/outcomes${by === undefined ? '' : `?by=${by}`}`;
     let [applied, skipped] = [0, 0];
     for (let from = 0; from < outcomes.length; from += BATCH) {
       const lines = outcomes.slice(from, from + BATCH).map(outcomeMessage);
-      const answer = (await this.#requests.sendLines('/v1/cases/outcomes', lines)) as AppliedMessage;
+      const answer = (await this.#requests.sendLines(path, lines)) as AppliedMessage;
       applied += answer.applied;
       skipped += answer.skipped;
     }

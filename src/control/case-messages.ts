@@ -7,8 +7,10 @@
  *     GET    /v1/entries/ID/records      KnownSourceMessage, one JSON document a line: the sources of an entry
  *     GET    /v1/entries/ID/mapping      MappingLine, one JSON document a line: how the files of an entry are mapped
  *     GET    /v1/cases?wait=SECONDS      CaseMessage, one JSON document a line: cases that are due, once there are some; they
- *                                        are the caller's until he reports outcomes
- *     POST   /v1/cases/outcomes          OutcomeMessage, one JSON document a line; AppliedMessage
+ *                                        are the caller's until he reports outcomes. `&by=healer` (default), or `&by=urgent`: only
+ *                                        those for which readers wait, also what the other healer has
+ *     POST   /v1/cases/outcomes          OutcomeMessage, one JSON document a line; AppliedMessage. With `?by=healer` or `?by=urgent`
+ *                                        outcomes of cases that this healer does not have any more are skipped
  *     POST   /v1/cases/suspects          SuspectMessage, one JSON document a line: sources that are not as recorded; 204
  *     POST   /v1/cases/retry             204: all cases are due now, also those of sources that are lost
  *     POST   /v1/cases/give-up           GiveUpMessage: sources that wait for this disk no longer do; SourceIdsMessage

@@ -1,6 +1,7 @@
 /** The routes about sources and their cases (`case-messages.ts` has them). */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { AutotorrentError } from '../errors.ts';
+import type { Holder } from '../server/settling/queue.ts';
 import type { Settling } from '../server/settling/settling.ts';
 import { type BodyTimes, jsonOf, linesOf } from './body.ts';
 import { caseMessage, folderIn, idsIn, knownSourceMessage, mappingLine, outcomeIn, suspectIn } from './case-codec.ts';
@@ -60,15 +61,15 @@ export function caseRoutes(tools: CaseRoutesTools): [string, (call: Call) => Pro
         if (!(wait >= 0)) throw new AutotorrentError('USAGE', '"wait" must be a number of seconds');
         const gone = new AbortController();
         reply.once('close', () => gone.abort());
-        const cases = await settling.cases(wait * 1000, gone.signal);
+        const cases = await settling.cases(holderIn(query) ?? 'healer', wait * 1000, gone.signal);
         await sendLines(reply, inOrder(cases), caseMessage);
       },
     ],
     [
       'POST /v1/cases/outcomes',
-      async ({ request, reply }) => {
+      async ({ request, reply, query }) => {
         const outcomes = await received(request, async () => await linesOf(request, limits, times, outcomeIn));
-        send(reply, 200, (await settling.apply(outcomes)) satisfies AppliedMessage);
+        send(reply, 200, (await settling.apply(outcomes, holderIn(query))) satisfies AppliedMessage);
       },
     ],
     [
@@ -106,6 +107,13 @@ export function caseRoutes(tools: CaseRoutesTools): [string, (call: Call) => Pro
       },
     ],
   ];
+}
+
+/** The healer that asks; undefined: a command. */
+function holderIn(query: URLSearchParams): Holder | undefined {
+  const by = query.get('by');
+  if (by === null || by === 'healer' || by === 'urgent') return by ?? undefined;
+  throw new AutotorrentError('USAGE', '"by" must be "healer" or "urgent"');
 }
 
 async function* inOrder<T>(values: readonly T[]): AsyncGenerator<T> {

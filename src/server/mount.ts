@@ -41,7 +41,7 @@ import { watchLosses } from './loss-store.ts';
 import { WatchingSources } from './news/watching.ts';
 import { AbsenceProcesses } from './processes/absence.ts';
 import { DownloadWatch } from './processes/download-watch.ts';
-import { Healer } from './processes/healer.ts';
+import { Healers } from './processes/healers.ts';
 import { Repairs } from './processes/repair.ts';
 import { ScrubProcess, scrubTimes } from './processes/scrub.ts';
 import { ProvenSources } from './proven-sources.ts';
@@ -152,12 +152,12 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
     const disks = new DiskUse({ disks: async () => await access.fileSystems.disksMounted() });
     undo.push(async () => disks.close());
     const owner = config.owner ?? { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
-    let healer: Healer | undefined;
+    let healers: Healers | undefined;
     const queue = new CaseQueue({
       sources: store.living,
       diskOf: (id) => store.source(id)?.disk,
       usedLately: (disk) => disks.usedLately(disk),
-      onDue: () => healer?.wake(),
+      onDue: () => healers?.wake(),
     });
     undo.push(async () => queue.close());
     const proven = new ProvenSources({ store, logger, note: (id) => queue.note(id) });
@@ -274,11 +274,10 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       // A repair and `absence resume` would stop and start the same torrents.
       void absence.resume().then(() => repairs.start());
       scrub.start();
-      healer = new Healer({
+      healers = new Healers({
         command: request.healCommand,
         keepDescriptors: () => keepDescriptors?.(),
-        hasDue: () => queue.hasDue,
-        onEnded: () => queue.released(),
+        queue,
         logger,
       });
       queue.load();
@@ -291,7 +290,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       });
     } finally {
       await repairs.close();
-      await healer?.close();
+      await healers?.close();
       await absence.close();
       await unwind(undo, logger);
       await control.close();

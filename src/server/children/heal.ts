@@ -1,15 +1,18 @@
 /**
- * The healer: settles cases of sources (`heal/`). Runs in a child that `server/processes/healer.ts` starts.
+ * The healer: settles cases of sources (`heal/`). Runs in a child that `server/processes/healers.ts` starts.
  *
- * It gives way to all other programs, takes cases from the server, and reports what it decided. Cases that a look decides come
- * first; those whose bytes must be aligned are worked on beside them, one after the other. It ends when no case has come for a
- * while. Killed at any moment it leaves nothing behind: the server hands its cases out again.
+ * It takes cases from the server, and reports what it decided. Cases that a look decides come first; those whose bytes must be
+ * aligned are worked on beside them. It ends when no case has come for a while. Killed at any moment it leaves nothing behind:
+ * the server hands its cases out again.
+ *
+ * The usual one gives way to all other programs, and works on one case after the other. The one for urgent cases does not give way, and
+ * a slow case holds up no other.
  */
 
 import { requireServer } from '../../app/server-connection.ts';
 import { createSettler } from '../../app/settling/settler.ts';
 import type { Config } from '../../config/config.ts';
-import type { CaseClient } from '../../control/case-client.ts';
+import type { Healer } from '../../control/case-client.ts';
 import type { CaseTicket } from '../../control/cases-served.ts';
 import { messageOf } from '../../errors.ts';
 import type { Case, Outcome } from '../../heal/case.ts';
@@ -17,6 +20,8 @@ import type { Settler } from '../../heal/settle.ts';
 import type { Logger } from '../../logger.ts';
 
 export interface HealRequest {
+  /** Settles only the cases for which readers wait. */
+  readonly urgent: boolean;
   readonly logger: Logger;
   readonly signal: AbortSignal;
 }
@@ -27,22 +32,48 @@ const IDLE_SECONDS = 15;
 const REPORT = 500;
 const REPORT_MS = 200;
 
+/** Urgent cases that are settled at once, and those whose bytes are aligned at once. */
+const MOST_URGENT = 16;
+const MOST_ALIGNING = 4;
+
 /** @throws AutotorrentError('SERVER') if the server cannot be asked any longer */
-export async function heal(config: Config, { logger, signal }: HealRequest): Promise<void> {
+export async function heal(config: Config, { urgent, logger, signal }: HealRequest): Promise<void> {
   const server = await requireServer(config);
-  const settling = createSettler(config, server, { logger, signal, background: true });
-  const aligning = new Aligning(server.cases, () => settling.changed(), logger);
+  const by: Healer = urgent ? 'urgent' : 'healer';
+  const settling = createSettler(config, server, { logger, signal, background: !urgent });
+  const { settler, changed } = settling;
+  const report = async (outcomes: readonly Outcome[]): Promise<void> => {
+    await server.cases.outcomes(outcomes, by);
+    changed();
+  };
+  const aligning = new Aligning(report, urgent ? MOST_ALIGNING : 1, logger);
+  const tools: SettlingTools = { report, aligning, logger };
+  const underway = new Set<Promise<void>>();
+  let failure: unknown;
   try {
     for (;;) {
       signal.throwIfAborted();
-      const tickets = await server.cases.cases(aligning.busy ? 1 : IDLE_SECONDS, signal);
+      if (failure !== undefined) throw failure;
+      const isBusy = aligning.busy || underway.size > 0;
+      const tickets = await server.cases.cases(by, isBusy ? 1 : IDLE_SECONDS, signal);
       if (tickets.length === 0) {
-        if (!aligning.busy) return;
+        if (!isBusy) return;
         continue;
       }
       settling.begin();
-      const { settler, changed } = settling;
-      await settleAll(settler, tickets, { client: server.cases, aligning, changed, logger });
+      if (!urgent) {
+        await settleAll(settler, tickets, tools);
+        continue;
+      }
+      for (const ticket of tickets) {
+        if (underway.size >= MOST_URGENT) await Promise.race(underway);
+        const one = settleAll(settler, [ticket], tools)
+          .catch((error: unknown) => {
+            failure = error;
+          })
+          .finally(() => underway.delete(one));
+        underway.add(one);
+      }
     }
   } finally {
     await settling.close();
@@ -50,17 +81,15 @@ export async function heal(config: Config, { logger, signal }: HealRequest): Pro
 }
 
 interface SettlingTools {
-  readonly client: CaseClient;
+  readonly report: (outcomes: readonly Outcome[]) => Promise<void>;
   readonly aligning: Aligning;
-  /** Called after records have changed. */
-  readonly changed: () => void;
   readonly logger: Logger;
 }
 
 async function settleAll(
   settler: Settler,
   tickets: readonly CaseTicket[],
-  { client, aligning, changed, logger }: SettlingTools,
+  { report: send, aligning, logger }: SettlingTools,
 ): Promise<void> {
   let outcomes: Outcome[] = [];
   let first = 0;
@@ -68,8 +97,7 @@ async function settleAll(
     if (outcomes.length === 0) return;
     const ready = outcomes;
     outcomes = [];
-    await client.outcomes(ready);
-    changed();
+    await send(ready);
   };
   // The cases of a folder come together: where the first one went, the others are looked for first.
   const sorted = tickets.toSorted(
@@ -98,42 +126,42 @@ async function attempt<T>(one: Case, logger: Logger, work: () => Promise<T>): Pr
   }
 }
 
-/** Aligns the bytes of cases, one after the other, beside the others. */
+/** Aligns the bytes of cases, beside the others. */
 class Aligning {
-  readonly #client: CaseClient;
-  readonly #changed: () => void;
+  readonly #report: (outcomes: readonly Outcome[]) => Promise<void>;
+  /** Cases at once. */
+  readonly #most: number;
   readonly #logger: Logger;
   readonly #works: { readonly one: Case; readonly work: () => Promise<readonly Outcome[]> }[] = [];
-  #running = false;
+  #running = 0;
 
-  constructor(client: CaseClient, changed: () => void, logger: Logger) {
-    this.#client = client;
-    this.#changed = changed;
+  constructor(report: (outcomes: readonly Outcome[]) => Promise<void>, most: number, logger: Logger) {
+    this.#report = report;
+    this.#most = most;
     this.#logger = logger;
   }
 
   get busy(): boolean {
-    return this.#running;
+    return this.#running > 0;
   }
 
   add(one: Case, work: () => Promise<readonly Outcome[]>): void {
     this.#works.push({ one, work });
-    if (!this.#running) void this.#run();
+    if (this.#running < this.#most) void this.#run();
   }
 
   async #run(): Promise<void> {
-    this.#running = true;
+    this.#running++;
     for (let next = this.#works.shift(); next !== undefined; next = this.#works.shift()) {
       const { one, work } = next;
       const outcomes = await attempt(one, this.#logger, work);
       try {
-        await this.#client.outcomes(outcomes);
-        this.#changed();
+        await this.#report(outcomes);
       } catch (error) {
         // The server hands the case out again.
         this.#logger.debug(`an outcome could not be reported: ${messageOf(error)}`);
       }
     }
-    this.#running = false;
+    this.#running--;
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Starts the healer, a child that settles cases of sources (`server/children/heal.ts`): one at a time, and only while there are
+ * Starts a healer, a child that settles cases of sources (`server/children/heal.ts`): one at a time, and only while there are
  * cases. It asks for them over the control socket, and ends by itself when none has come for a while. One that fails is started
  * again later, with growing pauses.
  */
@@ -14,6 +14,7 @@ export interface HealerOptions {
   /** Node's arguments. */
   readonly command: readonly string[];
   readonly keepDescriptors: ChildOptions['keepDescriptors'];
+  readonly env?: ChildOptions['env'];
   /** Tells if a case is due. */
   readonly hasDue: () => boolean;
   /** Called when the healer has ended: what it had is nobody's. */
@@ -33,14 +34,18 @@ export class Healer {
     this.#options = options;
   }
 
+  get runs(): boolean {
+    return this.#running !== undefined;
+  }
+
   /** Starts the healer unless it runs, or has just failed. */
   wake(): void {
     if (this.#closed || this.#running !== undefined || this.#timer !== undefined) return;
-    const { command, keepDescriptors, logger } = this.#options;
+    const { command, keepDescriptors, env, logger } = this.#options;
     let started: Child;
     try {
       // Not in the terminal's group: Ctrl-C is for the server, which ends the healer.
-      started = startChild({ args: command, keepDescriptors, detached: true });
+      started = startChild({ args: command, keepDescriptors, detached: true, ...(env && { env }) });
     } catch (error) {
       this.#failed(messageOf(error));
       return;

@@ -12,6 +12,8 @@ export interface ChildOptions {
   readonly keepDescriptors: () => void;
   /** Keeps the child out of the terminal's process group: Ctrl-C goes to the server, which decides about the child. */
   readonly detached?: boolean;
+  /** Variables that the child has besides those of this process. */
+  readonly env?: Readonly<Record<string, string>>;
   /** Gives the child a pipe to read from. It ends with this process, however that ends. */
   readonly stdin?: 'pipe';
 }
@@ -30,12 +32,13 @@ export function runningChildren(): readonly Child['child'][] {
 }
 
 /** @throws Error if this process is out of descriptors; other failures come as the child's `error` event */
-export function startChild({ args, keepDescriptors, detached = false, stdin }: ChildOptions): Child {
+export function startChild({ args, keepDescriptors, detached = false, env: more, stdin }: ChildOptions): Child {
   keepDescriptors();
+  const env = { ...process.env, ...more };
   const child: Child['child'] =
     stdin === 'pipe'
-      ? spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'pipe'], detached })
-      : spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], detached });
+      ? spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'pipe'], detached, env })
+      : spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], detached, env });
   // Without descriptors for the pipes there is no child, and Node makes no streams (although its types say so).
   if ((child.stderr as Readable | undefined) === undefined) {
     child.on('error', () => {});

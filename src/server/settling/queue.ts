@@ -2,7 +2,8 @@
  * The queue of cases: sources whose condition has to be settled, and when each is looked at next.
  *
  * Its content is the conditions in the store, so it survives a restart: what is only here (pauses, whether somebody was seen
- * to delete a file) is a matter of seconds. A case is *taken* while the healer has it. A reader who waits makes it *urgent*.
+ * to delete a file) is a matter of seconds. A case is *held* while a healer has it. A reader who waits makes it *urgent*: then
+ * it is handed out to the healer of urgent cases as well, whoever else has it, and the first outcome counts.
  */
 import type { Condition } from '../../source/condition.ts';
 
@@ -28,20 +29,28 @@ export interface QueueOptions {
   readonly diskOf: (id: number) => string | undefined;
   /** Tells if something else has used a disk lately: one that sleeps is left alone. Default: always. */
   readonly usedLately?: (disk: string) => boolean;
-  /** Called when a case is due and the healer should run. */
+  /** Called when a case is due and a healer should run. */
   readonly onDue: () => void;
   readonly times?: QueueTimes;
 }
+
+/** `urgent`: settles the cases for which readers wait, and no others. */
+export type Holder = 'healer' | 'urgent';
+const BITS: Readonly<Record<Holder, number>> = { healer: 1, urgent: 2 };
 
 interface Waiting {
   /** `performance.now()`. */
   notBefore: number;
   pause: number;
+  /** A reader waits. */
   urgent: boolean;
-  taken: boolean;
+  /** A command waits. */
+  asked: boolean;
+  /** `BITS` of the healers that have it. */
+  held: number;
   seenDeleted: boolean;
   givenUp: boolean;
-  /** It was noted again while it was taken. */
+  /** It was noted again while it was held. */
   again: boolean;
   /** It is known for what the source waits: nothing more will be found soon. */
   answered: boolean;
@@ -91,10 +100,17 @@ export class CaseQueue {
     this.#soon(0);
   }
 
-  /** Notes a case that a reader, or a command, waits for. */
+  /** Notes a case that a reader waits for. */
   urgent(id: number): void {
     const one = this.#add(id, 0);
     [one.urgent, one.pause, one.answered] = [true, 0, false];
+    this.#soon(0);
+  }
+
+  /** Notes a case that a command waits for. */
+  ask(id: number): void {
+    const one = this.#add(id, 0);
+    [one.asked, one.pause, one.answered] = [true, 0, false];
     this.#soon(0);
   }
 
@@ -110,7 +126,7 @@ export class CaseQueue {
     for (const [id, one] of this.#cases) {
       if (this.#options.sources.condition(id)?.state !== 'waiting') continue;
       [one.notBefore, one.pause] = [0, 0];
-      if (one.taken) one.again = true;
+      if (one.held !== 0) one.again = true;
     }
     this.#soon(0);
   }
@@ -118,7 +134,7 @@ export class CaseQueue {
   /** Notes that the user gave a source up: it does not wait for its disk. */
   giveUp(id: number): void {
     const one = this.#add(id, 0);
-    [one.givenUp, one.urgent, one.pause, one.answered] = [true, true, 0, false];
+    [one.givenUp, one.asked, one.pause, one.answered] = [true, true, 0, false];
     this.#soon(0);
   }
 
@@ -127,7 +143,7 @@ export class CaseQueue {
     const one = this.#cases.get(id);
     if (one === undefined) return;
     if (one.again) {
-      Object.assign(one, { taken: false, again: false, urgent: false, notBefore: 0 });
+      Object.assign(one, { ...NOBODYS, notBefore: 0 });
       this.#soon(0);
     } else this.#cases.delete(id);
     this.#changed();
@@ -140,24 +156,25 @@ export class CaseQueue {
     const [first, last] = this.#times.again;
     one.pause = one.again ? 0 : Math.min(last, one.pause === 0 ? first : one.pause * 2);
     one.answered = answered && !one.again;
-    Object.assign(one, { taken: false, again: false, urgent: false, notBefore: performance.now() + one.pause });
+    Object.assign(one, { ...NOBODYS, notBefore: performance.now() + one.pause });
     this.#changed();
     this.#soon(one.notBefore);
   }
 
-  /** Hands out due cases, the urgent ones first. */
-  take(most: number): Taken[] {
+  /** Hands out due cases, those for which somebody waits first. */
+  take(most: number, by: Holder = 'healer'): Taken[] {
     const now = performance.now();
     const urgent: number[] = [];
+    const asked: number[] = [];
     const others: number[] = [];
     for (const [id, one] of this.#cases) {
-      if (!this.#isDue(id, one, now)) continue;
-      if (one.urgent) urgent.push(id);
-      else others.push(id);
+      const isMeant = by === 'urgent' ? isPressing(one, now) : this.#isDue(id, one, now);
+      if (!isMeant) continue;
+      (one.urgent ? urgent : one.asked ? asked : others).push(id);
       if (urgent.length >= most) break;
     }
     const taken: Taken[] = [];
-    for (const id of [...urgent, ...others].slice(0, most)) {
+    for (const id of [...urgent, ...asked, ...others].slice(0, most)) {
       const one = this.#cases.get(id);
       const condition = this.#options.sources.condition(id);
       if (one === undefined) continue;
@@ -165,33 +182,62 @@ export class CaseQueue {
         this.#cases.delete(id);
         continue;
       }
-      one.taken = true;
+      one.held |= BITS[by];
       one.again = false;
-      taken.push({ id, condition, urgent: one.urgent, seenDeleted: one.seenDeleted, givenUp: one.givenUp });
+      taken.push({
+        id,
+        condition,
+        urgent: one.urgent || one.asked,
+        seenDeleted: one.seenDeleted,
+        givenUp: one.givenUp,
+      });
     }
     if (taken.length === 0) this.#arm();
     return taken;
   }
 
-  /** The healer has ended: what it had is due again, after a pause. */
-  released(): void {
-    for (const [id, { taken }] of this.#cases) if (taken) this.postpone(id);
+  /** A healer has ended: what it alone had is due again, after a pause. */
+  released(by: Holder = 'healer'): void {
+    for (const [id, one] of this.#cases) {
+      if ((one.held & BITS[by]) === 0) continue;
+      one.held &= ~BITS[by];
+      if (one.held === 0) this.postpone(id);
+    }
+  }
+
+  /** Tells if a healer has a case: another one may have settled it before. */
+  isHeld(id: number, by: Holder): boolean {
+    return ((this.#cases.get(id)?.held ?? 0) & BITS[by]) !== 0;
   }
 
   /**
-   * Lists those of `ids` that are due or taken, or that were postponed for less than `patience` milliseconds without an answer.
+   * Lists those of `ids` that are due or held, or that were postponed for less than `patience` milliseconds without an answer.
    */
   open(ids: readonly number[], patience: number): number[] {
     const soon = performance.now() + patience;
     return ids.filter((id) => {
       const one = this.#cases.get(id);
-      return one !== undefined && !one.answered && (one.taken || one.notBefore < soon);
+      return one !== undefined && !one.answered && (one.held !== 0 || one.notBefore < soon);
     });
   }
 
   get hasDue(): boolean {
     const now = performance.now();
     for (const [id, one] of this.#cases) if (this.#isDue(id, one, now)) return true;
+    return false;
+  }
+
+  /** True if a case is due for which no reader waits. */
+  get hasOthers(): boolean {
+    const now = performance.now();
+    for (const [id, one] of this.#cases) if (!one.urgent && this.#isDue(id, one, now)) return true;
+    return false;
+  }
+
+  /** True if a reader waits for a case that the healer of urgent ones does not have. */
+  get hasUrgent(): boolean {
+    const now = performance.now();
+    for (const one of this.#cases.values()) if (isPressing(one, now)) return true;
     return false;
   }
 
@@ -223,18 +269,17 @@ export class CaseQueue {
     const known = this.#cases.get(id);
     if (known !== undefined) {
       known.notBefore = Math.min(known.notBefore, notBefore);
-      if (known.taken) known.again = true;
+      if (known.held !== 0) known.again = true;
       return known;
     }
-    const flags = { urgent: false, taken: false, seenDeleted: false, givenUp: false, again: false, answered: false };
-    const one = { notBefore, pause: 0, ...flags };
+    const one = { notBefore, pause: 0, ...NOBODYS, seenDeleted: false, givenUp: false, answered: false };
     this.#cases.set(id, one);
     return one;
   }
 
   #isDue(id: number, one: Waiting, now: number): boolean {
-    if (one.taken || one.notBefore > now) return false;
-    if (one.urgent || one.pause === 0) return true;
+    if (one.held !== 0 || one.notBefore > now) return false;
+    if (one.urgent || one.asked || one.pause === 0) return true;
     // It was looked at before, and nobody waits: a disk that sleeps is not woken for it.
     const { usedLately, diskOf } = this.#options;
     const disk = usedLately === undefined ? undefined : diskOf(id);
@@ -260,9 +305,9 @@ export class CaseQueue {
   #arm(): void {
     const now = performance.now();
     let next = Number.POSITIVE_INFINITY;
-    for (const { taken, notBefore } of this.#cases.values()) {
+    for (const { held, notBefore } of this.#cases.values()) {
       // What was due before and is not now waits for a disk that sleeps.
-      if (!taken) next = Math.min(next, notBefore <= now ? now + ASLEEP_MS : notBefore);
+      if (held === 0) next = Math.min(next, notBefore <= now ? now + ASLEEP_MS : notBefore);
     }
     clearTimeout(this.#timer);
     this.#timerAt = Number.POSITIVE_INFINITY;
@@ -272,13 +317,21 @@ export class CaseQueue {
   #fire(): void {
     this.#timerAt = Number.POSITIVE_INFINITY;
     if (this.#closed) return;
-    if (!this.hasDue) {
+    if (!this.hasDue && !this.hasUrgent) {
       this.#arm();
       return;
     }
     this.#changed();
     this.#options.onDue();
   }
+}
+
+/** What a case is that no healer has, and nobody waits for. */
+const NOBODYS = { urgent: false, asked: false, held: 0, again: false } as const;
+
+/** Also one that another healer has: it may be busy with others. */
+function isPressing({ urgent, held, notBefore }: Waiting, now: number): boolean {
+  return urgent && (held & BITS.urgent) === 0 && (held !== 0 || notBefore <= now);
 }
 
 /** Milliseconds after which it is asked again if a sleeping disk is used. */

@@ -15,7 +15,7 @@ import { type LookedAtSource, lookedAt } from '../../source/looked-at.ts';
 import type { Readers } from '../../source/readers.ts';
 import type { SourceAccess } from '../../source/source-access.ts';
 import type { Store } from '../../store/store.ts';
-import type { CaseQueue } from './queue.ts';
+import type { CaseQueue, Holder } from './queue.ts';
 
 /** The ctime of a record that stands for bytes which are nowhere (`heal/case.ts`). */
 const LOST_CTIME_NS = 0n;
@@ -103,12 +103,12 @@ export class Settling {
     };
   }
 
-  /** Waits until cases are due, and takes them. Gives none if there is none in time. */
-  async cases(waitMs: number, signal: AbortSignal): Promise<CaseTicket[]> {
+  /** Waits until cases are due for a healer, and takes them. Gives none if there is none in time. */
+  async cases(by: Holder, waitMs: number, signal: AbortSignal): Promise<CaseTicket[]> {
     const until = performance.now() + Math.min(waitMs, WAIT_MS);
     for (;;) {
       const tickets: CaseTicket[] = [];
-      for (const { id, condition, urgent, seenDeleted, givenUp } of this.#queue.take(BATCH)) {
+      for (const { id, condition, urgent, seenDeleted, givenUp } of this.#queue.take(BATCH, by)) {
         const record = this.#store.source(id);
         if (record === undefined) {
           this.#queue.settled(id);
@@ -160,16 +160,23 @@ export class Settling {
     return found;
   }
 
-  /** Applies outcomes; those that hold no longer are left out. */
-  async apply(outcomes: readonly Outcome[]): Promise<{ readonly applied: number; readonly skipped: number }> {
+  /**
+   * Applies outcomes; those that hold no longer are left out. `by`: the healer that reports them. A case that it does not have any
+   * more was settled by the other one.
+   */
+  async apply(
+    reported: readonly Outcome[],
+    by?: Holder,
+  ): Promise<{ readonly applied: number; readonly skipped: number }> {
     let applied = 0;
+    const outcomes = by === undefined ? reported : reported.filter(({ id }) => this.#queue.isHeld(id, by));
     const same = outcomes.filter((outcome) => outcome.kind === 'same');
     for (let from = 0; from < same.length; from += BATCH) applied += await this.#move(same.slice(from, from + BATCH));
     for (const outcome of outcomes) {
       if (outcome.kind === 'same') continue;
       if (await this.#applyOne(outcome)) applied++;
     }
-    return { applied, skipped: outcomes.length - applied };
+    return { applied, skipped: reported.length - applied };
   }
 
   async #move(outcomes: readonly Same[]): Promise<number> {
@@ -284,7 +291,7 @@ export class Settling {
           ...(found === undefined ? {} : { observed: found }),
         });
       }
-      this.#queue.urgent(id);
+      this.#queue.ask(id);
     }
   }
 

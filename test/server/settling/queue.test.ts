@@ -51,6 +51,27 @@ describe('the queue of cases', () => {
     assert.deepEqual(queue.open([1, 2, 3], 1000), [2, 3]);
   });
 
+  it('hands out what a reader waits for to the urgent healer, whoever has it; the first outcome counts', () => {
+    const { queue } = queueOf({ 1: 'healing', 2: 'healing', 3: 'healing' });
+    for (const id of [1, 2, 3]) queue.note(id);
+    queue.ask(3);
+    assert.deepEqual(ids(queue), [3, 1, 2]);
+    assert.equal(queue.hasUrgent, false, 'a command can wait');
+    queue.urgent(2);
+    assert.deepEqual([queue.hasUrgent, queue.hasOthers], [true, false]);
+    const urgent = (): number[] => queue.take(100, 'urgent').map(({ id }) => id);
+    assert.deepEqual(urgent(), [2]);
+    assert.deepEqual([urgent(), queue.hasUrgent], [[], false]);
+    assert.deepEqual(
+      [queue.isHeld(2, 'healer'), queue.isHeld(2, 'urgent'), queue.isHeld(1, 'urgent')],
+      [true, true, false],
+    );
+    queue.released('healer');
+    assert.deepEqual([queue.isHeld(2, 'healer'), queue.isHeld(2, 'urgent')], [false, true]);
+    queue.settled(2);
+    assert.deepEqual([queue.isHeld(2, 'urgent'), queue.size], [false, 2]);
+  });
+
   it('tries again after pauses that grow, and at once when it is noted again', async () => {
     const { queue } = queueOf({ 1: 'waiting' });
     queue.note(1);
