@@ -5,9 +5,9 @@ import { NEEDS_ROOT } from '../harness/other-user.ts';
 import { Life } from './random/life.ts';
 import { WHOLE } from './setting.ts';
 
-/** Sets the first seed: `SURVIVAL_SEED=1 npm run test:survival`. */
-const seed = Number(process.env['SURVIVAL_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
-const rounds = Number(process.env['SURVIVAL_ROUNDS'] ?? (WHOLE ? 50 : 1));
+/** Sets the first seed: `SURVIVAL_SEED=1 npm run test:survival`. SURVIVAL_OUTPUT=1 says what happens as it happens. */
+const seed = Number(process.env['SURVIVAL_SEED'] ?? (WHOLE ? Math.floor(Math.random() * 2 ** 31) : 1));
+const rounds = Number(process.env['SURVIVAL_ROUNDS'] ?? (WHOLE ? 50 : 2));
 /** Rounds of one life: each has torrents of its own. */
 const ROUNDS_OF_LIFE = 10;
 
