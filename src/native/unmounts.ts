@@ -20,11 +20,12 @@ const BUFFER_BYTES = 4096;
 type Func = ReturnType<LoadedLibrary['func']>;
 
 export class Unmounts {
-  readonly #fd: number;
+  /** Readable when `take` has something to give. */
+  readonly fd: number;
   readonly #add: Func;
 
   private constructor(fd: number, add: Func) {
-    this.#fd = fd;
+    this.fd = fd;
     this.#add = add;
   }
 
@@ -38,27 +39,37 @@ export class Unmounts {
     });
   }
 
-  /** Watches the file system that is mounted at a folder. False if the folder may not be read. Runs in a thread of libuv. */
-  async add(mountPoint: Buffer): Promise<boolean> {
-    return (await inThread(this.#add, this.#fd, terminated(mountPoint), IN_UNMOUNT | IN_ONLYDIR)) >= 0;
+  /**
+   * Watches the file system that is mounted at a folder, and gives its number: no other one ever has it. Negative if the folder may
+   * not be read. Runs in a thread of libuv.
+   */
+  async add(mountPoint: Buffer): Promise<number> {
+    return await inThread(this.#add, this.fd, terminated(mountPoint), IN_UNMOUNT | IN_ONLYDIR);
   }
 
-  /** Tells if one of the file systems was unmounted since the last call. */
-  take(): boolean {
+  /** Does what `add` does, in threads that may wait for a disk. */
+  addSync(mountPoint: Buffer): number {
+    return Number(this.#add(this.fd, terminated(mountPoint), IN_UNMOUNT | IN_ONLYDIR));
+  }
+
+  /** Gives the numbers of file systems that were unmounted since the last call. */
+  take(): ReadonlySet<number> {
     const buffer = Buffer.alloc(BUFFER_BYTES);
-    let any = false;
+    const unmounted = new Set<number>();
     for (;;) {
       let length: number;
       try {
-        length = readSync(this.#fd, buffer);
+        length = readSync(this.fd, buffer);
       } catch {
-        return any; // EAGAIN: there is no more
+        return unmounted; // EAGAIN: there is no more
       }
-      for (const { mask } of parseInotify(buffer.subarray(0, length))) any ||= (mask & IN_UNMOUNT) !== 0;
+      for (const { watch, mask } of parseInotify(buffer.subarray(0, length))) {
+        if ((mask & IN_UNMOUNT) !== 0) unmounted.add(watch);
+      }
     }
   }
 
   close(): void {
-    closeSync(this.#fd);
+    closeSync(this.fd);
   }
 }

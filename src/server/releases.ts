@@ -143,7 +143,7 @@ export class Releases {
 
   async #look(): Promise<void> {
     // Before the table is read: what it has then was mounted since.
-    for (const release of this.#released) release.away ||= release.unmounts?.take() === true;
+    for (const release of this.#released) release.away ||= (release.unmounts?.take().size ?? 0) > 0;
     const mounted = new Set((await readMounts()).map(({ path }) => path.toString('latin1')));
     for (const release of this.#released) {
       const isThere = release.mountPoints.some((path) => mounted.has(path.toString('latin1')));

@@ -137,14 +137,28 @@ export class FileSystems {
 
   /** Finds the disk that holds a path, by the mount table alone: nothing is looked at. */
   async diskHolding(path: Buffer): Promise<DiskNamed> {
+    const mount = await this.#mountNow(path);
+    return { dev: mount?.dev ?? 0, local: mount !== undefined && KINDS.get(mount.type)?.local === true };
+  }
+
+  /**
+   * Names the network or FUSE file system, by its mount point, on which a path without links lies, or would lie: whoever looks
+   * there may wait for long. Undefined: a local one. Nothing is touched.
+   */
+  async slowMountOf(path: Buffer): Promise<Buffer | undefined> {
+    const mount = await this.#mountNow(path);
+    return mount === undefined || KINDS.get(mount.type)?.local === true ? undefined : mount.path;
+  }
+
+  /** `#holding`, by a table that is fresh. */
+  async #mountNow(path: Buffer): Promise<Mounted | undefined> {
     if (!this.#isFresh()) {
       this.#refreshing ??= runLater(this.#refresh()).finally(() => {
         this.#refreshing = undefined;
       });
       await this.#refreshing;
     }
-    const mount = this.#holding(path);
-    return { dev: mount?.dev ?? 0, local: mount !== undefined && KINDS.get(mount.type)?.local === true };
+    return this.#holding(path);
   }
 
   /** Lists the disks that are mounted, by each of their names, and where. */

@@ -50,6 +50,7 @@ export class FanotifyEvents {
   take(group: Group, event: FanotifyEvent): void {
     const { mask } = event;
     if ((mask & FAN_Q_OVERFLOW) !== 0) {
+      group.overflows++;
       this.#marks.verify();
       this.#emit({ kind: 'overflow' });
       return;

@@ -66,8 +66,8 @@ export class FolderTree {
     return `/${names.toReversed().join('/')}`;
   }
 
-  /** A folder and all below it. */
-  *below(folder: Folder): Generator<Folder, void, undefined> {
+  /** A folder and all below it. Default: all folders. */
+  *below(folder: Folder = this.#root): Generator<Folder, void, undefined> {
     const left = [folder];
     for (let next = left.pop(); next !== undefined; next = left.pop()) {
       yield next;

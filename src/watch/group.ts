@@ -13,6 +13,10 @@ export interface Group {
   mountPoint: Buffer;
   /** The watch of all files of a file system that is marked whole. */
   watch: number;
+  /** By what `Unmounts` reports its end; negative: it does not. */
+  readonly unmount: number;
+  /** How often the kernel has lost events. */
+  overflows: number;
   readonly folders: Map<string | number, Folder>;
   /** Handles that were resolved, and found to be of folders that have no sources. */
   readonly unwanted: Set<string>;

@@ -28,6 +28,10 @@ export interface GroupsOptions {
   readonly handles: FolderHandleCalls | undefined;
   readonly close: (fd: number) => void;
   readonly wholeFileSystems: boolean;
+  /** Watches the file system at a mount point, and gives the number by which its end is reported; negative if it is not. */
+  readonly unmounting: (mountPoint: Buffer) => number;
+  /** The numbers of watches are larger. */
+  readonly watchesAfter: number;
 }
 
 export class Groups {
@@ -36,10 +40,11 @@ export class Groups {
   readonly #groups = new Map<number, Group>();
   #inotify: Group | undefined;
   #mounts: readonly MountedAt[] = readMountsSync();
-  #watches = 0;
+  #watches: number;
 
   constructor(options: GroupsOptions) {
     this.#options = options;
+    this.#watches = options.watchesAfter;
   }
 
   get all(): readonly Group[] {
@@ -51,8 +56,15 @@ export class Groups {
     return ++this.#watches;
   }
 
-  /** Reads the mount table again, and takes out the groups of file systems that are gone. */
-  readMounts(): { readonly fresh: MountedAt[]; readonly gone: MountedAt[]; readonly ended: Group[] } {
+  /**
+   * Reads the mount table again, and takes out the groups of file systems that are gone. `unmounted`: the numbers of those that were
+   * unmounted meanwhile, as `unmounting` gave them. They may be mounted again, with the same id and device.
+   */
+  readMounts(unmounted: ReadonlySet<number>): {
+    readonly fresh: MountedAt[];
+    readonly gone: MountedAt[];
+    readonly ended: Group[];
+  } {
     const before = new Map(this.#mounts.map((mount) => [nameOf(mount), mount]));
     this.#mounts = readMountsSync();
     const now = new Map(this.#mounts.map((mount) => [nameOf(mount), mount]));
@@ -61,9 +73,16 @@ export class Groups {
     const ended: Group[] = [];
     for (const [device, group] of this.#groups) {
       const mount = this.#mounts.find(({ dev }) => dev === device);
-      if (mount === undefined) {
+      const isOther = unmounted.has(group.unmount);
+      if (mount === undefined || isOther) {
         this.#groups.delete(device);
         ended.push(group);
+        const again = isOther ? this.#mounts.filter(({ dev }) => dev === device) : [];
+        for (const one of again) {
+          if (fresh.includes(one)) continue;
+          fresh.push(one);
+          gone.push(one);
+        }
       } else if (gone.some(({ path }) => path.equals(group.mountPoint))) group.mountPoint = mount.path;
     }
     return { fresh, gone, ended };
@@ -84,19 +103,19 @@ export class Groups {
   #fanotifyGroup(mount: MountedAt): Group | undefined {
     const { fanotify, handles, wholeFileSystems, close } = this.#options;
     if (fanotify === undefined || handles === undefined) return undefined;
-    const { path, dev } = mount;
+    const { path } = mount;
     let fd = wholeFileSystems ? fanotify.group(true) : -1;
     const privileged = fd >= 0;
     if (!privileged) fd = fanotify.group(false);
     if (fd < 0) return undefined;
     if (privileged && fanotify.markFileSystem(fd, path, FILES >>> 0) >= 0) {
-      return newGroup(fd, 'filesystem', dev, path, this.nextWatch());
+      return this.#newGroup(fd, 'filesystem', mount);
     }
     // A trial: some file systems refuse marks of folders, too. A folder that may not be read says nothing.
     const trial = fanotify.markFolder(fd, path, ABOVE >>> 0);
     if ((trial >= 0 && handles.handleAt(path) !== undefined) || trial === -EACCES) {
       if (trial >= 0) fanotify.unmarkFolder(fd, path, ABOVE >>> 0);
-      return newGroup(fd, 'folders', dev, path, this.nextWatch());
+      return this.#newGroup(fd, 'folders', mount);
     }
     close(fd);
     return undefined;
@@ -106,8 +125,25 @@ export class Groups {
     if (this.#inotify !== undefined) return this.#inotify;
     const fd = this.#options.inotify?.open() ?? -1;
     if (fd < 0) return undefined;
-    this.#inotify = newGroup(fd, 'inotify', undefined, Buffer.from('/'), this.nextWatch());
+    this.#inotify = this.#newGroup(fd, 'inotify', undefined);
     return this.#inotify;
+  }
+
+  /** `mount`: undefined for inotify, which serves all file systems. */
+  #newGroup(fd: number, kind: Group['kind'], mount: MountedAt | undefined): Group {
+    return {
+      fd,
+      kind,
+      device: mount?.dev,
+      mountPoint: mount?.path ?? Buffer.from('/'),
+      watch: this.nextWatch(),
+      unmount: mount === undefined ? -1 : this.#options.unmounting(mount.path),
+      overflows: 0,
+      folders: new Map(),
+      unwanted: new Set(),
+      followed: new Map(),
+      aliases: new Map(),
+    };
   }
 
   /** The file system that holds a path, `MountedAt.dev`; links are followed. */
@@ -130,23 +166,3 @@ export class Groups {
 }
 
 const nameOf = ({ dev, path }: MountedAt): string => `${dev} ${path.toString('latin1')}`;
-
-function newGroup(
-  fd: number,
-  kind: Group['kind'],
-  device: number | undefined,
-  mountPoint: Buffer,
-  watch: number,
-): Group {
-  return {
-    fd,
-    kind,
-    device,
-    mountPoint,
-    watch,
-    folders: new Map(),
-    unwanted: new Set(),
-    followed: new Map(),
-    aliases: new Map(),
-  };
-}

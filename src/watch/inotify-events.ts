@@ -46,6 +46,7 @@ export class InotifyEvents {
 
   take(group: Group, { watch, mask, cookie, name }: InotifyEvent): void {
     if ((mask & IN_Q_OVERFLOW) !== 0) {
+      group.overflows++;
       this.#marks.verify();
       this.#emit({ kind: 'overflow' });
       return;

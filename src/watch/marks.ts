@@ -12,7 +12,7 @@ import * as inotify from '../native/inotify.ts';
 import { type Folder, FolderTree, split } from './folder-tree.ts';
 import { bind, type Group, unbind } from './group.ts';
 import { ABOVE, FILES, Groups, type GroupsOptions } from './groups.ts';
-import type { WatchFacts, WatchKind } from './protocol.ts';
+import type { WatchedFileSystem, WatchFacts, WatchKind } from './protocol.ts';
 
 const FILES_INOTIFY =
   inotify.IN_MODIFY |
@@ -25,6 +25,13 @@ const FILES_INOTIFY =
 const ABOVE_INOTIFY = inotify.IN_CREATE | inotify.IN_DELETE | inotify.IN_MOVED_FROM | inotify.IN_MOVED_TO;
 
 const ENOSPC = 28;
+const KINDS: Readonly<Record<Group['kind'], WatchKind>> = {
+  filesystem: 'fanotify-filesystem',
+  folders: 'fanotify-folders',
+  inotify: 'inotify',
+};
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 export interface MarksOptions extends GroupsOptions {
   readonly inotify: inotify.InotifyCalls | undefined;
@@ -233,18 +240,57 @@ export class Marks {
 
   /**
    * Reads the mount table again: ends the groups of file systems that are gone, forgets what lies under new mounts, and marks
-   * what has come back. True if anything changed.
+   * what has come back. `lost`: there are folders with sources on or below a new mount.
    */
-  mountsChanged(): boolean {
-    const { fresh, gone, ended } = this.#groups.readMounts();
+  mountsChanged(unmounted: ReadonlySet<number>): { readonly changed: boolean; readonly lost: boolean } {
+    const { fresh, gone, ended } = this.#groups.readMounts(unmounted);
     for (const group of ended) {
       this.#options.ended([group.watch]);
       for (const folder of group.folders.values()) this.lost(folder);
       this.#options.close(group.fd);
     }
+    let lost = false;
     for (const { path } of gone) this.#loseBelow(path);
-    for (const mount of fresh) if (this.#loseBelow(mount.path)) this.#groups.of(mount);
-    return fresh.length > 0 || gone.length > 0;
+    for (const mount of fresh) {
+      if (!this.#loseBelow(mount.path)) continue;
+      lost = true;
+      this.#groups.of(mount);
+    }
+    return { changed: fresh.length > 0 || gone.length > 0, lost };
+  }
+
+  /** Tells how each file system with sources is watched. */
+  describe(): WatchedFileSystem<string>[] {
+    const found = new Map<string, Mutable<WatchedFileSystem<string>>>();
+    const at = (mountPoint: Buffer, group: Group | undefined): Mutable<WatchedFileSystem<string>> => {
+      const name = mountPoint.toString('latin1');
+      const kind = group === undefined ? 'none' : KINDS[group.kind];
+      const one = found.get(name) ?? { mountPoint: name, kind, marks: 0, unwatched: 0, overflows: 0 };
+      found.set(name, one);
+      return one;
+    };
+    for (const group of this.groups) {
+      if (group.kind !== 'inotify') at(group.mountPoint, group).overflows = group.overflows;
+      if (group.kind === 'filesystem') at(group.mountPoint, group).marks = 1;
+      if (group.kind === 'folders') at(group.mountPoint, group).marks = group.folders.size;
+    }
+    for (const folder of this.tree.below()) {
+      const { group, wanted, key } = folder;
+      if (!wanted && key === undefined) continue;
+      const mount = this.#groups.mountOf(Buffer.from(this.tree.pathOf(folder) ?? '', 'latin1'));
+      if (mount === undefined) continue;
+      if (group?.kind === 'inotify' && key !== undefined) {
+        const one = at(mount.path, group);
+        one.marks++;
+        one.overflows = group.overflows;
+      } else if (key === undefined && found.get(mount.path.toString('latin1'))?.kind !== 'fanotify-filesystem') {
+        const one = at(mount.path, undefined);
+        one.unwatched++;
+        one.why =
+          this.limit === undefined ? 'are gone, or the kernel refuses to watch them' : `are too many: ${this.limit}`;
+      }
+    }
+    return [...found.values()];
   }
 
   /** True if there are folders with sources below. */

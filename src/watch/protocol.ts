@@ -37,9 +37,15 @@ export interface Changed<P> extends Concerned {
 /** What happened to a file or folder. `P` is the form of a path. */
 export type FileEvent<P> = Renamed<P> | CameOrWent<P> | Changed<P>;
 
+/** `lost`: there are folders with sources on or below a new mount. They are marked when they are used, or asked for. */
+export interface MountsChanged {
+  readonly kind: 'mounts-changed';
+  readonly lost: boolean;
+}
+
 export type WatchEvent =
   | FileEvent<Buffer>
-  | { readonly kind: 'mounts-changed' }
+  | MountsChanged
   /** Events were lost, or not everything can be watched: look again. */
   | { readonly kind: 'overflow' };
 
@@ -54,6 +60,20 @@ export interface WatchFacts {
   readonly limited: boolean;
 }
 
+/** How the sources of one file system are watched. */
+export interface WatchedFileSystem<P> {
+  readonly mountPoint: P;
+  readonly kind: WatchKind;
+  /** One for the whole file system, or one for each folder. */
+  readonly marks: number;
+  /** Folders with sources that are not watched. */
+  readonly unwatched: number;
+  /** Why: a predicate, to follow the folders. Undefined: all are watched. */
+  readonly why?: string | undefined;
+  /** How often the kernel has lost events of it. */
+  readonly overflows: number;
+}
+
 /** What the thread is started with. */
 export interface WatchSettings {
   /** A descriptor that is readable when there are messages (`WaitingCalls.alarm`). */
@@ -64,6 +84,8 @@ export interface WatchSettings {
   readonly wholeFileSystems: boolean;
   /** False: inotify alone. */
   readonly fanotify: boolean;
+  /** The numbers of watches are larger: each thread has its own. */
+  readonly watchesAfter: number;
 }
 
 export type ToThread =
@@ -73,6 +95,8 @@ export type ToThread =
   | { readonly kind: 'know'; readonly request: number; readonly folders: readonly string[] }
   /** Mark folders, if there is room. Answered by `done`. */
   | { readonly kind: 'mark'; readonly request: number; readonly folders: readonly string[] }
+  /** Answered by how file systems are watched. */
+  | { readonly kind: 'describe'; readonly request: number }
   /** Report all that happened before. Answered by `done`. */
   | { readonly kind: 'fence'; readonly request: number }
   /** A batch of events was processed. */
@@ -88,9 +112,10 @@ export type FromThread =
       /** The watch reports what happens to the file under any name. */
       readonly anyName?: boolean;
       readonly folders?: readonly string[];
+      readonly fileSystems?: readonly WatchedFileSystem<string>[];
     }
   /** Watches that hold no longer. */
   | { readonly kind: 'ended'; readonly watches: readonly number[] }
   | { readonly kind: 'facts'; readonly facts: WatchFacts; readonly limit?: string };
 
-export type ThreadEvent = FileEvent<string> | { readonly kind: 'mounts-changed' } | { readonly kind: 'overflow' };
+export type ThreadEvent = FileEvent<string> | MountsChanged | { readonly kind: 'overflow' };

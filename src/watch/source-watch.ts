@@ -1,29 +1,45 @@
 /**
- * The watch: what other programs do to the files and folders of sources, as the kernel reports it to a thread.
+ * The watch: what other programs do to the files and folders of sources, as the kernel reports it to threads.
  *
  * *Followed* is a source whose folder and file are watched. The watch of a source has a number; while `holds` says so of it, no
  * change of the file has gone unreported (other than those that `docs/sources.md` names). `fence` waits until all that has
  * happened so far was reported. The watch opens no file for longer than a call, so it keeps no disk from being unmounted.
+ *
+ * Local file systems share a thread. Each file system that may take long to answer (network, FUSE) is a *lane* with a thread of its
+ * own, so that none makes the others wait.
  */
-import { closeSync, writeSync } from 'node:fs';
-import { Worker } from 'node:worker_threads';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { CLibrary } from '../native/c-library.ts';
-import { loadWaitingCalls } from '../native/waiting.ts';
-import type { FromThread, ThreadEvent, ToThread, WatchEvent, WatchFacts, WatchSettings } from './protocol.ts';
+import { loadWaitingCalls, type WaitingCalls } from '../native/waiting.ts';
+import type { ThreadEvent, WatchEvent, WatchedFileSystem, WatchFacts, WatchKind } from './protocol.ts';
+import { NO_FACTS, WatchThread } from './watch-thread.ts';
 
 /** Folders that are marked at most, where each has a mark of its own: about a kilobyte of kernel memory each. */
 const MOST_MARKS = 100_000;
-/** Milliseconds for the thread to end by itself. */
-const END_MS = 2000;
-const ONE = Buffer.from(new BigUint64Array([1n]).buffer);
+/** Threads for file systems that may be slow. Further ones share the last. */
+const MOST_SLOW = 8;
+/** Numbers of watches for each thread. */
+const WATCHES = 2 ** 40;
+/** Milliseconds for which a slow file system is waited for before others have their turn. */
+const SLOW_MS = 1000;
+/** Milliseconds after which a thread counts as one that does not answer. */
+const SILENT_MS = 500;
+/** Milliseconds for local file systems. */
+const FENCE_MS = 10_000;
+/** The lane of local file systems. */
+export const LOCAL = '';
+/** The best last. */
+const KINDS: readonly WatchKind[] = ['none', 'inotify', 'fanotify-folders', 'fanotify-filesystem'];
 
 export interface SourceWatchOptions {
   readonly library: CLibrary;
   readonly logger: Logger;
-  /** Called in the order in which things happened. */
-  readonly onEvents: (events: readonly WatchEvent[]) => void;
+  /** Called in the order in which things happened in a lane. */
+  readonly onEvents: (events: readonly WatchEvent[], lane: string) => void;
+  /** Names the lane of a path: the mount point of a file system that may be slow, as a byte string, or `LOCAL`, the default. */
+  readonly laneOf?: (path: Buffer) => Promise<string>;
   readonly mostMarks?: number;
   /** Default true: whole file systems are marked where the kernel allows it. */
   readonly wholeFileSystems?: boolean;
@@ -31,74 +47,75 @@ export interface SourceWatchOptions {
   readonly fanotify?: boolean;
 }
 
-type Request =
-  | { kind: 'follow'; source: number; path: string }
-  | { kind: 'know' | 'mark'; folders: readonly string[] }
-  | { kind: 'fence' };
-
-interface Answer {
-  readonly anyName?: boolean | undefined;
-  readonly watch?: number;
-  readonly folders?: readonly string[];
-}
-
 export class SourceWatch {
   readonly #options: SourceWatchOptions;
-  #worker: Worker | undefined;
-  #alarm = -1;
-  #ended: Promise<void> = Promise.resolve();
-  #facts: WatchFacts = { kind: 'none', marks: 0, limited: false };
-  #requests = 0;
-  readonly #waiting = new Map<number, (answer: Answer | undefined) => void>();
-  /** The watches that hold, and whether each reports what happens under any name of a file. */
-  readonly #holding = new Map<number, boolean>();
+  #calls: WaitingCalls | undefined;
+  readonly #threads = new Map<string, WatchThread>();
+  /** Marking that a slow file system has not ended, by lane. */
+  readonly #marking = new Map<string, Promise<unknown>>();
+  #closed = false;
   #saidLimited = false;
   #saidOverflow = false;
-  readonly #wake = (): void => this.#post({ kind: 'close' });
+  readonly #wake = (): void => {
+    for (const thread of this.#threads.values()) thread.wake();
+  };
 
   constructor(options: SourceWatchOptions) {
     this.#options = options;
   }
 
+  /** The best kind that is in use, and the marks of all. */
   get facts(): WatchFacts {
-    return this.#facts;
+    let { kind, marks, limited } = NO_FACTS;
+    for (const { facts } of new Set(this.#threads.values())) {
+      if (KINDS.indexOf(facts.kind) > KINDS.indexOf(kind)) kind = facts.kind;
+      marks += facts.marks;
+      limited ||= facts.limited;
+    }
+    return { kind, marks, limited };
   }
 
-  /** Starts the thread. Without koffi there is no watch, and `facts` says so. */
+  /** Starts the thread of local file systems. Without koffi there is no watch, and `facts` says so. */
   start(): void {
-    const { library, logger } = this.#options;
-    const calls = loadWaitingCalls(library);
-    if (calls === undefined) return;
+    this.#calls = loadWaitingCalls(this.#options.library);
+    if (this.#calls === undefined) return;
+    // An end of the process waits for its threads, and these wait for events.
+    process.once('exit', this.#wake);
+    this.#thread(LOCAL);
+  }
+
+  /** Undefined: there is no watch. */
+  #thread(lane: string): WatchThread | undefined {
+    const known = this.#threads.get(lane);
+    if (known !== undefined || this.#calls === undefined || this.#closed) return known;
+    const slow = [...this.#threads.keys()].filter((one) => one !== LOCAL);
+    const last = slow.at(MOST_SLOW - 1);
+    const thread = last === undefined ? this.#start(lane, this.#calls) : this.#threads.get(last);
+    if (thread !== undefined) this.#threads.set(lane, thread);
+    return thread;
+  }
+
+  #start(lane: string, calls: WaitingCalls): WatchThread | undefined {
+    const { logger, mostMarks = MOST_MARKS, wholeFileSystems = true, fanotify = true } = this.#options;
     try {
-      this.#alarm = calls.alarm();
+      return new WatchThread({
+        calls,
+        settings: { mostMarks, wholeFileSystems, fanotify, watchesAfter: this.#threads.size * WATCHES },
+        onEvents: (events) => this.#report(events, lane),
+        onFacts: ({ limited }, limit) => this.#sayLimited(limited, limit),
+        onFailed: (error) =>
+          logger.error(
+            `the watch of sources has ended, their changes are noticed when they are read: ${messageOf(error)}`,
+          ),
+      });
     } catch (error) {
       logger.warn(`changes of sources are noticed only when they are read: ${messageOf(error)}`);
-      return;
+      return undefined;
     }
-    const workerData: WatchSettings = {
-      alarm: this.#alarm,
-      mostMarks: this.#options.mostMarks ?? MOST_MARKS,
-      wholeFileSystems: this.#options.wholeFileSystems ?? true,
-      fanotify: this.#options.fanotify ?? true,
-    };
-    const worker = new Worker(new URL('./watch-worker.js', import.meta.url), {
-      workerData,
-      // Its descriptors are those of the kernel's groups, which Node has not opened.
-      trackUnmanagedFds: false,
-      resourceLimits: { maxYoungGenerationSizeMb: 4 },
-    });
-    this.#worker = worker;
-    worker.unref();
-    worker.on('message', (message: FromThread) => this.#take(message));
-    this.#ended = new Promise((resolve) => {
-      worker.once('exit', () => resolve());
-    });
-    worker.on('error', (error) => {
-      logger.error(`the watch of sources has ended, their changes are noticed when they are read: ${messageOf(error)}`);
-    });
-    void this.#ended.then(() => this.#gone());
-    // An end of the process waits for its threads, and this one waits for events.
-    process.once('exit', this.#wake);
+  }
+
+  async #laneOf(path: Buffer): Promise<string> {
+    return (await this.#options.laneOf?.(path)) ?? LOCAL;
   }
 
   /**
@@ -106,114 +123,127 @@ export class SourceWatch {
    * reported.
    */
   async follow(source: number, path: Buffer): Promise<number | undefined> {
-    const answer = await this.#ask({ kind: 'follow', source, path: path.toString('latin1') });
-    if (answer?.watch !== undefined) this.#holding.set(answer.watch, answer.anyName === true);
-    return answer?.watch;
+    const thread = this.#thread(await this.#laneOf(path));
+    return (await thread?.ask({ kind: 'follow', source, path: path.toString('latin1') }))?.watch;
   }
 
   /** False once changes may have gone unreported. */
   holds(watch: number): boolean {
-    return this.#holding.has(watch);
+    for (const thread of this.#threads.values()) if (thread.holds(watch)) return true;
+    return false;
   }
 
   /** False: what is done to a file under a name in a folder that is not watched goes unreported. */
   coversAllNames(watch: number): boolean {
-    return this.#holding.get(watch) === true;
+    for (const thread of this.#threads.values()) if (thread.coversAllNames(watch)) return true;
+    return false;
   }
 
   /** Notes folders with sources, without touching them. Gives those that `mark` has to mark one by one. */
   async know(folders: readonly Buffer[]): Promise<readonly Buffer[]> {
-    const answer = await this.#ask({ kind: 'know', folders: folders.map((folder) => folder.toString('latin1')) });
-    return (answer?.folders ?? []).map((folder) => Buffer.from(folder, 'latin1'));
+    const own: Buffer[] = [];
+    for (const [lane, some] of await this.#byLane(folders)) {
+      // None of them can be marked whole.
+      if (lane !== LOCAL) own.push(...some.map(inBytes));
+      else own.push(...((await this.#thread(lane)?.ask({ kind: 'know', folders: some }))?.folders ?? []).map(inBytes));
+    }
+    return own;
   }
 
-  /** Marks folders that are not in use, while there is room. */
+  /**
+   * Marks folders that are not in use, while there is room. A slow file system goes on with it beside the others; what it is given
+   * meanwhile is left out.
+   */
   async mark(folders: readonly Buffer[]): Promise<void> {
-    await this.#ask({ kind: 'mark', folders: folders.map((folder) => folder.toString('latin1')) });
+    const waits: Promise<unknown>[] = [];
+    for (const [lane, some] of await this.#byLane(folders)) {
+      const thread = this.#thread(lane);
+      if (thread === undefined) continue;
+      if (lane === LOCAL) {
+        waits.push(thread.ask({ kind: 'mark', folders: some }));
+        continue;
+      }
+      if (!this.#marking.has(lane)) {
+        const marking = thread.ask({ kind: 'mark', folders: some }).finally(() => this.#marking.delete(lane));
+        this.#marking.set(lane, marking);
+      }
+      waits.push(within(SLOW_MS, this.#marking.get(lane)));
+    }
+    await Promise.all(waits);
   }
 
-  /** Resolves when all that has happened before this call was reported. False if there is no watch. */
+  async #byLane(folders: readonly Buffer[]): Promise<ReadonlyMap<string, string[]>> {
+    const lanes = new Map<string, string[]>();
+    for (const folder of folders) {
+      const lane = await this.#laneOf(folder);
+      const some = lanes.get(lane) ?? [];
+      some.push(folder.toString('latin1'));
+      lanes.set(lane, some);
+    }
+    return lanes;
+  }
+
+  /** Resolves when all that has happened on local file systems before this call was reported. False if that is not known. */
   async fence(): Promise<boolean> {
-    return (await this.#ask({ kind: 'fence' })) !== undefined;
+    const answer = this.#threads.get(LOCAL)?.ask({ kind: 'fence' });
+    return (await within(FENCE_MS, answer)) !== undefined;
+  }
+
+  /** Tells how file systems with sources are watched. One that does not answer is named by its mount point. */
+  async fileSystems(): Promise<readonly WatchedFileSystem<Buffer>[]> {
+    const described = await Promise.all(
+      [...this.#threads].map(async ([lane, thread]): Promise<WatchedFileSystem<string>[]> => {
+        const answer = await within(SILENT_MS, thread.ask({ kind: 'describe' }));
+        if (answer?.fileSystems !== undefined) return [...answer.fileSystems];
+        if (lane === LOCAL) return [];
+        const { kind, marks } = thread.facts;
+        return [{ mountPoint: lane, kind, marks, unwatched: 0, why: 'do not answer', overflows: 0 }];
+      }),
+    );
+    const byPlace = new Map(described.flat().map((one) => [one.mountPoint, one]));
+    return [...byPlace.values()].map((one) => ({ ...one, mountPoint: inBytes(one.mountPoint) }));
   }
 
   async close(): Promise<void> {
-    const worker = this.#worker;
-    if (worker === undefined) return;
-    this.#wake();
-    const timer = setTimeout(() => void worker.terminate(), END_MS);
-    await this.#ended;
-    clearTimeout(timer);
-  }
-
-  #gone(): void {
+    this.#closed = true;
     process.off('exit', this.#wake);
-    this.#worker = undefined;
-    this.#facts = { kind: 'none', marks: 0, limited: false };
-    this.#holding.clear();
-    if (this.#alarm >= 0) closeSync(this.#alarm);
-    this.#alarm = -1;
-    for (const answer of this.#waiting.values()) answer(undefined);
-    this.#waiting.clear();
+    await Promise.all([...this.#threads.values()].map(async (thread) => await thread.close()));
   }
 
-  async #ask(request: Request): Promise<Answer | undefined> {
-    if (this.#worker === undefined) return undefined;
-    const number = ++this.#requests;
-    return await new Promise((resolve) => {
-      this.#waiting.set(number, resolve);
-      this.#post({ ...request, request: number });
-    });
+  #sayLimited(limited: boolean, limit = 'raise the limits of the kernel'): void {
+    if (!limited || this.#saidLimited) return;
+    this.#saidLimited = true;
+    this.#options.logger.warn(`not all folders of sources can be watched: ${limit}`);
   }
 
-  #post(message: ToThread): void {
-    if (this.#worker === undefined) return;
-    this.#worker.postMessage(message);
-    writeSync(this.#alarm, ONE);
-  }
-
-  #take(message: FromThread): void {
-    switch (message.kind) {
-      case 'events':
-        this.#report(message.events);
-        this.#post({ kind: 'taken' });
-        break;
-      case 'answer': {
-        this.#waiting.get(message.request)?.(message);
-        this.#waiting.delete(message.request);
-        break;
-      }
-      case 'ended':
-        for (const watch of message.watches) this.#holding.delete(watch);
-        break;
-      case 'facts':
-        this.#facts = message.facts;
-        if (message.facts.limited && !this.#saidLimited) {
-          this.#saidLimited = true;
-          const raise = message.limit ?? 'raise the limits of the kernel';
-          this.#options.logger.warn(`not all folders of sources can be watched: ${raise}`);
-        }
-        break;
-      default:
-        break;
-    }
-  }
-
-  #report(events: readonly ThreadEvent[]): void {
+  #report(events: readonly ThreadEvent[], lane: string): void {
     if (events.some(({ kind }) => kind === 'overflow')) {
       if (!this.#saidOverflow)
         this.#options.logger.warn('more changed at once than could be watched: sources are looked at again');
       this.#saidOverflow = true;
     }
-    this.#options.onEvents(events.map(inBytes));
+    this.#options.onEvents(events.map(eventInBytes), lane);
   }
 }
 
-function inBytes(event: ThreadEvent): WatchEvent {
-  const bytes = (path: string): Buffer => Buffer.from(path, 'latin1');
-  if (event.kind === 'renamed') return { ...event, from: bytes(event.from), to: bytes(event.to) };
+/** Undefined if it takes longer, or there is nothing to wait for. */
+async function within<T>(ms: number, work: Promise<T> | undefined): Promise<T | undefined> {
+  const late = new AbortController();
+  try {
+    return await Promise.race([work, sleep(ms, undefined, { signal: late.signal, ref: false }).catch(() => undefined)]);
+  } finally {
+    late.abort();
+  }
+}
+
+function inBytes(path: string): Buffer {
+  return Buffer.from(path, 'latin1');
+}
+
+function eventInBytes(event: ThreadEvent): WatchEvent {
+  if (event.kind === 'renamed') return { ...event, from: inBytes(event.from), to: inBytes(event.to) };
   if (event.kind === 'overflow' || event.kind === 'mounts-changed') return event;
-  if ('folder' in event) return { ...event, path: bytes(event.path) };
+  if ('folder' in event) return { ...event, path: inBytes(event.path) };
   const { path, ...rest } = event;
-  return path === undefined ? rest : { ...rest, path: bytes(path) };
+  return path === undefined ? rest : { ...rest, path: inBytes(path) };
 }

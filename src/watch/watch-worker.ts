@@ -11,6 +11,7 @@ import { openCLibrary } from '../native/c-library.ts';
 import { loadFanotifyCalls, parseFanotify } from '../native/fanotify.ts';
 import { loadFolderHandleCalls } from '../native/folder-handles.ts';
 import { loadInotifyCalls, parseInotify } from '../native/inotify.ts';
+import { Unmounts } from '../native/unmounts.ts';
 import { loadWaitingCalls } from '../native/waiting.ts';
 import { FanotifyEvents } from './fanotify-events.ts';
 import { split } from './folder-tree.ts';
@@ -24,16 +25,18 @@ import type { FromThread, ToThread, WatchFacts, WatchSettings } from './protocol
 const REST_MS = 20;
 /** The thread looks this often even if nothing happens, should an alarm be lost. */
 const LONGEST_WAIT_MS = 60_000;
+const NONE: ReadonlySet<number> = new Set();
 const BUFFER_BYTES = 256 * 1024;
 /** Readings of one group before the others have their turn. */
 const READINGS = 64;
 
 const port = parentPort;
 if (port === null) throw new Error('watch-worker runs as a worker thread only');
-const { alarm, mostMarks, wholeFileSystems, fanotify }: WatchSettings = workerData;
+const { alarm, mostMarks, wholeFileSystems, fanotify, watchesAfter }: WatchSettings = workerData;
 const library = openCLibrary(silentLogger);
 const waiting = loadWaitingCalls(library) ?? noPoll();
 const handles = loadFolderHandleCalls(library);
+const unmounts = Unmounts.open(library);
 const post = (message: FromThread): void => port.postMessage(message);
 const outbox = new Outbox(
   (events) => post({ kind: 'events', events }),
@@ -46,6 +49,8 @@ const marks = new Marks({
   close: closeSync,
   mostMarks,
   wholeFileSystems,
+  unmounting: (mountPoint) => unmounts?.addSync(mountPoint) ?? -1,
+  watchesAfter,
   ended: (watches) => post({ kind: 'ended', watches }),
 });
 const parts = { marks, emit: (event: Parameters<Outbox['add']>[0]) => outbox.add(event) };
@@ -53,6 +58,8 @@ const byHandle = handles === undefined ? undefined : new FanotifyEvents({ ...par
 const byName = new InotifyEvents(parts);
 const buffer = Buffer.alloc(BUFFER_BYTES);
 const mountTable = openSync('/proc/self/mountinfo', 'r');
+/** What is readable when a file system was unmounted. */
+const ends = unmounts === undefined ? [] : [unmounts.fd];
 let told: WatchFacts | undefined;
 let open = true;
 
@@ -84,7 +91,7 @@ function readAll(): void {
 
 function take(message: ToThread): void {
   // What is said of a path depends on what is mounted there.
-  if (waiting.wait({ urgent: [mountTable] }, 0).length === 1) lookAtMounts();
+  if (waiting.wait({ readable: ends, urgent: [mountTable] }, 0).length > 0) lookAtMounts();
   switch (message.kind) {
     case 'follow': {
       const { request, source, path } = message;
@@ -104,6 +111,9 @@ function take(message: ToThread): void {
       for (const folder of message.folders) marks.add(folder, false);
       post({ kind: 'answer', request: message.request });
       break;
+    case 'describe':
+      post({ kind: 'answer', request: message.request, fileSystems: marks.describe() });
+      break;
     case 'fence':
       readAll();
       outbox.sendAll();
@@ -121,7 +131,8 @@ function take(message: ToThread): void {
 }
 
 function lookAtMounts(): void {
-  if (marks.mountsChanged()) outbox.add({ kind: 'mounts-changed' });
+  const { changed, lost } = marks.mountsChanged(unmounts?.take() ?? NONE);
+  if (changed) outbox.add({ kind: 'mounts-changed', lost });
 }
 
 function tellFacts(): void {
@@ -139,8 +150,8 @@ while (open) {
   const resting = rest > 0;
   const groups = resting || outbox.full ? [] : marks.groups.map(({ fd }) => fd);
   const longest = resting ? Math.ceil(rest) : byName.waiting ? REST_MS : LONGEST_WAIT_MS;
-  const ready = waiting.wait({ readable: [alarm, ...groups], urgent: [mountTable] }, longest);
-  if (ready.includes(mountTable)) lookAtMounts();
+  const ready = waiting.wait({ readable: [alarm, ...ends, ...groups], urgent: [mountTable] }, longest);
+  if (ready.includes(mountTable) || ends.some((fd) => ready.includes(fd))) lookAtMounts();
   if (ready.includes(alarm) || ready.length === 0) {
     waiting.read(alarm, eight);
     for (let next = receiveMessageOnPort(port); next !== undefined; next = receiveMessageOnPort(port)) {
@@ -160,4 +171,5 @@ while (open) {
 }
 for (const { fd } of marks.groups) closeSync(fd);
 closeSync(mountTable);
+unmounts?.close();
 port.close();

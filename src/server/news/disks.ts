@@ -24,6 +24,8 @@ export interface DisksParts {
 
 export class Disks {
   readonly #parts: DisksParts;
+  /** Looks at sources that are back, by disk: none waits for another that is slow. */
+  readonly #looking = new Map<string, Promise<void>>();
   #before: ReadonlyMap<string, readonly Buffer[]> = new Map();
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> = Promise.resolve();
@@ -48,13 +50,29 @@ export class Disks {
 
   /** The disk of these sources, which wait, is back. */
   back(ids: readonly number[]): void {
-    this.#running = this.#running.then(async () => await this.#lookAt(ids)).catch(() => {});
+    const byDisk = new Map<string, number[]>();
+    for (const id of ids) {
+      const disk = this.#parts.store.source(id)?.disk ?? '';
+      const some = byDisk.get(disk) ?? [];
+      some.push(id);
+      byDisk.set(disk, some);
+    }
+    for (const [disk, some] of byDisk) {
+      const before = this.#looking.get(disk) ?? Promise.resolve();
+      const looking = before
+        .then(async () => await this.#lookAt(some))
+        .catch(() => {})
+        .finally(() => {
+          if (this.#looking.get(disk) === looking) this.#looking.delete(disk);
+        });
+      this.#looking.set(disk, looking);
+    }
   }
 
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#timer);
-    await this.#running;
+    await Promise.all([this.#running, ...this.#looking.values()]);
   }
 
   async #compare(): Promise<void> {
@@ -64,7 +82,7 @@ export class Disks {
     for (const [disk, places] of before) if (!now.has(disk)) await this.#gone(disk, places);
     const back = new Set([...now.keys()].filter((disk) => !before.has(disk)));
     if (back.size > 0) {
-      await this.#back(back);
+      this.#comeBack(back);
       this.#parts.onCome();
     }
     this.#parts.cases?.lookAgain();
@@ -84,11 +102,11 @@ export class Disks {
     }
   }
 
-  async #back(disks: ReadonlySet<string>): Promise<void> {
+  #comeBack(disks: ReadonlySet<string>): void {
     const waiting = [...this.#parts.store.living.conditions()].flatMap(([id, { state, disk }]) =>
       state === 'waiting' && disk !== undefined && disks.has(disk) ? [id] : [],
     );
-    await this.#lookAt(waiting);
+    this.back(waiting);
   }
 
   async #lookAt(waiting: readonly number[]): Promise<void> {

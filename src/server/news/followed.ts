@@ -9,9 +9,9 @@ import type { RecordedSource } from '../../source/identity.ts';
 import type { SourceWatch } from '../../watch/source-watch.ts';
 import type { LookAt, NewsStore, Sight } from './parts.ts';
 
-/** Sources that are being looked at: each opens a file for a moment. */
-const MOST_AT_ONCE = 8;
-/** Sources that wait for their look. The others are found again when they are read. */
+/** Sources of a disk that are being looked at: each opens a file for a moment. No disk waits for another that is slow. */
+const MOST_AT_ONCE = 4;
+/** Sources of a disk that wait for their look. The others are found again when they are read. */
 const MOST_WAITING = 1000;
 
 export interface FollowedParts {
@@ -24,8 +24,8 @@ export class FollowedSources {
   readonly #parts: FollowedParts;
   /** The number of the watch, by source. */
   readonly #seen = new Map<number, number>();
-  readonly #waiting = new Set<number>();
-  #looking = 0;
+  /** By disk: sources that wait for their look, or are being looked at, and how many of them are. */
+  readonly #disks = new Map<string, { readonly ids: Set<number>; looking: number }>();
   /** Counts what makes looks under way worthless, by source. */
   readonly #unseen = new Map<number, number>();
 
@@ -43,22 +43,28 @@ export class FollowedSources {
 
   /** Follows a source that is in use. Called at each look that found it as recorded. */
   note(id: number): void {
-    if (this.isSeen(id) || this.#waiting.size >= MOST_WAITING || this.#waiting.has(id)) return;
-    this.#waiting.add(id);
-    this.#next();
+    if (this.isSeen(id)) return;
+    const name = this.#parts.store.source(id)?.disk ?? '';
+    const disk = this.#disks.get(name) ?? { ids: new Set<number>(), looking: 0 };
+    if (disk.ids.size >= MOST_WAITING || disk.ids.has(id)) return;
+    disk.ids.add(id);
+    this.#disks.set(name, disk);
+    this.#next(name);
   }
 
-  #next(): void {
-    for (const id of this.#waiting) {
-      if (this.#looking >= MOST_AT_ONCE) return;
+  #next(name: string): void {
+    const disk = this.#disks.get(name);
+    for (const id of disk?.ids ?? []) {
+      if (disk === undefined || disk.looking >= MOST_AT_ONCE) return;
       if (this.#unseen.has(id)) continue;
-      this.#looking++;
+      disk.looking++;
       void this.see(id)
         .catch(() => {})
         .finally(() => {
-          this.#waiting.delete(id);
-          this.#looking--;
-          this.#next();
+          disk.ids.delete(id);
+          disk.looking--;
+          if (disk.ids.size === 0) this.#disks.delete(name);
+          else this.#next(name);
         });
     }
   }

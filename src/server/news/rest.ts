@@ -7,6 +7,7 @@ import { folderOf } from '../../source/paths.ts';
 import type { SourceWatch } from '../../watch/source-watch.ts';
 import { type FollowedSources, isAsRecorded } from './followed.ts';
 import type { Cases, NewsStore } from './parts.ts';
+import { within } from './within.ts';
 
 /** Milliseconds before the first page, and between pages. */
 const START_MS = 5000;
@@ -15,6 +16,8 @@ const PAUSE_MS = 1000;
 const LOOKS = 100;
 /** Milliseconds after which sources of disks that slept are looked at. */
 const AGAIN_MS = 10 * 60_000;
+/** Milliseconds for which a disk is waited for. Then the others have their turn, and the rest of its sources the next time. */
+const SLOW_MS = 2000;
 
 export interface RestParts {
   readonly store: NewsStore;
@@ -32,6 +35,10 @@ export class RestOfSources {
   readonly #parts: RestParts;
   readonly #stop = new AbortController();
   #again = new AbortController();
+  /** Disks of which a look has not ended. */
+  readonly #slow = new Set<string>();
+  /** By disk: folders that are not watched, since it sleeps. */
+  #asleep = new Map<string, Set<string>>();
   #running: Promise<void> | undefined;
 
   constructor(parts: RestParts) {
@@ -40,6 +47,11 @@ export class RestOfSources {
 
   start(): void {
     this.#running = this.#run().catch(() => {});
+  }
+
+  /** By disk: how many folders are not watched, since it sleeps. */
+  get asleep(): ReadonlyMap<string, number> {
+    return new Map([...this.#asleep].map(([disk, folders]) => [disk, folders.size]));
   }
 
   /** Begins anew: reports were lost, or disks have come. */
@@ -64,12 +76,19 @@ export class RestOfSources {
 
   /** Tells the watch which folders have sources. Nothing is touched where whole file systems are watched. */
   async #know(): Promise<void> {
+    const asleep = new Map<string, Set<string>>();
+    this.#asleep = asleep;
     for await (const page of this.#parts.store.sources()) {
       if (this.#ended) return;
       const folders = new Map<string, number>();
       for (const { id, path } of page) folders.set(folderOf(path).toString('latin1'), id);
       const left = await this.#parts.watch.know([...folders.keys()].map((name) => Buffer.from(name, 'latin1')));
-      const awake = left.filter((folder) => this.#isAwake(folders.get(folder.toString('latin1'))));
+      const awake = left.filter((folder) => {
+        const disk = this.#diskOf(folders.get(folder.toString('latin1')));
+        if (disk === undefined || this.#parts.use.usedLately(disk)) return disk !== undefined;
+        asleep.set(disk, (asleep.get(disk) ?? new Set<string>()).add(folder.toString('latin1')));
+        return false;
+      });
       if (awake.length === 0) continue;
       await this.#parts.watch.mark(awake);
       await this.#pause(PAUSE_MS);
@@ -93,10 +112,16 @@ export class RestOfSources {
   async #lookAt(disk: string, ids: readonly number[]): Promise<void> {
     const { followed, store, use } = this.#parts;
     const due = ids.filter((id) => !followed.isSeen(id) && store.living.condition(id) === undefined);
-    if (due.length === 0 || this.#ended || !use.usedLately(disk)) return;
-    await use.ownWork(disk, async () => {
-      for (const id of due) if (!this.#ended) await this.#look(id);
-    });
+    if (due.length === 0 || this.#ended || this.#slow.has(disk) || !use.usedLately(disk)) return;
+    this.#slow.add(disk);
+    const looks = use
+      .ownWork(disk, async () => {
+        for (const id of due) if (!this.#ended) await this.#look(id);
+      })
+      .finally(() => this.#slow.delete(disk));
+    // It may fail after it was waited for.
+    looks.catch(() => {});
+    await within(SLOW_MS, looks);
     await this.#pause(PAUSE_MS);
   }
 
@@ -112,9 +137,8 @@ export class RestOfSources {
     cases?.note(id);
   }
 
-  #isAwake(id: number | undefined): boolean {
-    const disk = id === undefined ? undefined : this.#parts.store.source(id)?.disk;
-    return disk !== undefined && this.#parts.use.usedLately(disk);
+  #diskOf(id: number | undefined): string | undefined {
+    return id === undefined ? undefined : this.#parts.store.source(id)?.disk;
   }
 
   get #ended(): boolean {

@@ -25,8 +25,8 @@ export interface SourceNewsParts {
   /** Absent: nobody settles cases. */
   readonly cases?: Cases | undefined;
   readonly logger: Logger;
-  /** Called when mounts have changed. */
-  readonly onMounts: () => void;
+  /** Called when mounts have changed; `lost`: folders with sources are not watched any more. */
+  readonly onMounts: (lost: boolean) => void;
   /** Called when reports were lost. */
   readonly onOverflow: () => void;
 }
@@ -82,6 +82,8 @@ export class SourceNews {
     if (this.#closed) return;
     this.#running ??= this.#process()
       .catch((error: unknown) => {
+        // A look that ended late.
+        if (this.#closed) return;
         this.#parts.logger.error(`what the watch of sources saw could not be recorded: ${messageOf(error)}`);
       })
       .finally(() => {
@@ -112,7 +114,7 @@ export class SourceNews {
     const { living } = this.#parts.store;
     switch (report.kind) {
       case 'mounts-changed':
-        this.#parts.onMounts();
+        this.#parts.onMounts(report.lost);
         break;
       case 'overflow':
         this.#parts.onOverflow();

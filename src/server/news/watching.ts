@@ -3,17 +3,23 @@ import type { Logger } from '../../logger.ts';
 import type { CLibrary } from '../../native/c-library.ts';
 import type { DescriptorBudget } from '../../native/descriptor-budget.ts';
 import { loadWriterCalls } from '../../native/writers.ts';
+import type { Difference } from '../../source/identity.ts';
 import type { SourceAccess } from '../../source/source-access.ts';
+import type { Place } from '../../source/source-folders.ts';
 import { runLater } from '../../source/steps.ts';
 import type { DiskUse } from '../../watch/disk-use.ts';
-import type { WatchFacts } from '../../watch/protocol.ts';
-import { SourceWatch } from '../../watch/source-watch.ts';
+import type { WatchedFileSystem } from '../../watch/protocol.ts';
+import { LOCAL, SourceWatch } from '../../watch/source-watch.ts';
 import { Disks } from './disks.ts';
 import { FollowedSources } from './followed.ts';
 import { lookWith } from './look.ts';
 import type { Cases, NewsStore } from './parts.ts';
 import { RestOfSources } from './rest.ts';
 import { SourceNews } from './source-news.ts';
+import { within } from './within.ts';
+
+/** Milliseconds for looks that have begun: a disk may not answer. */
+const END_MS = 2000;
 
 export interface WatchingParts {
   readonly store: NewsStore;
@@ -32,7 +38,9 @@ export interface WatchingParts {
 export class WatchingSources {
   readonly #watch: SourceWatch;
   readonly #followed: FollowedSources;
-  readonly #news: SourceNews;
+  /** By the lane of the watch: a file system that is slow to be looked at makes no other one wait. */
+  readonly #news = new Map<string, SourceNews>();
+  readonly #newsIn: (lane: string) => SourceNews;
   readonly #disks: Disks;
   readonly #rest: RestOfSources;
   /** Resolves when it is known which disks are mounted. Never rejects. */
@@ -41,30 +49,46 @@ export class WatchingSources {
   constructor(parts: WatchingParts) {
     const { store, access, library, descriptors, logger, cases, use } = parts;
     const look = lookWith({ access, descriptors, writers: loadWriterCalls(library) });
+    const placeOf = async (path: Buffer): Promise<Place | Difference> =>
+      access.folders.known(path) ?? (await runLater(access.folders.placeOf(path)));
     const mounted = async (): Promise<ReadonlyMap<string, readonly Buffer[]>> =>
       await access.fileSystems.disksMounted();
     this.#watch = new SourceWatch({
       library,
       logger,
-      onEvents: (events) => this.#news.take(events),
+      laneOf: async (path) => {
+        const place = await placeOf(path);
+        const slow = await access.fileSystems.slowMountOf('real' in place ? place.real : path);
+        return slow?.toString('latin1') ?? LOCAL;
+      },
+      onEvents: (events, lane) => this.#newsIn(lane).take(events),
       ...parts.watch,
     });
     this.#followed = new FollowedSources({ watch: this.#watch, store, look });
     this.#disks = new Disks({ store, look, cases, mounted, onCome: () => this.#rest.restart() });
     this.#rest = new RestOfSources({ store, watch: this.#watch, followed: this.#followed, cases, use });
-    this.#news = new SourceNews({
-      store,
-      followed: this.#followed,
-      look,
-      mayHold: async (path) => {
-        const place = access.folders.known(path) ?? (await runLater(access.folders.placeOf(path)));
-        return 'real' in place || place.code !== 'outside';
-      },
-      cases,
-      logger,
-      onMounts: () => this.#disks.changed(),
-      onOverflow: () => this.#rest.restart(),
-    });
+    this.#newsIn = (lane) => {
+      const known = this.#news.get(lane);
+      if (known !== undefined) return known;
+      const news = new SourceNews({
+        store,
+        followed: this.#followed,
+        look,
+        mayHold: async (path) => {
+          const place = await placeOf(path);
+          return 'real' in place || place.code !== 'outside';
+        },
+        cases,
+        logger,
+        onMounts: (lost) => {
+          this.#disks.changed();
+          if (lost) this.#rest.restart();
+        },
+        onOverflow: () => this.#rest.restart(),
+      });
+      this.#news.set(lane, news);
+      return news;
+    };
   }
 
   /** Begins. Nothing is scanned: sources are watched as they are read, and the others in the background. */
@@ -72,10 +96,6 @@ export class WatchingSources {
     this.#watch.start();
     this.#rest.start();
     this.started = this.#disks.start().catch(() => {});
-  }
-
-  get facts(): WatchFacts {
-    return this.#watch.facts;
   }
 
   /** A source was found as recorded. */
@@ -94,14 +114,23 @@ export class WatchingSources {
     this.#rest.restart();
   }
 
-  /** Resolves when all that has happened so far is recorded. */
+  /** Tells how file systems with sources are watched, and how many folders are not, since their disks sleep. */
+  async watched(): Promise<{
+    readonly fileSystems: readonly WatchedFileSystem<Buffer>[];
+    readonly asleep: ReadonlyMap<string, number>;
+  }> {
+    return { fileSystems: await this.#watch.fileSystems(), asleep: this.#rest.asleep };
+  }
+
+  /** Resolves when all that has happened on local file systems so far is recorded. */
   async settled(): Promise<void> {
     await this.#watch.fence();
-    await this.#news.settled();
+    await this.#news.get(LOCAL)?.settled();
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#rest.close(), this.#disks.close(), this.#news.close()]);
+    const news = [...this.#news.values()].map(async (one) => await one.close());
+    await within(END_MS, Promise.all([this.#rest.close(), this.#disks.close(), ...news]));
     await this.#watch.close();
   }
 }
