@@ -10,7 +10,7 @@ import { AutotorrentError, type ErrorCode, errnoOf, messageOf } from '../errors.
 import { dial, Peers, UntrustedSocket } from '../state/peer.ts';
 import { keepPrivate } from '../state/private-folder.ts';
 import { CaseClient } from './case-client.ts';
-import { differencesOf, dueOf, entryOf, fileOf, sourceOf, statusOf } from './codec.ts';
+import { differencesOf, dueOf, entryOf, fileOf, sourceOf } from './codec.ts';
 import type {
   AddedMessage,
   DamageMessage,
@@ -49,6 +49,7 @@ import type {
   ServerStatus,
   Verified,
 } from './served.ts';
+import { statusOf } from './status-codec.ts';
 
 /** The longest silence of the server, in milliseconds. */
 export interface TimeLimits {

@@ -13,20 +13,17 @@ import type {
   FileMessage,
   LossesMessage,
   SourceMessage,
-  StatusMessage,
 } from './messages.ts';
 import type {
   DifferencePart,
   DueEntry,
   HealthDetail,
   Losses,
-  ScrubStatus,
   ServedDifference,
   ServedEntry,
   ServedExtent,
   ServedFile,
   ServedSource,
-  ServerStatus,
 } from './served.ts';
 
 export function lossesMessage({ lostBytes, downloadBytes, unsettled, doubted }: Losses): LossesMessage {
@@ -183,91 +180,6 @@ function extentOf({
   const range = { offset, length, sourceOffset, kind, ...state };
   if (source_bytes !== undefined) return { ...range, source: Buffer.from(source_bytes, 'base64') };
   return source === null ? range : { ...range, source: Buffer.from(source) };
-}
-
-type ScrubMessage = NonNullable<StatusMessage['scrub']>;
-
-function scrubMessage({ provenPieces, badPieces, progress, ...same }: ScrubStatus): ScrubMessage {
-  const { name = '', doneBytes = 0, totalBytes = 0 } = progress ?? {};
-  return {
-    ...same,
-    ...(progress === undefined ? {} : { progress: { name, done_bytes: doneBytes, total_bytes: totalBytes } }),
-    proven_pieces: provenPieces,
-    bad_pieces: badPieces,
-  };
-}
-
-function scrubOf({ proven_pieces, bad_pieces, progress, ...same }: ScrubMessage): ScrubStatus {
-  const { name = '', done_bytes: doneBytes = 0, total_bytes: totalBytes = 0 } = progress ?? {};
-  return {
-    ...same,
-    ...(progress === undefined ? {} : { progress: { name, doneBytes, totalBytes } }),
-    provenPieces: proven_pieces,
-    badPieces: bad_pieces,
-  };
-}
-
-export function statusMessage(status: ServerStatus): StatusMessage {
-  return {
-    version: status.version,
-    pid: status.pid,
-    driver: status.driver,
-    mount_point: status.mountPoint,
-    visible_to: status.visibleTo,
-    read_only: status.readOnly,
-    uptime_seconds: status.uptimeSeconds,
-    entries: status.entries,
-    adding: status.adding,
-    opens: status.opens,
-    open_handles: status.openHandles,
-    reads: status.reads,
-    bytes_read: status.bytesRead,
-    read_errors: status.readErrors,
-    broken_sources: status.brokenSources.map(({ path, reason, servedFrom }) => ({
-      path,
-      reason,
-      ...(servedFrom === undefined ? {} : { served_from: servedFrom }),
-    })),
-    broken_entries: status.brokenEntries,
-    sources: status.sources,
-    scrub: scrubMessage(status.scrub),
-    writes: status.writes,
-    bytes_written: status.bytesWritten,
-    overlay_bytes: status.overlayBytes ?? null,
-    overlay_problems: status.overlayProblems,
-  };
-}
-
-export function statusOf(message: StatusMessage): ServerStatus {
-  return {
-    version: message.version,
-    pid: message.pid,
-    driver: message.driver,
-    mountPoint: message.mount_point,
-    visibleTo: message.visible_to,
-    readOnly: message.read_only,
-    uptimeSeconds: message.uptime_seconds,
-    entries: message.entries,
-    adding: message.adding,
-    opens: message.opens,
-    openHandles: message.open_handles,
-    reads: message.reads,
-    bytesRead: message.bytes_read,
-    readErrors: message.read_errors,
-    brokenSources: message.broken_sources.map(({ path, reason, served_from: servedFrom }) => ({
-      path,
-      reason,
-      ...(servedFrom === undefined ? {} : { servedFrom }),
-    })),
-    brokenEntries: message.broken_entries,
-    // A server of an older version, which `unmount` must reach, has neither.
-    sources: message.sources ?? { doubted: 0, healing: 0, lost: 0, waiting: [] },
-    scrub: scrubOf(message.scrub ?? { when: 'off', state: 'off', proven_pieces: 0, bad_pieces: 0, asleep: [] }),
-    writes: message.writes,
-    bytesWritten: message.bytes_written,
-    overlayBytes: message.overlay_bytes ?? undefined,
-    overlayProblems: message.overlay_problems,
-  };
 }
 
 export function dueMessage({ infoHash, pieceLength, doubted, unproven, old }: DueEntry): DueMessage {

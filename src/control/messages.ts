@@ -167,6 +167,31 @@ export interface StatusMessage {
     readonly lost: number;
     readonly waiting: readonly { readonly disk: string; readonly sources: number }[];
   };
+  /** How the sources are watched. Absent: an older version, as below. */
+  readonly watch?: {
+    readonly file_systems: readonly {
+      readonly mount_point: string;
+      readonly kind: 'fanotify-filesystem' | 'fanotify-folders' | 'inotify' | 'none';
+      readonly marks: number;
+      readonly unwatched: number;
+      /** A predicate, to follow the folders that are not watched. */
+      readonly why?: string;
+      readonly overflows: number;
+    }[];
+    readonly asleep: readonly { readonly disk: string; readonly folders: number }[];
+  };
+  readonly healer?: {
+    readonly open: number;
+    readonly urgent: number;
+    readonly settled: number;
+    readonly oldest?: string;
+  };
+  readonly repair?: {
+    readonly on_loss: 'repair' | 'tell';
+    readonly queued: number;
+    readonly spent_bytes: number;
+    readonly limit_bytes: number;
+  };
   readonly writes: number;
   readonly bytes_written: number;
   /** The space that the overlay's folder takes on its disk; null until it was measured once. */

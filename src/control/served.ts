@@ -116,6 +116,45 @@ export interface ScrubStatus {
   readonly asleep: readonly string[];
 }
 
+/** How the server is told of what other programs do to sources. */
+export interface WatchStatus {
+  readonly fileSystems: readonly {
+    readonly mountPoint: string;
+    /** One mark for all of it, or one for each folder. `none`: nothing of it is watched. */
+    readonly kind: 'fanotify-filesystem' | 'fanotify-folders' | 'inotify' | 'none';
+    readonly marks: number;
+    /** Folders with sources that are not watched, and why (a predicate). */
+    readonly unwatched: number;
+    readonly why?: string;
+    /** How often the kernel has lost events. */
+    readonly overflows: number;
+  }[];
+  /** Folders that are not watched, since their disks sleep. */
+  readonly asleep: readonly { readonly disk: string; readonly folders: number }[];
+}
+
+/** The cases of sources that are not as recorded. */
+export interface HealerStatus {
+  /** Cases that may be settled soon; those that wait for a disk are not among them. */
+  readonly open: number;
+  /** Those of them for which a reader waits. */
+  readonly urgent: number;
+  /** Since the server started. */
+  readonly settled: number;
+  /** When the oldest open case began. */
+  readonly oldest?: Date;
+}
+
+/** Repairs of what is lost for good. */
+export interface RepairStatus {
+  readonly onLoss: 'repair' | 'tell';
+  /** Entries whose repair has begun, or is being decided. */
+  readonly queued: number;
+  /** What repairs had clients download in the last 24 hours, and how much that may be. */
+  readonly spentBytes: number;
+  readonly limitBytes: number;
+}
+
 export interface ServerStatus {
   readonly version: string;
   readonly pid: number;
@@ -139,6 +178,9 @@ export interface ServerStatus {
   readonly brokenEntries: readonly string[];
   readonly sources: SourceTotals;
   readonly scrub: ScrubStatus;
+  readonly watch: WatchStatus;
+  readonly healer: HealerStatus;
+  readonly repair: RepairStatus;
   readonly writes: number;
   readonly bytesWritten: number;
   /** The space that the overlay's folder takes on its disk; undefined until it was measured once. */

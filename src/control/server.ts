@@ -17,15 +17,7 @@ import { keepPrivate } from '../state/private-folder.ts';
 import { socketAddress } from '../state/socket-address.ts';
 import { BODY_TIMES, type BodyTimes, chunksOf, jsonOf, linesOf } from './body.ts';
 import { caseRoutes } from './case-routes.ts';
-import {
-  differenceLine,
-  dueMessage,
-  entryMessage,
-  fileMessage,
-  lossesMessage,
-  sourceMessage,
-  statusMessage,
-} from './codec.ts';
+import { differenceLine, dueMessage, entryMessage, fileMessage, lossesMessage, sourceMessage } from './codec.ts';
 import type {
   AddedMessage,
   ErrorMessage,
@@ -38,6 +30,7 @@ import type {
 import { damageIn, discardedPathsIn, dueIn, infoHashesIn, nameLine, releaseIn, verifiedIn } from './requests.ts';
 import { returnMemory } from './return-memory.ts';
 import { Slots } from './slots.ts';
+import { statusMessage } from './status-codec.ts';
 import { Turns } from './turns.ts';
 
 /** Info hashes, or paths to discard: they are parsed at once, so the limit keeps that short. */

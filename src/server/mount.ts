@@ -37,6 +37,7 @@ import { CountedOperations } from '../vfs/counting.ts';
 import { FileSystem } from '../vfs/file-system.ts';
 import { DiskUse } from '../watch/disk-use.ts';
 import { EntryHealths } from './health/entry-health.ts';
+import { livingStatus } from './living-status.ts';
 import { watchLosses } from './loss-store.ts';
 import { WatchingSources } from './news/watching.ts';
 import { AbsenceProcesses } from './processes/absence.ts';
@@ -253,6 +254,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       readersLook,
       healths,
       scrubStatus: () => scrub.status,
+      livingStatus: async () => await livingStatus({ watching, queue, repairs, config }),
       logger,
       repairs,
       releases,

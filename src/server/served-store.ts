@@ -58,6 +58,8 @@ export interface ServerFacts {
   readonly startedMs: number;
 }
 
+type LivingStatus = Pick<ServerStatus, 'watch' | 'healer' | 'repair'>;
+
 /** The shortest prefix of an info hash that names an entry. */
 const SHORTEST_PREFIX = 8;
 
@@ -71,6 +73,8 @@ export interface ServedStoreParts {
   readonly facts: ServerFacts;
   readonly healths: EntryHealths;
   readonly scrubStatus: () => ScrubStatus;
+  /** Of the watch of sources, the healer and repairs. */
+  readonly livingStatus: () => Promise<LivingStatus>;
   /** The cases of sources that are not as recorded. */
   readonly queue: CaseQueue;
   readonly logger: Logger;
@@ -91,6 +95,7 @@ export class ServedStore {
   readonly #overlayUsage: OverlayUsage;
   readonly #scrub: ScrubWork;
   readonly #scrubStatus: () => ScrubStatus;
+  readonly #livingStatus: () => Promise<LivingStatus>;
   readonly #healths: EntryHealths;
   readonly #lossStore: LossStore;
   readonly #repairs: Pick<Repairs, 'ask'>;
@@ -106,6 +111,7 @@ export class ServedStore {
     this.#scrub = new ScrubWork(parts.store, parts.healths, parts.logger);
     this.#healths = parts.healths;
     this.#scrubStatus = parts.scrubStatus;
+    this.#livingStatus = parts.livingStatus;
     this.#fileSystem = parts.fileSystem;
     this.#counts = parts.counts;
     this.#access = parts.access;
@@ -156,6 +162,7 @@ export class ServedStore {
       brokenEntries: [...unserved(broken).keys()].toSorted(),
       sources: this.#healths.totals(),
       scrub: this.#scrubStatus(),
+      ...(await this.#livingStatus()),
       writes: counts.writes,
       bytesWritten: counts.bytesWritten,
       overlayBytes: await this.#overlayUsage.bytes(),

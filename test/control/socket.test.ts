@@ -34,6 +34,15 @@ const STATUS: ServerStatus = {
   ],
   brokenEntries: ['x'],
   scrub: { when: 'idle', state: 'paused', provenPieces: 5, badPieces: 6, asleep: ['uuid:1'] },
+  watch: {
+    fileSystems: [
+      { mountPoint: '/mnt/disk1', kind: 'fanotify-filesystem', marks: 1, unwatched: 0, overflows: 0 },
+      { mountPoint: '/mnt/pool', kind: 'inotify', marks: 3, unwatched: 2, why: 'are too many', overflows: 1 },
+    ],
+    asleep: [{ disk: 'uuid:2', folders: 5 }],
+  },
+  healer: { open: 3, urgent: 1, settled: 9, oldest: new Date('2026-11-24T00:03:30.724Z') },
+  repair: { onLoss: 'repair', queued: 2, spentBytes: 300, limitBytes: 1000 },
   sources: { doubted: 1, healing: 2, lost: 3, waiting: [{ disk: '/mnt/disk2', sources: 4 }] },
   writes: 6,
   bytesWritten: 7,

@@ -95,4 +95,18 @@ describe('a case that a reader waits for', { skip: NEEDS_ROOT }, () => {
     );
     assert.ok((await healing()) > SLOW / 2, 'the others are still worked on');
   });
+
+  it('is counted by status, which also says how its file system is watched', async () => {
+    const { healer, watch, repair } = (await program.json('status')) as StatusJson;
+    assert.ok(healer.open > SLOW / 2 && healer.settled >= 1 && healer.oldest !== undefined, JSON.stringify(healer));
+    const watched = watch.file_systems.filter(({ mount_point: place }) => place === disk.path);
+    assert.deepEqual(watched, [
+      { mount_point: disk.path, kind: 'fanotify-filesystem', marks: 1, unwatched: 0, overflows: 0 },
+    ]);
+    assert.deepEqual(repair, { on_loss: 'repair', queued: 0, spent_bytes: 0, limit_bytes: 1_000_000_000 });
+    const { stdout } = await program.run('status');
+    assert.match(stdout, /^watch {4}\S+: .+$/m);
+    assert.match(stdout, /^healer {3}\d+ open case\(s\) since \S+.*; \d+ settled since the start$/m);
+    assert.match(stdout, /^repair {3}nothing to repair; 0 bytes of 1\.0 GB downloaded in 24 hours$/m);
+  });
 });

@@ -38,6 +38,11 @@ describe('a plan that stalls', { timeout: 60_000 }, () => {
       readersLook: new ReadersLook({ ownMounts: access.ownMounts, ownFolders: [folder] }),
       healths: new EntryHealths({ store: volume.store, disks: [], hasClient: false, logger: silentLogger }),
       scrubStatus: () => ({ when: 'off', state: 'off', provenPieces: 0, badPieces: 0, asleep: [] }),
+      livingStatus: async () => ({
+        watch: { fileSystems: [], asleep: [] },
+        healer: { open: 0, urgent: 0, settled: 0 },
+        repair: { onLoss: 'tell', queued: 0, spentBytes: 0, limitBytes: 0 },
+      }),
       logger: silentLogger,
       repairs: { ask: assert.fail },
       releases: { release: assert.fail, holds: () => false },

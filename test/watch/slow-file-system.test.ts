@@ -35,7 +35,10 @@ describe('a file system that answers late', { skip: NEEDS_ROOT }, () => {
   });
 
   it('makes the watch of no other one wait', async () => {
-    for (const path of [onDisk('a'), onSlow('b'), onSlow('c')]) await fs.writeFile(path, path);
+    for (const path of [onDisk('a'), onSlow('b')]) await fs.writeFile(path, path);
+    // The kernel knows nothing of it yet.
+    await fs.mkdir(join(base, 'slow', 'shown', 'new'));
+    await fs.writeFile(join(base, 'slow', 'shown', 'new', 'c'), 'c');
     const watching = new Watching(base, {
       laneOf: async (path) => (path.toString().startsWith(slow.path) ? slow.path : LOCAL),
     });
@@ -50,10 +53,10 @@ describe('a file system that answers late', { skip: NEEDS_ROOT }, () => {
       slow.answerAfter(ANSWER_MS);
       let answered = false;
       const late = (async () => {
-        await watch.follow(3, Buffer.from(onSlow('c')));
+        await watch.follow(3, Buffer.from(onSlow('new/c')));
         answered = true;
       })();
-      const marked = watch.mark([Buffer.from(slow.path), Buffer.from(disk.path)]);
+      const marked = watch.mark([Buffer.from(onSlow('new')), Buffer.from(disk.path)]);
       await fs.rename(onDisk('a'), onDisk('a2'));
       await watching.until('renamed disk/mounted/a -> disk/mounted/a2 [1]');
       assert.ok(await watch.fence());
@@ -72,8 +75,8 @@ describe('a file system that answers late', { skip: NEEDS_ROOT }, () => {
         (await watch.fileSystems()).map(({ unwatched }) => unwatched),
         [0, 0],
       );
-      await fs.rename(onSlow('c'), onSlow('c2'));
-      await watching.until('renamed slow/mounted/c -> slow/mounted/c2 [3]');
+      await fs.rename(onSlow('new/c'), onSlow('new/c2'));
+      await watching.until('renamed slow/mounted/new/c -> slow/mounted/new/c2 [3]');
     } finally {
       slow.answerAfter(0);
       await watch.close();

@@ -35,6 +35,9 @@ function lines(status: ServerStatus): string[] {
       (status.overlayBytes === undefined ? 'space that is still being measured' : bytes(status.overlayBytes)),
     ...sourcesLines(status),
     scrubLine(status),
+    ...watchLines(status),
+    healerLine(status),
+    repairLine(status),
     ...status.overlayProblems.map(({ path, problem }) => `overlay  ${path}: ${problem}`),
     ...status.brokenEntries.map((name) => `broken   ${name}`),
     ...status.brokenSources.map(
@@ -67,4 +70,38 @@ function scrubLine({ scrub: { when, state, progress, provenPieces, badPieces, as
     progress === undefined ? '' : ` (${progress.name}, ${bytes(progress.doneBytes)} of ${bytes(progress.totalBytes)})`;
   const sleeping = asleep.length === 0 ? '' : `; lets ${asleep.length} disk(s) sleep`;
   return `scrub    ${now}${at}: ${done}${sleeping}`;
+}
+
+const WATCHED = {
+  'fanotify-filesystem': () => 'all of it',
+  'fanotify-folders': (marks: number) => `${marks} folder(s)`,
+  inotify: (marks: number) => `${marks} folder(s), by inotify`,
+  none: () => 'nothing',
+} as const;
+
+function watchLines({ watch: { fileSystems, asleep } }: ServerStatus): string[] {
+  const lines = fileSystems.map(({ mountPoint, kind, marks, unwatched, why, overflows }) => {
+    const missed =
+      why === undefined ? '' : unwatched === 0 ? `; its folders ${why}` : `; ${unwatched} folder(s) ${why}`;
+    const lost = overflows === 0 ? '' : `; the kernel has lost events ${overflows} time(s)`;
+    return `watch    ${mountPoint}: ${WATCHED[kind](marks)}${missed}${lost}`;
+  });
+  const sleeping = asleep.map(
+    ({ disk, folders }) => `watch    ${disk}: ${folders} folder(s) are not watched while it sleeps`,
+  );
+  const all = [...lines, ...sleeping];
+  return all.length === 0 ? ['watch    nothing yet: sources are watched from their first read'] : all;
+}
+
+function healerLine({ healer: { open, urgent, settled, oldest } }: ServerStatus): string {
+  const since = oldest === undefined ? '' : ` since ${oldest.toISOString()}`;
+  const waiting = urgent === 0 ? '' : `, readers wait for ${urgent}`;
+  const now = open === 0 ? 'no open case' : `${open} open case(s)${since}${waiting}`;
+  return `healer   ${now}; ${settled} settled since the start`;
+}
+
+function repairLine({ repair: { onLoss, queued, spentBytes, limitBytes } }: ServerStatus): string {
+  if (onLoss === 'tell' && queued === 0) return 'repair   only what you ask for';
+  const entries = queued === 0 ? 'nothing to repair' : `${queued} entries`;
+  return `repair   ${entries}; ${bytes(spentBytes)} of ${bytes(limitBytes)} downloaded in 24 hours`;
 }

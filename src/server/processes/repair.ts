@@ -87,6 +87,20 @@ export class Repairs {
     this.#begin();
   }
 
+  /** The number of entries whose repair has begun, or is being decided. */
+  get queued(): number {
+    return this.#waiting.size;
+  }
+
+  /** The bytes that repairs had clients download in the 24 hours before `nowMs`. */
+  spent(nowMs: number): number {
+    try {
+      return RepairRecord.read(this.#options.record, () => {}).spent(nowMs);
+    } catch {
+      return 0; // the child says why it cannot be read
+    }
+  }
+
   /** Notes that an entry has lost bytes. */
   note(infoHash: string): void {
     const one = this.#wait(infoHash);

@@ -39,6 +39,8 @@ export type Holder = 'healer' | 'urgent';
 const BITS: Readonly<Record<Holder, number>> = { healer: 1, urgent: 2 };
 
 interface Waiting {
+  /** When the case began, in milliseconds since 1970. */
+  readonly sinceMs: number;
   /** `performance.now()`. */
   notBefore: number;
   pause: number;
@@ -72,6 +74,7 @@ export class CaseQueue {
   #timer: NodeJS.Timeout | undefined;
   #timerAt = Number.POSITIVE_INFINITY;
   #closed = false;
+  #settled = 0;
   /** Called once when something changes: a case became due, or was settled. */
   #listeners = new Set<() => void>();
 
@@ -82,10 +85,22 @@ export class CaseQueue {
 
   /** Takes up the cases that an earlier server left. */
   load(): void {
-    for (const [id, { state }] of this.#options.sources.conditions()) {
-      if (state === 'healing' || state === 'waiting') this.#add(id, this.#times.start);
+    for (const [id, { state, sinceMs }] of this.#options.sources.conditions()) {
+      if (state === 'healing' || state === 'waiting') this.#add(id, this.#times.start, sinceMs);
     }
     this.#soon(performance.now() + this.#times.start);
+  }
+
+  /** Counts the cases that may be settled soon, and those that were settled since the start. */
+  counts(): { readonly open: number; readonly urgent: number; readonly settled: number; readonly oldestMs?: number } {
+    let [open, urgent, oldestMs] = [0, 0, Number.POSITIVE_INFINITY];
+    for (const one of this.#cases.values()) {
+      if (one.answered) continue;
+      open++;
+      if (one.urgent) urgent++;
+      oldestMs = Math.min(oldestMs, one.sinceMs);
+    }
+    return { open, urgent, settled: this.#settled, ...(open === 0 ? {} : { oldestMs }) };
   }
 
   get size(): number {
@@ -142,6 +157,7 @@ export class CaseQueue {
   settled(id: number): void {
     const one = this.#cases.get(id);
     if (one === undefined) return;
+    this.#settled++;
     if (one.again) {
       Object.assign(one, { ...NOBODYS, notBefore: 0 });
       this.#soon(0);
@@ -264,7 +280,7 @@ export class CaseQueue {
     this.#changed();
   }
 
-  #add(id: number, delay: number): Waiting {
+  #add(id: number, delay: number, sinceMs = Date.now()): Waiting {
     const notBefore = performance.now() + delay;
     const known = this.#cases.get(id);
     if (known !== undefined) {
@@ -272,7 +288,7 @@ export class CaseQueue {
       if (known.held !== 0) known.again = true;
       return known;
     }
-    const one = { notBefore, pause: 0, ...NOBODYS, seenDeleted: false, givenUp: false, answered: false };
+    const one = { sinceMs, notBefore, pause: 0, ...NOBODYS, seenDeleted: false, givenUp: false, answered: false };
     this.#cases.set(id, one);
     return one;
   }

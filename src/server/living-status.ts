@@ -1,0 +1,47 @@
+/** What `status` says of the watch of sources, of the healer and of repairs. */
+import type { Config } from '../config/config.ts';
+import type { HealerStatus, RepairStatus, ServerStatus, WatchStatus } from '../control/served.ts';
+import type { WatchingSources } from './news/watching.ts';
+import type { Repairs } from './processes/repair.ts';
+import type { CaseQueue } from './settling/queue.ts';
+
+export interface LivingStatusParts {
+  readonly watching: Pick<WatchingSources, 'watched'>;
+  readonly queue: Pick<CaseQueue, 'counts'>;
+  readonly repairs: Pick<Repairs, 'queued' | 'spent'>;
+  readonly config: Pick<Config, 'onLoss' | 'repairLimit'>;
+}
+
+export async function livingStatus({
+  watching,
+  queue,
+  repairs,
+  config,
+}: LivingStatusParts): Promise<Pick<ServerStatus, 'watch' | 'healer' | 'repair'>> {
+  return { watch: await watchStatus(watching), healer: healerStatus(queue), repair: repairStatus(repairs, config) };
+}
+
+async function watchStatus(watching: LivingStatusParts['watching']): Promise<WatchStatus> {
+  const { fileSystems, asleep } = await watching.watched();
+  return {
+    fileSystems: fileSystems.map(({ mountPoint, kind, marks, unwatched, why, overflows }) => ({
+      mountPoint: mountPoint.toString(),
+      kind,
+      marks,
+      unwatched,
+      ...(why === undefined ? {} : { why }),
+      overflows,
+    })),
+    asleep: [...asleep].map(([disk, folders]) => ({ disk, folders })),
+  };
+}
+
+function healerStatus(queue: LivingStatusParts['queue']): HealerStatus {
+  const { open, urgent, settled, oldestMs } = queue.counts();
+  return { open, urgent, settled, ...(oldestMs === undefined ? {} : { oldest: new Date(oldestMs) }) };
+}
+
+function repairStatus(repairs: LivingStatusParts['repairs'], config: LivingStatusParts['config']): RepairStatus {
+  const spentBytes = repairs.spent(Date.now());
+  return { onLoss: config.onLoss, queued: repairs.queued, spentBytes, limitBytes: config.repairLimit };
+}
