@@ -54,7 +54,7 @@ export interface Abandon {
 
 export type Question = LayoutQuestion | Step | Abandon;
 
-/** A question, and its answer with the same number. */
+/** A question, and its answer with the same number. Threads are asked, and answer, some at a time: lists of these are sent. */
 export interface Asked {
   readonly id: number;
   readonly question: Question;

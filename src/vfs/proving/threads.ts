@@ -41,6 +41,8 @@ interface Thread {
   /** The time at which the running step began. */
   begun?: number | undefined;
   readonly asked: Map<number, (answer: Answer) => void>;
+  /** Questions that are sent at the end of this turn. */
+  readonly outbox: Asked[];
 }
 
 interface Waiting {
@@ -156,8 +158,13 @@ export class HashThreads {
         resolve(answer);
       });
       thread.worker.ref();
-      thread.worker.postMessage({ id, question } satisfies Asked);
+      // Each message wakes the thread: questions of one turn go together.
+      if (thread.outbox.push({ id, question }) === 1) process.nextTick(() => this.#send(thread));
     });
+  }
+
+  #send({ worker, outbox }: Thread): void {
+    worker.postMessage(outbox.splice(0));
   }
 
   /** Remembers whether the device of a thread is slow. */
@@ -246,12 +253,12 @@ export class HashThreads {
 
   #start(): Thread {
     const worker = new Worker(this.#script);
-    const thread: Thread = { worker, pieces: 0, asked: new Map() };
+    const thread: Thread = { worker, pieces: 0, asked: new Map(), outbox: [] };
     this.#threads.add(thread);
-    worker.on('message', ({ id, answer }: Answered) => {
+    worker.on('message', (answers: readonly Answered[]) => {
+      for (const { id, answer } of answers) thread.asked.get(id)?.(answer);
       // A thread without a question is nothing to wait for.
-      if (thread.asked.size <= 1) worker.unref();
-      thread.asked.get(id)?.(answer);
+      if (thread.asked.size === 0) worker.unref();
     });
     const ended = (why: string): void => {
       this.#threads.delete(thread);

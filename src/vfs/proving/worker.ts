@@ -6,7 +6,7 @@
  * which ones were not. The bytes themselves are right if the hashes agree, whatever happened to their files.
  */
 import { fstatSync, readSync } from 'node:fs';
-import { parentPort, receiveMessageOnPort } from 'node:worker_threads';
+import { parentPort } from 'node:worker_threads';
 import { messageOf } from '../../errors.ts';
 import type { Metainfo } from '../../metainfo/metainfo.ts';
 import { parseMetainfo } from '../../metainfo/parse.ts';
@@ -182,12 +182,15 @@ function answeredTogether(first: Step, second: Step): [Answer, Answer] | undefin
   }
 }
 
-port.on('message', ({ id, question }: Asked) => {
-  const next: Asked | undefined = question.kind === 'step' ? receiveMessageOnPort(port)?.message : undefined;
-  const asked = next === undefined ? [{ id, question }] : [{ id, question }, next];
-  const other = next?.question;
-  const together = question.kind === 'step' && other?.kind === 'step' ? answeredTogether(question, other) : undefined;
-  for (const [i, each] of asked.entries()) {
-    port.postMessage({ id: each.id, answer: together?.[i] ?? answered(each.question) } satisfies Answered);
+port.on('message', (asked: readonly Asked[]) => {
+  for (let i = 0; i < asked.length; ) {
+    const [one, other] = [asked[i]!, asked[i + 1]];
+    const together =
+      one.question.kind === 'step' && other?.question.kind === 'step'
+        ? answeredTogether(one.question, other.question)
+        : undefined;
+    const answers = together ?? [answered(one.question)];
+    port.postMessage(answers.map((answer, at): Answered => ({ id: asked[i + at]!.id, answer })));
+    i += answers.length;
   }
 });
