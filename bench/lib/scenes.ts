@@ -1,9 +1,6 @@
 /** Scenes of `test/survival` for a suite: each has a limit of time, and none is left, whatever happens in it. */
 import { Scene, type SceneOptions } from '../../test/survival/scene.ts';
 
-/** Rounds that are measured even where time is short. */
-const LEAST_ROUNDS = 2;
-
 /** The time that a part of a suite has. */
 export class TimeLimit {
   readonly #ms: number;
@@ -13,10 +10,10 @@ export class TimeLimit {
     this.#ms = seconds * 1000;
   }
 
-  /** Tells if another round is to be measured: all of them where the time allows it, else the least. */
+  /** Tells if another round is to be measured: all of them where the time allows it, else the first alone. */
   allows(round: number, rounds: number): boolean {
     const spent = performance.now() - this.#began;
-    return round < rounds && (round < LEAST_ROUNDS || spent + spent / round < this.#ms);
+    return round < rounds && (round === 0 || spent + spent / round < this.#ms);
   }
 
   /** Waits for `work`. @throws Error when the time is over; the work's own failure no longer matters then */

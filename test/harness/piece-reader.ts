@@ -49,6 +49,8 @@ export interface HashedFiles {
 /** As many reads at once as a busy client has. */
 const THREADS = '256';
 
+const ENDED = 'the reader has ended';
+
 export class PieceReader {
   readonly #child: ChildProcess;
   readonly #waiting = new Map<number, (reply: ReaderReply) => void>();
@@ -59,6 +61,9 @@ export class PieceReader {
     child.on('message', ({ id, ...reply }: ReaderReply & { readonly id: number }) => {
       this.#waiting.get(id)?.(reply);
       this.#waiting.delete(id);
+    });
+    child.on('exit', () => {
+      for (const answer of this.#waiting.values()) answer({ error: ENDED });
     });
   }
 
@@ -71,6 +76,7 @@ export class PieceReader {
   }
 
   async #ask(request: ReaderRequest): Promise<ReaderReply> {
+    if (!this.#child.connected) return { error: ENDED };
     const id = this.#asked++;
     const reply = new Promise<ReaderReply>((resolve) => this.#waiting.set(id, resolve));
     this.#child.send({ id, ...request });
