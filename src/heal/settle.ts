@@ -338,8 +338,9 @@ const FAILED = /^does not have the bytes of piece/;
 
 /** Tells if pieces of this very file were hashed and failed: then it is not believed again. */
 function hasFailed({ state, observed, reason, record }: Case, here: Seen): boolean {
-  if (state !== 'healing' && state !== 'lost') return false;
-  const failed = observed ?? (FAILED.test(reason) ? record : undefined);
+  // A case with another reason may have seen the file, too: a descriptor of it was open when it was deleted.
+  if (state !== 'lost' && (state !== 'healing' || !FAILED.test(reason))) return false;
+  const failed = observed ?? (state === 'healing' ? record : undefined);
   return failed?.size === here.size && failed.mtimeNs === here.mtimeNs && failed.ctimeNs === here.ctimeNs;
 }
 

@@ -60,9 +60,11 @@ export class SourceConditions implements SourceDoubts {
     if (before?.state === 'lost' && (seen === undefined || isObserved(before, seen.identity))) {
       return seen === undefined || isOff ? undefined : this.#doubtOf(before);
     }
+    // That pieces of this very file failed says more.
+    const isKnown = before?.state === 'healing' && seen !== undefined && isObserved(before, seen.identity);
     const condition = store.living.setCondition(id, {
       state: stateOf(before, seen !== undefined && !isOff),
-      reason: why.says,
+      reason: isKnown ? before.reason : why.says,
       ...(before?.disk === undefined ? {} : { disk: before.disk }),
       ...(seen === undefined ? {} : { observed: seen.identity }),
     });

@@ -247,7 +247,11 @@ describe('settling', () => {
     };
     // Also when a case that was settled is looked at again.
     for (const state of ['healing', 'lost'] as const) {
-      const one = caseOf(rotten, 1, { state, reason: 'has wrong bytes', observed: identityAt(path) });
+      const one = caseOf(rotten, 1, {
+        state,
+        reason: 'does not have the bytes of piece 30',
+        observed: identityAt(path),
+      });
       const outcomes = await settle(rotten, one);
       assert.deepEqual(mappedBytes(outcomes, 0, data), { right: 60 * PIECE, wrong: 0 });
       const [remap, same] = outcomes;
@@ -299,7 +303,12 @@ describe('settling', () => {
     const linked = film();
     linkSync(linked.path, join(linked.disk, 'films', 'link'));
     rmSync(linked.path);
-    assert.equal(sameOf(await settle(linked.world, caseOf(linked.world, 1))).path, join(linked.disk, 'films', 'link'));
+    const link = join(linked.disk, 'films', 'link');
+    // A reader who had it open has seen its new ctime.
+    const seen = { reason: 'was deleted', observed: identityAt(link) };
+    for (const more of [{}, seen]) {
+      assert.equal(sameOf(await settle(linked.world, caseOf(linked.world, 1, more))).path, link);
+    }
     const spared = film();
     const spare = join(base, `spare ${count}`, 'x', 'y', 'z');
     mkdirSync(dirname(spare), { recursive: true });

@@ -206,10 +206,17 @@ export class Reckoning {
     followed.unsee(id);
     this.#doubtedAt.set(id, performance.now());
     const before = store.living.condition(id);
+    const isKnown = before?.observed !== undefined && isSameIdentity(before.observed, observed);
     // Somebody has searched for its bytes while this very file was there.
-    if (before?.state === 'lost' && before.observed !== undefined && isSameIdentity(before.observed, observed)) return;
-    const state = before?.state === 'healing' ? 'healing' : 'doubted';
-    store.living.setCondition(id, { state, reason, observed, ...(unproven ? { unproven } : {}) });
+    if (before?.state === 'lost' && isKnown) return;
+    const isHealing = before?.state === 'healing';
+    store.living.setCondition(id, {
+      state: isHealing ? 'healing' : 'doubted',
+      // That pieces of this very file failed says more.
+      reason: isHealing && isKnown ? before.reason : reason,
+      observed,
+      ...(unproven ? { unproven } : {}),
+    });
     cases?.note(id);
   }
 
