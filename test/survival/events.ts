@@ -145,8 +145,9 @@ const EVENTS: readonly SurvivalEvent[] = [
     name: 'a backup restored over the library',
     possible: PIECES,
     prepare: ({ film, outside }) => copyWithTimes(film, join(outside, basename(film))),
-    happens({ film, outside }) {
-      rmSync(dirname(film), { recursive: true });
+    happens({ film, outside, fileSystem: { kind } }) {
+      // libfuse keeps a hidden name of a file that is open, and the folder with it.
+      rmSync(kind === 'fuse' ? film : dirname(film), { recursive: true });
       copyWithTimes(join(outside, basename(film)), film);
     },
   },

@@ -1,3 +1,3 @@
-import { expectSurvivalOn } from './expect-survival.ts';
+import { expectSurvival } from './expect-survival.ts';
 
-expectSurvivalOn('ext4', [{ person: 'root', server: 'running' }]);
+expectSurvival({ kind: 'ext4', person: 'root', short: 'all' });
