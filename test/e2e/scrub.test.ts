@@ -100,14 +100,17 @@ describe('scrub', () => {
     );
     assert.match(stderr, /'film': 1 piece\(s\) do not agree/);
     assert.equal(await verified('film'), 39);
-    // What became of it is the healer's doing; no view says that all is well.
+    // What becomes of it is the healer's doing, which may have ended: no view says that all is well.
     const [entry] = (await autotorrent.json('list', '--no-client')) as EntryJson[];
     assert.match(entry?.health ?? '', /^(healing|lost)$/);
     assert.match(entry?.health_detail ?? '', /^(healing 1 of 1|lost \d)/);
     assert.match((await autotorrent.run('status')).stdout, /^sources {2}1 (healing|lost)$/m);
     const shown = (await autotorrent.run('show', 'film')).stdout;
-    assert.match(shown, /film\.bin {2}\((healing|lost) since \d{4}-.* UTC: it does not hold the bytes of a piece\)$/m);
-    assert.match(shown, /0–655360 ← .*film\.bin \((healing|lost)\)$/m);
+    assert.match(
+      shown,
+      /film\.bin {2}\((healing|lost) since \d{4}-.* UTC: it (does not hold the bytes of a piece|lost a part of its bytes, .*)\)$/m,
+    );
+    assert.match(shown, /(0–655360|327680–344064) ← .*film\.bin.* \((healing|lost)\)$/m);
     const again = await autotorrent.run('add', join(folder, 'film.torrent'));
     assert.match(again.stdout, /\[Exists\].*its sources are not all right: (healing 1 of 1|lost) /);
     const text = await autotorrent.run('scrub', 'film');
@@ -148,7 +151,8 @@ describe('scrub', () => {
     assert.ok(proven < 191, 'it was killed in the middle');
     const { code, found } = await scrub();
     assert.equal(code, 3, 'the rot is still there');
-    assert.equal(found[0]?.proven_pieces, 191 - proven);
+    // The healer may have mapped the rotten file anew: what was only probed is then proven again, too.
+    assert.ok((found[0]?.proven_pieces ?? 192) <= 191 - 63, `${found[0]?.proven_pieces} pieces were hashed`);
     assert.equal(await verified('film'), 191);
   });
 
