@@ -158,6 +158,7 @@ export class Reading {
         if (source.id === extent.source) this.#sources.confirm(source.id);
         return;
       }
+      if (reason === REMAPPED) return await this.#readAgain(file, extent, buffer, offset);
       if (reason === CHANGED) {
         source.distrust();
         continue;
@@ -179,7 +180,9 @@ export class Reading {
     const { doubt, standing } = source;
     let reason: string | undefined;
     const asItIs = async (part: Extent, at: number): Promise<boolean> => {
-      reason = source.closed ? CHANGED : await readWhole(source, standing, part, buffer, at);
+      // Proofs are of what is mapped now.
+      if (doubt > 0 && !isMappedSo(content, part)) reason = REMAPPED;
+      else reason = source.closed ? CHANGED : await readWhole(source, standing, part, buffer, at);
       return reason === undefined;
     };
     const range = { content, extent, doubt };
@@ -244,6 +247,15 @@ function baseSpan(extents: readonly Extent[], index: number): number {
 
 /** The reason for bytes that do not count: their file is not what it was. */
 const CHANGED = 'it changed while it was read';
+/** The same: they lie elsewhere by now. */
+const REMAPPED = 'it was mapped anew while it was read';
+
+/** Tells if the base of a file has a part where this extent says. */
+function isMappedSo({ extents }: MappedFile['content'], { offset, length, source, sourceOffset }: Extent): boolean {
+  return extents
+    .slice(offset, length)
+    .every((now) => now.source === source && now.sourceOffset - now.offset === sourceOffset - offset);
+}
 
 /** Reads the whole range from a file that is `standing`. Returns undefined when it has, else the reason. */
 async function readWhole(

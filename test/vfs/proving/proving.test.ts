@@ -4,6 +4,7 @@ import fs from 'node:fs';
 import { describe, it, type TestContext } from 'node:test';
 import { setImmediate as immediate, setTimeout as sleep } from 'node:timers/promises';
 import { identityOf } from '../../../src/source/identity.ts';
+import { sourceOf } from '../../harness/plans.ts';
 import { content, Library, type LibraryOptions } from './library.ts';
 
 const PIECE = 16_384;
@@ -296,6 +297,27 @@ describe('a source that changed', () => {
       lib.volume.store.living.trust(lib.id(name));
     }
     assert.ok((await reading).equals(one));
+  });
+
+  it('is read where it is mapped by now, if that changes while a reader waits', async (t) => {
+    const urgent: number[] = [];
+    const lib = await library(t, { queue: { note() {}, urgent: (id) => void urgent.push(id) } });
+    const tag = 233;
+    fs.writeFileSync(lib.source('film'), Buffer.concat([Buffer.alloc(tag), FILM]));
+    const reading = lib.read('film', 4 * PIECE, 3 * PIECE);
+    while (urgent.length === 0) await sleep(10);
+    const { store } = lib.volume;
+    const { infoHash } = store.entry('E') ?? assert.fail();
+    const remapped = await store.living.remapFile(infoHash, 0, {
+      was: (await store.file(infoHash, 0))?.version ?? assert.fail(),
+      extents: [{ offset: 0, length: LENGTH, source: 0, sourceOffset: tag }],
+      sources: [sourceOf(lib.source('film'))],
+      proven: Array.from({ length: 11 }, (_, piece) => piece),
+      since: await store.verificationBegun(infoHash),
+      how: 'changed',
+    });
+    assert.ok(remapped);
+    assert.ok((await reading).equals(FILM.subarray(4 * PIECE, 7 * PIECE)));
   });
 
   it('fails after five seconds of waiting, once', async (t) => {
