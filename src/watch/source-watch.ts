@@ -24,7 +24,7 @@ const MOST_SLOW = 8;
 const WATCHES = 2 ** 40;
 /** Milliseconds for which a slow file system is waited for before others have their turn. */
 const SLOW_MS = 1000;
-/** Milliseconds after which a thread counts as one that does not answer. */
+/** Milliseconds after which a slow file system counts as one that does not answer. */
 const SILENT_MS = 500;
 /** Milliseconds for local file systems. */
 const FENCE_MS = 10_000;
@@ -193,7 +193,7 @@ export class SourceWatch {
   async fileSystems(): Promise<readonly WatchedFileSystem<Buffer>[]> {
     const described = await Promise.all(
       [...this.#threads].map(async ([lane, thread]): Promise<WatchedFileSystem<string>[]> => {
-        const answer = await within(SILENT_MS, thread.ask({ kind: 'describe' }));
+        const answer = await within(lane === LOCAL ? FENCE_MS : SILENT_MS, thread.ask({ kind: 'describe' }));
         if (answer?.fileSystems !== undefined) return [...answer.fileSystems];
         if (lane === LOCAL) return [];
         const { kind, marks } = thread.facts;
