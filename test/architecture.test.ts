@@ -65,7 +65,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'clients/transmission': ['clients/adding', 'clients/wire'],
   'clients/qbittorrent': ['clients/adding', 'clients/libtorrent', 'clients/wire'],
   config: ['bytes', 'native', 'source'],
-  control: ['bytes', 'native', 'source', 'state'],
+  control: ['bytes', 'extent', 'native', 'source', 'state'],
   app: [
     'extent',
     'bytes',
@@ -106,7 +106,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'server/settling',
   ],
   'server/health': ['native'],
-  'server/settling': ['native', 'source'],
+  'server/settling': ['extent', 'native', 'source'],
   'server/news': ['native', 'source', 'watch'],
   'server/processes': ['bytes'],
   // What runs in the processes that the server starts.

@@ -49,6 +49,13 @@ export class EntryLayout {
     return [...paths.values()];
   }
 
+  /** Tells if bytes of a piece are missing, and not only out of reach. */
+  hasGap(piece: number): boolean {
+    return pieceHashes(this.#metainfo, piece).some(({ spans }) =>
+      spans.some((span) => this.#extentsOf(span).some(({ kind }) => kind === 'gap')),
+    );
+  }
+
   /** Lists the extents with bytes of a span. */
   #extentsOf({ file, offset, length }: PieceSpan): ServedExtent[] {
     return (this.#files[file]?.extents ?? []).filter(

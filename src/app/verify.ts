@@ -24,7 +24,9 @@ import { EntryLayout } from './entry-layout.ts';
 import { withHashCache } from './hash-cache.ts';
 import { rebuildCollection } from './rebuild.ts';
 import { requireServer } from './server-connection.ts';
+import { returnBytes } from './settling/return-bytes.ts';
 import { type SettledSource, settleSources } from './settling/settle-sources.ts';
+import { createSettler, type OpenSettler } from './settling/settler.ts';
 
 export interface VerificationOptions {
   /** Hashes only the pieces that are not verified yet. */
@@ -54,6 +56,8 @@ export interface VerifiedEntry {
   readonly missingPieces: number;
   /** Files that could not be read, each with the reason. */
   readonly unreadable: readonly string[];
+  /** The number of bytes that were missing, and are mapped now: their file came back. */
+  readonly returnedBytes: number;
   /** Paths of mapped files of which no piece could be hashed, since others in their pieces are missing. */
   readonly unproven: readonly string[];
   /** True if a piece is bad or could not be read. */
@@ -98,6 +102,7 @@ export class Verification {
   readonly #pool: HashPool;
   readonly #access: SourceAccess;
   readonly #options: VerificationOptions;
+  #settling: OpenSettler | undefined;
   #pooled = 0;
 
   private constructor(
@@ -123,16 +128,22 @@ export class Verification {
     return new Verification(config, server, pool, access, options);
   }
 
-  /** Hashes an entry; with `onSettling`, sources that changed are settled before. */
+  /** Hashes an entry; with `onSettling`, sources that changed are settled before, and missing bytes looked for. */
   async verify(entry: ServedEntry, onSettling?: (sources: number) => void): Promise<VerifiedEntry> {
     const sources = onSettling === undefined ? [] : await this.#settle(entry, onSettling);
+    const returnedBytes = onSettling === undefined ? 0 : await this.#return(entry);
     const result = await verifyEntry(
       { server: this.#server, pool: this.#pool, access: this.#access },
       entry,
       this.#options,
     );
     this.#pooled += result.pooled.length;
-    return { ...result, sources, broken: result.broken || sources.some(({ state }) => UNSERVED.has(state)) };
+    return {
+      ...result,
+      sources,
+      returnedBytes,
+      broken: result.broken || sources.some(({ state }) => UNSERVED.has(state)),
+    };
   }
 
   async #settle(entry: ServedEntry, onWait: (sources: number) => void): Promise<readonly SettledSource[]> {
@@ -142,7 +153,14 @@ export class Verification {
     return await settleSources(list, { server: this.#server, access: this.#access, signal, onWait });
   }
 
+  async #return(entry: ServedEntry): Promise<number> {
+    const { logger, signal } = this.#options;
+    this.#settling ??= createSettler(this.#config, this.#server, { logger, signal });
+    return await returnBytes(entry, this.#server, this.#settling);
+  }
+
   async close(): Promise<void> {
+    await this.#settling?.close();
     await this.#pool.close();
     if (this.#pooled > 0) await indexPool(this.#config, this.#options);
   }
@@ -178,7 +196,7 @@ async function verifyEntry(
     const checks = layout.checks(piece);
     if (checks === undefined) {
       // The piece cannot be verified any longer.
-      setBit(lacking, piece);
+      if (layout.hasGap(piece)) setBit(lacking, piece);
       setBit(bad, piece);
       missing++;
     } else asked.push({ piece, checks });
@@ -217,11 +235,12 @@ async function verifyEntry(
     unproven: unprovenFiles(metainfo, files, lacking),
     broken: badPieces.length > 0 || layout.unreadable.size > 0,
     sources: [],
+    returnedBytes: 0,
     pooled: await poolComplete(server, after, { metainfo, files, map }, request.logger),
   };
 }
 
-/** Lists the files that have a source, while every piece with bytes of theirs lacks bytes of others. */
+/** Lists the files that have a source, while every piece with bytes of theirs lacks bytes that are a gap. */
 function unprovenFiles(metainfo: Metainfo, files: readonly ServedFile[], lacking: Buffer): string[] {
   return files.flatMap(({ path, length, extents }, index) => {
     if (length === 0 || !extents.some(({ kind }) => kind === 'source')) return [];
@@ -286,6 +305,7 @@ function skipped(entry: ServedEntry, why: string): VerifiedEntry {
     unproven: [],
     broken: false,
     sources: [],
+    returnedBytes: 0,
     pooled: [],
   };
   return { name, infoHash, pieces, verifiedPieces, ...nothing, skipped: why };

@@ -191,6 +191,7 @@ export function verifiedJson(entry: VerifiedEntry, repair?: RepairNews) {
     unproven: entry.unproven,
     broken: entry.broken,
     sources: entry.sources.map(settledJson),
+    returned_bytes: entry.returnedBytes,
     pooled: entry.pooled,
     ...(entry.skipped === undefined ? {} : { skipped: entry.skipped }),
     ...(repair === undefined ? {} : { repair: repairJson(repair) }),
@@ -210,8 +211,8 @@ export function settledJson({ path, found, state, now, done }: SettledSource) {
   };
 }
 
-export function relocatedJson({ relocated, doubted, missing, different }: Relocated) {
-  return { relocated, doubted, missing, different };
+export function relocatedJson({ relocated, doubted, missing, different, skipped }: Relocated) {
+  return { relocated, doubted, missing, different, skipped };
 }
 
 export function scrubbedJson(entry: ScrubbedEntry) {

@@ -4,6 +4,7 @@
  */
 import { shownPath } from '../bytes/shown-path.ts';
 import { AutotorrentError } from '../errors.ts';
+import { GAP } from '../extent/extent.ts';
 import type { Case, HealRecord, MappedRange, Now, Outcome, Was } from '../heal/case.ts';
 import type { FileHandle, FileIdentity } from '../source/identity.ts';
 import { isNormalPath } from '../source/paths.ts';
@@ -57,7 +58,7 @@ function handleMessage({ type, bytes, folder }: FileHandle): HandleMessage {
   };
 }
 
-export function knownSourceMessage({ id, record, condition, how, infoHashes }: KnownSource): KnownSourceMessage {
+export function knownSourceMessage({ id, record, condition, last, infoHashes }: KnownSource): KnownSourceMessage {
   return {
     id,
     ...recordMessage(record),
@@ -71,7 +72,7 @@ export function knownSourceMessage({ id, record, condition, how, infoHashes }: K
             ...(condition.observed === undefined ? {} : { observed: identityMessage(condition.observed) }),
           },
         }),
-    ...(how === undefined ? {} : { how }),
+    ...(last === undefined ? {} : { last: { how: last.how, at: last.atMs } }),
     ...(infoHashes === undefined ? {} : { info_hashes: infoHashes }),
   };
 }
@@ -122,7 +123,7 @@ export function caseIn(message: CaseMessage): CaseTicket {
 }
 
 export function knownSourceIn(message: KnownSourceMessage): KnownSource {
-  const { id, condition, how, info_hashes: infoHashes } = message;
+  const { id, condition, last, info_hashes: infoHashes } = message;
   return {
     id,
     record: recordIn(message),
@@ -136,7 +137,7 @@ export function knownSourceIn(message: KnownSourceMessage): KnownSource {
             ...(condition.observed === undefined ? {} : { observed: identityIn(condition.observed) }),
           },
         }),
-    ...(how === undefined ? {} : { how }),
+    ...(last === undefined ? {} : { last: { how: last.how, atMs: last.at } }),
     ...(infoHashes === undefined ? {} : { infoHashes }),
   };
 }
@@ -178,7 +179,7 @@ export function outcomeMessage(outcome: Outcome): OutcomeMessage {
 
 export function outcomeIn(value: unknown): Outcome {
   const message = object(value);
-  const id = natural(message['id'], 'id');
+  const id = message['kind'] === 'remap' ? 0 : natural(message['id'], 'id');
   switch (message['kind']) {
     case 'same':
       return {
@@ -192,7 +193,7 @@ export function outcomeIn(value: unknown): Outcome {
     case 'remap':
       return {
         kind: 'remap',
-        id,
+        id: message['id'] === GAP ? GAP : natural(message['id'], 'id'),
         infoHash: text(message['info_hash'], 'info_hash'),
         index: natural(message['index'], 'index'),
         version: natural(message['version'], 'version'),

@@ -56,7 +56,7 @@ export interface KnownSourceMessage extends RecordMessage {
   /** Absent: it is trusted. */
   readonly condition?: ConditionMessage;
   /** What happened last to it; absent if nothing did. */
-  readonly how?: string;
+  readonly last?: { readonly how: string; readonly at: number };
   /** The entries that use it, if they were asked for. */
   readonly info_hashes?: readonly string[];
 }

@@ -10,7 +10,7 @@ export interface KnownSource {
   /** Absent: it is trusted. */
   readonly condition?: Pick<Condition, 'state' | 'reason' | 'sinceMs' | 'observed'>;
   /** What happened last to it. */
-  readonly how?: string;
+  readonly last?: { readonly how: string; readonly atMs: number };
   /** The entries that use it, if they were asked for. */
   readonly infoHashes?: readonly string[];
 }

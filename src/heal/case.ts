@@ -70,7 +70,7 @@ export type Outcome =
   | { readonly kind: 'later'; readonly id: number; readonly reason: string };
 
 /**
- * Maps the ranges of one file that named source `id` anew. What `ranges` leaves out stays with that source, and what names a
+ * Maps the ranges of one file that named source `id` anew; with `GAP`, those that were missing. What `ranges` leaves out stays with that source, and what names a
  * source with `LOST_CTIME_NS` is lost.
  */
 export interface Remap {

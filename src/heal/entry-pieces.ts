@@ -40,8 +40,11 @@ export type Instead = (file: number, extent: Extent, range: Range) => readonly H
 /** Pieces that decide on a candidate (see `match/verify-own.ts`). */
 const PROBED_PIECES = 5;
 
-/** `unknown`: no piece could be asked about. */
-export type Probe = 'agrees' | 'fails' | 'unknown';
+/** `asked`: the number of pieces that were hashed; `unknown`: none could be. */
+export interface Probe {
+  readonly verdict: 'agrees' | 'fails' | 'unknown';
+  readonly asked: number;
+}
 
 /** A file that names a source, with the extents that do. */
 interface Use {
@@ -108,8 +111,9 @@ export class EntryPieces {
       return bytesIn(candidate, sourceOffset - offset, range) ?? 'none';
     });
     const known = answers.filter((answer) => answer !== undefined);
-    if (known.length === 0) return 'unknown';
-    return known.every(({ agrees }) => agrees) ? 'agrees' : 'fails';
+    const asked = known.length;
+    if (asked === 0) return { verdict: 'unknown', asked };
+    return { verdict: known.every(({ agrees }) => agrees) ? 'agrees' : 'fails', asked };
   }
 
   /** Lists the pieces with bytes of these extents, in order. */

@@ -19,12 +19,12 @@ const MOST_BESIDE = 256;
 /** Levels below a folder: `Season 2/extras` may be new, and is watched by nobody yet. */
 const DEPTH = 3;
 
-interface Found {
+export interface Found {
   readonly path: Buffer;
   readonly mtimeNs: bigint;
 }
 
-interface Listing {
+export interface Listing {
   readonly bySize: ReadonlyMap<number, readonly Found[]>;
   /** Names of the folders in it. */
   readonly folders: readonly Buffer[];
@@ -108,7 +108,7 @@ export class Folders {
     }
   }
 
-  /** Undefined if it is not there, may not be read, or leads outside the disks. */
+  /** As `read`; what was read a moment ago counts. */
   #list(folder: Buffer): Listing | undefined {
     const key = folder.toString('latin1');
     const readAt = this.#readAt.get(key);
@@ -117,13 +117,14 @@ export class Folders {
       this.#listings.clear();
       this.#readAt.clear();
     }
-    const listing = this.#read(folder);
+    const listing = this.read(folder);
     this.#listings.set(key, listing);
     this.#readAt.set(key, performance.now());
     return listing;
   }
 
-  #read(folder: Buffer): Listing | undefined {
+  /** Reads a folder now. Undefined if it is not there, may not be read, or leads outside the disks. */
+  read(folder: Buffer): Listing | undefined {
     const { ownMounts, folders: disks } = this.#access;
     const bySize = new Map<number, Found[]>();
     const folders: Buffer[] = [];

@@ -1,41 +1,30 @@
 /** Decides cases: the glossary and the invariants are in `case.ts`. */
 import type { CollectionIndex } from '../collection/index.ts';
-import type { Extent } from '../extent/extent.ts';
-import type { HashPool } from '../hash/hash-pool.ts';
-import type { Source } from '../match/look.ts';
+import { GAP } from '../extent/extent.ts';
 import { LearnedShifts } from '../match/shifts.ts';
+import { isSameContent } from '../source/identity.ts';
 import { folderOf } from '../source/paths.ts';
-import type { SourceAccess } from '../source/source-access.ts';
-import {
-  type Case,
-  type HealRecord,
-  LOST_CTIME_NS,
-  type MappedRange,
-  type Outcome,
-  type Remap,
-  wasOf,
-} from './case.ts';
-import { elsewhere } from './elsewhere.ts';
-import { EntryPieces, type HealEntry, type Probe } from './entry-pieces.ts';
+import { type Case, type Outcome, type Remap, wasOf } from './case.ts';
+import { CasePieces, type CasePiecesTools } from './case-pieces.ts';
+import { elsewhere, type Proposal } from './elsewhere.ts';
+import type { EntryPieces, HealEntry } from './entry-pieces.ts';
+import { FarSearch } from './far-search.ts';
 import { Folders, joined } from './folders.ts';
+import { fillGaps } from './gaps.ts';
 import { GoneRule } from './gone-rule.ts';
 import { Moves } from './moves.ts';
-import { type AlignCandidate, type Realigned, Realignment, type RealignTools } from './realign.ts';
-import { type DiskTools, type Grade, gradeOf, isSameHandle, type Seen, Sight } from './sight.ts';
+import { type AlignCandidate, Realignment, type RealignTools } from './realign.ts';
+import { remapOf, withLost } from './remaps.ts';
+import { type DiskTools, type Grade, gradeOf, isSameHandle, type Seen, Sight, sourceOf } from './sight.ts';
 
-export interface SettlerOptions {
-  readonly access: SourceAccess;
+export interface SettlerOptions extends CasePiecesTools {
   readonly disks: DiskTools;
-  readonly pool: () => Promise<HashPool>;
   /** The collection's index; undefined if there is none. */
   readonly index: () => Promise<CollectionIndex | undefined>;
-  /** An entry as it is mapped. The same object, as long as nothing changed. */
-  readonly entry: (infoHash: string) => Promise<HealEntry>;
   readonly sourcesBelow: (folder: Buffer) => AsyncIterable<{ readonly id: number; readonly path: Buffer }>;
   readonly hypotheses: RealignTools['hypotheses'];
   /** Percent by which the size of another copy may differ. */
   readonly sizeVarying: number;
-  readonly signal: AbortSignal;
   readonly now?: () => number;
 }
 
@@ -43,6 +32,8 @@ export interface SettlerOptions {
 const FRESH_MS = 5000;
 /** Milliseconds for which a file is not given up: what moves it may not have made the new name yet. */
 const PATIENCE_MS = 10_000;
+/** Milliseconds after which the disks are not searched for it any more: the index knows by then where it went. */
+const FAR_MS = 60 * 60_000;
 /** Copies of other sizes that are aligned. */
 const MOST_COPIES = 8;
 /** Files of the same size that are probed. */
@@ -67,6 +58,7 @@ export class Settler {
   readonly #sight: Sight;
   readonly #moves = new Moves();
   readonly #folders: Folders;
+  readonly #far: FarSearch;
   readonly #learned = new LearnedShifts();
   readonly #gone: GoneRule;
   readonly #entries = new WeakMap<HealEntry, EntryPieces>();
@@ -76,6 +68,7 @@ export class Settler {
     this.#options = options;
     this.#sight = new Sight(options.access, options.disks);
     this.#folders = new Folders(options.access);
+    this.#far = new FarSearch(options.access);
     this.#now = options.now ?? Date.now;
     this.#gone = new GoneRule({
       sourcesBelow: options.sourcesBelow,
@@ -96,12 +89,12 @@ export class Settler {
     const here = await this.#sight.look(record.path);
     const isRecord = here !== undefined && (await this.#sight.isAsRecorded(record));
     if (isRecord && !hasFailed(one, here)) {
-      return [same(one, here, true, 'is as it was recorded')];
+      return [same(one, here, true, 'is as it was recorded again')];
     }
     if (here === undefined && !one.givenUp && (await this.#isAway(one))) {
       return [{ kind: 'waiting', id: one.id, reason: 'is on a disk that is not mounted', ...diskOf(one) }];
     }
-    const pieces = new PiecesOf(one.id, infoHashes, this.#options, this.#entries);
+    const pieces = new CasePieces(one.id, infoHashes, this.#options, this.#entries);
     // A file whose pieces failed where they are mapped: only another one can be right.
     if (here !== undefined && here.size === record.size && !hasFailed(one, here)) {
       const found = await this.#judge(one, here, pieces, gradeOf(record, here));
@@ -109,7 +102,7 @@ export class Settler {
     }
     const moved: Seen[] = [];
     let probes = 0;
-    for await (const { path, means } of elsewhere(record, this.#tools)) {
+    for await (const { path, means } of this.#proposals(one, here)) {
       this.#options.signal.throwIfAborted();
       const seen = await this.#sight.look(path);
       if (seen === undefined || hasFailed(one, seen)) continue;
@@ -136,45 +129,64 @@ export class Settler {
     if (seen === undefined) return 'gone';
     const grade = gradeOf(one.record, seen);
     if (grade === 'other') return 'pieces-failed';
-    const pieces = new PiecesOf(one.id, infoHashes, this.#options, this.#entries);
+    const pieces = new CasePieces(one.id, infoHashes, this.#options, this.#entries);
     return (await this.#judge(one, seen, pieces, grade, 'where relocate named it')) ?? 'pieces-failed';
   }
 
-  get #tools() {
+  /** Finds bytes of the collection for the gaps of an entry. */
+  async fillGaps(infoHash: string): Promise<readonly Remap[]> {
+    const [pieces] = await new CasePieces(GAP, [infoHash], this.#options, this.#entries).entries();
+    const tools = { ...this.#options, learned: this.#learned, sight: this.#sight };
+    return pieces === undefined ? [] : await fillGaps(pieces, tools);
+  }
+
+  async *#proposals(one: Case, here: Seen | undefined): AsyncGenerator<Proposal, void, undefined> {
+    const { record, sinceMs } = one;
     const { index } = this.#options;
-    return { sight: this.#sight, moves: this.#moves, folders: this.#folders, index };
+    yield* elsewhere(record, { sight: this.#sight, moves: this.#moves, folders: this.#folders, index });
+    // A search takes a while: not for what is there, or is being copied.
+    if (here !== undefined || this.#now() - sinceMs >= FAR_MS || (await this.#growing(one)) !== undefined) return;
+    for (const path of await this.#far.filesLike(record.path, record.size, record.mtimeNs)) {
+      yield { path, means: 'by a search of the disks' };
+    }
   }
 
   /** Takes a file of the right size if its identity or a few pieces prove enough to map it, doubted. */
-  async #judge(one: Case, seen: Seen, pieces: PiecesOf, grade: Grade, means?: string): Promise<Outcome | undefined> {
+  async #judge(one: Case, seen: Seen, pieces: CasePieces, grade: Grade, means?: string): Promise<Outcome | undefined> {
     const { record } = one;
     const moved = !seen.path.equals(record.path);
     const isFile = grade === 'same' || grade === 'inode';
     if (isFile && moved) {
-      return same(one, seen, grade === 'same', `was moved, found ${means ?? ''}`);
+      const proof = grade === 'same' ? 'it is the same file, unchanged' : 'it is the same file';
+      return same(one, seen, grade === 'same', `was moved, found ${means ?? ''}: ${proof}`);
     }
-    const probe = await pieces.probe(sourceOf(seen));
-    if (probe === 'fails') return undefined;
+    const { verdict, asked } = await pieces.probe(sourceOf(seen));
+    if (verdict === 'fails') return undefined;
     // No piece can be asked about: a client cannot claim it either, and it is hashed as soon as that can be done.
-    if (probe === 'unknown' && moved && grade !== 'times') return undefined;
-    if (moved) return same(one, seen, false, `has the same bytes in another file, found ${means ?? ''}`);
+    if (verdict === 'unknown' && moved && grade !== 'times') return undefined;
+    const proof = verdict === 'agrees' ? `${asked} of its pieces agree` : 'no piece of it can be hashed';
+    if (moved) return same(one, seen, false, `was moved or copied, found ${means ?? ''}: ${proof}`);
     const touched = Number(record.ino) === Number(seen.ino);
-    return same(one, seen, false, touched ? 'was touched' : 'was replaced by a file with the same bytes');
+    const what = touched ? 'was touched' : 'was replaced by a file with the same bytes';
+    return same(one, seen, false, `${what}: ${proof}`);
   }
 
-  async #spare(one: Case, pieces: PiecesOf): Promise<Outcome | undefined> {
+  async #spare(one: Case, pieces: CasePieces): Promise<Outcome | undefined> {
     for (const spare of one.spares) {
       const seen = await this.#sight.look(spare.path);
       if (seen === undefined || seen.size !== one.record.size) continue;
-      if (gradeOf(spare, seen) === 'same') return same(one, seen, true, 'is taken from a verified copy');
-      if ((await pieces.probe(sourceOf(seen))) === 'agrees')
-        return same(one, seen, false, 'is taken from another copy');
+      if (gradeOf(spare, seen) === 'same') {
+        return same(one, seen, true, 'is taken from another copy, which is as it was when it was hashed');
+      }
+      const { verdict, asked } = await pieces.probe(sourceOf(seen));
+      if (verdict !== 'agrees') continue;
+      return same(one, seen, false, `is taken from another copy: ${asked} of its pieces agree`);
     }
     return undefined;
   }
 
   /** Aligns what changed, then copies of other sizes; the rest is lost. */
-  async #realign(one: Case, { here, isRecord, moved }: Left, pieces: PiecesOf): Promise<readonly Outcome[]> {
+  async #realign(one: Case, { here, isRecord, moved }: Left, pieces: CasePieces): Promise<readonly Outcome[]> {
     if (here !== undefined && this.#isFresh(here)) return [later(one, 'is still written to')];
     const changed = [...(here === undefined ? [] : [here]), ...moved].filter(({ size }) => size > 0);
     const candidates = changed.map((seen) => ({ seen, source: sourceOf(seen), named: true }));
@@ -192,7 +204,11 @@ export class Settler {
         if (parts.length === 0) continue;
         const { infoHash, since } = entry.entry;
         const { index, version } = file;
-        const remap = remapOf(one, { infoHash, since, index, version }, { parts, proven }, all);
+        const fits = all.filter(({ source }) => parts.some((part) => part.source.inode === source.inode));
+        const how = fits.every(({ seen }) => seen.path.equals(one.record.path))
+          ? 'changed; what of it fits is mapped again'
+          : 'is put together from what was found of it';
+        const remap = remapOf({ id: one.id, infoHash, since, index, version, how }, { parts, proven }, all);
         // The record is of this file, whose bytes are wrong: it cannot stand for what is lost, too.
         remaps.push(isRecord ? withLost(remap, one.record, extents) : remap);
       }
@@ -287,52 +303,6 @@ export class Settler {
   }
 }
 
-/** The entries that use a source, asked for when they are needed. */
-class PiecesOf {
-  readonly #id: number;
-  readonly #infoHashes: readonly string[];
-  readonly #options: SettlerOptions;
-  readonly #known: WeakMap<HealEntry, EntryPieces>;
-
-  constructor(
-    id: number,
-    infoHashes: readonly string[],
-    options: SettlerOptions,
-    known: WeakMap<HealEntry, EntryPieces>,
-  ) {
-    this.#id = id;
-    this.#infoHashes = infoHashes;
-    this.#options = options;
-    this.#known = known;
-  }
-
-  async entries(): Promise<readonly EntryPieces[]> {
-    const { access, signal } = this.#options;
-    const found: EntryPieces[] = [];
-    for (const infoHash of this.#infoHashes) {
-      const entry = await this.#options.entry(infoHash);
-      let pieces = this.#known.get(entry);
-      if (pieces === undefined) {
-        pieces = new EntryPieces(entry, await this.#options.pool(), access, signal);
-        this.#known.set(entry, pieces);
-      }
-      found.push(pieces);
-    }
-    return found;
-  }
-
-  /** All entries must agree, as far as they can be asked. */
-  async probe(candidate: Source): Promise<Probe> {
-    let answer: Probe = 'unknown';
-    for (const entry of await this.entries()) {
-      const found = await entry.probe(this.#id, candidate);
-      if (found === 'fails') return 'fails';
-      if (found === 'agrees') answer = 'agrees';
-    }
-    return answer;
-  }
-}
-
 /** The reason of a condition that a failed piece has caused (`server/source-conditions.ts`). */
 const FAILED = /^does not have the bytes of piece/;
 
@@ -341,7 +311,7 @@ function hasFailed({ state, observed, reason, record }: Case, here: Seen): boole
   // A case with another reason may have seen the file, too: a descriptor of it was open when it was deleted.
   if (state !== 'lost' && (state !== 'healing' || !FAILED.test(reason))) return false;
   const failed = observed ?? (state === 'healing' ? record : undefined);
-  return failed?.size === here.size && failed.mtimeNs === here.mtimeNs && failed.ctimeNs === here.ctimeNs;
+  return failed !== undefined && isSameContent(failed, here);
 }
 
 function same(one: Case, seen: Seen, trusted: boolean, how: string): Outcome {
@@ -356,48 +326,6 @@ function diskOf({ record: { disk } }: Case): { readonly disk?: string } {
   return disk === undefined ? {} : { disk };
 }
 
-function sourceOf(seen: Seen): Source {
-  const { dev, ino, size, mtimeNs, ctimeNs } = seen;
-  return { path: seen.path, identity: { dev, ino, size, mtimeNs, ctimeNs }, inode: `${dev}:${ino}` };
-}
-
 function bytesOf(ranges: readonly { readonly length: number }[]): number {
   return ranges.reduce((sum, { length }) => sum + length, 0);
-}
-
-function remapOf(
-  { id, record }: Case,
-  file: Pick<Remap, 'infoHash' | 'since' | 'index' | 'version'>,
-  { parts, proven }: Realigned,
-  candidates: readonly AlignCandidate[],
-): Remap {
-  const sources: Seen[] = [];
-  const ranges = parts.map(({ offset, length, source, shift }): MappedRange => {
-    const seen = candidates.find((candidate) => candidate.source.inode === source.inode)?.seen;
-    if (seen === undefined) throw new Error('a part has a source that was no candidate');
-    let at = sources.indexOf(seen);
-    if (at < 0) at = sources.push(seen) - 1;
-    return { offset, length, source: at, sourceOffset: offset + shift };
-  });
-  const same = sources.every(({ path }) => path.equals(record.path));
-  const how = same ? 'changed; what of it fits is mapped again' : 'is put together from what was found of it';
-  return { kind: 'remap', id, ...file, ranges, sources, proven, how };
-}
-
-/** Maps what a remap leaves out to a record that no file agrees with. */
-function withLost(remap: Remap, record: HealRecord, extents: readonly Extent[]): Remap {
-  const lost = remap.sources.length;
-  const rest: MappedRange[] = [];
-  for (const { offset, length, sourceOffset } of extents) {
-    let at = offset;
-    for (const range of [...remap.ranges, { offset: offset + length, length: 0 }]) {
-      const end = Math.min(Math.max(range.offset, at), offset + length);
-      if (end > at) rest.push({ offset: at, length: end - at, source: lost, sourceOffset: sourceOffset + at - offset });
-      at = Math.max(at, Math.min(range.offset + range.length, offset + length));
-    }
-  }
-  if (rest.length === 0) return remap;
-  const ranges = [...remap.ranges, ...rest].toSorted((a, b) => a.offset - b.offset);
-  // No file has been changed at the beginning of the epoch.
-  return { ...remap, ranges, sources: [...remap.sources, { ...record, ctimeNs: LOST_CTIME_NS }] };
 }

@@ -1,5 +1,6 @@
 /** Looks at files that may hold a source's bytes, and grades how much a look proves. */
 import { closeSync } from 'node:fs';
+import type { Source } from '../match/look.ts';
 import { differenceOf, type FileHandle } from '../source/identity.ts';
 import { lookAtSource, openSource, openSourceAsIs } from '../source/open-source.ts';
 import type { SourceAccess } from '../source/source-access.ts';
@@ -57,6 +58,12 @@ export class Sight {
     closeSync(opened.fd);
     return true;
   }
+}
+
+/** A file as the means of the hash modes take it. */
+export function sourceOf(seen: Seen): Source {
+  const { dev, ino, size, mtimeNs, ctimeNs } = seen;
+  return { path: seen.path, identity: { dev, ino, size, mtimeNs, ctimeNs }, inode: `${dev}:${ino}` };
 }
 
 /** Tells how much a file has in common with a record. */

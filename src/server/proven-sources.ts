@@ -215,7 +215,7 @@ export class ProvenSources {
       }
       const handle = observed.ino === was.ino && was.handle !== undefined ? { handle: was.handle } : {};
       const record = { ...observed, path: was.path, ...handle, ...(was.disk === undefined ? {} : { disk: was.disk }) };
-      changes.push({ id, was, now: record, trusted: true, epoch, how: 'all its pieces were hashed' });
+      changes.push({ id, was, now: record, trusted: true, epoch, how: 'is proven: all its pieces were hashed' });
     }
     if (changes.length > 0) await store.living.changeSources(changes);
   }

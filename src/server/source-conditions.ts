@@ -84,7 +84,7 @@ export class SourceConditions implements SourceDoubts {
       const { reason } = condition;
       return this.#doubtOf(store.living.setCondition(id, { state: 'doubted', reason, observed: seen.identity }));
     }
-    if (condition !== undefined) store.living.trust(id, 'it is as recorded again');
+    if (condition !== undefined) store.living.trust(id, 'is as it was recorded again');
     onAsRecorded?.(id, record, seen);
     return this.#first;
   }

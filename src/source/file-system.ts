@@ -21,22 +21,24 @@ export interface FileSystemKind {
   readonly trueCtime: boolean;
   /** Handles name files, over restarts, and no two files in turn. */
   readonly handles: boolean;
+  /** Shows the folders of several file systems as one, with the times of only one of them. */
+  readonly union: boolean;
 }
 
-const WITH_HANDLES: FileSystemKind = { local: true, trueCtime: true, handles: true };
-const LOCAL: FileSystemKind = { local: true, trueCtime: true, handles: false };
+const WITH_HANDLES: FileSystemKind = { local: true, trueCtime: true, handles: true, union: false };
+const LOCAL: FileSystemKind = { local: true, trueCtime: true, handles: false, union: false };
 /** Local, but shows the mtime, or nothing, in place of a ctime. */
-const NO_CTIME: FileSystemKind = { local: true, trueCtime: false, handles: false };
+const NO_CTIME: FileSystemKind = { local: true, trueCtime: false, handles: false, union: false };
 /** A look may be a round trip; the ctime is that of a local file system behind it. */
-const REMOTE: FileSystemKind = { local: false, trueCtime: true, handles: false };
+const REMOTE: FileSystemKind = { local: false, trueCtime: true, handles: false, union: false };
 /** Nothing is known, and nothing is relied on. */
-const UNKNOWN: FileSystemKind = { local: false, trueCtime: false, handles: false };
+const UNKNOWN: FileSystemKind = { local: false, trueCtime: false, handles: false, union: false };
 
 /**
  * By the type in the mount table. FUSE file systems are unknown but for mergerfs, which passes on the ctimes of its branches (seen
  * with 2.33): sshfs and rclone show the mtime as the ctime.
  */
-const KINDS: ReadonlyMap<string, FileSystemKind> = new Map([
+const KINDS: ReadonlyMap<string, FileSystemKind> = new Map<string, FileSystemKind>([
   ...['ext2', 'ext3', 'ext4', 'xfs', 'btrfs'].map((type) => [type, WITH_HANDLES] as const),
   ...['tmpfs', 'ramfs', 'f2fs', 'zfs', 'bcachefs', 'jfs', 'reiserfs', 'nilfs2', 'overlay', 'ntfs3', 'ecryptfs'].map(
     (type) => [type, LOCAL] as const,
@@ -44,7 +46,12 @@ const KINDS: ReadonlyMap<string, FileSystemKind> = new Map([
   ...['vfat', 'msdos', 'exfat', 'iso9660', 'udf', 'hfs', 'hfsplus', 'squashfs', 'erofs'].map(
     (type) => [type, NO_CTIME] as const,
   ),
-  ...['nfs', 'nfs4', 'ceph', 'fuse.mergerfs'].map((type) => [type, REMOTE] as const),
+  ...['nfs', 'nfs4', 'ceph'].map((type) => [type, REMOTE] as const),
+  ['fuse.mergerfs', { ...REMOTE, union: true }],
+  // `shfs` is that of Unraid's user shares.
+  ...['fuse.shfs', 'fuse.mhddfs', 'fuse.unionfs', 'fuse.unionfs-fuse'].map(
+    (type) => [type, { ...UNKNOWN, union: true }] as const,
+  ),
 ]);
 
 /** By the number of statfs(2), for devices that the mount table does not name: subvolumes of btrfs, datasets. */

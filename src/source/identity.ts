@@ -80,6 +80,14 @@ export function isSameIdentity(one: FileIdentity, other: FileIdentity): boolean 
   );
 }
 
+/** Reports whether two files found, wherever they lie, have all in common by which a content is known. */
+export function isSameContent(
+  one: Pick<FileIdentity, 'size' | 'mtimeNs' | 'ctimeNs'>,
+  other: Pick<FileIdentity, 'size' | 'mtimeNs' | 'ctimeNs'>,
+): boolean {
+  return one.size === other.size && one.mtimeNs === other.mtimeNs && one.ctimeNs === other.ctimeNs;
+}
+
 /** Tells if what is there is no regular file. */
 export function notRegular(stats: Pick<BigIntStats, 'isFile' | 'isSymbolicLink'>): Difference | undefined {
   if (stats.isFile()) return undefined;

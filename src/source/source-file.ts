@@ -9,6 +9,8 @@ import {
   type FileIdentity,
   identityOf,
   isSame,
+  isSameContent,
+  isSameIdentity,
   notRegular,
   type RecordedSource,
 } from './identity.ts';
@@ -146,6 +148,11 @@ export class SourceFile {
     const { ino, size, mtimeNs, ctimeNs } = this.record;
     const recorded = { size, mtimeNs, ctimeNs };
     return differenceOf(this.#inodeCounts ? { ...recorded, ino } : recorded, this.#identity);
+  }
+
+  /** Reports whether it is the file that somebody observed. Inodes may be others after a remount: then its times tell. */
+  wasObserved(observed: FileIdentity): boolean {
+    return this.#inodeCounts ? isSameIdentity(observed, this.#identity) : isSameContent(observed, this.#identity);
   }
 
   /** Takes what the file is now for what it is. */

@@ -6,7 +6,7 @@ import { request } from 'node:http';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { promisify } from 'node:util';
-import type { EntryJson, StatusJson } from '../../src/cli/json.ts';
+import type { EntryJson, FileJson, StatusJson } from '../../src/cli/json.ts';
 import { ControlClient } from '../../src/control/client.ts';
 import { type Autotorrent, autotorrentIn } from '../harness/autotorrent.ts';
 import { startDaemon, waitUntil } from '../harness/daemon.ts';
@@ -229,6 +229,30 @@ time.sleep(60)`;
     await rename(away, source);
     await waitUntil('it is served again', async () => (await readFile(shown)).equals(data));
     assert.deepEqual(((await autotorrent.json('status')) as StatusJson).broken_entries, []);
+  });
+
+  it('serves a source that was renamed while it ran, and one that was renamed while no server ran', async () => {
+    const first = await mount();
+    const data = await film();
+    const shown = join(autotorrent.storePath, 'film', 'film.bin');
+    const sourceNow = async (): Promise<string | null | undefined> => {
+      const { file_list: [file] = [] } = (await autotorrent.json('show', 'film')) as { file_list?: FileJson[] };
+      return file?.extents[0]?.source;
+    };
+    const places = ['there/film.bin', 'there/renamed.bin', 'elsewhere/film (2020).bin'].map((place) =>
+      join(folder, 'disk', place),
+    );
+    const [old = '', renamed = '', moved = ''] = places;
+    await rename(old, renamed);
+    assert.deepEqual(await readFile(shown), data);
+    await waitUntil('it is mapped at its new name', async () => (await sourceNow()) === renamed);
+    await first.stop();
+    await mkdir(join(moved, '..'));
+    await rename(renamed, moved);
+    await mount();
+    // The first read finds out, and waits for the case to be settled.
+    assert.deepEqual(await readFile(shown), data);
+    assert.equal(await sourceNow(), moved);
   });
 
   it('answers hostile requests with a clear error and goes on', async () => {

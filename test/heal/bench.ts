@@ -60,7 +60,8 @@ export function caseOf(world: World, id: number, more: Partial<Case> = {}): Case
     spares: [],
     state: 'healing',
     reason: 'is not there any more',
-    sinceMs: Date.now() - 60_000,
+    // The disks are not searched any more.
+    sinceMs: Date.now() - 2 * 60 * 60_000,
     seenDeleted: false,
     givenUp: false,
     ...more,

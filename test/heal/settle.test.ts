@@ -15,6 +15,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, it } from 'node:test';
+import { GAP, OVERLAY } from '../../src/extent/extent.ts';
 import { temporaryFolder } from '../harness/folder.ts';
 import { identityAt } from '../harness/plans.ts';
 import { NaiveIndex } from '../match/naive-index.ts';
@@ -78,6 +79,17 @@ describe('settling', () => {
       renameSync(path, join(folder, 'new name.mkv'));
       assert.equal(sameOf(await settle(world, caseOf(world, 1))).path, join(folder, 'new name.mkv'));
     }
+  });
+
+  it('finds a folder that was moved far away under another name, without handle and index', async () => {
+    const { disk, path, world } = film();
+    const to = join(disk, 'archive', 'by year', '2020', 'The Film');
+    mkdirSync(dirname(to), { recursive: true });
+    renameSync(dirname(path), to);
+    const one = caseOf(world, 1, { sinceMs: Date.now() });
+    const found = sameOf(await settle(world, one, { now: () => Date.now(), rules: { disks: [disk] } }));
+    assert.equal(found.path, join(to, 'film.mkv'));
+    assert.match(found.how, /by a search of the disks/);
   });
 
   it('finds a file by its handle, wherever it went, and compares it', async () => {
@@ -164,7 +176,10 @@ describe('settling', () => {
     const touched = film();
     utimesSync(touched.path, 1_700_000_000, 1_700_000_000);
     const found = sameOf(await settle(touched.world, caseOf(touched.world, 1, { state: 'doubted' })));
-    assert.deepEqual([found.path, found.trusted, found.how], [touched.path, false, 'was touched']);
+    assert.deepEqual(
+      [found.path, found.trusted, found.how],
+      [touched.path, false, 'was touched: 5 of its pieces agree'],
+    );
     assert.equal(found.now.mtimeNs, identityAt(touched.path).mtimeNs);
     const restored = film();
     writeFileSync(`${restored.path}.new`, restored.data);
@@ -216,6 +231,7 @@ describe('settling', () => {
           pathOfHandle: () => Promise.resolve(Buffer.from(to)),
           disksMounted: () => Promise.resolve(new Map([['mount:test:test', [Buffer.from(disk)]]])),
         },
+        rules: { disks: [disk] },
       },
     );
     assert.deepEqual(mappedBytes(outcomes, 0, data), { right: 60 * PIECE, wrong: 0 });
@@ -392,6 +408,36 @@ describe('settling', () => {
     writeFileSync(middle.path, Buffer.concat([randomBytes(50), middle.data]));
     const outcomes = await settle(world, caseOf(world, 5));
     assert.deepEqual(mappedBytes(outcomes, 4, middle.data), { right: 3000, wrong: 0 });
+  });
+
+  it('finds the bytes of gaps when their files are there again, below what a client has written', async () => {
+    const { disk, data, world } = film();
+    // The first half is mapped, the rest is a gap, of which a client has written a piece.
+    const [half, written] = [30 * PIECE, 40 * PIECE];
+    const extents = [
+      { offset: 0, length: half, source: 1, sourceOffset: 0 },
+      { offset: half, length: written - half, source: GAP, sourceOffset: 0 },
+      { offset: written, length: PIECE, source: OVERLAY, sourceOffset: written },
+      { offset: written + PIECE, length: data.length - written - PIECE, source: GAP, sourceOffset: 0 },
+    ];
+    const overlay = join(base, `overlay ${count}`);
+    writeFileSync(overlay, overwritten(data, 0, data.length));
+    const file = { index: 0, version: 1, extents, overlay: Buffer.from(overlay) };
+    const partly = { ...world, entry: { ...world.entry, files: new Map([[0, file]]) } };
+    const [found, ...more] = await settler(partly).fillGaps(world.entry.infoHash);
+    assert.ok(found !== undefined && more.length === 0);
+    assert.deepEqual(mappedBytes([found], 0, data), { right: 30 * PIECE, wrong: 0 });
+    assert.deepEqual([found.id, found.proven.includes(40)], [GAP, false]);
+    assert.ok(
+      found.ranges.every(({ offset, length }) => offset >= half && (offset + length <= written || offset > written)),
+    );
+
+    // All of it is a gap: its name and size lead to it.
+    const none = { index: 0, version: 1, extents: [{ offset: 0, length: data.length, source: GAP, sourceOffset: 0 }] };
+    const nothing = { ...world, entry: { ...world.entry, files: new Map([[0, none]]) } };
+    assert.deepEqual(await settler(nothing).fillGaps(world.entry.infoHash), []);
+    const named = await settler(nothing, indexOf(new NaiveIndex(disk))).fillGaps(world.entry.infoHash);
+    assert.deepEqual(mappedBytes(named, 0, data), { right: data.length, wrong: 0 });
   });
 
   it('tries where the first of a folder went for its siblings, without asking the index again', async () => {

@@ -15,6 +15,7 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -182,12 +183,13 @@ describe('healing', { timeout: 600_000 }, () => {
     assert.match(typo.stderr, /no source is recorded below/);
     const nothing = await program.run('--json', 'relocate', dirname(one.path), join(other, 'depe'));
     assert.equal(nothing.code, 3);
-    assert.deepEqual(JSON.parse(nothing.stdout), { relocated: 0, doubted: 0, missing: 1, different: 0 });
+    assert.deepEqual(JSON.parse(nothing.stdout), { relocated: 0, doubted: 0, missing: 1, different: 0, skipped: 0 });
     assert.deepEqual(await program.json('relocate', dirname(one.path), to), {
       relocated: 1,
       doubted: 1,
       missing: 0,
       different: 0,
+      skipped: 0,
     });
     rmSync(dirname(one.path), { recursive: true });
     assert.deepEqual(served(one), { right: PIECES, wrong: 0 });
@@ -197,7 +199,48 @@ describe('healing', { timeout: 600_000 }, () => {
     writeFileSync(join(other, one.name), randomBytes(PIECES * PIECE));
     const different = await program.run('--json', 'relocate', to, other);
     assert.equal(different.code, 3);
-    assert.deepEqual(JSON.parse(different.stdout), { relocated: 0, doubted: 0, missing: 0, different: 1 });
+    assert.deepEqual(JSON.parse(different.stdout), { relocated: 0, doubted: 0, missing: 0, different: 1, skipped: 0 });
+  });
+
+  it('relocates what is there already, the rest later, and into a folder below the old one', async () => {
+    const films = await filmsOf(3);
+    const [from, to] = [join(disk, 'films'), join(disk, 'films', 'seen')];
+    const moved = async (some: readonly Film[]): Promise<void> =>
+      await unseen(() => {
+        mkdirSync(to, { recursive: true });
+        for (const { path } of some) renameSync(dirname(path), join(to, basename(dirname(path))));
+      });
+    await moved(films.slice(0, 2));
+    const half = await program.run('relocate', `${from}/`, to);
+    assert.equal(half.code, 3, half.stderr);
+    assert.match(half.stdout, /^2 source\(s\).*\n1 stay as they were: 1 are not there/);
+    assert.match(half.stderr, /The same command goes on/);
+    await moved(films.slice(2));
+    const rest = { relocated: 1, doubted: 0, missing: 0, different: 0, skipped: 0 };
+    assert.deepEqual(await program.json('relocate', from, to), rest);
+    for (const one of films) assert.deepEqual(served(one), { right: PIECES, wrong: 0 });
+    const same = await program.run('relocate', to, `${to}/`);
+    assert.equal(same.code, 2);
+    assert.match(same.stderr, /is the old and the new folder/);
+  });
+
+  it('maps what became a gap when the file is there again, below what a client wrote meanwhile', LONG, async () => {
+    const one = await film();
+    await unseen(async () => {
+      truncateSync(one.path, 30 * PIECE);
+      await sleep(5500);
+    });
+    const repaired = await program.run('--json', 'verify', '--repair', one.name);
+    assert.equal(repaired.code, 0, repaired.stdout);
+    const file = await open(shown(one), 'r+');
+    await file.write(Buffer.alloc(PIECE, 'client'), 0, PIECE, 40 * PIECE);
+    await file.close();
+    await unseen(async () => {
+      writeFileSync(one.path, one.data);
+      await sleep(5500);
+    });
+    assert.equal((await verify(one)).returned_bytes, 30 * PIECE);
+    assert.deepEqual(served(one), { right: PIECES - 1, wrong: 1 });
   });
 
   it('lets many that are gone wait, and gives them up when asked', LONG, async () => {

@@ -17,6 +17,7 @@ export interface GiveUpRequest {
 export async function giveUpDisk(config: Config, request: GiveUpRequest): Promise<SettledSource[]> {
   const { cwd, disk, signal, onWait } = request;
   const server = await requireServer(config);
+  const sinceMs = Date.now();
   const waiting = new Map<number, KnownSource>();
   const everything = Buffer.from('/');
   for await (const source of server.cases.below(everything)) {
@@ -29,6 +30,6 @@ export async function giveUpDisk(config: Config, request: GiveUpRequest): Promis
   for await (const source of server.cases.below(everything)) after.set(source.id, source);
   return ids.flatMap((id) => {
     const was = waiting.get(id);
-    return was === undefined ? [] : [settledAs(was, was.condition?.reason ?? '', after)];
+    return was === undefined ? [] : [settledAs({ was, found: was.condition?.reason ?? '', after, sinceMs })];
   });
 }

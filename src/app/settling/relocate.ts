@@ -6,8 +6,9 @@ import { resolve } from 'node:path';
 import type { Config } from '../../config/config.ts';
 import { sourceRules } from '../../config/source-rules.ts';
 import { AutotorrentError } from '../../errors.ts';
-import type { Outcome } from '../../heal/case.ts';
+import type { Case, Outcome } from '../../heal/case.ts';
 import type { Logger } from '../../logger.ts';
+import { isAtOrBelow } from '../../native/mountinfo.ts';
 import { rebased } from '../../source/paths.ts';
 import { SourceAccess } from '../../source/source-access.ts';
 import { runNow } from '../../source/steps.ts';
@@ -33,21 +34,38 @@ export interface Relocated {
   readonly missing: number;
   /** Sources of which a file lies there that has other bytes. */
   readonly different: number;
+  /** Sources that something else recorded anew meanwhile. */
+  readonly skipped: number;
   /** One of those that were not relocated. */
   readonly example?: Buffer;
 }
 
 const BATCH = 500;
 
-/** @throws AutotorrentError('USAGE') if the new folder lies on no disk, ('NOT_FOUND') if no source lies below the old one */
+/**
+ * What is not at the new place yet stays as it was: the same call goes on from there. If the new folder lies below the old one, the
+ * sources in it are left alone.
+ * @throws AutotorrentError('USAGE') if the new folder lies on no disk, ('NOT_FOUND') if no source lies below the old one
+ */
 export async function relocate(config: Config, request: RelocateRequest): Promise<Relocated> {
   const { cwd, logger, signal, onProgress } = request;
   const [from, to] = [request.from, request.to].map((path) => Buffer.from(resolve(cwd, path))) as [Buffer, Buffer];
+  if (from.equals(to)) {
+    throw new AutotorrentError('USAGE', `${to.toString()} is the old and the new folder`, {
+      hint: 'autotorrent relocate FROM TO: FROM is where the sources were, TO where they are now',
+    });
+  }
   const place = runNow(new SourceAccess(sourceRules(config), { logger }).folders.placeOf(to));
-  if ('says' in place) throw new AutotorrentError('USAGE', `${to.toString()} ${place.says}`);
+  if ('says' in place) {
+    throw new AutotorrentError('USAGE', `${to.toString()} ${place.says}`, {
+      hint: 'The new folder must lie on a disk: add it to [disks], or run autotorrent rebuild PATH',
+    });
+  }
   const server = await requireServer(config);
   const settling = createSettler(config, server, { logger, signal });
-  let [relocated, doubted, missing, different, seen] = [0, 0, 0, 0, 0];
+  const within = isAtOrBelow(to, from);
+  const seen = new Set<number>();
+  let [relocated, doubted, missing, different, skipped] = [0, 0, 0, 0, 0];
   let example: Buffer | undefined;
   let outcomes: Outcome[] = [];
   const report = async (): Promise<void> => {
@@ -56,23 +74,29 @@ export async function relocate(config: Config, request: RelocateRequest): Promis
     if (ready.length === 0) return;
     const { applied } = await server.cases.outcomes(ready);
     relocated += applied;
+    skipped += ready.length - applied;
     doubted += Math.min(applied, ready.filter((outcome) => outcome.kind === 'same' && !outcome.trusted).length);
     settling.changed();
   };
   try {
-    for await (const { id, record, infoHashes = [] } of server.cases.below(from, { entries: true })) {
+    for await (const { id, record, condition, infoHashes = [] } of server.cases.below(from, { entries: true })) {
       signal.throwIfAborted();
-      onProgress(++seen);
-      const one = {
+      // What was relocated may be listed again, at its new place.
+      if (seen.has(id) || (within && isAtOrBelow(record.path, to))) continue;
+      seen.add(id);
+      onProgress(seen.size);
+      const { observed } = condition ?? {};
+      const one: Case = {
         id,
         record,
         spares: [],
-        state: 'healing',
-        reason: '',
-        sinceMs: 0,
+        state: condition?.state ?? 'healing',
+        reason: condition?.reason ?? '',
+        sinceMs: condition?.sinceMs ?? 0,
+        ...(observed === undefined ? {} : { observed }),
         seenDeleted: false,
         givenUp: false,
-      } as const;
+      };
       const found = await settling.settler.at(one, infoHashes, rebased(record.path, from, to));
       if (typeof found === 'object') outcomes.push(found);
       else {
@@ -86,10 +110,10 @@ export async function relocate(config: Config, request: RelocateRequest): Promis
   } finally {
     await settling.close();
   }
-  if (seen === 0) {
+  if (seen.size === 0) {
     throw new AutotorrentError('NOT_FOUND', `no source is recorded below ${from.toString()}`, {
       hint: 'autotorrent show ENTRY lists where the bytes of an entry come from',
     });
   }
-  return { relocated, doubted, missing, different, ...(example === undefined ? {} : { example }) };
+  return { relocated, doubted, missing, different, skipped, ...(example === undefined ? {} : { example }) };
 }

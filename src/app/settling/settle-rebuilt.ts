@@ -5,7 +5,9 @@ import { statePaths } from '../../config/state-paths.ts';
 import { ControlClient } from '../../control/client.ts';
 import type { Logger } from '../../logger.ts';
 import { SourceAccess } from '../../source/source-access.ts';
+import { returnBytes } from './return-bytes.ts';
 import { settleSources } from './settle-sources.ts';
+import { createSettler } from './settler.ts';
 
 /** Sources that were not as recorded, by what became of them. */
 export interface SettledCounts {
@@ -15,6 +17,8 @@ export interface SettledCounts {
   readonly lost: number;
   /** They are not settled yet: files that are written to, for one. */
   readonly open: number;
+  /** Bytes of entries that were missing, and are mapped now. */
+  readonly returnedBytes: number;
 }
 
 export interface SettleRebuiltRequest {
@@ -23,18 +27,29 @@ export interface SettleRebuiltRequest {
   readonly onWait: (sources: number) => void;
 }
 
-/** Looks at all sources. Undefined if no server runs: it settles them when it does. */
+/** Looks at all sources, and for bytes that are missing. Undefined if no server runs: it settles them when it does. */
 export async function settleRebuilt(config: Config, request: SettleRebuiltRequest): Promise<SettledCounts | undefined> {
   const { logger, signal, onWait } = request;
   const server = await ControlClient.connect(statePaths(config.statePath).socket);
   if (server === undefined) return undefined;
   const access = new SourceAccess(sourceRules(config), { logger });
   const settled = await settleSources(() => server.cases.below(Buffer.from('/')), { server, access, signal, onWait });
+  const settling = createSettler(config, server, { logger, signal });
+  let returnedBytes = 0;
+  try {
+    for (const entry of await server.entries()) {
+      signal.throwIfAborted();
+      returnedBytes += await returnBytes(entry, server, settling);
+    }
+  } finally {
+    await settling.close();
+  }
   const count = (...states: readonly string[]): number => settled.filter(({ state }) => states.includes(state)).length;
   return {
     mapped: count('trusted', 'doubted', 'remapped'),
     waiting: count('waiting'),
     lost: count('lost'),
     open: count('healing'),
+    returnedBytes,
   };
 }

@@ -42,6 +42,7 @@ export async function settleSources(
   list: () => AsyncIterable<KnownSource>,
   { server, access, signal, onWait }: SettleTools,
 ): Promise<SettledSource[]> {
+  const startedMs = Date.now();
   const suspects: SuspectSource[] = [];
   const before = new Map<number, KnownSource>();
   for await (const source of list()) {
@@ -59,7 +60,7 @@ export async function settleSources(
   for await (const source of list()) after.set(source.id, source);
   return suspects.flatMap(({ id, reason }) => {
     const was = before.get(id);
-    return was === undefined ? [] : [settledAs(was, reason, after)];
+    return was === undefined ? [] : [settledAs({ was, found: reason, after, sinceMs: startedMs })];
   });
 }
 
@@ -81,20 +82,32 @@ export async function waitFor(
   }
 }
 
+/** What is known of a source that was not as recorded. */
+interface Settlement {
+  readonly was: KnownSource;
+  readonly found: string;
+  /** The sources as they are now. */
+  readonly after: ReadonlyMap<number, KnownSource>;
+  /** When that was begun, in milliseconds since 1970: what happened before is another story. */
+  readonly sinceMs: number;
+}
+
 /** Tells what the server knows of a source by now. */
-export function settledAs(was: KnownSource, found: string, after: ReadonlyMap<number, KnownSource>): SettledSource {
+export function settledAs({ was, found, after, sinceMs }: Settlement): SettledSource {
   const { path } = was.record;
+  const lately = (source: KnownSource | undefined): string | undefined =>
+    source?.last !== undefined && source.last.atMs >= sinceMs ? source.last.how : undefined;
   const now = after.get(was.id);
   if (now === undefined) {
     const heir = [...after.values()].find(({ id, record }) => id > was.id && record.path.equals(path));
-    return { path, found, state: 'remapped', done: heir?.how ?? 'is mapped from other files now' };
+    return { path, found, state: 'remapped', done: lately(heir) ?? 'is mapped from other files now' };
   }
-  const { condition, how } = now;
+  const { condition } = now;
   const moved = now.record.path.equals(path) ? {} : { now: now.record.path };
   const state = condition?.state ?? 'trusted';
-  if (state === 'trusted') return { path, found, state, ...moved, done: how ?? 'is as it was recorded again' };
+  if (state === 'trusted') return { path, found, state, ...moved, done: lately(now) ?? 'is as it was recorded again' };
   if (state !== 'doubted') return { path, found, state, ...moved, done: condition?.reason ?? '' };
-  return { path, found, state, ...moved, done: how ?? 'is mapped again' };
+  return { path, found, state, ...moved, done: lately(now) ?? 'is mapped again' };
 }
 
 /** Undefined for a source that is as recorded, and is not taken for another. */

@@ -51,7 +51,7 @@ export async function rebuild(
       bytes: report.bytes,
       releases: report.releases,
       skipped: report.skipped.map(({ reason, count, example }) => ({ reason, count, example })),
-      ...(settled === undefined ? {} : { sources: settled }),
+      ...(settled === undefined ? {} : { sources: settledJson(settled) }),
     });
     return EXIT.done;
   }
@@ -66,8 +66,13 @@ export async function rebuild(
   return EXIT.done;
 }
 
-function settledLines({ mapped, waiting, lost, open }: SettledCounts): string[] {
+function settledJson({ returnedBytes, ...counts }: SettledCounts) {
+  return { ...counts, returned_bytes: returnedBytes };
+}
+
+function settledLines({ mapped, waiting, lost, open, returnedBytes }: SettledCounts): string[] {
   return [
+    ...(returnedBytes === 0 ? [] : [`${bytes(returnedBytes)} that were missing are there now, and mapped`]),
     ...(mapped === 0 ? [] : [`${mapped} source(s) had changed, and are mapped again`]),
     ...(waiting === 0 ? [] : [`${waiting} source(s) wait for a disk`]),
     ...(lost === 0 ? [] : [`${lost} source(s) are lost, wholly or in part: autotorrent verify names them`]),

@@ -10,7 +10,7 @@ export function defineRelocate(define: Definer): void {
       'after',
       helpEnding({
         examples: ['autotorrent relocate /mnt/old/films /mnt/new/films'],
-        exits: ['3  at least one source was not found below the new folder, or has other bytes there'],
+        exits: ['3  at least one source stays as it was: it is not below the new folder, or has other bytes there'],
       }),
     )
     .action((from: string, to: string) => define.run((context) => run(context, from, to)));
@@ -27,16 +27,20 @@ async function run(context: CommandContext, from: string, to: string): Promise<E
     logger: terminal.logger,
     onProgress: (sources) => terminal.progress(`looked at ${sources} source(s)`),
   });
-  const { relocated, doubted, missing, different, example } = found;
-  const left = missing + different;
+  const { relocated, doubted, missing, different, skipped, example } = found;
+  const left = missing + different + skipped;
   if (terminal.json) terminal.printJson(relocatedJson(found));
   else {
     const hashed = doubted === 0 ? '' : `; ${doubted} of them are hashed as they are read`;
     terminal.print(`${relocated} source(s) are recorded below ${to} now${hashed}`);
     if (left > 0) {
       const one = example === undefined ? '' : `, ${example.toString()} for one`;
-      terminal.print(`${left} stay as they were: ${missing} are not there, ${different} have other bytes there${one}`);
+      const meanwhile = skipped === 0 ? '' : `, ${skipped} changed meanwhile`;
+      terminal.print(
+        `${left} stay as they were: ${missing} are not there, ${different} have other bytes there${meanwhile}${one}`,
+      );
     }
   }
+  if (missing + skipped > 0) terminal.note('The same command goes on with them when they are there.');
   return left > 0 ? EXIT.incomplete : EXIT.done;
 }

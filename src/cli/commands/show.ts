@@ -39,23 +39,32 @@ async function show(context: CommandContext, id: string, flags: ShowFlags): Prom
   }
   for (const line of heading(entry, verifiedRanges)) terminal.print(line);
   const few = flags.all !== true;
-  await printFew(terminal, sources, few ? SHOWN_SOURCES : Number.POSITIVE_INFINITY, sourceLines, 'changed sources');
-  await printFew(terminal, files, few ? SHOWN_FILES : Number.POSITIVE_INFINITY, fileLines, 'files');
+  const [mostSources, mostFiles] = few
+    ? [SHOWN_SOURCES, SHOWN_FILES]
+    : [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
+  await printFew(terminal, sources, { most: mostSources, linesOf: sourceLines, what: 'sources that changed' });
+  await printFew(terminal, files, { most: mostFiles, linesOf: fileLines, what: 'files' });
   return EXIT.done;
 }
 
-/** Prints the first `most` items, and the number of the others. */
+interface Few<T> {
+  readonly most: number;
+  readonly linesOf: (item: T) => readonly string[];
+  readonly what: string;
+}
+
+/** Prints a heading, the first `most` items, and the number of the others; nothing if there is none. */
 async function printFew<T>(
   terminal: CommandContext['terminal'],
   items: AsyncIterable<T>,
-  most: number,
-  linesOf: (item: T) => readonly string[],
-  what: string,
+  { most, linesOf, what }: Few<T>,
 ): Promise<void> {
   let count = 0;
-  for await (const item of items) if (count++ < most) for (const line of linesOf(item)) terminal.print(line);
+  for await (const item of items) {
+    if (count === 0) for (const line of ['', `${what}:`]) terminal.print(line);
+    if (count++ < most) for (const line of linesOf(item)) terminal.print(line);
+  }
   if (count > most) terminal.print(`  and ${count - most} more ${what} (--all lists them)`);
-  if (count > 0 && what !== 'files') terminal.print('');
 }
 
 /** An entry may have 200,000 files, each with a story. */
@@ -67,9 +76,9 @@ const SHOWN_RANGES = 20;
 function heading(entry: ServedEntry, ranges: readonly (readonly [number, number])[]): string[] {
   const unverified = entry.pieces - entry.verifiedPieces;
   const how = {
-    none: 'nothing was hashed: names and sizes were trusted',
-    probe: 'a few pieces of each file were hashed',
-    full: 'every piece was hashed',
+    none: 'names and sizes were trusted when it was added',
+    probe: 'a few of each file were hashed when it was added',
+    full: 'all were hashed when it was added',
   }[entry.verify];
   return [
     entry.name,
@@ -79,8 +88,7 @@ function heading(entry: ServedEntry, ranges: readonly (readonly [number, number]
       `${bytes(entry.downloadedBytes)} downloaded, ${bytes(entry.missingBytes)} missing`,
     `  pieces     ${entry.verifiedPieces} verified, ${unverified} not (${how})`,
     ...(ranges.length === 0 ? [] : [`  verified   ${shownRanges(ranges)}`]),
-    `  state      ${entry.state}, ${healthText(entry)}, since ${entry.created.toISOString()}`,
-    '',
+    `  state      ${entry.state} ${minuteOf(entry.created)}, ${healthText(entry)}`,
   ];
 }
 
@@ -93,14 +101,20 @@ function shownRanges(ranges: readonly (readonly [number, number])[]): string {
   return `pieces ${shown.join(', ')}${rest > 0 ? ` and ${rest} more ranges (--json has all)` : ''}`;
 }
 
-/** Its path and state, then a line for each change. */
-function sourceLines({ path, state, since, reason = '', story }: ServedSource): string[] {
-  const now = since === undefined ? state : `${state} since ${minuteOf(since)}: it ${reason}`;
+/** Its path and state, then for each change when and how, and from where. */
+function sourceLines({ path, state, since, reason, story }: ServedSource): string[] {
+  const why = reason === undefined || reason === story.at(-1)?.how ? '' : `: it ${reason}`;
+  const now = since === undefined ? state : `${state} since ${minuteOf(since)}${why}`;
   return [
     `  ${path.toString()}  (${now})`,
-    ...story.map(({ at, from, to, how }) => {
-      const move = from.equals(to) ? '' : `${from.toString()} → ${to.toString()}: `;
-      return `    ${minuteOf(at)}  ${move}${how}`;
+    ...story.flatMap(({ at, from, to, how }, i) => {
+      // Where it went is where the next change found it, or where it is now.
+      const next = story[i + 1]?.from ?? path;
+      return [
+        `    ${minuteOf(at)}  ${how}`,
+        ...(from.equals(to) ? [] : [`      from ${from.toString()}`]),
+        ...(to.equals(next) ? [] : [`      to ${to.toString()}`]),
+      ];
     }),
   ];
 }

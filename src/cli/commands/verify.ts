@@ -1,4 +1,5 @@
 /** `autotorrent verify ENTRY…` */
+import { bytes } from '../../app/quantities.ts';
 import type { SettledSource } from '../../app/settling/settle-sources.ts';
 import type { VerifiedEntry } from '../../app/verify.ts';
 import type { Config } from '../../config/config.ts';
@@ -34,7 +35,7 @@ export function defineVerify(define: Definer): void {
           'autotorrent verify --repair Some.Release',
           'autotorrent verify --give-up /mnt/disk2',
         ],
-        exits: ['3  at least one entry is broken, or a source is lost'],
+        exits: ['3  at least one entry is broken, or a source waits, is lost or is not settled yet'],
       }),
     )
     .action((entries: string[], flags: VerifyFlags) => define.run((context) => verify(context, entries, flags)));
@@ -72,7 +73,29 @@ export async function verify(context: CommandContext, ids: readonly string[], fl
     results.push(repair === undefined ? result : { ...result, repair });
   }
   if (terminal.json) terminal.printJson(results.map((result) => verifiedJson(result, result.repair)));
+  for (const note of notes(results)) terminal.note(note);
   return results.some((result) => isBroken(result, result.repair)) ? EXIT.incomplete : EXIT.done;
+}
+
+/** Says what the user can do about sources that cannot be read. */
+function notes(results: readonly (VerifiedEntry & { readonly repair?: RepairNews })[]): string[] {
+  const open = results.flatMap(({ sources, repair }) => (repair?.outcome === 'repaired' ? [] : sources));
+  const count = (state: SettledSource['state']): number => open.filter((source) => source.state === state).length;
+  const [waiting, healing, lost] = [count('waiting'), count('healing'), count('lost')];
+  return [
+    ...(waiting === 0
+      ? []
+      : [
+          `${waiting} source(s) wait until they are there again. If they lie elsewhere by now: autotorrent rebuild. If ` +
+            'they are gone for good: autotorrent verify --give-up DISK (autotorrent status names the disk)',
+        ]),
+    ...(healing === 0
+      ? []
+      : [`${healing} source(s) are not settled yet: the server goes on, autotorrent show ENTRY says how`]),
+    ...(lost === 0
+      ? []
+      : [`${lost} source(s) are lost: autotorrent verify --repair ENTRY has the client download them`]),
+  ];
 }
 
 const NOTHING_LOST = 'nothing of it is lost for good';
@@ -122,7 +145,13 @@ function lines(result: VerifiedEntry): string[] {
             `the torrent contradicts itself (${shown(contradictory)})`,
         ]),
     ...result.sources.map((source) => `  ${settledLine(source)}`),
-    ...result.unreadable.map((why) => `  ${why}`),
+    ...(result.returnedBytes === 0
+      ? []
+      : [
+          `  ${bytes(result.returnedBytes)} that were missing are there again, and mapped. A client downloads them still, until it ` +
+            'checks the torrent',
+        ]),
+    ...result.unreadable.filter((why) => !isTold(why, result.sources)).map((why) => `  ${why}`),
     ...(result.unproven.length === 0
       ? []
       : [
@@ -131,6 +160,11 @@ function lines(result: VerifiedEntry): string[] {
         ]),
     ...result.pooled.map((path) => `  complete now: ${path}`),
   ];
+}
+
+/** Tells if what is said of a file is said by the line of its source already. */
+function isTold(why: string, sources: readonly SettledSource[]): boolean {
+  return sources.some(({ path }) => why.startsWith(`${path.toString()} `));
 }
 
 /** What was found of a source, and what was done. */

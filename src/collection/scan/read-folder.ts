@@ -63,7 +63,8 @@ export function readFolder(task: FolderTask, context: ReadContext): FolderReadin
     const real = context.realOf(path);
     const stats = lstatSync(pathOf(real));
     if ((stats.mode & S_IFMT) !== S_IFDIR) return skipped('not a folder');
-    if (task.known !== null && sameState(task.known, stateOf(stats, startedMs - context.racyMs))) return 'same';
+    const isSame = task.known !== null && sameState(task.known, stateOf(stats, startedMs - context.racyMs));
+    if (isSame && !isUnion(real, stats.dev, context)) return 'same';
     const folder = openFolderSync(Buffer.from(real, 'latin1'), context.access.calls);
     if (typeof folder !== 'number') {
       return skipped(folder.code === 'redirected' ? 'below a symbolic link' : folder.says);
@@ -100,6 +101,11 @@ function stateOf(stats: Stats, racyAfterMs: number): FolderState {
 
 function sameState(a: FolderState, b: FolderState): boolean {
   return a.dev === b.dev && a.ino === b.ino && a.mtime === b.mtime && a.ctime === b.ctime;
+}
+
+/** A pool shows a folder with the times of its first branch: those of the branch in which a file appeared are not seen. */
+function isUnion(real: string, dev: number, { access }: ReadContext): boolean {
+  return access.fileSystems.kindOfSync(Buffer.from(real, 'latin1'), dev).union;
 }
 
 /** An open folder. */

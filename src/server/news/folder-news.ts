@@ -60,7 +60,15 @@ export class FolderNews {
       if (condition !== undefined && condition.state !== 'doubted') kept.push(id);
       // One that is doubted stays so, and keeps what was proven of the file that was found.
       const now = { ...identityOf(record), ...condition?.observed, path };
-      return [{ id, was: record, now, trusted: condition === undefined, how: 'its folder was renamed' }];
+      return [
+        {
+          id,
+          was: record,
+          now,
+          trusted: condition === undefined,
+          how: 'was moved with its folder (seen as it happened)',
+        },
+      ];
     });
     const before = new Map(kept.map((id) => [id, store.living.condition(id)]));
     await store.living.changeSources(changes);

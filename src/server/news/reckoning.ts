@@ -101,7 +101,7 @@ export class Reckoning {
       for (const path of places) {
         const sight = await this.#parts.look(path);
         if (sight === undefined || !(isSameFile(record, sight) || isSameHandle(record, sight))) continue;
-        found.push({ id, record, path, sight, how: 'it was renamed' });
+        found.push({ id, record, path, sight, how: 'was renamed (seen as it happened)' });
         return;
       }
       if (this.#parts.moves.isOnItsWay(id)) return;
@@ -128,7 +128,7 @@ export class Reckoning {
       if (sight === undefined) this.#case(id, 'cannot be read any more', false);
       else if (isAsRecorded(record, sight)) this.#unchanged(id, what, sight);
       else if (what === 'attributes' && isSameFile(record, sight)) {
-        same.push({ id, record, path: record.path, sight, how: 'its attributes were changed' });
+        same.push({ id, record, path: record.path, sight, how: 'had its attributes changed (seen as it happened)' });
       } else this.#doubt(id, what === 'attributes' ? 'was modified' : 'was written to', sight.identity);
     });
     await this.#record(same);
@@ -197,7 +197,7 @@ export class Reckoning {
       const reason = isSameFile(record, sight) ? 'was away for a while' : 'was replaced by another file';
       this.#doubt(id, reason, sight.identity);
     } else if (condition?.observed !== undefined && hasWrongBytes(condition)) cases?.note(id);
-    else if (condition !== undefined) store.living.trust(id, 'it is as recorded again');
+    else if (condition !== undefined) store.living.trust(id, 'is as it was recorded again');
   }
 
   /** `unproven`: the file is as recorded, which says nothing of its bytes. */

@@ -6,11 +6,12 @@
  */
 import type { CaseTicket, KnownSource, MappingPart, SuspectSource } from '../../control/cases-served.ts';
 import { AutotorrentError, messageOf } from '../../errors.ts';
-import type { Extent } from '../../extent/extent.ts';
-import type { HealRecord, MappedRange, Outcome } from '../../heal/case.ts';
+import { type Extent, GAP } from '../../extent/extent.ts';
+import type { HealRecord, MappedRange, Outcome, Remap } from '../../heal/case.ts';
 import type { Logger } from '../../logger.ts';
 import { isAtOrBelow } from '../../native/mountinfo.ts';
 import type { PlanSource } from '../../plan/plan.ts';
+import { isSameContent } from '../../source/identity.ts';
 import { type LookedAtSource, lookedAt } from '../../source/looked-at.ts';
 import type { Readers } from '../../source/readers.ts';
 import type { SourceAccess } from '../../source/source-access.ts';
@@ -24,6 +25,9 @@ const BATCH = 500;
 /** Milliseconds for which a command waits at once for cases to be settled, and for those that were postponed. */
 const WAIT_MS = 30_000;
 const PATIENCE_MS = 15_000;
+
+/** Milliseconds of doubt that are not worth a line if nothing came of it: a rename is noticed twice. */
+const BLINK_MS = 10_000;
 
 type Same = Extract<Outcome, { kind: 'same' }>;
 
@@ -94,12 +98,12 @@ export class Settling {
     const record = this.#store.source(id);
     if (record === undefined) return undefined;
     const condition = this.#store.living.condition(id);
-    const how = this.#store.living.story(id).at(-1)?.how;
+    const last = this.#store.living.story(id).at(-1);
     return {
       id,
       record: recordOf(record),
       ...(condition === undefined ? {} : { condition }),
-      ...(how === undefined ? {} : { how }),
+      ...(last === undefined ? {} : { last: { how: last.how, atMs: last.atMs } }),
     };
   }
 
@@ -193,18 +197,34 @@ export class Settling {
     }
     // Before the records change: nobody reads what he may not at the new place.
     for (const [id, who] of readers) this.#store.noteReaders(id, who);
-    const changed = new Set(await this.#store.living.changeSources(allowed));
-    for (const { id, now, how, trusted } of allowed) {
+    const blinks = new Set(allowed.filter((outcome) => this.#isBlink(outcome)));
+    const changes = allowed.map((outcome) => {
+      const { how, ...change } = outcome;
+      return blinks.has(outcome) ? change : { ...change, how };
+    });
+    const changed = new Set(await this.#store.living.changeSources(changes));
+    for (const outcome of allowed) {
+      const { id, now, how, trusted } = outcome;
       this.#queue.settled(id);
-      if (!changed.has(id)) continue;
+      if (!changed.has(id) || blinks.has(outcome)) continue;
       this.#logger.info(`a source ${how}: ${now.path.toString()}${trusted ? '' : '; it is hashed as it is read'}`);
     }
     return changed.size;
   }
 
+  /** Tells if nothing of a source has changed, and it was in doubt for a moment only, or is on: no line of its story. */
+  #isBlink({ id, trusted, was, now }: Same): boolean {
+    if (!was.path.equals(now.path) || !isSameContent(was, now)) return false;
+    const condition = this.#store.living.condition(id);
+    return trusted
+      ? condition === undefined || Date.now() - condition.sinceMs < BLINK_MS
+      : condition?.state === 'doubted' || condition?.state === 'healing';
+  }
+
   async #applyOne(outcome: Exclude<Outcome, { kind: 'same' }>): Promise<boolean> {
     const { id } = outcome;
     const { living } = this.#store;
+    if (outcome.kind === 'remap' && id === GAP) return await this.#remap(outcome);
     const record = this.#store.source(id);
     if (record === undefined) {
       this.#queue.settled(id);
@@ -214,7 +234,7 @@ export class Settling {
       this.#queue.postpone(id);
       return true;
     }
-    if (outcome.kind === 'remap') return await this.#remap(outcome, record);
+    if (outcome.kind === 'remap') return await this.#remap(outcome);
     // It may have come back meanwhile.
     if (living.condition(id) === undefined) {
       this.#queue.settled(id);
@@ -235,9 +255,10 @@ export class Settling {
     return true;
   }
 
-  async #remap(outcome: Extract<Outcome, { kind: 'remap' }>, record: HealRecord): Promise<boolean> {
+  async #remap(outcome: Remap): Promise<boolean> {
     const { id, infoHash, index, version, since, ranges, proven, how } = outcome;
     const { living } = this.#store;
+    const was = this.#store.source(id)?.path.toString();
     const file = await this.#store.file(infoHash, index);
     const sources = file?.version === version ? await this.#lookedAt(outcome.sources) : undefined;
     if (file === undefined || sources === undefined) {
@@ -258,7 +279,8 @@ export class Settling {
       }
     }
     this.#queue.settled(id);
-    this.#logger.info(`${record.path.toString()} ${how}`);
+    const paths = id === GAP ? sources.map(({ path }) => path.toString()).join(', ') : was;
+    this.#logger.info(`${paths} ${how}`);
     return true;
   }
 

@@ -86,7 +86,7 @@ export class SourceChanges {
       now.set(id, record);
       if (!before.path.equals(record.path)) left.push(before.path);
       const isProven = change.epoch !== undefined || condition?.unproven !== true;
-      conditionsNow.set(id, change.trusted && isProven ? undefined : this.#doubt(condition, record));
+      conditionsNow.set(id, change.trusted && isProven ? undefined : this.#doubt(condition, record, how));
       if (how === undefined) continue;
       told.add(id);
       writes.push(stories.recording(id, { atMs: Date.now(), from: before.path, to: record.path, how }));
@@ -104,8 +104,14 @@ export class SourceChanges {
     return changed;
   }
 
-  #doubt(before: Condition | undefined, { path: _path, spares: _spares, ...observed }: SourceRecord): Condition {
-    const reason = before?.reason ?? 'is another file than before';
+  #doubt(
+    before: Condition | undefined,
+    { path: _path, spares: _spares, ...observed }: SourceRecord,
+    how: string | undefined,
+  ): Condition {
+    // Of a file that was doubted before, the first reason stays: how it came here is its story.
+    const reason =
+      (before?.state === 'doubted' ? before.reason : how) ?? before?.reason ?? 'is another file than before';
     return this.#parts.conditions.next(before, { state: 'doubted', reason, observed, unproven: true });
   }
 }

@@ -4,7 +4,6 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isOutOfDescriptors } from '../../native/descriptor-budget.ts';
-import { isSameIdentity } from '../../source/identity.ts';
 import type { SourceFiles } from '../../source/served-sources.ts';
 import { SETTLING_MS } from '../../source/source-changes.ts';
 import type { SourceFile } from '../../source/source-file.ts';
@@ -172,7 +171,7 @@ export class PieceProof {
   #isDoubted(id: number, file: SourceFile): boolean {
     const condition = this.#options.store.living.condition(id);
     if (condition === undefined) return true;
-    return condition.observed !== undefined && isSameIdentity(condition.observed, file.identity);
+    return condition.observed !== undefined && file.wasObserved(condition.observed);
   }
 
   /** Names the sources that may be to blame: those that are doubted, or all if none is. */

@@ -6,6 +6,7 @@ import { FolderRecord } from '../../../src/collection/scan/folder-record.ts';
 import { MEMBER_LIMITS, MemberBudget } from '../../../src/collection/scan/member-budget.ts';
 import { type FolderReading, readFolder } from '../../../src/collection/scan/read-folder.ts';
 import { anywhere } from '../../harness/anywhere.ts';
+import { makeFileSystem } from '../../harness/file-systems.ts';
 import { temporaryFolder } from '../../harness/folder.ts';
 
 const record = (reading: FolderReading): FolderRecord => {
@@ -57,6 +58,21 @@ describe('readFolder', () => {
       ['of autotorrent itself', mount],
       ['of autotorrent itself', mount],
     ]);
+  });
+
+  it('reads a folder of a pool again, whose times are those of one branch', async (t) => {
+    if (process.getuid?.() !== 0) return t.skip('only root can mount a pool');
+    const pool = await makeFileSystem('mergerfs', join(top, 'mount'));
+    t.after(async () => await pool.close());
+    for (const branch of pool.branches) mkdirSync(join(branch, 'music'));
+    const folder = join(pool.path, 'music');
+    const before = record(read(folder));
+    const stats = statSync(folder);
+    // In the branch whose folder does not show.
+    writeFileSync(join(pool.branches[1] ?? '', 'music', 'new'), 'abc');
+    const after = statSync(folder);
+    assert.deepEqual([after.mtimeMs, after.ctimeMs], [stats.mtimeMs, stats.ctimeMs]);
+    assert.equal(record(read(folder, [], before)).files, 1);
   });
 
   it('says why there is nothing', () => {
