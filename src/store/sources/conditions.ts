@@ -76,7 +76,8 @@ export class Conditions {
     const before = this.get(id);
     if (before === undefined) return true;
     if (before.unproven === true) {
-      const { reason } = before;
+      // Why it was away, or looked for, is no reason of the doubt.
+      const reason = before.state === 'doubted' ? before.reason : 'was not hashed in full since it changed';
       this.set(id, { state: 'doubted', reason, ...(asRecorded === undefined ? {} : { observed: asRecorded }) });
       return false;
     }
