@@ -167,7 +167,8 @@ export class Settler {
     const proof = verdict === 'agrees' ? `${asked} of its pieces agree` : 'no piece of it can be hashed';
     if (moved) return same(one, seen, false, `was moved or copied, found ${means ?? ''}: ${proof}`);
     const touched = Number(record.ino) === Number(seen.ino);
-    const what = touched ? 'was touched' : 'was replaced by a file with the same bytes';
+    const bytes = verdict === 'agrees' ? 'with the same bytes' : 'of the same size';
+    const what = touched ? 'was touched' : `was replaced by a file ${bytes}`;
     return same(one, seen, false, `${what}: ${proof}`);
   }
 

@@ -56,11 +56,7 @@ export async function relocate(config: Config, request: RelocateRequest): Promis
     });
   }
   const place = runNow(new SourceAccess(sourceRules(config), { logger }).folders.placeOf(to));
-  if ('says' in place) {
-    throw new AutotorrentError('USAGE', `${to.toString()} ${place.says}`, {
-      hint: 'The new folder must lie on a disk: add it to [disks], or run autotorrent rebuild PATH',
-    });
-  }
+  if ('says' in place) throw new AutotorrentError('USAGE', `${to.toString()} ${place.says}`);
   const server = await requireServer(config);
   const settling = createSettler(config, server, { logger, signal });
   const within = isAtOrBelow(to, from);

@@ -258,7 +258,7 @@ export class Settling {
   async #remap(outcome: Remap): Promise<boolean> {
     const { id, infoHash, index, version, since, ranges, proven, how } = outcome;
     const { living } = this.#store;
-    const was = this.#store.source(id)?.path.toString();
+    const was = id === GAP ? undefined : this.#store.source(id)?.path.toString();
     const file = await this.#store.file(infoHash, index);
     const sources = file?.version === version ? await this.#lookedAt(outcome.sources) : undefined;
     if (file === undefined || sources === undefined) {
@@ -279,8 +279,7 @@ export class Settling {
       }
     }
     this.#queue.settled(id);
-    const paths = id === GAP ? sources.map(({ path }) => path.toString()).join(', ') : was;
-    this.#logger.info(`${paths} ${how}`);
+    this.#logger.info(`${was ?? sources.map(({ path }) => path.toString()).join(', ')} ${how}`);
     return true;
   }
 
