@@ -211,7 +211,7 @@ describe('changes of sources', () => {
           assert.deepEqual(record.path, place(i, state));
           assert.equal(record.ctimeNs, BigInt(state));
           assert.deepEqual(living.sourcesByHandle(record.handle!, 'uuid:1'), [id]);
-          assert.equal(living.condition(id)?.reason, state === 2 ? 'is another file than before' : undefined);
+          assert.equal(living.condition(id)?.reason, state === 2 ? 'state 2' : undefined);
           const last = living.story(id).at(-1);
           if (last === undefined) assert.equal(state, 0);
           else assert.deepEqual([last.to, last.how], [record.path, `state ${state}`]);
