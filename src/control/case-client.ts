@@ -1,10 +1,14 @@
 /** Asks the server about sources and their cases, over the connection of a `ControlClient`. */
 import type { Outcome } from '../heal/case.ts';
-import { caseIn, knownSourceIn, mappingOf, outcomeMessage, suspectMessage } from './case-codec.ts';
+import type { DiskNow, IndexQuestion } from '../server/settling/index-renewal.ts';
+import { caseIn, diskMessage, knownSourceIn, mappingOf, outcomeMessage, suspectMessage } from './case-codec.ts';
 import type {
   AppliedMessage,
   CaseMessage,
   GiveUpMessage,
+  IndexAnswerMessage,
+  IndexQuestionMessage,
+  IndexRenewedMessage,
   KnownSourceMessage,
   MappingLine,
   SourceIdsMessage,
@@ -86,6 +90,27 @@ export class CaseClient {
   async giveUp(disk: string | Buffer): Promise<readonly number[]> {
     const message: GiveUpMessage = typeof disk === 'string' ? { disk } : { folder: disk.toString('base64') };
     return ((await this.#requests.json('POST', '/v1/cases/give-up', message)) as SourceIdsMessage).ids;
+  }
+
+  /** Asks if the index may be asked what became of a source. `missing`: disks of the configuration that are not there. */
+  async index({
+    id,
+    leftMs,
+    disks,
+    missing,
+  }: IndexQuestion & { readonly missing: readonly string[] }): Promise<IndexAnswerMessage> {
+    const message: IndexQuestionMessage = { id, left: Math.round(leftMs), disks: disks.map(diskMessage), missing };
+    return (await this.#requests.json('POST', '/v1/cases/index', message)) as IndexAnswerMessage;
+  }
+
+  /** Reports a rebuild of all of these disks. `failed`: why it failed, if it did. */
+  async indexRenewed(disks: readonly DiskNow[], begunMs: number, failed?: string): Promise<void> {
+    const message: IndexRenewedMessage = {
+      disks: disks.map(diskMessage),
+      begun: begunMs,
+      ...(failed === undefined ? {} : { failed: failed.slice(0, 1000) }),
+    };
+    await this.#requests.json('POST', '/v1/cases/index/renewed', message);
   }
 
   /** Waits for half a minute until these cases are settled. Returns those that are not. */

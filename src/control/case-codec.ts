@@ -6,11 +6,13 @@ import { shownPath } from '../bytes/shown-path.ts';
 import { AutotorrentError } from '../errors.ts';
 import { GAP } from '../extent/extent.ts';
 import type { Case, HealRecord, MappedRange, Now, Outcome, Was } from '../heal/case.ts';
+import type { DiskNow, IndexQuestion } from '../server/settling/index-renewal.ts';
 import type { FileHandle, FileIdentity } from '../source/identity.ts';
 import { isNormalPath } from '../source/paths.ts';
 import type {
   CaseMessage,
   ConditionMessage,
+  DiskMessage,
   HandleMessage,
   IdentityMessage,
   KnownSourceMessage,
@@ -209,8 +211,11 @@ export function outcomeIn(value: unknown): Outcome {
       return { kind: 'waiting', id, reason, ...(disk === undefined ? {} : { disk: text(disk, 'disk') }) };
     }
     case 'lost':
-    case 'later':
-      return { kind: message['kind'], id, reason: text(message['reason'], 'reason') };
+      return { kind: 'lost', id, reason: text(message['reason'], 'reason') };
+    case 'later': {
+      const reason = text(message['reason'], 'reason');
+      return { kind: 'later', id, reason, ...(message['awaits'] === 'index' ? { awaits: 'index' } : {}) };
+    }
     default:
       throw refused('kind');
   }
@@ -225,6 +230,44 @@ export function suspectIn(value: unknown): SuspectSource {
   const { found } = message;
   const suspect = { id: natural(message['id'], 'id'), reason: text(message['reason'], 'reason') };
   return found === undefined ? suspect : { ...suspect, found: identityIn(found) };
+}
+
+export function diskMessage({ path, fileSystems }: DiskNow): DiskMessage {
+  return { path, file_systems: fileSystems };
+}
+
+export function indexQuestionIn(value: unknown): IndexQuestion & { readonly missing: readonly string[] } {
+  const message = object(value);
+  return {
+    id: natural(message['id'], 'id'),
+    leftMs: natural(message['left'], 'left'),
+    disks: disksIn(message),
+    missing: list(message['missing'], 'missing').map((path) => text(path, 'missing', LONGEST_PATH)),
+  };
+}
+
+export function indexRenewedIn(value: unknown): {
+  readonly disks: readonly DiskNow[];
+  readonly begunMs: number;
+  readonly failed?: string;
+} {
+  const message = object(value);
+  const { failed } = message;
+  return {
+    disks: disksIn(message),
+    begunMs: natural(message['begun'], 'begun'),
+    ...(failed === undefined ? {} : { failed: text(failed, 'failed') }),
+  };
+}
+
+function disksIn(message: Readonly<Record<string, unknown>>): DiskNow[] {
+  return list(message['disks'], 'disks').map((value) => {
+    const disk = object(value);
+    return {
+      path: text(disk['path'], 'path', LONGEST_PATH),
+      fileSystems: list(disk['file_systems'], 'file_systems').map((one) => text(one, 'file_systems')),
+    };
+  });
 }
 
 export function idsIn(value: unknown): number[] {

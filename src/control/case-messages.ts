@@ -16,6 +16,8 @@
  *     POST   /v1/cases/give-up           GiveUpMessage: sources that wait for this disk no longer do; SourceIdsMessage
  *     POST   /v1/cases/settled           SourceIdsMessage: answers once none of these cases is due, or after half a minute;
  *                                        SourceIdsMessage: those that still are
+ *     POST   /v1/cases/index             IndexQuestionMessage: may the index be asked what became of a source? IndexAnswerMessage
+ *     POST   /v1/cases/index/renewed     IndexRenewedMessage: a rebuild of all of these disks has ended, or failed; 204
  */
 
 export interface IdentityMessage {
@@ -115,7 +117,9 @@ export type OutcomeMessage =
       readonly how: string;
     }
   | { readonly kind: 'waiting'; readonly id: number; readonly reason: string; readonly disk?: string }
-  | { readonly kind: 'lost' | 'later'; readonly id: number; readonly reason: string };
+  | { readonly kind: 'lost'; readonly id: number; readonly reason: string }
+  /** `awaits`: nothing more is found before the index is renewed. */
+  | { readonly kind: 'later'; readonly id: number; readonly reason: string; readonly awaits?: 'index' };
 
 export interface WasMessage extends Pick<IdentityMessage, 'size' | 'mtime_ns' | 'ctime_ns'> {
   readonly path: string;
@@ -132,6 +136,36 @@ export interface GiveUpMessage {
   /** A disk as `list` and `show` name it, or a folder in base64. */
   readonly disk?: string;
   readonly folder?: string;
+}
+
+/** A disk of the configuration, and the file systems at and below it. */
+export interface DiskMessage {
+  readonly path: string;
+  readonly file_systems: readonly string[];
+}
+
+export interface IndexQuestionMessage {
+  readonly id: number;
+  /** Milliseconds since 1970: the source's bytes had left their place by then. */
+  readonly left: number;
+  readonly disks: readonly DiskMessage[];
+  /** Disks of the configuration of which no folder is there. */
+  readonly missing: readonly string[];
+}
+
+/** `begun`: when the last of all rebuilds began. `renew`: rebuild these disks, report it, and ask again. */
+export type IndexAnswerMessage =
+  | { readonly state: 'fresh'; readonly begun: number }
+  | { readonly state: 'renew'; readonly disks: readonly string[] }
+  | { readonly state: 'later'; readonly reason: string }
+  | { readonly state: 'away'; readonly begun: number; readonly disk: string; readonly reason: string };
+
+export interface IndexRenewedMessage {
+  readonly disks: readonly DiskMessage[];
+  /** When it began: milliseconds since 1970. */
+  readonly begun: number;
+  /** Why it failed, if it did. */
+  readonly failed?: string;
 }
 
 export interface SourceIdsMessage {

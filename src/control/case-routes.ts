@@ -4,8 +4,18 @@ import { AutotorrentError } from '../errors.ts';
 import type { Holder } from '../server/settling/queue.ts';
 import type { Settling } from '../server/settling/settling.ts';
 import { type BodyTimes, jsonOf, linesOf } from './body.ts';
-import { caseMessage, folderIn, idsIn, knownSourceMessage, mappingLine, outcomeIn, suspectIn } from './case-codec.ts';
-import type { AppliedMessage, SourceIdsMessage } from './case-messages.ts';
+import {
+  caseMessage,
+  folderIn,
+  idsIn,
+  indexQuestionIn,
+  indexRenewedIn,
+  knownSourceMessage,
+  mappingLine,
+  outcomeIn,
+  suspectIn,
+} from './case-codec.ts';
+import type { AppliedMessage, IndexAnswerMessage, SourceIdsMessage } from './case-messages.ts';
 
 /** Outcomes and suspects of one request. */
 const MOST_LINES = 500;
@@ -104,6 +114,22 @@ export function caseRoutes(tools: CaseRoutesTools): [string, (call: Call) => Pro
         const gone = new AbortController();
         reply.once('close', () => gone.abort());
         send(reply, 200, { ids: await settling.settled(ids, gone.signal) } satisfies SourceIdsMessage);
+      },
+    ],
+    [
+      'POST /v1/cases/index',
+      async ({ request, reply }) => {
+        const question = indexQuestionIn(await jsonOf(request, IDS_LIMIT, times));
+        send(reply, 200, (await settling.index(question)) satisfies IndexAnswerMessage);
+      },
+    ],
+    [
+      'POST /v1/cases/index/renewed',
+      async ({ request, reply }) => {
+        const { disks, begunMs, failed } = indexRenewedIn(await jsonOf(request, IDS_LIMIT, times));
+        if (failed === undefined) settling.indexed(disks, begunMs);
+        else settling.indexFailed(failed);
+        send(reply, 204);
       },
     ],
   ];

@@ -9,7 +9,8 @@
  * - Every proposal is opened by `source/open-source.ts`, below a disk, and compared. What proposed it proves nothing.
  * - Nothing is trusted but what the identity proves (size, mtime and ctime as recorded) or what was hashed in full. All else
  *   becomes doubted: the server hashes each piece before it serves it.
- * - Nothing is lost while a disk is away, while many others are gone with it, or while a copy of it still grows.
+ * - Nothing is lost while a disk is away, while many others are gone with it, while a copy of it still grows, or before an index
+ *   was asked that was begun after it left its place.
  * - Nothing here writes: the server applies outcomes, and only if the record is still the one that was judged.
  */
 import type { ConditionState } from '../source/condition.ts';
@@ -67,7 +68,13 @@ export type Outcome =
   | Remap
   | { readonly kind: 'waiting'; readonly id: number; readonly reason: string; readonly disk?: string }
   | { readonly kind: 'lost'; readonly id: number; readonly reason: string }
-  | { readonly kind: 'later'; readonly id: number; readonly reason: string };
+  | {
+      readonly kind: 'later';
+      readonly id: number;
+      readonly reason: string;
+      /** Nothing more is found before the index is renewed. */
+      readonly awaits?: 'index';
+    };
 
 /**
  * Maps the ranges of one file that named source `id` anew; with `GAP`, those that were missing. What `ranges` leaves out stays with that source, and what names a

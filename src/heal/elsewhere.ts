@@ -76,6 +76,9 @@ async function* indexed(record: HealRecord, { index }: ElsewhereTools): AsyncGen
   const [sized = []] = await asked.bySize([{ min: size, max: size, near: size, limit: MOST_OF_SIZE }]);
   for (const file of [...byLikeness(path, named), ...byLikeness(path, sized)])
     yield { path: file.path, means: 'by the index' };
+  // A copy that was indexed while it grew: that changed no folder, so no rebuild has seen its size since.
+  const [grown = []] = await asked.byName([{ name: name.toString(), min: 0, max: size - 1 }]);
+  for (const file of byLikeness(path, grown).slice(0, MOST_OF_SIZE)) yield { path: file.path, means: 'by the index' };
 }
 
 /** Orders files by the length of the end that their paths have in common with `path`. */

@@ -1,17 +1,19 @@
 /** Decides cases: the glossary and the invariants are in `case.ts`. */
 import type { CollectionIndex } from '../collection/index.ts';
-import { GAP } from '../extent/extent.ts';
+import { type Extent, GAP } from '../extent/extent.ts';
 import { LearnedShifts } from '../match/shifts.ts';
 import { isSameContent } from '../source/identity.ts';
 import { folderOf } from '../source/paths.ts';
 import { type Case, type Outcome, type Remap, wasOf } from './case.ts';
 import { CasePieces, type CasePiecesTools } from './case-pieces.ts';
+import { leftAt } from './disappearance.ts';
 import { elsewhere, type Proposal } from './elsewhere.ts';
 import type { EntryPieces, HealEntry } from './entry-pieces.ts';
 import { FarSearch } from './far-search.ts';
 import { Folders, joined } from './folders.ts';
 import { fillGaps } from './gaps.ts';
 import { GoneRule } from './gone-rule.ts';
+import { type Freshness, IndexUsed } from './index-used.ts';
 import { Moves } from './moves.ts';
 import { type AlignCandidate, Realignment, type RealignTools } from './realign.ts';
 import { remapOf, withLost } from './remaps.ts';
@@ -21,6 +23,11 @@ export interface SettlerOptions extends CasePiecesTools {
   readonly disks: DiskTools;
   /** The collection's index; undefined if there is none. */
   readonly index: () => Promise<CollectionIndex | undefined>;
+  /**
+   * Sees that the index was begun after the bytes of a case left their place (`leftMs`, since 1970). Then `index` gives that
+   * one. Without an index it is always fresh.
+   */
+  readonly freshIndex: (one: Case, leftMs: number) => Promise<Freshness>;
   readonly sourcesBelow: (folder: Buffer) => AsyncIterable<{ readonly id: number; readonly path: Buffer }>;
   readonly hypotheses: RealignTools['hypotheses'];
   /** Percent by which the size of another copy may differ. */
@@ -46,6 +53,7 @@ export interface Heavy {
 
 /** What looks have left over. */
 interface Left {
+  readonly index: IndexUsed;
   /** What stands at the source's path. */
   readonly here: Seen | undefined;
   readonly isRecord: boolean;
@@ -102,7 +110,8 @@ export class Settler {
     }
     const moved: Seen[] = [];
     let probes = 0;
-    for await (const { path, means } of this.#proposals(one, here)) {
+    const index = new IndexUsed(this.#options.index);
+    for await (const { path, means } of this.#proposals(one, here, index)) {
       this.#options.signal.throwIfAborted();
       const seen = await this.#sight.look(path);
       if (seen === undefined || hasFailed(one, seen)) continue;
@@ -118,7 +127,13 @@ export class Settler {
     }
     const spare = await this.#spare(one, pieces);
     if (spare !== undefined) return [spare];
-    return { work: async () => await this.#realign(one, { here, isRecord, moved }, pieces) };
+    const again = async (): Promise<readonly Outcome[]> => {
+      const found = await this.settle(one, infoHashes);
+      return 'work' in found ? await found.work() : found;
+    };
+    return {
+      work: async () => (await this.#realign(one, { index, here, isRecord, moved }, pieces)) ?? (await again()),
+    };
   }
 
   /**
@@ -140,9 +155,9 @@ export class Settler {
     return pieces === undefined ? [] : await fillGaps(pieces, tools);
   }
 
-  async *#proposals(one: Case, here: Seen | undefined): AsyncGenerator<Proposal, void, undefined> {
+  async *#proposals(one: Case, here: Seen | undefined, used: IndexUsed): AsyncGenerator<Proposal, void, undefined> {
     const { record, sinceMs } = one;
-    const { index } = this.#options;
+    const index = async (): Promise<CollectionIndex | undefined> => await used.get();
     yield* elsewhere(record, { sight: this.#sight, moves: this.#moves, folders: this.#folders, index });
     // A search takes a while: not for what is there, or is being copied.
     if (here !== undefined || this.#now() - sinceMs >= FAR_MS || (await this.#growing(one)) !== undefined) return;
@@ -186,13 +201,14 @@ export class Settler {
     return undefined;
   }
 
-  /** Aligns what changed, then copies of other sizes; the rest is lost. */
-  async #realign(one: Case, { here, isRecord, moved }: Left, pieces: CasePieces): Promise<readonly Outcome[]> {
+  /** Aligns what changed, then copies of other sizes; the rest is lost. Undefined if there is a newer index to ask. */
+  async #realign(one: Case, left: Left, pieces: CasePieces): Promise<readonly Outcome[] | undefined> {
+    const { here, isRecord, moved } = left;
     if (here !== undefined && this.#isFresh(here)) return [later(one, 'is still written to')];
     const changed = [...(here === undefined ? [] : [here]), ...moved].filter(({ size }) => size > 0);
     const candidates = changed.map((seen) => ({ seen, source: sourceOf(seen), named: true }));
-    const all = [...candidates, ...(await this.#copies(one, candidates))];
-    const remaps: Remap[] = [];
+    const all = [...candidates, ...(await this.#copies(one, candidates, left.index))];
+    const remaps: { readonly remap: Remap; readonly extents: readonly Extent[] }[] = [];
     const entries = await pieces.entries();
     let [wanted, found] = [0, 0];
     for (const entry of entries) {
@@ -210,27 +226,50 @@ export class Settler {
           ? 'changed; what of it fits is mapped again'
           : 'is put together from what was found of it';
         const remap = remapOf({ id: one.id, infoHash, since, index, version, how }, { parts, proven }, all);
-        // The record is of this file, whose bytes are wrong: it cannot stand for what is lost, too.
-        remaps.push(isRecord ? withLost(remap, one.record, extents) : remap);
+        remaps.push({ remap, extents });
       }
     }
+    const mapped = remaps.map(({ remap }) => remap);
     if (wanted === 0) return [later(one, 'is used by no entry')];
-    if (found === wanted) return remaps;
+    if (found === wanted) return mapped;
     if (found === 0 && here === undefined) {
       const wait = await this.#mayBeAway(one);
       if (wait !== undefined) return [wait];
     }
+    const open = await this.#mayBeIndexed(one, left);
+    if (open === 'ask again') return undefined;
+    // What the remaps leave out stays with the source. Its record may be of this very file: then they would change nothing.
+    if (open !== undefined) return isRecord ? [open] : [...mapped, open];
+    // The record is of this file, whose bytes are wrong: it cannot stand for what is lost, too.
+    const lossy = isRecord ? remaps.map(({ remap, extents }) => withLost(remap, one.record, extents)) : mapped;
     if (found > 0 && isRecord && here !== undefined)
-      return [...remaps, same(one, here, false, 'has wrong bytes in places, which are lost')];
+      return [...lossy, same(one, here, false, 'has wrong bytes in places, which are lost')];
     this.#gone.explain(one.id);
     const rest = found > 0 ? 'lost a part of its bytes' : here === undefined ? 'is gone' : 'has other bytes now';
-    return [...remaps, { kind: 'lost', id: one.id, reason: `${rest}, and no copy of them was found` }];
+    return [...lossy, { kind: 'lost', id: one.id, reason: `${rest}, and no copy of them was found` }];
+  }
+
+  /** Undefined if the index that was asked is newer than the loss, and all disks are there. */
+  async #mayBeIndexed(one: Case, { index, isRecord }: Left): Promise<Outcome | 'ask again' | undefined> {
+    // That was asked when it was lost.
+    if (one.state === 'lost') return undefined;
+    // Bytes that rotted in their place have left it nobody knows when.
+    const leftMs = isRecord ? one.sinceMs : Math.min(one.sinceMs, leftAt(one.record.path, this.#options.access));
+    const fresh = await this.#options.freshIndex(one, leftMs);
+    switch (fresh.state) {
+      case 'fresh':
+        return (await index.isNewest()) ? undefined : 'ask again';
+      case 'away':
+        return { kind: 'waiting', id: one.id, reason: fresh.reason, disk: fresh.disk };
+      default:
+        return { kind: 'later', id: one.id, reason: fresh.reason, awaits: 'index' };
+    }
   }
 
   /** Finds files of about the same name and size. */
-  async #copies({ record }: Case, known: readonly AlignCandidate[]): Promise<AlignCandidate[]> {
-    const index = await this.#options.index();
-    if (index === undefined || record.size === 0) return [];
+  async #copies({ record }: Case, known: readonly AlignCandidate[], used: IndexUsed): Promise<AlignCandidate[]> {
+    const index = record.size === 0 ? undefined : await used.get();
+    if (index === undefined) return [];
     const name = record.path.subarray(record.path.lastIndexOf(0x2f) + 1).toString();
     const varying = this.#options.sizeVarying / 100;
     const [min, max] = [Math.max(1, Math.ceil(record.size * (1 - varying))), Math.floor(record.size * (1 + varying))];

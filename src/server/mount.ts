@@ -49,6 +49,7 @@ import { ProvenSources } from './proven-sources.ts';
 import { RecordCompletion } from './record-completion.ts';
 import { Releases } from './releases.ts';
 import { ServedStore } from './served-store.ts';
+import { IndexRenewal } from './settling/index-renewal.ts';
 import { CaseQueue } from './settling/queue.ts';
 import { SourceConditions } from './source-conditions.ts';
 
@@ -154,10 +155,12 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
     undo.push(async () => disks.close());
     const owner = config.owner ?? { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
     let healers: Healers | undefined;
+    const renewal = new IndexRenewal({ use: disks, isReleased: (path) => releases.holds(path) });
     const queue = new CaseQueue({
       sources: store.living,
       diskOf: (id) => store.source(id)?.disk,
       usedLately: (disk) => disks.usedLately(disk),
+      isIndexReady: (id) => renewal.isReady(id),
       onDue: () => healers?.wake(),
     });
     undo.push(async () => queue.close());
@@ -202,9 +205,13 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       keepDescriptors: () => keepDescriptors?.(),
       logger,
     });
-    const releases = new Releases({
+    const releases: Releases = new Releases({
       store,
-      letGo: (isReleased) => fileSystem.letGo(isReleased),
+      letGo(isReleased) {
+        fileSystem.letGo(isReleased);
+        // The index process ends a rebuild with the one who asked for it.
+        if (renewal.isReading(isReleased)) healers?.end();
+      },
       unmounts: () => Unmounts.open(library),
       onBack: (ids) => watching.back(ids),
       logger,
@@ -259,6 +266,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       repairs,
       releases,
       queue,
+      renewal,
       facts: { ...facts, readOnly: request.readOnly, version: request.version, startedMs: Date.now() },
       shutdown(say) {
         listeners.push(say);
@@ -280,6 +288,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
         command: request.healCommand,
         keepDescriptors: () => keepDescriptors?.(),
         queue,
+        onNoneRuns: () => renewal.failed('the healer was ended'),
         logger,
       });
       queue.load();

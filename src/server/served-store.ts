@@ -46,6 +46,7 @@ import { OverlayUsage } from './overlay-usage.ts';
 import type { Repairs } from './processes/repair.ts';
 import type { Releases } from './releases.ts';
 import { ScrubWork } from './scrub-work.ts';
+import type { IndexRenewal } from './settling/index-renewal.ts';
 import type { CaseQueue } from './settling/queue.ts';
 import { Settling } from './settling/settling.ts';
 
@@ -77,6 +78,8 @@ export interface ServedStoreParts {
   readonly livingStatus: () => Promise<LivingStatus>;
   /** The cases of sources that are not as recorded. */
   readonly queue: CaseQueue;
+  /** When the index is renewed for their sake. */
+  readonly renewal: IndexRenewal;
   readonly logger: Logger;
   readonly repairs: Pick<Repairs, 'ask'>;
   readonly releases: Pick<Releases, 'release' | 'holds'>;
@@ -191,7 +194,7 @@ export class ServedStore {
 
   /** Lists the sources of an entry that are not trusted, or that have a story. */
   async sources(id: string): Promise<AsyncIterable<ServedSource>> {
-    return changedSources(this.#store, await this.#find(id));
+    return changedSources(this.#store, await this.#find(id), (source) => this.settling.awaits(source));
   }
 
   async metainfo(id: string): Promise<Buffer> {

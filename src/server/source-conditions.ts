@@ -15,6 +15,8 @@ export interface SettlingQueue {
   readonly note: (id: number) => void;
   /** Notes a case for which a reader waits. */
   readonly urgent: (id: number) => void;
+  /** Tells why nothing is found of a source soon; undefined if it may be. */
+  readonly awaits?: (id: number) => string | undefined;
 }
 
 export interface SourceConditionsOptions {
@@ -57,9 +59,11 @@ export class SourceConditions implements SourceDoubts {
     // A rename or a chmod changes the ctime, too; with `off`, that was never a difference.
     if (isOff && why.code === 'ctime') return 0;
     // The healer has decided about what lies there: to doubt it again would only have it decide the same.
-    if (before?.state === 'lost' && (seen === undefined || isObserved(before, seen.identity))) {
-      return seen === undefined || isOff ? undefined : this.#doubtOf(before);
+    if (before !== undefined && seen !== undefined && isDecided(before) && isObserved(before, seen.identity)) {
+      return isOff ? undefined : this.#doubtOf(before);
     }
+    // When the disk may be back is known without a reader. What is lost is looked for once more.
+    if (before?.state === 'waiting' && seen === undefined) return undefined;
     // That pieces of this very file failed says more.
     const isKnown = before?.state === 'healing' && seen !== undefined && isObserved(before, seen.identity);
     const condition = store.living.setCondition(id, {
@@ -94,7 +98,7 @@ export class SourceConditions implements SourceDoubts {
     for (const id of ids) {
       const before = store.living.condition(id);
       const reason = `does not have the bytes of piece ${piece}`;
-      if (before?.state === 'healing' || before?.state === 'lost') continue;
+      if (before?.state === 'healing' || (before !== undefined && isDecided(before))) continue;
       const found = before?.observed ?? store.source(id);
       const observed = found === undefined ? {} : { observed: identityOf(found) };
       this.#changed(id, before, store.living.setCondition(id, { state: 'healing', reason, ...observed }));
@@ -115,11 +119,15 @@ export class SourceConditions implements SourceDoubts {
     if (queue === undefined) return false;
     const open = ids.filter((id) => {
       const state = store.living.condition(id)?.state;
-      return state === 'healing' || state === 'doubted';
+      return (state === 'healing' || state === 'doubted') && queue.awaits?.(id) === undefined;
     });
     for (const id of open) queue.urgent(id);
     return open.length > 0;
   }
+}
+
+function isDecided({ state }: Condition): boolean {
+  return state === 'lost' || state === 'waiting';
 }
 
 /** Tells if a file is the one that was observed when the condition was found. */

@@ -14,7 +14,7 @@ export interface Condition {
   readonly sinceMs: number;
   /** A predicate, to follow the file's name: `was modified`. */
   readonly reason: string;
-  /** The disk that the source waits for. */
+  /** The disk that the source waits for: its id, or its folder in the configuration. */
   readonly disk?: string;
   /** The file that was last found in the source's place; absent if none was. */
   readonly observed?: FileIdentity;

@@ -78,6 +78,7 @@ export function healBench() {
       disks: PLAIN,
       pool: () => Promise.resolve(pool),
       index: () => Promise.resolve(undefined),
+      freshIndex: () => Promise.resolve({ state: 'fresh' }),
       entry: () => Promise.resolve(world.entry),
       sourcesBelow: sourcesOf(world),
       hypotheses: () => [],

@@ -10,6 +10,7 @@ import { silentLogger } from '../../src/logger.ts';
 import { encodePlan } from '../../src/plan/codec.ts';
 import { EntryHealths } from '../../src/server/health/entry-health.ts';
 import { ServedStore } from '../../src/server/served-store.ts';
+import { IndexRenewal } from '../../src/server/settling/index-renewal.ts';
 import { CaseQueue } from '../../src/server/settling/queue.ts';
 import { ReadersLook } from '../../src/source/look-at-readers.ts';
 import { anywhere } from '../harness/anywhere.ts';
@@ -47,6 +48,10 @@ describe('a plan that stalls', { timeout: 60_000 }, () => {
       repairs: { ask: assert.fail },
       releases: { release: assert.fail, holds: () => false },
       queue: new CaseQueue({ sources: volume.store.living, diskOf: () => undefined, onDue: () => {} }),
+      renewal: new IndexRenewal({
+        use: { look: assert.fail, usedLately: assert.fail, ownWork: assert.fail },
+        isReleased: () => false,
+      }),
       facts: facts as ConstructorParameters<typeof ServedStore>[0]['facts'],
       shutdown: () => {},
     });

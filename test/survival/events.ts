@@ -31,7 +31,10 @@ export interface Place {
   readonly film: string;
   /** The path of the second film, if the event has two. */
   readonly other: string;
-  /** A folder of this event alone on another file system, which is a disk of the configuration, too. It is not made yet. */
+  /**
+   * A folder of this event alone on another file system, which is a disk of the configuration, too. It is not made yet, so that
+   * the index does not know it.
+   */
   readonly elsewhere: string;
   /** The same, in no disk of the configuration. */
   readonly outside: string;
@@ -42,8 +45,6 @@ export interface SurvivalEvent {
   readonly films?: 2;
   /** How many pieces of each film lie somewhere afterwards. */
   readonly possible: number;
-  /** The bytes get to a folder that is new on another disk: they are found once `rebuild` has indexed it. */
-  readonly unindexed?: true;
   /** The file systems on which it can happen. Default: all. */
   readonly on?: readonly FileSystemKind[];
   /** Before the collection is indexed. */
@@ -78,19 +79,16 @@ const EVENTS: readonly SurvivalEvent[] = [
   {
     name: 'moved to another disk, same name',
     possible: PIECES,
-    unindexed: true,
     happens: ({ film, elsewhere }) => moveAcross(film, join(elsewhere, basename(film))),
   },
   {
     name: 'moved to another disk, new name',
     possible: PIECES,
-    unindexed: true,
     happens: ({ film, elsewhere }) => moveAcross(film, join(elsewhere, 'moved.mkv')),
   },
   {
     name: 'moved to another disk, seen half done',
     possible: PIECES,
-    unindexed: true,
     async happens({ film, elsewhere }) {
       const to = join(elsewhere, basename(film));
       const bytes = readFileSync(film);

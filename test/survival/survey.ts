@@ -95,12 +95,12 @@ async function running(scene: Scene, cases: readonly Case[], kind: FileSystemKin
     cases.map(async (one) => {
       await heldWhileItHappens(scene, one, WINDOW_MS[kind]);
       for (const fd of one.held) await scene.reader.close(fd);
-      if (one.event.unindexed !== true) await stage(scene, one, 'fresh');
+      await stage(scene, one, 'fresh');
     }),
   );
   await scene.unmount();
   await scene.mount();
-  await restarted(scene, cases);
+  await stages(scene, cases, 'restarted');
   await scene.run('release', scene.fileSystem.path);
   await scene.fileSystem.remount();
   await stages(scene, cases, 'remounted');
@@ -111,16 +111,7 @@ async function away(scene: Scene, cases: readonly Case[]): Promise<void> {
   for (const { event, place } of cases) await event.happens(place);
   await scene.fileSystem.remount();
   await scene.mount();
-  await restarted(scene, cases);
-}
-
-async function restarted(scene: Scene, cases: readonly Case[]): Promise<void> {
-  const isUnindexed = ({ event }: Case): boolean => event.unindexed === true;
-  const indexed = cases.filter((one) => !isUnindexed(one));
-  await stages(scene, indexed, 'restarted');
-  if (indexed.length === cases.length) return;
-  await scene.run('rebuild');
-  await stages(scene, cases.filter(isUnindexed), 'restarted');
+  await stages(scene, cases, 'restarted');
 }
 
 /** Waits for all, also if one fails. @throws the first failure */

@@ -5,6 +5,7 @@ import { statePaths } from '../../config/state-paths.ts';
 import { ControlClient } from '../../control/client.ts';
 import type { Logger } from '../../logger.ts';
 import { SourceAccess } from '../../source/source-access.ts';
+import { type DisksSeen, lookAtDisks } from './configured-disks.ts';
 import { returnBytes } from './return-bytes.ts';
 import { settleSources } from './settle-sources.ts';
 import { createSettler } from './settler.ts';
@@ -21,7 +22,21 @@ export interface SettledCounts {
   readonly returnedBytes: number;
 }
 
+/** A rebuild of all disks that begins. */
+export interface Rebuilding extends DisksSeen {
+  readonly begunMs: number;
+}
+
+/** Looks at the disks before a rebuild of all of them. */
+export async function beginRebuilding(config: Config): Promise<Rebuilding> {
+  const { fileSystems } = new SourceAccess(sourceRules(config));
+  const disks = await lookAtDisks(config, fileSystems);
+  return { ...disks, begunMs: Date.now() };
+}
+
 export interface SettleRebuiltRequest {
+  /** Undefined if only some paths were read. */
+  readonly rebuilt: Rebuilding | undefined;
   readonly logger: Logger;
   readonly signal: AbortSignal;
   readonly onWait: (sources: number) => void;
@@ -29,9 +44,10 @@ export interface SettleRebuiltRequest {
 
 /** Looks at all sources, and for bytes that are missing. Undefined if no server runs: it settles them when it does. */
 export async function settleRebuilt(config: Config, request: SettleRebuiltRequest): Promise<SettledCounts | undefined> {
-  const { logger, signal, onWait } = request;
+  const { rebuilt, logger, signal, onWait } = request;
   const server = await ControlClient.connect(statePaths(config.statePath).socket);
   if (server === undefined) return undefined;
+  if (rebuilt !== undefined) await server.cases.indexRenewed(rebuilt.disks, rebuilt.begunMs);
   const access = new SourceAccess(sourceRules(config), { logger });
   const settled = await settleSources(() => server.cases.below(Buffer.from('/')), { server, access, signal, onWait });
   const settling = createSettler(config, server, { logger, signal });

@@ -16,6 +16,7 @@ import { parseMetainfo } from '../../metainfo/parse.ts';
 import { openCLibrary } from '../../native/c-library.ts';
 import { giveWayAtDisks } from '../../native/io-priority.ts';
 import { SourceAccess } from '../../source/source-access.ts';
+import { FreshIndex } from './fresh-index.ts';
 
 export interface SettlerTools {
   readonly logger: Logger;
@@ -48,6 +49,13 @@ export function createSettler(
   const entries = new Map<string, Promise<HealEntry>>();
   let files = 0;
   const index = new IndexNow(config, { logger, signal });
+  const fresh = new FreshIndex(config, {
+    server,
+    fileSystems: () => access.fileSystems,
+    logger,
+    signal,
+    onRenewed: () => index.renew(),
+  });
   const entryOf = async (infoHash: string): Promise<HealEntry> => {
     let entry = entries.get(infoHash);
     if (entry === undefined) {
@@ -75,6 +83,8 @@ export function createSettler(
       return await (pool ??= startPool(config));
     },
     index: async () => await index.get(),
+    freshIndex: async ({ id }, leftMs) =>
+      (await index.get()) === undefined ? { state: 'fresh' } : await fresh.sees(id, leftMs),
     entry: entryOf,
     sourcesBelow: async function* (folder) {
       for await (const { id, record } of server.cases.below(folder)) yield { id, path: record.path };

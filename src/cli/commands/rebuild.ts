@@ -25,7 +25,9 @@ export async function rebuild(
   const started = performance.now();
   const seconds = (): number => (performance.now() - started) / 1000;
   const { rebuildCollection } = await import('../../app/rebuild.ts');
+  const { beginRebuilding, settleRebuilt } = await import('../../app/settling/settle-rebuilt.ts');
   const config = await context.config();
+  const rebuilt = paths.length === 0 ? await beginRebuilding(config) : undefined;
   const report = await rebuildCollection(config, {
     paths,
     cwd: context.cwd,
@@ -37,8 +39,8 @@ export async function rebuild(
     },
   });
   const indexed = seconds();
-  const { settleRebuilt } = await import('../../app/settling/settle-rebuilt.ts');
   const settled = await settleRebuilt(config, {
+    rebuilt,
     logger: terminal.logger,
     signal: context.signal,
     onWait: (sources) => terminal.progress(`settling ${sources} source(s) that changed`),

@@ -175,9 +175,11 @@ export class ConditionIndex {
     this.#count(now, 1);
   }
 
-  #kind(id: number, { state }: Condition): number {
+  #kind(id: number, { state, disk: awaited }: Condition): number {
     const path = state === 'waiting' ? this.#store.source(id)?.path : undefined;
-    const disk = path === undefined ? '' : this.#nameOfDisk(path);
+    // It may wait for another disk than its own: a folder of the configuration.
+    const other = awaited?.startsWith('/') === true ? awaited : undefined;
+    const disk = path === undefined ? '' : (other ?? this.#nameOfDisk(path));
     const key = `${state} ${disk}`;
     const known = this.#kindOf.get(key);
     if (known !== undefined) return known;

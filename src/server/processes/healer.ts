@@ -71,6 +71,11 @@ export class Healer {
     logger.debug('the healer was started');
   }
 
+  /** Ends the healer that runs. What it had is handed out again. */
+  end(): void {
+    this.#running?.child.kill('SIGKILL');
+  }
+
   /** Ends the healer. Nothing runs any more when it resolves. */
   async close(): Promise<void> {
     this.#closed = true;

@@ -24,6 +24,8 @@ export interface HealersOptions {
     readonly hasOthers: boolean;
     readonly released: (by: 'healer' | 'urgent') => void;
   };
+  /** Called when a healer has ended and none runs: what they were doing is not done. */
+  readonly onNoneRuns?: () => void;
   readonly logger: Logger;
   readonly again?: HealerOptions['again'];
 }
@@ -43,14 +45,14 @@ export class Healers {
       ...shared,
       command,
       hasDue: () => queue.hasOthers,
-      onEnded: () => queue.released('healer'),
+      onEnded: () => this.#ended('healer'),
     });
     this.#urgent = new Healer({
       ...shared,
       command: [...command, '--urgent'],
       env: { UV_THREADPOOL_SIZE: String(URGENT_THREADS) },
       hasDue: () => queue.hasUrgent,
-      onEnded: () => queue.released('urgent'),
+      onEnded: () => this.#ended('urgent'),
     });
   }
 
@@ -72,6 +74,17 @@ export class Healers {
   #wakeUsual(): void {
     this.#usualTimer = undefined;
     if (this.#options.queue.hasOthers) this.#usual.wake();
+  }
+
+  #ended(by: 'healer' | 'urgent'): void {
+    if (!this.#usual.runs && !this.#urgent.runs) this.#options.onNoneRuns?.();
+    this.#options.queue.released(by);
+  }
+
+  /** Ends those that run. What they had is handed out again. */
+  end(): void {
+    this.#usual.end();
+    this.#urgent.end();
   }
 
   /** Ends both. Nothing runs any more when it resolves. */

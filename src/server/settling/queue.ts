@@ -29,6 +29,8 @@ export interface QueueOptions {
   readonly diskOf: (id: number) => string | undefined;
   /** Tells if something else has used a disk lately: one that sleeps is left alone. Default: always. */
   readonly usedLately?: (disk: string) => boolean;
+  /** Tells if it may have changed what an index says that a case awaits. Default: always. */
+  readonly isIndexReady?: (id: number) => boolean;
   /** Called when a case is due and a healer should run. */
   readonly onDue: () => void;
   readonly times?: QueueTimes;
@@ -48,6 +50,8 @@ interface Waiting {
   urgent: boolean;
   /** A command waits. */
   asked: boolean;
+  /** A person waits, also over pauses, until it is known what becomes of it. */
+  person: boolean;
   /** `BITS` of the healers that have it. */
   held: number;
   seenDeleted: boolean;
@@ -56,6 +60,8 @@ interface Waiting {
   again: boolean;
   /** It is known for what the source waits: nothing more will be found soon. */
   answered: boolean;
+  /** Why nothing more is found before the index is renewed: a predicate. */
+  awaits: string | undefined;
 }
 
 /** A case that was handed out. */
@@ -111,28 +117,51 @@ export class CaseQueue {
   note(id: number, { seenDeleted = false }: { readonly seenDeleted?: boolean } = {}): void {
     const one = this.#add(id, 0);
     one.seenDeleted ||= seenDeleted;
-    one.pause = 0;
+    [one.pause, one.awaits] = [0, undefined];
     this.#soon(0);
   }
 
   /** Notes a case that a reader waits for. */
   urgent(id: number): void {
     const one = this.#add(id, 0);
-    [one.urgent, one.pause, one.answered] = [true, 0, false];
+    [one.urgent, one.pause, one.answered, one.awaits] = [true, 0, false, undefined];
+    this.#soon(0);
+  }
+
+  /** Tells if a person waits for a case. */
+  isAsked(id: number): boolean {
+    return this.#cases.get(id)?.person === true;
+  }
+
+  /** Tells if the user gave a source up. */
+  isGivenUp(id: number): boolean {
+    return this.#cases.get(id)?.givenUp === true;
+  }
+
+  /** Tells why nothing more is found of a source before the index is renewed: a predicate. Undefined if that is not so. */
+  awaits(id: number): string | undefined {
+    return this.#cases.get(id)?.awaits;
+  }
+
+  /** The index was renewed, or is not: looks again at what awaits it. */
+  indexRenewed(): void {
+    for (const one of this.#cases.values()) {
+      if (one.awaits !== undefined) [one.notBefore, one.pause, one.awaits] = [0, 0, undefined];
+    }
     this.#soon(0);
   }
 
   /** Notes a case that a command waits for. */
   ask(id: number): void {
     const one = this.#add(id, 0);
-    [one.asked, one.pause, one.answered] = [true, 0, false];
+    Object.assign(one, ASKED);
     this.#soon(0);
   }
 
   /** Makes all cases due, and those of sources that are lost. */
   retry(): void {
     for (const [id, { state }] of this.#options.sources.conditions()) if (state !== 'doubted') this.#add(id, 0);
-    for (const one of this.#cases.values()) [one.notBefore, one.pause] = [0, 0];
+    for (const one of this.#cases.values()) [one.notBefore, one.pause, one.awaits] = [0, 0, undefined];
     this.#soon(0);
   }
 
@@ -149,7 +178,7 @@ export class CaseQueue {
   /** Notes that the user gave a source up: it does not wait for its disk. */
   giveUp(id: number): void {
     const one = this.#add(id, 0);
-    [one.givenUp, one.asked, one.pause, one.answered] = [true, true, 0, false];
+    Object.assign(one, { givenUp: true, ...ASKED });
     this.#soon(0);
   }
 
@@ -165,13 +194,21 @@ export class CaseQueue {
     this.#changed();
   }
 
-  /** Tries a case again later; each time the pause is longer. `answered`: it is known for what the source waits. */
-  postpone(id: number, { answered = false }: { readonly answered?: boolean } = {}): void {
-    const one = this.#cases.get(id);
-    if (one === undefined) return;
+  /**
+   * Tries a case again later; each time the pause is longer. `answered`: it is known for what the source waits. `awaits`: nothing
+   * more is found before the index is renewed, in `ms`.
+   */
+  postpone(
+    id: number,
+    { answered = false, awaits }: { readonly answered?: boolean; readonly awaits?: { why: string; ms: number } } = {},
+  ): void {
+    // What was found of it may have been settled before the rest.
+    const one = this.#cases.get(id) ?? this.#add(id, 0);
     const [first, last] = this.#times.again;
-    one.pause = one.again ? 0 : Math.min(last, one.pause === 0 ? first : one.pause * 2);
-    one.answered = answered && !one.again;
+    one.pause = one.again ? 0 : (awaits?.ms ?? Math.min(last, one.pause === 0 ? first : one.pause * 2));
+    one.answered = (answered || awaits !== undefined) && !one.again;
+    one.awaits = one.again ? undefined : awaits?.why;
+    one.person &&= !one.answered;
     Object.assign(one, { ...NOBODYS, notBefore: performance.now() + one.pause });
     this.#changed();
     this.#soon(one.notBefore);
@@ -288,7 +325,8 @@ export class CaseQueue {
       if (known.held !== 0) known.again = true;
       return known;
     }
-    const one = { sinceMs, notBefore, pause: 0, ...NOBODYS, seenDeleted: false, givenUp: false, answered: false };
+    const flags = { seenDeleted: false, givenUp: false, answered: false, awaits: undefined, person: false };
+    const one = { sinceMs, notBefore, pause: 0, ...NOBODYS, ...flags };
     this.#cases.set(id, one);
     return one;
   }
@@ -296,6 +334,7 @@ export class CaseQueue {
   #isDue(id: number, one: Waiting, now: number): boolean {
     if (one.held !== 0 || one.notBefore > now) return false;
     if (one.urgent || one.asked || one.pause === 0) return true;
+    if (one.awaits !== undefined) return this.#options.isIndexReady?.(id) !== false;
     // It was looked at before, and nobody waits: a disk that sleeps is not woken for it.
     const { usedLately, diskOf } = this.#options;
     const disk = usedLately === undefined ? undefined : diskOf(id);
@@ -321,9 +360,10 @@ export class CaseQueue {
   #arm(): void {
     const now = performance.now();
     let next = Number.POSITIVE_INFINITY;
-    for (const { held, notBefore } of this.#cases.values()) {
+    for (const { held, notBefore, awaits } of this.#cases.values()) {
       // What was due before and is not now waits for a disk that sleeps.
-      if (held === 0) next = Math.min(next, notBefore <= now ? now + ASLEEP_MS : notBefore);
+      const asleep = awaits === undefined ? ASLEEP_MS : NOT_READ_MS;
+      if (held === 0) next = Math.min(next, notBefore <= now ? now + asleep : notBefore);
     }
     clearTimeout(this.#timer);
     this.#timerAt = Number.POSITIVE_INFINITY;
@@ -342,6 +382,9 @@ export class CaseQueue {
   }
 }
 
+/** What a case becomes when a person begins to wait for it. */
+const ASKED = { asked: true, person: true, pause: 0, answered: false, awaits: undefined } as const;
+
 /** What a case is that no healer has, and nobody waits for. */
 const NOBODYS = { urgent: false, asked: false, held: 0, again: false } as const;
 
@@ -352,3 +395,5 @@ function isPressing({ urgent, held, notBefore }: Waiting, now: number): boolean 
 
 /** Milliseconds after which it is asked again if a sleeping disk is used. */
 const ASLEEP_MS = 30_000;
+/** The same for one that is to be read for the index: what was done to it a moment ago reaches it some seconds later. */
+const NOT_READ_MS = 5000;

@@ -6,17 +6,21 @@
  */
 import type { CaseTicket, KnownSource, MappingPart, SuspectSource } from '../../control/cases-served.ts';
 import { AutotorrentError, messageOf } from '../../errors.ts';
-import { type Extent, GAP } from '../../extent/extent.ts';
-import type { HealRecord, MappedRange, Outcome, Remap } from '../../heal/case.ts';
+import { GAP } from '../../extent/extent.ts';
+import type { HealRecord, Outcome, Remap } from '../../heal/case.ts';
 import type { Logger } from '../../logger.ts';
 import { isAtOrBelow } from '../../native/mountinfo.ts';
 import type { PlanSource } from '../../plan/plan.ts';
+import type { Condition } from '../../source/condition.ts';
 import { isSameContent } from '../../source/identity.ts';
 import { type LookedAtSource, lookedAt } from '../../source/looked-at.ts';
 import type { Readers } from '../../source/readers.ts';
 import type { SourceAccess } from '../../source/source-access.ts';
 import type { Store } from '../../store/store.ts';
+import { awayDisk } from './away-disk.ts';
+import type { DiskNow, IndexAnswer, IndexQuestion, IndexRenewal } from './index-renewal.ts';
 import type { CaseQueue, Holder } from './queue.ts';
+import { replaced } from './replaced-extents.ts';
 
 /** The ctime of a record that stands for bytes which are nowhere (`heal/case.ts`). */
 const LOST_CTIME_NS = 0n;
@@ -35,6 +39,7 @@ export interface SettlingParts {
   readonly store: Store;
   readonly access: SourceAccess;
   readonly queue: CaseQueue;
+  readonly renewal: IndexRenewal;
   /** Tells whether a file lies on a disk that the user is about to unmount. */
   readonly releases: { readonly holds: (path: Buffer) => boolean };
   readonly logger: Logger;
@@ -44,19 +49,26 @@ export interface SettlingParts {
   readonly lookAtReaders: () => void;
 }
 
+/** An answer to the healer. `away`: `disk`, a folder of the configuration, is not there. */
+export type IndexState =
+  | IndexAnswer
+  | { readonly state: 'away'; readonly begun: number; readonly disk: string; readonly reason: string };
+
 export class Settling {
   readonly #store: Store;
   readonly #access: SourceAccess;
   readonly #queue: CaseQueue;
+  readonly #renewal: IndexRenewal;
   readonly #releases: SettlingParts['releases'];
   readonly #logger: Logger;
   readonly #looks: SettlingParts['looks'];
   readonly #lookAtReaders: () => void;
 
-  constructor({ store, access, queue, releases, logger, looks, lookAtReaders }: SettlingParts) {
+  constructor({ store, access, queue, renewal, releases, logger, looks, lookAtReaders }: SettlingParts) {
     this.#store = store;
     this.#access = access;
     this.#queue = queue;
+    this.#renewal = renewal;
     this.#releases = releases;
     this.#logger = logger;
     this.#looks = looks;
@@ -102,9 +114,14 @@ export class Settling {
     return {
       id,
       record: recordOf(record),
-      ...(condition === undefined ? {} : { condition }),
+      ...(condition === undefined ? {} : { condition: { ...condition, reason: this.#reasonOf(id, condition) } }),
       ...(last === undefined ? {} : { last: { how: last.how, atMs: last.atMs } }),
     };
+  }
+
+  #reasonOf(id: number, { reason }: Pick<Condition, 'reason'>): string {
+    const awaits = this.#queue.awaits(id);
+    return awaits === undefined ? reason : `${reason}; it ${awaits}`;
   }
 
   /** Waits until cases are due for a healer, and takes them. Gives none if there is none in time. */
@@ -176,9 +193,11 @@ export class Settling {
     const outcomes = by === undefined ? reported : reported.filter(({ id }) => this.#queue.isHeld(id, by));
     const same = outcomes.filter((outcome) => outcome.kind === 'same');
     for (let from = 0; from < same.length; from += BATCH) applied += await this.#move(same.slice(from, from + BATCH));
+    // Of some sources only a part was found.
+    const open = new Set(outcomes.flatMap(({ kind, id }) => (kind === 'later' || kind === 'waiting' ? [id] : [])));
     for (const outcome of outcomes) {
       if (outcome.kind === 'same') continue;
-      if (await this.#applyOne(outcome)) applied++;
+      if (await this.#applyOne(outcome, open.has(outcome.id))) applied++;
     }
     return { applied, skipped: reported.length - applied };
   }
@@ -221,20 +240,22 @@ export class Settling {
       : condition?.state === 'doubted' || condition?.state === 'healing';
   }
 
-  async #applyOne(outcome: Exclude<Outcome, { kind: 'same' }>): Promise<boolean> {
+  async #applyOne(outcome: Exclude<Outcome, { kind: 'same' }>, isOpen: boolean): Promise<boolean> {
     const { id } = outcome;
     const { living } = this.#store;
-    if (outcome.kind === 'remap' && id === GAP) return await this.#remap(outcome);
+    if (outcome.kind === 'remap' && id === GAP) return await this.#remap(outcome, false);
     const record = this.#store.source(id);
     if (record === undefined) {
       this.#queue.settled(id);
       return false;
     }
     if (outcome.kind === 'later') {
-      this.#queue.postpone(id);
+      const { reason, awaits } = outcome;
+      if (awaits === 'index') this.#logger.debug(`${record.path.toString()} ${reason}`);
+      this.#queue.postpone(id, awaits === 'index' ? { awaits: { why: reason, ms: this.#renewal.againMs(id) } } : {});
       return true;
     }
-    if (outcome.kind === 'remap') return await this.#remap(outcome);
+    if (outcome.kind === 'remap') return await this.#remap(outcome, isOpen);
     // It may have come back meanwhile.
     if (living.condition(id) === undefined) {
       this.#queue.settled(id);
@@ -255,7 +276,7 @@ export class Settling {
     return true;
   }
 
-  async #remap(outcome: Remap): Promise<boolean> {
+  async #remap(outcome: Remap, isOpen: boolean): Promise<boolean> {
     const { id, infoHash, index, version, since, ranges, proven, how } = outcome;
     const { living } = this.#store;
     const was = id === GAP ? undefined : this.#store.source(id)?.path.toString();
@@ -278,7 +299,7 @@ export class Settling {
         living.setCondition(lost, { state: 'lost', reason: 'has wrong bytes, and no copy of them was found' });
       }
     }
-    this.#queue.settled(id);
+    if (!isOpen) this.#queue.settled(id);
     this.#logger.info(`${was ?? sources.map(({ path }) => path.toString()).join(', ')} ${how}`);
     return true;
   }
@@ -297,6 +318,35 @@ export class Settling {
       this.#logger.warn(`a source is not recorded anew: ${messageOf(error)}`);
       return undefined;
     }
+  }
+
+  /** Tells the healer if the index may be asked what became of a source, or has to be renewed before. */
+  async index(question: IndexQuestion & { readonly missing: readonly string[] }): Promise<IndexState> {
+    const { id, disks, missing } = question;
+    const answer = await this.#renewal.ask(question, this.#queue.isAsked(id));
+    if (answer.state !== 'fresh' || this.#queue.isGivenUp(id)) return answer;
+    const folders = disks.map(({ path }) => path);
+    const mounted = await this.#access.fileSystems.disksMounted();
+    const disk = missing[0] ?? (await awayDisk(this.#store, folders, mounted));
+    if (disk === undefined) return answer;
+    const { begun } = answer;
+    return { state: 'away', begun, disk, reason: `was not found, and may lie on ${disk}, which is not there` };
+  }
+
+  /** Takes the report of a rebuild: the healer's, or one that a person has made. */
+  indexed(disks: readonly DiskNow[], begunMs: number): void {
+    this.#renewal.renewed(disks, begunMs);
+    this.#queue.indexRenewed();
+  }
+
+  /** The healer's rebuild has failed. */
+  indexFailed(reason: string): void {
+    this.#renewal.failed(reason);
+  }
+
+  /** Tells why nothing more is found of a source before the index is renewed: a predicate. Undefined if that is not so. */
+  awaits(id: number): string | undefined {
+    return this.#queue.awaits(id);
   }
 
   /** Notes sources that a command found not to be as recorded: they are settled at once. */
@@ -327,8 +377,12 @@ export class Settling {
       if (condition.state !== 'waiting') continue;
       const record = this.#store.source(id);
       if (record === undefined) continue;
+      // A source may wait for a disk of the configuration, to which it may have been moved.
+      const places = [record.path, ...(condition.disk?.startsWith('/') === true ? [Buffer.from(condition.disk)] : [])];
       const isMeant =
-        typeof disk === 'string' ? (condition.disk ?? record.disk) === disk : isAtOrBelow(record.path, disk);
+        typeof disk === 'string'
+          ? (condition.disk ?? record.disk) === disk
+          : places.some((place) => isAtOrBelow(place, disk));
       if (!isMeant) continue;
       given.push(id);
     }
@@ -359,54 +413,4 @@ function recordOf({ path, dev, ino, size, mtimeNs, ctimeNs, handle, disk }: Omit
     ...(handle === undefined ? {} : { handle }),
     ...(disk === undefined ? {} : { disk }),
   };
-}
-
-/**
- * Puts new ranges in the place of those that name source `id`. The extents name `count` new sources by their index, and those
- * that stay, which are `kept`, by the indices after these.
- */
-function replaced(
-  base: readonly Extent[],
-  id: number,
-  ranges: readonly MappedRange[],
-  count: number,
-): { readonly extents: Extent[]; readonly kept: number[] } {
-  const kept: number[] = [];
-  const keep = (extent: Extent): Extent => {
-    if (extent.source < 0) return extent;
-    let at = kept.indexOf(extent.source);
-    if (at < 0) at = kept.push(extent.source) - 1;
-    return { ...extent, source: count + at };
-  };
-  const extents: Extent[] = [];
-  let next = 0;
-  for (const extent of base) {
-    if (extent.source !== id) {
-      extents.push(keep(extent));
-      continue;
-    }
-    const end = extent.offset + extent.length;
-    let at = extent.offset;
-    const left = (to: number): void => {
-      if (to <= at) return;
-      extents.push(
-        keep({ ...extent, offset: at, length: to - at, sourceOffset: extent.sourceOffset + at - extent.offset }),
-      );
-      at = to;
-    };
-    for (; next < ranges.length; next++) {
-      const range = ranges[next];
-      if (range === undefined || range.offset >= end) break;
-      if (range.offset < at || range.offset + range.length > end) {
-        throw new AutotorrentError('USAGE', 'ranges of an outcome lie outside of those of its source');
-      }
-      left(range.offset);
-      extents.push({ ...range });
-      at = range.offset + range.length;
-    }
-    left(end);
-  }
-  if (next < ranges.length)
-    throw new AutotorrentError('USAGE', 'ranges of an outcome lie outside of those of its source');
-  return { extents, kept };
 }

@@ -117,6 +117,30 @@ describe('the queue of cases', () => {
     assert.deepEqual(ids(queue), [1]);
   });
 
+  it('hands out what awaits the index when it was renewed, or may be, or a person asks', async () => {
+    let ready = false;
+    const { queue } = queueOf({ 1: 'healing' }, { isIndexReady: () => ready });
+    const awaits = { why: 'is looked for again when the index is renewed', ms: 1 };
+    queue.note(1);
+    assert.deepEqual(ids(queue), [1]);
+    queue.postpone(1, { awaits });
+    assert.equal(queue.awaits(1), awaits.why);
+    assert.deepEqual(queue.open([1], 1000), []);
+    await sleep(5);
+    assert.deepEqual(ids(queue), []);
+    ready = true;
+    assert.deepEqual(ids(queue), [1]);
+    queue.postpone(1, { awaits: { ...awaits, ms: 60_000 } });
+    assert.deepEqual(ids(queue), []);
+    queue.indexRenewed();
+    assert.deepEqual(ids(queue), [1]);
+    queue.postpone(1, { awaits: { ...awaits, ms: 60_000 } });
+    queue.ask(1);
+    assert.deepEqual([ids(queue), queue.isAsked(1), queue.awaits(1)], [[1], true, undefined]);
+    queue.postpone(1);
+    assert.equal(queue.isAsked(1), true, 'it has no answer yet');
+  });
+
   it('remembers that a deletion was seen, and that a source was given up', () => {
     const { queue } = queueOf({ 1: 'healing', 2: 'waiting' });
     queue.note(1, { seenDeleted: true });
