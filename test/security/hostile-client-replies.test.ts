@@ -13,6 +13,8 @@ import { type Encoding, HOSTILE_PROTOCOLS, type HostileAnswer } from '../harness
 /** Bytes of a reply. The most that any may have is 256 MiB, which takes minutes for all protocols. */
 const LARGEST = Number(process.env['REPLY_MIB'] ?? 12) * 1024 * 1024 - 4096;
 const LIMIT_MS = 10_000;
+/** What a busy machine may need beyond that. */
+const PATIENCE_MS = 10_000;
 /** Some 50 ms was measured; the machines that run the tests have other work, too. */
 const LONGEST_BLOCK_MS = 1000;
 /** With the reply itself. */
@@ -212,7 +214,7 @@ for (const protocol of HOSTILE_PROTOCOLS) {
             `${protocol.name}: ${Math.round(seen.tookMs)} ms, blocked ${Math.round(seen.blockedMs)} ms, ${seen.memory >> 20} MiB`,
           );
         }
-        assert.ok(seen.tookMs < limitMs + 1000, `it took ${seen.tookMs} ms`);
+        assert.ok(seen.tookMs < limitMs + PATIENCE_MS, `it took ${seen.tookMs} ms`);
         assert.ok(seen.blockedMs < LONGEST_BLOCK_MS, `nothing else ran for ${seen.blockedMs} ms`);
         assert.ok(seen.memory < MOST_MEMORY, `it took ${seen.memory >> 20} MiB`);
       } finally {
