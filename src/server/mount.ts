@@ -207,11 +207,9 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
     });
     const releases: Releases = new Releases({
       store,
-      letGo(isReleased) {
-        fileSystem.letGo(isReleased);
-        // The index process ends a rebuild with the one who asked for it.
-        if (renewal.isReading(isReleased)) healers?.end();
-      },
+      letGo: (isReleased) => fileSystem.letGo(isReleased),
+      // The index process ends a rebuild with the one who asked for it.
+      endHealers: () => healers?.end(),
       unmounts: () => Unmounts.open(library),
       onBack: (ids) => watching.back(ids),
       logger,

@@ -23,6 +23,8 @@ export interface ReleaseParts {
   };
   /** Closes the files for which `isReleased` holds, and opens no such file until it is called with another function. */
   readonly letGo: (isReleased: (path: Buffer) => boolean) => void;
+  /** Ends the healers: they may be about to open a file there. What they had is handed out again. */
+  readonly endHealers: () => void;
   /** Makes what tells that a file system was unmounted. Undefined: the mount table alone is looked at. */
   readonly unmounts: () => Unmounts | undefined;
   /** Called with the sources that wait for a disk which is mounted again, in pages. */
@@ -67,13 +69,14 @@ export class Releases {
 
   /** Lets go of a disk. `links`: folders that lead to it by a link. */
   async release(mountPoints: readonly Buffer[], links: readonly Buffer[]): Promise<Released> {
-    const { store, letGo, logger } = this.#parts;
+    const { store, letGo, endHealers, logger } = this.#parts;
     const unmounts = this.#parts.unmounts();
     const release: Release = { mountPoints, folders: [...mountPoints, ...links], unmounts, away: false };
     // From now on nothing is opened there.
     for (const one of this.#released) if (isSame(one, release)) this.#forget(one);
     this.#released = [...this.#released, release];
     letGo(this.holds);
+    endHealers();
     for (const path of mountPoints) await unmounts?.add(path);
     let sources = 0;
     for (const folder of release.folders) {
@@ -108,7 +111,7 @@ export class Releases {
   /** Waits until nothing on the disk is open, here and in the children. Returns the number of files that still are. */
   async #closed(mountPoints: readonly Buffer[]): Promise<number> {
     const end = performance.now() + 2 * CLOSING_MS;
-    let ended = false;
+    let [ended, closed] = [false, false];
     for (;;) {
       // An opening that had begun may have ended since.
       this.#parts.letGo(this.holds);
@@ -121,7 +124,9 @@ export class Releases {
         if (theirs > 0 && performance.now() > end - CLOSING_MS && !ended) child.kill('SIGKILL');
       }
       ended ||= performance.now() > end - CLOSING_MS;
-      if (open === 0 || performance.now() > end) return open;
+      // A descriptor is in no list any more while its file is being closed, which a FUSE file system may take a moment for.
+      if ((open === 0 && closed) || performance.now() > end) return open;
+      closed = open === 0;
       await sleep(PAUSE_MS);
     }
   }

@@ -23,6 +23,7 @@ for (const kind of ['ext4', 'mergerfs'] as const) {
     let disk: TestFileSystem;
     let remount: string;
     const back: number[] = [];
+    let endings = 0;
     let releases: Releases;
 
     before(async () => {
@@ -46,6 +47,7 @@ for (const kind of ['ext4', 'mergerfs'] as const) {
           },
         },
         letGo() {},
+        endHealers: () => endings++,
         unmounts: () => Unmounts.open(library),
         onBack: (ids) => back.push(...ids),
         logger: silentLogger,
@@ -61,6 +63,7 @@ for (const kind of ['ext4', 'mergerfs'] as const) {
       for (let round = 1; round <= ROUNDS[kind]; round++) {
         const { open } = await releases.release([Buffer.from(disk.path)], []);
         assert.deepEqual([open, releases.holds(file), back.length], [0, true, round - 1]);
+        assert.equal(endings, round);
         // This process does nothing between the unmount and the mount: it sees the same mount table before and after.
         execFileSync('sh', ['-c', remount]);
         await waitUntil(`it is gone, round ${round}`, async () => !releases.holds(file), { limitMs: 20_000 });

@@ -145,11 +145,6 @@ export class IndexRenewal {
     return asleep.some((one) => this.#parts.use.usedLately(one));
   }
 
-  /** Tells if a rebuild is running that reads from a released disk. */
-  isReading(isReleased: (path: Buffer) => boolean): boolean {
-    return this.#running?.disks.some(({ path }) => isReleased(Buffer.from(path))) === true;
-  }
-
   #isKnownSince(disk: DiskNow, leftMs: number): boolean {
     const known = this.#known.get(disk.path);
     return known !== undefined && known.begunMs > leftMs && known.key === keyOf(disk);

@@ -102,10 +102,6 @@ describe('the renewal of the index', () => {
     const { renewal, ask, now, released } = renewalOf({ released: ['/b'] });
     const leftMs = now() - 5000;
     assert.deepEqual(await ask(1, leftMs, true), ['/a']);
-    assert.equal(
-      renewal.isReading((path) => path.toString() === '/a'),
-      true,
-    );
     renewal.renewed(DISKS, now());
     assert.equal(await ask(1, leftMs), 'fresh');
     released.length = 0;
