@@ -31,9 +31,9 @@ export function replaced(
     let at = extent.offset;
     const left = (to: number): void => {
       if (to <= at) return;
-      extents.push(
-        keep({ ...extent, offset: at, length: to - at, sourceOffset: extent.sourceOffset + at - extent.offset }),
-      );
+      // A gap has no place in a source.
+      const sourceOffset = extent.source < 0 ? 0 : extent.sourceOffset + at - extent.offset;
+      extents.push(keep({ ...extent, offset: at, length: to - at, sourceOffset }));
       at = to;
     };
     for (; next < ranges.length; next++) {
