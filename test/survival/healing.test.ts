@@ -263,6 +263,9 @@ describe('healing', { timeout: 600_000 }, () => {
 
     const other = await program.run('--json', 'verify', '--give-up', join(base, 'other'));
     assert.deepEqual([other.code, JSON.parse(other.stdout)], [0, []]);
+    const unknown = await program.run('verify', '--give-up', join(base, 'nowhere'));
+    assert.equal(unknown.code, 2);
+    assert.match(unknown.stderr, /no source lies on .*nowhere, nor waits for it[^]*Sources wait for (uuid|mount):/);
     const given = await program.run('--json', 'verify', '--give-up', join(disk, 'films', 'more'));
     assert.equal(given.code, 3);
     const lost = JSON.parse(given.stdout) as SettledJson[];

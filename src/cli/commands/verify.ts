@@ -25,7 +25,10 @@ export function defineVerify(define: Definer): void {
     )
     .option('--unverified', 'hash only the pieces that are not verified yet')
     .option('--repair', 'have the client download what these entries have lost for good, whatever the limits say')
-    .option('--give-up <disk>', 'let sources wait no longer for this disk: a folder, or its name in `show`')
+    .option(
+      '--give-up <disk>',
+      'let sources wait no longer for this disk: its name in [disks] or in `show`, or a folder',
+    )
     .addHelpText(
       'after',
       helpEnding({
