@@ -62,8 +62,6 @@ export class SourceConditions implements SourceDoubts {
     if (before !== undefined && seen !== undefined && isDecided(before) && isObserved(before, seen.identity)) {
       return isOff ? undefined : this.#doubtOf(before);
     }
-    // When the disk may be back is known without a reader. What is lost is looked for once more.
-    if (before?.state === 'waiting' && seen === undefined) return undefined;
     // That pieces of this very file failed says more.
     const isKnown = before?.state === 'healing' && seen !== undefined && isObserved(before, seen.identity);
     const condition = store.living.setCondition(id, {
