@@ -142,7 +142,10 @@ class IndexServer {
     try {
       const { collection, givenFolders } = this.#options;
       const result = await collection.rebuild(request, watcher);
-      await givenFolders.add(await collection.givenFolders(), watcher.logger);
+      // What is read on disks alone gives no folder: a server that renews its index leaves the list as it is.
+      const disks = new Set(request.disks.map(nameOf));
+      const isOfDisks = request.paths?.every((path) => disks.has(nameOf(path))) === true;
+      if (!isOfDisks) await givenFolders.add(await collection.givenFolders(), watcher.logger);
       return result;
     } catch (error) {
       if (!(error instanceof AutotorrentError) && watcher.signal?.aborted !== true) this.#retire();
@@ -198,4 +201,8 @@ function identityOf(path: string): string | undefined {
   } catch {
     return undefined;
   }
+}
+
+function nameOf(path: Buffer | string): string {
+  return Buffer.from(path as Buffer).toString('latin1');
 }
