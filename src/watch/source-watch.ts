@@ -8,13 +8,13 @@
  * Local file systems share a thread. Each file system that may take long to answer (network, FUSE) is a *lane* with a thread of its
  * own, so that none makes the others wait.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { CLibrary } from '../native/c-library.ts';
 import { loadWaitingCalls, type WaitingCalls } from '../native/waiting.ts';
 import type { ThreadEvent, WatchEvent, WatchedFileSystem, WatchFacts, WatchKind } from './protocol.ts';
 import { NO_FACTS, WatchThread } from './watch-thread.ts';
+import { within } from './within.ts';
 
 /** Folders that are marked at most, where each has a mark of its own: about a kilobyte of kernel memory each. */
 const MOST_MARKS = 100_000;
@@ -223,16 +223,6 @@ export class SourceWatch {
       this.#saidOverflow = true;
     }
     this.#options.onEvents(events.map(eventInBytes), lane);
-  }
-}
-
-/** Undefined if it takes longer, or there is nothing to wait for. */
-async function within<T>(ms: number, work: Promise<T> | undefined): Promise<T | undefined> {
-  const late = new AbortController();
-  try {
-    return await Promise.race([work, sleep(ms, undefined, { signal: late.signal, ref: false }).catch(() => undefined)]);
-  } finally {
-    late.abort();
   }
 }
 

@@ -5,9 +5,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { folderOf } from '../../source/paths.ts';
 import type { SourceWatch } from '../../watch/source-watch.ts';
+import { within } from '../../watch/within.ts';
 import { type FollowedSources, isAsRecorded } from './followed.ts';
 import type { Cases, NewsStore } from './parts.ts';
-import { within } from './within.ts';
 
 /** Milliseconds before the first page, and between pages. */
 const START_MS = 5000;

@@ -10,13 +10,13 @@ import { runLater } from '../../source/steps.ts';
 import type { DiskUse } from '../../watch/disk-use.ts';
 import type { WatchedFileSystem } from '../../watch/protocol.ts';
 import { LOCAL, SourceWatch } from '../../watch/source-watch.ts';
+import { within } from '../../watch/within.ts';
 import { Disks } from './disks.ts';
 import { FollowedSources } from './followed.ts';
 import { lookWith } from './look.ts';
 import type { Cases, NewsStore } from './parts.ts';
 import { RestOfSources } from './rest.ts';
 import { SourceNews } from './source-news.ts';
-import { within } from './within.ts';
 
 /** Milliseconds for looks that have begun: a disk may not answer. */
 const END_MS = 2000;
