@@ -1,6 +1,5 @@
 /** `autotorrent release DISK`: has the server let go of a disk, so that it can be unmounted. */
 import { realpath } from 'node:fs/promises';
-import { resolve } from 'node:path';
 import type { Config } from '../config/config.ts';
 import type { Released } from '../control/served.ts';
 import { AutotorrentError, messageOf } from '../errors.ts';
@@ -10,6 +9,7 @@ import { isAtOrBelow, type MountedAt, readMounts } from '../native/mountinfo.ts'
 import { openFileSystems } from '../source/file-system.ts';
 import { givenFoldersPath, readGivenFolders } from '../source/given-folders.ts';
 import { runLater } from '../source/steps.ts';
+import { type NamedDisk, namedDisk } from './named-disk.ts';
 import { requireServer } from './server-connection.ts';
 
 /**
@@ -18,7 +18,7 @@ import { requireServer } from './server-connection.ts';
  */
 export async function releaseDisk(config: Config, disk: string, cwd: string): Promise<Released> {
   const server = await requireServer(config);
-  const path = await realPathOf(config.diskNames.get(disk.toLowerCase()) ?? (await placeOf(disk, cwd)), disk);
+  const path = await realPathOf(await placeOf(namedDisk(disk, cwd, config)), disk);
   const mounts = await readMounts();
   const mount = mountOf(path, mounts);
   if (mount === undefined || mount.path.equals(Buffer.from('/'))) {
@@ -37,13 +37,12 @@ export async function releaseDisk(config: Config, disk: string, cwd: string): Pr
   return await server.release(mountPoints, await linksTo(config, isOnIt));
 }
 
-/** `disk`: an id, or a path. */
-async function placeOf(disk: string, cwd: string): Promise<string | Buffer> {
-  if (!/^(?:uuid|mount):/.test(disk)) return resolve(cwd, disk);
+async function placeOf(named: NamedDisk): Promise<string | Buffer> {
+  if ('path' in named) return named.path;
   const mounted = await openFileSystems(openCLibrary(silentLogger)).disksMounted();
-  const place = mounted.get(disk)?.[0];
+  const place = mounted.get(named.id)?.[0];
   if (place !== undefined) return place;
-  throw new AutotorrentError('USAGE', `there is no disk ${disk} now`, {
+  throw new AutotorrentError('USAGE', `there is no disk ${named.id} now`, {
     hint: `mounted are ${[...mounted.keys()].join(', ')}`,
   });
 }

@@ -1,9 +1,9 @@
 /** `autotorrent verify --give-up DISK`: sources that wait for a disk wait no longer. */
-import { resolve } from 'node:path';
 import type { Config } from '../../config/config.ts';
 import type { KnownSource } from '../../control/cases-served.ts';
 import { AutotorrentError } from '../../errors.ts';
 import { isAtOrBelow } from '../../native/mountinfo.ts';
+import { namedDisk } from '../named-disk.ts';
 import { requireServer } from '../server-connection.ts';
 import { type SettledSource, settledAs, waitFor } from './settle-sources.ts';
 
@@ -25,9 +25,8 @@ export async function giveUpDisk(config: Config, request: GiveUpRequest): Promis
   const sinceMs = Date.now();
   const waiting = new Map<number, KnownSource>();
   const everything = Buffer.from('/');
-  const named = /^(?:uuid|mount):/.test(disk)
-    ? disk
-    : Buffer.from(config.diskNames.get(disk.toLowerCase()) ?? resolve(cwd, disk));
+  const place = namedDisk(disk, cwd, config);
+  const named = 'id' in place ? place.id : Buffer.from(place.path);
   let isKnown = typeof named !== 'string' && config.disks.some((one) => isAtOrBelow(named, Buffer.from(one)));
   for await (const source of server.cases.below(everything)) {
     isKnown ||= isOn(source, named);
