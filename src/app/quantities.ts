@@ -20,6 +20,11 @@ export function percent(part: number, whole: number): string {
   return `${(Math.floor((part / whole) * 10_000) / 100).toFixed(2)}%`;
 }
 
+/** Shows a time as `2026-11-30 09:34 UTC`. */
+export function minute(time: Date): string {
+  return `${time.toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+}
+
 /** Shows a duration as `1d 2h`, `3m 4s` or `120ms`: the two largest units, milliseconds below a second. */
 export function duration(seconds: number): string {
   if (seconds > 0 && seconds < 1) return `${Math.max(1, Math.round(seconds * 1000))}ms`;

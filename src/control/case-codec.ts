@@ -80,12 +80,13 @@ export function knownSourceMessage({ id, record, condition, last, infoHashes }: 
 }
 
 export function caseMessage({ one, urgent, infoHashes }: CaseTicket): CaseMessage {
-  const { id, record, spares, state, reason, sinceMs, observed, seenDeleted, givenUp } = one;
+  const { id, record, spares, state, reason, sinceMs, observed, failed, seenDeleted, givenUp } = one;
   const condition: ConditionMessage = {
     state,
     reason,
     since: sinceMs,
     ...(observed === undefined ? {} : { observed: identityMessage(observed) }),
+    ...(failed === undefined ? {} : { failed }),
   };
   return {
     id,
@@ -109,7 +110,7 @@ export function caseIn(message: CaseMessage): CaseTicket {
     urgent,
     info_hashes: infoHashes,
   } = message;
-  const { observed } = condition;
+  const { observed, failed } = condition;
   const one: Case = {
     id,
     record: recordIn(message),
@@ -118,6 +119,7 @@ export function caseIn(message: CaseMessage): CaseTicket {
     reason: condition.reason,
     sinceMs: condition.since,
     ...(observed === undefined ? {} : { observed: identityIn(observed) }),
+    ...(failed === undefined ? {} : { failed }),
     seenDeleted,
     givenUp,
   };

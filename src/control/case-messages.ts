@@ -51,6 +51,8 @@ export interface ConditionMessage {
   /** Milliseconds since 1970. */
   readonly since: number;
   readonly observed?: IdentityMessage;
+  /** Pieces of it were hashed and did not agree. */
+  readonly failed?: true;
 }
 
 export interface KnownSourceMessage extends RecordMessage {

@@ -32,6 +32,8 @@ export interface Case {
   readonly sinceMs: number;
   /** The file that stood in its place when the condition began. */
   readonly observed?: FileIdentity;
+  /** Pieces of that file, or of the recorded one if none stood there, were hashed and did not agree. */
+  readonly failed?: true;
   /** True if somebody was seen to delete it: then it does not wait for a disk to come back. */
   readonly seenDeleted: boolean;
   /** True if the user gave it up (`verify --give-up`). */

@@ -343,15 +343,12 @@ export class Settler {
   }
 }
 
-/** The reason of a condition that a failed piece has caused (`server/source-conditions.ts`). */
-const FAILED = /^does not have the bytes of piece/;
-
 /** Tells if pieces of this very file were hashed and failed: then it is not believed again. */
-function hasFailed({ state, observed, reason, record }: Case, here: Seen): boolean {
-  // A case with another reason may have seen the file, too: a descriptor of it was open when it was deleted.
-  if (state !== 'lost' && (state !== 'healing' || !FAILED.test(reason))) return false;
-  const failed = observed ?? (state === 'healing' ? record : undefined);
-  return failed !== undefined && isSameContent(failed, here);
+function hasFailed({ state, observed, failed, record }: Case, here: Seen): boolean {
+  // Other cases may have seen the file, too: a descriptor of it was open when it was deleted.
+  if (state !== 'lost' && failed === undefined) return false;
+  const wrong = observed ?? (state === 'lost' ? undefined : record);
+  return wrong !== undefined && isSameContent(wrong, here);
 }
 
 function same(one: Case, seen: Seen, trusted: boolean, how: string): Outcome {

@@ -5,7 +5,7 @@
 import type { Logger } from '../logger.ts';
 import type { Condition } from '../source/condition.ts';
 import type { SeenSource, SourceDoubts } from '../source/doubts.ts';
-import type { Difference, FileIdentity, RecordedSource } from '../source/identity.ts';
+import { type Difference, type FileIdentity, identityIn, type RecordedSource } from '../source/identity.ts';
 import type { Store } from '../store/store.ts';
 import { FewLines } from './few-lines.ts';
 
@@ -67,6 +67,7 @@ export class SourceConditions implements SourceDoubts {
     const condition = store.living.setCondition(id, {
       state: stateOf(before, seen !== undefined && !isOff),
       reason: isKnown ? before.reason : why.says,
+      ...(isKnown && before.failed !== undefined ? { failed: before.failed } : {}),
       ...(before?.disk === undefined ? {} : { disk: before.disk }),
       ...(seen === undefined ? {} : { observed: seen.identity }),
     });
@@ -98,8 +99,8 @@ export class SourceConditions implements SourceDoubts {
       const reason = `does not have the bytes of piece ${piece}`;
       if (before?.state === 'healing' || (before !== undefined && isDecided(before))) continue;
       const found = before?.observed ?? store.source(id);
-      const observed = found === undefined ? {} : { observed: identityOf(found) };
-      this.#changed(id, before, store.living.setCondition(id, { state: 'healing', reason, ...observed }));
+      const observed = found === undefined ? {} : { observed: identityIn(found) };
+      this.#changed(id, before, store.living.setCondition(id, { state: 'healing', reason, failed: true, ...observed }));
     }
   }
 
@@ -131,10 +132,6 @@ function isDecided({ state }: Condition): boolean {
 /** Tells if a file is the one that was observed when the condition was found. */
 function isObserved({ observed }: Condition, { size, mtimeNs, ctimeNs }: FileIdentity): boolean {
   return observed?.size === size && observed.mtimeNs === mtimeNs && observed.ctimeNs === ctimeNs;
-}
-
-function identityOf({ dev, ino, size, mtimeNs, ctimeNs }: FileIdentity): FileIdentity {
-  return { dev, ino, size, mtimeNs, ctimeNs };
 }
 
 /** The state of a source that was found to differ. One whose case is being settled stays so. */

@@ -23,7 +23,9 @@ export interface Condition {
    * recorded ends no such doubt: only proofs do.
    */
   readonly unproven?: true;
+  /** Pieces of `observed`, or of the recorded file if none was, were hashed and did not agree: it is not believed again. */
+  readonly failed?: true;
 }
 
 /** What somebody found who looked at a source, or who decided about it. */
-export type ConditionFound = Pick<Condition, 'state' | 'reason' | 'disk' | 'observed' | 'unproven'>;
+export type ConditionFound = Pick<Condition, 'state' | 'reason' | 'disk' | 'observed' | 'unproven' | 'failed'>;

@@ -80,6 +80,11 @@ export function isSameIdentity(one: FileIdentity, other: FileIdentity): boolean 
   );
 }
 
+/** The identity alone, of what has one. */
+export function identityIn({ dev, ino, size, mtimeNs, ctimeNs }: FileIdentity): FileIdentity {
+  return { dev, ino, size, mtimeNs, ctimeNs };
+}
+
 /** Reports whether two files found, wherever they lie, have all in common by which a content is known. */
 export function isSameContent(
   one: Pick<FileIdentity, 'size' | 'mtimeNs' | 'ctimeNs'>,

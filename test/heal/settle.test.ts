@@ -266,6 +266,7 @@ describe('settling', () => {
       const one = caseOf(rotten, 1, {
         state,
         reason: 'does not have the bytes of piece 30',
+        failed: true,
         observed: identityAt(path),
       });
       const outcomes = await settle(rotten, one);

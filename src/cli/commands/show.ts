@@ -1,7 +1,7 @@
 /** `autotorrent show ENTRY` */
 
 import { healthText } from '../../app/health.ts';
-import { bytes } from '../../app/quantities.ts';
+import { bytes, minute } from '../../app/quantities.ts';
 import type { ServedEntry, ServedExtent, ServedFile, ServedSource } from '../../control/served.ts';
 import { type CommandContext, type Definer, helpEnding } from '../command.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
@@ -88,7 +88,7 @@ function heading(entry: ServedEntry, ranges: readonly (readonly [number, number]
       `${bytes(entry.downloadedBytes)} downloaded, ${bytes(entry.missingBytes)} missing`,
     `  pieces     ${entry.verifiedPieces} verified, ${unverified} not (${how})`,
     ...(ranges.length === 0 ? [] : [`  verified   ${shownRanges(ranges)}`]),
-    `  state      ${entry.state} ${minuteOf(entry.created)}, ${healthText(entry)}`,
+    `  state      ${entry.state} ${minute(entry.created)}, ${healthText(entry)}`,
   ];
 }
 
@@ -104,22 +104,20 @@ function shownRanges(ranges: readonly (readonly [number, number])[]): string {
 /** Its path and state, then for each change when and how, and from where. */
 function sourceLines({ path, state, since, reason, story }: ServedSource): string[] {
   const why = reason === undefined || reason === story.at(-1)?.how ? '' : `: it ${reason}`;
-  const now = since === undefined ? state : `${state} since ${minuteOf(since)}${why}`;
+  const now = since === undefined ? state : `${state} since ${minute(since)}${why}`;
   return [
     `  ${path.toString()}  (${now})`,
     ...story.flatMap(({ at, from, to, how }, i) => {
       // Where it went is where the next change found it, or where it is now.
       const next = story[i + 1]?.from ?? path;
       return [
-        `    ${minuteOf(at)}  ${how}`,
+        `    ${minute(at)}  ${how}`,
         ...(from.equals(to) ? [] : [`      from ${from.toString()}`]),
         ...(to.equals(next) ? [] : [`      to ${to.toString()}`]),
       ];
     }),
   ];
 }
-
-const minuteOf = (time: Date): string => `${time.toISOString().slice(0, 16).replace('T', ' ')} UTC`;
 
 function fileLines(file: ServedFile): string[] {
   const how = file.mode === 'none' ? file.status : `${file.status} by ${file.mode}`;

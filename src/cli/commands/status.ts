@@ -1,6 +1,6 @@
 /** `autotorrent status` */
 
-import { bytes, duration } from '../../app/quantities.ts';
+import { bytes, duration, minute } from '../../app/quantities.ts';
 import type { ServerStatus } from '../../control/served.ts';
 import { type CommandContext, type Definer, helpEnding } from '../command.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
@@ -94,7 +94,7 @@ function watchLines({ watch: { fileSystems, asleep } }: ServerStatus): string[] 
 }
 
 function healerLine({ healer: { open, urgent, settled, oldest } }: ServerStatus): string {
-  const since = oldest === undefined ? '' : ` since ${oldest.toISOString()}`;
+  const since = oldest === undefined ? '' : ` since ${minute(oldest)}`;
   const waiting = urgent === 0 ? '' : `, readers wait for ${urgent}`;
   const now = open === 0 ? 'no open case' : `${open} open case(s)${since}${waiting}`;
   return `healer   ${now}; ${settled} settled since the start`;

@@ -74,8 +74,13 @@ export class FolderNews {
     await store.living.changeSources(changes);
     for (const [id, condition] of before) {
       if (condition === undefined) continue;
-      const { state, reason, disk } = condition;
-      store.living.setCondition(id, { state, reason, ...(disk === undefined ? {} : { disk }) });
+      const { state, reason, disk, failed } = condition;
+      store.living.setCondition(id, {
+        state,
+        reason,
+        ...(disk === undefined ? {} : { disk }),
+        ...(failed === undefined ? {} : { failed }),
+      });
       // What is lost was looked for; that its folder has another name says nothing new.
       if (state !== 'lost') cases?.note(id);
     }

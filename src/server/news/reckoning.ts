@@ -168,8 +168,8 @@ export class Reckoning {
         const condition = before.get(id);
         // The case goes on where the file is now.
         if (condition?.state === 'healing') {
-          const { state, reason } = condition;
-          store.living.setCondition(id, { state, reason });
+          const { state, reason, failed } = condition;
+          store.living.setCondition(id, { state, reason, ...(failed === undefined ? {} : { failed }) });
         }
         cases?.note(id);
       }
@@ -214,6 +214,7 @@ export class Reckoning {
       state: isHealing ? 'healing' : 'doubted',
       // That pieces of this very file failed says more.
       reason: isHealing && isKnown ? before.reason : reason,
+      ...(isHealing && isKnown && before.failed !== undefined ? { failed: before.failed } : {}),
       observed,
       ...(unproven ? { unproven } : {}),
     });

@@ -9,6 +9,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../../errors.ts';
 import type { Logger } from '../../logger.ts';
+import { longerPause, type Pauses } from '../longer-pause.ts';
 import { reportsUntilEnd } from './reports.ts';
 import { type ChildOptions, startChild } from './start-child.ts';
 
@@ -27,10 +28,8 @@ export interface WatchTimes {
   /** An entry that is never quiet is verified this often. */
   readonly longest: number;
   readonly look: number;
-  /**
-   * Pauses before an entry that failed, or that a client checks, is tried again: they grow from the first to the last.
-   */
-  readonly again: readonly [first: number, last: number];
+  /** Before an entry that failed, or that a client checks, is tried again. */
+  readonly again: Pauses;
   /** The longest wait for a client's check: one that hangs must not keep an entry unverified for ever. */
   readonly patience: number;
 }
@@ -168,8 +167,7 @@ export class DownloadWatch {
     if (message !== undefined) this.#options.logger.warn(message);
     const change = this.#changed.get(entry);
     if (change === undefined) return;
-    const [first, last] = this.#times.again;
-    change.pause = Math.min(last, change.pause === 0 ? first : change.pause * 2);
+    change.pause = longerPause(change.pause, this.#times.again);
     change.notBefore = performance.now() + change.pause;
   }
 

@@ -5,10 +5,11 @@
  */
 import { messageOf } from '../../errors.ts';
 import type { Logger } from '../../logger.ts';
+import { longerPause, type Pauses } from '../longer-pause.ts';
 import { type Child, type ChildOptions, startChild } from './start-child.ts';
 
-/** Pauses before a healer that failed is started again, in milliseconds. */
-const AGAIN: readonly [first: number, last: number] = [1000, 5 * 60_000];
+/** Before a healer that failed is started again. */
+const AGAIN: Pauses = [1000, 5 * 60_000];
 
 export interface HealerOptions {
   /** Node's arguments. */
@@ -20,7 +21,7 @@ export interface HealerOptions {
   /** Called when the healer has ended: what it had is nobody's. */
   readonly onEnded: () => void;
   readonly logger: Logger;
-  readonly again?: readonly [first: number, last: number];
+  readonly again?: Pauses;
 }
 
 export class Healer {
@@ -92,12 +93,10 @@ export class Healer {
   }
 
   #failed(why: string): void {
-    const [first, last] = this.#options.again ?? AGAIN;
-    this.#pause = Math.min(last, this.#pause === 0 ? first : this.#pause * 2);
-    const { logger } = this.#options;
-    logger[this.#pause === first ? 'debug' : 'warn'](
-      `the healer of changed sources failed, and is started again: ${why}`,
-    );
+    const { logger, again = AGAIN } = this.#options;
+    const isFirst = this.#pause === 0;
+    this.#pause = longerPause(this.#pause, again);
+    logger[isFirst ? 'debug' : 'warn'](`the healer of changed sources failed, and is started again: ${why}`);
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
       if (this.#options.hasDue()) this.wake();

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { RepairNews } from '../../control/served.ts';
 import { messageOf } from '../../errors.ts';
 import type { Logger } from '../../logger.ts';
+import { longerPause, type Pauses } from '../longer-pause.ts';
 import { RepairRecord } from './repair-record.ts';
 import { reportsUntilEnd } from './reports.ts';
 import { type Child, type ChildOptions, startChild } from './start-child.ts';
@@ -19,10 +20,10 @@ export interface RepairLine extends RepairNews {
 export interface RepairTimes {
   /** The first look at an entry, after its last loss: the healer settles a folder file by file. */
   readonly quiet: number;
-  /** Pauses for an entry with something in its way: they grow from the first to the last. */
-  readonly again: readonly [first: number, last: number];
-  /** Pauses while clients check. */
-  readonly checking: readonly [first: number, last: number];
+  /** For an entry with something in its way. */
+  readonly again: Pauses;
+  /** While clients check. */
+  readonly checking: Pauses;
   /** The pause of an entry that is beyond the limit of the day. */
   readonly limited: number;
 }
@@ -211,8 +212,7 @@ export class Repairs {
     for (const listener of one.listeners) listener(line);
     const now = performance.now();
     if (outcome === 'later' || outcome === 'checking') {
-      const [first, last] = outcome === 'later' ? this.#times.again : this.#times.checking;
-      one.pause = Math.min(last, one.pause === 0 ? first : one.pause * 2);
+      one.pause = longerPause(one.pause, outcome === 'later' ? this.#times.again : this.#times.checking);
       if (!one.again) one.notBefore = now + one.pause;
     } else if (outcome === 'limited') {
       if (!one.again) one.notBefore = now + this.#times.limited;

@@ -6,6 +6,7 @@
  * it is handed out to the healer of urgent cases as well, whoever else has it, and the first outcome counts.
  */
 import type { Condition } from '../../source/condition.ts';
+import { longerPause, type Pauses } from '../longer-pause.ts';
 
 /** The parts of the store that this needs. */
 export interface QueuedSources {
@@ -17,8 +18,8 @@ export interface QueuedSources {
 export interface QueueTimes {
   /** Before the first look at a case that was left by an earlier server, or that no reader waits for. */
   readonly start: number;
-  /** Pauses before a case that could not be settled is looked at again: they double from the first to the last. */
-  readonly again: readonly [first: number, last: number];
+  /** Before a case that could not be settled is looked at again. */
+  readonly again: Pauses;
 }
 
 const TIMES: QueueTimes = { start: 3000, again: [2000, 10 * 60_000] };
@@ -204,8 +205,7 @@ export class CaseQueue {
   ): void {
     // What was found of it may have been settled before the rest.
     const one = this.#cases.get(id) ?? this.#add(id, 0);
-    const [first, last] = this.#times.again;
-    one.pause = one.again ? 0 : (awaits?.ms ?? Math.min(last, one.pause === 0 ? first : one.pause * 2));
+    one.pause = one.again ? 0 : (awaits?.ms ?? longerPause(one.pause, this.#times.again));
     one.answered = (answered || awaits !== undefined) && !one.again;
     one.awaits = one.again ? undefined : awaits?.why;
     one.person &&= !one.answered;

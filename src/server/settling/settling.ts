@@ -140,7 +140,7 @@ export class Settling {
           this.#queue.postpone(id);
           continue;
         }
-        const { state, reason, sinceMs, observed } = condition;
+        const { state, reason, sinceMs, observed, failed } = condition;
         const spares = record.spares.flatMap((spare) => this.#spare(spare) ?? []);
         tickets.push({
           one: {
@@ -151,6 +151,7 @@ export class Settling {
             reason,
             sinceMs,
             ...(observed === undefined ? {} : { observed }),
+            ...(failed === undefined ? {} : { failed }),
             seenDeleted,
             givenUp,
           },

@@ -7,12 +7,17 @@ const STATES: readonly ConditionState[] = ['doubted', 'healing', 'waiting', 'los
 const HAS_DISK = 8;
 const HAS_OBSERVED = 16;
 const UNPROVEN = 32;
+const FAILED = 64;
+/** How older versions said it: by the reason alone. */
+const FAILED_IN_WORDS = /^does not have the bytes of piece/;
 
-export function encodeCondition({ state, epoch, sinceMs, reason, disk, observed, unproven }: Condition): Buffer {
+export function encodeCondition(condition: Condition): Buffer {
+  const { state, epoch, sinceMs, reason, disk, observed, unproven, failed } = condition;
   const flags =
     (disk === undefined ? 0 : HAS_DISK) |
     (observed === undefined ? 0 : HAS_OBSERVED) |
-    (unproven === undefined ? 0 : UNPROVEN);
+    (unproven === undefined ? 0 : UNPROVEN) |
+    (failed === undefined ? 0 : FAILED);
   const out = new Writer().integer(STATES.indexOf(state) | flags).integer(epoch);
   out.integer(Math.max(0, Math.trunc(sinceMs))).text(reason);
   if (disk !== undefined) out.text(disk);
@@ -23,13 +28,15 @@ export function encodeCondition({ state, epoch, sinceMs, reason, disk, observed,
 export function decodeCondition(bytes: Buffer): Condition {
   const from = new Reader(bytes);
   const flags = from.integer();
-  const state = STATES[flags & ~(HAS_DISK | HAS_OBSERVED | UNPROVEN)];
+  const state = STATES[flags & ~(HAS_DISK | HAS_OBSERVED | UNPROVEN | FAILED)];
   if (state === undefined) throw damaged('a source has a condition that does not exist');
   const [epoch, sinceMs, reason] = [from.integer(), from.integer(), from.text()];
   const disk = (flags & HAS_DISK) === 0 ? {} : { disk: from.text() };
   const observed = (flags & HAS_OBSERVED) === 0 ? {} : { observed: readIdentity(from) };
   const unproven = (flags & UNPROVEN) === 0 ? {} : ({ unproven: true } as const);
-  return { state, epoch, sinceMs, reason, ...disk, ...observed, ...unproven };
+  const hasFailed = (flags & FAILED) !== 0 || (state === 'healing' && FAILED_IN_WORDS.test(reason));
+  const failed = hasFailed ? ({ failed: true } as const) : {};
+  return { state, epoch, sinceMs, reason, ...disk, ...observed, ...unproven, ...failed };
 }
 
 /** One change of a source: when, from which path to which, and how that was found out. */

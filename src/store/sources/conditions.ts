@@ -53,7 +53,7 @@ export class Conditions {
   }
 
   /** The condition that follows `before`. A new epoch if it was trusted, or if another file lies there now. */
-  next(before: Condition | undefined, { state, reason, disk, observed, unproven }: ConditionFound): Condition {
+  next(before: Condition | undefined, { state, reason, disk, observed, unproven, failed }: ConditionFound): Condition {
     // A file that is gone for a while may come back.
     const seen = observed ?? before?.observed;
     const goesOn = before !== undefined && (observed === undefined || isSameFile(before.observed, observed));
@@ -65,6 +65,7 @@ export class Conditions {
       ...(disk === undefined ? {} : { disk }),
       ...(seen === undefined ? {} : { observed: seen }),
       ...(unproven === true || before?.unproven === true ? { unproven: true } : {}),
+      ...(failed === undefined ? {} : { failed }),
     };
   }
 
@@ -132,7 +133,8 @@ function isSame(one: Condition, other: Condition): boolean {
     one.state === other.state &&
     one.reason === other.reason &&
     one.disk === other.disk &&
-    one.unproven === other.unproven
+    one.unproven === other.unproven &&
+    one.failed === other.failed
   );
 }
 

@@ -3,7 +3,7 @@
  * of them, and what happened to them.
  */
 import type { Condition, ConditionFound } from '../../source/condition.ts';
-import type { FileHandle, FileIdentity } from '../../source/identity.ts';
+import { type FileHandle, identityIn } from '../../source/identity.ts';
 import { filesUsing, type UsingFile } from '../entries/files-using.ts';
 import type { Remap, Remapping } from '../entries/remapping.ts';
 import type { Notices } from '../notices.ts';
@@ -62,7 +62,7 @@ export class LivingSources {
    */
   trust(id: number, how?: string): void {
     const record = this.#parts.sources.get(id);
-    const trusted = this.#parts.conditions.trust(id, record && identityOf(record));
+    const trusted = this.#parts.conditions.trust(id, record && identityIn(record));
     const path = record?.path;
     if (!trusted || how === undefined || path === undefined) return;
     this.#parts.stories.note(id, { atMs: Date.now(), from: path, to: path, how });
@@ -156,8 +156,4 @@ export class LivingSources {
     const { conditions, stories, proofs } = this.#parts;
     await Promise.all([conditions.settled(), stories.settled(), proofs.flush()]);
   }
-}
-
-function identityOf({ dev, ino, size, mtimeNs, ctimeNs }: FileIdentity): FileIdentity {
-  return { dev, ino, size, mtimeNs, ctimeNs };
 }

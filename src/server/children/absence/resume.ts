@@ -1,6 +1,7 @@
 /** `absence resume`, which the server runs once the mount is there. The states and failures are in docs/absence.md. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../../../config/config.ts';
+import { longerPause, type Pauses } from '../../longer-pause.ts';
 import { type Section } from '../sections.ts';
 import type { Scope } from './lost.ts';
 import { type Obstacle, Recovery } from './recovery.ts';
@@ -18,7 +19,7 @@ import {
 
 /** The client may be started long after the mount. */
 const WAIT_MS = 10 * 60_000;
-const LONGEST_PAUSE_MS = 30_000;
+const PAUSES: Pauses = [1000, 30_000];
 
 /** Starts what was stopped and recovers what was not, until every client is done or ten minutes have passed. */
 export async function resumeAfterAbsence(config: Config, request: AbsenceRequest): Promise<void> {
@@ -92,19 +93,19 @@ async function resumeIn(work: Work, section: Section): Promise<void> {
 
 /** Waits with growing pauses, up to a total since a torrent was last started. */
 class Patience {
-  #pause = 1000;
+  #pause = 0;
   #left = WAIT_MS;
 
   renew(): void {
-    this.#pause = 1000;
+    this.#pause = 0;
     this.#left = WAIT_MS;
   }
 
   /** Waits for the next pause. False when the time is over. */
   async wait(): Promise<boolean> {
+    this.#pause = longerPause(this.#pause, PAUSES);
     await sleep(this.#pause);
     this.#left -= this.#pause;
-    this.#pause = Math.min(LONGEST_PAUSE_MS, this.#pause * 2);
     return this.#left > 0;
   }
 }
