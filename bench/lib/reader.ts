@@ -1,6 +1,7 @@
 /** A worker thread that reads a file as `access.ts` asks, and reports when it began and ended. */
 import { closeSync, openSync, readSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
+import { readMemory } from '../../src/native/read-memory.ts';
 import { warmMemory } from './warm-memory.ts';
 
 export interface ReadJob {
@@ -12,7 +13,7 @@ export interface ReadJob {
 }
 
 const { path, positions, length, scratch }: ReadJob = workerData;
-const buffer = Buffer.alloc(length);
+const buffer = readMemory(length);
 parentPort?.once('message', () => {
   const fd = openSync(path, 'r');
   const began = performance.timeOrigin + performance.now();

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { closeSync, openSync, readSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
+import { readMemory } from '../../src/native/read-memory.ts';
 import type { ReferenceKind } from '../lib/row.ts';
 
 export const READ_AND_HASH: ReferenceKind = {
@@ -18,7 +19,7 @@ export interface HashRange {
 const BUFFER_BYTES = 256 * 1024;
 
 function hashAll(ranges: readonly HashRange[]): void {
-  const buffer = Buffer.alloc(BUFFER_BYTES);
+  const buffer = readMemory(BUFFER_BYTES);
   for (const { path, offset, length } of ranges) {
     const hash = createHash('sha1');
     const file = openSync(Buffer.from(path), 'r');

@@ -9,6 +9,7 @@ import { BLOCK_BYTES, MerkleTree, sha256 } from '../metainfo/merkle.ts';
 import { openCLibrary } from '../native/c-library.ts';
 import { type DigestPair, loadDigestPair, BLOCK_BYTES as SHA_BLOCK_BYTES } from '../native/digest-pair.ts';
 import { loadFileCalls } from '../native/files.ts';
+import { readMemory } from '../native/read-memory.ts';
 import { loadStatx } from '../native/statx.ts';
 import { loadStrictCalls } from '../native/strict-paths.ts';
 import { Looks } from '../source/looks.ts';
@@ -34,7 +35,7 @@ let buffers: readonly [Buffer, Buffer] | undefined;
 
 /** Hashes all jobs of a task. Stops early, with the results so far, when `control` says so. */
 export function hashJobs(task: HashTask): HashTaskResult {
-  buffers ??= [Buffer.allocUnsafeSlow(BUFFER_BYTES), Buffer.allocUnsafeSlow(BUFFER_BYTES)];
+  buffers ??= [readMemory(BUFFER_BYTES), readMemory(BUFFER_BYTES)];
   const tools = toolsOf(task.sources);
   const readers = [new SegmentReader(task, buffers[0], tools), new SegmentReader(task, buffers[1], tools)] as const;
   const digests = Buffer.from(new ArrayBuffer(task.counts.length * SHA256_BYTES));

@@ -6,6 +6,7 @@
  *
  * A reader that got bytes copies them before the event loop goes on: memory is used again no earlier than in its next turn.
  */
+import { readBytes, roomIn, sharedReadMemory } from '../../native/read-memory.ts';
 
 /** Bytes of the largest piece that is kept, and of all pieces in work. */
 export const MOST_IN_WORK = 64 * 1024 * 1024;
@@ -45,8 +46,8 @@ export class PieceBuffers {
   /** Gives memory for a piece, until `keep` or `giveBack`. Undefined for a piece that is too large to be kept. */
   take(length: number): SharedArrayBuffer | undefined {
     if (length > MOST_IN_WORK) return undefined;
-    const i = this.#free.findIndex(({ byteLength }) => byteLength >= length && byteLength <= 2 * length);
-    const memory = i < 0 ? new SharedArrayBuffer(length) : this.#free.splice(i, 1)[0]!;
+    const i = this.#free.findIndex((memory) => roomIn(memory) >= length && roomIn(memory) <= 2 * length);
+    const memory = i < 0 ? sharedReadMemory(length) : this.#free.splice(i, 1)[0]!;
     if (i >= 0) this.#freeBytes -= memory.byteLength;
     this.#inWork += memory.byteLength;
     return memory;
@@ -55,7 +56,7 @@ export class PieceBuffers {
   /** Keeps the first `length` bytes of the memory as those of a piece. */
   keep(entry: number, piece: number, memory: SharedArrayBuffer, length: number): Buffer {
     this.#inWork -= memory.byteLength;
-    const bytes = Buffer.from(memory, 0, length);
+    const bytes = readBytes(memory, length);
     this.#kept.set(keyOf(entry, piece), { memory, bytes });
     this.#keptBytes += memory.byteLength;
     for (const [oldest, { memory }] of this.#kept) {

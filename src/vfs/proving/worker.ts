@@ -12,6 +12,7 @@ import type { Metainfo } from '../../metainfo/metainfo.ts';
 import { parseMetainfo } from '../../metainfo/parse.ts';
 import { pieceHashes } from '../../metainfo/piece-hashes.ts';
 import { type DigestPair, loadDigestPair } from '../../native/digest-pair.ts';
+import { readBytes, readMemory } from '../../native/read-memory.ts';
 import { identityOf, isSame } from '../../source/identity.ts';
 import type { Answer, Answered, Asked, Layout, Question, Segment, Step, StepAnswer } from './messages.ts';
 import { CHUNK_BYTES, PieceHashing } from './piece-hashing.ts';
@@ -142,8 +143,8 @@ class StepReading {
 function begun({ torrent, metainfo, piece, length, buffer }: Step): PieceHashing | undefined {
   const parsed = torrentOf(torrent, metainfo);
   if (parsed === undefined) return undefined;
-  scratch ??= Buffer.alloc(CHUNK_BYTES);
-  const into = buffer === undefined ? scratch : Buffer.from(buffer, 0, length);
+  scratch ??= readMemory(CHUNK_BYTES);
+  const into = buffer === undefined ? scratch : readBytes(buffer, length);
   return new PieceHashing(pieceHashes(parsed, piece), length, into, buffer !== undefined);
 }
 

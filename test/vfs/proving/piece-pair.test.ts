@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { parseMetainfo } from '../../../src/metainfo/parse.ts';
 import { loadDigestPair } from '../../../src/native/digest-pair.ts';
+import { sharedReadMemory } from '../../../src/native/read-memory.ts';
 import type { StepAnswer } from '../../../src/vfs/proving/messages.ts';
 import { type IncomingPiece, sha1OfTwo } from '../../../src/vfs/proving/piece-pair.ts';
 import { HashThreads } from '../../../src/vfs/proving/threads.ts';
@@ -65,7 +66,7 @@ describe('two pieces at once', () => {
         metainfo: () => raw,
         piece,
         length,
-        buffer: new SharedArrayBuffer(length),
+        buffer: sharedReadMemory(length),
         device: 1,
         awaited: false,
       });
