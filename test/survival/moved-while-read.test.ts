@@ -16,7 +16,7 @@ import { WHOLE } from './setting.ts';
 const MOVES = WHOLE ? 60 : 10;
 const PAUSE_MS = 300;
 
-describe('what is moved while it is read', { skip: NEEDS_ROOT, timeout: 900_000 }, () => {
+describe('what is moved while it is read', { skip: NEEDS_ROOT, timeout: 1_800_000 }, () => {
   for (const kind of FILE_SYSTEM_KINDS) {
     for (const person of ['root', 'user'] as const) {
       const isShort = kind === 'ext4' && person === 'user';
