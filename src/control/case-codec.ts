@@ -378,7 +378,7 @@ function refused(name: string): AutotorrentError {
 }
 
 export function mappingLine(part: MappingPart): MappingLine {
-  if ('since' in part) return part;
+  if ('since' in part) return { since: part.since, places: part.places.map((place) => place.toString('base64')) };
   if ('source' in part) return { source: knownSourceMessage(part.source) };
   const { index, version, extents, overlay } = part.file;
   return {
@@ -392,7 +392,7 @@ export function mappingLine(part: MappingPart): MappingLine {
 }
 
 export function mappingOf(line: MappingLine): MappingPart {
-  if ('since' in line) return line;
+  if ('since' in line) return { since: line.since, places: line.places.map((place) => Buffer.from(place, 'base64')) };
   if ('source' in line) return { source: knownSourceIn(line.source) };
   const { index, version, extents, overlay } = line.file;
   return {

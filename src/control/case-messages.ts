@@ -77,7 +77,8 @@ export interface CaseMessage extends KnownSourceMessage {
 
 /** The number of the entry's last change comes first; then files, and each source before the first file that names it. */
 export type MappingLine =
-  | { readonly since: number }
+  /** `places`: paths in base64, where files have come to that may have what is missing. */
+  | { readonly since: number; readonly places: readonly string[] }
   | { readonly source: KnownSourceMessage }
   | { readonly file: MappedFileMessage };
 

@@ -38,7 +38,8 @@ export interface SuspectSource {
  * source ids, `ZEROS`, `GAP` or `OVERLAY`.
  */
 export type MappingPart =
-  | { readonly since: number }
+  /** `places`: where files have come to that may have what is missing. */
+  | { readonly since: number; readonly places: readonly Buffer[] }
   | { readonly source: KnownSource }
   | {
       readonly file: {

@@ -255,6 +255,11 @@ export class ControlClient {
     return ((await this.#json('POST', `${entryPath(id)}/gaps`, undefined, this.#limits.long)) as GapsMessage).bytes;
   }
 
+  /** Tells that bytes were missing and are mapped now: the clients are told. */
+  async returned(id: string): Promise<void> {
+    await this.#json('POST', `${entryPath(id)}/returned`);
+  }
+
   /** Has an entry repaired, whatever the limits say. Yields what becomes of it; checks of clients may take hours. */
   async *repair(id: string, signal: AbortSignal): AsyncGenerator<RepairNews> {
     const reply = await this.#request('POST', `${entryPath(id)}/repair`, [], undefined, { limitMs: 0, signal });

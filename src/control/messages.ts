@@ -23,6 +23,7 @@
  *     POST   /v1/entries/ID/discard      DiscardRequest; DiscardMessage
  *     GET    /v1/entries/ID/losses       LossesMessage
  *     POST   /v1/entries/ID/gaps         what is lost becomes gaps: no client may run the torrent; GapsMessage
+ *     POST   /v1/entries/ID/returned     bytes that were missing are mapped: its clients are told; 204
  *     POST   /v1/entries/ID/repair       RepairMessage, one JSON document a line, as it comes: has it repaired, whatever the limits
  *     POST   /v1/added                   AddedMessage: clients have these; AddedMessage: those of which there is an entry
  *     POST   /v1/release                 ReleaseRequest: closes every file of a disk; ReleaseMessage

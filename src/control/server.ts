@@ -240,6 +240,13 @@ function routesOf(store: ServedStore, times: BodyTimes): ReadonlyMap<string, Han
       async ({ reply, id }) => send(reply, 200, { bytes: await store.makeGaps(id) } satisfies GapsMessage),
     ],
     [
+      'POST /v1/entries/ID/returned',
+      async ({ reply, id }) => {
+        await store.returned(id);
+        send(reply, 204);
+      },
+    ],
+    [
       'POST /v1/entries/ID/repair',
       async ({ reply, id }) => {
         const left = new AbortController();

@@ -32,6 +32,8 @@ export interface HealEntry {
   /** By index. */
   readonly files: ReadonlyMap<number, HealFile>;
   readonly sources: ReadonlyMap<number, HealRecord>;
+  /** Where files have come to that may have what is missing. */
+  readonly places: readonly Buffer[];
 }
 
 /** Where the bytes of a range of a file of the entry lie instead. Undefined: as the entry has them. `none`: nowhere. */

@@ -13,6 +13,8 @@ import { type Sight, sourceOf } from './sight.ts';
 export interface GapTools extends RealignTools {
   readonly sight: Sight;
   readonly index: () => Promise<CollectionIndex | undefined>;
+  /** Not in the files that supply the rest: nothing has happened to them. */
+  readonly onlyNew: boolean;
 }
 
 /** Files of the right name and size that are tried for one file. */
@@ -41,10 +43,10 @@ export async function fillGaps(pieces: EntryPieces, tools: GapTools): Promise<re
   return remaps;
 }
 
-/** The files that supply the rest of it, as they are now, and those of its name and size. */
+/** The files that supply the rest of it, as they are now, those that have come, and those of its name and size. */
 async function candidatesFor(
   { index, extents }: HealFile,
-  { entry: { metainfo, sources } }: EntryPieces,
+  { entry: { metainfo, sources, places } }: EntryPieces,
   tools: GapTools,
 ): Promise<AlignCandidate[]> {
   const wanted = metainfo.files[index];
@@ -54,11 +56,14 @@ async function candidatesFor(
     collection === undefined || wanted === undefined || name === undefined
       ? []
       : await collection.byNameAndSize([{ name, size: wanted.length }]);
-  const own = extents.flatMap(({ source }) => sources.get(source)?.path ?? []);
+  const own = tools.onlyNew ? [] : extents.flatMap(({ source }) => sources.get(source)?.path ?? []);
   const candidates = new Map<string, AlignCandidate>();
-  for (const path of [...own, ...named.slice(0, MOST_NAMED).map((file) => file.path)]) {
+  const isNew = new Set(places.map((place) => place.toString('latin1')));
+  for (const path of [...own, ...places, ...named.slice(0, MOST_NAMED).map((file) => file.path)]) {
     const seen = await tools.sight.look(path);
     if (seen === undefined || seen.size === 0) continue;
+    // It came for another file.
+    if (isNew.has(path.toString('latin1')) && seen.size !== wanted?.length) continue;
     const source = sourceOf(seen);
     if (!candidates.has(source.inode)) candidates.set(source.inode, { seen, source, named: true });
   }

@@ -148,10 +148,10 @@ export class Settler {
     return (await this.#judge(one, seen, pieces, grade, 'where relocate named it')) ?? 'pieces-failed';
   }
 
-  /** Finds bytes of the collection for the gaps of an entry. */
-  async fillGaps(infoHash: string): Promise<readonly Remap[]> {
+  /** Finds bytes of the collection for the gaps of an entry. `onlyNew`: not in the files that supply the rest of it. */
+  async fillGaps(infoHash: string, { onlyNew = false } = {}): Promise<readonly Remap[]> {
     const [pieces] = await new CasePieces(GAP, [infoHash], this.#options, this.#entries).entries();
-    const tools = { ...this.#options, learned: this.#learned, sight: this.#sight };
+    const tools = { ...this.#options, learned: this.#learned, sight: this.#sight, onlyNew };
     return pieces === undefined ? [] : await fillGaps(pieces, tools);
   }
 

@@ -48,6 +48,7 @@ import { ScrubProcess, scrubTimes } from './processes/scrub.ts';
 import { ProvenSources } from './proven-sources.ts';
 import { RecordCompletion } from './record-completion.ts';
 import { Releases } from './releases.ts';
+import { Returns } from './returns.ts';
 import { ServedStore } from './served-store.ts';
 import { IndexRenewal } from './settling/index-renewal.ts';
 import { CaseQueue } from './settling/queue.ts';
@@ -166,7 +167,21 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
     undo.push(async () => queue.close());
     const proven = new ProvenSources({ store, logger, note: (id) => queue.note(id) });
     undo.push(async () => proven.close());
-    const watching = new WatchingSources({ store, access, library, descriptors, logger, use: disks, cases: queue });
+    const returns = new Returns({ store, note: (infoHash) => repairs.noteReturned(infoHash) });
+    const watching = new WatchingSources({
+      store,
+      access,
+      library,
+      descriptors,
+      logger,
+      use: disks,
+      cases: queue,
+      onFiles(paths, look) {
+        returns.came(paths, look).catch((error: unknown) => {
+          logger.error(`what came back cannot be looked for: ${messageOf(error)}`);
+        });
+      },
+    });
     undo.push(async () => watching.close());
     const fileSystem = new FileSystem({
       store,
@@ -199,7 +214,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       keepDescriptors: () => keepDescriptors?.(),
       logger,
     });
-    const repairs = new Repairs({
+    const repairs: Repairs = new Repairs({
       command: request.repairCommand,
       record: paths.repair,
       keepDescriptors: () => keepDescriptors?.(),
@@ -264,6 +279,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       repairs,
       releases,
       queue,
+      returns,
       renewal,
       facts: { ...facts, readOnly: request.readOnly, version: request.version, startedMs: Date.now() },
       shutdown(say) {

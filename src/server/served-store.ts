@@ -45,6 +45,7 @@ import { type LossStore, lossesOf, makeGaps } from './losses.ts';
 import { OverlayUsage } from './overlay-usage.ts';
 import type { Repairs } from './processes/repair.ts';
 import type { Releases } from './releases.ts';
+import type { Returns } from './returns.ts';
 import { ScrubWork } from './scrub-work.ts';
 import type { IndexRenewal } from './settling/index-renewal.ts';
 import type { CaseQueue } from './settling/queue.ts';
@@ -78,10 +79,12 @@ export interface ServedStoreParts {
   readonly livingStatus: () => Promise<LivingStatus>;
   /** The cases of sources that are not as recorded. */
   readonly queue: CaseQueue;
+  /** Bytes of gaps that may be there again. */
+  readonly returns: Returns;
   /** When the index is renewed for their sake. */
   readonly renewal: IndexRenewal;
   readonly logger: Logger;
-  readonly repairs: Pick<Repairs, 'ask'>;
+  readonly repairs: Pick<Repairs, 'ask' | 'noteReturned'>;
   readonly releases: Pick<Releases, 'release' | 'holds'>;
   /** Begins the server's end; `say` reports warnings to the command that asked for it. */
   readonly shutdown: (say: (message: string) => void) => void;
@@ -101,7 +104,7 @@ export class ServedStore {
   readonly #livingStatus: () => Promise<LivingStatus>;
   readonly #healths: EntryHealths;
   readonly #lossStore: LossStore;
-  readonly #repairs: Pick<Repairs, 'ask'>;
+  readonly #repairs: Pick<Repairs, 'ask' | 'noteReturned'>;
   readonly #releases: Pick<Releases, 'release'>;
   /** Sources and their cases. */
   readonly settling: Settling;
@@ -308,6 +311,11 @@ export class ServedStore {
   /** @throws AutotorrentError('NOT_FOUND') */
   async repair(id: string, signal: AbortSignal): Promise<AsyncIterable<RepairNews>> {
     return this.#repairs.ask((await this.#find(id)).infoHash, signal);
+  }
+
+  /** Bytes that were missing are mapped now: the clients are told. @throws AutotorrentError('NOT_FOUND') */
+  async returned(id: string): Promise<void> {
+    this.#repairs.noteReturned((await this.#find(id)).infoHash, true);
   }
 
   async release(mountPoints: readonly Buffer[], links: readonly Buffer[]): Promise<Released> {

@@ -47,7 +47,14 @@ export function worldOf({ files, pieceLength = 16_384 }: WorldOptions): World {
     const extents = [{ offset: 0, length: data.length, source: index + 1, sourceOffset: 0 }];
     return [index, { index, version: 1, extents }] as const;
   });
-  const entry = { infoHash, metainfo: parseMetainfo(raw), since: 0, files: new Map(healFiles), sources: records };
+  const entry = {
+    infoHash,
+    metainfo: parseMetainfo(raw),
+    since: 0,
+    files: new Map(healFiles),
+    sources: records,
+    places: [],
+  };
   return { entry, records, data: files.map(({ data }) => data), options: {} };
 }
 

@@ -9,6 +9,7 @@ import { GAP } from '../../src/extent/extent.ts';
 import { silentLogger } from '../../src/logger.ts';
 import { encodePlan } from '../../src/plan/codec.ts';
 import { EntryHealths } from '../../src/server/health/entry-health.ts';
+import { Returns } from '../../src/server/returns.ts';
 import { ServedStore } from '../../src/server/served-store.ts';
 import { IndexRenewal } from '../../src/server/settling/index-renewal.ts';
 import { CaseQueue } from '../../src/server/settling/queue.ts';
@@ -45,7 +46,8 @@ describe('a plan that stalls', { timeout: 60_000 }, () => {
         repair: { onLoss: 'tell', queued: 0, spentBytes: 0, limitBytes: 0 },
       }),
       logger: silentLogger,
-      repairs: { ask: assert.fail },
+      repairs: { ask: assert.fail, noteReturned: assert.fail },
+      returns: new Returns({ store: volume.store, note: assert.fail }),
       releases: { release: assert.fail, holds: () => false },
       queue: new CaseQueue({ sources: volume.store.living, diskOf: () => undefined, onDue: () => {} }),
       renewal: new IndexRenewal({

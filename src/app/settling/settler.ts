@@ -119,8 +119,9 @@ async function loadEntry(server: ControlClient, infoHash: string): Promise<HealE
   const files = new Map<number, HealFile>();
   const sources = new Map<number, HealRecord>();
   let since = 0;
+  let places: readonly Buffer[] = [];
   for await (const part of server.cases.mapping(infoHash)) {
-    if ('since' in part) since = part.since;
+    if ('since' in part) [since, places] = [part.since, part.places];
     else if ('source' in part) sources.set(part.source.id, part.source.record);
     else {
       const { index, version, extents, overlay } = part.file;
@@ -132,7 +133,7 @@ async function loadEntry(server: ControlClient, infoHash: string): Promise<HealE
       });
     }
   }
-  return { infoHash, metainfo: parseMetainfo(await server.metainfo(infoHash)), since, files, sources };
+  return { infoHash, metainfo: parseMetainfo(await server.metainfo(infoHash)), since, files, sources, places };
 }
 
 /** The index as it is when a batch begins. Without one, a settler does without. */

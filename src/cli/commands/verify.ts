@@ -151,8 +151,7 @@ function lines(result: VerifiedEntry): string[] {
     ...(result.returnedBytes === 0
       ? []
       : [
-          `  ${bytes(result.returnedBytes)} that were missing are there again, and mapped. A client downloads them still, until it ` +
-            'checks the torrent',
+          `  ${bytes(result.returnedBytes)} that were missing are there again, and mapped. The server has the clients check`,
         ]),
     ...result.unreadable.filter((why) => !isTold(why, result.sources)).map((why) => `  ${why}`),
     ...(result.unproven.length === 0

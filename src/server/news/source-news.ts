@@ -11,6 +11,7 @@ import type { WatchEvent } from '../../watch/protocol.ts';
 import { FolderNews } from './folder-news.ts';
 import type { FollowedSources } from './followed.ts';
 import { Moves } from './moves.ts';
+import { NewFiles } from './new-files.ts';
 import type { Cases, LookAt, MayHold, NewsStore } from './parts.ts';
 import { Reckoning } from './reckoning.ts';
 
@@ -29,6 +30,8 @@ export interface SourceNewsParts {
   readonly onMounts: (lost: boolean) => void;
   /** Called when reports were lost. */
   readonly onOverflow: () => void;
+  /** Called with paths to which files have come, or where they were written. */
+  readonly onFiles: (paths: readonly Buffer[]) => void;
 }
 
 export class SourceNews {
@@ -36,6 +39,7 @@ export class SourceNews {
   readonly #moves: Moves;
   readonly #folders: FolderNews;
   readonly #reckoning: Reckoning;
+  readonly #newFiles: NewFiles;
   #reports: WatchEvent[] = [];
   #running: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -44,6 +48,7 @@ export class SourceNews {
   constructor(parts: SourceNewsParts) {
     this.#parts = parts;
     this.#moves = new Moves(parts.store);
+    this.#newFiles = new NewFiles(parts.onFiles);
     const shared = { ...parts, moves: this.#moves };
     this.#reckoning = new Reckoning(shared);
     this.#folders = new FolderNews({ ...shared, reckoning: this.#reckoning });
@@ -53,6 +58,7 @@ export class SourceNews {
   take(reports: readonly WatchEvent[]): void {
     for (const report of reports) this.#unsee(report);
     this.#reports.push(...reports);
+    this.#newFiles.take(reports);
     this.#run();
   }
 
@@ -64,6 +70,7 @@ export class SourceNews {
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#timer);
+    this.#newFiles.close();
     this.#reports = [];
     await this.#running;
   }

@@ -14,7 +14,7 @@ import { within } from '../../watch/within.ts';
 import { Disks } from './disks.ts';
 import { FollowedSources } from './followed.ts';
 import { lookWith } from './look.ts';
-import type { Cases, NewsStore } from './parts.ts';
+import type { Cases, LookAt, NewsStore } from './parts.ts';
 import { RestOfSources } from './rest.ts';
 import { SourceNews } from './source-news.ts';
 
@@ -31,6 +31,8 @@ export interface WatchingParts {
   readonly use: DiskUse;
   /** Absent: nobody settles cases. */
   readonly cases?: Cases | undefined;
+  /** Called with paths to which files have come, or where they were written. */
+  readonly onFiles?: (paths: readonly Buffer[], look: LookAt) => void;
   /** How the watch works. Default: as the kernel allows. */
   readonly watch?: { readonly wholeFileSystems?: boolean; readonly fanotify?: boolean };
 }
@@ -85,6 +87,7 @@ export class WatchingSources {
           if (lost) this.#rest.restart();
         },
         onOverflow: () => this.#rest.restart(),
+        onFiles: (paths) => parts.onFiles?.(paths, look),
       });
       this.#news.set(lane, news);
       return news;

@@ -9,7 +9,7 @@ import { AutotorrentError, errnoOf, messageOf } from '../../errors.ts';
 import { jsonText } from '../../printable.ts';
 import { replaceDurably } from './replace-durably.ts';
 
-const STEPS = ['stop', 'gaps', 'make', 'check', 'wait', 'start'] as const;
+const STEPS = ['ask', 'stop', 'gaps', 'make', 'check', 'wait', 'start'] as const;
 
 /** A repair that has begun: its torrent is to be stopped, or is stopped, by us. */
 export interface RepairJob {
@@ -17,8 +17,10 @@ export interface RepairJob {
   readonly next: (typeof STEPS)[number];
   /** The client sections in which the torrent ran, and is to be started. */
   readonly running: readonly string[];
-  /** Bytes of the gaps that were made. */
+  /** Bytes of the gaps that were made, or, if they came back, that were mapped. */
   readonly bytes: number;
+  /** Absent: bytes are lost. Else they came back: `found`, and mapped by the repair, or `mapped` before. */
+  readonly returned?: 'found' | 'mapped';
   /** The process id of the server under which the check began: an unmount ends a check. */
   readonly server?: number;
   /** How often the clients were told to check. */
@@ -125,11 +127,16 @@ function parse(text: string): { jobs: Map<string, RepairJob>; spent: readonly Sp
   if (version !== 1 || !Array.isArray(spent) || typeof repairs !== 'object' || repairs === null) return undefined;
   const jobs = new Map<string, RepairJob>();
   for (const [infoHash, job] of Object.entries(repairs)) {
-    const { next, running, bytes, server, checks } = (job ?? {}) as Partial<RepairJob>;
+    const { next, running, bytes, returned, server, checks } = (job ?? {}) as Partial<RepairJob>;
     if (next === undefined || !STEPS.includes(next) || !isCount(bytes)) return undefined;
     if (!Array.isArray(running) || !running.every((one) => typeof one === 'string')) return undefined;
     if ((server !== undefined && !isCount(server)) || (checks !== undefined && !isCount(checks))) return undefined;
-    const more = { ...(server === undefined ? {} : { server }), ...(checks === undefined ? {} : { checks }) };
+    if (returned !== undefined && returned !== 'found' && returned !== 'mapped') return undefined;
+    const more = {
+      ...(returned === undefined ? {} : { returned }),
+      ...(server === undefined ? {} : { server }),
+      ...(checks === undefined ? {} : { checks }),
+    };
     jobs.set(infoHash, { next, running, bytes, ...more });
   }
   const spendings: Spending[] = [];

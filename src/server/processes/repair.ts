@@ -43,6 +43,8 @@ interface Waiting {
   pause: number;
   /** Heard of by commands that asked for it. */
   readonly listeners: Set<(line: RepairLine) => void>;
+  /** Bytes of its gaps may be there again (`found`: the child looks), or are mapped, and its clients do not know. */
+  returned: 'found' | 'mapped' | undefined;
   /** It was noted again since the child that runs now was started. */
   again: boolean;
 }
@@ -111,6 +113,15 @@ export class Repairs {
     this.#begin();
   }
 
+  /** Notes that bytes of an entry's gaps may be there again; `mapped`: they are, and its clients are to be told. */
+  noteReturned(infoHash: string, mapped = false): void {
+    const one = this.#wait(infoHash);
+    [one.again, one.pause] = [true, 0];
+    if (mapped || one.returned === undefined) one.returned = mapped ? 'mapped' : 'found';
+    one.notBefore = performance.now() + this.#times.quiet;
+    this.#begin();
+  }
+
   /** Repairs an entry whatever the limits say. Yields what becomes of it; the last line has the outcome. */
   async *ask(infoHash: string, signal: AbortSignal): AsyncGenerator<RepairLine> {
     const one = this.#wait(infoHash);
@@ -155,7 +166,7 @@ export class Repairs {
   #wait(infoHash: string): Waiting {
     let one = this.#waiting.get(infoHash);
     if (one === undefined) {
-      one = { notBefore: performance.now(), pause: 0, listeners: new Set(), again: false };
+      one = { notBefore: performance.now(), pause: 0, listeners: new Set(), returned: undefined, again: false };
       this.#waiting.set(infoHash, one);
     }
     return one;
@@ -192,8 +203,15 @@ export class Repairs {
   async #repair(due: readonly (readonly [string, Waiting])[]): Promise<void> {
     const open = new Map(due);
     for (const one of open.values()) one.again = false;
-    const asked = [...open].filter(([, { listeners }]) => listeners.size > 0).map(([infoHash]) => infoHash);
-    const flags = asked.length === 0 ? [] : ['--asked', ...asked];
+    const flag = (name: string, isMeant: (one: Waiting) => boolean): string[] => {
+      const meant = due.filter(([, one]) => isMeant(one)).map(([infoHash]) => infoHash);
+      return meant.length === 0 ? [] : [name, ...meant];
+    };
+    const flags = [
+      ...flag('--asked', ({ listeners }) => listeners.size > 0),
+      ...flag('--returned', ({ returned }) => returned === 'found'),
+      ...flag('--mapped', ({ returned }) => returned === 'mapped'),
+    ];
     const why = await this.#run([...open.keys(), ...flags], (line) => {
       const one = open.get(line.info_hash);
       // The child also takes up what its record has.

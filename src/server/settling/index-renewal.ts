@@ -109,11 +109,13 @@ export class IndexRenewal {
     return later(`is looked for on ${which} once that is in use again: autotorrent verify does not wait for it`);
   }
 
-  /** A rebuild of these disks, which began at `begunMs`, has ended. */
-  renewed(disks: readonly DiskNow[], begunMs: number): void {
+  /** A rebuild of these disks, which began at `begunMs`, has ended. True if it was asked for here. */
+  renewed(disks: readonly DiskNow[], begunMs: number): boolean {
+    const isOwn = this.#running !== undefined;
     for (const disk of disks) this.#known.set(disk.path, { begunMs, key: keyOf(disk) });
     [this.#lastMs, this.#failure] = [begunMs, ''];
     this.#end();
+    return isOwn;
   }
 
   /** The rebuild that the healer was told to make has failed, or the healer has ended. */

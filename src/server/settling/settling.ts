@@ -17,6 +17,7 @@ import { type LookedAtSource, lookedAt } from '../../source/looked-at.ts';
 import type { Readers } from '../../source/readers.ts';
 import type { SourceAccess } from '../../source/source-access.ts';
 import type { Store } from '../../store/store.ts';
+import type { Returns } from '../returns.ts';
 import { awayDisk } from './away-disk.ts';
 import type { DiskNow, IndexAnswer, IndexQuestion, IndexRenewal } from './index-renewal.ts';
 import type { CaseQueue, Holder } from './queue.ts';
@@ -42,6 +43,8 @@ export interface SettlingParts {
   readonly renewal: IndexRenewal;
   /** Tells whether a file lies on a disk that the user is about to unmount. */
   readonly releases: { readonly holds: (path: Buffer) => boolean };
+  /** Bytes of gaps that may be there again. */
+  readonly returns: Pick<Returns, 'placesOf' | 'indexRenewed'>;
   readonly logger: Logger;
   /** Looks at who may read a source. */
   readonly looks: Parameters<typeof lookedAt>[1]['look'];
@@ -60,16 +63,18 @@ export class Settling {
   readonly #queue: CaseQueue;
   readonly #renewal: IndexRenewal;
   readonly #releases: SettlingParts['releases'];
+  readonly #returns: SettlingParts['returns'];
   readonly #logger: Logger;
   readonly #looks: SettlingParts['looks'];
   readonly #lookAtReaders: () => void;
 
-  constructor({ store, access, queue, renewal, releases, logger, looks, lookAtReaders }: SettlingParts) {
+  constructor({ store, access, queue, renewal, releases, returns, logger, looks, lookAtReaders }: SettlingParts) {
     this.#store = store;
     this.#access = access;
     this.#queue = queue;
     this.#renewal = renewal;
     this.#releases = releases;
+    this.#returns = returns;
     this.#logger = logger;
     this.#looks = looks;
     this.#lookAtReaders = lookAtReaders;
@@ -94,7 +99,8 @@ export class Settling {
   /** Lists the files of an entry as they are mapped, and the sources that they name, each once. */
   async *mapping(infoHash: string): AsyncGenerator<MappingPart, void, undefined> {
     const listed = new Set<number>();
-    yield { since: await this.#store.verificationBegun(infoHash) };
+    const places = this.#returns.placesOf(infoHash);
+    yield { since: await this.#store.verificationBegun(infoHash), places };
     for await (const { index, version, base, extents, overlayPath } of this.#store.files(infoHash)) {
       for (const { source } of base) {
         if (source < 0 || listed.has(source)) continue;
@@ -336,8 +342,13 @@ export class Settling {
 
   /** Takes the report of a rebuild: the healer's, or one that a person has made. */
   indexed(disks: readonly DiskNow[], begunMs: number): void {
-    this.#renewal.renewed(disks, begunMs);
+    const isOwn = this.#renewal.renewed(disks, begunMs);
     this.#queue.indexRenewed();
+    // `rebuild` looks for what was missing itself.
+    if (!isOwn) return;
+    this.#returns.indexRenewed().catch((error: unknown) => {
+      this.#logger.error(`what came back cannot be looked for: ${messageOf(error)}`);
+    });
   }
 
   /** The healer's rebuild has failed. */

@@ -82,10 +82,13 @@ describe('a repair', () => {
   /** Throws after this step was recorded, as often as given. */
   let killAfter: string | undefined;
   let killBeforeGapsEnd = false;
+  /** Bytes of gaps that have come back. */
+  let back: number;
 
   beforeEach(() => {
     folder = temporaryFolder('repair');
     [lost, missing, losses, killAfter, killBeforeGapsEnd] = [2 * MB, 0, {}, undefined, false];
+    back = 0;
     status = { pid: 7, readOnly: false };
     entry = { name: 'film', infoHash: HASH, kind: 'mount', state: 'added', size: 100 * MB, directory: folder };
     config = { onLoss: 'repair', addLimitSize: 64 * MB, addLimitPercent: 5, repairLimit: 1000 * MB };
@@ -96,7 +99,7 @@ describe('a repair', () => {
   const record = (): RepairRecord => RepairRecord.read(path(), (message) => assert.fail(message));
 
   /** Runs what one child does. */
-  const run = async (asked = false): Promise<RepairLine[]> => {
+  const run = async (asked = false, came?: 'found' | 'mapped'): Promise<RepairLine[]> => {
     const lines: RepairLine[] = [];
     const kept = record();
     const set = kept.set.bind(kept);
@@ -124,9 +127,21 @@ describe('a repair', () => {
         return made;
       },
     };
+    const returned = {
+      find: async () => back > 0,
+      map: async () => {
+        for (const one of clients.values()) {
+          assert.ok(one.activity === 'stopped' || one.activity === undefined, 'no client runs when bytes are mapped');
+        }
+        const bytes = back;
+        missing -= bytes;
+        back = 0;
+        return bytes;
+      },
+    };
     const connect = ((section: { url: string }) => client(section.url).connect()) as never;
-    const parts = { config, server, record: kept, clients: new Clients(sections, connect), skipped: [] };
-    await new Repair(parts, HASH, (line) => lines.push(line)).run(asked);
+    const parts = { config, server, record: kept, clients: new Clients(sections, connect), skipped: [], returned };
+    await new Repair(parts, HASH, (line) => lines.push(line)).run(asked, came);
     return lines;
   };
   const outcome = async (asked = false): Promise<string | undefined> => (await run(asked)).at(-1)?.outcome;
@@ -333,6 +348,85 @@ describe('a repair', () => {
     assert.equal(record().spent(Date.now() + 24 * 60 * 60_000), 0);
     // It is written for the next server.
     assert.match(await readFile(path(), 'utf8'), /"bytes": 4000000/);
+  });
+
+  describe('of bytes that come back', () => {
+    beforeEach(() => {
+      [lost, missing, back] = [0, 4 * MB, 3 * MB];
+      [client().activity, client().progress] = ['downloading', 0.96];
+    });
+
+    it('stops the torrent, maps them, has the client check, and starts it, whatever the limits', async () => {
+      config = { onLoss: 'tell', addLimitSize: 0, addLimitPercent: 0, repairLimit: 0 };
+      const [line] = await run(false, 'found');
+      assert.equal(line?.message, '3.0 MB of "film" that were missing are there again: pretended checked the torrent');
+      assert.deepEqual(client().told, ['stop', 'recheck', 'start']);
+      assert.deepEqual([client().activity, client().progress, missing], ['downloading', 0.99, MB]);
+      assert.deepEqual([record().infoHashes, record().spent(Date.now())], [[], 0]);
+    });
+
+    it('leaves a torrent stopped that the user had stopped, and has it checked', async () => {
+      client().activity = 'stopped';
+      const [line] = await run(false, 'found');
+      assert.match(line?.message ?? '', /there again: the torrent is stopped in its client, as it was$/);
+      assert.deepEqual([client().told, client().progress], [['stop', 'recheck'], 0.99]);
+    });
+
+    it('tells no client anything if nothing is found, or something of the entry is not settled', async () => {
+      losses = { unsettled: 1 };
+      assert.equal((await run(false, 'found'))[0]?.outcome, 'later');
+      [losses, back] = [{}, 0];
+      assert.equal((await run(false, 'found'))[0]?.outcome, 'nothing');
+      assert.deepEqual([client().told, record().infoHashes], [[], []]);
+    });
+
+    it('waits for a client that is away', async () => {
+      client().failure = 'nothing listens there';
+      assert.equal((await run(false, 'found'))[0]?.outcome, 'later');
+      assert.deepEqual([missing, record().infoHashes], [4 * MB, [HASH]]);
+      client().failure = undefined;
+      // Another server's child: nobody notes it again.
+      assert.equal(await outcome(), 'repaired');
+      assert.deepEqual([client().told, client().activity, missing], [['stop', 'recheck', 'start'], 'downloading', MB]);
+    });
+
+    it('has clients check what verify or rebuild have mapped', async () => {
+      [missing, back] = [MB, 0];
+      const [line] = await run(false, 'mapped');
+      assert.match(line?.message ?? '', /^bytes of "film" that were missing are there again: pretended checked/);
+      assert.deepEqual([client().told, client().progress], [['stop', 'recheck', 'start'], 0.99]);
+    });
+
+    it('starts the torrent without a check if something is lost meanwhile: a check would meet EIO', async () => {
+      killAfter = 'check';
+      await assert.rejects(run(false, 'found'), KILLED);
+      [killAfter, lost] = [undefined, MB];
+      const [line] = await run();
+      assert.match(line?.message ?? '', /there again: pretended was not told to check, and downloads them still$/);
+      assert.deepEqual([client().told, client().activity], [['stop', 'start'], 'downloading']);
+    });
+
+    it('stops again what the user started meanwhile', async () => {
+      client().activity = 'stopped';
+      killAfter = 'make';
+      await assert.rejects(run(false, 'found'), KILLED);
+      killAfter = undefined;
+      client().activity = 'downloading';
+      assert.equal(await outcome(), 'repaired');
+      assert.deepEqual(client().told, ['stop', 'stop', 'recheck', 'start']);
+    });
+
+    for (const step of ['ask', 'stop', 'make', 'check', 'wait', 'start']) {
+      it(`goes on after a crash before the step "${step}"`, async () => {
+        killAfter = step;
+        await assert.rejects(run(false, 'found'), KILLED);
+        killAfter = undefined;
+        status = { ...status, pid: 8 };
+        assert.equal(await outcome(), 'repaired');
+        assert.deepEqual([client().activity, client().progress, missing], ['downloading', 0.99, MB]);
+        assert.deepEqual(record().infoHashes, []);
+      });
+    }
   });
 
   it('forgets an entry that was removed', async () => {

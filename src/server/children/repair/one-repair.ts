@@ -3,7 +3,6 @@ import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { bytes } from '../../../app/quantities.ts';
-import type { TorrentState } from '../../../clients/client.ts';
 import type { ControlClient } from '../../../control/client.ts';
 import type { DoubtedRange, Losses, ServedEntry } from '../../../control/served.ts';
 import { AutotorrentError, messageOf } from '../../../errors.ts';
@@ -12,6 +11,7 @@ import type { RepairLine } from '../../processes/repair.ts';
 import type { RepairJob, RepairRecord } from '../../processes/repair-record.ts';
 import { type Clients, ClientTrouble } from './clients.ts';
 import { type LossLimits, mayRepair } from './limits.ts';
+import type { ReturnedBytes } from './returned-bytes.ts';
 
 export interface RepairParts {
   readonly config: LossLimits;
@@ -20,6 +20,7 @@ export interface RepairParts {
   readonly clients: Clients;
   /** Sections of the configuration that are wrong, each with the reason: their clients cannot be asked. */
   readonly skipped: readonly string[];
+  readonly returned: Pick<ReturnedBytes, 'find' | 'map'>;
 }
 
 type Outcome = Omit<RepairLine, 'info_hash'>;
@@ -47,9 +48,9 @@ export class Repair {
   }
 
   /** Goes as far as it can. @throws AutotorrentError('SERVER'), ('STORE') */
-  async run(asked: boolean): Promise<void> {
+  async run(asked: boolean, returned?: RepairJob['returned']): Promise<void> {
     try {
-      this.#say(await this.#run(asked));
+      this.#say(await this.#run(asked, returned));
     } catch (error) {
       if (error instanceof ClientTrouble) this.#say({ outcome: 'later', message: error.message });
       else if (error instanceof AutotorrentError && error.code === 'NOT_FOUND') this.#say({ outcome: 'gone' });
@@ -59,7 +60,7 @@ export class Repair {
     }
   }
 
-  async #run(asked: boolean): Promise<Outcome> {
+  async #run(asked: boolean, returned: RepairJob['returned']): Promise<Outcome> {
     const { server, record, clients } = this.#parts;
     const entry = await server.entry(this.#infoHash);
     if (entry === undefined || entry.kind === 'external') {
@@ -70,7 +71,10 @@ export class Repair {
     clients.introduce(entry);
     let job = record.of(this.#infoHash);
     if (job === undefined) {
-      const begun = await this.#begin(entry, asked);
+      let begun = await this.#begin(entry, asked);
+      if ('outcome' in begun && begun.outcome === 'nothing' && returned !== undefined) {
+        begun = await this.#beginReturn(entry, returned);
+      }
       if ('outcome' in begun) return begun;
       job = begun;
     }
@@ -92,7 +96,7 @@ export class Repair {
   }
 
   async #begin(entry: ServedEntry, asked: boolean): Promise<RepairJob | Outcome> {
-    const { server, record, clients, skipped } = this.#parts;
+    const { server, record, skipped } = this.#parts;
     const losses = await server.losses(this.#infoHash);
     if (losses.lostBytes === 0) return { outcome: 'nothing' };
     const refused = asked ? undefined : this.#refusal(entry, losses);
@@ -107,34 +111,59 @@ export class Repair {
     if (losses.unsettled > 0) return later(`${losses.unsettled} other source(s) of it are waiting or being looked for`);
     const [wrong] = skipped;
     if (wrong !== undefined) return later(wrong);
-    let states: ReadonlyMap<string, TorrentState>;
+    let running: string[];
     try {
-      states = await clients.states(this.#infoHash);
+      running = await this.#running();
     } catch (error) {
       if (error instanceof ClientTrouble) return later(error.message);
       throw error;
     }
-    const running = [...states].filter(([, { activity }]) => activity !== 'stopped').map(([section]) => section);
     const job: RepairJob = { next: 'stop', running, bytes: losses.lostBytes };
     await record.set(this.#infoHash, job, asked ? 0 : losses.downloadBytes);
     return job;
   }
 
+  /** Nobody is asked before it is known that there is something to map: then it is recorded, for clients that are away. */
+  async #beginReturn(entry: ServedEntry, returned: 'found' | 'mapped'): Promise<RepairJob | Outcome> {
+    const { server, returned: bytes } = this.#parts;
+    const { unsettled } = await server.losses(this.#infoHash);
+    if (unsettled > 0) {
+      const message = `what came back of ${jsonText(entry.name)} is looked at later: ${unsettled} source(s) of it are waiting or being looked for`;
+      return { outcome: 'later', message };
+    }
+    if (returned === 'found' && !(await bytes.find(entry))) return { outcome: 'nothing' };
+    return await this.#keep({ next: 'ask', running: [], bytes: 0, returned });
+  }
+
   async #step(job: RepairJob, entry: ServedEntry, asked: boolean): Promise<RepairJob | Outcome> {
     switch (job.next) {
+      case 'ask':
+        return await this.#ask(job);
       case 'stop':
         return await this.#stop(job);
       case 'gaps':
         return await this.#beforeGaps(job);
       case 'make':
-        return await this.#makeGaps(job);
+        return job.returned === undefined ? await this.#makeGaps(job) : await this.#mapReturned(job, entry);
       case 'check':
         return await this.#check(job, asked);
       case 'wait':
         return await this.#wait(job);
       default:
-        return await this.#start(job, entry.name);
+        return await this.#start(job, entry);
     }
+  }
+
+  async #ask(job: RepairJob): Promise<RepairJob> {
+    const [wrong] = this.#parts.skipped;
+    if (wrong !== undefined) throw new ClientTrouble(wrong);
+    return await this.#keep({ ...job, next: 'stop', running: await this.#running() });
+  }
+
+  /** The client sections in which the torrent runs. @throws ClientTrouble */
+  async #running(): Promise<string[]> {
+    const states = [...(await this.#parts.clients.states(this.#infoHash))];
+    return states.filter(([, { activity }]) => activity !== 'stopped').map(([section]) => section);
   }
 
   async #stop(job: RepairJob): Promise<RepairJob> {
@@ -143,7 +172,8 @@ export class Repair {
       await clients.tell(section, 'stop', this.#infoHash);
     }
     await this.#mustBeStopped();
-    return await this.#keep({ ...job, next: 'gaps' });
+    const next = { undefined: 'gaps', found: 'make', mapped: 'check' } as const;
+    return await this.#keep({ ...job, next: next[`${job.returned}`] });
   }
 
   /** @throws ClientTrouble */
@@ -157,18 +187,27 @@ export class Repair {
   }
 
   async #beforeGaps(job: RepairJob): Promise<RepairJob> {
-    const { server, clients } = this.#parts;
+    const { server } = this.#parts;
     const { lostBytes, unsettled } = await server.losses(this.#infoHash);
     // The bytes are there again, or cannot all be read, which a check in rTorrent does not survive.
     if (lostBytes === 0 || unsettled > 0) return await this.#keep({ ...job, next: 'start', bytes: 0 });
-    const states = await clients.states(this.#infoHash);
+    return (await this.#restarted(job)) ?? (await this.#keep({ ...job, next: 'make', bytes: lostBytes }));
+  }
+
+  /** Gives what to do first if the user has started it meanwhile. */
+  async #restarted(job: RepairJob): Promise<RepairJob | undefined> {
+    const states = await this.#parts.clients.states(this.#infoHash);
     const restarted = [...states].filter(([, { activity }]) => activity !== 'stopped' && activity !== 'error');
-    if (restarted.length > 0) {
-      // The user started it meanwhile.
-      const running = [...new Set([...job.running, ...restarted.map(([section]) => section)])];
-      return await this.#keep({ ...job, next: 'stop', running });
-    }
-    return await this.#keep({ ...job, next: 'make', bytes: lostBytes });
+    if (restarted.length === 0) return undefined;
+    const running = [...new Set([...job.running, ...restarted.map(([section]) => section)])];
+    return await this.#keep({ ...job, next: 'stop', running });
+  }
+
+  async #mapReturned(job: RepairJob, entry: ServedEntry): Promise<RepairJob> {
+    const restarted = await this.#restarted(job);
+    if (restarted !== undefined) return restarted;
+    const bytes = await this.#parts.returned.map(entry);
+    return await this.#keep({ ...job, next: bytes > 0 ? 'check' : 'start', bytes });
   }
 
   /** From here on there may be gaps that no client knows of: whatever happens, the clients must check. */
@@ -181,7 +220,11 @@ export class Repair {
   async #check(job: RepairJob, asked: boolean): Promise<RepairJob | Outcome> {
     const { server, clients } = this.#parts;
     const failed = await this.#proveDoubted();
-    if (failed !== undefined) return { outcome: 'later', bytes: job.bytes, message: failed };
+    if (failed !== undefined) {
+      return job.returned === undefined
+        ? { outcome: 'later', bytes: job.bytes, message: failed }
+        : await this.#unchecked(job);
+    }
     const more = await this.#lostSince(job, asked);
     if (more !== undefined) return more;
     const before = await clients.states(this.#infoHash);
@@ -192,10 +235,18 @@ export class Repair {
     return await this.#keep({ ...job, next: 'wait', server: pid, checks: (job.checks ?? 0) + 1 });
   }
 
+  /** A check cannot be made, nor need it be: no client takes the torrent for more complete than it is. */
+  async #unchecked(job: RepairJob): Promise<RepairJob> {
+    return await this.#keep({ ...job, next: 'start', checks: 0 });
+  }
+
   /** Gives what to do first if not every byte can be read: a check that meets EIO kills rTorrent. */
   async #lostSince(job: RepairJob, asked: boolean): Promise<RepairJob | Outcome | undefined> {
     const { server, record } = this.#parts;
     const losses = await server.losses(this.#infoHash);
+    if (job.returned !== undefined && losses.unsettled + losses.lostBytes > 0) {
+      return await this.#unchecked(job);
+    }
     if (losses.unsettled > 0) {
       const message = `the torrent stays stopped: ${losses.unsettled} source(s) of it are waiting or being looked for`;
       return { outcome: 'later', bytes: job.bytes, message };
@@ -241,7 +292,8 @@ export class Repair {
     const believing = [...states].filter(
       ([, { progress }]) => (entry?.missingBytes ?? 0) > 0 && (progress === 1 || progress > most),
     );
-    if (believing.length === 0) return await this.#keep({ ...job, next: 'start' });
+    // What a client has downloaded may not be verified here yet.
+    if (believing.length === 0 || job.returned !== undefined) return await this.#keep({ ...job, next: 'start' });
     if ((job.checks ?? 0) < CHECKS) return await this.#keep({ ...job, next: 'check' });
     const names = believing.map(([section]) => clients.shown(section) ?? section);
     await this.#keep({ ...job, next: 'check', checks: 0 });
@@ -252,23 +304,28 @@ export class Repair {
     };
   }
 
-  async #start(job: RepairJob, name: string): Promise<Outcome> {
+  async #start(job: RepairJob, { name }: ServedEntry): Promise<Outcome> {
     const { record, clients } = this.#parts;
     const there = await clients.states(this.#infoHash);
+    const isChecked = (job.checks ?? 0) > 0;
     for (const section of job.running) {
-      // Without gaps nothing was checked.
-      if (there.has(section)) await clients.tell(section, 'start', this.#infoHash, job.bytes > 0);
+      if (there.has(section)) await clients.tell(section, 'start', this.#infoHash, isChecked);
     }
     await record.done(this.#infoHash);
-    if (job.bytes === 0) return { outcome: 'nothing' };
-    const gaps = `${bytes(job.bytes)} of ${jsonText(name)} were lost and are missing now`;
+    if (job.bytes === 0 && job.returned !== 'mapped') return { outcome: 'nothing' };
     const names = job.running
       .filter((section) => there.has(section))
       .map((section) => clients.shown(section) ?? section);
-    if (names.length > 0)
-      return { outcome: 'repaired', bytes: job.bytes, message: `${gaps}: ${names.join(', ')} downloads them` };
-    const who = there.size === 0 ? 'no client has the torrent' : 'the torrent is stopped in its client, as it was';
-    return { outcome: 'repaired', bytes: job.bytes, message: `${gaps}: ${who}` };
+    const stopped = there.size === 0 ? 'no client has the torrent' : 'the torrent is stopped in its client, as it was';
+    if (job.returned === undefined) {
+      const gaps = `${bytes(job.bytes)} of ${jsonText(name)} were lost and are missing now`;
+      const who = names.length > 0 ? `${names.join(', ')} downloads them` : stopped;
+      return { outcome: 'repaired', bytes: job.bytes, message: `${gaps}: ${who}` };
+    }
+    const back = `${job.bytes > 0 ? bytes(job.bytes) : 'bytes'} of ${jsonText(name)} that were missing are there again`;
+    const told = isChecked ? 'checked the torrent' : 'was not told to check, and downloads them still';
+    const who = names.length > 0 ? `${names.join(', ')} ${told}` : stopped;
+    return { outcome: 'repaired', bytes: job.bytes, message: `${back}: ${who}` };
   }
 
   /** Has the server hash what is doubted, by reading it through the mount. Gives the reason why that failed. */

@@ -14,11 +14,14 @@ import { RepairRecord } from '../../processes/repair-record.ts';
 import { type ConfigOf, sectionsOf } from '../sections.ts';
 import { Clients } from './clients.ts';
 import { Repair } from './one-repair.ts';
+import { ReturnedBytes } from './returned-bytes.ts';
 
 export interface RepairRequest {
   readonly infoHashes: readonly string[];
   /** The entries that the user asked for: limits do not count. */
   readonly asked: ReadonlySet<string>;
+  /** Entries with bytes that came back: to be looked for, or mapped already. */
+  readonly returned: ReadonlyMap<string, 'found' | 'mapped'>;
   readonly configOf: ConfigOf;
   readonly logger: Logger;
   /** Called at least once for each info hash; the last line has the outcome. */
@@ -33,12 +36,14 @@ export async function repairEntries(config: Config, request: RepairRequest): Pro
   const skipped: string[] = [];
   const sections = await sectionsOf(config, request.configOf, (message) => skipped.push(message));
   const clients = new Clients(sections);
+  const returned = new ReturnedBytes(config, server, logger);
   try {
     for (const infoHash of new Set([...record.infoHashes, ...request.infoHashes])) {
-      const repair = new Repair({ config, server, record, clients, skipped }, infoHash, report);
-      await repair.run(request.asked.has(infoHash));
+      const repair = new Repair({ config, server, record, clients, skipped, returned }, infoHash, report);
+      await repair.run(request.asked.has(infoHash), request.returned.get(infoHash));
     }
   } finally {
     await clients.close();
+    await returned.close();
   }
 }
