@@ -25,7 +25,7 @@ const ATTEMPTS = 6;
 const CHECKED_AT_OPEN = 16;
 
 /** Serves bytes of doubted sources (`proving/`). */
-export type ProvenBytes = Pick<Proving, 'isProven' | 'copyAtOnce' | 'read'>;
+export type ProvenBytes = Pick<Proving, 'isProven' | 'follow' | 'copyAtOnce' | 'read'>;
 
 export class Reading {
   readonly #libc: FileCalls;
@@ -75,6 +75,7 @@ export class Reading {
     if (bound.doubt > 0) {
       const range = { content: file.content, extent, doubt: bound.doubt };
       if (!this.#proving.isProven(range)) return this.#proving.copyAtOnce(range, buffer, offset);
+      this.#proving.follow(range);
     }
     const { standing } = bound;
     const got = this.cached(bound.fd, buffer, offset, length, sourceOffset);
@@ -186,8 +187,12 @@ export class Reading {
       return reason === undefined;
     };
     const range = { content, extent, doubt };
-    if (doubt === 0 || this.#proving.isProven(range)) await asItIs(extent, offset);
-    else await this.#proving.read(range, buffer, offset, asItIs);
+    if (doubt > 0 && !this.#proving.isProven(range)) {
+      await this.#proving.read(range, buffer, offset, asItIs);
+    } else {
+      if (doubt > 0) this.#proving.follow(range);
+      await asItIs(extent, offset);
+    }
     return reason;
   }
 

@@ -30,6 +30,7 @@ const BLOCK = 4096;
 
 const NOTHING_DOUBTED: ProvenBytes = {
   isProven: () => true,
+  follow: () => {},
   copyAtOnce: () => 0,
   read: async () => assert.fail('nothing is doubted'),
 };

@@ -6,7 +6,7 @@ import type { SourceFile } from '../../source/source-file.ts';
 import type { Segment } from './messages.ts';
 import type { PieceBuffers } from './piece-buffers.ts';
 import type { Part } from './piece-parts.ts';
-import type { HashThreads } from './threads.ts';
+import type { HashSession, HashThreads } from './threads.ts';
 import type { KnownTorrent } from './torrents.ts';
 
 /** Files that are held open for one step. */
@@ -129,18 +129,18 @@ class PartsHashing {
     }
   }
 
-  async #begin(): ReturnType<HashThreads['begin']> {
+  async #begin(): Promise<HashSession> {
     const { torrent, piece, awaited } = this.#piece;
     const [first] = this.#files.values();
-    return await this.#tools.threads.begin({
+    const hashing = {
       torrent: torrent.infoHash,
       metainfo: () => this.#tools.metainfo(torrent.infoHash),
       piece,
       length: this.#length,
       buffer: this.#memory,
-      device: first?.identity.dev ?? 0,
-      awaited,
-    });
+    };
+    const [session] = await this.#tools.threads.begin([hashing], { device: first?.identity.dev ?? 0, awaited });
+    return session!;
   }
 
   /** Opens the files of the next parts, one for each part. */

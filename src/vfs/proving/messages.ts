@@ -11,7 +11,7 @@ export interface Layout {
   readonly lengths: Float64Array;
 }
 
-/** Asks for the layout of a torrent. */
+/** Asks for the layout of a torrent. The thread keeps the torrent for the steps that follow. */
 export interface LayoutQuestion {
   readonly kind: 'layout';
   readonly torrent: string;
@@ -42,8 +42,6 @@ export interface Step {
   readonly last: boolean;
   /** Takes the bytes, at their place in the piece. Absent: they are hashed and not kept. The same in all steps. */
   readonly buffer?: SharedArrayBuffer | undefined;
-  /** Given if the thread has asked for it. */
-  readonly metainfo?: Uint8Array | undefined;
 }
 
 /** Ends a session before its last step. */
@@ -71,7 +69,7 @@ export interface StepAnswer {
   readonly failed?: { readonly segment: number; readonly message: string; readonly isEnd: boolean };
   /** After the last step: whether all hashes of the piece agree. */
   readonly agrees?: boolean;
-  /** The thread does not have the torrent: nothing was read. */
+  /** The thread does not have the torrent, and wants it first: nothing was read. */
   readonly needsMetainfo?: true;
 }
 

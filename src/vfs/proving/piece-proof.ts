@@ -2,41 +2,19 @@
  * Proves one piece: hashes it as it is now, as it was planned, with spares; and waits for what settles the cases of its
  * sources, one after the other.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { isOutOfDescriptors } from '../../native/descriptor-budget.ts';
-import type { SourceFiles } from '../../source/served-sources.ts';
 import { SETTLING_MS } from '../../source/source-changes.ts';
 import type { SourceFile } from '../../source/source-file.ts';
 import { type HashedPiece, hashParts, SourceFailure } from './hash-parts.ts';
-import type { PieceBuffers } from './piece-buffers.ts';
 import { type PieceParts, partsOf } from './piece-parts.ts';
-import type { ProvingStore } from './proving.ts';
+import { type Proof, type ProofTools, proofOf, servedForProof } from './proof.ts';
 import { spansOf } from './spans.ts';
-import type { HashThreads } from './threads.ts';
 import type { KnownTorrent } from './torrents.ts';
 
 /** Attempts at a piece whose files change while they are read, or are replaced by spares. */
 const ATTEMPTS = 6;
 /** Sources of a piece that are replaced by their spares, one at a time, if the piece is wrong. */
 const MOST_REPLACED = 8;
-/** Milliseconds: a second change within a tick of the kernel's clock leaves the ctime as the first one made it. */
-const TICK_MS = 20;
-
-export type Proof =
-  /** `bytes`: the piece. Undefined: it is proven, and must be read. */
-  | { readonly state: 'proven'; readonly bytes: Buffer | undefined }
-  /** Some bytes of it are nowhere. */
-  | { readonly state: 'as it is' }
-  | { readonly state: 'failed'; readonly reason: string; readonly sources: ReadonlySet<number> };
-
-export interface PieceProofOptions {
-  readonly store: ProvingStore;
-  readonly sources: SourceFiles;
-  readonly threads: HashThreads;
-  readonly buffers: PieceBuffers;
-  readonly onHashed: () => void;
-}
-
 interface Wanted {
   readonly entry: number;
   readonly piece: number;
@@ -55,9 +33,9 @@ interface Wrong {
 type Attempt = { readonly proof: Proof } | { readonly wrong: Wrong };
 
 export class PieceProof {
-  readonly #options: PieceProofOptions;
+  readonly #options: ProofTools;
 
-  constructor(options: PieceProofOptions) {
+  constructor(options: ProofTools) {
     this.#options = options;
   }
 
@@ -102,7 +80,7 @@ export class PieceProof {
       const hashed = await this.#hash(wanted, parts, instead);
       if ('wrong' in hashed) return hashed;
       onHashed();
-      if (hashed.agrees) return { proof: this.#proven(wanted, hashed) };
+      if (hashed.agrees) return { proof: proofOf(this.#options, wanted, hashed) };
       const { unreadable, changed, files } = hashed;
       wrong = this.#blamed(wanted, hashed);
       if (changed.size > 0) {
@@ -135,15 +113,11 @@ export class PieceProof {
           threads,
           buffers,
           metainfo: (infoHash) => store.metainfo(infoHash),
-          serve: async (source) => {
-            for (;;) {
+          serve: async (source) =>
+            await servedForProof(async () => {
               const spare = instead.get(source);
-              const file = spare === undefined || spare.closed ? await sources.serve(source) : spare;
-              const ms = msOfTick(file);
-              if (ms === 0) return file;
-              await sleep(ms);
-            }
-          },
+              return spare === undefined || spare.closed ? await sources.serve(source) : spare;
+            }),
         },
         { entry, piece, torrent, parts, awaited },
       );
@@ -151,27 +125,6 @@ export class PieceProof {
       if (!(error instanceof SourceFailure)) throw error;
       return { wrong: { reason: error.message, sources: new Set([error.source]), isContent: false } };
     }
-  }
-
-  #proven({ entry, piece }: Wanted, { bytes, changed, files, doubt }: HashedPiece): Proof {
-    const own = [...files].every(([id, file]) => file.id === id);
-    const isStable = changed.size === 0 && own;
-    if (isStable && doubt > 0 && [...files].every(([id, file]) => this.#isDoubted(id, file))) {
-      this.#options.store.living.prove(entry, piece, doubt);
-    }
-    if (bytes !== undefined || isStable) return { state: 'proven', bytes };
-    // Too large to be kept, and not the same any more.
-    return { state: 'failed', reason: 'a source changed while it was read', sources: new Set(files.keys()) };
-  }
-
-  /**
-   * Reports whether an open file is the one that the source's condition is about: a file that was replaced is read on by its
-   * descriptor, and proves nothing of the one that lies at its path by now.
-   */
-  #isDoubted(id: number, file: SourceFile): boolean {
-    const condition = this.#options.store.living.condition(id);
-    if (condition === undefined) return true;
-    return condition.observed !== undefined && file.wasObserved(condition.observed);
   }
 
   /** Names the sources that may be to blame: those that are doubted, or all if none is. */
@@ -199,14 +152,8 @@ export class PieceProof {
       onHashed();
       if (!hashed.agrees || hashed.bytes === undefined) continue;
       sources.noteWrong([id], wanted.piece);
-      return { proof: this.#proven(wanted, hashed) };
+      return { proof: proofOf(this.#options, wanted, hashed) };
     }
     return undefined;
   }
-}
-
-/** Milliseconds until a further change of a file, which was looked at just now, gives it another ctime. Other hosts have other clocks. */
-function msOfTick({ local, identity: { ctimeNs } }: SourceFile): number {
-  const age = local && ctimeNs !== undefined ? Date.now() - Number(ctimeNs / 1_000_000n) : TICK_MS;
-  return age < 0 ? 0 : Math.max(0, TICK_MS - age);
 }

@@ -17,7 +17,9 @@ import type { SourceFiles } from '../../source/served-sources.ts';
 import type { MappedContent } from '../../store/overlay/content.ts';
 import type { Store } from '../../store/store.ts';
 import { PieceBuffers } from './piece-buffers.ts';
-import { PieceProof, type Proof } from './piece-proof.ts';
+import { PieceProof } from './piece-proof.ts';
+import { PlainPieces } from './plain-pieces.ts';
+import type { Proof, ProofTools } from './proof.ts';
 import { ReadAhead } from './read-ahead.ts';
 import { HashThreads } from './threads.ts';
 import { Torrents } from './torrents.ts';
@@ -43,6 +45,13 @@ interface Failure {
   readonly at: number;
 }
 
+/** The hash of a piece that is running. */
+interface Running {
+  readonly proof: Promise<Proof>;
+  /** It goes on until the case of its sources is settled. */
+  readonly awaited: boolean;
+}
+
 /** Adjacent bytes of a mapped file that one source has, or spares of it. */
 export interface DoubtedRange {
   readonly content: MappedContent;
@@ -57,8 +66,9 @@ export class Proving {
   readonly #buffers = new PieceBuffers();
   readonly #torrents: Torrents;
   readonly #pieces: PieceProof;
+  readonly #plain: PlainPieces;
   readonly #ahead: ReadAhead;
-  readonly #running = new Map<string, Promise<Proof>>();
+  readonly #running = new Map<string, Running>();
   readonly #failed = new Map<string, Failure>();
   readonly #unwatch: () => void;
   /** Pieces that were hashed since the start. */
@@ -67,16 +77,13 @@ export class Proving {
   constructor({ store, sources }: ProvingOptions) {
     this.#store = store;
     this.#torrents = new Torrents(store, this.#threads);
-    this.#pieces = new PieceProof({
-      store,
-      sources,
-      threads: this.#threads,
-      buffers: this.#buffers,
-      onHashed: () => this.hashed++,
-    });
+    const [threads, buffers] = [this.#threads, this.#buffers];
+    const tools: ProofTools = { store, sources, threads, buffers, onHashed: () => this.hashed++ };
+    this.#pieces = new PieceProof(tools);
+    this.#plain = new PlainPieces(tools);
     this.#ahead = new ReadAhead({
       wants: (content, piece, doubt) => this.#wants(content.entry, piece, doubt),
-      prove: (content, piece) => void this.#prove(content.entry, piece, false),
+      prove: (content, pieces) => this.#begin(content, pieces, false),
     });
     this.#unwatch = sources.onChanged((ids) => this.#forgetFailures(ids));
   }
@@ -98,6 +105,15 @@ export class Proving {
       done += length;
     }
     return done;
+  }
+
+  /** Notes that a proven range is being read, so that the pieces that follow are hashed before a reader gets there. */
+  follow({ content, extent, doubt }: DoubtedRange): void {
+    const known = this.#knownStart(content, extent);
+    if (known === undefined) return;
+    const { start, pieceLength } = known;
+    const last = Math.floor((start + extent.length - 1) / pieceLength);
+    this.#ahead.served(content, last, { doubt, pieceLength, start: start - extent.offset });
   }
 
   /** Reports whether all pieces of a range were proven, as far as that is known without waiting. */
@@ -135,7 +151,7 @@ export class Proving {
       const piece = Math.floor((start + done) / pieceLength);
       const from = start + done - piece * pieceLength;
       const length = Math.min(extent.length - done, pieceLength - from);
-      const proof = await this.#proof(content.entry, piece, doubt);
+      const proof = await this.#proof(content, piece, doubt);
       if (proof.state === 'failed') throw new PosixError('EIO', proof.reason);
       if (proof.state === 'proven' && proof.bytes !== undefined) {
         proof.bytes.copy(buffer, offset + done, from, from + length);
@@ -157,7 +173,8 @@ export class Proving {
       : { start: fileStart + offset, pieceLength };
   }
 
-  async #proof(entry: number, piece: number, doubt: number): Promise<Proof> {
+  async #proof(content: MappedContent, piece: number, doubt: number): Promise<Proof> {
+    const { entry } = content;
     const bytes = this.#buffers.get(entry, piece);
     if (bytes !== undefined) return { state: 'proven', bytes };
     if (this.#store.living.provenAt(entry, piece) >= doubt) return { state: 'proven', bytes: undefined };
@@ -165,23 +182,50 @@ export class Proving {
     if (failure !== undefined && failure.doubt >= doubt && performance.now() - failure.at < FAILED_MS) {
       return { state: 'failed', reason: failure.reason, sources: failure.sources };
     }
-    const proof = await this.#prove(entry, piece, true);
+    const proof = await this.#prove(content, piece);
     if (proof.state === 'failed') this.#noteFailure(entry, piece, doubt, proof.reason, proof.sources);
     return proof;
   }
 
   /** Joins the hash that is running for a piece, or begins one. Never rejects. */
-  async #prove(entry: number, piece: number, awaited: boolean): Promise<Proof> {
-    const key = keyOf(entry, piece);
-    const running = this.#running.get(key);
-    if (running !== undefined) return await running;
-    const proving = this.#proveOne(entry, piece, awaited).finally(() => this.#running.delete(key));
-    this.#running.set(key, proving);
-    return await proving;
+  async #prove(content: MappedContent, piece: number): Promise<Proof> {
+    const key = keyOf(content.entry, piece);
+    for (;;) {
+      if (!this.#running.has(key)) this.#begin(content, [piece], true);
+      const running = this.#running.get(key)!;
+      const proof = await running.proof;
+      // One that was hashed ahead has not waited for its case to be settled.
+      if (proof.state !== 'failed' || running.awaited) return proof;
+    }
   }
 
-  async #proveOne(entry: number, piece: number, awaited: boolean): Promise<Proof> {
+  /** Begins to hash pieces of a file which nobody hashes. */
+  #begin(content: MappedContent, pieces: readonly number[], awaited: boolean): void {
+    const { entry } = content;
+    const torrent = this.#torrents.known(entry);
+    const start = this.#torrents.knownStart(content);
+    const plain =
+      torrent === undefined || start === undefined
+        ? undefined
+        : this.#plain.prove({ content, torrent, start, pieces, awaited });
+    for (const piece of pieces) this.#run(entry, piece, awaited, plain?.get(piece));
+  }
+
+  #run(entry: number, piece: number, awaited: boolean, plain?: Promise<Proof | undefined>): void {
+    const key = keyOf(entry, piece);
+    const proof = this.#proveOne(entry, piece, awaited, plain).finally(() => this.#running.delete(key));
+    this.#running.set(key, { proof, awaited });
+  }
+
+  async #proveOne(
+    entry: number,
+    piece: number,
+    awaited: boolean,
+    plain: Promise<Proof | undefined> | undefined,
+  ): Promise<Proof> {
     try {
+      const proof = await plain;
+      if (proof !== undefined) return proof;
       const torrent = await this.#torrents.of(entry);
       if (torrent === undefined) return { state: 'failed', reason: 'its torrent is gone', sources: new Set() };
       return await this.#pieces.prove({ entry, piece, torrent, awaited });

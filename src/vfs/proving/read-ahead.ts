@@ -10,7 +10,7 @@ const PAIRED_BYTES = 16 * 1024 * 1024;
 export interface ReadAheadOptions {
   /** Reports whether a piece is worth being hashed now. */
   readonly wants: (content: MappedContent, piece: number, doubt: number) => boolean;
-  readonly prove: (content: MappedContent, piece: number) => void;
+  readonly prove: (content: MappedContent, pieces: readonly number[]) => void;
 }
 
 export interface ReadPlace {
@@ -56,6 +56,6 @@ export class ReadAhead {
     for (let next = piece + 1; next <= last; next++) if (this.#options.wants(content, next, doubt)) wanted.push(next);
     // Some at a time, since two take little longer than one.
     if (wanted.length < count / 2 && last < end) return;
-    for (const next of wanted) this.#options.prove(content, next);
+    if (wanted.length > 0) this.#options.prove(content, wanted);
   }
 }

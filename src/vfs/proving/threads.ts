@@ -7,7 +7,7 @@
 import { Worker } from 'node:worker_threads';
 import type { Answer, Answered, Asked, Layout, Question, Step, StepAnswer } from './messages.ts';
 
-/** Pieces that a thread has at a time: it hashes two in little more than the time of one. */
+/** Pieces that a thread has at a time, if they come one by one: it hashes two in little more than the time of one. */
 const TOGETHER = 2;
 /** Threads while no disk is slow. */
 const USUAL = 2;
@@ -26,9 +26,12 @@ export interface Hashing {
   /** Bytes of the piece. */
   readonly length: number;
   readonly buffer: SharedArrayBuffer | undefined;
+}
+
+export interface Urgency {
   /** The device that the bytes are read from, or most of them. */
   readonly device: number;
-  /** A reader waits for it. Others come after it. */
+  /** A reader waits for them. Others come after them. */
   readonly awaited: boolean;
 }
 
@@ -43,11 +46,13 @@ interface Thread {
   readonly asked: Map<number, (answer: Answer) => void>;
   /** Questions that are sent at the end of this turn. */
   readonly outbox: Asked[];
+  /** The torrents that are being given to it, by info hash. */
+  readonly telling: Map<string, Promise<void>>;
 }
 
-interface Waiting {
-  readonly device: number;
-  readonly awaited: boolean;
+interface Waiting extends Urgency {
+  /** How many pieces wait for one thread. */
+  readonly pieces: number;
   readonly take: (thread: Thread) => void;
 }
 
@@ -74,7 +79,10 @@ export class HashSession {
     const { torrent, piece, length, buffer, metainfo } = this.#hashing;
     const step: Step = { kind: 'step', session: this.#number, torrent, piece, length, segments, last, buffer };
     let answer = await this.#ask(step);
-    if (answer.needsMetainfo === true) answer = await this.#ask({ ...step, metainfo: metainfo() });
+    if (answer.needsMetainfo === true) {
+      await this.#threads.tell(this.#thread, torrent, metainfo);
+      answer = await this.#ask(step);
+    }
     this.#unfinished = !last && answer.failed === undefined;
     return answer;
   }
@@ -119,15 +127,28 @@ export class HashThreads {
     return this.#threads.size;
   }
 
-  /** Waits for a thread for a piece. */
-  async begin(hashing: Hashing): Promise<HashSession> {
-    const thread = await this.#thread(hashing);
-    return new HashSession(this, hashing, thread, ++this.#sessions);
+  /** Waits for a thread for some pieces. Those of one turn are hashed one after the other, two at a time. */
+  async begin(hashings: readonly Hashing[], urgency: Urgency): Promise<HashSession[]> {
+    const thread = await this.#thread(urgency, hashings.length);
+    return hashings.map((hashing) => new HashSession(this, hashing, thread, ++this.#sessions));
+  }
+
+  /** Gives a torrent to a thread, once for all who need it there. @throws Error for metainfo that is not sound */
+  async tell(thread: Thread, torrent: string, metainfo: Hashing['metainfo']): Promise<void> {
+    const telling = thread.telling.get(torrent) ?? this.#tell(thread, torrent, metainfo());
+    thread.telling.set(torrent, telling);
+    await telling.finally(() => thread.telling.delete(torrent));
+  }
+
+  async #tell(thread: Thread, torrent: string, metainfo: Uint8Array | undefined): Promise<void> {
+    if (metainfo === undefined) return;
+    const answer = await this.ask(thread, { kind: 'layout', torrent, metainfo });
+    if ('error' in answer) throw new Error(answer.error);
   }
 
   /** @throws Error for metainfo that is not sound, or if the thread fails */
   async layout(torrent: string, metainfo: Uint8Array): Promise<Layout> {
-    const thread = await this.#thread({ device: NO_DEVICE, awaited: true });
+    const thread = await this.#thread({ device: NO_DEVICE, awaited: true }, 1);
     try {
       const answer = await this.ask(thread, { kind: 'layout', torrent, metainfo });
       if ('layout' in answer) return answer.layout;
@@ -137,10 +158,10 @@ export class HashThreads {
     }
   }
 
-  async #thread({ device, awaited }: Pick<Hashing, 'device' | 'awaited'>): Promise<Thread> {
+  async #thread({ device, awaited }: Urgency, pieces: number): Promise<Thread> {
     if (this.#closed) throw new Error('the server ends');
     return await new Promise((take) => {
-      this.#waiting.push({ device, awaited, take });
+      this.#waiting.push({ device, awaited, pieces, take });
       if (awaited) this.#deal();
       // Pieces that are hashed ahead come together.
       else this.#soon ??= setImmediate(() => this.#deal());
@@ -198,8 +219,9 @@ export class HashThreads {
         }
         this.#give(thread, i);
         // Who waits for a piece does not wait for another one.
-        const isAhead = ({ device, awaited }: Waiting): boolean => !awaited && device === next.device;
-        while (!next.awaited && thread.pieces < TOGETHER) {
+        const isAhead = ({ device, awaited, pieces }: Waiting): boolean =>
+          !awaited && device === next.device && thread.pieces + pieces <= TOGETHER;
+        while (!next.awaited) {
           const other = this.#waiting.findIndex(isAhead);
           if (other < 0) break;
           this.#give(thread, other);
@@ -214,7 +236,7 @@ export class HashThreads {
     const [waiting] = this.#waiting.splice(index, 1);
     if (waiting === undefined) return;
     thread.device = waiting.device;
-    thread.pieces++;
+    thread.pieces += waiting.pieces;
     waiting.take(thread);
   }
 
@@ -253,7 +275,7 @@ export class HashThreads {
 
   #start(): Thread {
     const worker = new Worker(this.#script);
-    const thread: Thread = { worker, pieces: 0, asked: new Map(), outbox: [] };
+    const thread: Thread = { worker, pieces: 0, asked: new Map(), outbox: [], telling: new Map() };
     this.#threads.add(thread);
     worker.on('message', (answers: readonly Answered[]) => {
       for (const { id, answer } of answers) thread.asked.get(id)?.(answer);

@@ -140,8 +140,8 @@ class StepReading {
   }
 }
 
-function begun({ torrent, metainfo, piece, length, buffer }: Step): PieceHashing | undefined {
-  const parsed = torrentOf(torrent, metainfo);
+function begun({ torrent, piece, length, buffer }: Step): PieceHashing | undefined {
+  const parsed = torrentOf(torrent, undefined);
   if (parsed === undefined) return undefined;
   scratch ??= readMemory(CHUNK_BYTES);
   const into = buffer === undefined ? scratch : readBytes(buffer, length);

@@ -61,15 +61,9 @@ describe('two pieces at once', () => {
     const threads = new HashThreads(() => {});
     const hash = async (piece: number): Promise<StepAnswer> => {
       const length = Math.min(PIECE, bytes.length - piece * PIECE);
-      const session = await threads.begin({
-        torrent: infoHash,
-        metainfo: () => raw,
-        piece,
-        length,
-        buffer: sharedReadMemory(length),
-        device: 1,
-        awaited: false,
-      });
+      const hashing = { torrent: infoHash, metainfo: () => raw, piece, length, buffer: sharedReadMemory(length) };
+      const [session] = await threads.begin([hashing], { device: 1, awaited: false });
+      assert.ok(session);
       try {
         return await session.step([{ fd, offset: piece * PIECE, length }], true);
       } finally {
