@@ -14,6 +14,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf, PosixError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { type DescriptorBudget, isOutOfDescriptors } from '../native/descriptor-budget.ts';
+import { isAtOrBelow } from '../native/mountinfo.ts';
 import { type BrokenSource, BrokenSources } from './broken-sources.ts';
 import type { ConditionState } from './condition.ts';
 import type { SeenSource, SourceDoubts } from './doubts.ts';
@@ -169,6 +170,13 @@ export class SourceFiles {
       this.#broken.retry(id);
     }
     this.#changes.changed(ids);
+  }
+
+  /** Opens sources below a folder that was renamed anew at their next use, and those at once for which readers wait. */
+  folderRenamed(from: Buffer): void {
+    const open = [...this.#open.values()].filter(({ record }) => isAtOrBelow(record.path, from)).map(({ id }) => id);
+    const broken = this.#broken.list().flatMap(({ id, path }) => (isAtOrBelow(path, from) ? [id] : []));
+    this.sourcesChanged([...open, ...broken]);
   }
 
   /** Takes over what somebody else has found out of a source. `state`: undefined if it is trusted. */

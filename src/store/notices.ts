@@ -22,6 +22,8 @@ export interface StoreWatcher {
   readonly readersChanged?: (change: ReadersChange) => void;
   /** Called with the ids of sources whose records changed or are gone, or whose bytes a file takes from elsewhere now. */
   readonly sourcesChanged?: (ids: readonly number[]) => void;
+  /** Called when sources below a folder have other paths: it was renamed. */
+  readonly folderRenamed?: (from: Buffer) => void;
   /** Called with the entry of each piece that is proven (`LivingSources.prove`); often. */
   readonly proven?: (entry: number) => void;
   /** Called when a source gets another condition; undefined: it is trusted. */
@@ -51,6 +53,10 @@ export class Notices {
 
   sourcesChanged(ids: readonly number[]): void {
     for (const watcher of this.#watchers) watcher.sourcesChanged?.(ids);
+  }
+
+  folderRenamed(from: Buffer): void {
+    for (const watcher of this.#watchers) watcher.folderRenamed?.(from);
   }
 
   proven(entry: number): void {

@@ -58,6 +58,7 @@ import {
 } from './records/record.ts';
 import { SourceChanges } from './sources/changes.ts';
 import { Conditions } from './sources/conditions.ts';
+import { FolderRenames } from './sources/folder-renames.ts';
 import { beginKeying, KeyMigration } from './sources/key-migration.ts';
 import { LivingSources } from './sources/living.ts';
 import { PoolFiles, type Pooling } from './sources/pool-files.ts';
@@ -128,7 +129,8 @@ export class Store {
     const notices = this.#notices;
     const readers = new SourceReaders(db, notices);
     const [keys, conditions, stories] = [new SourceKeys(db), new Conditions(db, notices), new Stories(db)];
-    const sources = new Sources({ db, keys, readers, conditions, stories, notices, pool });
+    const renames = new FolderRenames();
+    const sources = new Sources({ db, keys, readers, conditions, stories, renames, notices, pool });
     const catalog = new Catalog(db);
     const proofs = new Proofs(db, async (entry) => (await catalog.byId(entry)) !== undefined);
     const pieces = new Pieces(db, catalog);
@@ -150,7 +152,7 @@ export class Store {
     this.#conditions = conditions;
     this.#unmapped = new Unmapped({ ...parts, stopped: () => this.#closing });
     const remapping = new Remapping({ ...parts, readers, conditions, stories, unmapped: this.#unmapped });
-    const changes = new SourceChanges({ ...parts, keys, conditions, stories });
+    const changes = new SourceChanges({ ...parts, keys, conditions, stories, renames });
     this.#keying = new KeyMigration(db, keys, () => this.#closing);
     const keyed = async (): Promise<void> => await this.#keyed;
     this.living = new LivingSources({ ...parts, conditions, stories, keys, changes, remapping, keyed });

@@ -131,6 +131,7 @@ export class FileSystem implements Operations {
     this.#stale = new StaleFiles(this.#open);
     this.#unwatch = store.watch({
       sourcesChanged: (ids) => this.#sources.sourcesChanged(ids),
+      folderRenamed: (from) => this.#sources.folderRenamed(from),
       conditionChanged: (id, _, now) => this.#sources.conditionChanged(id, now?.state),
     });
     const open = this.#open;

@@ -32,10 +32,11 @@ describe('what is moved while it is read', { skip: NEEDS_ROOT, timeout: 1_800_00
   }
 
   for (const person of ['root', 'user'] as const) {
-    it(`a folder of 10,000 files, as ${person}`, { skip: !WHOLE }, async () => {
+    const files = WHOLE ? 10_000 : 2000;
+    it(`a folder of ${files} files, as ${person}`, { skip: !WHOLE && person === 'user' }, async () => {
       const scene = await Scene.make({ kind: 'ext4', person });
       try {
-        await renameAFolder(scene);
+        await renameAFolder(scene, files);
       } finally {
         await scene.end();
       }
@@ -75,8 +76,9 @@ async function moveAFile(scene: Scene): Promise<void> {
   assert.equal((await scene.read(film)).good, PIECES);
 }
 
-async function renameAFolder(scene: Scene): Promise<void> {
-  const series = laySeries(scene, 'Series', 10_000);
+/** It is read from the instant of the rename on, while the records of its files follow. */
+async function renameAFolder(scene: Scene, files: number): Promise<void> {
+  const series = laySeries(scene, 'Series', files);
   await serve(scene, series);
   const reading = whileReading(readersOf(scene, series));
   const folder = `${series.folder} (2021)`;

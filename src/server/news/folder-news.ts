@@ -1,11 +1,14 @@
-/** What is reported of folders: all sources below one are recorded anew, or become cases, in batches. */
-import type { RecordedSource } from '../../source/identity.ts';
+/**
+ * What is reported of folders. The sources below one that was renamed are at their new paths at once; their records are written
+ * anew in the background, in batches, while readers go first. Those below one that is gone become cases.
+ */
+import { messageOf } from '../../errors.ts';
+import type { Logger } from '../../logger.ts';
 import type { Moves } from './moves.ts';
-import type { Cases, MayHold, NewsStore, RecordChange } from './parts.ts';
+import type { Cases, MayHold, NewsStore } from './parts.ts';
 import type { Reckoning } from './reckoning.ts';
+import { inSpareTime } from './spare-time.ts';
 
-/** Changes of records in a batch. */
-const BATCH = 500;
 /** Milliseconds between the two reports of an exchange, at most. */
 const EXCHANGE_MS = 2000;
 
@@ -14,6 +17,7 @@ export interface FolderNewsParts {
   /** Absent: nobody settles cases. */
   readonly cases?: Cases | undefined;
   readonly mayHold: MayHold;
+  readonly logger: Logger;
   readonly moves: Moves;
   readonly reckoning: Reckoning;
 }
@@ -22,9 +26,23 @@ export class FolderNews {
   readonly #parts: FolderNewsParts;
   /** Sources below a folder whose place another one has taken: it is exchanged, and the next report says so. */
   readonly #displaced = new Map<string, { readonly ids: ReadonlySet<number>; readonly at: number }>();
+  readonly #closed = new AbortController();
+  /** Resolves when the records of all renamed folders are written. */
+  #recording: Promise<void> = Promise.resolve();
 
   constructor(parts: FolderNewsParts) {
     this.#parts = parts;
+  }
+
+  /** Resolves when the records of all folders that were renamed so far are written. */
+  async settled(): Promise<void> {
+    await this.#recording;
+  }
+
+  /** Writes what is left at once. */
+  async close(): Promise<void> {
+    this.#closed.abort();
+    await this.#recording;
   }
 
   /** A folder was renamed. Its files are not touched: nothing of them has changed but their path. */
@@ -43,46 +61,27 @@ export class FolderNews {
     const only = displaced !== undefined && performance.now() - displaced.at < EXCHANGE_MS ? displaced.ids : undefined;
     await this.#noteDisplaced(to);
     this.#parts.moves.folderRenamed(from, to);
-    for await (const page of this.#parts.store.living.sourcesBelow(from)) {
-      const ids = page.map(({ id }) => id).filter((id) => only?.has(id) !== false);
-      for (let at = 0; at < ids.length; at += BATCH) await this.#rename(ids.slice(at, at + BATCH), from, to);
+    const pages = this.#parts.store.living.renameFolder(from, to, only);
+    // The oldest rename first.
+    this.#recording = this.#recordAll(pages, this.#recording);
+  }
+
+  async #recordAll(pages: AsyncIterable<readonly number[]>, before: Promise<void>): Promise<void> {
+    await before;
+    try {
+      for await (const ids of pages) await inSpareTime(async () => await this.#record(ids), this.#closed.signal);
+    } catch (error) {
+      this.#parts.logger.error(`sources of a renamed folder could not be recorded: ${messageOf(error)}`);
     }
   }
 
-  async #rename(ids: readonly number[], from: Buffer, to: Buffer): Promise<void> {
+  async #record(ids: readonly number[]): Promise<void> {
     const { store, cases } = this.#parts;
-    const kept: number[] = [];
-    const changes = ids.flatMap((id): RecordChange[] => {
-      const record = store.source(id);
-      if (record === undefined || !record.path.subarray(0, from.length).equals(from)) return [];
-      const condition = store.living.condition(id);
-      const path = Buffer.concat([to, record.path.subarray(from.length)]);
-      if (condition !== undefined && condition.state !== 'doubted') kept.push(id);
-      // One that is doubted stays so, and keeps what was proven of the file that was found.
-      const now = { ...identityOf(record), ...condition?.observed, path };
-      return [
-        {
-          id,
-          was: record,
-          now,
-          trusted: condition === undefined,
-          how: 'was moved with its folder (seen as it happened)',
-        },
-      ];
-    });
-    const before = new Map(kept.map((id) => [id, store.living.condition(id)]));
-    await store.living.changeSources(changes);
-    for (const [id, condition] of before) {
-      if (condition === undefined) continue;
-      const { state, reason, disk, failed } = condition;
-      store.living.setCondition(id, {
-        state,
-        reason,
-        ...(disk === undefined ? {} : { disk }),
-        ...(failed === undefined ? {} : { failed }),
-      });
+    await store.living.recordPlaces(ids, 'was moved with its folder (seen as it happened)');
+    for (const id of ids) {
+      const state = store.living.condition(id)?.state;
       // What is lost was looked for; that its folder has another name says nothing new.
-      if (state !== 'lost') cases?.note(id);
+      if (state === 'healing' || state === 'waiting') cases?.note(id);
     }
   }
 
@@ -114,12 +113,4 @@ export class FolderNews {
       await this.#parts.reckoning.reckon();
     }
   }
-}
-
-function identityOf({
-  spares: _spares,
-  path: _path,
-  ...identity
-}: RecordedSource): Omit<RecordedSource, 'spares' | 'path'> {
-  return identity;
 }

@@ -43,6 +43,9 @@ export interface NewsStore {
     sourcesAt(path: Buffer): readonly number[];
     sourcesBelow(folder: Buffer): AsyncIterable<readonly { readonly id: number; readonly path: Buffer }[]>;
     sourcesByHandle(handle: FileHandle, disk: string | undefined): readonly number[];
+    /** Its sources are at their new paths at once; they come in pages, for `recordPlaces`. */
+    renameFolder(from: Buffer, to: Buffer, only?: ReadonlySet<number>): AsyncIterable<readonly number[]>;
+    recordPlaces(ids: readonly number[], how: string): Promise<void>;
     changeSources(changes: readonly RecordChange[]): Promise<readonly number[]>;
   };
 }

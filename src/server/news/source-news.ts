@@ -65,6 +65,7 @@ export class SourceNews {
   /** Resolves when all reports so far were processed. */
   async settled(): Promise<void> {
     while (this.#running !== undefined) await this.#running;
+    await this.#folders.settled();
   }
 
   async close(): Promise<void> {
@@ -73,6 +74,7 @@ export class SourceNews {
     this.#newFiles.close();
     this.#reports = [];
     await this.#running;
+    await this.#folders.close();
   }
 
   #unsee(report: WatchEvent): void {

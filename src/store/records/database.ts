@@ -52,6 +52,8 @@ export class Database {
   /** The log may end with a truncated record. */
   #torn = false;
   #postponed: Write[] = [];
+  /** What `fetch` has read, by key, as byte strings. */
+  readonly #fetched = new Map<string, Buffer | undefined>();
   /** The sync that waits for its turn. It covers whatever is committed before it begins. */
   #nextSync: Promise<void> | undefined;
 
@@ -69,7 +71,18 @@ export class Database {
   }
 
   get(key: Buffer): Buffer | undefined {
-    return this.#level.getSync(key);
+    if (this.#fetched.size === 0) return this.#level.getSync(key);
+    const name = key.toString('latin1');
+    return this.#fetched.get(name) ?? (this.#fetched.has(name) ? undefined : this.#level.getSync(key));
+  }
+
+  /**
+   * Reads records in another thread: `get` gives them at once, until the end of this turn. Only inside `exclusive`, and before
+   * its commit.
+   */
+  async fetch(keys: readonly Buffer[]): Promise<void> {
+    const values = await this.#level.getMany([...keys]);
+    for (const [i, key] of keys.entries()) this.#fetched.set(key.toString('latin1'), values[i]);
   }
 
   /**
@@ -117,6 +130,7 @@ export class Database {
       this.#unsynced = true;
       this.#torn = true;
       await batch.write({ sync });
+      this.#fetched.clear();
       this.#torn = false;
     } catch (error) {
       this.#postponed.push(...postponed);
@@ -175,7 +189,7 @@ export class Database {
 
   /** Runs one writer after another, so that what a writer read still holds when it commits. */
   async exclusive<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#last.then(work);
+    const result = this.#last.then(work).finally(() => this.#fetched.clear());
     this.#last = result.catch(() => {});
     return await result;
   }

@@ -7,9 +7,10 @@ import type { Condition } from '../../source/condition.ts';
 import type { FileHandle, FileIdentity } from '../../source/identity.ts';
 import type { Notices } from '../notices.ts';
 import { type Database, put, type Write } from '../records/database.ts';
-import { sourceKey } from '../records/key.ts';
+import { sourceKey, storyKey } from '../records/key.ts';
 import { encodeSource, type SourceRecord } from '../records/record.ts';
 import type { Conditions } from './conditions.ts';
+import type { FolderRename, FolderRenames } from './folder-renames.ts';
 import type { SourceKeys } from './source-keys.ts';
 import type { Sources } from './sources.ts';
 import type { Stories } from './stories.ts';
@@ -33,10 +34,13 @@ export interface SourceChange {
   readonly how?: string;
 }
 
+/** A source that a renamed folder has taken along: the record gets its present path, and all else stays as it is. */
+type Placement = Pick<SourceChange, 'id' | 'how'>;
+
 /** Changes in a batch. */
 const SLICE = 500;
-/** Changes prepared between two turns of the event loop. */
-const TURN = 50;
+/** Milliseconds of work between two turns of the event loop. */
+const TURN_MS = 1;
 
 interface ChangesParts {
   readonly db: Database;
@@ -44,6 +48,7 @@ interface ChangesParts {
   readonly keys: SourceKeys;
   readonly conditions: Conditions;
   readonly stories: Stories;
+  readonly renames: FolderRenames;
   readonly notices: Notices;
 }
 
@@ -55,7 +60,7 @@ export class SourceChanges {
   }
 
   /** Changes records; every 500 are one batch. Returns the ids of the sources that were changed. */
-  async change(changes: readonly SourceChange[]): Promise<number[]> {
+  async change(changes: readonly (SourceChange | Placement)[]): Promise<number[]> {
     const changed: number[] = [];
     for (let from = 0; from < changes.length; from += SLICE) {
       const slice = changes.slice(from, from + SLICE);
@@ -64,42 +69,62 @@ export class SourceChanges {
     return changed;
   }
 
-  async #changeSlice(slice: readonly SourceChange[]): Promise<number[]> {
-    const { db, sources, conditions, stories, notices } = this.#parts;
+  async #changeSlice(slice: readonly (SourceChange | Placement)[]): Promise<number[]> {
+    const { db, sources, conditions, stories, renames, notices } = this.#parts;
     const keys = this.#parts.keys.change();
     const now = new Map<number, SourceRecord>();
     const conditionsNow = new Map<number, Condition | undefined>();
     const told = new Set<number>();
     const left: Buffer[] = [];
+    /** The renames of folders that each record takes into account: further ones may begin before it is written. */
+    const placed = new Map<number, readonly FolderRename[]>();
+    /** Those of which anybody else sees a change. */
+    const seen: number[] = [];
     const writes: Write[] = [];
-    for (const [i, change] of slice.entries()) {
-      // Reads are answered between two parts of a slice; other writers wait.
-      if (i % TURN === TURN - 1) await new Promise(setImmediate);
+    let turn = performance.now();
+    // Reads are answered between two parts of a slice; other writers wait.
+    const pause = async (): Promise<void> => {
+      if (performance.now() - turn < TURN_MS) return;
+      await new Promise(setImmediate);
+      turn = performance.now();
+    };
+    await db.fetch(slice.flatMap(({ id, how }) => [sourceKey(id), ...(how === undefined ? [] : [storyKey(id)])]));
+    for (const change of slice) {
+      await pause();
       const { id, how } = change;
       const before = now.get(id) ?? sources.get(id);
-      if (before === undefined || !isAs(before, change.was)) continue;
-      const condition = conditionsNow.has(id) ? conditionsNow.get(id) : conditions.get(id);
-      if (change.epoch !== undefined && condition?.epoch !== change.epoch) continue;
-      const record: SourceRecord = { ...change.now, spares: before.spares };
-      keys.remove(id, before);
-      keys.add(id, record);
+      const written = now.get(id) ?? sources.written(id);
+      if (before === undefined || written === undefined) continue;
+      const record = 'was' in change ? { ...change.now, spares: before.spares } : before;
+      if ('was' in change) {
+        if (!isAs(before, change.was)) continue;
+        const condition = conditionsNow.has(id) ? conditionsNow.get(id) : conditions.get(id);
+        if (change.epoch !== undefined && condition?.epoch !== change.epoch) continue;
+        const isProven = change.epoch !== undefined || condition?.unproven !== true;
+        conditionsNow.set(id, change.trusted && isProven ? undefined : this.#doubt(condition, record, how));
+        seen.push(id);
+      }
+      keys.move(id, written, record);
       now.set(id, record);
-      if (!before.path.equals(record.path)) left.push(before.path);
-      const isProven = change.epoch !== undefined || condition?.unproven !== true;
-      conditionsNow.set(id, change.trusted && isProven ? undefined : this.#doubt(condition, record, how));
+      placed.set(id, renames.current);
+      if (!written.path.equals(record.path)) left.push(written.path);
       if (how === undefined) continue;
       told.add(id);
-      writes.push(stories.recording(id, { atMs: Date.now(), from: before.path, to: record.path, how }));
+      writes.push(stories.recording(id, { atMs: Date.now(), from: written.path, to: record.path, how }));
     }
     if (now.size === 0) return [];
-    for (const [id, record] of now) writes.push(put(sourceKey(id), encodeSource(record)));
+    for (const [id, record] of now) {
+      await pause();
+      writes.push(put(sourceKey(id), encodeSource(record)));
+    }
     for (const [id, condition] of conditionsNow) writes.push(conditions.recording(id, condition));
-    await db.commit([...writes, ...keys.writes()]);
+    await db.commit([...writes, ...(await keys.moves(pause))]);
     const changed = [...now.keys()];
     sources.changed(changed);
+    for (const [id, known] of placed) for (const { written } of known) written.add(id);
     for (const id of told) stories.recorded(id);
     for (const [id, condition] of conditionsNow) conditions.recorded(id, condition);
-    notices.sourcesChanged(changed);
+    if (seen.length > 0) notices.sourcesChanged([...new Set(seen)]);
     for (const path of left) await sources.pathLeft(path);
     return changed;
   }

@@ -94,13 +94,26 @@ export class LivingSources {
    * answered once.
    */
   sourcesAt(path: Buffer): number[] {
-    return this.#parts.keys.at(path);
+    return this.#parts.sources.at(path);
   }
 
   /** Lists the sources below a folder, in pages, in the order of their paths. */
   async *sourcesBelow(folder: Buffer): AsyncGenerator<readonly PlacedSource[], void, undefined> {
     await this.#parts.keyed();
-    yield* this.#parts.keys.below(folder);
+    yield* this.#parts.sources.below(folder);
+  }
+
+  /**
+   * A folder was renamed: its sources are at their new paths at once, for everyone. Gives them in pages, to be handed to
+   * `recordPlaces` at leisure; walk through them to the end. `only`: other sources below `from` stay where they are.
+   */
+  renameFolder(from: Buffer, to: Buffer, only?: ReadonlySet<number>): AsyncIterable<readonly number[]> {
+    const pages = this.#parts.sources.renameFolder(from, to, only);
+    const { keyed } = this.#parts;
+    return (async function* all() {
+      await keyed();
+      yield* pages;
+    })();
   }
 
   /** Lists the sources whose file a handle names. `disk` is that of their records. */
@@ -115,6 +128,14 @@ export class LivingSources {
    */
   async changeSources(changes: readonly SourceChange[]): Promise<readonly number[]> {
     return await this.#parts.changes.change(changes);
+  }
+
+  /**
+   * Writes the paths of sources of a renamed folder into their records. `how`: the line for their stories.
+   * @throws AutotorrentError('STORE')
+   */
+  async recordPlaces(ids: readonly number[], how: string): Promise<void> {
+    await this.#parts.changes.change(ids.map((id) => ({ id, how })));
   }
 
   /** Lists the ids of the entries that use a source. */

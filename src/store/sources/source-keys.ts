@@ -32,11 +32,11 @@ export class SourceKeys {
     return idsOf(this.#db.get(handleKeyOf(handle, disk)));
   }
 
-  /** Lists the sources below a folder, in pages, in the order of their paths. */
-  async *below(folder: Buffer): AsyncGenerator<PlacedSource[], void, undefined> {
+  /** Lists the sources below a folder, in pages (of `size` paths), in the order of their paths. */
+  async *below(folder: Buffer, size?: number): AsyncGenerator<PlacedSource[], void, undefined> {
     let end = folder.length;
     while (end > 0 && folder[end - 1] === 0x2f) end--;
-    for await (const page of this.#db.pages(pathsBelow(folder.subarray(0, end)))) {
+    for await (const page of this.#db.pages(pathsBelow(folder.subarray(0, end)), size)) {
       yield page.flatMap(([key, value]) => {
         const path = Buffer.from(pathOfKey(key));
         return idsOf(value).map((id) => ({ id, path }));
@@ -53,7 +53,8 @@ export class SourceKeys {
 /** Changes of keys for one batch. */
 export class KeyChange {
   readonly #db: Database;
-  /** By key, in hexadecimal digits. */
+  readonly #moves: { readonly id: number; readonly key: Buffer; readonly enters: boolean }[] = [];
+  /** By key, as byte strings. */
   readonly #lists = new Map<string, { readonly key: Buffer; readonly ids: number[]; changed: boolean }>();
 
   constructor(db: Database) {
@@ -66,22 +67,46 @@ export class KeyChange {
   }
 
   add(id: number, source: Omit<SourceRecord, 'spares'>): void {
-    for (const key of keysOf(source)) {
-      const list = this.#list(key);
-      if (list.ids.includes(id)) continue;
-      list.ids.push(id);
-      list.changed = true;
-    }
+    for (const key of keysOf(source)) this.#enter(id, key);
   }
 
   remove(id: number, source: Omit<SourceRecord, 'spares'>): void {
-    for (const key of keysOf(source)) {
-      const list = this.#list(key);
-      const at = list.ids.indexOf(id);
-      if (at < 0) continue;
-      list.ids.splice(at, 1);
-      list.changed = true;
+    for (const key of keysOf(source)) this.#leave(id, key);
+  }
+
+  #enter(id: number, key: Buffer): void {
+    const list = this.#list(key);
+    if (list.ids.includes(id)) return;
+    list.ids.push(id);
+    list.changed = true;
+  }
+
+  #leave(id: number, key: Buffer): void {
+    const list = this.#list(key);
+    const at = list.ids.indexOf(id);
+    if (at < 0) return;
+    list.ids.splice(at, 1);
+    list.changed = true;
+  }
+
+  /** Gives a source other keys; looked up and written by `moves`. */
+  move(id: number, from: Omit<SourceRecord, 'spares'>, to: Omit<SourceRecord, 'spares'>): void {
+    const [left, entered] = [keysOf(from, to), keysOf(to, from)];
+    for (const key of left)
+      if (!entered.some((other) => other.equals(key))) this.#moves.push({ id, key, enters: false });
+    for (const key of entered)
+      if (!left.some((other) => other.equals(key))) this.#moves.push({ id, key, enters: true });
+  }
+
+  /** The writes of all moves. `pause` is called between them. */
+  async moves(pause: () => Promise<void>): Promise<Write[]> {
+    await this.#db.fetch(this.#moves.map(({ key }) => key));
+    for (const { id, key, enters } of this.#moves) {
+      await pause();
+      if (enters) this.#enter(id, key);
+      else this.#leave(id, key);
     }
+    return this.writes();
   }
 
   writes(): Write[] {
@@ -100,10 +125,15 @@ export class KeyChange {
   }
 }
 
-function keysOf(source: Omit<SourceRecord, 'spares'>): Buffer[] {
+/** The keys of a record. `other`: a record of the same source; a handle that both have is left out. */
+function keysOf(source: Omit<SourceRecord, 'spares'>, other?: Omit<SourceRecord, 'spares'>): Buffer[] {
   const { path, handle, disk } = source;
   const keys = [identityKeyOf(source), pathKey(path)];
-  return handle === undefined ? keys : [...keys, handleKeyOf(handle, disk)];
+  const shared =
+    other?.handle?.type === handle?.type && handle !== undefined && other?.handle?.bytes.equals(handle.bytes);
+  return handle === undefined || (shared === true && other?.disk === disk)
+    ? keys
+    : [...keys, handleKeyOf(handle, disk)];
 }
 
 function handleKeyOf({ type, bytes }: FileHandle, disk: string | undefined): Buffer {

@@ -4,6 +4,7 @@
  * Equal identity (path, size, mtime, ctime) means one record. Each (source, entry) pair is a record of its
  * own, so that a crash cannot make a count wrong: a source is deleted with the last of its pairs.
  */
+import { isAtOrBelow } from '../../native/mountinfo.ts';
 import type { LookedAtSource } from '../../source/looked-at.ts';
 import type { Notices } from '../notices.ts';
 import { type Database, del, NOTHING, put, type Write } from '../records/database.ts';
@@ -25,12 +26,15 @@ import {
 import { Lru } from '../records/lru.ts';
 import { decodeSource, encodeSource, type SourceRecord } from '../records/record.ts';
 import type { Conditions } from './conditions.ts';
+import type { FolderRenames } from './folder-renames.ts';
 import type { PoolFiles } from './pool-files.ts';
-import type { SourceKeys } from './source-keys.ts';
+import type { PlacedSource, SourceKeys } from './source-keys.ts';
 import type { SourceReaders } from './source-readers.ts';
 import type { Stories } from './stories.ts';
 
 const CACHED_SOURCES = 4096;
+/** Sources in a page of a renamed folder: few, since each page is some milliseconds of work. */
+const RENAMED_AT_ONCE = 100;
 
 /** Sources that are being recorded. */
 interface Adding {
@@ -47,6 +51,7 @@ export interface SourceParts {
   readonly readers: SourceReaders;
   readonly conditions: Conditions;
   readonly stories: Stories;
+  readonly renames: FolderRenames;
   readonly notices: Notices;
   readonly pool: PoolFiles | undefined;
 }
@@ -66,6 +71,15 @@ export class Sources {
   }
 
   get(id: number): SourceRecord | undefined {
+    const { renames } = this.#parts;
+    const written = this.written(id);
+    if (written === undefined || !renames.any) return written;
+    const path = renames.placeOf(id, written.path);
+    return path === written.path ? written : { ...written, path };
+  }
+
+  /** The record as it was written: a folder above its path may have another name by now. */
+  written(id: number): SourceRecord | undefined {
     const cached = this.#cache.get(id);
     if (cached !== undefined) return cached;
     const bytes = this.#db.get(sourceKey(id));
@@ -118,6 +132,7 @@ export class Sources {
       fresh,
       writes: [...writes, ...keys.writes()],
       recorded: () => {
+        for (const { written } of this.#parts.renames.current) for (const id of fresh) written.add(id);
         for (const [i, { readers }] of slice.entries()) if (readers !== undefined) this.#readers.note(ids[i]!, readers);
       },
     };
@@ -128,7 +143,7 @@ export class Sources {
     await this.#db.exclusive(async () => {
       const writes: Write[] = [];
       for (const [id, more] of slice) {
-        const source = this.get(id);
+        const source = this.written(id);
         if (source === undefined) continue;
         const spares = [...new Set([...source.spares, ...more])].filter((spare) => spare !== id);
         writes.push(put(sourceKey(id), encodeSource({ ...source, spares })));
@@ -139,8 +154,61 @@ export class Sources {
   }
 
   /** Called when another batch has written records of sources. */
-  changed(ids: Iterable<number>): void {
+  changed(ids: readonly number[]): void {
     for (const id of ids) this.#cache.delete(id);
+  }
+
+  /** Lists the sources at a path. */
+  at(path: Buffer): number[] {
+    const { keys, renames } = this.#parts;
+    if (!renames.any) return keys.at(path);
+    const ids = new Set(renames.pathsOf(path).flatMap((each) => keys.at(each)));
+    return [...ids].filter((id) => this.get(id)?.path.equals(path) === true);
+  }
+
+  /** Lists the sources below a folder, in pages; in the order of their paths, unless a folder was just renamed. */
+  async *below(folder: Buffer): AsyncGenerator<readonly PlacedSource[], void, undefined> {
+    const { keys, renames } = this.#parts;
+    if (!renames.any) {
+      yield* keys.below(folder);
+      return;
+    }
+    const seen = new Set<number>();
+    // One that is written anew meanwhile is found at its old path, or at the new one, which is read later.
+    for (const each of renames.foldersOf(folder)) {
+      for await (const page of keys.below(each)) {
+        const fresh = page.filter(({ id }) => !seen.has(id));
+        for (const { id } of fresh) seen.add(id);
+        yield fresh.flatMap(({ id }) => {
+          const path = this.get(id)?.path;
+          return path !== undefined && isAtOrBelow(path, folder) ? [{ id, path }] : [];
+        });
+      }
+    }
+  }
+
+  /**
+   * Reads the sources below a folder as below another one from now on. Gives them in pages, for their records to be written
+   * anew; at its end this is over.
+   */
+  renameFolder(
+    from: Buffer,
+    to: Buffer,
+    only?: ReadonlySet<number>,
+  ): AsyncGenerator<readonly number[], void, undefined> {
+    const { keys, renames, notices } = this.#parts;
+    const rename = renames.begin(from, to, only);
+    notices.folderRenamed(from);
+    const isMeant = (id: number): boolean => only?.has(id) !== false && !rename.written.has(id);
+    return (async function* pages() {
+      try {
+        for await (const page of keys.below(from, RENAMED_AT_ONCE)) {
+          yield page.map(({ id }) => id).filter(isMeant);
+        }
+      } finally {
+        renames.end(rename);
+      }
+    })();
   }
 
   /** Deletes the store's link to a file in the pool, of a path that a source has left, unless another source has it. */
@@ -161,7 +229,7 @@ export class Sources {
         writes.push(del(userKey(id, entry)), del(useKey(entry, id)), del(unmappedKey(entry, id)));
         const users = (await this.#db.first(usersOf(id), 2)).map(([key]) => lastNumber(key));
         if (users.some((user) => user !== entry)) continue;
-        const source = this.get(id);
+        const source = this.written(id);
         if (source === undefined) continue;
         writes.push(del(sourceKey(id)), del(readersKey(id)), del(conditionKey(id)), del(storyKey(id)));
         leaving.remove(id, source);
@@ -191,7 +259,10 @@ export class Sources {
   /** Lists all sources, in pages. */
   async *list(): AsyncGenerator<{ id: number; path: Buffer }[], void, undefined> {
     for await (const page of this.#db.pages(SOURCES)) {
-      yield page.map(([key, value]) => ({ id: lastNumber(key), path: decodeSource(value).path }));
+      yield page.map(([key, value]) => {
+        const id = lastNumber(key);
+        return { id, path: this.#parts.renames.placeOf(id, decodeSource(value).path) };
+      });
     }
   }
 
