@@ -179,7 +179,7 @@ export class Settler {
     if (verdict === 'fails') return undefined;
     // No piece can be asked about: a client cannot claim it either, and it is hashed as soon as that can be done.
     if (verdict === 'unknown' && moved && grade !== 'times') return undefined;
-    const proof = verdict === 'agrees' ? `${asked} of its pieces agree` : 'no piece of it can be hashed';
+    const proof = verdict === 'agrees' ? `${asked} of its pieces agree` : await unproven(pieces);
     if (moved) return same(one, seen, false, `was moved or copied, found ${means ?? ''}: ${proof}`);
     const touched = Number(record.ino) === Number(seen.ino);
     const bytes = verdict === 'agrees' ? 'with the same bytes' : 'of the same size';
@@ -353,6 +353,12 @@ function hasFailed({ state, observed, failed, record }: Case, here: Seen): boole
 
 function same(one: Case, seen: Seen, trusted: boolean, how: string): Outcome {
   return { kind: 'same', id: one.id, was: wasOf(one.record), now: seen, trusted, how };
+}
+
+/** Why nothing could be asked about a file: a clause. */
+async function unproven(pieces: CasePieces): Promise<string> {
+  if ((await pieces.entries()).length === 0) return 'no torrent has bytes of it any more';
+  return 'it is hashed once that is possible, since each of its pieces has bytes that are missing';
 }
 
 function later(one: Case, reason: string): Outcome {

@@ -279,6 +279,28 @@ describe('settling', () => {
     }
   });
 
+  it('says why nothing of a file is proven', async () => {
+    const { path, data, world } = film();
+    const other = Buffer.from(data);
+    writeFileSync(`${path}.new`, other);
+    renameSync(`${path}.new`, path);
+    // After a repair: the entry does not use it any more.
+    const unused = await settler(world).settle(caseOf(world, 1), []);
+    assert.ok(!('work' in unused));
+    assert.match(sameOf(unused).how, /: no torrent has bytes of it any more$/);
+    // A file that has a part of a piece only.
+    const [file] = world.entry.files.values();
+    assert.ok(file !== undefined);
+    const part = { offset: 0, length: PIECE / 2, source: 1, sourceOffset: 0 };
+    const gap = { offset: PIECE / 2, length: data.length - PIECE / 2, source: GAP, sourceOffset: 0 };
+    const partly: World = {
+      ...world,
+      entry: { ...world.entry, files: new Map([[0, { ...file, extents: [part, gap] }]]) },
+    };
+    const { how } = sameOf(await settle(partly, caseOf(partly, 1)));
+    assert.match(how, /: it is hashed once that is possible, since each of its pieces has bytes that are missing$/);
+  });
+
   it('finds both of two files that swapped their names', async () => {
     const disk = join(base, String(count++));
     mkdirSync(disk);

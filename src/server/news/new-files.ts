@@ -8,12 +8,14 @@ const MOST = 10_000;
 
 export class NewFiles {
   readonly #onFiles: (paths: readonly Buffer[]) => void;
+  readonly #quietMs: number;
   /** By byte string: when the last event came, by `performance.now()`. */
   readonly #at = new Map<string, number>();
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(onFiles: (paths: readonly Buffer[]) => void) {
+  constructor(onFiles: (paths: readonly Buffer[]) => void, quietMs = QUIET_MS) {
     this.#onFiles = onFiles;
+    this.#quietMs = quietMs;
   }
 
   take(reports: readonly WatchEvent[]): void {
@@ -21,7 +23,7 @@ export class NewFiles {
       const path = placeIn(report)?.toString('latin1');
       if (path !== undefined && (this.#at.has(path) || this.#at.size < MOST)) this.#at.set(path, performance.now());
     }
-    if (this.#at.size > 0) this.#timer ??= setTimeout(() => this.#fire(), QUIET_MS).unref();
+    if (this.#at.size > 0) this.#timer ??= setTimeout(() => this.#fire(), this.#quietMs).unref();
   }
 
   close(): void {
@@ -31,7 +33,7 @@ export class NewFiles {
 
   #fire(): void {
     this.#timer = undefined;
-    const until = performance.now() - QUIET_MS;
+    const until = performance.now() - this.#quietMs;
     const quiet = [...this.#at].filter(([, at]) => at <= until).map(([path]) => path);
     for (const path of quiet) this.#at.delete(path);
     if (quiet.length > 0) this.#onFiles(quiet.map((path) => Buffer.from(path, 'latin1')));
