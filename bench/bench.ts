@@ -32,6 +32,7 @@ Environment:
   AUTOTORRENT_BENCH_DATA     the folder that keeps generated data (default: one in the folder for temporary files)
   AUTOTORRENT_BENCH_FIGURES  print the figures of each repeat
   AUTOTORRENT_BENCH_CLIENTS  the clients of the suite start (default: those that are installed): rtorrent,deluge
+  AUTOTORRENT_BENCH_PARTS    the parts of the suite living (default: all): root,user,folder,looks,memory,events,slow
   AUTOTORRENT_BENCH_PATIENCE the factor by which the parts of the suite living may take longer, on a busy machine (default: 1)
   AUTOTORRENT_BENCH_GIB      GiB that the suite writes puts into one overlay (default: 10, or 2 where room is short)
 
