@@ -10,6 +10,9 @@ import { spansOf } from './spans.ts';
 import type { HashSession } from './threads.ts';
 import type { KnownTorrent } from './torrents.ts';
 
+/** Pieces that a thread gets at a time. Whoever waits for another piece of a slow disk waits for all of them. */
+const TOGETHER = 4;
+
 export interface WantedPieces {
   readonly content: MappedContent;
   readonly torrent: KnownTorrent;
@@ -28,6 +31,11 @@ interface PlainPiece {
   readonly length: number;
 }
 
+interface Group {
+  readonly source: number;
+  readonly pieces: PlainPiece[];
+}
+
 export class PlainPieces {
   readonly #tools: ProofTools;
 
@@ -37,17 +45,18 @@ export class PlainPieces {
 
   /** Gives a proof for each piece that is plain. Undefined: it is to go the long way, as do the others. */
   prove(wanted: WantedPieces): Map<number, Promise<Proof | undefined>> {
-    const bySource = new Map<number, PlainPiece[]>();
+    const groups: Group[] = [];
     for (const piece of wanted.pieces) {
       const plain = plainPiece(wanted, piece);
       if (plain === undefined) continue;
-      const others = bySource.get(plain.source);
-      if (others === undefined) bySource.set(plain.source, [plain]);
-      else others.push(plain);
+      const last = groups.at(-1);
+      if (last?.source === plain.source && last.pieces.length < TOGETHER) last.pieces.push(plain);
+      else groups.push({ source: plain.source, pieces: [plain] });
     }
     const proofs = new Map<number, Promise<Proof | undefined>>();
-    for (const [source, pieces] of bySource) {
-      const proving = this.#proveOf(source, pieces, wanted).catch(() => undefined);
+    for (const group of groups) {
+      const { pieces } = group;
+      const proving = this.#proveOf(group, wanted).catch(() => undefined);
       for (const [i, { piece }] of pieces.entries()) {
         proofs.set(
           piece,
@@ -59,8 +68,7 @@ export class PlainPieces {
   }
 
   async #proveOf(
-    source: number,
-    pieces: readonly PlainPiece[],
+    { source, pieces }: Group,
     { content: { entry }, torrent, awaited }: WantedPieces,
   ): Promise<Promise<Proof | undefined>[]> {
     const { store, sources, threads, buffers, onHashed } = this.#tools;
