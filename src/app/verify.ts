@@ -6,7 +6,6 @@
  * question was asked. Complete files then go to the pool, where other torrents find them.
  */
 import type { Config } from '../config/config.ts';
-import { sourceRules } from '../config/source-rules.ts';
 import { poolPath } from '../config/state-paths.ts';
 import type { KnownSource } from '../control/cases-served.ts';
 import type { ControlClient } from '../control/client.ts';
@@ -27,6 +26,7 @@ import { requireServer } from './server-connection.ts';
 import { returnBytes } from './settling/return-bytes.ts';
 import { type SettledSource, settleSources } from './settling/settle-sources.ts';
 import { createSettler, type OpenSettler } from './settling/settler.ts';
+import { sourceRulesNow } from './source-rules-now.ts';
 
 export interface VerificationOptions {
   /** Hashes only the pieces that are not verified yet. */
@@ -121,8 +121,9 @@ export class Verification {
 
   static async open(config: Config, server: ControlClient, options: VerificationOptions): Promise<Verification> {
     const { createHashPool } = await import('../hash/piscina-pool.ts');
-    const access = new SourceAccess(sourceRules(config), { logger: options.logger });
-    const reading = createHashPool({ sources: sourceRules(config), readersPerDisk: config.hashReaders });
+    const rules = await sourceRulesNow(config, server);
+    const access = new SourceAccess(rules, { logger: options.logger });
+    const reading = createHashPool({ sources: rules, readersPerDisk: config.hashReaders });
     // A full verification reads everything, without the cache: a disk may have changed without a new mtime.
     const pool = options.unverified ? await withHashCache(reading, config, access, options.logger) : reading;
     return new Verification(config, server, pool, access, options);
@@ -155,7 +156,8 @@ export class Verification {
 
   async #return(entry: ServedEntry): Promise<number> {
     const { logger, signal } = this.#options;
-    this.#settling ??= createSettler(this.#config, this.#server, { logger, signal });
+    const { rules } = this.#access;
+    this.#settling ??= createSettler(this.#config, this.#server, { rules, logger, signal });
     return await returnBytes(entry, this.#server, this.#settling);
   }
 

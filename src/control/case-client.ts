@@ -11,6 +11,7 @@ import type {
   IndexRenewedMessage,
   KnownSourceMessage,
   MappingLine,
+  ReleasedFoldersMessage,
   SourceIdsMessage,
 } from './case-messages.ts';
 import type { CaseTicket, KnownSource, MappingPart, SuspectSource } from './cases-served.ts';
@@ -111,6 +112,12 @@ export class CaseClient {
       ...(failed === undefined ? {} : { failed: failed.slice(0, 1000) }),
     };
     await this.#requests.json('POST', '/v1/cases/index/renewed', message);
+  }
+
+  /** Lists the folders on disks that were released and are mounted still. */
+  async released(): Promise<readonly Buffer[]> {
+    const { folders } = (await this.#requests.json('GET', '/v1/released')) as ReleasedFoldersMessage;
+    return folders.map((folder) => Buffer.from(folder, 'base64'));
   }
 
   /** Waits for half a minute until these cases are settled. Returns those that are not. */

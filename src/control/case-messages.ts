@@ -18,6 +18,7 @@
  *                                        SourceIdsMessage: those that still are
  *     POST   /v1/cases/index             IndexQuestionMessage: may the index be asked what became of a source? IndexAnswerMessage
  *     POST   /v1/cases/index/renewed     IndexRenewedMessage: a rebuild of all of these disks has ended, or failed; 204
+ *     GET    /v1/released                ReleasedFoldersMessage: disks that were released and are mounted still
  */
 
 export interface IdentityMessage {
@@ -161,7 +162,7 @@ export type IndexAnswerMessage =
   | { readonly state: 'fresh'; readonly begun: number }
   | { readonly state: 'renew'; readonly disks: readonly string[] }
   | { readonly state: 'later'; readonly reason: string }
-  | { readonly state: 'away'; readonly begun: number; readonly disk: string; readonly reason: string };
+  | { readonly state: 'away'; readonly begun?: number; readonly disk: string; readonly reason: string };
 
 export interface IndexRenewedMessage {
   readonly disks: readonly DiskMessage[];
@@ -169,6 +170,11 @@ export interface IndexRenewedMessage {
   readonly begun: number;
   /** Why it failed, if it did. */
   readonly failed?: string;
+}
+
+export interface ReleasedFoldersMessage {
+  /** Base64. */
+  readonly folders: readonly string[];
 }
 
 export interface SourceIdsMessage {

@@ -15,7 +15,7 @@ import {
   outcomeIn,
   suspectIn,
 } from './case-codec.ts';
-import type { AppliedMessage, IndexAnswerMessage, SourceIdsMessage } from './case-messages.ts';
+import type { AppliedMessage, IndexAnswerMessage, ReleasedFoldersMessage, SourceIdsMessage } from './case-messages.ts';
 
 /** Outcomes and suspects of one request. */
 const MOST_LINES = 500;
@@ -121,6 +121,13 @@ export function caseRoutes(tools: CaseRoutesTools): [string, (call: Call) => Pro
       async ({ request, reply }) => {
         const question = indexQuestionIn(await jsonOf(request, IDS_LIMIT, times));
         send(reply, 200, (await settling.index(question)) satisfies IndexAnswerMessage);
+      },
+    ],
+    [
+      'GET /v1/released',
+      async ({ reply }) => {
+        const folders = settling.released.map((folder) => folder.toString('base64'));
+        send(reply, 200, { folders } satisfies ReleasedFoldersMessage);
       },
     ],
     [

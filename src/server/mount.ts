@@ -136,6 +136,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       ownMounts: access.ownMounts,
       ownFolders: [config.statePath, poolPath(config.db)],
       accessList: loadAccessListCall(library),
+      released: access.released,
       turns: access.turns,
     });
     const downloads = new DownloadWatch({
@@ -156,7 +157,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
     undo.push(async () => disks.close());
     const owner = config.owner ?? { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
     let healers: Healers | undefined;
-    const renewal = new IndexRenewal({ use: disks, isReleased: (path) => releases.holds(path) });
+    const renewal = new IndexRenewal({ use: disks });
     const queue = new CaseQueue({
       sources: store.living,
       diskOf: (id) => store.source(id)?.disk,
@@ -222,11 +223,15 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
     });
     const releases: Releases = new Releases({
       store,
-      letGo: (isReleased) => fileSystem.letGo(isReleased),
-      // The index process ends a rebuild with the one who asked for it.
-      endHealers: () => healers?.end(),
+      released: access.released,
+      letGo: () => fileSystem.letGo(),
+      leave: async (mountPoints) => await watching.leave(mountPoints),
       unmounts: () => Unmounts.open(library),
-      onBack: (ids) => watching.back(ids),
+      onBack(ids) {
+        watching.back(ids);
+        // What others have lost may lie there.
+        queue.lookAgain();
+      },
       logger,
     });
     undo.push(async () => releases.close());

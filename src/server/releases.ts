@@ -6,11 +6,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Released } from '../control/served.ts';
 import { messageOf } from '../errors.ts';
 import type { Logger } from '../logger.ts';
-import { isAtOrBelow, readMounts } from '../native/mountinfo.ts';
+import { readMounts } from '../native/mountinfo.ts';
 import type { Unmounts } from '../native/unmounts.ts';
 import type { ConditionFound } from '../source/condition.ts';
+import type { ReleasedFolders } from '../source/released-folders.ts';
 import { descriptorsBelow } from './descriptors-below.ts';
-import { runningChildren } from './processes/start-child.ts';
+import { endSourceReaders, isRunning } from './processes/start-child.ts';
 
 export interface ReleaseParts {
   readonly store: {
@@ -21,10 +22,12 @@ export interface ReleaseParts {
       setCondition(id: number, found: ConditionFound): unknown;
     };
   };
-  /** Closes the files for which `isReleased` holds, and opens no such file until it is called with another function. */
-  readonly letGo: (isReleased: (path: Buffer) => boolean) => void;
-  /** Ends the healers: they may be about to open a file there. What they had is handed out again. */
-  readonly endHealers: () => void;
+  /** The disks that are released and mounted: nothing on them is opened, looked at or listed. */
+  readonly released: ReleasedFolders;
+  /** Closes the sources on disks that are released. */
+  readonly letGo: () => void;
+  /** Has the watch of sources leave file systems. Resolves when it does nothing on them any more. */
+  readonly leave: (mountPoints: readonly Buffer[]) => Promise<void>;
   /** Makes what tells that a file system was unmounted. Undefined: the mount table alone is looked at. */
   readonly unmounts: () => Unmounts | undefined;
   /** Called with the sources that wait for a disk which is mounted again, in pages. */
@@ -46,37 +49,35 @@ interface Release {
 const LOOK_MS = 20;
 /** And so often from then on. */
 const AWAY_MS = 200;
-/** The longest wait for reads that have begun, and then for children that were told to end. */
-const CLOSING_MS = 3000;
-const PAUSE_MS = 50;
+/** The longest wait for what has begun on the disk. */
+const CLOSING_MS = 6000;
+const PAUSE_MS = 20;
 
 export class Releases {
   readonly #parts: ReleaseParts;
   #released: readonly Release[] = [];
   readonly #closing = new AbortController();
   #watching: Promise<void> | undefined;
+  /** Children that were ended when something was released. */
+  #ending: ReturnType<typeof endSourceReaders> = [];
 
   constructor(parts: ReleaseParts) {
     this.#parts = parts;
   }
 
-  /**
-   * Tells whether a file lies on a disk that was released and is still mounted. One that is not cannot be kept busy, and its
-   * sources may be found where it is mounted next.
-   */
-  readonly holds = (path: Buffer): boolean =>
-    this.#released.some(({ folders, away }) => !away && folders.some((folder) => isAtOrBelow(path, folder)));
-
   /** Lets go of a disk. `links`: folders that lead to it by a link. */
   async release(mountPoints: readonly Buffer[], links: readonly Buffer[]): Promise<Released> {
-    const { store, letGo, endHealers, logger } = this.#parts;
+    const { store, leave, logger } = this.#parts;
     const unmounts = this.#parts.unmounts();
     const release: Release = { mountPoints, folders: [...mountPoints, ...links], unmounts, away: false };
-    // From now on nothing is opened there.
+    // From now on nothing begins there.
     for (const one of this.#released) if (isSame(one, release)) this.#forget(one);
     this.#released = [...this.#released, release];
-    letGo(this.holds);
-    endHealers();
+    this.#changed();
+    let isLeft = false;
+    void leave(mountPoints).finally(() => {
+      isLeft = true;
+    });
     for (const path of mountPoints) await unmounts?.add(path);
     let sources = 0;
     for (const folder of release.folders) {
@@ -91,7 +92,7 @@ export class Releases {
         }
       }
     }
-    const open = await this.#closed(mountPoints);
+    const open = await this.#left(release, () => isLeft);
     this.#watching ??= this.#watch();
     logger.info(`${shown(release)} is released: ${sources} source(s) wait until it is mounted again`);
     return { mountPoints, sources, open };
@@ -108,25 +109,29 @@ export class Releases {
     release.unmounts?.close();
   }
 
-  /** Waits until nothing on the disk is open, here and in the children. Returns the number of files that still are. */
-  async #closed(mountPoints: readonly Buffer[]): Promise<number> {
-    const end = performance.now() + 2 * CLOSING_MS;
-    let [ended, closed] = [false, false];
+  /** Another disk is released, or is not any more. Children that open sources are told when they start what is released. */
+  #changed(): void {
+    this.#note();
+    this.#parts.letGo();
+    this.#ending = endSourceReaders();
+  }
+
+  /** A disk that is not mounted cannot be kept busy, and its sources may be found where it is mounted next. */
+  #note(): void {
+    this.#parts.released.set(this.#released.flatMap(({ folders, away }) => (away ? [] : folders)));
+  }
+
+  /** Waits until nothing of ours is at work on the disk. Returns the number of files, calls and children that still are. */
+  async #left({ mountPoints, folders }: Release, isLeft: () => boolean): Promise<number> {
+    const { released, letGo } = this.#parts;
+    const end = performance.now() + CLOSING_MS;
     for (;;) {
       // An opening that had begun may have ended since.
-      this.#parts.letGo(this.holds);
-      const children = runningChildren();
-      let open = await descriptorsBelow('self', mountPoints);
-      for (const child of children) {
-        const theirs = await descriptorsBelow(String(child.pid ?? 0), mountPoints);
-        open += theirs;
-        // What they do goes on later, as after a crash.
-        if (theirs > 0 && performance.now() > end - CLOSING_MS && !ended) child.kill('SIGKILL');
-      }
-      ended ||= performance.now() > end - CLOSING_MS;
-      // A descriptor is in no list any more while its file is being closed, which a FUSE file system may take a moment for.
-      if ((open === 0 && closed) || performance.now() > end) return open;
-      closed = open === 0;
+      letGo();
+      const children = this.#ending.filter(isRunning).length;
+      const calls = released.underWay(folders) + (isLeft() ? 0 : 1);
+      const open = (await descriptorsBelow('self', mountPoints)) + calls + children;
+      if (open === 0 || performance.now() > end) return open;
       await sleep(PAUSE_MS);
     }
   }
@@ -153,9 +158,10 @@ export class Releases {
     for (const release of this.#released) {
       const isThere = release.mountPoints.some((path) => mounted.has(path.toString('latin1')));
       release.away ||= !isThere;
+      this.#note();
       if (!isThere || !release.away) continue;
       this.#forget(release);
-      this.#parts.letGo(this.holds);
+      this.#changed();
       this.#parts.logger.info(`${shown(release)} is mounted again`);
       await this.#back(release);
     }

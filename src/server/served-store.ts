@@ -85,7 +85,7 @@ export interface ServedStoreParts {
   readonly renewal: IndexRenewal;
   readonly logger: Logger;
   readonly repairs: Pick<Repairs, 'ask' | 'noteReturned'>;
-  readonly releases: Pick<Releases, 'release' | 'holds'>;
+  readonly releases: Pick<Releases, 'release'>;
   /** Begins the server's end; `say` reports warnings to the command that asked for it. */
   readonly shutdown: (say: (message: string) => void) => void;
 }

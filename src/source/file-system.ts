@@ -11,6 +11,7 @@ import { type FileSystemIdCalls, loadFileSystemId } from '../native/file-system-
 import { isAtOrBelow, type MountedAt, OUR_TYPE, parseMounts } from '../native/mountinfo.ts';
 import { loadStatx, type StatxCalls } from '../native/statx.ts';
 import type { DiskNamed } from './disk-turns.ts';
+import { ReleasedFolders } from './released-folders.ts';
 import { close, open, runLater, runNow, type Steps, step } from './steps.ts';
 
 /** What is known of a file system by its type. */
@@ -81,6 +82,8 @@ const BY_UUID = '/dev/disk/by-uuid';
 export interface FileSystemsTools {
   readonly statx?: StatxCalls | undefined;
   readonly ids?: FileSystemIdCalls | undefined;
+  /** Disks that are not touched, and count as not mounted. */
+  readonly released?: ReleasedFolders;
   /** Default: the mount table of this process. */
   readonly table?: { readonly now: () => Buffer; readonly later: () => Promise<Buffer> };
 }
@@ -91,12 +94,14 @@ interface Mounted extends MountedAt {
 }
 
 /** Loads what asks the kernel. */
-export function openFileSystems(library: CLibrary): FileSystems {
-  return new FileSystems({ statx: loadStatx(library), ids: loadFileSystemId(library) });
+export function openFileSystems(library: CLibrary, released?: ReleasedFolders): FileSystems {
+  const tools = { statx: loadStatx(library), ids: loadFileSystemId(library) };
+  return new FileSystems(released === undefined ? tools : { ...tools, released });
 }
 
 export class FileSystems {
   readonly #tools: FileSystemsTools;
+  readonly #released: ReleasedFolders;
   #text: Buffer = Buffer.alloc(0);
   #readAt = Number.NEGATIVE_INFINITY;
   #mounts: readonly Mounted[] = [];
@@ -106,6 +111,7 @@ export class FileSystems {
 
   constructor(tools: FileSystemsTools = {}) {
     this.#tools = tools;
+    this.#released = tools.released ?? new ReleasedFolders();
   }
 
   /** Tells of what kind the file system is on which a file lies. `dev`: that of the file now. */
@@ -200,7 +206,7 @@ export class FileSystems {
     yield* this.#refresh();
     const disks = new Map<string, Buffer[]>();
     for (const mount of this.#mounts) {
-      if (PSEUDO.has(mount.type) || mount.type === OUR_TYPE) continue;
+      if (PSEUDO.has(mount.type) || mount.type === OUR_TYPE || this.#released.holds(mount.path)) continue;
       // A record may be older than a kernel that tells the UUID.
       for (const disk of new Set([yield* this.#diskOn(mount), mountedAs(mount)])) {
         const places = disks.get(disk) ?? [];
@@ -221,6 +227,7 @@ export class FileSystems {
     // Whoever opens a network or FUSE file system may wait for it.
     if (KINDS.get(mount.type)?.local !== true) return undefined;
     let uuid: string | undefined;
+    const end = this.#released.begin(mount.path);
     try {
       const fd = yield* open(mount.path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
       try {
@@ -232,6 +239,8 @@ export class FileSystems {
       }
     } catch {
       // We may not open it.
+    } finally {
+      end();
     }
     uuid ??= mount.source.startsWith('/dev/') ? yield* uuidByLink(mount.source) : undefined;
     return uuid === undefined ? undefined : `uuid:${uuid}`;

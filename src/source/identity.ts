@@ -48,7 +48,7 @@ export type Recorded = Partial<FileIdentity>;
  * A file that is `size`, `modified`, `ctime` or `replaced` can be hashed; the other reasons leave no file to hash.
  * `ctime`: size and mtime agree, only the ctime does not. `replaced`: only the inode does not, where the ctime says nothing.
  * `unreadable`: a system call failed for another reason than a missing file. `redirected`: the path leads through a symbolic
- * link that is not followed. `outside`: the path lies in no folder that may hold sources.
+ * link that is not followed. `outside`: the path lies in no folder that may hold sources. `released`: its disk is to be unmounted.
  */
 export type DifferenceCode =
   | 'gone'
@@ -57,6 +57,7 @@ export type DifferenceCode =
   | 'unreadable'
   | 'redirected'
   | 'outside'
+  | 'released'
   | 'size'
   | 'modified'
   | 'ctime'

@@ -14,6 +14,7 @@ import { FileSystems } from './file-system.ts';
 import { callsInThreads, type LookCalls } from './look-calls.ts';
 import type { OwnMounts } from './own-mounts.ts';
 import { bothOf, grantedTo, READ, type Readers } from './readers.ts';
+import { ReleasedFolders } from './released-folders.ts';
 import { Ways } from './ways.ts';
 
 /** Files remembered at most. All are forgotten when there are more. */
@@ -27,6 +28,8 @@ export interface ReadersLookOptions {
   readonly ownFolders: readonly string[];
   /** Undefined: only modes count. */
   readonly accessList?: ReadAccessList | undefined;
+  /** Disks that are not touched. Default: none. */
+  readonly released?: ReleasedFolders;
   /** Default: turns of its own. */
   readonly turns?: Pick<DiskTurns, 'at'>;
   /** Default: calls in threads of libuv, with `accessList`. */
@@ -52,14 +55,16 @@ export class ReadersLook {
   readonly #ownFolders: readonly Buffer[];
   readonly #calls: LookCalls;
   readonly #ways: Ways;
+  readonly released: ReleasedFolders;
   /** What files grant, by device and inode. `state`: mode, group and ctime, one of which changes with the list. */
   readonly #granted = new Map<string, { readonly state: string; readonly readers: Readers }>();
 
-  constructor({ ownMounts, ownFolders, accessList, turns, calls }: ReadersLookOptions) {
+  constructor({ ownMounts, ownFolders, accessList, released, turns, calls }: ReadersLookOptions) {
     this.#ownMounts = ownMounts;
     this.#ownFolders = ownFolders.map((folder) => Buffer.from(folder));
     this.#calls = calls ?? callsInThreads(turns ?? new DiskTurns(new FileSystems()), accessList);
     this.#ways = new Ways(this.#calls);
+    this.released = released ?? new ReleasedFolders();
   }
 
   /** Tells who may read the open file `fd`, which was opened as `path`. */
@@ -76,6 +81,12 @@ export class ReadersLook {
 
   /** Tells who may read the file at `path`. Undefined if it is not there, or cannot be looked at. */
   async atPath(path: Buffer): Promise<Readers | undefined> {
+    return await this.released.during(path, async () => {
+      return this.released.holds(path) ? undefined : await this.#atPath(path);
+    });
+  }
+
+  async #atPath(path: Buffer): Promise<Readers | undefined> {
     try {
       await this.#ownMounts.refresh();
       if (this.#ownMounts.holdsPath(path)) return undefined;

@@ -57,7 +57,7 @@ export async function openSource(
   access: SourceAccess,
 ): Promise<OpenedSource | Suspect | Absent> {
   await access.ownMounts.refresh();
-  return await runLater(opening(question, access));
+  return await access.released.during(question.path, async () => await runLater(opening(question, access)));
 }
 
 /**

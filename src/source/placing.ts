@@ -5,6 +5,7 @@ import { type HandleCalls, loadHandleCalls } from '../native/file-handles.ts';
 import type { FileSystems } from './file-system.ts';
 import type { FileHandle, RecordedSource } from './identity.ts';
 import { folderOf } from './paths.ts';
+import { ReleasedFolders } from './released-folders.ts';
 
 export type Place = Pick<RecordedSource, 'handle' | 'disk'>;
 
@@ -18,11 +19,14 @@ interface Surroundings {
 
 export class Placing {
   readonly fileSystems: FileSystems;
+  readonly #released: ReleasedFolders;
   readonly #handles: HandleCalls | undefined;
   #last: Surroundings | undefined;
 
-  constructor(fileSystems: FileSystems, library: CLibrary) {
+  /** `released`: disks that are not touched. */
+  constructor(fileSystems: FileSystems, library: CLibrary, released = new ReleasedFolders()) {
     this.fileSystems = fileSystems;
+    this.#released = released;
     this.#handles = loadHandleCalls(library);
   }
 
@@ -45,9 +49,12 @@ export class Placing {
 
   /** Tells where the file at a path lies, for the process that must not wait. */
   async placeAt(path: Buffer, dev: number): Promise<Place> {
-    const { handles } = await this.fileSystems.kindOf(path, dev);
-    const handle = handles ? await this.#handles?.placedHandleAt(path) : undefined;
-    return placeOf(handle, await this.fileSystems.diskOf(path));
+    return await this.#released.during(path, async () => {
+      if (this.#released.holds(path)) return {};
+      const { handles } = await this.fileSystems.kindOf(path, dev);
+      const handle = handles ? await this.#handles?.placedHandleAt(path) : undefined;
+      return placeOf(handle, await this.fileSystems.diskOf(path));
+    });
   }
 
   /** Gives the handle of an open file, where handles mean something. For threads that have nothing else to do. */

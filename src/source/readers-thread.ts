@@ -37,7 +37,7 @@ interface Wanted {
 }
 
 export class ReadersThread {
-  readonly #look: Pick<ReadersLook, 'atPath' | 'ownFolders'>;
+  readonly #look: Pick<ReadersLook, 'atPath' | 'ownFolders' | 'released'>;
   readonly #script: URL;
   #worker: Worker | undefined;
   /** Looks since the last pause. */
@@ -50,7 +50,7 @@ export class ReadersThread {
   #timer: NodeJS.Timeout | undefined;
 
   constructor(
-    look: Pick<ReadersLook, 'atPath' | 'ownFolders'>,
+    look: Pick<ReadersLook, 'atPath' | 'ownFolders' | 'released'>,
     script = new URL('./readers-worker.js', import.meta.url),
   ) {
     this.#look = look;
@@ -62,6 +62,12 @@ export class ReadersThread {
     this.#recent++;
     this.#restartTimer();
     if (this.#failed || this.#recent < WORTH_A_THREAD) return await this.#look.atPath(path);
+    const { released } = this.#look;
+    if (released.holds(path)) return undefined;
+    return await released.during(path, async () => await this.#inThread(path));
+  }
+
+  async #inThread(path: Buffer): Promise<Readers | undefined> {
     return await new Promise((found) => {
       this.#wanted.push({ path, found });
       if (this.#wanted.length === 1) queueMicrotask(() => this.#ask());

@@ -59,7 +59,6 @@ export class SourceFiles {
   readonly #changes = new SourceChanges();
   /** The source that is being judged: what is found out of it is ours. */
   #judging: number | undefined;
-  #isReleased: (path: Buffer) => boolean = () => false;
 
   constructor(options: SourceFilesOptions) {
     const { record, access, readersLook, looks, doubts, onReaders, onDoubted, descriptors, logger } = options;
@@ -194,10 +193,10 @@ export class SourceFiles {
     this.#onDoubted?.(id);
   }
 
-  /** Closes the files whose paths `isReleased`, and opens none of them until it is called with another function. */
-  letGo(isReleased: (path: Buffer) => boolean): void {
-    this.#isReleased = isReleased;
-    for (const file of this.#open.values()) if (isReleased(file.record.path)) this.#drop(file);
+  /** Closes the files on disks that were released: none of them is opened again. */
+  letGo(): void {
+    const { released } = this.#opening.access;
+    for (const file of this.#open.values()) if (released.holds(file.record.path)) this.#drop(file);
   }
 
   retain(file: SourceFile): void {
@@ -268,9 +267,6 @@ export class SourceFiles {
   }
 
   async #openOne(id: number, record: RecordedSource): Promise<SourceFile> {
-    if (this.#isReleased(record.path)) {
-      throw new NotServed({ why: { code: 'gone', says: 'lies on a disk that was released' } });
-    }
     const file = await SourceFile.open(id, record, this.#opening);
     const other = this.#open.get(id);
     if (other !== undefined && !other.closed) {

@@ -9,8 +9,8 @@ import { DiskTurns } from './disk-turns.ts';
 import { type FileSystems, openFileSystems } from './file-system.ts';
 import { OwnMounts } from './own-mounts.ts';
 import { Placing } from './placing.ts';
+import { ReleasedFolders } from './released-folders.ts';
 import { SourceFolders, type SourceFoldersTools, type SourceRules } from './source-folders.ts';
-import { runLater } from './steps.ts';
 
 export interface SourceAccessOptions {
   readonly ownMounts?: OwnMounts;
@@ -29,6 +29,8 @@ const MOST_FOLDERS = 10_000;
 export class SourceAccess {
   readonly ownMounts: OwnMounts;
   readonly folders: SourceFolders;
+  /** The server adds disks as they are released; other processes have those of their rules. */
+  readonly released: ReleasedFolders;
   #calls: StrictCalls | undefined;
   #fileSystems: FileSystems | undefined;
   #placing: Placing | undefined;
@@ -41,7 +43,9 @@ export class SourceAccess {
     this.ownMounts = ownMounts;
     this.#calls = calls;
     this.#fileSystems = fileSystems;
-    this.folders = new SourceFolders(rules, { ownMounts, calls: () => this.calls, logger, disksNow });
+    this.released = new ReleasedFolders(rules.released);
+    const { released } = this;
+    this.folders = new SourceFolders(rules, { ownMounts, released, calls: () => this.calls, logger, disksNow });
   }
 
   get rules(): SourceRules {
@@ -54,7 +58,7 @@ export class SourceAccess {
   }
 
   get fileSystems(): FileSystems {
-    this.#fileSystems ??= openFileSystems(openCLibrary(silentLogger));
+    this.#fileSystems ??= openFileSystems(openCLibrary(silentLogger), this.released);
     return this.#fileSystems;
   }
 
@@ -65,7 +69,7 @@ export class SourceAccess {
   }
 
   get placing(): Placing {
-    this.#placing ??= new Placing(this.fileSystems, openCLibrary(silentLogger));
+    this.#placing ??= new Placing(this.fileSystems, openCLibrary(silentLogger), this.released);
     return this.#placing;
   }
 
@@ -95,7 +99,7 @@ export class SourceAccess {
           hint: 'Take the folder of the mount out of [disks], and run autotorrent rebuild.',
         });
       }
-      const place = folders.known(path) ?? (await runLater(folders.placeOf(path)));
+      const place = await folders.find(path);
       if ('says' in place) throw new AutotorrentError('UNSUPPORTED', `${path.toString()} ${place.says}`);
       yield source;
     }

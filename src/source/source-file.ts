@@ -235,6 +235,8 @@ export class SourceFile {
     this.#descriptorGone = true;
     this.#opening.descriptors.closed();
     // A file system of another program may have to be asked.
-    void this.#turn(async () => await closeAsync(this.fd)).catch(() => {});
+    const { released } = this.#opening.access;
+    const closing = async (): Promise<void> => await this.#turn(async () => await closeAsync(this.fd));
+    void released.during(this.record.path, closing).catch(() => {});
   }
 }

@@ -15,8 +15,9 @@ import { readGivenFolders } from './given-folders.ts';
 import type { Difference } from './identity.ts';
 import type { OwnMounts } from './own-mounts.ts';
 import { isNormalPath, rebased } from './paths.ts';
-import { type NotFollowed, realFolder } from './real-folder.ts';
-import { lstat, type Steps, step } from './steps.ts';
+import { type NotFollowed, type RealFolder, realFolder } from './real-folder.ts';
+import { RELEASED, type ReleasedFolders } from './released-folders.ts';
+import { lstat, runLater, type Steps, step } from './steps.ts';
 
 /** Milliseconds for which it is believed where a folder's name leads, although an opening through it failed. */
 const FRESH_MS = 1000;
@@ -28,10 +29,13 @@ export interface SourceRules {
   readonly own?: readonly (Uint8Array | string)[];
   /** The file of `given-folders.ts`. */
   readonly given?: string;
+  /** Folders on disks that are to be unmounted: what lies below them counts as not there. */
+  readonly released?: readonly (Uint8Array | string)[];
 }
 
 export interface SourceFoldersTools {
   readonly ownMounts: OwnMounts;
+  readonly released: ReleasedFolders;
   readonly calls: () => StrictCalls;
   readonly logger: Logger;
   /** Tells the disks that the configuration names by now, for a process that outlives changes of it. */
@@ -62,6 +66,7 @@ export class SourceFolders {
   readonly rules: SourceRules;
   #named: readonly TrustedFolder[];
   readonly #ownMounts: OwnMounts;
+  readonly #released: ReleasedFolders;
   readonly #calls: () => StrictCalls;
   readonly #logger: Logger;
   readonly #disksNow: SourceFoldersTools['disksNow'];
@@ -70,9 +75,10 @@ export class SourceFolders {
   #read = '';
   #warned = '';
 
-  constructor(rules: SourceRules, { ownMounts, calls, logger, disksNow }: SourceFoldersTools) {
+  constructor(rules: SourceRules, { ownMounts, released, calls, logger, disksNow }: SourceFoldersTools) {
     this.rules = rules;
     this.#ownMounts = ownMounts;
+    this.#released = released;
     this.#calls = calls;
     this.#logger = logger;
     this.#disksNow = disksNow;
@@ -89,7 +95,13 @@ export class SourceFolders {
       found = folder;
     }
     if (found === undefined || !Buffer.isBuffer(found.real) || !isNormalPath(path)) return undefined;
-    return { real: rebased(path, found.named, found.real), folder: found };
+    const real = rebased(path, found.named, found.real);
+    return this.#released.holds(path) || this.#released.holds(real) ? undefined : { real, folder: found };
+  }
+
+  /** Finds where a path leads, without making this thread wait. */
+  async find(path: Buffer): Promise<Place | Difference> {
+    return this.known(path) ?? (await runLater(this.placeOf(path)));
   }
 
   /** Finds where a path leads. */
@@ -97,6 +109,7 @@ export class SourceFolders {
     const known = this.known(path);
     if (known !== undefined) return known;
     if (!isNormalPath(path)) return MALFORMED;
+    if (this.#released.holds(path)) return RELEASED;
     let holders = this.#holdersOf(path);
     if (holders.length === 0) {
       yield* this.#readGiven();
@@ -106,7 +119,7 @@ export class SourceFolders {
     let refused: Difference | undefined;
     for (const folder of holders) {
       const real = yield* this.#realOf(folder);
-      if (Buffer.isBuffer(real)) return { real: rebased(path, folder.named, real), folder };
+      if (Buffer.isBuffer(real)) return this.#unlessReleased({ real: rebased(path, folder.named, real), folder });
       refused ??= real;
     }
     return refused ?? (yield* this.#byRealPath(path)) ?? OUTSIDE;
@@ -141,20 +154,32 @@ export class SourceFolders {
     return undefined;
   }
 
+  #unlessReleased(place: Place): Place | Difference {
+    return this.#released.holds(place.real) ? RELEASED : place;
+  }
+
   *#realOf(folder: TrustedFolder): Steps<Buffer | Difference> {
     const { real } = folder;
     if (Buffer.isBuffer(real)) return real;
     if (real !== undefined && performance.now() - folder.resolvedAt < FRESH_MS) return real;
-    const found = yield* realFolder(folder.named, {
-      followAll: folder.own,
-      avoid: this.#ownMounts.paths,
-      calls: this.#calls(),
-    });
+    const found = yield* this.#resolved(folder);
+    if (found !== undefined && 'code' in found) return found;
     folder.resolvedAt = performance.now();
     if (found === undefined || 'says' in found) {
       folder.real = notFollowed(folder.named, found);
     } else folder.real = found.real;
     return folder.real;
+  }
+
+  /** Follows the name of a folder. */
+  *#resolved({ named, own }: TrustedFolder): Steps<RealFolder | NotFollowed | Difference | undefined> {
+    const end = this.#released.begin(named);
+    try {
+      if (this.#released.holds(named)) return RELEASED;
+      return yield* realFolder(named, { followAll: own, avoid: this.#ownMounts.paths, calls: this.#calls() });
+    } finally {
+      end();
+    }
   }
 
   /** Adds disks that were added to the configuration. Those that were taken out of it count as long as this process runs. */

@@ -456,9 +456,9 @@ export class FileSystem implements Operations {
     return this.#proving.hashed;
   }
 
-  /** Closes sources whose paths `isReleased`, and opens none of them until it is called with another function. */
-  letGo(isReleased: (path: Buffer) => boolean): void {
-    this.#sources.letGo(isReleased);
+  /** Closes sources on disks that were released. */
+  letGo(): void {
+    this.#sources.letGo();
   }
 
   /** Closes the files that programs left open at the unmount. */

@@ -99,6 +99,14 @@ export class Groups {
     return made;
   }
 
+  /** Takes out the group of the file system at a mount point, if it has one of its own. */
+  takeOut(mountPoint: Buffer): Group | undefined {
+    const device = this.mountOf(mountPoint)?.dev ?? Number.NaN;
+    const group = this.#groups.get(device);
+    this.#groups.delete(device);
+    return group;
+  }
+
   /** Undefined where fanotify does not work: an old kernel, or a file system without handles. */
   #fanotifyGroup(mount: MountedAt): Group | undefined {
     const { fanotify, handles, wholeFileSystems, close } = this.#options;

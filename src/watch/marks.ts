@@ -244,11 +244,7 @@ export class Marks {
    */
   mountsChanged(unmounted: ReadonlySet<number>): { readonly changed: boolean; readonly lost: boolean } {
     const { fresh, gone, ended } = this.#groups.readMounts(unmounted);
-    for (const group of ended) {
-      this.#options.ended([group.watch]);
-      for (const folder of group.folders.values()) this.lost(folder);
-      this.#options.close(group.fd);
-    }
+    for (const group of ended) this.#end(group);
     let lost = false;
     for (const { path } of gone) this.#loseBelow(path);
     for (const mount of fresh) {
@@ -257,6 +253,21 @@ export class Marks {
       this.#groups.of(mount);
     }
     return { changed: fresh.length > 0 || gone.length > 0, lost };
+  }
+
+  /** Watches nothing more of a file system that is about to be unmounted: what happens on it must not be looked at. */
+  leave(mountPoint: Buffer): void {
+    const group = this.#groups.takeOut(mountPoint);
+    if (group !== undefined) this.#end(group);
+    this.#loseBelow(mountPoint);
+    const top = this.tree.find(mountPoint.toString('latin1'));
+    if (top !== undefined) this.tree.cut(top);
+  }
+
+  #end(group: Group): void {
+    this.#options.ended([group.watch]);
+    for (const folder of group.folders.values()) this.lost(folder);
+    this.#options.close(group.fd);
   }
 
   /** Tells how each file system with sources is watched. */

@@ -93,6 +93,8 @@ export type ToThread =
   | { readonly kind: 'follow'; readonly request: number; readonly source: number; readonly path: string }
   /** Folders that have sources, which are not touched: answered by those that need marks of their own. */
   | { readonly kind: 'know'; readonly request: number; readonly folders: readonly string[] }
+  /** Watch nothing more of the file systems at these mount points. Answered by `done`. */
+  | { readonly kind: 'leave'; readonly request: number; readonly folders: readonly string[] }
   /** Mark folders, if there is room. Answered by `done`. */
   | { readonly kind: 'mark'; readonly request: number; readonly folders: readonly string[] }
   /** Answered by how file systems are watched. */

@@ -13,7 +13,7 @@ import type { Logger } from '../logger.ts';
 import type { CLibrary } from '../native/c-library.ts';
 import { loadWaitingCalls, type WaitingCalls } from '../native/waiting.ts';
 import type { ThreadEvent, WatchEvent, WatchedFileSystem, WatchFacts, WatchKind } from './protocol.ts';
-import { NO_FACTS, WatchThread } from './watch-thread.ts';
+import { NO_FACTS, type ThreadAnswer, WatchThread } from './watch-thread.ts';
 import { within } from './within.ts';
 
 /** Folders that are marked at most, where each has a mark of its own: about a kilobyte of kernel memory each. */
@@ -24,6 +24,8 @@ const MOST_SLOW = 8;
 const WATCHES = 2 ** 40;
 /** Milliseconds for which a slow file system is waited for before others have their turn. */
 const SLOW_MS = 1000;
+/** Folders of one that are marked together. */
+const SLOW_FOLDERS = 16;
 /** Milliseconds after which a slow file system counts as one that does not answer. */
 const SILENT_MS = 500;
 /** Milliseconds for local file systems. */
@@ -40,6 +42,8 @@ export interface SourceWatchOptions {
   readonly onEvents: (events: readonly WatchEvent[], lane: string) => void;
   /** Names the lane of a path: the mount point of a file system that may be slow, as a byte string, or `LOCAL`, the default. */
   readonly laneOf?: (path: Buffer) => Promise<string>;
+  /** Tells of a path that is not to be touched: its disk is about to be unmounted. Default: none is. */
+  readonly isReleased?: (path: Buffer) => boolean;
   readonly mostMarks?: number;
   /** Default true: whole file systems are marked where the kernel allows it. */
   readonly wholeFileSystems?: boolean;
@@ -124,6 +128,7 @@ export class SourceWatch {
    */
   async follow(source: number, path: Buffer): Promise<number | undefined> {
     const thread = this.#thread(await this.#laneOf(path));
+    if (this.#options.isReleased?.(path) === true) return undefined;
     return (await thread?.ask({ kind: 'follow', source, path: path.toString('latin1') }))?.watch;
   }
 
@@ -145,7 +150,7 @@ export class SourceWatch {
     for (const [lane, some] of await this.#byLane(folders)) {
       // None of them can be marked whole.
       if (lane !== LOCAL) own.push(...some.map(inBytes));
-      else own.push(...((await this.#thread(lane)?.ask({ kind: 'know', folders: some }))?.folders ?? []).map(inBytes));
+      else own.push(...((await this.#ask(this.#thread(lane), 'know', some))?.folders ?? []).map(inBytes));
     }
     return own;
   }
@@ -160,16 +165,32 @@ export class SourceWatch {
       const thread = this.#thread(lane);
       if (thread === undefined) continue;
       if (lane === LOCAL) {
-        waits.push(thread.ask({ kind: 'mark', folders: some }));
+        waits.push(this.#ask(thread, 'mark', some));
         continue;
       }
       if (!this.#marking.has(lane)) {
-        const marking = thread.ask({ kind: 'mark', folders: some }).finally(() => this.#marking.delete(lane));
+        const marking = this.#markSlowly(thread, some).finally(() => this.#marking.delete(lane));
         this.#marking.set(lane, marking);
       }
       waits.push(within(SLOW_MS, this.#marking.get(lane)));
     }
     await Promise.all(waits);
+  }
+
+  /** Not all at once: the disk may be released meanwhile. */
+  async #markSlowly(thread: WatchThread, folders: readonly string[]): Promise<void> {
+    for (let at = 0; at < folders.length; at += SLOW_FOLDERS) {
+      await this.#ask(thread, 'mark', folders.slice(at, at + SLOW_FOLDERS));
+    }
+  }
+
+  async #ask(
+    thread: WatchThread | undefined,
+    kind: 'know' | 'mark',
+    folders: readonly string[],
+  ): Promise<ThreadAnswer | undefined> {
+    const isReleased = this.#options.isReleased ?? (() => false);
+    return await thread?.ask({ kind, folders: folders.filter((folder) => !isReleased(inBytes(folder))) });
   }
 
   async #byLane(folders: readonly Buffer[]): Promise<ReadonlyMap<string, string[]>> {
@@ -181,6 +202,13 @@ export class SourceWatch {
       lanes.set(lane, some);
     }
     return lanes;
+  }
+
+  /** Watches nothing more of the file systems at these mount points. Resolves when no thread is at work on them. */
+  async leave(mountPoints: readonly Buffer[]): Promise<void> {
+    const folders = mountPoints.map((path) => path.toString('latin1'));
+    const threads = new Set([LOCAL, ...folders].map((lane) => this.#threads.get(lane)));
+    await Promise.all([...threads].map(async (thread) => await thread?.ask({ kind: 'leave', folders })));
   }
 
   /** Resolves when all that has happened on local file systems before this call was reported. False if that is not known. */

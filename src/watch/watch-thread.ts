@@ -22,7 +22,7 @@ export interface WatchThreadOptions {
 
 export type ThreadRequest =
   | { kind: 'follow'; source: number; path: string }
-  | { kind: 'know' | 'mark'; folders: readonly string[] }
+  | { kind: 'know' | 'mark' | 'leave'; folders: readonly string[] }
   | { kind: 'describe' | 'fence' };
 
 export interface ThreadAnswer {

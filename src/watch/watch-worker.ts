@@ -111,6 +111,10 @@ function take(message: ToThread): void {
       for (const folder of message.folders) marks.add(folder, false);
       post({ kind: 'answer', request: message.request });
       break;
+    case 'leave':
+      for (const folder of message.folders) marks.leave(Buffer.from(folder, 'latin1'));
+      post({ kind: 'answer', request: message.request });
+      break;
     case 'describe':
       post({ kind: 'answer', request: message.request, fileSystems: marks.describe() });
       break;

@@ -15,6 +15,7 @@ import type { CaseClient } from '../../src/control/case-client.ts';
 import type { Case, Outcome } from '../../src/heal/case.ts';
 import { silentLogger } from '../../src/logger.ts';
 import { IndexRenewal } from '../../src/server/settling/index-renewal.ts';
+import { ReleasedFolders } from '../../src/source/released-folders.ts';
 import { temporaryFolder } from '../harness/folder.ts';
 import { caseOf, healBench, mappedBytes, sameOf, type World, worldOf } from '../heal/bench.ts';
 
@@ -39,7 +40,6 @@ class Disks {
       usedLately: () => !this.asleep,
       ownWork: async (_, work) => await work(),
     },
-    isReleased: () => false,
     times: { every: 600_000, quiet: 0, patience: 0, failed: 60_000 },
   });
   readonly #fresh: FreshIndex;
@@ -49,7 +49,10 @@ class Disks {
     this.config = config;
     this.#fresh = new FreshIndex(config, {
       server: { cases: this.#cases() as CaseClient },
-      fileSystems: () => ({ diskOf: () => Promise.resolve('uuid:1'), disksMounted: () => Promise.resolve(new Map()) }),
+      access: {
+        fileSystems: { diskOf: () => Promise.resolve('uuid:1'), disksMounted: () => Promise.resolve(new Map()) },
+        released: new ReleasedFolders(),
+      },
       ...TOOLS,
       onRenewed: () => this.#renew(),
     });

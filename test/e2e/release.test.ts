@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, symlinkSync } from 'node:fs';
-import { type FileHandle, mkdir, open, writeFile } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -126,6 +126,40 @@ describe('a disk that is released', { skip: process.getuid?.() === 0 ? false : '
     await disk.remount();
     await waitUntil('it is trusted without being read', isTrusted, { limitMs: 20_000 });
     assert.ok(await isRead('away', 1_000_000));
+  });
+
+  it('has nothing of other disks given up while it is released: that may lie there', async () => {
+    assert.equal((await autotorrent.run('release', 'disk1')).code, 0);
+    const here = join(folder, 'plain', 'here.mkv');
+    await rm(here);
+    const conditionOf = async (): Promise<string> => {
+      const { changed_sources: sources } = (await autotorrent.json('show', 'here')) as {
+        changed_sources: readonly { readonly state: string; readonly reason?: string }[];
+      };
+      return sources.map(({ state, reason }) => `${state}: ${reason}`).join();
+    };
+    const waits = `waiting: was not found, and may lie on ${disk.path}, which was released`;
+    const isSettled = async (): Promise<boolean> => {
+      assert.equal(await conditionOf(), waits);
+      return true;
+    };
+    await waitUntil('its case is settled', isSettled, { limitMs: 60_000 });
+    await writeFile(here, bytes.here);
+    await disk.remount();
+    // It is another file.
+    await waitUntil('both are there', async () => (await conditionOf()).startsWith('doubted'), { limitMs: 60_000 });
+    assert.equal((await autotorrent.run('verify', 'here')).code, 0);
+    await waitUntil('both are trusted', isTrusted, { limitMs: 60_000 });
+  });
+
+  it('is said to be released by commands that would read it', async () => {
+    assert.equal((await autotorrent.run('release', 'disk1')).code, 0);
+    const verified = await autotorrent.run('verify', 'away');
+    assert.match(verified.stdout + verified.stderr, /away\.mkv .*lies on a disk that was released/);
+    const rebuilt = await autotorrent.run('rebuild');
+    assert.match(rebuilt.stderr, /\S+ was released, and cannot be unmounted before this rebuild has ended/);
+    await disk.remount();
+    await waitUntil('it is trusted', isTrusted, { limitMs: 20_000 });
   });
 
   it('may be named by its id', async () => {

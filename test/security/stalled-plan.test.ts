@@ -48,11 +48,10 @@ describe('a plan that stalls', { timeout: 60_000 }, () => {
       logger: silentLogger,
       repairs: { ask: assert.fail, noteReturned: assert.fail },
       returns: new Returns({ store: volume.store, note: assert.fail }),
-      releases: { release: assert.fail, holds: () => false },
+      releases: { release: assert.fail },
       queue: new CaseQueue({ sources: volume.store.living, diskOf: () => undefined, onDue: () => {} }),
       renewal: new IndexRenewal({
         use: { look: assert.fail, usedLately: assert.fail, ownWork: assert.fail },
-        isReleased: () => false,
       }),
       facts: facts as ConstructorParameters<typeof ServedStore>[0]['facts'],
       shutdown: () => {},

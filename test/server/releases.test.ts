@@ -8,6 +8,7 @@ import { silentLogger } from '../../src/logger.ts';
 import { openCLibrary } from '../../src/native/c-library.ts';
 import { Unmounts } from '../../src/native/unmounts.ts';
 import { Releases } from '../../src/server/releases.ts';
+import { ReleasedFolders } from '../../src/source/released-folders.ts';
 import { waitUntil } from '../harness/daemon.ts';
 import { makeFileSystem, type TestFileSystem } from '../harness/file-systems.ts';
 import { temporaryFolder } from '../harness/folder.ts';
@@ -23,7 +24,7 @@ for (const kind of ['ext4', 'mergerfs'] as const) {
     let disk: TestFileSystem;
     let remount: string;
     const back: number[] = [];
-    let endings = 0;
+    const released = new ReleasedFolders();
     let releases: Releases;
 
     before(async () => {
@@ -46,8 +47,9 @@ for (const kind of ['ext4', 'mergerfs'] as const) {
             setCondition() {},
           },
         },
+        released,
         letGo() {},
-        endHealers: () => endings++,
+        leave: () => Promise.resolve(),
         unmounts: () => Unmounts.open(library),
         onBack: (ids) => back.push(...ids),
         logger: silentLogger,
@@ -62,11 +64,10 @@ for (const kind of ['ext4', 'mergerfs'] as const) {
       const file = Buffer.from(join(disk.path, 'film.mkv'));
       for (let round = 1; round <= ROUNDS[kind]; round++) {
         const { open } = await releases.release([Buffer.from(disk.path)], []);
-        assert.deepEqual([open, releases.holds(file), back.length], [0, true, round - 1]);
-        assert.equal(endings, round);
+        assert.deepEqual([open, released.holds(file), back.length], [0, true, round - 1]);
         // This process does nothing between the unmount and the mount: it sees the same mount table before and after.
         execFileSync('sh', ['-c', remount]);
-        await waitUntil(`it is gone, round ${round}`, async () => !releases.holds(file), { limitMs: 20_000 });
+        await waitUntil(`it is gone, round ${round}`, async () => !released.holds(file), { limitMs: 20_000 });
         await waitUntil('its sources are looked at', async () => back.length === round, { limitMs: 20_000 });
       }
       assert.deepEqual(new Set(back), new Set([SOURCE]));
@@ -77,7 +78,7 @@ for (const kind of ['ext4', 'mergerfs'] as const) {
       const before = back.length;
       await releases.release([Buffer.from(disk.path)], []);
       await disk.umount();
-      await waitUntil('it is gone', async () => !releases.holds(file), { limitMs: 20_000 });
+      await waitUntil('it is gone', async () => !released.holds(file), { limitMs: 20_000 });
       const elsewhere = temporaryFolder('mounted-elsewhere');
       await disk.mount(elsewhere);
       await disk.umount();
@@ -93,7 +94,7 @@ for (const kind of ['ext4', 'mergerfs'] as const) {
       const other = temporaryFolder('other-mount');
       execFileSync('sh', ['-c', `mount -t tmpfs none '${other}' && umount '${other}'`]);
       await new Promise((resolve) => setTimeout(resolve, 300));
-      assert.equal(releases.holds(file), true);
+      assert.equal(released.holds(file), true);
     });
   });
 }

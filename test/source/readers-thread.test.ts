@@ -10,6 +10,7 @@ import { ReadersLook } from '../../src/source/look-at-readers.ts';
 import { OwnMounts } from '../../src/source/own-mounts.ts';
 import type { Readers } from '../../src/source/readers.ts';
 import { ReadersThread } from '../../src/source/readers-thread.ts';
+import { ReleasedFolders } from '../../src/source/released-folders.ts';
 import { temporaryFolder } from '../harness/folder.ts';
 
 const COUNT = 1200;
@@ -43,6 +44,7 @@ describe('looks at many sources', () => {
   let ordinary: number;
   let look: ReadersLook;
   const counted = {
+    released: new ReleasedFolders(),
     get ownFolders() {
       return look.ownFolders;
     },

@@ -4,7 +4,6 @@
  * The doubted pieces of all entries come first, then the unproven, then the oldest.
  */
 import type { Config } from '../../config/config.ts';
-import { sourceRules } from '../../config/source-rules.ts';
 import type { ControlClient } from '../../control/client.ts';
 import {
   type DamagedSource,
@@ -20,6 +19,7 @@ import type { HashProgress } from '../../hash/hash-pool.ts';
 import type { Logger } from '../../logger.ts';
 import { SourceAccess } from '../../source/source-access.ts';
 import { requireServer } from '../server-connection.ts';
+import { sourceRulesNow } from '../source-rules-now.ts';
 import type { Pace } from './pace.ts';
 import { type Damage, type EntryScrub, type ScrubTools, scrubEntry } from './scrub-entry.ts';
 
@@ -62,8 +62,9 @@ export async function scrub(config: Config, request: ScrubRequest): Promise<Scru
   const due = await dueOf(server, request);
   const { createHashPool } = await import('../../hash/piscina-pool.ts');
   const { readers, logger } = request;
-  const access = new SourceAccess(sourceRules(config), { logger });
-  const pool = createHashPool({ sources: sourceRules(config), readersPerDisk: readers, threads: readers });
+  const rules = await sourceRulesNow(config, server);
+  const access = new SourceAccess(rules, { logger });
+  const pool = createHashPool({ sources: rules, readersPerDisk: readers, threads: readers });
   try {
     return await scrubAll(due, request, { server, pool, access });
   } finally {

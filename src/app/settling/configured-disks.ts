@@ -5,23 +5,29 @@ import { errnoOf } from '../../errors.ts';
 import { isAtOrBelow } from '../../native/mountinfo.ts';
 import type { DiskNow } from '../../server/settling/index-renewal.ts';
 import type { FileSystems } from '../../source/file-system.ts';
+import type { ReleasedFolders } from '../../source/released-folders.ts';
 
 export interface DisksSeen {
   readonly disks: readonly DiskNow[];
-  /** Those of which no folder is there. */
+  /** Those of which no folder is there, or that are released. */
   readonly missing: readonly string[];
+}
+
+export interface DiskLooks {
+  readonly fileSystems: Pick<FileSystems, 'diskOf' | 'disksMounted'>;
+  readonly released: ReleasedFolders;
 }
 
 export async function lookAtDisks(
   { disks: paths }: Pick<Config, 'disks'>,
-  fileSystems: Pick<FileSystems, 'diskOf' | 'disksMounted'>,
+  { fileSystems, released }: DiskLooks,
 ): Promise<DisksSeen> {
   const mounted = await fileSystems.disksMounted();
   const disks: DiskNow[] = [];
   const missing: string[] = [];
   for (const path of paths) {
-    const real = await realOf(path);
-    if (real === undefined) {
+    const real = released.holds(Buffer.from(path)) ? undefined : await realOf(path);
+    if (real === undefined || released.holds(real)) {
       missing.push(path);
       continue;
     }

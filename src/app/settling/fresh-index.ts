@@ -4,13 +4,12 @@ import type { ControlClient } from '../../control/client.ts';
 import { messageOf } from '../../errors.ts';
 import type { Freshness } from '../../heal/index-used.ts';
 import type { Logger } from '../../logger.ts';
-import type { FileSystems } from '../../source/file-system.ts';
 import { rebuildCollection } from '../rebuild.ts';
-import { lookAtDisks } from './configured-disks.ts';
+import { type DiskLooks, lookAtDisks } from './configured-disks.ts';
 
 export interface FreshIndexTools {
   readonly server: Pick<ControlClient, 'cases'>;
-  readonly fileSystems: () => Pick<FileSystems, 'diskOf' | 'disksMounted'>;
+  readonly access: DiskLooks;
   readonly logger: Logger;
   readonly signal: AbortSignal;
   /** Called when there is a newer index. */
@@ -30,9 +29,9 @@ export class FreshIndex {
 
   /** @throws the signal's reason; AutotorrentError('SERVER') if the server cannot be asked */
   async sees(id: number, leftMs: number): Promise<Freshness> {
-    const { server, fileSystems, onRenewed } = this.#tools;
+    const { server, access, onRenewed } = this.#tools;
     for (;;) {
-      const now = await lookAtDisks(this.#config, fileSystems());
+      const now = await lookAtDisks(this.#config, access);
       const answer = await server.cases.index({ id, leftMs, ...now });
       // Somebody else may have renewed it.
       if ('begun' in answer && answer.begun !== this.#begun) {

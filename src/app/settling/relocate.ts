@@ -4,7 +4,6 @@
  */
 import { resolve } from 'node:path';
 import type { Config } from '../../config/config.ts';
-import { sourceRules } from '../../config/source-rules.ts';
 import { AutotorrentError } from '../../errors.ts';
 import type { Case, Outcome } from '../../heal/case.ts';
 import type { Logger } from '../../logger.ts';
@@ -13,6 +12,7 @@ import { rebased } from '../../source/paths.ts';
 import { SourceAccess } from '../../source/source-access.ts';
 import { runNow } from '../../source/steps.ts';
 import { requireServer } from '../server-connection.ts';
+import { sourceRulesNow } from '../source-rules-now.ts';
 import { createSettler } from './settler.ts';
 
 export interface RelocateRequest {
@@ -55,10 +55,11 @@ export async function relocate(config: Config, request: RelocateRequest): Promis
       hint: 'autotorrent relocate FROM TO: FROM is where the sources were, TO where they are now',
     });
   }
-  const place = runNow(new SourceAccess(sourceRules(config), { logger }).folders.placeOf(to));
-  if ('says' in place) throw new AutotorrentError('USAGE', `${to.toString()} ${place.says}`);
   const server = await requireServer(config);
-  const settling = createSettler(config, server, { logger, signal });
+  const rules = await sourceRulesNow(config, server);
+  const place = runNow(new SourceAccess(rules, { logger }).folders.placeOf(to));
+  if ('says' in place) throw new AutotorrentError('USAGE', `${to.toString()} ${place.says}`);
+  const settling = createSettler(config, server, { rules, logger, signal });
   const within = isAtOrBelow(to, from);
   const seen = new Set<number>();
   let [relocated, doubted, missing, different, skipped] = [0, 0, 0, 0, 0];

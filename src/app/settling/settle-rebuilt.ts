@@ -5,6 +5,7 @@ import { statePaths } from '../../config/state-paths.ts';
 import { ControlClient } from '../../control/client.ts';
 import type { Logger } from '../../logger.ts';
 import { SourceAccess } from '../../source/source-access.ts';
+import { sourceRulesNow } from '../source-rules-now.ts';
 import { type DisksSeen, lookAtDisks } from './configured-disks.ts';
 import { returnBytes } from './return-bytes.ts';
 import { settleSources } from './settle-sources.ts';
@@ -29,8 +30,7 @@ export interface Rebuilding extends DisksSeen {
 
 /** Looks at the disks before a rebuild of all of them. */
 export async function beginRebuilding(config: Config): Promise<Rebuilding> {
-  const { fileSystems } = new SourceAccess(sourceRules(config));
-  const disks = await lookAtDisks(config, fileSystems);
+  const disks = await lookAtDisks(config, new SourceAccess(sourceRules(config)));
   return { ...disks, begunMs: Date.now() };
 }
 
@@ -48,9 +48,10 @@ export async function settleRebuilt(config: Config, request: SettleRebuiltReques
   const server = await ControlClient.connect(statePaths(config.statePath).socket);
   if (server === undefined) return undefined;
   if (rebuilt !== undefined) await server.cases.indexRenewed(rebuilt.disks, rebuilt.begunMs);
-  const access = new SourceAccess(sourceRules(config), { logger });
+  const rules = await sourceRulesNow(config, server);
+  const access = new SourceAccess(rules, { logger });
   const settled = await settleSources(() => server.cases.below(Buffer.from('/')), { server, access, signal, onWait });
-  const settling = createSettler(config, server, { logger, signal });
+  const settling = createSettler(config, server, { rules, logger, signal });
   let returnedBytes = 0;
   try {
     for (const entry of await server.entries()) {

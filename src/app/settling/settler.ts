@@ -3,7 +3,6 @@ import { setPriority } from 'node:os';
 import type { CollectionIndex } from '../../collection/index.ts';
 import { openCollection } from '../../collection/open.ts';
 import type { Config } from '../../config/config.ts';
-import { sourceRules } from '../../config/source-rules.ts';
 import { shiftsOfFile } from '../../container/payload-files.ts';
 import type { ControlClient } from '../../control/client.ts';
 import { AutotorrentError } from '../../errors.ts';
@@ -16,9 +15,11 @@ import { parseMetainfo } from '../../metainfo/parse.ts';
 import { openCLibrary } from '../../native/c-library.ts';
 import { giveWayAtDisks } from '../../native/io-priority.ts';
 import { SourceAccess } from '../../source/source-access.ts';
+import type { SourceRules } from '../../source/source-folders.ts';
 import { FreshIndex } from './fresh-index.ts';
 
 export interface SettlerTools {
+  readonly rules: SourceRules;
   readonly logger: Logger;
   readonly signal: AbortSignal;
   /** Gives way to all other programs while it hashes. */
@@ -42,16 +43,16 @@ const CLOSE_MS = 60_000;
 export function createSettler(
   config: Config,
   server: ControlClient,
-  { logger, signal, background = false }: SettlerTools,
+  { rules, logger, signal, background = false }: SettlerTools,
 ): OpenSettler {
-  const access = new SourceAccess(sourceRules(config), { logger });
+  const access = new SourceAccess(rules, { logger });
   let pool: Promise<HashPool> | undefined;
   const entries = new Map<string, Promise<HealEntry>>();
   let files = 0;
   const index = new IndexNow(config, { logger, signal });
   const fresh = new FreshIndex(config, {
     server,
-    fileSystems: () => access.fileSystems,
+    access,
     logger,
     signal,
     onRenewed: () => index.renew(),
@@ -80,14 +81,20 @@ export function createSettler(
         setPriority(10);
         giveWayAtDisks(openCLibrary(logger));
       }
-      return await (pool ??= startPool(config));
+      return await (pool ??= startPool(config, rules));
     },
     index: async () => await index.get(),
-    freshIndex: async ({ id }, leftMs) =>
-      (await index.get()) === undefined ? { state: 'fresh' } : await fresh.sees(id, leftMs),
+    // Without an index there is nothing to renew, but a disk that was released is no reason to lose anything either.
+    freshIndex: async ({ id, givenUp }, leftMs) =>
+      (await index.get()) === undefined && (givenUp || access.released.folders.length === 0)
+        ? { state: 'fresh' }
+        : await fresh.sees(id, leftMs),
     entry: entryOf,
     sourcesBelow: async function* (folder) {
-      for await (const { id, record } of server.cases.below(folder)) yield { id, path: record.path };
+      for await (const { id, record } of server.cases.below(folder)) {
+        // That those are not there says nothing of a disk.
+        if (!access.released.holds(record.path)) yield { id, path: record.path };
+      }
     },
     hypotheses: ({ path, identity }, wantedLength) => shiftsOfFile({ path, size: identity.size }, wantedLength, access),
     sizeVarying: config.hashSizeVarying,
@@ -110,9 +117,9 @@ export function createSettler(
   };
 }
 
-async function startPool(config: Config): Promise<HashPool> {
+async function startPool(config: Config, rules: SourceRules): Promise<HashPool> {
   const { createHashPool } = await import('../../hash/piscina-pool.ts');
-  return createHashPool({ sources: sourceRules(config), readersPerDisk: config.hashReaders });
+  return createHashPool({ sources: rules, readersPerDisk: config.hashReaders });
 }
 
 async function loadEntry(server: ControlClient, infoHash: string): Promise<HealEntry> {
@@ -139,12 +146,12 @@ async function loadEntry(server: ControlClient, infoHash: string): Promise<HealE
 /** The index as it is when a batch begins. Without one, a settler does without. */
 class IndexNow {
   readonly #config: Config;
-  readonly #tools: SettlerTools;
+  readonly #tools: Pick<SettlerTools, 'logger' | 'signal'>;
   #open: Promise<CollectionIndex | undefined> | undefined;
   /** The one that the next one replaces. */
   #stale: Promise<CollectionIndex | undefined> | undefined;
 
-  constructor(config: Config, tools: SettlerTools) {
+  constructor(config: Config, tools: Pick<SettlerTools, 'logger' | 'signal'>) {
     this.#config = config;
     this.#tools = tools;
   }

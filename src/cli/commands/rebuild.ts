@@ -1,4 +1,5 @@
 /** `autotorrent rebuild [PATH…]` */
+import { resolve } from 'node:path';
 import { bytes, duration } from '../../app/quantities.ts';
 import type { SettledCounts } from '../../app/settling/settle-rebuilt.ts';
 import { type CommandContext, type Definer, helpEnding } from '../command.ts';
@@ -27,6 +28,11 @@ export async function rebuild(
   const { rebuildCollection } = await import('../../app/rebuild.ts');
   const { beginRebuilding, settleRebuilt } = await import('../../app/settling/settle-rebuilt.ts');
   const config = await context.config();
+  const { releasedBelow } = await import('../../app/source-rules-now.ts');
+  const read = paths.length === 0 ? config.disks : paths.map((path) => resolve(context.cwd, path));
+  for (const folder of await releasedBelow(config, read)) {
+    terminal.logger.warn(`${folder.toString()} was released, and cannot be unmounted before this rebuild has ended`);
+  }
   const rebuilt = paths.length === 0 ? await beginRebuilding(config) : undefined;
   const report = await rebuildCollection(config, {
     paths,

@@ -11,6 +11,7 @@
 
 import { requireServer } from '../../app/server-connection.ts';
 import { createSettler } from '../../app/settling/settler.ts';
+import { sourceRulesNow } from '../../app/source-rules-now.ts';
 import type { Config } from '../../config/config.ts';
 import type { Healer } from '../../control/case-client.ts';
 import type { CaseTicket } from '../../control/cases-served.ts';
@@ -40,7 +41,8 @@ const MOST_ALIGNING = 4;
 export async function heal(config: Config, { urgent, logger, signal }: HealRequest): Promise<void> {
   const server = await requireServer(config);
   const by: Healer = urgent ? 'urgent' : 'healer';
-  const settling = createSettler(config, server, { logger, signal, background: !urgent });
+  const rules = await sourceRulesNow(config, server);
+  const settling = createSettler(config, server, { rules, logger, signal, background: !urgent });
   const { settler, changed } = settling;
   const report = async (outcomes: readonly Outcome[]): Promise<void> => {
     await server.cases.outcomes(outcomes, by);

@@ -7,13 +7,15 @@ import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import type { Pace } from '../../app/scrub/pace.ts';
 import { scrub } from '../../app/scrub/scrub.ts';
+import { requireServer } from '../../app/server-connection.ts';
+import { sourceRulesNow } from '../../app/source-rules-now.ts';
 import type { Config } from '../../config/config.ts';
-import { sourceRules } from '../../config/source-rules.ts';
 import type { Logger } from '../../logger.ts';
 import { openCLibrary } from '../../native/c-library.ts';
 import { giveWayAtDisks } from '../../native/io-priority.ts';
 import { isAtOrBelow } from '../../native/mountinfo.ts';
 import { SourceAccess } from '../../source/source-access.ts';
+import type { SourceRules } from '../../source/source-folders.ts';
 import type { ScrubAnswer, ScrubLine } from '../processes/scrub.ts';
 
 /** The lowest of setpriority(2). */
@@ -40,7 +42,8 @@ export async function scrubInBackground(
   setPriority(LOWEST);
   giveWayAtDisks(openCLibrary(logger));
   const ended = new AbortController();
-  const pace = new AskedPace(config, answers, say, () => ended.abort(new Error('the server has ended')));
+  const rules = await sourceRulesNow(config, await requireServer(config));
+  const pace = new AskedPace(rules, answers, say, () => ended.abort(new Error('the server has ended')));
   await pace.findDisks();
   let saidAt = 0;
   const found = await scrub(config, {
@@ -74,8 +77,8 @@ class AskedPace implements Pace {
   #readAt = 0;
   #answer: ((answer: ScrubAnswer) => void) | undefined;
 
-  constructor(config: Config, answers: Readable, say: (line: ScrubLine) => void, onEnd: () => void) {
-    this.#access = new SourceAccess(sourceRules(config));
+  constructor(rules: SourceRules, answers: Readable, say: (line: ScrubLine) => void, onEnd: () => void) {
+    this.#access = new SourceAccess(rules);
     this.#say = say;
     createInterface({ input: answers })
       .on('line', (line) => this.#answer?.(JSON.parse(line) as ScrubAnswer))

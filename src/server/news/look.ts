@@ -46,7 +46,7 @@ export function lookWith({ access, writers, descriptors }: LookParts): LookAt {
       return { identity, links: Number(stats.nlink), quiet, ...place };
     } finally {
       share.closed();
-      await turn(async () => await closeAsync(fd));
+      await access.released.during(path, async () => await turn(async () => await closeAsync(fd)));
     }
   };
 }

@@ -3,10 +3,7 @@ import type { Logger } from '../../logger.ts';
 import type { CLibrary } from '../../native/c-library.ts';
 import type { DescriptorBudget } from '../../native/descriptor-budget.ts';
 import { loadWriterCalls } from '../../native/writers.ts';
-import type { Difference } from '../../source/identity.ts';
 import type { SourceAccess } from '../../source/source-access.ts';
-import type { Place } from '../../source/source-folders.ts';
-import { runLater } from '../../source/steps.ts';
 import type { DiskUse } from '../../watch/disk-use.ts';
 import type { WatchedFileSystem } from '../../watch/protocol.ts';
 import { LOCAL, SourceWatch } from '../../watch/source-watch.ts';
@@ -51,18 +48,17 @@ export class WatchingSources {
   constructor(parts: WatchingParts) {
     const { store, access, library, descriptors, logger, cases, use } = parts;
     const look = lookWith({ access, descriptors, writers: loadWriterCalls(library) });
-    const placeOf = async (path: Buffer): Promise<Place | Difference> =>
-      access.folders.known(path) ?? (await runLater(access.folders.placeOf(path)));
     const mounted = async (): Promise<ReadonlyMap<string, readonly Buffer[]>> =>
       await access.fileSystems.disksMounted();
     this.#watch = new SourceWatch({
       library,
       logger,
       laneOf: async (path) => {
-        const place = await placeOf(path);
+        const place = await access.folders.find(path);
         const slow = await access.fileSystems.slowMountOf('real' in place ? place.real : path);
         return slow?.toString('latin1') ?? LOCAL;
       },
+      isReleased: (path) => access.released.holds(path),
       onEvents: (events, lane) => this.#newsIn(lane).take(events),
       ...parts.watch,
     });
@@ -77,7 +73,7 @@ export class WatchingSources {
         followed: this.#followed,
         look,
         mayHold: async (path) => {
-          const place = await placeOf(path);
+          const place = await access.folders.find(path);
           return 'real' in place || place.code !== 'outside';
         },
         cases,
@@ -109,6 +105,11 @@ export class WatchingSources {
   /** Tells if a new ctime of a source could be explained. */
   isSeen(id: number): boolean {
     return this.#followed.isSeen(id);
+  }
+
+  /** The file systems at these mount points are about to be unmounted. Resolves when the watch does nothing on them any more. */
+  async leave(mountPoints: readonly Buffer[]): Promise<void> {
+    await this.#watch.leave(mountPoints);
   }
 
   /** The disk of these sources, which wait, is back. */

@@ -177,7 +177,7 @@ export class DownloadWatch {
     const { signal } = this.#closing;
     let stop = (): void => {};
     try {
-      const { child, said } = startChild({ args: [...command, ...args], keepDescriptors });
+      const { child, said } = startChild({ args: [...command, ...args], keepDescriptors, readsSources: true });
       stop = () => void child.kill('SIGTERM');
       signal.addEventListener('abort', stop, { once: true });
       await reportsUntilEnd(child, (line) => onLine(line as VerifierLine));

@@ -46,12 +46,12 @@ export class Healer {
     let started: Child;
     try {
       // Not in the terminal's group: Ctrl-C is for the server, which ends the healer.
-      started = startChild({ args: command, keepDescriptors, detached: true, ...(env && { env }) });
+      started = startChild({ args: command, keepDescriptors, detached: true, readsSources: true, ...(env && { env }) });
     } catch (error) {
       this.#failed(messageOf(error));
       return;
     }
-    const { child, said } = started;
+    const { child, said, wasEnded } = started;
     child.stdout.resume();
     let broken: string | undefined;
     child.on('error', (error) => {
@@ -62,7 +62,7 @@ export class Healer {
         this.#running = undefined;
         if (!this.#closed) {
           this.#options.onEnded();
-          if (code === 0) this.#ended();
+          if (code === 0 || wasEnded()) this.#ended();
           else this.#failed(broken ?? (said() || `it ended with ${code ?? 'a signal'}`));
         }
         resolve();
@@ -70,11 +70,6 @@ export class Healer {
     });
     this.#running = { child, ended };
     logger.debug('the healer was started');
-  }
-
-  /** Ends the healer that runs. What it had is handed out again. */
-  end(): void {
-    this.#running?.child.kill('SIGKILL');
   }
 
   /** Ends the healer. Nothing runs any more when it resolves. */

@@ -81,12 +81,6 @@ export class Healers {
     this.#options.queue.released(by);
   }
 
-  /** Ends those that run. What they had is handed out again. */
-  end(): void {
-    this.#usual.end();
-    this.#urgent.end();
-  }
-
   /** Ends both. Nothing runs any more when it resolves. */
   async close(): Promise<void> {
     clearTimeout(this.#usualTimer);

@@ -252,7 +252,9 @@ export class Repairs {
   async #run(args: readonly string[], onLine: (line: RepairLine) => void): Promise<string | undefined> {
     const { command, keepDescriptors } = this.#options;
     try {
-      const { child, said } = startChild({ args: [...command, ...args], keepDescriptors, detached: true });
+      // It looks for bytes that have come back.
+      const options = { args: [...command, ...args], keepDescriptors, detached: true, readsSources: true };
+      const { child, said } = startChild(options);
       this.#running = child;
       if (this.#closing.signal.aborted) child.kill('SIGKILL');
       await reportsUntilEnd(child, (line) => onLine(line as RepairLine));

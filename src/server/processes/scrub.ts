@@ -168,7 +168,8 @@ export class ScrubProcess {
     const { signal } = this.#closing;
     const [proven, bad] = [this.#proven, this.#bad];
     // Not in the terminal's group: Ctrl-C is for the server, which ends the child.
-    const { child, said } = startChild({ args: command, keepDescriptors, detached: true, stdin: 'pipe' });
+    const options = { args: command, keepDescriptors, detached: true, stdin: 'pipe', readsSources: true } as const;
+    const { child, said } = startChild(options);
     const stop = (): void => void child.kill('SIGTERM');
     signal.addEventListener('abort', stop, { once: true });
     // It may end while an answer is on its way.

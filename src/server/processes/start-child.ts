@@ -14,6 +14,8 @@ export interface ChildOptions {
   readonly detached?: boolean;
   /** Variables that the child has besides those of this process. */
   readonly env?: Readonly<Record<string, string>>;
+  /** The child opens users' files: it is ended when a disk is released. */
+  readonly readsSources?: boolean;
   /** Gives the child a pipe to read from. It ends with this process, however that ends. */
   readonly stdin?: 'pipe';
 }
@@ -22,17 +24,27 @@ export interface Child {
   readonly child: ChildProcessByStdio<Writable | null, Readable, Readable>;
   /** Returns the end of what the child wrote to standard error. */
   readonly said: () => string;
+  /** True: it was ended since a disk was released. */
+  readonly wasEnded: () => boolean;
 }
 
-const running = new Set<Child['child']>();
+/** The children that open users' files and have not ended; each is ended by calling its function. */
+const readers = new Map<Child['child'], () => void>();
 
-/** Lists the children that have not ended. */
-export function runningChildren(): readonly Child['child'][] {
-  return [...running];
+/** Ends the children that open users' files. What they do is done again later, as after a crash. */
+export function endSourceReaders(): readonly Child['child'][] {
+  for (const end of readers.values()) end();
+  return [...readers.keys()];
+}
+
+/** Tells if a child has not ended: one that waits for a file system does not end before that answers. */
+export function isRunning(child: Child['child']): boolean {
+  return readers.has(child);
 }
 
 /** @throws Error if this process is out of descriptors; other failures come as the child's `error` event */
-export function startChild({ args, keepDescriptors, detached = false, env: more, stdin }: ChildOptions): Child {
+export function startChild(options: ChildOptions): Child {
+  const { args, keepDescriptors, detached = false, env: more, stdin, readsSources = false } = options;
   keepDescriptors();
   const env = { ...process.env, ...more };
   const child: Child['child'] =
@@ -44,11 +56,17 @@ export function startChild({ args, keepDescriptors, detached = false, env: more,
     child.on('error', () => {});
     throw new Error('no process could be started: no file descriptors are left');
   }
-  running.add(child);
-  child.once('close', () => running.delete(child));
+  let wasEnded = false;
+  if (readsSources) {
+    readers.set(child, () => {
+      wasEnded = true;
+      child.kill('SIGKILL');
+    });
+    child.once('close', () => readers.delete(child));
+  }
   let said = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     said = (said + text).slice(-4096);
   });
-  return { child, said: () => said.trim() };
+  return { child, said: () => (wasEnded ? 'a disk was released' : said.trim()), wasEnded: () => wasEnded };
 }

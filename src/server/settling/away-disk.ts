@@ -1,4 +1,4 @@
-/** Tells if a disk of the configuration is not mounted, by the sources on it. */
+/** Disks that are not there: nothing is lost meanwhile. */
 import type { Condition } from '../../source/condition.ts';
 
 export interface PlacedSources {
@@ -7,6 +7,18 @@ export interface PlacedSources {
     condition(id: number): Condition | undefined;
     sourcesBelow(folder: Buffer): AsyncIterable<readonly { readonly id: number }[]>;
   };
+}
+
+/** `disk`, a folder of the configuration or a mount point, is not there, or was released. `begun`: as in `IndexAnswer`. */
+export interface Away {
+  readonly state: 'away';
+  readonly begun?: number;
+  readonly disk: string;
+  readonly reason: string;
+}
+
+export function awayOn(disk: string, why: string): Away {
+  return { state: 'away', disk, reason: `was not found, and may lie on ${disk}, which ${why}` };
 }
 
 /**

@@ -42,8 +42,6 @@ export interface IndexRenewalParts {
     readonly usedLately: (disk: string) => boolean;
     readonly ownWork: <T>(disk: string, work: () => Promise<T>) => Promise<T>;
   };
-  /** Tells whether a folder lies on a disk that the user is about to unmount. */
-  readonly isReleased: (path: Buffer) => boolean;
   readonly times?: RenewalTimes;
   /** Default: `Date.now`. */
   readonly now?: () => number;
@@ -97,11 +95,10 @@ export class IndexRenewal {
     const due = person ? stale : stale.filter((disk) => this.#dueMs(disk) <= this.#now());
     const dueMs = Math.min(...stale.filter((disk) => !due.includes(disk)).map((disk) => this.#dueMs(disk)));
     if (due.length === 0) return this.#noted(id, dueMs);
-    const { use, isReleased } = this.#parts;
+    const { use } = this.#parts;
     await use.look();
     if (this.#running !== undefined) return this.#noted(id, this.#now());
-    const there = due.filter(({ path }) => !isReleased(Buffer.from(path)));
-    const awake = person ? there : there.filter(({ fileSystems }) => fileSystems.every((one) => use.usedLately(one)));
+    const awake = person ? due : due.filter(({ fileSystems }) => fileSystems.every((one) => use.usedLately(one)));
     if (awake.length > 0) return this.#begin(awake);
     const asleep = due.flatMap(({ fileSystems }) => fileSystems.filter((one) => !use.usedLately(one)));
     this.#later.set(id, { atMs: dueMs, asleep });

@@ -18,7 +18,7 @@ import type { Readers } from '../../source/readers.ts';
 import type { SourceAccess } from '../../source/source-access.ts';
 import type { Store } from '../../store/store.ts';
 import type { Returns } from '../returns.ts';
-import { awayDisk } from './away-disk.ts';
+import { type Away, awayDisk, awayOn } from './away-disk.ts';
 import type { DiskNow, IndexAnswer, IndexQuestion, IndexRenewal } from './index-renewal.ts';
 import type { CaseQueue, Holder } from './queue.ts';
 import { replaced } from './replaced-extents.ts';
@@ -41,8 +41,6 @@ export interface SettlingParts {
   readonly access: SourceAccess;
   readonly queue: CaseQueue;
   readonly renewal: IndexRenewal;
-  /** Tells whether a file lies on a disk that the user is about to unmount. */
-  readonly releases: { readonly holds: (path: Buffer) => boolean };
   /** Bytes of gaps that may be there again. */
   readonly returns: Pick<Returns, 'placesOf' | 'indexRenewed'>;
   readonly logger: Logger;
@@ -52,28 +50,24 @@ export interface SettlingParts {
   readonly lookAtReaders: () => void;
 }
 
-/** An answer to the healer. `away`: `disk`, a folder of the configuration, is not there. */
-export type IndexState =
-  | IndexAnswer
-  | { readonly state: 'away'; readonly begun: number; readonly disk: string; readonly reason: string };
+/** An answer to the healer. */
+export type IndexState = IndexAnswer | Away;
 
 export class Settling {
   readonly #store: Store;
   readonly #access: SourceAccess;
   readonly #queue: CaseQueue;
   readonly #renewal: IndexRenewal;
-  readonly #releases: SettlingParts['releases'];
   readonly #returns: SettlingParts['returns'];
   readonly #logger: Logger;
   readonly #looks: SettlingParts['looks'];
   readonly #lookAtReaders: () => void;
 
-  constructor({ store, access, queue, renewal, releases, returns, logger, looks, lookAtReaders }: SettlingParts) {
+  constructor({ store, access, queue, renewal, returns, logger, looks, lookAtReaders }: SettlingParts) {
     this.#store = store;
     this.#access = access;
     this.#queue = queue;
     this.#renewal = renewal;
-    this.#releases = releases;
     this.#returns = returns;
     this.#logger = logger;
     this.#looks = looks;
@@ -141,9 +135,9 @@ export class Settling {
           this.#queue.settled(id);
           continue;
         }
-        // The healer would keep the disk busy.
-        if (this.#releases.holds(record.path)) {
-          this.#queue.postpone(id);
+        // Nothing is found before its disk is back.
+        if (this.#access.released.holds(record.path)) {
+          this.#queue.postpone(id, { answered: true });
           continue;
         }
         const { state, reason, sinceMs, observed, failed } = condition;
@@ -330,14 +324,21 @@ export class Settling {
   /** Tells the healer if the index may be asked what became of a source, or has to be renewed before. */
   async index(question: IndexQuestion & { readonly missing: readonly string[] }): Promise<IndexState> {
     const { id, disks, missing } = question;
+    const [released] = this.#access.released.folders;
+    // The index is not renewed without that disk, which a rebuild would keep busy.
+    if (released !== undefined && !this.#queue.isGivenUp(id)) return awayOn(released.toString(), 'was released');
     const answer = await this.#renewal.ask(question, this.#queue.isAsked(id));
     if (answer.state !== 'fresh' || this.#queue.isGivenUp(id)) return answer;
     const folders = disks.map(({ path }) => path);
     const mounted = await this.#access.fileSystems.disksMounted();
     const disk = missing[0] ?? (await awayDisk(this.#store, folders, mounted));
     if (disk === undefined) return answer;
-    const { begun } = answer;
-    return { state: 'away', begun, disk, reason: `was not found, and may lie on ${disk}, which is not there` };
+    return { ...awayOn(disk, 'is not there'), begun: answer.begun };
+  }
+
+  /** Lists the folders on disks that were released and are mounted still. */
+  get released(): readonly Buffer[] {
+    return this.#access.released.folders;
   }
 
   /** Takes the report of a rebuild: the healer's, or one that a person has made. */

@@ -1,6 +1,7 @@
 /** Finds bytes of gaps that have come back, and maps them (docs/sources.md, "Bytes that come back"). */
 import { mapReturned } from '../../../app/settling/return-bytes.ts';
 import { createSettler, type OpenSettler } from '../../../app/settling/settler.ts';
+import { sourceRulesNow } from '../../../app/source-rules-now.ts';
 import type { Config } from '../../../config/config.ts';
 import type { ControlClient } from '../../../control/client.ts';
 import type { ServedEntry } from '../../../control/served.ts';
@@ -9,7 +10,7 @@ import type { Logger } from '../../../logger.ts';
 
 export class ReturnedBytes {
   readonly #server: ControlClient;
-  readonly #open: () => OpenSettler;
+  readonly #open: () => Promise<OpenSettler>;
   #settling: OpenSettler | undefined;
   /** By info hash: what was hashed, and is not mapped yet. */
   readonly #found = new Map<string, readonly Remap[]>();
@@ -17,13 +18,16 @@ export class ReturnedBytes {
   constructor(config: Config, server: ControlClient, logger: Logger) {
     this.#server = server;
     const { signal } = new AbortController();
-    this.#open = () => createSettler(config, server, { logger, signal, background: true });
+    this.#open = async () => {
+      const rules = await sourceRulesNow(config, server);
+      return createSettler(config, server, { rules, logger, signal, background: true });
+    };
   }
 
   /** Looks for bytes of an entry's gaps. True if some were found. @throws the errors of the index and the pool */
   async find({ infoHash, missingBytes }: ServedEntry): Promise<boolean> {
     if (missingBytes === 0) return false;
-    this.#settling ??= this.#open();
+    this.#settling ??= await this.#open();
     this.#settling.changed();
     const found = await this.#settling.settler.fillGaps(infoHash, { onlyNew: true });
     this.#found.set(infoHash, found);
