@@ -216,7 +216,14 @@ export function outcomeIn(value: unknown): Outcome {
       return { kind: 'lost', id, reason: text(message['reason'], 'reason') };
     case 'later': {
       const reason = text(message['reason'], 'reason');
-      return { kind: 'later', id, reason, ...(message['awaits'] === 'index' ? { awaits: 'index' } : {}) };
+      const { awaits, due } = message;
+      return {
+        kind: 'later',
+        id,
+        reason,
+        ...(awaits === 'index' ? { awaits } : {}),
+        ...(due === undefined ? {} : { due: natural(due, 'due') }),
+      };
     }
     default:
       throw refused('kind');

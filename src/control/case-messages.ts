@@ -122,8 +122,14 @@ export type OutcomeMessage =
     }
   | { readonly kind: 'waiting'; readonly id: number; readonly reason: string; readonly disk?: string }
   | { readonly kind: 'lost'; readonly id: number; readonly reason: string }
-  /** `awaits`: nothing more is found before the index is renewed. */
-  | { readonly kind: 'later'; readonly id: number; readonly reason: string; readonly awaits?: 'index' };
+  /** `awaits`: nothing more is found before the index is renewed. `due`: milliseconds after which it can be judged. */
+  | {
+      readonly kind: 'later';
+      readonly id: number;
+      readonly reason: string;
+      readonly awaits?: 'index';
+      readonly due?: number;
+    };
 
 export interface WasMessage extends Pick<IdentityMessage, 'size' | 'mtime_ns' | 'ctime_ns'> {
   readonly path: string;

@@ -76,6 +76,8 @@ export type Outcome =
       readonly reason: string;
       /** Nothing more is found before the index is renewed. */
       readonly awaits?: 'index';
+      /** Milliseconds after which it can be judged: the next look is not put off for longer. */
+      readonly due?: number;
     };
 
 /**

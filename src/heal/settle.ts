@@ -204,7 +204,9 @@ export class Settler {
   /** Aligns what changed, then copies of other sizes; the rest is lost. Undefined if there is a newer index to ask. */
   async #realign(one: Case, left: Left, pieces: CasePieces): Promise<readonly Outcome[] | undefined> {
     const { here, isRecord, moved } = left;
-    if (here !== undefined && this.#isFresh(here)) return [later(one, 'is still written to')];
+    if (here !== undefined && this.#isFresh(here)) {
+      return [later(one, 'is still written to', FRESH_MS - this.#ageOf(here))];
+    }
     const changed = [...(here === undefined ? [] : [here]), ...moved].filter(({ size }) => size > 0);
     const candidates = changed.map((seen) => ({ seen, source: sourceOf(seen), named: true }));
     const all = [...candidates, ...(await this.#copies(one, candidates, left.index))];
@@ -295,7 +297,8 @@ export class Settler {
     const growing = await this.#growing(one);
     if (growing !== undefined) return later(one, `may be ${growing.toString()}, which is still written to`);
     if (one.seenDeleted) return undefined;
-    if (this.#now() - one.sinceMs < PATIENCE_MS) return later(one, 'is gone since a moment');
+    const goneMs = this.#now() - one.sinceMs;
+    if (goneMs < PATIENCE_MS) return later(one, 'is gone since a moment', PATIENCE_MS - goneMs);
     const many = await this.#gone.tooMany(one);
     if (many === undefined) return undefined;
     return {
@@ -322,9 +325,13 @@ export class Settler {
     return undefined;
   }
 
-  #isFresh({ mtimeNs, ctimeNs }: Seen): boolean {
-    const newest = Math.max(Number(mtimeNs / 1_000_000n), Number((ctimeNs ?? 0n) / 1_000_000n));
-    const age = this.#now() - newest;
+  /** Milliseconds since a file was written to. */
+  #ageOf({ mtimeNs, ctimeNs }: Seen): number {
+    return this.#now() - Math.max(Number(mtimeNs / 1_000_000n), Number((ctimeNs ?? 0n) / 1_000_000n));
+  }
+
+  #isFresh(seen: Seen): boolean {
+    const age = this.#ageOf(seen);
     return age >= -FRESH_MS && age < FRESH_MS;
   }
 
@@ -361,8 +368,9 @@ async function unproven(pieces: CasePieces): Promise<string> {
   return 'it is hashed once that is possible, since each of its pieces has bytes that are missing';
 }
 
-function later(one: Case, reason: string): Outcome {
-  return { kind: 'later', id: one.id, reason };
+/** `due`: milliseconds after which it can be judged, if that is known. */
+function later(one: Case, reason: string, due?: number): Outcome {
+  return { kind: 'later', id: one.id, reason, ...(due === undefined ? {} : { due: Math.max(0, Math.ceil(due)) }) };
 }
 
 function diskOf({ record: { disk } }: Case): { readonly disk?: string } {

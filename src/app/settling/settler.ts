@@ -1,5 +1,4 @@
 /** Makes a settler of cases from a configuration and its server: index, hash pool, and entries as the server maps them. */
-import { setPriority } from 'node:os';
 import type { CollectionIndex } from '../../collection/index.ts';
 import { openCollection } from '../../collection/open.ts';
 import type { Config } from '../../config/config.ts';
@@ -13,7 +12,7 @@ import { Settler } from '../../heal/settle.ts';
 import type { Logger } from '../../logger.ts';
 import { parseMetainfo } from '../../metainfo/parse.ts';
 import { openCLibrary } from '../../native/c-library.ts';
-import { giveWayAtDisks } from '../../native/io-priority.ts';
+import { giveWay } from '../../native/give-way.ts';
 import { SourceAccess } from '../../source/source-access.ts';
 import type { SourceRules } from '../../source/source-folders.ts';
 import { FreshIndex } from './fresh-index.ts';
@@ -35,6 +34,8 @@ export interface OpenSettler {
   readonly close: () => Promise<void>;
 }
 
+/** The nice value of a settler in the background. */
+const NICE = 10;
 /** Files of entries that are remembered. */
 const MOST_FILES = 500_000;
 /** Milliseconds after which an index that a newer one replaces is closed: work may still use it. */
@@ -76,10 +77,9 @@ export function createSettler(
     },
     pool: async () => {
       if (background && pool === undefined) {
-        // The threads of the pool inherit the priority; so would an index process that is started later.
+        // An index process that is started later would inherit the priority.
         await index.get();
-        setPriority(10);
-        giveWayAtDisks(openCLibrary(logger));
+        giveWay(openCLibrary(logger), NICE);
       }
       return await (pool ??= startPool(config, rules));
     },

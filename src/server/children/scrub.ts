@@ -2,7 +2,6 @@
  * Scrubs in the background: runs in a child that `server/processes/scrub.ts` starts, gives way to everything else, and asks
  * the server before each batch.
  */
-import { setPriority } from 'node:os';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import type { Pace } from '../../app/scrub/pace.ts';
@@ -12,7 +11,7 @@ import { sourceRulesNow } from '../../app/source-rules-now.ts';
 import type { Config } from '../../config/config.ts';
 import type { Logger } from '../../logger.ts';
 import { openCLibrary } from '../../native/c-library.ts';
-import { giveWayAtDisks } from '../../native/io-priority.ts';
+import { giveWay } from '../../native/give-way.ts';
 import { isAtOrBelow } from '../../native/mountinfo.ts';
 import { SourceAccess } from '../../source/source-access.ts';
 import type { SourceRules } from '../../source/source-folders.ts';
@@ -38,9 +37,7 @@ export async function scrubInBackground(
   config: Config,
   { logger, signal, answers, say }: BackgroundScrub,
 ): Promise<void> {
-  // Before the threads start: they get it from this one.
-  setPriority(LOWEST);
-  giveWayAtDisks(openCLibrary(logger));
+  giveWay(openCLibrary(logger), LOWEST);
   const ended = new AbortController();
   const rules = await sourceRulesNow(config, await requireServer(config));
   const pace = new AskedPace(rules, answers, say, () => ended.abort(new Error('the server has ended')));

@@ -21,24 +21,49 @@ export function awayOn(disk: string, why: string): Away {
   return { state: 'away', disk, reason: `was not found, and may lie on ${disk}, which ${why}` };
 }
 
-/**
- * Finds the first of `folders` below which a source lies whose file system is not mounted. What is lost says nothing: its disk may
- * have been given up.
- */
-export async function awayDisk(
-  store: PlacedSources,
-  folders: readonly string[],
-  mounted: ReadonlyMap<string, unknown>,
-): Promise<string | undefined> {
-  for (const folder of folders) {
-    for await (const page of store.living.sourcesBelow(Buffer.from(folder))) {
-      for (const { id } of page) {
-        const disk = store.source(id)?.disk;
-        if (disk === undefined || mounted.has(disk) || store.living.condition(id)?.state === 'lost') continue;
-        return folder;
-      }
-      await new Promise(setImmediate);
+/** Milliseconds for which an answer is believed while the same is mounted: a batch of cases asks in a row. */
+const BELIEVED_MS = 2000;
+
+export class AwayDisks {
+  readonly #store: PlacedSources;
+  readonly #believedMs: number;
+  #last: { readonly question: string; atMs: number; readonly answer: Promise<string | undefined> } | undefined;
+
+  constructor(store: PlacedSources, believedMs = BELIEVED_MS) {
+    this.#store = store;
+    this.#believedMs = believedMs;
+  }
+
+  /**
+   * Finds the first of `folders` below which a source lies whose file system is not mounted. What is lost says nothing: its disk
+   * may have been given up.
+   */
+  async first(folders: readonly string[], mounted: ReadonlyMap<string, unknown>): Promise<string | undefined> {
+    const question = JSON.stringify([folders, [...mounted.keys()]]);
+    const last = this.#last;
+    if (last?.question === question && performance.now() - last.atMs < this.#believedMs) return await last.answer;
+    const asked = { question, atMs: Number.POSITIVE_INFINITY, answer: this.#look(folders, mounted) };
+    this.#last = asked;
+    try {
+      return await asked.answer;
+    } finally {
+      // However long it took: whoever waits for the same shares it.
+      asked.atMs = performance.now();
     }
   }
-  return undefined;
+
+  async #look(folders: readonly string[], mounted: ReadonlyMap<string, unknown>): Promise<string | undefined> {
+    const { living } = this.#store;
+    for (const folder of folders) {
+      for await (const page of living.sourcesBelow(Buffer.from(folder))) {
+        for (const { id } of page) {
+          const disk = this.#store.source(id)?.disk;
+          if (disk === undefined || mounted.has(disk) || living.condition(id)?.state === 'lost') continue;
+          return folder;
+        }
+        await new Promise(setImmediate);
+      }
+    }
+    return undefined;
+  }
 }

@@ -65,6 +65,16 @@ interface Waiting {
   awaits: string | undefined;
 }
 
+/** Why a case is not settled yet. */
+export interface Postponement {
+  /** It is known for what the source waits. */
+  readonly answered?: boolean;
+  /** Nothing more is found before the index is renewed, in `ms`. */
+  readonly awaits?: { readonly why: string; readonly ms: number };
+  /** Milliseconds after which it can be judged: it is looked at again by then. */
+  readonly due?: number | undefined;
+}
+
 /** A case that was handed out. */
 export interface Taken {
   readonly id: number;
@@ -195,21 +205,15 @@ export class CaseQueue {
     this.#changed();
   }
 
-  /**
-   * Tries a case again later; each time the pause is longer. `answered`: it is known for what the source waits. `awaits`: nothing
-   * more is found before the index is renewed, in `ms`.
-   */
-  postpone(
-    id: number,
-    { answered = false, awaits }: { readonly answered?: boolean; readonly awaits?: { why: string; ms: number } } = {},
-  ): void {
+  /** Tries a case again later; each time the pause is longer. */
+  postpone(id: number, { answered = false, awaits, due = Number.POSITIVE_INFINITY }: Postponement = {}): void {
     // What was found of it may have been settled before the rest.
     const one = this.#cases.get(id) ?? this.#add(id, 0);
     one.pause = one.again ? 0 : (awaits?.ms ?? longerPause(one.pause, this.#times.again));
     one.answered = (answered || awaits !== undefined) && !one.again;
     one.awaits = one.again ? undefined : awaits?.why;
     one.person &&= !one.answered;
-    Object.assign(one, { ...NOBODYS, notBefore: performance.now() + one.pause });
+    Object.assign(one, { ...NOBODYS, notBefore: performance.now() + Math.min(due, one.pause) });
     this.#changed();
     this.#soon(one.notBefore);
   }

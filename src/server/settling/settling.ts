@@ -18,7 +18,7 @@ import type { Readers } from '../../source/readers.ts';
 import type { SourceAccess } from '../../source/source-access.ts';
 import type { Store } from '../../store/store.ts';
 import type { Returns } from '../returns.ts';
-import { type Away, awayDisk, awayOn } from './away-disk.ts';
+import { type Away, AwayDisks, awayOn } from './away-disk.ts';
 import type { DiskNow, IndexAnswer, IndexQuestion, IndexRenewal } from './index-renewal.ts';
 import type { CaseQueue, Holder } from './queue.ts';
 import { replaced } from './replaced-extents.ts';
@@ -56,6 +56,7 @@ export type IndexState = IndexAnswer | Away;
 export class Settling {
   readonly #store: Store;
   readonly #access: SourceAccess;
+  readonly #awayDisks: AwayDisks;
   readonly #queue: CaseQueue;
   readonly #renewal: IndexRenewal;
   readonly #returns: SettlingParts['returns'];
@@ -66,6 +67,7 @@ export class Settling {
   constructor({ store, access, queue, renewal, returns, logger, looks, lookAtReaders }: SettlingParts) {
     this.#store = store;
     this.#access = access;
+    this.#awayDisks = new AwayDisks(store);
     this.#queue = queue;
     this.#renewal = renewal;
     this.#returns = returns;
@@ -251,9 +253,12 @@ export class Settling {
       return false;
     }
     if (outcome.kind === 'later') {
-      const { reason, awaits } = outcome;
+      const { reason, awaits, due } = outcome;
       if (awaits === 'index') this.#logger.debug(`${record.path.toString()} ${reason}`);
-      this.#queue.postpone(id, awaits === 'index' ? { awaits: { why: reason, ms: this.#renewal.againMs(id) } } : {});
+      this.#queue.postpone(
+        id,
+        awaits === 'index' ? { awaits: { why: reason, ms: this.#renewal.againMs(id) } } : { due },
+      );
       return true;
     }
     if (outcome.kind === 'remap') return await this.#remap(outcome, isOpen);
@@ -331,7 +336,7 @@ export class Settling {
     if (answer.state !== 'fresh' || this.#queue.isGivenUp(id)) return answer;
     const folders = disks.map(({ path }) => path);
     const mounted = await this.#access.fileSystems.disksMounted();
-    const disk = missing[0] ?? (await awayDisk(this.#store, folders, mounted));
+    const disk = missing[0] ?? (await this.#awayDisks.first(folders, mounted));
     if (disk === undefined) return answer;
     return { ...awayOn(disk, 'is not there'), begun: answer.begun };
   }

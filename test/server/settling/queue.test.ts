@@ -98,6 +98,18 @@ describe('the queue of cases', () => {
     assert.deepEqual(queue.open([1], 1000), [1]);
   });
 
+  it('hands a case out again as soon as it can be judged', async () => {
+    const { queue } = queueOf({ 1: 'healing' }, { times: { start: 0, again: [60_000, 60_000] } });
+    queue.note(1);
+    assert.deepEqual(ids(queue), [1]);
+    queue.postpone(1, { due: 20 });
+    assert.deepEqual(ids(queue), []);
+    await sleep(30);
+    assert.deepEqual(ids(queue), [1]);
+    queue.postpone(1, { due: 1e9 });
+    assert.deepEqual([queue.open([1], 59_000), queue.open([1], 61_000)], [[], [1]]);
+  });
+
   it('forgets a case whose source is trusted', () => {
     const { queue, conditions } = queueOf({ 1: 'healing' });
     queue.note(1);
