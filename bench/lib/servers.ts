@@ -7,11 +7,9 @@ import { inFolder } from './setting.ts';
 
 const SCRIPTS = {
   /** Shows one of our state folders. */
-  ours: ['store-server.js'],
-  /** The same, by a server that does not look at a source after it has read from it. */
-  unlooked: ['store-server.js', 'unlooked'],
+  ours: 'store-server.js',
   /** Shows any folder. */
-  passthrough: ['../references/passthrough-server.js'],
+  passthrough: '../references/passthrough-server.js',
 } as const;
 
 export class Servers {
@@ -20,9 +18,8 @@ export class Servers {
 
   /** Mounts `folder` at `mountPoint`, and waits until it is mounted. */
   async start(kind: keyof typeof SCRIPTS, folder: string, mountPoint: string): Promise<ChildProcess> {
-    const [file, ...options] = SCRIPTS[kind];
-    const script = fileURLToPath(new URL(file, import.meta.url));
-    const server = fork(script, [folder, mountPoint, ...options], {
+    const script = fileURLToPath(new URL(SCRIPTS[kind], import.meta.url));
+    const server = fork(script, [folder, mountPoint], {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
       // As `src/start.cts` gives it to a server.
       env: { ...process.env, UV_THREADPOOL_SIZE: '64' },
@@ -34,6 +31,13 @@ export class Servers {
       server.once('exit', () => reject(new Error(`${script} could not mount`)));
     });
     return server;
+  }
+
+  /** Tells our server whether to look at a source after each read, and waits until it knows. */
+  async setLooking(server: ChildProcess, looks: boolean): Promise<void> {
+    const known = once(server, 'message');
+    server.send(looks ? 'looked' : 'unlooked');
+    await known;
   }
 
   /** Ends a server: SIGTERM in order; SIGKILL leaves its mount behind. */

@@ -1,6 +1,7 @@
 /**
  * Our mount of a filled store, without matching and without clients.
- * `node dist/bench/lib/store-server.js STATE MOUNTPOINT [unlooked]` sends `ready` to its parent, and ends with SIGTERM.
+ * `node dist/bench/lib/store-server.js STATE MOUNTPOINT` sends `ready` to its parent, and ends with SIGTERM. Told `unlooked`, it
+ * looks at no source after it has read from it, until it is told `looked`; it answers with `ready`.
  */
 import { join } from 'node:path';
 import { Level } from 'level';
@@ -17,13 +18,18 @@ import { Store } from '../../src/store/store.ts';
 import { FileSystem } from '../../src/vfs/file-system.ts';
 import { anywhere } from '../../test/harness/anywhere.ts';
 
-const [statePath = '', mountPoint = '', unlooked] = process.argv.slice(2);
+const [statePath = '', mountPoint = ''] = process.argv.slice(2);
 const logger = createLogger('warn');
 const level = new Level<Buffer, Buffer>(join(statePath, 'store'), { keyEncoding: 'buffer', valueEncoding: 'buffer' });
 await level.open();
 const library = openCLibrary(logger);
 const store = await Store.open(level, { logger, statePath });
 const looks = sourceLooks(library);
+let isLooking = true;
+process.on('message', (told) => {
+  isLooking = told !== 'unlooked';
+  process.send?.('ready');
+});
 const fileSystem = new FileSystem({
   store,
   libc: loadFileCalls(library),
@@ -31,8 +37,7 @@ const fileSystem = new FileSystem({
   statePath,
   access: anywhere(),
   readersLook: new ReadersLook({ ownMounts: new OwnMounts(), ownFolders: [] }),
-  // What a look after each read costs is seen beside a server that does not look.
-  looks: unlooked === undefined ? looks : { ...looks, sameAs: () => true },
+  looks: { ...looks, sameAs: (fd, identity) => !isLooking || looks.sameAs(fd, identity) },
   descriptors: DescriptorBudget.ofProcess(),
   owner: { uid: 0, gid: 0 },
   umask: 0o022,
