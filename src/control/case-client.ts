@@ -29,6 +29,8 @@ export type Healer = 'healer' | 'urgent';
 
 /** Outcomes and suspects that are sent at once. */
 const BATCH = 500;
+/** Files that one request names. */
+const MOST_NAMED = 500;
 
 export class CaseClient {
   readonly #requests: CaseRequests;
@@ -50,9 +52,13 @@ export class CaseClient {
     }
   }
 
-  async *mapping(infoHash: string): AsyncGenerator<MappingPart> {
-    for await (const line of this.#requests.lines<MappingLine>(`/v1/entries/${infoHash}/mapping`))
-      yield mappingOf(line);
+  /** Lists how the files of an entry are mapped. `indexes`: those files alone. */
+  async *mapping(infoHash: string, indexes?: readonly number[]): AsyncGenerator<MappingPart> {
+    const path = `/v1/entries/${infoHash}/mapping`;
+    for (let from = 0; from < (indexes?.length ?? 1); from += MOST_NAMED) {
+      const named = indexes === undefined ? '' : `?files=${indexes.slice(from, from + MOST_NAMED).join(',')}`;
+      for await (const line of this.#requests.lines<MappingLine>(`${path}${named}`)) yield mappingOf(line);
+    }
   }
 
   /** Waits for cases that are due for a healer, at most so many seconds. */

@@ -5,7 +5,8 @@
  *     GET    /v1/sources?below=PATH      KnownSourceMessage, one JSON document a line: the sources below a folder (base64 of its
  *                                        path); with `&entries=yes` also which entries use them
  *     GET    /v1/entries/ID/records      KnownSourceMessage, one JSON document a line: the sources of an entry
- *     GET    /v1/entries/ID/mapping      MappingLine, one JSON document a line: how the files of an entry are mapped
+ *     GET    /v1/entries/ID/mapping      MappingLine, one JSON document a line: how the files of an entry are mapped; with
+ *                                        `?files=INDEX,…` those files alone
  *     GET    /v1/cases?wait=SECONDS      CaseMessage, one JSON document a line: cases that are due, once there are some; they
  *                                        are the caller's until he reports outcomes. `&by=healer` (default), or `&by=urgent`: only
  *                                        those for which readers wait, also what the other healer has

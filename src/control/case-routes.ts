@@ -62,7 +62,9 @@ export function caseRoutes(tools: CaseRoutesTools): [string, (call: Call) => Pro
     ],
     [
       'GET /v1/entries/ID/mapping',
-      async ({ reply, id }) => sendLines(reply, settling.mapping(await infoHashOf(id)), mappingLine),
+      async ({ reply, id, query }) => {
+        await sendLines(reply, settling.mapping(await infoHashOf(id), filesIn(query)), mappingLine);
+      },
     ],
     [
       'GET /v1/cases',
@@ -147,6 +149,15 @@ function holderIn(query: URLSearchParams): Holder | undefined {
   const by = query.get('by');
   if (by === null || by === 'healer' || by === 'urgent') return by ?? undefined;
   throw new AutotorrentError('USAGE', '"by" must be "healer" or "urgent"');
+}
+
+/** Undefined: all files. */
+function filesIn(query: URLSearchParams): number[] | undefined {
+  const indexes = query.get('files')?.split(',').map(Number);
+  if (indexes?.every((index) => Number.isSafeInteger(index) && index >= 0) === false) {
+    throw new AutotorrentError('USAGE', '"files" must be numbers of files');
+  }
+  return indexes;
 }
 
 async function* inOrder<T>(values: readonly T[]): AsyncGenerator<T> {

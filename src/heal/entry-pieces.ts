@@ -31,6 +31,7 @@ export interface HealEntry {
   readonly since: number;
   /** By index. */
   readonly files: ReadonlyMap<number, HealFile>;
+  /** A record that changes is replaced by another object. */
   readonly sources: ReadonlyMap<number, HealRecord>;
   /** Where files have come to that may have what is missing. */
   readonly places: readonly Buffer[];
@@ -48,6 +49,11 @@ export interface Probe {
   readonly asked: number;
 }
 
+interface Known {
+  readonly record: HealRecord | undefined;
+  readonly file: Source | undefined;
+}
+
 /** A file that names a source, with the extents that do. */
 interface Use {
   readonly file: HealFile;
@@ -60,8 +66,8 @@ export class EntryPieces {
   readonly #access: SourceAccess;
   readonly #hasher: PieceHasher;
   #uses: ReadonlyMap<number, readonly Use[]> | undefined;
-  /** By source id, and by overlay path: the file as it is now, if that is what the record says. */
-  readonly #known = new Map<number | string, Source | undefined>();
+  /** By source id, and by overlay path: the file as it is now, if that is what this record says. */
+  readonly #known = new Map<number | string, Known>();
 
   constructor(entry: HealEntry, pool: HashPool, access: SourceAccess, signal: AbortSignal) {
     this.entry = entry;
@@ -161,31 +167,32 @@ export class EntryPieces {
   }
 
   #overlay(path: Buffer | undefined): Source | undefined {
-    if (path === undefined) return undefined;
-    return this.#look(path.toString('latin1'), { path });
+    return path === undefined ? undefined : this.#look(path.toString('latin1'), path, undefined);
   }
 
   #source(id: number): Source | undefined {
     const record = this.entry.sources.get(id);
-    return record === undefined ? undefined : this.#look(id, record);
+    return record === undefined ? undefined : this.#look(id, record.path, record);
   }
 
-  #look(key: number | string, record: Pick<HealRecord, 'path'> & Partial<HealRecord>): Source | undefined {
-    if (this.#known.has(key)) return this.#known.get(key);
-    const looked = lookAtSource({ path: record.path }, this.#access);
-    let found: Source | undefined;
+  #look(key: number | string, path: Buffer, record: HealRecord | undefined): Source | undefined {
+    const known = this.#known.get(key);
+    if (known !== undefined && known.record === record) return known.file;
+    const looked = lookAtSource({ path }, this.#access);
+    let file: Source | undefined;
     if (looked.state === 'as recorded') {
-      const { size, mtimeNs, ctimeNs } = record;
       const { identity } = looked;
       // A neighbour that changed would be blamed on this file.
-      if (differenceOf({ size, mtimeNs, ctimeNs } as Recorded, identity) === undefined) {
-        found = { path: record.path, identity, inode: `${identity.dev}:${identity.ino}` };
+      if (record === undefined || differenceOf(contentOf(record), identity) === undefined) {
+        file = { path, identity, inode: `${identity.dev}:${identity.ino}` };
       }
     }
-    this.#known.set(key, found);
-    return found;
+    this.#known.set(key, { record, file });
+    return file;
   }
 }
+
+const contentOf = ({ size, mtimeNs, ctimeNs }: HealRecord): Recorded => ({ size, mtimeNs, ctimeNs });
 
 function usesIn({ files }: HealEntry): Map<number, Use[]> {
   const uses = new Map<number, Use[]>();

@@ -69,7 +69,7 @@ export class Settler {
   readonly #far: FarSearch;
   readonly #learned = new LearnedShifts();
   readonly #gone: GoneRule;
-  readonly #entries = new WeakMap<HealEntry, EntryPieces>();
+  #entries = new WeakMap<HealEntry, EntryPieces>();
   readonly #now: () => number;
 
   constructor(options: SettlerOptions) {
@@ -85,9 +85,10 @@ export class Settler {
     });
   }
 
-  /** Forgets what was read of folders: call it before each batch. */
+  /** Forgets what was read of folders and neighbours: call it before each batch. */
   begin(): void {
     this.#folders.begin();
+    this.#entries = new WeakMap();
   }
 
   /** Decides a case of a source that these entries use, or gives the work that decides it. @throws the signal's reason; errors of the index and the pool */

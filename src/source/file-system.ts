@@ -90,7 +90,7 @@ export interface FileSystemsTools {
 
 /** A mount, and the name of its disk once it is known. */
 interface Mounted extends MountedAt {
-  disk?: string;
+  disk?: string | undefined;
 }
 
 /** Loads what asks the kernel. */
@@ -258,11 +258,16 @@ export class FileSystems {
     this.#readAt = performance.now();
     if (text.equals(this.#text)) return;
     this.#text = text;
-    this.#mounts = parseMounts(text);
+    // What is mounted still has the same disk.
+    const known = new Map(this.#mounts.map((mount) => [keyOf(mount), mount.disk]));
+    this.#mounts = parseMounts(text).map((mount) => ({ ...mount, disk: known.get(keyOf(mount)) }));
     // A device number may be another file system's by now.
     this.#kinds.clear();
   }
 }
+
+const keyOf = ({ id, dev, type, source, path }: Mounted): string =>
+  `${id} ${dev} ${type} ${source} ${path.toString('latin1')}`;
 
 /** The name of a disk whose file system tells no UUID. */
 function mountedAs({ type, source }: MountedAt): string {

@@ -6,16 +6,15 @@ import { shiftsOfFile } from '../../container/payload-files.ts';
 import type { ControlClient } from '../../control/client.ts';
 import { AutotorrentError } from '../../errors.ts';
 import type { HashPool } from '../../hash/hash-pool.ts';
-import type { HealRecord } from '../../heal/case.ts';
-import type { HealEntry, HealFile } from '../../heal/entry-pieces.ts';
+import type { Outcome } from '../../heal/case.ts';
 import { Settler } from '../../heal/settle.ts';
 import type { Logger } from '../../logger.ts';
-import { parseMetainfo } from '../../metainfo/parse.ts';
 import { openCLibrary } from '../../native/c-library.ts';
 import { giveWay } from '../../native/give-way.ts';
 import { SourceAccess } from '../../source/source-access.ts';
 import type { SourceRules } from '../../source/source-folders.ts';
 import { FreshIndex } from './fresh-index.ts';
+import { KnownEntries } from './known-entries.ts';
 
 export interface SettlerTools {
   readonly rules: SourceRules;
@@ -29,6 +28,8 @@ export interface OpenSettler {
   readonly settler: Settler;
   /** Begins a batch: folders, and the index, are read as they are now. */
   readonly begin: () => void;
+  /** Takes over what the server was told. `skipped`: how many of the outcomes hold no longer. */
+  readonly reported: (outcomes: readonly Outcome[], answer: { readonly skipped: number }) => Promise<void>;
   /** Forgets how entries are mapped: records have changed. */
   readonly changed: () => void;
   readonly close: () => Promise<void>;
@@ -36,8 +37,6 @@ export interface OpenSettler {
 
 /** The nice value of a settler in the background. */
 const NICE = 10;
-/** Files of entries that are remembered. */
-const MOST_FILES = 500_000;
 /** Milliseconds after which an index that a newer one replaces is closed: work may still use it. */
 const CLOSE_MS = 60_000;
 
@@ -48,8 +47,7 @@ export function createSettler(
 ): OpenSettler {
   const access = new SourceAccess(rules, { logger });
   let pool: Promise<HashPool> | undefined;
-  const entries = new Map<string, Promise<HealEntry>>();
-  let files = 0;
+  const entries = new KnownEntries(server);
   const index = new IndexNow(config, { logger, signal });
   const fresh = new FreshIndex(config, {
     server,
@@ -58,16 +56,6 @@ export function createSettler(
     signal,
     onRenewed: () => index.renew(),
   });
-  const entryOf = async (infoHash: string): Promise<HealEntry> => {
-    let entry = entries.get(infoHash);
-    if (entry === undefined) {
-      if (files > MOST_FILES) entries.clear();
-      entry = loadEntry(server, infoHash);
-      entries.set(infoHash, entry);
-      files += (await entry).files.size;
-    }
-    return await entry;
-  };
   const settler = new Settler({
     access,
     disks: {
@@ -89,7 +77,7 @@ export function createSettler(
       (await index.get()) === undefined && (givenUp || access.released.folders.length === 0)
         ? { state: 'fresh' }
         : await fresh.sees(id, leftMs),
-    entry: entryOf,
+    entry: async (infoHash) => await entries.get(infoHash),
     sourcesBelow: async function* (folder) {
       for await (const { id, record } of server.cases.below(folder)) {
         // That those are not there says nothing of a disk.
@@ -106,10 +94,11 @@ export function createSettler(
       settler.begin();
       index.renew();
     },
-    changed() {
-      entries.clear();
-      files = 0;
+    async reported(outcomes, { skipped }) {
+      if (skipped > 0) entries.forget();
+      else await entries.applied(outcomes);
     },
+    changed: () => entries.forget(),
     async close() {
       await index.close();
       await (await pool)?.close();
@@ -120,27 +109,6 @@ export function createSettler(
 async function startPool(config: Config, rules: SourceRules): Promise<HashPool> {
   const { createHashPool } = await import('../../hash/piscina-pool.ts');
   return createHashPool({ sources: rules, readersPerDisk: config.hashReaders });
-}
-
-async function loadEntry(server: ControlClient, infoHash: string): Promise<HealEntry> {
-  const files = new Map<number, HealFile>();
-  const sources = new Map<number, HealRecord>();
-  let since = 0;
-  let places: readonly Buffer[] = [];
-  for await (const part of server.cases.mapping(infoHash)) {
-    if ('since' in part) [since, places] = [part.since, part.places];
-    else if ('source' in part) sources.set(part.source.id, part.source.record);
-    else {
-      const { index, version, extents, overlay } = part.file;
-      files.set(index, {
-        index,
-        version,
-        extents,
-        ...(overlay === undefined ? {} : { overlay: Buffer.from(overlay) }),
-      });
-    }
-  }
-  return { infoHash, metainfo: parseMetainfo(await server.metainfo(infoHash)), since, files, sources, places };
 }
 
 /** The index as it is when a batch begins. Without one, a settler does without. */

@@ -43,10 +43,9 @@ export async function heal(config: Config, { urgent, logger, signal }: HealReque
   const by: Healer = urgent ? 'urgent' : 'healer';
   const rules = await sourceRulesNow(config, server);
   const settling = createSettler(config, server, { rules, logger, signal, background: !urgent });
-  const { settler, changed } = settling;
+  const { settler } = settling;
   const report = async (outcomes: readonly Outcome[]): Promise<void> => {
-    await server.cases.outcomes(outcomes, by);
-    changed();
+    await settling.reported(outcomes, await server.cases.outcomes(outcomes, by));
   };
   const aligning = new Aligning(report, urgent ? MOST_ALIGNING : 1, logger);
   const tools: SettlingTools = { report, aligning, logger };

@@ -244,7 +244,7 @@ export class CaseQueue {
       taken.push({
         id,
         condition,
-        urgent: one.urgent || one.asked,
+        urgent: one.urgent,
         seenDeleted: one.seenDeleted,
         givenUp: one.givenUp,
       });

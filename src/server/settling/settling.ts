@@ -16,6 +16,7 @@ import { isSameContent } from '../../source/identity.ts';
 import { type LookedAtSource, lookedAt } from '../../source/looked-at.ts';
 import type { Readers } from '../../source/readers.ts';
 import type { SourceAccess } from '../../source/source-access.ts';
+import type { StoredFile } from '../../store/entries/entry-files.ts';
 import type { Store } from '../../store/store.ts';
 import type { Returns } from '../returns.ts';
 import { type Away, AwayDisks, awayOn } from './away-disk.ts';
@@ -92,12 +93,12 @@ export class Settling {
     for await (const part of this.mapping(infoHash)) if ('source' in part) yield part.source;
   }
 
-  /** Lists the files of an entry as they are mapped, and the sources that they name, each once. */
-  async *mapping(infoHash: string): AsyncGenerator<MappingPart, void, undefined> {
+  /** Lists files of an entry as they are mapped, and the sources that they name, each once. Default: all files. */
+  async *mapping(infoHash: string, indexes?: readonly number[]): AsyncGenerator<MappingPart, void, undefined> {
     const listed = new Set<number>();
     const places = this.#returns.placesOf(infoHash);
     yield { since: await this.#store.verificationBegun(infoHash), places };
-    for await (const { index, version, base, extents, overlayPath } of this.#store.files(infoHash)) {
+    for await (const { index, version, base, extents, overlayPath } of this.#files(infoHash, indexes)) {
       for (const { source } of base) {
         if (source < 0 || listed.has(source)) continue;
         listed.add(source);
@@ -105,6 +106,14 @@ export class Settling {
         if (known !== undefined) yield { source: known };
       }
       yield { file: { index, version, extents, overlay: overlayPath } };
+    }
+  }
+
+  async *#files(infoHash: string, indexes?: readonly number[]): AsyncGenerator<StoredFile, void, undefined> {
+    if (indexes === undefined) return yield* this.#store.files(infoHash);
+    for (const index of indexes) {
+      const file = await this.#store.file(infoHash, index);
+      if (file !== undefined) yield file;
     }
   }
 
