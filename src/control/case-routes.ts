@@ -52,18 +52,18 @@ export function caseRoutes(tools: CaseRoutesTools): [string, (call: Call) => Pro
     [
       'GET /v1/sources',
       async ({ reply, query }) => {
-        const below = settling.below(folderIn(query.get('below')), query.get('entries') === 'yes');
+        const below = settling.known.below(folderIn(query.get('below')), query.get('entries') === 'yes');
         await sendLines(reply, below, knownSourceMessage);
       },
     ],
     [
       'GET /v1/entries/ID/records',
-      async ({ reply, id }) => sendLines(reply, settling.ofEntry(await infoHashOf(id)), knownSourceMessage),
+      async ({ reply, id }) => sendLines(reply, settling.known.ofEntry(await infoHashOf(id)), knownSourceMessage),
     ],
     [
       'GET /v1/entries/ID/mapping',
       async ({ reply, id, query }) => {
-        await sendLines(reply, settling.mapping(await infoHashOf(id), filesIn(query)), mappingLine);
+        await sendLines(reply, settling.known.mapping(await infoHashOf(id), filesIn(query)), mappingLine);
       },
     ],
     [

@@ -4,23 +4,21 @@
  * Nothing here looks at a file: the healer does, in a process of its own. An outcome is applied only if the record is still the
  * one that was judged, and only if the path may be a source's.
  */
-import type { CaseTicket, KnownSource, MappingPart, SuspectSource } from '../../control/cases-served.ts';
+import type { CaseTicket, SuspectSource } from '../../control/cases-served.ts';
 import { AutotorrentError, messageOf } from '../../errors.ts';
 import { GAP } from '../../extent/extent.ts';
 import type { HealRecord, Outcome, Remap } from '../../heal/case.ts';
 import type { Logger } from '../../logger.ts';
 import { isAtOrBelow } from '../../native/mountinfo.ts';
-import type { PlanSource } from '../../plan/plan.ts';
-import type { Condition } from '../../source/condition.ts';
 import { isSameContent } from '../../source/identity.ts';
 import { type LookedAtSource, lookedAt } from '../../source/looked-at.ts';
 import type { Readers } from '../../source/readers.ts';
 import type { SourceAccess } from '../../source/source-access.ts';
-import type { StoredFile } from '../../store/entries/entry-files.ts';
 import type { Store } from '../../store/store.ts';
 import type { Returns } from '../returns.ts';
 import { type Away, AwayDisks, awayOn } from './away-disk.ts';
 import type { DiskNow, IndexAnswer, IndexQuestion, IndexRenewal } from './index-renewal.ts';
+import { KnownSources, recordOf } from './known-sources.ts';
 import type { CaseQueue, Holder } from './queue.ts';
 import { replaced } from './replaced-extents.ts';
 
@@ -64,6 +62,8 @@ export class Settling {
   readonly #logger: Logger;
   readonly #looks: SettlingParts['looks'];
   readonly #lookAtReaders: () => void;
+  /** What is known of sources, for who settles their cases. */
+  readonly known: KnownSources;
 
   constructor({ store, access, queue, renewal, returns, logger, looks, lookAtReaders }: SettlingParts) {
     this.#store = store;
@@ -75,64 +75,7 @@ export class Settling {
     this.#logger = logger;
     this.#looks = looks;
     this.#lookAtReaders = lookAtReaders;
-  }
-
-  /** Lists the sources below a folder; with `entries`, also which entries use them. */
-  async *below(folder: Buffer, entries: boolean): AsyncGenerator<KnownSource, void, undefined> {
-    const all = folder.length === 1 ? this.#store.sources() : this.#store.living.sourcesBelow(folder);
-    for await (const page of all) {
-      for (const { id } of page) {
-        const source = this.#source(id);
-        if (source !== undefined) yield entries ? { ...source, infoHashes: await this.#entriesOf(id) } : source;
-      }
-    }
-  }
-
-  /** Lists the sources of an entry. */
-  async *ofEntry(infoHash: string): AsyncGenerator<KnownSource, void, undefined> {
-    for await (const part of this.mapping(infoHash)) if ('source' in part) yield part.source;
-  }
-
-  /** Lists files of an entry as they are mapped, and the sources that they name, each once. Default: all files. */
-  async *mapping(infoHash: string, indexes?: readonly number[]): AsyncGenerator<MappingPart, void, undefined> {
-    const listed = new Set<number>();
-    const places = this.#returns.placesOf(infoHash);
-    yield { since: await this.#store.verificationBegun(infoHash), places };
-    for await (const { index, version, base, extents, overlayPath } of this.#files(infoHash, indexes)) {
-      for (const { source } of base) {
-        if (source < 0 || listed.has(source)) continue;
-        listed.add(source);
-        const known = this.#source(source);
-        if (known !== undefined) yield { source: known };
-      }
-      yield { file: { index, version, extents, overlay: overlayPath } };
-    }
-  }
-
-  async *#files(infoHash: string, indexes?: readonly number[]): AsyncGenerator<StoredFile, void, undefined> {
-    if (indexes === undefined) return yield* this.#store.files(infoHash);
-    for (const index of indexes) {
-      const file = await this.#store.file(infoHash, index);
-      if (file !== undefined) yield file;
-    }
-  }
-
-  #source(id: number): KnownSource | undefined {
-    const record = this.#store.source(id);
-    if (record === undefined) return undefined;
-    const condition = this.#store.living.condition(id);
-    const last = this.#store.living.story(id).at(-1);
-    return {
-      id,
-      record: recordOf(record),
-      ...(condition === undefined ? {} : { condition: { ...condition, reason: this.#reasonOf(id, condition) } }),
-      ...(last === undefined ? {} : { last: { how: last.how, atMs: last.atMs } }),
-    };
-  }
-
-  #reasonOf(id: number, { reason }: Pick<Condition, 'reason'>): string {
-    const awaits = this.#queue.awaits(id);
-    return awaits === undefined ? reason : `${reason}; it ${awaits}`;
+    this.known = new KnownSources({ store, queue, returns });
   }
 
   /** Waits until cases are due for a healer, and takes them. Gives none if there is none in time. */
@@ -167,7 +110,7 @@ export class Settling {
             givenUp,
           },
           urgent,
-          infoHashes: await this.#entriesOf(id),
+          infoHashes: await this.known.entriesOf(id),
         });
       }
       const left = until - performance.now();
@@ -182,15 +125,6 @@ export class Settling {
     if (record === undefined) return undefined;
     const isTrusted = this.#store.living.condition(id) === undefined;
     return isTrusted ? recordOf(record) : { ...recordOf(record), ctimeNs: undefined };
-  }
-
-  async #entriesOf(id: number): Promise<string[]> {
-    const found: string[] = [];
-    for (const entry of await this.#store.living.usersOf(id)) {
-      const infoHash = (await this.#store.entryById(entry))?.infoHash;
-      if (infoHash !== undefined) found.push(infoHash);
-    }
-    return found;
   }
 
   /**
@@ -427,17 +361,4 @@ export class Settling {
       await this.#queue.changed(Math.min(left, 1000), signal);
     }
   }
-}
-
-function recordOf({ path, dev, ino, size, mtimeNs, ctimeNs, handle, disk }: Omit<PlanSource, 'spares'>): HealRecord {
-  return {
-    path,
-    dev,
-    ino,
-    size,
-    mtimeNs,
-    ctimeNs,
-    ...(handle === undefined ? {} : { handle }),
-    ...(disk === undefined ? {} : { disk }),
-  };
 }
