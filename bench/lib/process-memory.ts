@@ -1,9 +1,26 @@
 /** The memory of a running process, in megabytes. */
 import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** Milliseconds. */
+const RESTS_MS = 10_000;
+const STEP_MS = 500;
 
 /** Resident memory now. */
 export function residentMegabytes(pid: number | undefined): number {
   return statusField(pid, 'VmRSS');
+}
+
+/** Resident memory once it has not changed for ten seconds, at the earliest after `atLeastMs`. */
+export async function settledMegabytes(pid: number | undefined, atLeastMs: number): Promise<number> {
+  const began = performance.now();
+  let [last, changed] = [0, began];
+  for (;;) {
+    const now = residentMegabytes(pid);
+    if (Math.abs(now - last) > 1) [last, changed] = [now, performance.now()];
+    if (performance.now() - began > atLeastMs && performance.now() - changed > RESTS_MS) return now;
+    await sleep(STEP_MS);
+  }
 }
 
 /** The peak of resident memory. */

@@ -10,6 +10,7 @@ import { basename, dirname } from 'node:path';
 import { AutotorrentError, type ErrorCode, messageOf } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { shownUser } from '../native/accounts.ts';
+import { returnMemory } from '../native/return-memory.ts';
 import { jsonText } from '../printable.ts';
 import type { ServedStore } from '../server/served-store.ts';
 import { Peers } from '../state/peer.ts';
@@ -28,7 +29,6 @@ import type {
   VerificationBegun,
 } from './messages.ts';
 import { damageIn, discardedPathsIn, dueIn, infoHashesIn, nameLine, releaseIn, verifiedIn } from './requests.ts';
-import { returnMemory } from './return-memory.ts';
 import { Slots } from './slots.ts';
 import { statusMessage } from './status-codec.ts';
 import { Turns } from './turns.ts';

@@ -22,6 +22,8 @@ export interface StoreWatcher {
   readonly readersChanged?: (change: ReadersChange) => void;
   /** Called with the ids of sources whose records changed or are gone, or whose bytes a file takes from elsewhere now. */
   readonly sourcesChanged?: (ids: readonly number[]) => void;
+  /** Called with the paths at which sources were recorded: new ones, and those that were found in another folder. */
+  readonly placed?: (paths: readonly Buffer[]) => void;
   /** Called when sources below a folder have other paths: it was renamed. */
   readonly folderRenamed?: (from: Buffer) => void;
   /** Called with the entry of each piece that is proven (`LivingSources.prove`); often. */
@@ -53,6 +55,10 @@ export class Notices {
 
   sourcesChanged(ids: readonly number[]): void {
     for (const watcher of this.#watchers) watcher.sourcesChanged?.(ids);
+  }
+
+  placed(paths: readonly Buffer[]): void {
+    for (const watcher of this.#watchers) watcher.placed?.(paths);
   }
 
   folderRenamed(from: Buffer): void {

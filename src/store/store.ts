@@ -65,7 +65,7 @@ import { PoolFiles, type Pooling } from './sources/pool-files.ts';
 import { Proofs } from './sources/proofs.ts';
 import { SourceKeys } from './sources/source-keys.ts';
 import { SourceReaders } from './sources/source-readers.ts';
-import { Sources } from './sources/sources.ts';
+import { type SourceOnDisk, Sources } from './sources/sources.ts';
 import { Stories } from './sources/stories.ts';
 import { notThere } from './tree/names.ts';
 import { Namespace, type Uses } from './tree/namespace.ts';
@@ -304,7 +304,7 @@ export class Store {
   }
 
   /** Lists all sources, in pages. */
-  sources(): AsyncIterable<readonly { readonly id: number; readonly path: Buffer }[]> {
+  sources(): AsyncIterable<readonly SourceOnDisk[]> {
     return this.#sources.list();
   }
 

@@ -156,11 +156,12 @@ export class SourceWatch {
   }
 
   /**
-   * Marks folders that are not in use, while there is room. A slow file system goes on with it beside the others; what it is given
-   * meanwhile is left out.
+   * Marks folders that are not in use, while there is room. A slow file system goes on with it beside the others; gives what is
+   * left out, since it was still at work on what it was given before.
    */
-  async mark(folders: readonly Buffer[]): Promise<void> {
+  async mark(folders: readonly Buffer[]): Promise<readonly Buffer[]> {
     const waits: Promise<unknown>[] = [];
+    const left: Buffer[] = [];
     for (const [lane, some] of await this.#byLane(folders)) {
       const thread = this.#thread(lane);
       if (thread === undefined) continue;
@@ -168,13 +169,15 @@ export class SourceWatch {
         waits.push(this.#ask(thread, 'mark', some));
         continue;
       }
-      if (!this.#marking.has(lane)) {
+      if (this.#marking.has(lane)) left.push(...some.map(inBytes));
+      else {
         const marking = this.#markSlowly(thread, some).finally(() => this.#marking.delete(lane));
         this.#marking.set(lane, marking);
       }
       waits.push(within(SLOW_MS, this.#marking.get(lane)));
     }
     await Promise.all(waits);
+    return left;
   }
 
   /** Not all at once: the disk may be released meanwhile. */

@@ -34,7 +34,10 @@ export interface RecordChange {
 
 export interface NewsStore {
   source(id: number): RecordedSource | undefined;
-  sources(): AsyncIterable<readonly { readonly id: number; readonly path: Buffer }[]>;
+  sources(): AsyncIterable<
+    readonly { readonly id: number; readonly path: Buffer; readonly disk: string | undefined }[]
+  >;
+  watch(watcher: { readonly placed: (paths: readonly Buffer[]) => void }): () => void;
   readonly living: {
     condition(id: number): Condition | undefined;
     conditions(): Iterable<[number, Condition]>;

@@ -3,6 +3,7 @@
  * nothing else has used lately are left alone.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { returnMemory } from '../../native/return-memory.ts';
 import { folderOf } from '../../source/paths.ts';
 import type { SourceWatch } from '../../watch/source-watch.ts';
 import { within } from '../../watch/within.ts';
@@ -12,10 +13,15 @@ import type { Cases, NewsStore } from './parts.ts';
 /** Milliseconds before the first page, and between pages. */
 const START_MS = 5000;
 const PAUSE_MS = 1000;
-/** Sources that are looked at between pauses. */
+/** Sources that are looked at, and folders that are marked, between pauses. */
 const LOOKS = 100;
-/** Milliseconds after which sources of disks that slept are looked at. */
+const MARKS = 500;
+/** Milliseconds after which all sources have another turn. */
 const AGAIN_MS = 10 * 60_000;
+/** Milliseconds after which it is asked whether a disk that slept is awake. */
+const AWAKE_MS = 30_000;
+/** More sources than this leave much garbage. */
+const MANY = 10_000;
 /** Milliseconds for which a disk is waited for. Then the others have their turn, and the rest of its sources the next time. */
 const SLOW_MS = 2000;
 
@@ -26,6 +32,8 @@ export interface RestParts {
   /** Absent: nobody settles cases. */
   readonly cases?: Cases | undefined;
   readonly use: {
+    /** Finds out which disks were used until now. */
+    readonly look: () => Promise<void>;
     readonly usedLately: (disk: string) => boolean;
     readonly ownWork: <T>(disk: string, work: () => Promise<T>) => Promise<T>;
   };
@@ -40,6 +48,8 @@ export class RestOfSources {
   /** By disk: folders that are not watched, since it sleeps. */
   #asleep = new Map<string, Set<string>>();
   #running: Promise<void> | undefined;
+  /** The sources of the store, when they were listed last. */
+  #listed = 0;
 
   constructor(parts: RestParts) {
     this.#parts = parts;
@@ -68,10 +78,39 @@ export class RestOfSources {
     while (!this.#stop.signal.aborted) {
       this.#again = new AbortController();
       await sleep(START_MS, undefined, { signal: this.#stop.signal, ref: false }).catch(() => {});
+      this.#listed = 0;
+      await this.#parts.use.look();
       await this.#know();
+      this.#returnMemory();
       await this.#lookAtAll();
-      await this.#pause(AGAIN_MS);
+      this.#returnMemory();
+      await this.#untilAgain();
     }
+  }
+
+  /** Meanwhile watches the folders of disks that are awake again. */
+  async #untilAgain(): Promise<void> {
+    const end = performance.now() + AGAIN_MS;
+    while (!this.#ended && performance.now() < end) {
+      await this.#pause(AWAKE_MS);
+      for (const [disk, folders] of this.#asleep) {
+        if (!this.#parts.use.usedLately(disk)) continue;
+        this.#asleep.delete(disk);
+        await this.#mark([...folders].map((folder) => Buffer.from(folder, 'latin1')));
+      }
+    }
+  }
+
+  async #mark(folders: readonly Buffer[]): Promise<void> {
+    for (let at = 0; at < folders.length && !this.#ended; at += MARKS) {
+      await this.#parts.watch.mark(folders.slice(at, at + MARKS));
+      await this.#pause(PAUSE_MS);
+    }
+  }
+
+  /** What the pages of a large store have left would stay until the next collection, hours later. */
+  #returnMemory(): void {
+    if (this.#listed > MANY) returnMemory();
   }
 
   /** Tells the watch which folders have sources. Nothing is touched where whole file systems are watched. */
@@ -80,27 +119,28 @@ export class RestOfSources {
     this.#asleep = asleep;
     for await (const page of this.#parts.store.sources()) {
       if (this.#ended) return;
-      const folders = new Map<string, number>();
-      for (const { id, path } of page) folders.set(folderOf(path).toString('latin1'), id);
+      this.#listed += page.length;
+      const folders = new Map<string, string | undefined>();
+      for (const { path, disk } of page) folders.set(folderOf(path).toString('latin1'), disk);
       const left = await this.#parts.watch.know([...folders.keys()].map((name) => Buffer.from(name, 'latin1')));
       const awake = left.filter((folder) => {
-        const disk = this.#diskOf(folders.get(folder.toString('latin1')));
+        const disk = folders.get(folder.toString('latin1'));
         if (disk === undefined || this.#parts.use.usedLately(disk)) return disk !== undefined;
         asleep.set(disk, (asleep.get(disk) ?? new Set<string>()).add(folder.toString('latin1')));
         return false;
       });
-      if (awake.length === 0) continue;
-      await this.#parts.watch.mark(awake);
-      await this.#pause(PAUSE_MS);
+      await this.#mark(awake);
     }
   }
 
   async #lookAtAll(): Promise<void> {
     for await (const page of this.#parts.store.sources()) {
       const byDisk = new Map<string, number[]>();
-      for (const { id } of page) {
-        const disk = this.#parts.store.source(id)?.disk;
-        if (disk !== undefined) byDisk.set(disk, [...(byDisk.get(disk) ?? []), id]);
+      for (const { id, disk } of page) {
+        if (disk === undefined) continue;
+        const some = byDisk.get(disk) ?? [];
+        some.push(id);
+        byDisk.set(disk, some);
       }
       for (const [disk, ids] of byDisk) {
         for (let at = 0; at < ids.length; at += LOOKS) await this.#lookAt(disk, ids.slice(at, at + LOOKS));
@@ -111,8 +151,9 @@ export class RestOfSources {
 
   async #lookAt(disk: string, ids: readonly number[]): Promise<void> {
     const { followed, store, use } = this.#parts;
+    if (this.#ended || this.#slow.has(disk) || !use.usedLately(disk)) return;
     const due = ids.filter((id) => !followed.isSeen(id) && store.living.condition(id) === undefined);
-    if (due.length === 0 || this.#ended || this.#slow.has(disk) || !use.usedLately(disk)) return;
+    if (due.length === 0) return;
     this.#slow.add(disk);
     const looks = use
       .ownWork(disk, async () => {
@@ -135,10 +176,6 @@ export class RestOfSources {
       store.living.setCondition(id, { state: 'doubted', reason: 'was changed', observed: outcome.identity });
     } else return;
     cases?.note(id);
-  }
-
-  #diskOf(id: number | undefined): string | undefined {
-    return id === undefined ? undefined : this.#parts.store.source(id)?.disk;
   }
 
   get #ended(): boolean {

@@ -11,6 +11,7 @@ import { within } from '../../watch/within.ts';
 import { Disks } from './disks.ts';
 import { FollowedSources } from './followed.ts';
 import { lookWith } from './look.ts';
+import { NewFolders } from './new-folders.ts';
 import type { Cases, LookAt, NewsStore } from './parts.ts';
 import { RestOfSources } from './rest.ts';
 import { SourceNews } from './source-news.ts';
@@ -42,6 +43,9 @@ export class WatchingSources {
   readonly #newsIn: (lane: string) => SourceNews;
   readonly #disks: Disks;
   readonly #rest: RestOfSources;
+  readonly #newFolders: NewFolders;
+  readonly #store: NewsStore;
+  #unwatchStore = (): void => {};
   /** Resolves when it is known which disks are mounted. Never rejects. */
   started: Promise<void> = Promise.resolve();
 
@@ -65,6 +69,8 @@ export class WatchingSources {
     this.#followed = new FollowedSources({ watch: this.#watch, store, look });
     this.#disks = new Disks({ store, look, cases, mounted, onCome: () => this.#rest.restart() });
     this.#rest = new RestOfSources({ store, watch: this.#watch, followed: this.#followed, cases, use });
+    this.#newFolders = new NewFolders(this.#watch);
+    this.#store = store;
     this.#newsIn = (lane) => {
       const known = this.#news.get(lane);
       if (known !== undefined) return known;
@@ -94,6 +100,7 @@ export class WatchingSources {
   start(): void {
     this.#watch.start();
     this.#rest.start();
+    this.#unwatchStore = this.#store.watch({ placed: (paths) => this.#newFolders.take(paths) });
     this.started = this.#disks.start().catch(() => {});
   }
 
@@ -133,8 +140,9 @@ export class WatchingSources {
   }
 
   async close(): Promise<void> {
+    this.#unwatchStore();
     const news = [...this.#news.values()].map(async (one) => await one.close());
-    await within(END_MS, Promise.all([this.#rest.close(), this.#disks.close(), ...news]));
+    await within(END_MS, Promise.all([this.#rest.close(), this.#newFolders.close(), this.#disks.close(), ...news]));
     await this.#watch.close();
   }
 }

@@ -5,6 +5,7 @@
 
 import type { Condition } from '../../source/condition.ts';
 import type { FileHandle, FileIdentity } from '../../source/identity.ts';
+import { folderOf } from '../../source/paths.ts';
 import type { Notices } from '../notices.ts';
 import { type Database, put, type Write } from '../records/database.ts';
 import { sourceKey, storyKey } from '../records/key.ts';
@@ -76,6 +77,7 @@ export class SourceChanges {
     const conditionsNow = new Map<number, Condition | undefined>();
     const told = new Set<number>();
     const left: Buffer[] = [];
+    const entered: Buffer[] = [];
     /** The renames of folders that each record takes into account: further ones may begin before it is written. */
     const placed = new Map<number, readonly FolderRename[]>();
     /** Those of which anybody else sees a change. */
@@ -108,6 +110,7 @@ export class SourceChanges {
       now.set(id, record);
       placed.set(id, renames.current);
       if (!written.path.equals(record.path)) left.push(written.path);
+      if (!folderOf(before.path).equals(folderOf(record.path))) entered.push(record.path);
       if (how === undefined) continue;
       told.add(id);
       writes.push(stories.recording(id, { atMs: Date.now(), from: written.path, to: record.path, how }));
@@ -125,6 +128,7 @@ export class SourceChanges {
     for (const id of told) stories.recorded(id);
     for (const [id, condition] of conditionsNow) conditions.recorded(id, condition);
     if (seen.length > 0) notices.sourcesChanged([...new Set(seen)]);
+    if (entered.length > 0) notices.placed(entered);
     for (const path of left) await sources.pathLeft(path);
     return changed;
   }

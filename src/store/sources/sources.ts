@@ -45,6 +45,11 @@ interface Adding {
   readonly recorded: () => void;
 }
 
+/** A source, where it lies, and its file system (`RecordedSource.disk`). */
+export interface SourceOnDisk extends PlacedSource {
+  readonly disk: string | undefined;
+}
+
 export interface SourceParts {
   readonly db: Database;
   readonly keys: SourceKeys;
@@ -134,6 +139,7 @@ export class Sources {
       recorded: () => {
         for (const { written } of this.#parts.renames.current) for (const id of fresh) written.add(id);
         for (const [i, { readers }] of slice.entries()) if (readers !== undefined) this.#readers.note(ids[i]!, readers);
+        this.#parts.notices.placed(slice.flatMap(({ path }, i) => (fresh.has(ids[i]!) ? [path] : [])));
       },
     };
   }
@@ -257,11 +263,12 @@ export class Sources {
   }
 
   /** Lists all sources, in pages. */
-  async *list(): AsyncGenerator<{ id: number; path: Buffer }[], void, undefined> {
+  async *list(): AsyncGenerator<SourceOnDisk[], void, undefined> {
     for await (const page of this.#db.pages(SOURCES)) {
       yield page.map(([key, value]) => {
         const id = lastNumber(key);
-        return { id, path: this.#parts.renames.placeOf(id, decodeSource(value).path) };
+        const { path, disk } = decodeSource(value);
+        return { id, path: this.#parts.renames.placeOf(id, path), disk };
       });
     }
   }
