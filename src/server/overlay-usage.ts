@@ -5,7 +5,7 @@
  */
 import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { within } from '../within.ts';
 
 const FRESH_MS = 5000;
 const PATIENCE_MS = 200;
@@ -32,7 +32,7 @@ export class OverlayUsage {
     this.#counting ??= this.#count().finally(() => {
       this.#counting = undefined;
     });
-    await Promise.race([this.#counting, sleep(PATIENCE_MS, undefined, { ref: false })]);
+    await within(PATIENCE_MS, this.#counting);
     return this.#last;
   }
 

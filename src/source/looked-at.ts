@@ -1,6 +1,6 @@
 /** Looks who may read the sources of a plan before they are recorded. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { PlanSource } from '../plan/plan.ts';
+import { within } from '../within.ts';
 import type { ReadersLook } from './look-at-readers.ts';
 import type { Readers } from './readers.ts';
 
@@ -35,22 +35,12 @@ export async function* lookedAt(
         const readers = await look.atPath(source.path);
         if (readers !== undefined) found[i] = { ...source, readers };
       });
-      answers = await endsWithin(limitMs, Promise.all(looking));
+      answers = (await within(limitMs, Promise.all(looking))) !== undefined;
     }
     missed ||= found.some(({ readers }) => readers === undefined);
     yield* found;
   }
   if (missed) onMissed();
-}
-
-async function endsWithin(milliseconds: number, work: Promise<unknown>): Promise<boolean> {
-  const ended = new AbortController();
-  const late = sleep(milliseconds, false, { signal: ended.signal }).catch(() => false);
-  try {
-    return await Promise.race([work.then(() => true), late]);
-  } finally {
-    ended.abort();
-  }
 }
 
 async function* slices(sources: AsyncIterable<PlanSource>): AsyncGenerator<PlanSource[], void, undefined> {

@@ -12,9 +12,9 @@ import { messageOf } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { CLibrary } from '../native/c-library.ts';
 import { loadWaitingCalls, type WaitingCalls } from '../native/waiting.ts';
+import { within } from '../within.ts';
 import type { ThreadEvent, WatchEvent, WatchedFileSystem, WatchFacts, WatchKind } from './protocol.ts';
 import { NO_FACTS, type ThreadAnswer, WatchThread } from './watch-thread.ts';
-import { within } from './within.ts';
 
 /** Folders that are marked at most, where each has a mark of its own: about a kilobyte of kernel memory each. */
 const MOST_MARKS = 100_000;

@@ -2,6 +2,7 @@
 import { closeSync, writeSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import type { WaitingCalls } from '../native/waiting.ts';
+import { within } from '../within.ts';
 import type { FromThread, ThreadEvent, ToThread, WatchedFileSystem, WatchFacts, WatchSettings } from './protocol.ts';
 
 /** Milliseconds for the thread to end by itself. */
@@ -98,13 +99,12 @@ export class WatchThread {
   /** Ends the thread. One whose file system does not answer is left: it ends with its call. */
   async close(): Promise<void> {
     this.wake();
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, END_MS);
-    });
-    await Promise.race([this.#ended, late]);
-    clearTimeout(timer);
-    if (!this.#isOver) void this.#worker.terminate();
+    // The process waits for it: the limit does not keep it.
+    this.#worker.ref();
+    await within(END_MS, this.#ended);
+    if (this.#isOver) return;
+    this.#worker.unref();
+    void this.#worker.terminate();
   }
 
   #gone(): void {

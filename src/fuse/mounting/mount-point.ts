@@ -11,6 +11,7 @@ import { AutotorrentError, errnoOf, messageOf } from '../../errors.ts';
 import type { Logger } from '../../logger.ts';
 import { type MountedAt, OUR_TYPE, readMounts } from '../../native/mountinfo.ts';
 import { refuseForeignLink, refuseForeignLinks, UntrustedFolder } from '../../native/trusted-folder.ts';
+import { within } from '../../within.ts';
 
 const WRITABLE = 0o755;
 const NOT_WRITABLE = 0o555;
@@ -160,15 +161,11 @@ async function refuseUnlessStale(mountPoint: string, mounted: MountedAt): Promis
  * the server's death.
  */
 async function isStale(mountPoint: string): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<boolean>((resolve) => {
-    timer = setTimeout(() => resolve(false), PROBE_MS);
-  });
   const answered = statfs(mountPoint).then(
     () => false,
     (error: unknown) => errnoOf(error) === 'ENOTCONN',
   );
-  return await Promise.race([answered, late]).finally(() => clearTimeout(timer));
+  return (await within(PROBE_MS, answered)) === true;
 }
 
 /** Makes the mount point writable, which fusermount demands. */

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { returnMemory } from '../../native/return-memory.ts';
 import { folderOf } from '../../source/paths.ts';
 import type { SourceWatch } from '../../watch/source-watch.ts';
-import { within } from '../../watch/within.ts';
+import { within } from '../../within.ts';
 import { type FollowedSources, isAsRecorded } from './followed.ts';
 import type { Cases, NewsStore } from './parts.ts';
 

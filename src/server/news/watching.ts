@@ -7,7 +7,7 @@ import type { SourceAccess } from '../../source/source-access.ts';
 import type { DiskUse } from '../../watch/disk-use.ts';
 import type { WatchedFileSystem } from '../../watch/protocol.ts';
 import { LOCAL, SourceWatch } from '../../watch/source-watch.ts';
-import { within } from '../../watch/within.ts';
+import { within } from '../../within.ts';
 import { Disks } from './disks.ts';
 import { FollowedSources } from './followed.ts';
 import { lookWith } from './look.ts';
