@@ -32,6 +32,7 @@ import { pipeline } from './pipeline.ts';
 import { type Planned, Planner } from './planning.ts';
 import { Rounds } from './rounds.ts';
 import { requireServer } from './server-connection.ts';
+import { sourceRulesNow } from './source-rules-now.ts';
 import { complaintOf, readTorrent, type TorrentFile } from './torrent-files.ts';
 import { verifyEffort } from './verify-effort.ts';
 
@@ -71,9 +72,11 @@ export async function* addTorrents(config: Config, request: AddRequest): AsyncGe
   if (signal.aborted) onAbort();
   else signal.addEventListener('abort', onAbort);
   const deletion = request.deleteTorrents && client !== undefined ? new TorrentDeletion(logger) : undefined;
+  const rules = await sourceRulesNow(config, server);
   let readTorrents = 0;
   const planner = new Planner(config, {
     index: request.index,
+    rules,
     hashes: verify !== 'none',
     changesNothing: false,
     logger,

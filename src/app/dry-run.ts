@@ -9,6 +9,8 @@ import type { HashProgress } from '../hash/hash-pool.ts';
 import type { Logger } from '../logger.ts';
 import { type AddOutcome, outcomeOf } from './add-outcome.ts';
 import { type Planned, Planner } from './planning.ts';
+import { findServer } from './server-connection.ts';
+import { sourceRulesNow } from './source-rules-now.ts';
 import {
   complaintOf,
   type LoadedTorrent,
@@ -56,7 +58,8 @@ const WINDOW = 100;
 export async function* dryRun(config: Config, request: DryRunRequest): AsyncGenerator<DryRunResult> {
   const { torrents, index, verify, logger, signal, onHashing } = request;
   const hashes = verify !== 'none';
-  const planner = new Planner(config, { index, hashes, changesNothing: true, logger, signal, onHashing });
+  const rules = await sourceRulesNow(config, await findServer(config));
+  const planner = new Planner(config, { index, rules, hashes, changesNothing: true, logger, signal, onHashing });
   const room = roomForTorrents();
   const settings = { verify, fastResume: config.fastResume };
   const result = async (read: ReadTorrent, printing: Printing): Promise<DryRunResult> => {

@@ -7,7 +7,6 @@ import { statSync } from 'node:fs';
 import type { CollectionIndex } from '../collection/index.ts';
 import type { Config } from '../config/config.ts';
 import { isWithin } from '../config/paths.ts';
-import { sourceRules } from '../config/source-rules.ts';
 import { poolPath } from '../config/state-paths.ts';
 import { shiftsOfFile } from '../container/payload-files.ts';
 import { createCachedPool } from '../hash/cached-pool.ts';
@@ -21,6 +20,7 @@ import { makePlan } from '../plan/make-plan.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { Place } from '../source/placing.ts';
 import { SourceAccess } from '../source/source-access.ts';
+import type { SourceRules } from '../source/source-folders.ts';
 import { withHashCache } from './hash-cache.ts';
 import type { ParsedTorrent } from './torrent-files.ts';
 import type { VerifyEffort } from './verify-effort.ts';
@@ -28,6 +28,7 @@ import type { VerifyEffort } from './verify-effort.ts';
 export interface PlanningOptions {
   /** The caller closes it. It answers as it was when it was opened, also during a rebuild. */
   readonly index: Promise<CollectionIndex>;
+  readonly rules: SourceRules;
   /** False: only the hash modes hash, and no thread is started otherwise. */
   readonly hashes: boolean;
   /** Writes nothing, not even digests. */
@@ -80,11 +81,13 @@ export class Planner {
 
   async #open(): Promise<Matcher> {
     const config = this.#config;
-    const { logger, signal, hashes, onHashing } = this.#options;
-    const access = new SourceAccess(sourceRules(config), { logger });
+    const { rules, logger, signal, hashes, onHashing } = this.#options;
+    const access = new SourceAccess(rules, { logger });
     this.#access = access;
+    for (const folder of access.released.folders)
+      logger.warn(`${folder.toString()} was released: nothing on it is used`);
     const needed = hashes || config.scanModes.some((mode) => mode.startsWith('hash_'));
-    const threads = needed ? await startThreads(config) : undefined;
+    const threads = needed ? await startThreads(config, access) : undefined;
     if (threads !== undefined) this.#closing.push(async () => await threads.close());
     const index = await this.#options.index;
     const pool = threads === undefined ? undefined : await this.#remembering(threads, access);
@@ -148,10 +151,10 @@ function unprovenOf({ files, metainfo }: TorrentMatch): string | undefined {
   return `unproven: ${found.length} files are there by name and size, but their bytes could not be hashed; the first is ${first}`;
 }
 
-async function startThreads(config: Config): Promise<HashPool> {
+async function startThreads(config: Config, { rules, released }: SourceAccess): Promise<HashPool> {
   const { createHashPool } = await import('../hash/piscina-pool.ts');
-  const disks = countDisks(config.disks);
-  return createHashPool({ sources: sourceRules(config), readersPerDisk: config.hashReaders, disks, ready: true });
+  const disks = countDisks(config.disks.filter((disk) => !released.holds(Buffer.from(disk))));
+  return createHashPool({ sources: rules, readersPerDisk: config.hashReaders, disks, ready: true });
 }
 
 /** Counts disks: folders on one file system count once, missing folders not at all. */

@@ -1,5 +1,6 @@
 /** `autotorrent release DISK`: has the server let go of a disk, so that it can be unmounted. */
 import { realpath } from 'node:fs/promises';
+import { stoppedRebuildsEnd } from '../collection/open.ts';
 import type { Config } from '../config/config.ts';
 import type { Released } from '../control/served.ts';
 import { AutotorrentError, messageOf } from '../errors.ts';
@@ -11,6 +12,9 @@ import { givenFoldersPath, readGivenFolders } from '../source/given-folders.ts';
 import { runLater } from '../source/steps.ts';
 import { type NamedDisk, namedDisk } from './named-disk.ts';
 import { requireServer } from './server-connection.ts';
+
+/** The longest wait for a walk of the disk that the index process does for a healer which the release has ended. */
+const WALK_MS = 6000;
 
 /**
  * `disk`: its key in `[disks]`, its id, or a path on it, relative to `cwd`. All mounts of the file system are meant.
@@ -34,7 +38,9 @@ export async function releaseDisk(config: Config, disk: string, cwd: string): Pr
       hint: 'autotorrent unmount ends the server',
     });
   }
-  return await server.release(mountPoints, await linksTo(config, isOnIt));
+  const released = await server.release(mountPoints, await linksTo(config, isOnIt));
+  const isWalked = !(await stoppedRebuildsEnd(config, { signal: AbortSignal.timeout(WALK_MS) }));
+  return isWalked ? { ...released, open: released.open + 1 } : released;
 }
 
 async function placeOf(named: NamedDisk): Promise<string | Buffer> {

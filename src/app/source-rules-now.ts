@@ -6,9 +6,15 @@ import { isAtOrBelow } from '../native/mountinfo.ts';
 import type { SourceRules } from '../source/source-folders.ts';
 import { findServer } from './server-connection.ts';
 
-/** Asks the server which disks are released. What is released later ends the server's children, and no command of a person. */
-export async function sourceRulesNow(config: Config, { cases }: Pick<ControlClient, 'cases'>): Promise<SourceRules> {
-  return { ...sourceRules(config), released: await cases.released() };
+/**
+ * Asks the server, if one runs, which disks are released. What is released later ends the server's children, and no command of a
+ * person.
+ */
+export async function sourceRulesNow(
+  config: Config,
+  server: Pick<ControlClient, 'cases'> | undefined,
+): Promise<SourceRules> {
+  return { ...sourceRules(config), released: (await server?.cases.released()) ?? [] };
 }
 
 /** Lists the folders on released disks that lie at, below or above one of `folders`. None if no server runs. */

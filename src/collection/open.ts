@@ -1,10 +1,10 @@
 /** Opens the collection of a configuration. The index process of its `db` keeps it, which callers do not see. */
 import type { Logger } from '../logger.ts';
 import type { Collection } from './collection.ts';
-import { type Connection, connectToProcess } from './process/client/connection.ts';
+import { type Connection, connectToProcess, findProcess } from './process/client/connection.ts';
 import { processFolder } from './process/client/folder.ts';
 import { openRemoteIndex } from './process/client/remote-index.ts';
-import { rebuildRemotely } from './process/client/remote-rebuild.ts';
+import { noneStops, rebuildRemotely } from './process/client/remote-rebuild.ts';
 
 export interface CollectionConfig {
   /** The index: a LevelDB folder. */
@@ -30,4 +30,16 @@ export function openCollection({ db }: CollectionConfig, options: OpenCollection
       return await rebuildRemotely(await connect(true), { ...request, own }, watcher);
     },
   };
+}
+
+/**
+ * Waits until the index process reads no disk for a rebuild that was stopped, or whose command was killed. False if it still does
+ * at the abort of `signal`. Starts no process.
+ */
+export async function stoppedRebuildsEnd(
+  { db }: CollectionConfig,
+  { signal, build }: Pick<OpenCollectionOptions, 'signal' | 'build'>,
+): Promise<boolean> {
+  const connection = await findProcess({ db, signal, build });
+  return connection === undefined ? !signal.aborted : await noneStops(connection, signal);
 }

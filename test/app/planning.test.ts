@@ -11,6 +11,7 @@ import { rebuildCollection } from '../../src/app/rebuild.ts';
 import type { ParsedTorrent } from '../../src/app/torrent-files.ts';
 import type { Config } from '../../src/config/config.ts';
 import { loadConfig } from '../../src/config/load.ts';
+import { sourceRules } from '../../src/config/source-rules.ts';
 import { countBits } from '../../src/extent/bitfield.ts';
 import { silentLogger } from '../../src/logger.ts';
 import { parseMetainfo } from '../../src/metainfo/parse.ts';
@@ -58,6 +59,7 @@ describe('planning', () => {
     const opening = beginOpening(config, { logger: silentLogger, signal });
     const planner = new Planner(config, {
       index: opening.opened,
+      rules: sourceRules(config),
       hashes: true,
       changesNothing,
       logger: silentLogger,

@@ -5,9 +5,10 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdirSync, symlinkSync } from 'node:fs';
 import { type FileHandle, mkdir, open, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -19,10 +20,11 @@ import { type Daemon, waitUntil } from '../harness/daemon.ts';
 import { makeFileSystem, type TestFileSystem } from '../harness/file-systems.ts';
 import { temporaryFolder } from '../harness/folder.ts';
 import { makeTorrent } from '../harness/make-torrent.ts';
+import { NEEDS_ROOT } from '../harness/other-user.ts';
 
 const SIZE = 3_000_000;
 
-describe('a disk that is released', { skip: process.getuid?.() === 0 ? false : 'only root may mount' }, () => {
+describe('a disk that is released', { skip: NEEDS_ROOT }, () => {
   let disk: TestFileSystem;
   let autotorrent: Autotorrent;
   let server: Daemon;
@@ -158,6 +160,13 @@ describe('a disk that is released', { skip: process.getuid?.() === 0 ? false : '
     assert.match(verified.stdout + verified.stderr, /away\.mkv .*lies on a disk that was released/);
     const rebuilt = await autotorrent.run('rebuild');
     assert.match(rebuilt.stderr, /\S+ was released, and cannot be unmounted before this rebuild has ended/);
+    const film = join(folder, 'again.torrent');
+    await writeFile(film, makeTorrent({ name: 'away.mkv', content: bytes.away, pieceLength: 131_072 }).raw);
+    for (const args of [['add'], ['add', '--dry-run']]) {
+      const added = await autotorrent.run(...args, film);
+      assert.match(added.stdout + added.stderr, /^ \[Missing\] .*0\.00% found/m);
+      assert.match(added.stderr, /\S+ was released: nothing on it is used/);
+    }
     await disk.remount();
     await waitUntil('it is trusted', isTrusted, { limitMs: 20_000 });
   });
@@ -198,5 +207,38 @@ describe('a disk that is released', { skip: process.getuid?.() === 0 ? false : '
     } finally {
       await second.stop();
     }
+  });
+});
+
+/** The walk takes some seconds. */
+const SLOW_MS = 200;
+/** A call that has begun ends while `release` waits. */
+const LATE_MS = 1500;
+
+describe('a disk that the index process reads for a command that was killed', { skip: NEEDS_ROOT }, () => {
+  it('is released when the index process has left it', async (t) => {
+    const folder = temporaryFolder('release-walked');
+    await mkdir(join(folder, 'disk'));
+    const disk = await makeFileSystem('fuse', join(folder, 'disk'));
+    t.after(async () => await disk.close());
+    for (let i = 0; i < 20; i++) mkdirSync(join(disk.path, `Season ${i}`));
+    const autotorrent = await autotorrentIn({ folder, disks: [disk.path] });
+    const server = await autotorrent.mount();
+    t.after(async () => await server.stop());
+    disk.answerAfter(SLOW_MS);
+    const program = resolve('dist/src/main.js');
+    const rebuild = execFile(process.execPath, [program, '-c', autotorrent.config, 'rebuild']);
+    const killed = once(rebuild, 'exit');
+    // The walk has two threads at least, and nothing else asks for two things at once.
+    const isWalked = async (): Promise<boolean> => (await disk.waiting()) > 1;
+    await waitUntil('it is walked', isWalked);
+    disk.answerAfter(LATE_MS);
+    await sleep(2 * SLOW_MS);
+    assert.ok(await isWalked());
+    rebuild.kill('SIGKILL');
+    await killed;
+    const released = await autotorrent.json('release', disk.path);
+    assert.deepEqual(released, { mount_points: [disk.path], sources: 0, open: 0 });
+    await disk.umount();
   });
 });

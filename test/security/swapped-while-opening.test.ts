@@ -80,6 +80,7 @@ describe('a folder that is exchanged with a link all the time', () => {
         realOf: (one: string) => one,
         access,
         budget: new MemberBudget(MEMBER_LIMITS),
+        isStopped: () => false,
         skip() {},
       };
       const end = performance.now() + SECONDS * 1000;

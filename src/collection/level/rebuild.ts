@@ -189,8 +189,14 @@ class Scan {
   async #walk(pool: WalkPool): Promise<void> {
     const threads = this.#options.threads ?? Math.min(4, Math.max(2, availableParallelism()));
     const running = new Set<Promise<void>>();
+    const { signal } = this.#options;
+    let stop = (): void => {};
+    const stopped = new Promise<void>((resolve) => {
+      stop = resolve;
+    });
+    signal?.addEventListener('abort', stop, { once: true });
     while (this.#pending.length > 0 || running.size > 0) {
-      this.#options.signal?.throwIfAborted();
+      signal?.throwIfAborted();
       while (this.#pending.length > 0 && running.size < threads * 2) {
         const count = Math.min(TASKS_AT_ONCE, Math.ceil(this.#pending.length / (threads * 2)));
         const batch = this.#visit(pool, this.#pending.splice(-count));
@@ -200,10 +206,12 @@ class Scan {
           () => {},
         );
       }
-      await Promise.race(running);
+      // A batch on a disk that answers late is not waited for.
+      await Promise.race([stopped, ...running]);
       await this.#writer.caughtUp();
       this.#report(false);
     }
+    signal?.removeEventListener('abort', stop);
   }
 
   async #visit(pool: WalkPool, batch: readonly Pending[]): Promise<void> {

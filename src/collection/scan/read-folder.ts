@@ -37,12 +37,15 @@ export interface ReadContext {
   /** Gives the real path of a path below a root. */
   readonly realOf: (path: string) => string;
   readonly access: SourceAccess;
+  /** Asked before each look: nobody needs the folder any more. */
+  readonly isStopped: () => boolean;
   readonly skip: (reason: string, path: string) => void;
 }
 
 /** A record (`folder-record.ts`); `same`: as the index knows it; `skipped`: it cannot be read, and `skip` was called. */
 export type FolderReading = ArrayBuffer | 'same' | 'skipped';
 
+const STOPPED = 'not needed any more';
 const FOLDER_FLAGS = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NONBLOCK;
 const S_IFMT = 0o170000;
 const S_IFDIR = 0o040000;
@@ -59,6 +62,7 @@ export function readFolder(task: FolderTask, context: ReadContext): FolderReadin
   const { path } = task;
   try {
     if (context.avoid.has(path)) return skipped('of autotorrent itself');
+    if (context.isStopped()) return skipped(STOPPED);
     const startedMs = Date.now();
     const real = context.realOf(path);
     const stats = lstatSync(pathOf(real));
@@ -127,6 +131,7 @@ function listFolder(task: FolderTask, { folder, real, state }: OpenFolder, conte
   let fileDev = -1;
   let oneDev = true;
   for (const name of readdirSync(itself, { encoding: 'latin1' })) {
+    if (context.isStopped()) throw new Error(STOPPED);
     const child = base + name;
     if (context.avoid.size > 0 && context.avoid.has(child)) {
       context.skip('of autotorrent itself', child);

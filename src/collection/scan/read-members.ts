@@ -30,7 +30,11 @@ export interface FolderFiles {
  */
 export function readMembers(
   folder: FolderFiles,
-  { access, budget }: { readonly access: SourceAccess; readonly budget: MemberBudget },
+  {
+    access,
+    budget,
+    isStopped,
+  }: { readonly access: SourceAccess; readonly budget: MemberBudget; readonly isStopped: () => boolean },
   skip: (reason: string, name: string) => void,
 ): MemberContent[] {
   const { base, fileNames, sizes } = folder;
@@ -44,6 +48,7 @@ export function readMembers(
     },
   });
   for (const [file, first] of fileNames.entries()) {
+    if (isStopped()) break;
     const firstSize = sizes[file] ?? 0;
     if (firstSize < SMALLEST || !isFirstVolume(first)) continue;
     if (members.length >= MAX_MEMBERS || budget.spent) {

@@ -7,6 +7,8 @@ export interface WalkSettings {
   readonly racyMs: number;
   /** A MemberBudget's. */
   readonly budget: SharedArrayBuffer;
+  /** One Int32; not 0: the walk has ended, and what is left of a batch is not read. */
+  readonly stop: SharedArrayBuffer;
   /** The paths by which the user named the roots, and their real paths. */
   readonly roots: readonly { readonly path: string; readonly real: string }[];
 }

@@ -13,15 +13,17 @@ export class WalkPool {
   readonly #workers: Worker[];
   readonly #load: number[];
   readonly #loaded: Promise<void>[] = [];
+  readonly #stop = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
   readonly #waiting = new Map<number, Waiting>();
   #batches = 0;
   #failure: unknown;
 
-  constructor(threads: number, settings: WalkSettings) {
+  constructor(threads: number, settings: Omit<WalkSettings, 'stop'>) {
+    const workerData: WalkSettings = { ...settings, stop: this.#stop.buffer };
     this.#load = Array.from({ length: threads }, () => 0);
     this.#workers = this.#load.map((_, at) => {
       // The thread opens folders by a system call that Node does not know of, and closes them itself.
-      const options = { workerData: settings, trackUnmanagedFds: false };
+      const options = { workerData, trackUnmanagedFds: false };
       const worker = new Worker(new URL('./walk-worker.js', import.meta.url), options);
       this.#loaded.push(
         new Promise((resolve) => {
@@ -52,9 +54,17 @@ export class WalkPool {
     });
   }
 
-  /** Waits for threads that are loading: one that is terminated while it loads native code ends the whole process. */
+  /**
+   * Ends the threads, each after the call that it is in; batches that are not answered are never answered. Waits for threads that
+   * are loading, since one that is terminated while it loads native code ends the whole process, and for those that read, since
+   * one that is terminated leaves its folder open.
+   */
   async close(): Promise<void> {
-    await Promise.all(this.#loaded);
+    Atomics.store(this.#stop, 0, 1);
+    const left = [...this.#waiting.keys()].map(
+      (batch) => new Promise<void>((end) => this.#waiting.set(batch, { resolve: () => end(), reject: () => end() })),
+    );
+    await Promise.all([...this.#loaded, ...left]);
     await Promise.all(this.#workers.map((worker) => worker.terminate()));
   }
 

@@ -16,6 +16,8 @@ if (port === null) throw new Error('walk-worker runs as a worker thread only');
 const settings: WalkSettings = workerData;
 const ignore = createIgnoreTest(settings.ignoreFiles);
 const budget = new MemberBudget(settings.budget);
+const stop = new Int32Array(settings.stop);
+const isStopped = (): boolean => Atomics.load(stop, 0) !== 0;
 const avoid: ReadonlySet<string> = new Set(settings.avoid);
 
 // A root's name may lie below another root, as a link.
@@ -35,7 +37,7 @@ port.on('message', ({ batch, tasks }: WalkRequest) => {
     if (known === undefined) skips.set(reason, [reason, 1, path]);
     else known[1]++;
   };
-  const context = { ignore, avoid, racyMs: settings.racyMs, realOf, access, budget, skip };
+  const context = { ignore, avoid, racyMs: settings.racyMs, realOf, access, budget, isStopped, skip };
   const readings = tasks.map((task) => readFolder(task, context));
   const answer: WalkAnswer = { batch, readings, skips: [...skips.values()] };
   port.postMessage(

@@ -9,7 +9,7 @@ import { ByteWriter } from '../../../src/bytes/byte-codec.ts';
 import type { Collection } from '../../../src/collection/collection.ts';
 import type { CollectionIndex } from '../../../src/collection/index.ts';
 import { AnswerTooLarge } from '../../../src/collection/level/open-index.ts';
-import { openCollection } from '../../../src/collection/open.ts';
+import { openCollection, stoppedRebuildsEnd } from '../../../src/collection/open.ts';
 import { GivenFoldersFile } from '../../../src/collection/process/owner/given-folders-file.ts';
 import { type ServeOptions, serveIndex } from '../../../src/collection/process/owner/serve.ts';
 import { FRAME, FrameReader, type FrameType, send } from '../../../src/collection/process/wire/frames.ts';
@@ -137,6 +137,29 @@ describe('the server of the index process', () => {
       assert.match(outcome, /has gone/);
     }
     await serves();
+  });
+
+  it('tells when no rebuild goes on that was stopped, and waits for no other', async () => {
+    const ends: (() => void)[] = [];
+    rebuilding = async () => {
+      await new Promise<void>((resolve) => ends.push(resolve));
+      return RESULT;
+    };
+    const ended = async (ms: number): Promise<boolean> =>
+      await stoppedRebuildsEnd({ db }, { build: BUILD, signal: AbortSignal.timeout(ms) });
+    const other = client().rebuild({ disks: [] });
+    await waitUntil('it goes on', async () => ends.length === 1);
+    assert.equal(await ended(10_000), true);
+    const { socket } = await dial();
+    await send(socket, FRAME.rebuild, Buffer.from([0, 0, 0, 0, 0]));
+    await waitUntil('another one goes on', async () => ends.length === 2);
+    socket.destroy();
+    assert.equal(await ended(100), false);
+    const waiting = ended(60_000);
+    ends[1]?.();
+    assert.equal(await waiting, true);
+    ends[0]?.();
+    await other;
   });
 
   it('lets go of a command at whatever moment that is stopped', async () => {

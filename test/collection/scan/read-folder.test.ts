@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, it } from 'node:test';
 import { FolderRecord } from '../../../src/collection/scan/folder-record.ts';
@@ -17,9 +17,12 @@ const record = (reading: FolderReading): FolderRecord => {
 describe('readFolder', () => {
   let top: string;
   let skipped: [string, string][];
+  /** How often the walk is asked whether it has ended before it has. */
+  let looksLeft: number;
   beforeEach(() => {
     top = temporaryFolder('folder');
     skipped = [];
+    looksLeft = Number.POSITIVE_INFINITY;
     mkdirSync(join(top, 'mount'));
     mkdirSync(join(top, 'sub'));
     writeFileSync(join(top, 'file'), 'abc');
@@ -35,9 +38,17 @@ describe('readFolder', () => {
         budget: new MemberBudget(MEMBER_LIMITS),
         realOf: (one) => one,
         access: anywhere(),
+        isStopped: () => looksLeft-- <= 0,
         skip: (...what) => skipped.push(what),
       },
     );
+
+  it('looks at nothing more once the walk has ended, and leaves no folder open', () => {
+    const before = readdirSync('/proc/self/fd').length;
+    for (looksLeft = 0; read(top) === 'skipped'; ) looksLeft = skipped.length;
+    assert.equal(skipped.length, 4, 'it may end before the folder is opened, and before each of the three entries');
+    assert.equal(readdirSync('/proc/self/fd').length, before);
+  });
 
   it('packs what is there', () => {
     const found = record(read(top));

@@ -55,6 +55,17 @@ export async function connectToProcess(options: ConnectOptions): Promise<Connect
   });
 }
 
+/** Connects to the process that serves the database. Undefined if none of this build does. */
+export async function findProcess({
+  db,
+  signal,
+  build,
+}: Pick<ConnectOptions, 'db' | 'signal' | 'build'>): Promise<Connection | undefined> {
+  const folder = await findFolder(db, false);
+  if (folder === undefined) return undefined;
+  return await meet(folder, { build: build ?? (await thisBuild()), peers: new Peers(), signal });
+}
+
 /** Connects and says hello; undefined if no process of this build answers. */
 async function meet(
   folder: string,

@@ -6,6 +6,24 @@ import { FRAME } from '../wire/frames.ts';
 import { decodeLog, decodeProgress, decodeResult, encodeRequest } from '../wire/messages.ts';
 import { type Connection, ConnectionLost, decoded } from './connection.ts';
 
+/** Waits until no rebuild goes on that was stopped. False if one still does at the abort of `signal`. */
+export async function noneStops(connection: Connection, signal: AbortSignal): Promise<boolean> {
+  const stop = (): void => connection.close();
+  signal.addEventListener('abort', stop, { once: true });
+  try {
+    await connection.send(FRAME.awaitStopped);
+    await connection.expect(FRAME.noneStops);
+  } catch (error) {
+    if (!(error instanceof ConnectionLost)) throw error;
+    // Without the signal the process has ended, and its rebuilds with it.
+    if (signal.aborted) return false;
+  } finally {
+    signal.removeEventListener('abort', stop);
+    connection.close();
+  }
+  return true;
+}
+
 function refuse(type: number): never {
   throw new MalformedBytes(`a message ${type} in the middle of a rebuild`);
 }

@@ -50,6 +50,7 @@ class IndexServer {
   readonly #server: Server;
   readonly #sessions = new Set<Socket>();
   readonly #rebuilds = new AbortController();
+  readonly #rebuilding = new Set<{ readonly work: Promise<unknown>; readonly signal: AbortSignal | undefined }>();
   readonly #peers = new Peers();
   readonly #database: string | undefined;
   readonly #collection: Collection;
@@ -119,7 +120,12 @@ class IndexServer {
 
   async #serve(socket: Socket): Promise<void> {
     const { build } = this.#options;
-    const outcome = await serveSession(socket, { collection: this.#collection, build, signal: this.#rebuilds.signal });
+    const outcome = await serveSession(socket, {
+      collection: this.#collection,
+      build,
+      signal: this.#rebuilds.signal,
+      noneStops: () => this.#noneStops(),
+    });
     socket.destroy();
     this.#sessions.delete(socket);
     if (outcome === 'other build') this.#retire();
@@ -141,7 +147,10 @@ class IndexServer {
   async #rebuild(request: RebuildRequest, watcher: RebuildWatcher = {}): Promise<RebuildResult> {
     try {
       const { collection, givenFolders } = this.#options;
-      const result = await collection.rebuild(request, watcher);
+      const work = collection.rebuild(request, watcher);
+      const rebuild = { work, signal: watcher.signal };
+      this.#rebuilding.add(rebuild);
+      const result = await work.finally(() => this.#rebuilding.delete(rebuild));
       // What is read on disks alone gives no folder: a server that renews its index leaves the list as it is.
       const disks = new Set(request.disks.map(nameOf));
       const isOfDisks = request.paths?.every((path) => disks.has(nameOf(path))) === true;
@@ -151,6 +160,12 @@ class IndexServer {
       if (!(error instanceof AutotorrentError) && watcher.signal?.aborted !== true) this.#retire();
       throw error;
     }
+  }
+
+  /** A rebuild that was stopped goes on for as long as a file system keeps its threads in a call. */
+  async #noneStops(): Promise<void> {
+    const stopped = [...this.#rebuilding].filter(({ signal }) => signal?.aborted === true);
+    await Promise.allSettled(stopped.map(({ work }) => work));
   }
 
   #waitForClients(): void {

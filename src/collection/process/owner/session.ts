@@ -23,6 +23,8 @@ export interface SessionOptions {
   readonly build: string;
   /** Stops rebuilds. */
   readonly signal: AbortSignal;
+  /** Resolves when no rebuild goes on that was stopped. */
+  readonly noneStops: () => Promise<void>;
 }
 
 /** A client that says nothing for this long after it connects is dropped. */
@@ -111,7 +113,10 @@ class Session {
     if (type === FRAME.open) await this.#open(decodeText(payload));
     else if (type === FRAME.ask) await this.#ask(payload);
     else if (type === FRAME.rebuild) await this.#rebuild(payload);
-    else throw new MalformedBytes(`there is no message ${type}`);
+    else if (type === FRAME.awaitStopped) {
+      await this.#options.noneStops();
+      await send(this.#socket, FRAME.noneStops);
+    } else throw new MalformedBytes(`there is no message ${type}`);
   }
 
   /** `wanted`: the version whose folder ids the client knows, or nothing. */

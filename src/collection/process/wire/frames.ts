@@ -7,6 +7,7 @@
  *     open(version or nothing)        opened(version) | error
  *     ask(method, questions)          answers(some of them)… until all are there | error
  *     rebuild(request)                progress…, log…, rebuilt(result) | error
+ *     awaitStopped                    noneStops, when no rebuild goes on that was stopped
  *
  * A client that ends its half of the connection stops its rebuild. `hello`, `welcome`, `otherBuild` and `error` stay as
  * they are for ever: builds that differ in all else tell each other so with them.
@@ -27,6 +28,8 @@ export const FRAME = {
   progress: 10,
   log: 11,
   rebuilt: 12,
+  awaitStopped: 13,
+  noneStops: 14,
 } as const;
 export type FrameType = (typeof FRAME)[keyof typeof FRAME];
 
