@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Milliseconds. */
 const RESTS_MS = 10_000;
+const MOST_MS = 60_000;
 const STEP_MS = 500;
 
 /** Resident memory now. */
@@ -11,14 +12,15 @@ export function residentMegabytes(pid: number | undefined): number {
   return statusField(pid, 'VmRSS');
 }
 
-/** Resident memory once it has not changed for ten seconds, at the earliest after `atLeastMs`. */
+/** Resident memory once it has not changed for ten seconds, after `atLeastMs`; after a minute as it is. */
 export async function settledMegabytes(pid: number | undefined, atLeastMs: number): Promise<number> {
   const began = performance.now();
   let [last, changed] = [0, began];
   for (;;) {
     const now = residentMegabytes(pid);
     if (Math.abs(now - last) > 1) [last, changed] = [now, performance.now()];
-    if (performance.now() - began > atLeastMs && performance.now() - changed > RESTS_MS) return now;
+    const [waited, rested] = [performance.now() - began, performance.now() - changed];
+    if ((waited > atLeastMs && rested > RESTS_MS) || waited > MOST_MS) return now;
     await sleep(STEP_MS);
   }
 }

@@ -54,7 +54,7 @@ const SIZES = {
 type Sizes = (typeof SIZES)[keyof typeof SIZES];
 type Person = Sizes['people'][number];
 
-/** Each part gives its rows as it has them. The limits are in seconds, and seven minutes together. */
+/** Each part gives its rows as it has them. The limits are in seconds, and eight minutes together. */
 interface Part {
   /** Names it in AUTOTORRENT_BENCH_PARTS. */
   readonly key: string;
@@ -68,7 +68,7 @@ const PARTS: readonly Part[] = [
   { key: 'user', name: 'as a user: a renamed file', seconds: 25, measure: asUser },
   { key: 'folder', name: 'a renamed folder', seconds: 55, measure: folder },
   { key: 'looks', name: 'the look after each read', seconds: 25, measure: looks },
-  { key: 'memory', name: 'memory', seconds: 180, measure: memory },
+  { key: 'memory', name: 'memory', seconds: 240, measure: memory },
   { key: 'events', name: 'events', seconds: 45, measure: events },
   { key: 'slow', name: 'a disk that does not answer', seconds: 30, measure: slowDisk },
 ];

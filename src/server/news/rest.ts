@@ -117,20 +117,25 @@ export class RestOfSources {
   async #know(): Promise<void> {
     const asleep = new Map<string, Set<string>>();
     this.#asleep = asleep;
+    let awake: Buffer[] = [];
     for await (const page of this.#parts.store.sources()) {
       if (this.#ended) return;
       this.#listed += page.length;
       const folders = new Map<string, string | undefined>();
       for (const { path, disk } of page) folders.set(folderOf(path).toString('latin1'), disk);
       const left = await this.#parts.watch.know([...folders.keys()].map((name) => Buffer.from(name, 'latin1')));
-      const awake = left.filter((folder) => {
-        const disk = folders.get(folder.toString('latin1'));
-        if (disk === undefined || this.#parts.use.usedLately(disk)) return disk !== undefined;
-        asleep.set(disk, (asleep.get(disk) ?? new Set<string>()).add(folder.toString('latin1')));
-        return false;
-      });
+      for (const folder of left) {
+        const name = folder.toString('latin1');
+        const disk = folders.get(name);
+        if (disk === undefined) continue;
+        if (this.#parts.use.usedLately(disk)) awake.push(folder);
+        else asleep.set(disk, (asleep.get(disk) ?? new Set<string>()).add(name));
+      }
+      if (awake.length < MARKS) continue;
       await this.#mark(awake);
+      awake = [];
     }
+    await this.#mark(awake);
   }
 
   async #lookAtAll(): Promise<void> {

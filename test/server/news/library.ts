@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { silentLogger } from '../../../src/logger.ts';
 import { openCLibrary } from '../../../src/native/c-library.ts';
 import { DescriptorBudget } from '../../../src/native/descriptor-budget.ts';
+import type { NewsStore } from '../../../src/server/news/parts.ts';
 import { type WatchingParts, WatchingSources } from '../../../src/server/news/watching.ts';
 import { openFileSystems } from '../../../src/source/file-system.ts';
 import type { RecordedSource } from '../../../src/source/identity.ts';
@@ -17,6 +18,12 @@ import { temporaryFolder } from '../../harness/folder.ts';
 import { fileOf, identityAt, planOf, sourceOf } from '../../harness/plans.ts';
 import { openLevel } from '../../harness/volume.ts';
 
+export interface LibraryOptions {
+  readonly watch?: WatchingParts['watch'];
+  /** False: the watch learns of no source from the list of all. */
+  readonly listed?: boolean;
+}
+
 export class Library {
   readonly base: string;
   readonly store: Store;
@@ -27,14 +34,19 @@ export class Library {
   readonly #use: DiskUse;
   #entries = 0;
 
-  private constructor(base: string, store: Store, close: () => Promise<void>, watch: WatchingParts['watch']) {
+  private constructor(
+    base: string,
+    store: Store,
+    close: () => Promise<void>,
+    { watch, listed = true }: LibraryOptions,
+  ) {
     this.base = base;
     this.store = store;
     const library = openCLibrary(silentLogger);
     const access = new SourceAccess({ disks: [base] });
     this.#use = new DiskUse({ disks: async () => await access.fileSystems.disksMounted() });
     this.watching = new WatchingSources({
-      store,
+      store: listed ? store : unlisted(store),
       access,
       library,
       use: this.#use,
@@ -54,7 +66,7 @@ export class Library {
   }
 
   /** `base`: the disk of the configuration. */
-  static async open(base: string, watch?: WatchingParts['watch']): Promise<Library> {
+  static async open(base: string, options: LibraryOptions = {}): Promise<Library> {
     const statePath = temporaryFolder('news-state');
     const level = await openLevel(statePath);
     const store = await Store.open(level, { logger: silentLogger, statePath });
@@ -62,7 +74,7 @@ export class Library {
       await store.close();
       await level.close();
     };
-    return new Library(base, store, close, watch);
+    return new Library(base, store, close, options);
   }
 
   async close(): Promise<void> {
@@ -121,4 +133,13 @@ export class Library {
       throw new Error(`not "${state}" but "${this.stateOf(id)}" (${reason})`, { cause: error });
     }
   }
+}
+
+function unlisted(store: Store): NewsStore {
+  return {
+    source: (id) => store.source(id),
+    async *sources() {},
+    watch: (watcher) => store.watch(watcher),
+    living: store.living,
+  };
 }

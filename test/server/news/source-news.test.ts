@@ -4,9 +4,7 @@ import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs/promises';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { waitUntil } from '../../harness/daemon.ts';
 import { makeFileSystem, type TestFileSystem } from '../../harness/file-systems.ts';
 import { temporaryFolder } from '../../harness/folder.ts';
 import { NEEDS_ROOT } from '../../harness/other-user.ts';
@@ -50,7 +48,7 @@ for (const [kind, watch] of [
         if (left !== 'lost+found') await fs.rm(`${disk.path}/${left}`, { recursive: true });
       }
       await fs.mkdir(`${disk.path}/films`);
-      library = await Library.open(`${disk.path}/films`, watch);
+      library = await Library.open(`${disk.path}/films`, { watch });
     });
 
     afterEach(async () => {
@@ -249,34 +247,3 @@ for (const [kind, watch] of [
     });
   });
 }
-
-describe('folders of sources that were recorded while the server runs', { skip: NEEDS_ROOT }, () => {
-  /** The folders of the sources that were there at the start are watched five seconds later, all others before ten minutes. */
-  const STARTED_MS = 5500;
-
-  it('are watched before anybody reads them', async () => {
-    const disks: TestFileSystem[] = [];
-    const libraries: Library[] = [];
-    try {
-      for (const watch of [{}, { wholeFileSystems: false }]) {
-        const disk = await makeFileSystem('ext4', temporaryFolder('recorded'));
-        disks.push(disk);
-        await fs.mkdir(`${disk.path}/films`);
-        libraries.push(await Library.open(`${disk.path}/films`, watch));
-      }
-      await sleep(STARTED_MS);
-      for (const library of libraries) {
-        const [id = 0] = await library.add('show/a');
-        await waitUntil('the watch', async () => {
-          const { fileSystems } = await library.watching.watched();
-          return fileSystems.some(({ marks }) => marks > 0);
-        });
-        await fs.rename(library.at('show'), library.at('tv'));
-        await library.until(id, 'tv/a: trusted');
-      }
-    } finally {
-      for (const library of libraries) await library.close();
-      for (const disk of disks) await disk.close();
-    }
-  });
-});
