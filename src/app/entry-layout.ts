@@ -49,6 +49,21 @@ export class EntryLayout {
     return [...paths.values()];
   }
 
+  /**
+   * Lists the files that a piece points to if it does not agree, as they were hashed. None if a client has written a part of it:
+   * it may not have written the rest yet, and checks the piece itself.
+   */
+  suspects(piece: number): { readonly path: Buffer; readonly file: FileIdentity }[] {
+    const extents = pieceHashes(this.#metainfo, piece).flatMap(({ spans }) =>
+      spans.flatMap((span) => this.#extentsOf(span)),
+    );
+    if (extents.some(({ kind }) => kind === 'overlay')) return [];
+    return this.paths(piece).flatMap((path) => {
+      const file = this.#identities.get(path.toString('latin1'));
+      return file === undefined ? [] : [{ path, file }];
+    });
+  }
+
   /** Tells if bytes of a piece are missing, and not only out of reach. */
   hasGap(piece: number): boolean {
     return pieceHashes(this.#metainfo, piece).some(({ spans }) =>

@@ -20,6 +20,7 @@ import { parseMetainfo } from '../metainfo/parse.ts';
 import { touchedPieces } from '../metainfo/piece-layout.ts';
 import { SourceAccess } from '../source/source-access.ts';
 import { EntryLayout } from './entry-layout.ts';
+import { FoundDamage } from './found-damage.ts';
 import { withHashCache } from './hash-cache.ts';
 import { rebuildCollection } from './rebuild.ts';
 import { requireServer } from './server-connection.ts';
@@ -129,9 +130,12 @@ export class Verification {
     return new Verification(config, server, pool, access, options);
   }
 
-  /** Hashes an entry; with `onSettling`, sources that changed are settled before, and missing bytes looked for. */
+  /**
+   * Hashes an entry; with `onSettling`, sources that changed are settled before, and missing bytes looked for. Sources with wrong
+   * bytes are settled then.
+   */
   async verify(entry: ServedEntry, onSettling?: (sources: number) => void): Promise<VerifiedEntry> {
-    const sources = onSettling === undefined ? [] : await this.#settle(entry, onSettling);
+    let sources = onSettling === undefined ? [] : await this.#settle(entry, onSettling);
     const returnedBytes = onSettling === undefined ? 0 : await this.#return(entry);
     const result = await verifyEntry(
       { server: this.#server, pool: this.#pool, access: this.#access },
@@ -139,6 +143,9 @@ export class Verification {
       this.#options,
     );
     this.#pooled += result.pooled.length;
+    if (onSettling !== undefined && result.badPieces.length > 0) {
+      sources = lastOfEach([...sources, ...(await this.#settle(entry, onSettling))]);
+    }
     return {
       ...result,
       sources,
@@ -166,6 +173,11 @@ export class Verification {
     await this.#pool.close();
     if (this.#pooled > 0) await indexPool(this.#config, this.#options);
   }
+}
+
+/** What became of each source last. */
+function lastOfEach(settled: readonly SettledSource[]): readonly SettledSource[] {
+  return [...new Map(settled.map((source) => [source.path.toString('latin1'), source])).values()];
 }
 
 interface Tools {
@@ -208,6 +220,7 @@ async function verifyEntry(
     { signal: request.signal, onProgress: request.onHashing },
   );
   const badPieces: number[] = [];
+  const damage = new FoundDamage(layout);
   const contradictory: number[] = [];
   let next = 0;
   for (const { piece, checks } of asked) {
@@ -221,9 +234,12 @@ async function verifyEntry(
     }
     setBit(bad, piece);
     badPieces.push(piece);
-    if (agree > 0 && mine.every((result) => 'digest' in result)) contradictory.push(piece);
+    if (!mine.every((result) => 'digest' in result)) continue;
+    if (agree === 0) damage.wrong(piece);
+    else contradictory.push(piece);
   }
   const after = await server.endVerification(entry.infoHash, { ...begun, good, bad });
+  if (!damage.isEmpty) await server.damaged(entry.infoHash, damage.sources());
   const map = await server.pieces(entry.infoHash);
   return {
     name: entry.name,

@@ -72,6 +72,7 @@ export function knownSourceMessage({ id, record, condition, last, infoHashes }: 
             reason: condition.reason,
             since: condition.sinceMs,
             ...(condition.observed === undefined ? {} : { observed: identityMessage(condition.observed) }),
+            ...(condition.failed === undefined ? {} : { failed: condition.failed }),
           },
         }),
     ...(last === undefined ? {} : { last: { how: last.how, at: last.atMs } }),
@@ -139,6 +140,7 @@ export function knownSourceIn(message: KnownSourceMessage): KnownSource {
             reason: condition.reason,
             sinceMs: condition.since,
             ...(condition.observed === undefined ? {} : { observed: identityIn(condition.observed) }),
+            ...(condition.failed === undefined ? {} : { failed: condition.failed }),
           },
         }),
     ...(last === undefined ? {} : { last: { how: last.how, atMs: last.at } }),
@@ -301,7 +303,7 @@ export function recordIn(value: unknown): HealRecord {
   };
 }
 
-function identityIn(value: unknown): FileIdentity {
+export function identityIn(value: unknown): FileIdentity {
   const message = object(value);
   return {
     size: natural(message['size'], 'size'),

@@ -8,7 +8,7 @@ export interface KnownSource {
   readonly id: number;
   readonly record: HealRecord;
   /** Absent: it is trusted. */
-  readonly condition?: Pick<Condition, 'state' | 'reason' | 'sinceMs' | 'observed'>;
+  readonly condition?: Pick<Condition, 'state' | 'reason' | 'sinceMs' | 'observed' | 'failed'>;
   /** What happened last to it. */
   readonly last?: { readonly how: string; readonly atMs: number };
   /** The entries that use it, if they were asked for. */

@@ -10,6 +10,7 @@ import { AutotorrentError, type ErrorCode, errnoOf, messageOf } from '../errors.
 import { dial, Peers, UntrustedSocket } from '../state/peer.ts';
 import { keepPrivate } from '../state/private-folder.ts';
 import { CaseClient } from './case-client.ts';
+import { identityMessage } from './case-codec.ts';
 import { differencesOf, dueOf, entryOf, fileOf, sourceOf } from './codec.ts';
 import type {
   AddedMessage,
@@ -227,10 +228,16 @@ export class ControlClient {
 
   /** Reports sources of an entry whose bytes do not agree, or cannot be read. */
   async damaged(id: string, sources: readonly DamagedSource[]): Promise<void> {
-    const message: DamageMessage = {
-      sources: sources.map(({ path, reason }) => ({ path_bytes: path.toString('base64'), reason })),
-    };
-    await this.#json('POST', `${entryPath(id)}/damage`, message);
+    for (let from = 0; from < sources.length; from += DAMAGED_AT_ONCE) {
+      const message: DamageMessage = {
+        sources: sources.slice(from, from + DAMAGED_AT_ONCE).map(({ path, reason, hashed }) => ({
+          path_bytes: path.toString('base64'),
+          reason,
+          ...(hashed === undefined ? {} : { hashed: { pieces: hashed.pieces, file: identityMessage(hashed.file) } }),
+        })),
+      };
+      await this.#json('POST', `${entryPath(id)}/damage`, message);
+    }
   }
 
   /** Lists what differs from the plan. */
@@ -342,6 +349,8 @@ function hintFor(cause: Error): string {
   return 'see what it logged; `autotorrent unmount` stops it';
 }
 
+/** Damaged sources in a request: each may name a hundred pieces. */
+const DAMAGED_AT_ONCE = 100;
 /** Bytes of a body of known length; a longer one is made while it is sent. */
 const SHORT = 1024 * 1024;
 

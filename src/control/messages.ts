@@ -36,6 +36,7 @@
  * Every failure is `{"error": {"code", "message", "hint"?}}`; `code` is an `ErrorCode`.
  */
 import type { ErrorCode } from '../errors.ts';
+import type { IdentityMessage } from './case-messages.ts';
 
 export interface ErrorMessage {
   readonly error: { readonly code: ErrorCode | 'INTERNAL'; readonly message: string; readonly hint?: string };
@@ -242,6 +243,8 @@ export interface DamageMessage {
     readonly path_bytes: string;
     /** A predicate. */
     readonly reason: string;
+    /** Pieces that were hashed and did not agree, and the file of which they were. */
+    readonly hashed?: { readonly pieces: readonly number[]; readonly file: IdentityMessage };
   }[];
 }
 

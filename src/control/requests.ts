@@ -2,6 +2,7 @@
  * Checks the JSON of requests and returns its meaning. All functions throw AutotorrentError('USAGE') for anything else.
  */
 import { AutotorrentError } from '../errors.ts';
+import { identityIn } from './case-codec.ts';
 import type { DamagedSource, DueQuestion, Verified } from './served.ts';
 
 /** Reads one line of a names request; undefined keeps the torrent's own name. */
@@ -41,13 +42,22 @@ export function damageIn(value: unknown): readonly DamagedSource[] {
     return sources.map((one): DamagedSource => {
       const [path, reason] = [member(one, 'path_bytes'), member(one, 'reason')];
       if (typeof path !== 'string' || typeof reason !== 'string') throw notDamage();
-      return { path: Buffer.from(path, 'base64'), reason: reason.slice(0, LONGEST_REASON) };
+      const damaged = { path: Buffer.from(path, 'base64'), reason: reason.slice(0, LONGEST_REASON) };
+      const hashed = member(one, 'hashed');
+      if (hashed === undefined) return damaged;
+      const pieces = member(hashed, 'pieces');
+      if (!isListOfPieces(pieces)) throw notDamage();
+      return { ...damaged, hashed: { pieces, file: identityIn(member(hashed, 'file')) } };
     });
   }
   throw notDamage();
 }
 
 const LONGEST_REASON = 200;
+
+function isListOfPieces(value: unknown): value is number[] {
+  return Array.isArray(value) && value.every((piece) => Number.isSafeInteger(piece) && piece >= 0);
+}
 
 const notDamage = (): AutotorrentError =>
   new AutotorrentError('USAGE', '"sources" must be an array of objects with "path_bytes" (base64) and "reason"');

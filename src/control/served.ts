@@ -1,4 +1,5 @@
 /** The domain types of a server and its entries. `codec.ts` translates them to the shapes of `messages.ts` for the socket. */
+import type { FileIdentity } from '../source/identity.ts';
 
 export interface ServedEntry {
   readonly name: string;
@@ -223,6 +224,8 @@ export interface DamagedSource {
   readonly path: Buffer;
   /** A predicate: "does not hold the bytes of 3 pieces". */
   readonly reason: string;
+  /** Pieces that were hashed and did not agree, and the file of which they were; absent: it could not be read. */
+  readonly hashed?: { readonly pieces: readonly number[]; readonly file: FileIdentity };
 }
 
 /** What an entry has lost for good, and what stands in the way of a repair (docs/sources.md, "What is lost"). */

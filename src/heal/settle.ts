@@ -144,7 +144,7 @@ export class Settler {
     const seen = await this.#sight.look(path);
     if (seen === undefined) return 'gone';
     const grade = gradeOf(one.record, seen);
-    if (grade === 'other') return 'pieces-failed';
+    if (grade === 'other' || hasFailed(one, seen)) return 'pieces-failed';
     const pieces = new CasePieces(one.id, infoHashes, this.#options, this.#entries);
     return (await this.#judge(one, seen, pieces, grade, 'where relocate named it')) ?? 'pieces-failed';
   }

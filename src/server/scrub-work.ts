@@ -11,11 +11,14 @@ export class ScrubWork {
   readonly #store: Store;
   readonly #healths: EntryHealths;
   readonly #logger: Logger;
+  readonly #noteCase: (id: number) => void;
 
-  constructor(store: Store, healths: EntryHealths, logger: Logger) {
+  /** `noteCase` is called with each source that is to be settled. */
+  constructor(store: Store, healths: EntryHealths, logger: Logger, noteCase: (id: number) => void) {
     this.#store = store;
     this.#healths = healths;
     this.#logger = logger;
+    this.#noteCase = noteCase;
   }
 
   /** Lists the entries with pieces to hash. */
@@ -60,17 +63,41 @@ export class ScrubWork {
   }
 
   /** Takes a report of sources whose bytes do not agree, or that cannot be read: the healer looks for others. */
-  async damaged({ name, infoHash }: Entry, sources: readonly DamagedSource[]): Promise<void> {
+  async damaged(entry: Entry, sources: readonly DamagedSource[]): Promise<void> {
     const { living } = this.#store;
+    const { name, infoHash } = entry;
     const id = this.#store.entryId(infoHash);
-    for (const { path, reason } of sources) {
+    const failed = new Set(sources.flatMap(({ hashed }) => hashed?.pieces ?? []));
+    const suspects = await this.#mappedIn(entry, failed);
+    for (const { path, reason, hashed } of sources) {
       for (const source of living.sourcesAt(path)) {
         if (id === undefined || !(await living.usersOf(source)).includes(id)) continue;
-        const before = living.condition(source)?.state;
-        if (before !== undefined && before !== 'doubted') continue;
-        living.setCondition(source, { state: 'healing', reason });
+        // Another record of the same file, of which these pieces are no part.
+        if (hashed !== undefined && !suspects.has(source)) continue;
+        const before = living.condition(source);
+        if (before !== undefined && before.state !== 'doubted') continue;
+        const wrong = hashed === undefined ? {} : ({ observed: hashed.file, failed: true } as const);
+        living.setCondition(source, { state: 'healing', reason, ...wrong });
+        this.#noteCase(source);
         this.#logger.warn(`${name}: ${path.toString()} ${reason}`);
       }
     }
+  }
+
+  /** The sources that have bytes of these pieces now. */
+  async #mappedIn({ infoHash, pieceLength }: Entry, pieces: ReadonlySet<number>): Promise<ReadonlySet<number>> {
+    const found = new Set<number>();
+    if (pieces.size === 0) return found;
+    for await (const { extents, torrentOffset } of this.#store.files(infoHash)) {
+      if (torrentOffset === undefined) continue;
+      for (const { source, offset, length } of extents) {
+        if (source < 0 || length === 0 || found.has(source)) continue;
+        const begin = torrentOffset + offset;
+        for (const piece of pieces) {
+          if (piece * pieceLength < begin + length && (piece + 1) * pieceLength > begin) found.add(source);
+        }
+      }
+    }
+    return found;
   }
 }

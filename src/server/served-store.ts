@@ -114,7 +114,7 @@ export class ServedStore {
     this.#store = parts.store;
     this.#downloads = new Downloads(parts.store);
     this.#overlayUsage = new OverlayUsage(parts.store.bytes.folder);
-    this.#scrub = new ScrubWork(parts.store, parts.healths, parts.logger);
+    this.#scrub = new ScrubWork(parts.store, parts.healths, parts.logger, (id) => parts.queue.note(id));
     this.#healths = parts.healths;
     this.#scrubStatus = parts.scrubStatus;
     this.#livingStatus = parts.livingStatus;

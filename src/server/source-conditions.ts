@@ -67,7 +67,6 @@ export class SourceConditions implements SourceDoubts {
     const condition = store.living.setCondition(id, {
       state: stateOf(before, seen !== undefined && !isOff),
       reason: isKnown ? before.reason : why.says,
-      ...(isKnown && before.failed !== undefined ? { failed: before.failed } : {}),
       ...(before?.disk === undefined ? {} : { disk: before.disk }),
       ...(seen === undefined ? {} : { observed: seen.identity }),
     });

@@ -277,6 +277,12 @@ describe('settling', () => {
       const lost = remap.ranges.filter(({ source }) => remap.sources[source]?.ctimeNs === 0n);
       assert.deepEqual(lost, [{ offset: 30 * PIECE, length: PIECE, source: 1, sourceOffset: 30 * PIECE }]);
     }
+    // Nor where `relocate` names it.
+    const moved = Buffer.from(join(dirname(path), 'moved.mkv'));
+    renameSync(path, moved);
+    const now = identityAt(moved.toString());
+    const one = { ...caseOf(rotten, 1, { failed: true, observed: now }), record: { ...record, ...now } };
+    assert.equal(await settler(rotten).at(one, [rotten.entry.infoHash], moved), 'pieces-failed');
   });
 
   it('says why nothing of a file is proven', async () => {

@@ -52,7 +52,7 @@ class Scene {
   async scrubbed(entry: Entry): Promise<void> {
     const healths = new EntryHealths({ store: this.store, disks: [], hasClient: false, logger: silentLogger });
     await healths.settled();
-    const work = new ScrubWork(this.store, healths, silentLogger);
+    const work = new ScrubWork(this.store, healths, silentLogger, () => {});
     work.proven(entry, { since: 0, epoch: this.store.living.epoch, good: ALL, bad: NONE });
     healths.close();
   }

@@ -5,6 +5,7 @@ import { DUE_DOUBTED, DUE_OLD, DUE_UNPROVEN, NOT_DUE } from '../../src/control/s
 import { silentLogger } from '../../src/logger.ts';
 import { EntryHealths } from '../../src/server/health/entry-health.ts';
 import { ScrubWork } from '../../src/server/scrub-work.ts';
+import { identityIn } from '../../src/source/identity.ts';
 import type { Entry } from '../../src/store/entries/entry.ts';
 import type { Store } from '../../src/store/store.ts';
 import { temporaryFolder } from '../harness/folder.ts';
@@ -18,6 +19,8 @@ interface Scene {
   readonly work: ScrubWork;
   readonly healths: EntryHealths;
   readonly warnings: string[];
+  /** Sources that are to be settled. */
+  readonly cases: number[];
   readonly due: (question?: typeof USUAL) => Promise<number[]>;
   readonly id: (name: string) => number;
 }
@@ -39,13 +42,15 @@ async function inScene(run: (scene: Scene) => Promise<void>): Promise<void> {
     const warnings: string[] = [];
     const logger = { ...silentLogger, warn: (text: string) => void warnings.push(text) };
     const healths = new EntryHealths({ store, disks: [], hasClient: false, logger });
-    const work = new ScrubWork(store, healths, logger);
+    const cases: number[] = [];
+    const work = new ScrubWork(store, healths, logger, (id) => void cases.push(id));
     await run({
       store,
       entry,
       work,
       healths,
       warnings,
+      cases,
       async due(question = USUAL) {
         await healths.settled();
         return [...(await work.pieces(entry, question))];
@@ -102,8 +107,15 @@ describe('what scrub asks for', () => {
 
 describe('a report of damage', () => {
   it('has the source healed, and is said once', async () => {
-    await inScene(async ({ store, work, entry, warnings, id }) => {
-      const found = [{ path: Buffer.from('/disk/bb'), reason: 'does not hold the bytes of a piece' }];
+    await inScene(async ({ store, work, entry, warnings, cases, id }) => {
+      const reason = 'does not hold the bytes of a piece';
+      // Another state of the file than the recorded one was hashed.
+      const hashed = { ...identityIn(source('bb')), ctimeNs: 7n };
+      const found = [
+        { path: Buffer.from('/disk/bb'), reason, hashed: { pieces: [1], file: hashed } },
+        // What it has of piece 2 is another source's by now.
+        { path: Buffer.from('/disk/a'), reason, hashed: { pieces: [2], file: identityIn(source('a')) } },
+      ];
       await work.damaged(entry, found);
       await work.damaged(entry, found);
       assert.deepEqual(
@@ -111,6 +123,10 @@ describe('a report of damage', () => {
         [undefined, 'healing', undefined],
       );
       assert.deepEqual(warnings, ['A: /disk/bb does not hold the bytes of a piece']);
+      assert.deepEqual(cases, [id('bb')]);
+      // The file that was hashed is not believed again.
+      const { failed, observed } = store.living.condition(id('bb')) ?? {};
+      assert.deepEqual([failed, observed], [true, hashed]);
     });
   });
 

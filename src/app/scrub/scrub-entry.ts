@@ -13,6 +13,7 @@ import type { PieceCheck } from '../../hash/piece-check.ts';
 import { parseMetainfo } from '../../metainfo/parse.ts';
 import type { SourceAccess } from '../../source/source-access.ts';
 import { EntryLayout } from '../entry-layout.ts';
+import { FoundDamage } from '../found-damage.ts';
 import type { Pace } from './pace.ts';
 
 export interface ScrubTools {
@@ -23,7 +24,7 @@ export interface ScrubTools {
   readonly signal: AbortSignal;
   /** Called with the bytes of each batch that was hashed or passed over. */
   readonly onBytes: (count: number) => void;
-  /** Called as soon as pieces were found bad. */
+  /** Called when the server was told of bad pieces. */
   readonly onDamage: (entry: ServedEntry, damage: Damage) => void;
 }
 
@@ -145,7 +146,7 @@ class Scrubbing {
     }
     const jobs = asked.flatMap(({ checks }) => checks.map(({ job }) => job));
     const results = await pool.hash(jobs, { signal });
-    const damage = new BatchDamage();
+    const damage = new FoundDamage(this.#layout);
     for (const { path, reason } of [...this.#layout.refused.values()].slice(refusedBefore))
       damage.refused(path, reason);
     let next = 0;
@@ -154,11 +155,15 @@ class Scrubbing {
       next += checks.length;
       const failed = mine.find((result) => 'failed' in result);
       if (failed?.failed === 'changed') this.#left++;
-      else if (failed !== undefined) damage.unreadable(piece, this.#layout.paths(piece), failed.message);
-      else if (checks.every(({ wanted }, i) => isDigest(mine[i], wanted))) {
-        setBit(this.#good, piece);
-        this.#proven++;
-      } else damage.wrong(piece, this.#layout.paths(piece));
+      else if (failed !== undefined) damage.unreadable(piece, failed.message);
+      else {
+        const agree = checks.filter(({ wanted }, i) => isDigest(mine[i], wanted)).length;
+        if (agree === checks.length) {
+          setBit(this.#good, piece);
+          this.#proven++;
+        } else if (agree === 0) damage.wrong(piece);
+        else damage.contradictory(piece);
+      }
     }
     for (const piece of damage.pieces) setBit(this.#wrong, piece);
     this.#unreported ||= asked.length > 0;
@@ -178,13 +183,13 @@ class Scrubbing {
     return batch.filter((_, i) => [...disks[i]!].every((disk) => awake.has(disk)));
   }
 
-  async #tell(damage: BatchDamage): Promise<void> {
+  async #tell(damage: FoundDamage): Promise<void> {
     const sources = damage.sources();
     this.#bad.push(...damage.pieces);
     for (const source of sources) this.#damaged.set(source.path.toString('latin1'), source);
-    this.#tools.onDamage(this.#entry, { pieces: damage.pieces, sources });
     await this.#report();
     await this.#tools.server.damaged(this.#entry.infoHash, sources);
+    this.#tools.onDamage(this.#entry, { pieces: damage.pieces, sources });
   }
 
   async #report(): Promise<void> {
@@ -196,51 +201,6 @@ class Scrubbing {
     this.#wrong = emptyBitfield(this.#entry.pieces);
     this.#unreported = false;
     await server.endVerification(this.#entry.infoHash, found);
-  }
-}
-
-/** Gathers which files the bad pieces of a batch point to. */
-class BatchDamage {
-  readonly pieces: number[] = [];
-  readonly #wrong = new Map<string, { readonly path: Buffer; count: number }>();
-  readonly #reasons = new Map<string, DamagedSource>();
-
-  get isEmpty(): boolean {
-    return this.pieces.length === 0 && this.#reasons.size === 0;
-  }
-
-  wrong(piece: number, paths: readonly Buffer[]): void {
-    this.pieces.push(piece);
-    for (const path of paths) {
-      const key = path.toString('latin1');
-      const known = this.#wrong.get(key);
-      if (known === undefined) this.#wrong.set(key, { path, count: 1 });
-      else known.count++;
-    }
-  }
-
-  unreadable(piece: number, paths: readonly Buffer[], message: string): void {
-    this.pieces.push(piece);
-    // The message names the file.
-    const named = paths.filter((path) => message.includes(path.toString()));
-    for (const path of named.length > 0 ? named : paths) {
-      this.#reasons.set(path.toString('latin1'), { path, reason: 'cannot be read' });
-    }
-  }
-
-  refused(path: Buffer, reason: string): void {
-    this.#reasons.set(path.toString('latin1'), { path, reason });
-  }
-
-  sources(): DamagedSource[] {
-    const wrong = [...this.#wrong].filter(([key]) => !this.#reasons.has(key));
-    return [
-      ...this.#reasons.values(),
-      ...wrong.map(([, { path, count }]) => ({
-        path,
-        reason: count === 1 ? 'does not hold the bytes of a piece' : `does not hold the bytes of ${count} pieces`,
-      })),
-    ];
   }
 }
 

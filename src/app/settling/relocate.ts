@@ -82,7 +82,7 @@ export async function relocate(config: Config, request: RelocateRequest): Promis
       if (seen.has(id) || (within && isAtOrBelow(record.path, to))) continue;
       seen.add(id);
       onProgress(seen.size);
-      const { observed } = condition ?? {};
+      const { observed, failed } = condition ?? {};
       const one: Case = {
         id,
         record,
@@ -91,6 +91,7 @@ export async function relocate(config: Config, request: RelocateRequest): Promis
         reason: condition?.reason ?? '',
         sinceMs: condition?.sinceMs ?? 0,
         ...(observed === undefined ? {} : { observed }),
+        ...(failed === undefined ? {} : { failed }),
         seenDeleted: false,
         givenUp: false,
       };

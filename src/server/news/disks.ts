@@ -118,7 +118,9 @@ export class Disks {
       if (store.living.condition(id)?.state !== 'waiting') continue;
       if (record !== undefined && sight !== undefined && isAsRecorded(record, sight)) {
         store.living.trust(id, 'its disk is back');
-      } else cases?.note(id);
+      }
+      // It is not there, is another file, or one of which pieces failed.
+      if (store.living.condition(id)?.state === 'waiting') cases?.note(id);
     }
   }
 }

@@ -214,7 +214,6 @@ export class Reckoning {
       state: isHealing ? 'healing' : 'doubted',
       // That pieces of this very file failed says more.
       reason: isHealing && isKnown ? before.reason : reason,
-      ...(isHealing && isKnown && before.failed !== undefined ? { failed: before.failed } : {}),
       observed,
       ...(unproven ? { unproven } : {}),
     });
@@ -231,8 +230,8 @@ export class Reckoning {
 }
 
 /** Bytes of the file that was there did not agree, whatever its record says. */
-function hasWrongBytes({ state }: Condition): boolean {
-  return state === 'healing' || state === 'lost';
+function hasWrongBytes({ state, failed }: Condition): boolean {
+  return state === 'healing' || state === 'lost' || failed === true;
 }
 
 /** Tells if what was found is the recorded file, whatever was done to it. */

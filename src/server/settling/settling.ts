@@ -10,7 +10,7 @@ import { GAP } from '../../extent/extent.ts';
 import type { HealRecord, Outcome, Remap } from '../../heal/case.ts';
 import type { Logger } from '../../logger.ts';
 import { isAtOrBelow } from '../../native/mountinfo.ts';
-import { isSameContent } from '../../source/identity.ts';
+import { identityIn, isSameContent } from '../../source/identity.ts';
 import { type LookedAtSource, lookedAt } from '../../source/looked-at.ts';
 import type { Readers } from '../../source/readers.ts';
 import type { SourceAccess } from '../../source/source-access.ts';
@@ -245,7 +245,10 @@ export class Settling {
       if (ctimeNs !== LOST_CTIME_NS) continue;
       for (const lost of living.sourcesAt(path)) {
         if (this.#store.source(lost)?.ctimeNs !== LOST_CTIME_NS) continue;
-        living.setCondition(lost, { state: 'lost', reason: 'has wrong bytes, and no copy of them was found' });
+        const reason = 'has wrong bytes, and no copy of them was found';
+        // What lies there is known: reads of it do not open the case again.
+        const here = this.#store.source(id);
+        living.setCondition(lost, { state: 'lost', reason, ...(here && { observed: identityIn(here) }) });
       }
     }
     if (!isOpen) this.#queue.settled(id);

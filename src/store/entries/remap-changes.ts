@@ -1,6 +1,8 @@
 /** Compares the extents of a file before and after it was remapped. Everything here only computes. */
 import { type Extent, GAP } from '../../extent/extent.ts';
 import type { ExtentMap } from '../../extent/extent-map.ts';
+import type { Condition } from '../../source/condition.ts';
+import { type FileIdentity, isSameIdentity } from '../../source/identity.ts';
 
 export type Range = readonly [offset: number, end: number];
 
@@ -64,4 +66,38 @@ export function doubtfulSources(
     }
   }
   return doubtful;
+}
+
+/** The epoch at which bytes of the file `hashed` are proven for its source. Undefined if another file lies there by now. */
+export function epochOf(condition: Condition | undefined, hashed: FileIdentity | undefined): number | undefined {
+  if (condition === undefined) return 0;
+  const { observed, epoch } = condition;
+  return observed !== undefined && hashed !== undefined && isSameIdentity(observed, hashed) ? epoch : undefined;
+}
+
+/** Gives the epoch at which each of `proven` counts as proven: of each source of its bytes in the file, `epochOf` says one. */
+export function provenInPlace(
+  proven: Iterable<number>,
+  extents: ExtentMap,
+  torrentOffset: number,
+  pieceLength: number,
+  epochOf: (source: number) => number | undefined,
+): Map<number, number> {
+  const known = new Map<number, number | undefined>();
+  const found = new Map<number, number>();
+  for (const piece of proven) {
+    const offset = Math.max(0, piece * pieceLength - torrentOffset);
+    const end = Math.min(extents.length, (piece + 1) * pieceLength - torrentOffset);
+    let epoch = 0;
+    let isKnown = true;
+    for (const { source } of extents.slice(offset, Math.max(0, end - offset))) {
+      if (source < 0) continue;
+      if (!known.has(source)) known.set(source, epochOf(source));
+      const one = known.get(source);
+      if (one === undefined) isKnown = false;
+      else epoch = Math.max(epoch, one);
+    }
+    if (isKnown) found.set(piece, epoch);
+  }
+  return found;
 }

@@ -27,7 +27,7 @@ import { formatEntry, type StoredEntry } from './entry.ts';
 import type { EntryPieces } from './entry-pieces.ts';
 import type { Pieces } from './pieces.ts';
 import { ProofDays } from './proof-days.ts';
-import { changesOf, doubtfulSources, type Range } from './remap-changes.ts';
+import { changesOf, doubtfulSources, epochOf, provenInPlace, type Range } from './remap-changes.ts';
 import type { Unmapped } from './unmapped.ts';
 
 /** New extents of a file. */
@@ -144,6 +144,8 @@ export class Remapping {
     );
     const map = pieces.withoutAll(inTorrent);
     for (const piece of believed) setBit(map, piece);
+    const stayed = this.#stayed(found, pieces, remap, { ...to, touched: among });
+    for (const piece of stayed.keys()) setBit(map, piece);
 
     const recordOf = (id: number): SourceRecord | undefined => this.#record(id, remap, to);
     const doubted = new Map<number, Condition>();
@@ -155,7 +157,9 @@ export class Remapping {
       doubted.set(id, conditions.next(undefined, { ...found, ...(observed && { observed }) }));
     }
     // After the doubts: what is proven now is proven for all of them.
-    const proofOf = new Map(touched.map((piece) => [piece, believed.has(piece) ? db.epoch : 0]));
+    const proofOf = new Map<number, number>();
+    for (const [piece, epoch] of stayed) proofOf.set(piece, Math.max(epoch, proofs.at(entry.id, piece)));
+    for (const piece of touched) proofOf.set(piece, believed.has(piece) ? db.epoch : 0);
 
     const { left, came } = sourcesOf(found.extents, extents);
     const atMs = Date.now();
@@ -206,9 +210,31 @@ export class Remapping {
     notices.stale({ ino: record.ino });
     // Whoever waits for one of them asks for other extents now.
     const replaced = changed.flatMap(([offset, end]) => found.extents.slice(offset, end - offset));
-    if (believed.size > 0) notices.proven(entry.id);
+    if (believed.size + stayed.size > 0) notices.proven(entry.id);
     notices.sourcesChanged([...new Set(replaced.map(({ source }) => source).filter((id) => id >= 0))]);
     unmapped.note(entry.id);
+  }
+
+  /** Returns the proven pieces of which this file's bytes stay where they are, and the epoch at which each counts as proven. */
+  #stayed(
+    { torrentOffset }: Found,
+    pieces: EntryPieces,
+    remap: Remap,
+    {
+      ids,
+      extents,
+      touched,
+    }: { readonly ids: readonly number[]; readonly extents: ExtentMap; readonly touched: ReadonlySet<number> },
+  ): Map<number, number> {
+    if (torrentOffset === undefined) return new Map();
+    const hashed = new Map(remap.sources.map((source, i) => [ids[i], typeof source === 'number' ? undefined : source]));
+    const proven = pieces.unchanged(
+      [...remap.proven].filter((piece) => !touched.has(piece)),
+      remap.since,
+    );
+    return provenInPlace(proven, extents, torrentOffset, pieces.pieceLength, (id) =>
+      epochOf(this.#parts.conditions.get(id), hashed.get(id)),
+    );
   }
 
   /** Returns the record of a source, of one that is being added, too. */

@@ -6,7 +6,7 @@
  * given again, so proofs of a doubt that was lost prove nothing of a later one.
  */
 import type { Condition, ConditionFound } from '../../source/condition.ts';
-import { type FileIdentity, isSameIdentity } from '../../source/identity.ts';
+import { type FileIdentity, isSameContent, isSameIdentity } from '../../source/identity.ts';
 import type { Notices } from '../notices.ts';
 import { decodeCondition, encodeCondition } from '../records/condition.ts';
 import { type Database, del, put, type Write } from '../records/database.ts';
@@ -52,7 +52,10 @@ export class Conditions {
     return now;
   }
 
-  /** The condition that follows `before`. A new epoch if it was trusted, or if another file lies there now. */
+  /**
+   * The condition that follows `before`. A new epoch if it was trusted, or if another file lies there now. That pieces of a file
+   * failed stays known, wherever it is meanwhile, until it supplies others alone: then it is doubted.
+   */
   next(before: Condition | undefined, { state, reason, disk, observed, unproven, failed }: ConditionFound): Condition {
     // A file that is gone for a while may come back.
     const seen = observed ?? before?.observed;
@@ -65,17 +68,18 @@ export class Conditions {
       ...(disk === undefined ? {} : { disk }),
       ...(seen === undefined ? {} : { observed: seen }),
       ...(unproven === true || before?.unproven === true ? { unproven: true } : {}),
-      ...(failed === undefined ? {} : { failed }),
+      ...(failed === true || (state !== 'doubted' && hasFailed(before, observed)) ? { failed: true } : {}),
     };
   }
 
   /**
-   * Trusts a source: its file is `asRecorded`. If the record is one that nobody has proven, it is doubted instead. Returns
-   * whether it is trusted.
+   * Trusts a source: its file is `asRecorded`. If the record is one that nobody has proven, it is doubted instead; if pieces of
+   * this file failed, nothing changes. Returns whether it is trusted.
    */
   trust(id: number, asRecorded: FileIdentity | undefined): boolean {
     const before = this.get(id);
     if (before === undefined) return true;
+    if (hasFailed(before, asRecorded)) return false;
     if (before.unproven === true) {
       // Why it was away, or looked for, is no reason of the doubt.
       const reason = before.state === 'doubted' ? before.reason : 'was not hashed in full since it changed';
@@ -136,6 +140,12 @@ function isSame(one: Condition, other: Condition): boolean {
     one.unproven === other.unproven &&
     one.failed === other.failed
   );
+}
+
+/** Tells if pieces of a file failed: of the one that lies there now, or of the last one if none does. */
+function hasFailed(before: Condition | undefined, now: FileIdentity | undefined): boolean {
+  if (before?.failed !== true) return false;
+  return now === undefined || before.observed === undefined || isSameContent(before.observed, now);
 }
 
 function isSameFile(one: FileIdentity | undefined, other: FileIdentity): boolean {

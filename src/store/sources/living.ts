@@ -58,7 +58,8 @@ export class LivingSources {
   }
 
   /**
-   * Trusts a source: it is as recorded. One whose record nobody has proven gets doubted instead. `how`: the line for its story.
+   * Trusts a source: it is as recorded. One whose record nobody has proven gets doubted instead, and one of which pieces failed
+   * stays as it is. `how`: the line for its story.
    */
   trust(id: number, how?: string): void {
     const record = this.#parts.sources.get(id);

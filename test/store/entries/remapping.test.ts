@@ -7,9 +7,10 @@ import { fileURLToPath } from 'node:url';
 import { hasBit } from '../../../src/extent/bitfield.ts';
 import { GAP } from '../../../src/extent/extent.ts';
 import { ExtentMap } from '../../../src/extent/extent-map.ts';
-import { changesOf, doubtfulSources } from '../../../src/store/entries/remap-changes.ts';
+import { identityIn } from '../../../src/source/identity.ts';
+import { changesOf, doubtfulSources, epochOf, provenInPlace } from '../../../src/store/entries/remap-changes.ts';
 import { temporaryFolder } from '../../harness/folder.ts';
-import { hashOf, withStore } from '../fixture.ts';
+import { hashOf, source, withStore } from '../fixture.ts';
 import { LENGTH, STATES } from './remapped-file.ts';
 
 const child = fileURLToPath(new URL('remapped-file.js', import.meta.url));
@@ -100,5 +101,23 @@ describe('the changes of extents', () => {
     assert.deepEqual(doubtful(0, 1), [4]);
     assert.deepEqual(doubtful(0, 1, 3), []);
     assert.deepEqual([...doubtfulSources([[50, 150]], after, 50, 100, new Set())], [2]);
+  });
+
+  it('leave pieces proven that were hashed where they stay, of the files that are there', () => {
+    const file = identityIn(source('x'));
+    const doubt = { state: 'doubted', epoch: 7, sinceMs: 0, reason: 'has changed', observed: file } as const;
+    assert.deepEqual(
+      [epochOf(undefined, file), epochOf(doubt, file), epochOf(doubt, { ...file, size: 8 }), epochOf(doubt, undefined)],
+      [0, 7, undefined, undefined],
+    );
+    // Pieces of 100 bytes; the file begins in the middle of piece 0. Source 3 is another file by now.
+    const extents = mapOf([150, 1, 0], [100, 2, 0], [100, 3, 0]);
+    const epochs: readonly (number | undefined)[] = [undefined, 7, 0, undefined];
+    const kept = (...proven: readonly number[]) => [...provenInPlace(proven, extents, 50, 100, (id) => epochs[id])];
+    assert.deepEqual(kept(0, 1, 2, 3), [
+      [0, 7],
+      [1, 7],
+      [2, 0],
+    ]);
   });
 });

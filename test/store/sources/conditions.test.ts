@@ -3,7 +3,7 @@ import { beforeEach, describe, it } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import type { Condition } from '../../../src/source/condition.ts';
-import type { FileIdentity } from '../../../src/source/identity.ts';
+import { type FileIdentity, identityIn } from '../../../src/source/identity.ts';
 import { Notices } from '../../../src/store/notices.ts';
 import { Database, NOTHING, put } from '../../../src/store/records/database.ts';
 import { sourceKey } from '../../../src/store/records/key.ts';
@@ -79,6 +79,30 @@ describe('the conditions of sources', () => {
       );
       assert.equal(living.epoch, 3, 'an epoch is not given twice');
       assert.match(await letters(level), /Q/);
+    });
+  });
+
+  it('know that a file has failed, wherever it is meanwhile, until it is doubted or another lies there', async () => {
+    await withStore(folder, async (store) => {
+      const { living } = store;
+      const id = await sourceOf(store, 'A');
+      const reason = 'has changed';
+      const failed = (state: Condition['state'], file?: FileIdentity): true | undefined =>
+        living.setCondition(id, { state, reason, ...(file && { observed: file }) }).failed;
+      const fail = (): unknown =>
+        living.setCondition(id, { state: 'healing', reason, observed: observed(1), failed: true });
+      fail();
+      assert.deepEqual([failed('waiting'), failed('healing', observed(1)), failed('lost')], [true, true, true]);
+      assert.equal(failed('healing', observed(2)), undefined);
+      fail();
+      assert.equal(failed('doubted'), undefined);
+      assert.equal(failed('healing'), undefined);
+      // Nor does its disk make it right that comes back.
+      const record = identityIn(source('A'));
+      living.setCondition(id, { state: 'healing', reason, observed: record, failed: true });
+      failed('waiting');
+      living.trust(id, 'its disk is back');
+      assert.equal(living.condition(id)?.state, 'waiting');
     });
   });
 
