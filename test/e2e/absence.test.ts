@@ -15,104 +15,110 @@ const SOON_MS = 20_000;
 const [rtorrent, transmission] = CLIENTS;
 assert.ok(rtorrent && transmission);
 
-let scene: AbsenceScene;
+/** Two at a time: clients wait for each other more than they compute. */
+describe('a client whose mount goes away', { concurrency: 2 }, () => {
+  for (const client of CLIENTS) {
+    const { kind } = client;
+    describe(kind, { concurrency: 1 }, () => {
+      let scene: AbsenceScene;
+      let shared: AbsenceScene | undefined;
+      /** Every test ends with a client that seeds, and so leaves the scene to the next one; after a failure that makes its own. */
+      const itKeepsScene = (what: string, test: () => Promise<void>): void =>
+        void it(what, async () => {
+          scene = shared ?? (await AbsenceScene.make(client));
+          shared = undefined;
+          try {
+            await test();
+          } catch (error) {
+            await scene.end();
+            throw error;
+          }
+          shared = scene;
+        });
+      after(() => shared?.end());
 
-for (const client of CLIENTS) {
-  const { kind } = client;
-  describe(kind, () => {
-    let shared: AbsenceScene | undefined;
-    /** Every test ends with a client that seeds, and so leaves the scene to the next one; after a failure that makes its own. */
-    const itKeepsScene = (what: string, test: () => Promise<void>): void =>
-      void it(what, async () => {
-        scene = shared ?? (await AbsenceScene.make(client));
-        shared = undefined;
-        try {
-          await test();
-        } catch (error) {
-          await scene.end();
-          throw error;
-        }
-        shared = scene;
-      });
-    after(() => shared?.end());
+      itKeepsScene('is stopped before an unmount and seeds again after mount, and after kill -9', async () => {
+        await scene.unmount();
+        assert.equal(await scene.activity(scene.seeding), 'stopped');
+        assert.deepEqual(scene.recorded(), [scene.seeding]);
+        await scene.mount();
+        await scene.seeds();
 
-    itKeepsScene('is stopped before an unmount and seeds again after mount, and after kill -9', async () => {
-      await scene.unmount();
-      assert.equal(await scene.activity(scene.seeding), 'stopped');
-      assert.deepEqual(scene.recorded(), [scene.seeding]);
-      await scene.mount();
-      await scene.seeds();
-
-      await scene.server.stop('SIGKILL');
-      await scene.mount();
-      await scene.says('had lost the mount use it again');
-      await scene.seeds();
-    });
-
-    if (kind === 'rtorrent' || kind === 'transmission') {
-      itKeepsScene('that checked while the mount was away, and found nothing, seeds again after mount', async () => {
-        await scene.checksInVain();
+        await scene.server.stop('SIGKILL');
         await scene.mount();
         await scene.says('had lost the mount use it again');
         await scene.seeds();
       });
-    }
 
-    if (kind === 'qbittorrent') {
-      itKeepsScene('that was just started does not know yet what it has stopped: that stays stopped', async () => {
-        await scene.server.stop('SIGKILL');
-        await scene.mount();
-        await scene.member.daemon.restart('killed');
-        await scene.says('1 torrent(s) that had lost the mount');
-        await scene.seeds();
-      });
-    }
-
-    itKeepsScene('that ends before the mount goes away, and starts when it is back, seeds without a word', async () => {
-      await scene.isServing();
-      // As at a shutdown and the next boot, if its service is ordered after that of the mount.
-      await scene.member.daemon.restart('in order', async () => {
-        for (const _ of ['once', 'and once more before it comes']) {
-          await scene.unmount();
-          assert.equal(scene.needs(), 'look');
+      if (kind === 'rtorrent' || kind === 'transmission') {
+        itKeepsScene('that checked while the mount was away, and found nothing, seeds again after mount', async () => {
+          await scene.checksInVain();
           await scene.mount();
-          await scene.says('it will be looked at when it answers');
-        }
-      });
-      await scene.isServing();
-      assert.doesNotMatch(scene.server.output(), /use it again|go on/);
-      await scene.seeds();
-    });
+          await scene.says('had lost the mount use it again');
+          await scene.seeds();
+        });
+      }
 
-    if (kind === 'qbittorrent' || kind === 'deluge') {
+      if (kind === 'qbittorrent') {
+        itKeepsScene('that was just started does not know yet what it has stopped: that stays stopped', async () => {
+          await scene.server.stop('SIGKILL');
+          await scene.mount();
+          await scene.member.daemon.restart('killed');
+          await scene.says('1 torrent(s) that had lost the mount');
+          await scene.seeds();
+        });
+      }
+
       itKeepsScene(
-        'that checked while the mount was away, and starts again when it is back, has what is there',
+        'that ends before the mount goes away, and starts when it is back, seeds without a word',
         async () => {
           await scene.isServing();
-          const { daemon } = scene.member;
-          await daemon.restart('in order', () => scene.unmount());
-          await scene.missesEverything();
-          await daemon.restart('in order', async () => {
-            await scene.mount();
-            await scene.says('it will be looked at when it answers');
+          // As at a shutdown and the next boot, if its service is ordered after that of the mount.
+          await scene.member.daemon.restart('in order', async () => {
+            for (const _ of ['once', 'and once more before it comes']) {
+              await scene.unmount();
+              assert.equal(scene.needs(), 'look');
+              await scene.mount();
+              await scene.says('it will be looked at when it answers');
+            }
           });
+          await scene.isServing();
+          assert.doesNotMatch(scene.server.output(), /use it again|go on/);
           await scene.seeds();
         },
       );
-    }
 
-    itKeepsScene('that starts and checks while the mount is away seeds again after mount', async () => {
-      await scene.isServing();
-      await scene.member.daemon.restart('in order', () => scene.unmount());
-      await scene.missesEverything();
-      await scene.mount();
-      // The others hold in error what the user had stopped, too, and do not tell which that was.
-      await scene.seeds({ userStopped: kind === 'rtorrent' });
+      if (kind === 'qbittorrent' || kind === 'deluge') {
+        itKeepsScene(
+          'that checked while the mount was away, and starts again when it is back, has what is there',
+          async () => {
+            await scene.isServing();
+            const { daemon } = scene.member;
+            await daemon.restart('in order', () => scene.unmount());
+            await scene.missesEverything();
+            await daemon.restart('in order', async () => {
+              await scene.mount();
+              await scene.says('it will be looked at when it answers');
+            });
+            await scene.seeds();
+          },
+        );
+      }
+
+      itKeepsScene('that starts and checks while the mount is away seeds again after mount', async () => {
+        await scene.isServing();
+        await scene.member.daemon.restart('in order', () => scene.unmount());
+        await scene.missesEverything();
+        await scene.mount();
+        // The others hold in error what the user had stopped, too, and do not tell which that was.
+        await scene.seeds({ userStopped: kind === 'rtorrent' });
+      });
     });
-  });
-}
+  }
+});
 
 describe('a mount that goes away and comes back', () => {
+  let scene: AbsenceScene;
   afterEach(() => scene.end());
 
   it('two clients of one store are each stopped and started, and after kill -9 recover', async () => {
@@ -192,6 +198,7 @@ describe('a mount that goes away and comes back', () => {
 });
 
 describe('an unmount', () => {
+  let scene: AbsenceScene;
   afterEach(() => scene.end());
 
   const unmount = async (): Promise<string> => {

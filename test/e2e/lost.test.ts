@@ -45,71 +45,74 @@ function release(): PartialRelease {
   };
 }
 
-for (const { onMount, fresh: freshKind, address, ...roles } of CASES) {
-  describe(`${onMount} seeds, and a part of a source is lost`, () => {
-    const lost = release();
-    const [, two] = lost.files;
-    const left = 500_000;
-    let scene: Scene;
-    let fresh: Member;
-    let pid: number;
-    const entry = async (): Promise<EntryJson> => {
-      const [one] = (await scene.autotorrent.json('list', '--no-client')) as EntryJson[];
-      return one ?? assert.fail();
-    };
+/** Two at a time: clients wait for each other more than they compute. */
+describe('what is lost', { concurrency: 2 }, () => {
+  for (const { onMount, fresh: freshKind, address, ...roles } of CASES) {
+    describe(`${onMount} seeds, and a part of a source is lost`, { concurrency: 1 }, () => {
+      const lost = release();
+      const [, two] = lost.files;
+      const left = 500_000;
+      let scene: Scene;
+      let fresh: Member;
+      let pid: number;
+      const entry = async (): Promise<EntryJson> => {
+        const [one] = (await scene.autotorrent.json('list', '--no-client')) as EntryJson[];
+        return one ?? assert.fail();
+      };
 
-    before(async () => {
-      scene = await Scene.make({ ...roles, onMount, address, releases: [lost] });
-      await scene.add();
-      await scene.all('it seeds', ({ activity, progress }) => activity === 'seeding' && progress === 1);
-      fresh = await scene.member(freshKind, address + 2);
-      pid = scene.mounted.daemon.pid;
-    });
-    after(() => scene?.end());
-
-    it('is stopped, checks, and downloads what is missing', async () => {
-      const { laid, mounted, autotorrent, collection } = scene;
-      const directory = fresh.daemon.downloads;
-      await fresh.client.add(laid.map(({ raw }) => ({ metainfo: parseMetainfo(raw), directory })));
-      await fresh.client.start(scene.hashes);
-      await truncate(join(collection, 'shelf 0', 'two.mkv'), left);
-      // Somebody reads it.
-      const shown = join(autotorrent.storePath, lost.name, shownPath(lost, two ?? assert.fail()));
-      await waitUntil('it cannot be read, or is a gap', async () =>
-        readFile(shown).then(
-          (bytes) => !bytes.equals(two?.data ?? bytes),
-          () => true,
-        ),
-      );
-      const [state] = await scene.all('it downloads', ({ activity }) => activity === 'downloading');
-      assert.ok((state?.progress ?? 1) < 1);
-      const { missing_bytes: missing } = await entry();
-      assert.ok(missing >= MB + 12_345 - left && missing <= MB + 12_345, `${missing} bytes are missing`);
-      await Promise.all([
-        exchange(scene.seeder, mounted, scene.hashes, LIMIT_MS),
-        exchange(mounted, fresh, scene.hashes, LIMIT_MS),
-      ]);
-    });
-
-    it('has downloaded the pieces of the loss alone', async () => {
-      const [infoHash = ''] = scene.hashes;
-      const received = await bytesReceived(scene.mounted, infoHash);
-      assert.ok(received >= MB + 12_345 - left && received <= MB + 12_345 + 2 * PIECE, `${received} bytes`);
-    });
-
-    it('has sent no wrong byte', async () => {
-      assert.deepEqual(await hashTree(fresh.daemon.downloads), await hashTree(scene.completeFolder));
-    });
-
-    it('is alive and well, and every piece is proven', async () => {
-      assert.equal(scene.mounted.daemon.pid, pid);
-      await scene.all('it seeds', ({ activity, progress }) => activity === 'seeding' && progress === 1);
-      await waitUntil('all pieces are verified', async () => {
-        const { missing_bytes: missing, pieces, verified_pieces: verified } = await entry();
-        return missing === 0 && verified === pieces;
+      before(async () => {
+        scene = await Scene.make({ ...roles, onMount, address, releases: [lost] });
+        await scene.add();
+        await scene.all('it seeds', ({ activity, progress }) => activity === 'seeding' && progress === 1);
+        fresh = await scene.member(freshKind, address + 2);
+        pid = scene.mounted.daemon.pid;
       });
-      const verified = await scene.autotorrent.run('verify');
-      assert.equal(verified.code, 0, verified.stdout + verified.stderr);
+      after(() => scene?.end());
+
+      it('is stopped, checks, and downloads what is missing', async () => {
+        const { laid, mounted, autotorrent, collection } = scene;
+        const directory = fresh.daemon.downloads;
+        await fresh.client.add(laid.map(({ raw }) => ({ metainfo: parseMetainfo(raw), directory })));
+        await fresh.client.start(scene.hashes);
+        await truncate(join(collection, 'shelf 0', 'two.mkv'), left);
+        // Somebody reads it.
+        const shown = join(autotorrent.storePath, lost.name, shownPath(lost, two ?? assert.fail()));
+        await waitUntil('it cannot be read, or is a gap', async () =>
+          readFile(shown).then(
+            (bytes) => !bytes.equals(two?.data ?? bytes),
+            () => true,
+          ),
+        );
+        const [state] = await scene.all('it downloads', ({ activity }) => activity === 'downloading');
+        assert.ok((state?.progress ?? 1) < 1);
+        const { missing_bytes: missing } = await entry();
+        assert.ok(missing >= MB + 12_345 - left && missing <= MB + 12_345, `${missing} bytes are missing`);
+        await Promise.all([
+          exchange(scene.seeder, mounted, scene.hashes, LIMIT_MS),
+          exchange(mounted, fresh, scene.hashes, LIMIT_MS),
+        ]);
+      });
+
+      it('has downloaded the pieces of the loss alone', async () => {
+        const [infoHash = ''] = scene.hashes;
+        const received = await bytesReceived(scene.mounted, infoHash);
+        assert.ok(received >= MB + 12_345 - left && received <= MB + 12_345 + 2 * PIECE, `${received} bytes`);
+      });
+
+      it('has sent no wrong byte', async () => {
+        assert.deepEqual(await hashTree(fresh.daemon.downloads), await hashTree(scene.completeFolder));
+      });
+
+      it('is alive and well, and every piece is proven', async () => {
+        assert.equal(scene.mounted.daemon.pid, pid);
+        await scene.all('it seeds', ({ activity, progress }) => activity === 'seeding' && progress === 1);
+        await waitUntil('all pieces are verified', async () => {
+          const { missing_bytes: missing, pieces, verified_pieces: verified } = await entry();
+          return missing === 0 && verified === pieces;
+        });
+        const verified = await scene.autotorrent.run('verify');
+        assert.equal(verified.code, 0, verified.stdout + verified.stderr);
+      });
     });
-  });
-}
+  }
+});

@@ -22,7 +22,7 @@ const LIMIT_MS = WHOLE ? 1_800_000 : 600_000;
 
 const PERSONS: readonly Person['name'][] = ['root', 'user'];
 
-describe('disks', { skip: NEEDS_ROOT, timeout: LIMIT_MS }, () => {
+describe('disks', { skip: NEEDS_ROOT, timeout: LIMIT_MS, concurrency: WHOLE ? 1 : 2 }, () => {
   for (const kind of FILE_SYSTEM_KINDS) {
     for (const person of PERSONS) {
       const isShort = kind === 'btrfs' ? person === 'root' : kind === 'fuse' && person === 'user';

@@ -30,7 +30,7 @@ interface Case {
 
 const CASES: readonly Case[] = (
   [
-    { onMount: 'rtorrent', fresh: 'qbittorrent', address: 181 },
+    { onMount: 'rtorrent', fresh: 'transmission', address: 181 },
     { onMount: 'transmission', fresh: 'qbittorrent', address: 184 },
     { onMount: 'deluge', fresh: 'qbittorrent', address: 187 },
     { onMount: 'qbittorrent', fresh: 'deluge', address: 190 },
