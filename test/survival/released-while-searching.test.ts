@@ -26,6 +26,8 @@ const FOLDERS = 120;
 const LATE_MS = 30;
 /** Whoever asks the disk while it is released waits for this long, so that it is seen. */
 const NEVER_MS = 600_000;
+/** Between two times that all cases are made due. */
+const RETRY_MS = 3000;
 
 describe('a disk that is released while sources of others are looked for', { skip: NEEDS_ROOT }, () => {
   let disk: TestFileSystem;
@@ -67,12 +69,23 @@ describe('a disk that is released while sources of others are looked for', { ski
     await disk?.close();
   });
 
+  /** Healers may have settled all cases before they came to the disk. */
+  async function untilAsked(): Promise<void> {
+    let retried = Number.NEGATIVE_INFINITY;
+    await waitUntil('the disk is asked', async () => {
+      if (performance.now() - retried > RETRY_MS) {
+        await client.cases.retry();
+        retried = performance.now();
+      }
+      return (await disk.waiting()) > 0;
+    });
+  }
+
   it(`can be unmounted each time of ${ROUNDS}`, async () => {
     const failures: string[] = [];
     for (let round = 1; round <= ROUNDS; round++) {
       disk.answerAfter(LATE_MS);
-      await client.cases.retry();
-      await waitUntil('the disk is asked', async () => (await disk.waiting()) > 0);
+      await untilAsked();
       const released = await autotorrent.run('release', disk.path);
       assert.equal(released.code, 0, released.stderr);
       // Every second time the healers begin anew before the disk is unmounted.
