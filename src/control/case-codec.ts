@@ -168,7 +168,7 @@ export function outcomeMessage(outcome: Outcome): OutcomeMessage {
     };
   }
   if (outcome.kind !== 'remap') return outcome;
-  const { id, infoHash, index, version, since, ranges, sources, proven, how } = outcome;
+  const { id, infoHash, index, version, since, epoch, ranges, sources, proven, how } = outcome;
   return {
     kind: 'remap',
     id,
@@ -176,6 +176,7 @@ export function outcomeMessage(outcome: Outcome): OutcomeMessage {
     index,
     version,
     since,
+    epoch,
     ranges: ranges.map(({ offset, length, source, sourceOffset }) => [offset, length, source, sourceOffset]),
     sources: sources.map(recordMessage),
     proven,
@@ -204,6 +205,7 @@ export function outcomeIn(value: unknown): Outcome {
         index: natural(message['index'], 'index'),
         version: natural(message['version'], 'version'),
         since: natural(message['since'], 'since'),
+        epoch: natural(message['epoch'], 'epoch'),
         ranges: list(message['ranges'], 'ranges').map(rangeIn),
         sources: list(message['sources'], 'sources').map(recordIn),
         proven: list(message['proven'], 'proven').map((piece) => natural(piece, 'proven')),
@@ -387,7 +389,7 @@ function refused(name: string): AutotorrentError {
 }
 
 export function mappingLine(part: MappingPart): MappingLine {
-  if ('since' in part) return { since: part.since, places: part.places.map((place) => place.toString('base64')) };
+  if ('since' in part) return { ...part, places: part.places.map((place) => place.toString('base64')) };
   if ('source' in part) return { source: knownSourceMessage(part.source) };
   const { index, version, extents, overlay } = part.file;
   return {
@@ -401,7 +403,7 @@ export function mappingLine(part: MappingPart): MappingLine {
 }
 
 export function mappingOf(line: MappingLine): MappingPart {
-  if ('since' in line) return { since: line.since, places: line.places.map((place) => Buffer.from(place, 'base64')) };
+  if ('since' in line) return { ...line, places: line.places.map((place) => Buffer.from(place, 'base64')) };
   if ('source' in line) return { source: knownSourceIn(line.source) };
   const { index, version, extents, overlay } = line.file;
   return {

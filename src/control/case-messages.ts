@@ -77,10 +77,10 @@ export interface CaseMessage extends KnownSourceMessage {
   readonly info_hashes: readonly string[];
 }
 
-/** The number of the entry's last change comes first; then files, and each source before the first file that names it. */
+/** The number of the entry's last change, and the newest epoch, come first; then files, and each source before the first file that names it. */
 export type MappingLine =
   /** `places`: paths in base64, where files have come to that may have what is missing. */
-  | { readonly since: number; readonly places: readonly string[] }
+  | { readonly since: number; readonly epoch: number; readonly places: readonly string[] }
   | { readonly source: KnownSourceMessage }
   | { readonly file: MappedFileMessage };
 
@@ -116,6 +116,7 @@ export type OutcomeMessage =
       readonly index: number;
       readonly version: number;
       readonly since: number;
+      readonly epoch: number;
       readonly ranges: readonly (readonly [offset: number, length: number, source: number, sourceOffset: number])[];
       readonly sources: readonly RecordMessage[];
       readonly proven: readonly number[];

@@ -39,7 +39,7 @@ export interface SuspectSource {
  */
 export type MappingPart =
   /** `places`: where files have come to that may have what is missing. */
-  | { readonly since: number; readonly places: readonly Buffer[] }
+  | { readonly since: number; readonly epoch: number; readonly places: readonly Buffer[] }
   | { readonly source: KnownSource }
   | {
       readonly file: {

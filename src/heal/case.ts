@@ -94,6 +94,8 @@ export interface Remap {
   readonly version: number;
   /** The number of the entry's last change when its files were listed (`HealEntry.since`). */
   readonly since: number;
+  /** The newest doubt then: what was hashed says nothing of younger ones. */
+  readonly epoch: number;
   readonly ranges: readonly MappedRange[];
   readonly sources: readonly Now[];
   /** Pieces of the torrent that were hashed as they are mapped now, and agree. */

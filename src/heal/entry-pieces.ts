@@ -29,6 +29,8 @@ export interface HealEntry {
   readonly metainfo: Metainfo;
   /** The number of the entry's last change, asked for before its files were listed. */
   readonly since: number;
+  /** The newest doubt of all sources (docs/sources.md), asked for with it. */
+  readonly epoch: number;
   /** By index. */
   readonly files: ReadonlyMap<number, HealFile>;
   /** A record that changes is replaced by another object. */

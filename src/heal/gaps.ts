@@ -23,7 +23,7 @@ const MOST_NAMED = 8;
 /** Gives a mapping for each file of which something was found. @throws the signal's reason; errors of the index and the pool */
 export async function fillGaps(pieces: EntryPieces, tools: GapTools): Promise<readonly Remap[]> {
   const remaps: Remap[] = [];
-  const { infoHash, since, files } = pieces.entry;
+  const { infoHash, since, epoch, files } = pieces.entry;
   for (const file of files.values()) {
     if (!file.extents.some(({ source, length }) => source === GAP && length > 0)) continue;
     const candidates = await candidatesFor(file, pieces, tools);
@@ -38,7 +38,7 @@ export async function fillGaps(pieces: EntryPieces, tools: GapTools): Promise<re
     if (found.parts.length === 0) continue;
     const { index, version } = file;
     const how = 'supplies bytes that were missing';
-    remaps.push(remapOf({ id: GAP, infoHash, since, index, version, how }, found, candidates));
+    remaps.push(remapOf({ id: GAP, infoHash, since, epoch, index, version, how }, found, candidates));
   }
   return remaps;
 }

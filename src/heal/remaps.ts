@@ -4,7 +4,7 @@ import { type HealRecord, LOST_CTIME_NS, type MappedRange, type Remap } from './
 import type { AlignCandidate, Realigned } from './realign.ts';
 import type { Seen } from './sight.ts';
 
-type RemappedFile = Pick<Remap, 'id' | 'infoHash' | 'since' | 'index' | 'version' | 'how'>;
+type RemappedFile = Pick<Remap, 'id' | 'infoHash' | 'since' | 'epoch' | 'index' | 'version' | 'how'>;
 
 /** Maps the parts that were found; each lies in a candidate. */
 export function remapOf(

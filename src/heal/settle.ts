@@ -222,13 +222,13 @@ export class Settler {
         wanted += bytesOf(extents);
         found += bytesOf(parts);
         if (parts.length === 0) continue;
-        const { infoHash, since } = entry.entry;
+        const { infoHash, since, epoch } = entry.entry;
         const { index, version } = file;
         const fits = all.filter(({ source }) => parts.some((part) => part.source.inode === source.inode));
         const how = fits.every(({ seen }) => seen.path.equals(one.record.path))
           ? 'changed; what of it fits is mapped again'
           : 'is put together from what was found of it';
-        const remap = remapOf({ id: one.id, infoHash, since, index, version, how }, { parts, proven }, all);
+        const remap = remapOf({ id: one.id, infoHash, since, epoch, index, version, how }, { parts, proven }, all);
         remaps.push({ remap, extents });
       }
     }

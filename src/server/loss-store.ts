@@ -19,6 +19,7 @@ export function lossStoreOf(store: Store): LossStore {
         sources,
         proven: [],
         since: 0,
+        epoch: 0,
         how: 'was lost in part or whole: that is a gap now',
       });
     },

@@ -56,6 +56,7 @@ async function serve({ mountPoint, statePath, readOnly = false }: ServeOptions):
             ...remap,
             was,
             since,
+            epoch: store.living.epoch,
             how: 'was found elsewhere',
           });
           return done ? { ok: true } : { failed: 'the file has other extents by now' };

@@ -23,6 +23,7 @@ describe('messages about cases', () => {
     index: 0,
     version: 3,
     since: 4,
+    epoch: 9,
     ranges: [{ offset: 0, length: 10, source: 0, sourceOffset: 233 }],
     sources: [{ path, ...identity }],
     proven: [0, 1],

@@ -51,6 +51,7 @@ export function worldOf({ files, pieceLength = 16_384 }: WorldOptions): World {
     infoHash,
     metainfo: parseMetainfo(raw),
     since: 0,
+    epoch: 0,
     files: new Map(healFiles),
     sources: records,
     places: [],

@@ -3,12 +3,14 @@
  * for alone: to list an entry of thousands of files for each of its cases would take longer than the cases.
  */
 import type { ControlClient } from '../../control/client.ts';
-import type { HealRecord, Outcome } from '../../heal/case.ts';
+import type { HealRecord, Outcome, Remap } from '../../heal/case.ts';
 import type { HealEntry, HealFile } from '../../heal/entry-pieces.ts';
 import { parseMetainfo } from '../../metainfo/parse.ts';
 
 /** Files of entries that are remembered. */
 const MOST_FILES = 500_000;
+/** Files of an entry that is listed again as a whole when one of them was mapped anew. */
+const FEW_FILES = 500;
 /** Milliseconds for which an entry is believed: others change records, too. Outcomes that hold no longer are refused. */
 const BELIEVED_MS = 30_000;
 
@@ -59,12 +61,19 @@ export class KnownEntries {
       [...this.#known.values()].map(async ({ entry }) => await entry.catch(() => undefined)),
     );
     for (const outcome of outcomes) {
-      if (outcome.kind === 'remap') this.#known.get(outcome.infoHash)?.remapped.add(outcome.index);
+      if (outcome.kind === 'remap') await this.#remapped(outcome);
       if (outcome.kind !== 'same') continue;
       for (const entry of entries) {
         if (entry?.sources.has(outcome.id) === true) entry.sources.set(outcome.id, outcome.now);
       }
     }
+  }
+
+  async #remapped({ infoHash, index }: Remap): Promise<void> {
+    const known = this.#known.get(infoHash);
+    const files = (await known?.entry.catch(() => undefined))?.files.size ?? 0;
+    if (files > FEW_FILES) known?.remapped.add(index);
+    else this.#known.delete(infoHash);
   }
 
   forget(): void {
@@ -79,26 +88,22 @@ export class KnownEntries {
   }
 
   async #renewed(entry: MutableEntry, indexes: readonly number[]): Promise<MutableEntry> {
-    const { files, sources, since, places } = await this.#list(entry.infoHash, indexes);
+    const { files, sources } = await this.#list(entry.infoHash, indexes);
     return {
+      // The other files were listed then.
       ...entry,
-      since,
-      places,
       files: new Map([...entry.files, ...files]),
       sources: new Map([...entry.sources, ...sources]),
     };
   }
 
-  async #list(
-    infoHash: string,
-    indexes?: readonly number[],
-  ): Promise<Pick<MutableEntry, 'files' | 'sources' | 'since' | 'places'>> {
+  async #list(infoHash: string, indexes?: readonly number[]): Promise<Omit<MutableEntry, 'infoHash' | 'metainfo'>> {
     const files = new Map<number, HealFile>();
     const sources = new Map<number, HealRecord>();
-    let since = 0;
+    let [since, epoch] = [0, 0];
     let places: readonly Buffer[] = [];
     for await (const part of this.#server.cases.mapping(infoHash, indexes)) {
-      if ('since' in part) [since, places] = [part.since, part.places];
+      if ('since' in part) ({ since, epoch, places } = part);
       else if ('source' in part) sources.set(part.source.id, part.source.record);
       else {
         const { index, version, extents, overlay } = part.file;
@@ -110,6 +115,6 @@ export class KnownEntries {
         });
       }
     }
-    return { files, sources, since, places };
+    return { files, sources, since, epoch, places };
   }
 }

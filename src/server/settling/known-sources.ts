@@ -45,7 +45,9 @@ export class KnownSources {
   async *mapping(infoHash: string, indexes?: readonly number[]): AsyncGenerator<MappingPart, void, undefined> {
     const listed = new Set<number>();
     const places = this.#returns.placesOf(infoHash);
-    yield { since: await this.#store.verificationBegun(infoHash), places };
+    // Before anything is hashed.
+    const { epoch } = this.#store.living;
+    yield { since: await this.#store.verificationBegun(infoHash), epoch, places };
     for await (const { index, version, base, extents, overlayPath } of this.#files(infoHash, indexes)) {
       for (const { source } of base) {
         if (source < 0 || listed.has(source)) continue;

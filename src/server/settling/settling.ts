@@ -226,7 +226,7 @@ export class Settling {
   }
 
   async #remap(outcome: Remap, isOpen: boolean): Promise<boolean> {
-    const { id, infoHash, index, version, since, ranges, proven, how } = outcome;
+    const { id, infoHash, index, version, since, epoch, ranges, proven, how } = outcome;
     const { living } = this.#store;
     const was = id === GAP ? undefined : this.#store.source(id)?.path.toString();
     const file = await this.#store.file(infoHash, index);
@@ -236,7 +236,7 @@ export class Settling {
       return false;
     }
     const { extents, kept } = replaced(file.base, id, ranges, sources.length);
-    const remap = { was: version, extents, sources: [...sources, ...kept], proven, since, how };
+    const remap = { was: version, extents, sources: [...sources, ...kept], proven, since, epoch, how };
     if (!(await living.remapFile(infoHash, index, remap))) {
       this.#queue.postpone(id);
       return false;

@@ -101,3 +101,39 @@ export function provenInPlace(
   }
   return found;
 }
+
+export interface HashedNow {
+  /** The file's new extents. */
+  readonly extents: ExtentMap;
+  readonly torrentOffset: number;
+  readonly pieceLength: number;
+  readonly totalLength: number;
+  /** The newest epoch before the pieces were hashed, and the one of now. */
+  readonly hashedAt: number;
+  readonly now: number;
+  /** Tells if a source was doubted since, and may have other bytes by now. */
+  readonly isYounger: (source: number) => boolean;
+}
+
+/**
+ * Gives the epoch at which each of `believed`, pieces that have bytes of the file, is proven. Nothing is known here of the sources of
+ * other files: a piece with bytes of them was proven when it was hashed.
+ */
+export function provenNow(believed: Iterable<number>, file: HashedNow): Map<number, number> {
+  const { extents, torrentOffset, pieceLength, totalLength, hashedAt, now, isYounger } = file;
+  const younger = new Map<number, boolean>();
+  const found = new Map<number, number>();
+  for (const piece of believed) {
+    const from = piece * pieceLength - torrentOffset;
+    const [offset, end] = [Math.max(0, from), Math.min(extents.length, from + pieceLength)];
+    let isOwn = true;
+    for (const { source } of extents.slice(offset, Math.max(0, end - offset))) {
+      if (source < 0) continue;
+      if (!younger.has(source)) younger.set(source, isYounger(source));
+      if (younger.get(source) === true) isOwn = false;
+    }
+    const isShared = from < 0 || Math.min(from + pieceLength, totalLength - torrentOffset) > extents.length;
+    if (isOwn) found.set(piece, isShared ? Math.min(now, hashedAt) : now);
+  }
+  return found;
+}

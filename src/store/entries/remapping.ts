@@ -27,7 +27,7 @@ import { formatEntry, type StoredEntry } from './entry.ts';
 import type { EntryPieces } from './entry-pieces.ts';
 import type { Pieces } from './pieces.ts';
 import { ProofDays } from './proof-days.ts';
-import { changesOf, doubtfulSources, epochOf, provenInPlace, type Range } from './remap-changes.ts';
+import { changesOf, doubtfulSources, epochOf, provenInPlace, provenNow, type Range } from './remap-changes.ts';
 import type { Unmapped } from './unmapped.ts';
 
 /** New extents of a file. */
@@ -42,6 +42,8 @@ export interface Remap {
   readonly proven: Iterable<number>;
   /** `Store.verificationBegun`, before the file was listed and hashed: pieces that changed since are not believed. */
   readonly since: number;
+  /** `Store.living.epoch` then: a source that was doubted later may have other bytes than those that were hashed. */
+  readonly epoch: number;
   /** How the bytes were found: a line for the stories of the sources. */
   readonly how: string;
 }
@@ -156,10 +158,20 @@ export class Remapping {
       const found = { state: 'doubted', reason: 'was mapped anew', unproven: true } as const;
       doubted.set(id, conditions.next(undefined, { ...found, ...(observed && { observed }) }));
     }
-    // After the doubts: what is proven now is proven for all of them.
     const proofOf = new Map<number, number>();
     for (const [piece, epoch] of stayed) proofOf.set(piece, Math.max(epoch, proofs.at(entry.id, piece)));
-    for (const piece of touched) proofOf.set(piece, believed.has(piece) ? db.epoch : 0);
+    for (const piece of touched) proofOf.set(piece, 0);
+    // After the doubts: what is proven now is proven for them, too.
+    const proven = provenNow(believed, {
+      extents,
+      torrentOffset: found.torrentOffset ?? 0,
+      pieceLength: pieces.pieceLength,
+      totalLength: entry.totalLength,
+      hashedAt: remap.epoch,
+      now: db.epoch,
+      isYounger: (id) => this.#isYounger(id, remap, to.ids),
+    });
+    for (const [piece, epoch] of proven) proofOf.set(piece, epoch);
 
     const { left, came } = sourcesOf(found.extents, extents);
     const atMs = Date.now();
@@ -213,6 +225,14 @@ export class Remapping {
     if (believed.size + stayed.size > 0) notices.proven(entry.id);
     notices.sourcesChanged([...new Set(replaced.map(({ source }) => source).filter((id) => id >= 0))]);
     unmapped.note(entry.id);
+  }
+
+  /** Reports whether a source was doubted after its bytes were hashed: it may have others by now. */
+  #isYounger(id: number, { epoch, sources }: Remap, ids: readonly number[]): boolean {
+    const condition = this.#parts.conditions.get(id);
+    if (condition === undefined || condition.epoch <= epoch) return false;
+    const hashed = sources[ids.indexOf(id)];
+    return epochOf(condition, typeof hashed === 'number' ? undefined : hashed) === undefined;
   }
 
   /** Returns the proven pieces of which this file's bytes stay where they are, and the epoch at which each counts as proven. */

@@ -97,7 +97,7 @@ describe('the health of an entry', () => {
       const since = await store.verificationBegun(made.infoHash);
       assert.ok(before);
       const gap = { offset: 0, length: 10, source: GAP, sourceOffset: 0 };
-      const remap = { was: before.version, extents: [gap], sources: [], proven: [], since, how: 'lost' };
+      const remap = { was: before.version, extents: [gap], sources: [], proven: [], since, epoch: 0, how: 'lost' };
       assert.equal(await store.living.remapFile(made.infoHash, 0, remap), true);
       assert.equal(await textOf(healths, store, 'A'), 'lost 10 bytes, downloading');
       const entry = store.entry('A');

@@ -60,7 +60,7 @@ describe('the days on which pieces were hashed', () => {
       const since = await store.verificationBegun(made.infoHash);
       const extents = [{ offset: 0, length: 10, source: 0, sourceOffset: 0 }];
       const sources = [sourceOf(process.execPath)];
-      const remap = { was: before.version, extents, sources, proven: [], since, how: 'another copy' };
+      const remap = { was: before.version, extents, sources, proven: [], since, epoch: 0, how: 'another copy' };
       assert.equal(await store.living.remapFile(made.infoHash, 0, remap), true);
       assert.equal(store.proofDays(made.infoHash)[0], 0);
     });

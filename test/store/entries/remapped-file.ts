@@ -47,7 +47,8 @@ async function remapOnAndOn(folder: string): Promise<void> {
     const path = store.source(first!.source)!.path;
     const state = (STATES.findIndex(({ sources }) => sources[0]!.path.equals(path)) + 1) % STATES.length;
     const since = await store.verificationBegun(infoHash);
-    await store.living.remapFile(infoHash, 0, { ...STATES[state]!, was: version, since, how: `state ${state}` });
+    const { epoch } = store.living;
+    await store.living.remapFile(infoHash, 0, { ...STATES[state]!, was: version, since, epoch, how: `state ${state}` });
     process.stdout.write('mapped');
   }
 }

@@ -8,7 +8,13 @@ import { hasBit } from '../../../src/extent/bitfield.ts';
 import { GAP } from '../../../src/extent/extent.ts';
 import { ExtentMap } from '../../../src/extent/extent-map.ts';
 import { identityIn } from '../../../src/source/identity.ts';
-import { changesOf, doubtfulSources, epochOf, provenInPlace } from '../../../src/store/entries/remap-changes.ts';
+import {
+  changesOf,
+  doubtfulSources,
+  epochOf,
+  provenInPlace,
+  provenNow,
+} from '../../../src/store/entries/remap-changes.ts';
 import { temporaryFolder } from '../../harness/folder.ts';
 import { hashOf, source, withStore } from '../fixture.ts';
 import { LENGTH, STATES } from './remapped-file.ts';
@@ -119,5 +125,23 @@ describe('the changes of extents', () => {
       [1, 7],
       [2, 0],
     ]);
+  });
+
+  it('prove pieces for all doubts but those of after they were hashed', () => {
+    // Pieces of 100 bytes; the file begins in the middle of piece 0, and another one follows in the middle of piece 4.
+    const extents = mapOf([150, 1, 0], [100, 2, 0], [150, 3, 0]);
+    const file = {
+      extents,
+      torrentOffset: 50,
+      pieceLength: 100,
+      hashedAt: 7,
+      now: 9,
+      isYounger: (id: number) => id === 2,
+    };
+    const proven = (totalLength: number) => [...provenNow([0, 1, 2, 3, 4], { ...file, totalLength })];
+    // Piece 0 has bytes of the file before, whose sources are not looked at. Source 2 was doubted since.
+    const own = [0, 1, 3].map((piece) => [piece, piece === 0 ? 7 : 9]);
+    assert.deepEqual(proven(1000), [...own, [4, 7]]);
+    assert.deepEqual(proven(450), [...own, [4, 9]]);
   });
 });

@@ -314,6 +314,7 @@ describe('a source that changed', () => {
       sources: [sourceOf(lib.source('film'))],
       proven: Array.from({ length: 11 }, (_, piece) => piece),
       since: await store.verificationBegun(infoHash),
+      epoch: store.living.epoch,
       how: 'changed',
     });
     assert.ok(remapped);
