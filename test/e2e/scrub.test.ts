@@ -103,8 +103,8 @@ describe('scrub', () => {
     // What becomes of it is the healer's doing, which may have ended: no view says that all is well.
     const [entry] = (await autotorrent.json('list', '--no-client')) as EntryJson[];
     assert.match(entry?.health ?? '', /^(healing|lost)$/);
-    assert.match(entry?.health_detail ?? '', /^(healing 1 of 1|lost \d)/);
-    assert.match((await autotorrent.run('status')).stdout, /^sources {2}1 (healing|lost)$/m);
+    assert.match(entry?.health_detail ?? '', /^(healing 1 of [12]|lost \d)/);
+    assert.match((await autotorrent.run('status')).stdout, /^sources {2}.*\b1 (healing|lost)/m);
     const shown = (await autotorrent.run('show', 'film')).stdout;
     assert.match(
       shown,
@@ -112,7 +112,7 @@ describe('scrub', () => {
     );
     assert.match(shown, /(0–655360|212992–229376) ← .*film\.bin.* \((healing|lost)\)$/m);
     const again = await autotorrent.run('add', join(folder, 'film.torrent'));
-    assert.match(again.stdout, /\[Exists\].*its sources are not all right: (healing 1 of 1|lost) /);
+    assert.match(again.stdout, /\[Exists\].*its sources are not all right: (healing 1 of [12]|lost) /);
     const text = await autotorrent.run('scrub', 'film');
     assert.equal(text.code, 3);
     assert.match(text.stdout, /^'film' 0 of 40 pieces proven now, 1 bad \(20\)\n {2}.*film\.bin does not hold/);

@@ -225,7 +225,8 @@ time.sleep(60)`;
     const status = (await autotorrent.json('status')) as StatusJson;
     assert.deepEqual(status.broken_entries, ['film']);
     assert.equal(status.broken_sources[0]?.path, source);
-    assert.equal(((await autotorrent.json('list')) as EntryJson[])[0]?.health, 'healing');
+    // The healer may have found out already that nothing else has its bytes.
+    assert.match(((await autotorrent.json('list')) as EntryJson[])[0]?.health ?? '', /^(healing|lost)$/);
     await rename(away, source);
     await waitUntil('it is served again', async () => (await readFile(shown)).equals(data));
     assert.deepEqual(((await autotorrent.json('status')) as StatusJson).broken_entries, []);
