@@ -112,7 +112,10 @@ export class Life {
       this.#say('mounted again');
     };
     try {
-      await Promise.all([events(), kill()]);
+      // If one fails, the other must not mount again later.
+      for (const ended of await Promise.allSettled([events(), kill()])) {
+        if (ended.status === 'rejected') throw ended.reason;
+      }
       await sleep(WINDOW_MS);
       for (const file of this.world.files) await this.#readOnce(file);
     } finally {

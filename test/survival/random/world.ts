@@ -165,9 +165,11 @@ export class World {
     return happened;
   }
 
-  /** A path that no file has had. */
+  /** A path on the same disk that no file has had. */
   fresh(path: string): string {
-    const folder = this.#random.pick([dirname(path), join(dirname(path), `f${this.#names}`), this.places.library]);
+    const { elsewhere, library } = this.places;
+    const root = path.startsWith(`${elsewhere}/`) ? elsewhere : library;
+    const folder = this.#random.pick([dirname(path), join(dirname(path), `f${this.#names}`), root]);
     return join(folder, `r${this.#names++}.bin`);
   }
 
