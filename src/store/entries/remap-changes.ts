@@ -75,6 +75,18 @@ export function epochOf(condition: Condition | undefined, hashed: FileIdentity |
   return observed !== undefined && hashed !== undefined && isSameIdentity(observed, hashed) ? epoch : undefined;
 }
 
+/** Lists the sources that supply bytes of a piece in a file. */
+function* sourcesInPiece(
+  piece: number,
+  extents: ExtentMap,
+  torrentOffset: number,
+  pieceLength: number,
+): Generator<number, void, undefined> {
+  const offset = Math.max(0, piece * pieceLength - torrentOffset);
+  const end = Math.min(extents.length, (piece + 1) * pieceLength - torrentOffset);
+  for (const { source } of extents.slice(offset, Math.max(0, end - offset))) if (source >= 0) yield source;
+}
+
 /** Gives the epoch at which each of `proven` counts as proven: of each source of its bytes in the file, `epochOf` says one. */
 export function provenInPlace(
   proven: Iterable<number>,
@@ -86,12 +98,9 @@ export function provenInPlace(
   const known = new Map<number, number | undefined>();
   const found = new Map<number, number>();
   for (const piece of proven) {
-    const offset = Math.max(0, piece * pieceLength - torrentOffset);
-    const end = Math.min(extents.length, (piece + 1) * pieceLength - torrentOffset);
     let epoch = 0;
     let isKnown = true;
-    for (const { source } of extents.slice(offset, Math.max(0, end - offset))) {
-      if (source < 0) continue;
+    for (const source of sourcesInPiece(piece, extents, torrentOffset, pieceLength)) {
       if (!known.has(source)) known.set(source, epochOf(source));
       const one = known.get(source);
       if (one === undefined) isKnown = false;
@@ -124,14 +133,12 @@ export function provenNow(believed: Iterable<number>, file: HashedNow): Map<numb
   const younger = new Map<number, boolean>();
   const found = new Map<number, number>();
   for (const piece of believed) {
-    const from = piece * pieceLength - torrentOffset;
-    const [offset, end] = [Math.max(0, from), Math.min(extents.length, from + pieceLength)];
     let isOwn = true;
-    for (const { source } of extents.slice(offset, Math.max(0, end - offset))) {
-      if (source < 0) continue;
+    for (const source of sourcesInPiece(piece, extents, torrentOffset, pieceLength)) {
       if (!younger.has(source)) younger.set(source, isYounger(source));
       if (younger.get(source) === true) isOwn = false;
     }
+    const from = piece * pieceLength - torrentOffset;
     const isShared = from < 0 || Math.min(from + pieceLength, totalLength - torrentOffset) > extents.length;
     if (isOwn) found.set(piece, isShared ? Math.min(now, hashedAt) : now);
   }

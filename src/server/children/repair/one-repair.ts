@@ -23,6 +23,9 @@ export interface RepairParts {
   readonly returned: Pick<ReturnedBytes, 'find' | 'map'>;
 }
 
+/** What follows once a torrent is stopped of which bytes came back. */
+const AFTER_STOP = { found: 'make', mapped: 'check' } as const;
+
 type Outcome = Omit<RepairLine, 'info_hash'>;
 
 /** A check may end before it is seen; after this long one that is not seen has ended. */
@@ -172,8 +175,7 @@ export class Repair {
       await clients.tell(section, 'stop', this.#infoHash);
     }
     await this.#mustBeStopped();
-    const next = { undefined: 'gaps', found: 'make', mapped: 'check' } as const;
-    return await this.#keep({ ...job, next: next[`${job.returned}`] });
+    return await this.#keep({ ...job, next: job.returned === undefined ? 'gaps' : AFTER_STOP[job.returned] });
   }
 
   /** @throws ClientTrouble */
