@@ -50,7 +50,8 @@ export async function settleRebuilt(config: Config, request: SettleRebuiltReques
   if (rebuilt !== undefined) await server.cases.indexRenewed(rebuilt.disks, rebuilt.begunMs);
   const rules = await sourceRulesNow(config, server);
   const access = new SourceAccess(rules, { logger });
-  const settled = await settleSources(() => server.cases.below(Buffer.from('/')), { server, access, signal, onWait });
+  const sources = () => server.cases.below(Buffer.from('/'));
+  const settled = await settleSources(sources, { server, access, signal, sinceMs: rebuilt?.begunMs, onWait });
   const settling = createSettler(config, server, { rules, logger, signal });
   let returnedBytes = 0;
   try {

@@ -30,6 +30,8 @@ export interface SettleTools {
   readonly server: ControlClient;
   readonly access: SourceAccess;
   readonly signal: AbortSignal;
+  /** Milliseconds since 1970: what the healer settled since then is told, too. Without it, since the call. */
+  readonly sinceMs?: number | undefined;
   /** Called when there is something to wait for. */
   readonly onWait?: (sources: number) => void;
 }
@@ -40,28 +42,40 @@ const STUCK_MS = 30 * 60_000;
 /** Looks at the sources that `list` gives, and waits until those that changed are settled. */
 export async function settleSources(
   list: () => AsyncIterable<KnownSource>,
-  { server, access, signal, onWait }: SettleTools,
+  { server, access, signal, sinceMs, onWait }: SettleTools,
 ): Promise<SettledSource[]> {
   const startedMs = Date.now();
   const suspects: SuspectSource[] = [];
   const before = new Map<number, KnownSource>();
+  const already: SettledSource[] = [];
   for await (const source of list()) {
     signal.throwIfAborted();
     const found = lookAt(source, access);
-    if (found === undefined) continue;
+    if (found === undefined) {
+      const settled = settledSince(source, sinceMs ?? startedMs);
+      if (settled !== undefined) already.push(settled);
+      continue;
+    }
     suspects.push(found);
     before.set(source.id, source);
   }
-  if (suspects.length === 0) return [];
+  if (suspects.length === 0) return already;
   await server.cases.suspects(suspects);
   const ids = suspects.map(({ id }) => id);
   await waitFor(ids, server, signal, onWait);
   const after = new Map<number, KnownSource>();
   for await (const source of list()) after.set(source.id, source);
-  return suspects.flatMap(({ id, reason }) => {
+  const settled = suspects.flatMap(({ id, reason }) => {
     const was = before.get(id);
     return was === undefined ? [] : [settledAs({ was, found: reason, after, sinceMs: startedMs })];
   });
+  return [...already, ...settled];
+}
+
+/** What the healer did with a source that is as recorded by now. Undefined if it did nothing since then. */
+function settledSince({ record, condition, last }: KnownSource, sinceMs: number): SettledSource | undefined {
+  if (last === undefined || last.atMs < sinceMs) return undefined;
+  return { path: record.path, found: 'was not as recorded', state: condition?.state ?? 'trusted', done: last.how };
 }
 
 /** Waits until the server has settled cases, or has put them off. */
