@@ -44,6 +44,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   vfs: ['vfs/proving', 'store', 'source', 'extent', 'native'],
   // Its thread hashes.
   'vfs/proving': ['metainfo', 'source', 'extent', 'native'],
+  rescue: ['native', 'source'],
   watch: ['native'],
   fuse: ['fuse/native'],
   'fuse/mounting': ['native'],
@@ -99,6 +100,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'config',
     'control',
     'state',
+    'rescue',
     'watch',
     'server/health',
     'server/news',

@@ -3,6 +3,7 @@
  * that, and where its siblings were found. Bounded: a folder is read once in a while, and only so many files are looked at.
  */
 import { lstatSync, opendirSync } from 'node:fs';
+import { isLeftOut } from '../source/own-folder.ts';
 import { folderOf } from '../source/paths.ts';
 import type { SourceAccess } from '../source/source-access.ts';
 import { runNow } from '../source/steps.ts';
@@ -123,8 +124,9 @@ export class Folders {
     return listing;
   }
 
-  /** Reads a folder now. Undefined if it is not there, may not be read, or leads outside the disks. */
+  /** Reads a folder now. Undefined if it is not there, may not be read, leads outside the disks, or has what we keep. */
   read(folder: Buffer): Listing | undefined {
+    if (isLeftOut(folder)) return undefined;
     const { ownMounts, folders: disks } = this.#access;
     const bySize = new Map<number, Found[]>();
     const folders: Buffer[] = [];

@@ -8,6 +8,7 @@ import { closeSync, constants, fstatSync, lstatSync, readdirSync, type Stats } f
 import { errnoOf, messageOf } from '../../errors.ts';
 import type { FolderEntry, StrictCalls } from '../../native/strict-paths.ts';
 import type { Difference } from '../../source/identity.ts';
+import { FOUND_FOLDER, isLeftOut, OWN_FOLDER } from '../../source/own-folder.ts';
 import { openFolderSlowly } from '../../source/slow-opening.ts';
 import type { SourceAccess } from '../../source/source-access.ts';
 import { runNow } from '../../source/steps.ts';
@@ -46,6 +47,7 @@ export interface ReadContext {
 export type FolderReading = ArrayBuffer | 'same' | 'skipped';
 
 const STOPPED = 'not needed any more';
+const OURS = 'of autotorrent itself';
 const FOLDER_FLAGS = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NONBLOCK;
 const S_IFMT = 0o170000;
 const S_IFDIR = 0o040000;
@@ -61,7 +63,7 @@ const OTHER_KINDS: ReadonlyMap<number, string> = new Map([
 export function readFolder(task: FolderTask, context: ReadContext): FolderReading {
   const { path } = task;
   try {
-    if (context.avoid.has(path)) return skipped('of autotorrent itself');
+    if (context.avoid.has(path) || (!isOwnFolder(path) && isLeftOut(Buffer.from(path, 'latin1')))) return skipped(OURS);
     if (context.isStopped()) return skipped(STOPPED);
     const startedMs = Date.now();
     const real = context.realOf(path);
@@ -122,6 +124,7 @@ interface OpenFolder {
 function listFolder(task: FolderTask, { folder, real, state }: OpenFolder, context: ReadContext): ArrayBuffer {
   const { path } = task;
   const base = withSlash(path);
+  const own = isOwnFolder(path);
   const itself = `/proc/self/fd/${folder}`;
   const fileNames: string[] = [];
   const sizes: number[] = [];
@@ -134,9 +137,11 @@ function listFolder(task: FolderTask, { folder, real, state }: OpenFolder, conte
     if (context.isStopped()) throw new Error(STOPPED);
     const child = base + name;
     if (context.avoid.size > 0 && context.avoid.has(child)) {
-      context.skip('of autotorrent itself', child);
+      context.skip(OURS, child);
       continue;
     }
+    // What is kept there is no part of the collection, but what was kept for a state that was lost.
+    if (own && name !== FOUND_FOLDER) continue;
     const stats = context.access.calls.entry?.(folder, name) ?? lookAt(pathOf(`${itself}/${name}`), child, context);
     if (stats === undefined) continue;
     const kind = stats.mode & S_IFMT;
@@ -173,6 +178,8 @@ function listFolder(task: FolderTask, { folder, real, state }: OpenFolder, conte
     marked: isReleaseFolder(fileNames),
   });
 }
+
+const isOwnFolder = (path: string): boolean => path.endsWith(`/${OWN_FOLDER}`);
 
 const withSlash = (path: string): string => (path === '/' ? '/' : `${path}/`);
 

@@ -1,0 +1,114 @@
+/**
+ * Kept files: what torrents need of a source that is about to be lost, on the source's own disk (`docs/sources.md`, "What would
+ * be lost is kept").
+ *
+ *     DISK/.autotorrent/            0700; in the topmost folder of the source's file system, at or below its disk
+ *       kept-<id>/state             whose folder this is: the path of the state
+ *       kept-<id>/<random>/NAME     a kept file, with the name of its source
+ *       found/<random>/NAME         what was kept for a state that was lost: `rebuild` reads it
+ *     POOL/.autotorrent/            the same, where no such folder can be made
+ *
+ * A kept file has the size and the mtime of its source, and the old bytes at their old offsets. Its mode says who may read it:
+ * the closed folders above it let nobody else in. It is nothing more than a doubted source: each piece is hashed before it is served.
+ */
+import type { Logger } from '../logger.ts';
+import type { FileIdentity } from '../source/identity.ts';
+import type { Readers } from '../source/readers.ts';
+import type { ReleasedFolders } from '../source/released-folders.ts';
+
+/** Bytes of a file. */
+export interface KeptRange {
+  readonly offset: number;
+  readonly length: number;
+}
+
+export interface ToKeep {
+  /** An open descriptor of a file that has the bytes; the file may be deleted. It stays open until the promise settles. */
+  readonly fd: number;
+  /** Where the file lies or lay: says on which disk it is kept, and under which name. */
+  readonly path: Buffer;
+  /**
+   * What the descriptor must still be, before and after: else nothing is kept. The ctime is not compared: the deletion itself
+   * changes it, and all bytes of a kept file are hashed before they are served.
+   */
+  readonly identity: FileIdentity;
+  /** The bytes that torrents need, in order, disjoint. */
+  readonly ranges: readonly KeptRange[];
+  readonly readers: Readers;
+}
+
+/**
+ * `rescue_limit`: it can only be copied, and is more than that. `rescue_total`: there is no room left within that, and nothing
+ * expendable. `room`: the disk is full. `changed`: the descriptor is of a file that was written to.
+ */
+export type NotKept = 'rescue_limit' | 'rescue_total' | 'room' | 'changed' | 'error';
+
+export type Keeping =
+  | {
+      readonly kind: 'kept';
+      readonly path: Buffer;
+      /** Its ctime is undefined: our own punching of holes changes it. */
+      readonly identity: FileIdentity;
+      /** The extents are the source's (FICLONE). */
+      readonly shared: boolean;
+      /** The room that it takes as long as nothing else shares its extents: `st_blocks`. */
+      readonly bytes: number;
+    }
+  | {
+      readonly kind: 'not kept';
+      readonly why: NotKept;
+      /** A predicate, after the name of the source. */
+      readonly says: string;
+    };
+
+/** What is kept in one folder. */
+export interface KeptUsage {
+  /** The folder in which `.autotorrent` lies: of a disk, or the pool. */
+  readonly folder: string;
+  readonly files: number;
+  readonly bytes: number;
+}
+
+export interface KeptFiles {
+  /** Keeps a file, in a thread. What was kept is not synced yet. Never throws: an error is `not kept`. */
+  keep(one: ToKeep): Promise<Keeping>;
+  /** Syncs a kept file and the folders above it: before an extent names it. @throws errors of the disk */
+  sync(path: Buffer): Promise<void>;
+  /**
+   * Makes holes of all but `ranges` (in order, disjoint), where the file system can. Its mtime stays, its ctime does not.
+   * @throws errors of the disk
+   */
+  trim(path: Buffer, ranges: readonly KeptRange[]): Promise<void>;
+  /** Deletes a kept file. It may be gone already. @throws errors of the disk */
+  drop(path: Buffer): Promise<void>;
+  /** Tells by its path if a file is one that was kept for this state. */
+  isKept(path: Buffer): boolean;
+  /**
+   * Deletes kept files of this state that `isNamed` denies: at the start of the server, before anything else is kept. Moves
+   * those of a lost state that had the same path to `found`. Disks that are not there are left out.
+   */
+  clean(isNamed: (path: Buffer) => boolean): Promise<void>;
+  /** What is kept, as far as it is known: `clean` looks at all disks. Folders with nothing in them are left out. */
+  usage(): readonly KeptUsage[];
+  /** Ends the thread, when what it does has ended. */
+  close(): Promise<void>;
+}
+
+export interface KeptFilesOptions {
+  /** The folders that hold sources: `[disks]`, and those that were given to `rebuild`. Absolute. Asked each time. */
+  readonly folders: () => Promise<readonly Buffer[]>;
+  /** `<db>.pool`. */
+  readonly pool: string;
+  /** This state, and its path (`state_path`). The id is another one after the state was lost: `state-id.ts`. */
+  readonly state: { readonly id: string; readonly path: string };
+  /** Bytes: `rescue_limit`. */
+  readonly limit: number;
+  /** Bytes in each folder: `rescue_total`. */
+  readonly total: number;
+  /** Kept files that no extent names, the oldest first: some may go when `total` is reached. */
+  readonly expendable: () => readonly Buffer[];
+  /** Deletes the record of such a file, unless an extent names it by now. True: the file goes. */
+  readonly letGo: (path: Buffer) => Promise<boolean>;
+  readonly released: ReleasedFolders;
+  readonly logger: Logger;
+}
