@@ -59,8 +59,10 @@ import {
 import { SourceChanges } from './sources/changes.ts';
 import { Conditions } from './sources/conditions.ts';
 import { FolderRenames } from './sources/folder-renames.ts';
+import { Keeping } from './sources/keeping.ts';
 import { beginKeying, KeyMigration } from './sources/key-migration.ts';
 import { LivingSources } from './sources/living.ts';
+import type { OwnFiles } from './sources/own-files.ts';
 import { PoolFiles, type Pooling } from './sources/pool-files.ts';
 import { Proofs } from './sources/proofs.ts';
 import { SourceKeys } from './sources/source-keys.ts';
@@ -83,6 +85,8 @@ export interface StoreOptions {
   readonly statePath: string;
   /** The folder for files that clients have completed. Without it they stay in the overlay. */
   readonly poolPath?: string;
+  /** What is kept of files that changed (`docs/sources.md`). Without it nothing is kept. */
+  readonly kept?: OwnFiles;
   /** Default: a budget of its own. */
   readonly descriptors?: DescriptorBudget;
   /** Room for writes that must work on a full disk, too. Default: none. */
@@ -124,13 +128,13 @@ export class Store {
   readonly living: LivingSources;
 
   private constructor(db: Database, tree: Tree, overlay: Overlay, options: StoreOptions) {
-    const { logger, poolPath, statePath } = options;
+    const { logger, poolPath, statePath, kept } = options;
     const pool = poolPath === undefined ? undefined : new PoolFiles(poolPath, statePath);
     const notices = this.#notices;
     const readers = new SourceReaders(db, notices);
     const [keys, conditions, stories] = [new SourceKeys(db), new Conditions(db, notices), new Stories(db)];
     const renames = new FolderRenames();
-    const sources = new Sources({ db, keys, readers, conditions, stories, renames, notices, pool });
+    const sources = new Sources({ db, keys, readers, conditions, stories, renames, notices, pool, kept });
     const catalog = new Catalog(db);
     const proofs = new Proofs(db, async (entry) => (await catalog.byId(entry)) !== undefined);
     const pieces = new Pieces(db, catalog);
@@ -152,10 +156,11 @@ export class Store {
     this.#conditions = conditions;
     this.#unmapped = new Unmapped({ ...parts, stopped: () => this.#closing });
     const remapping = new Remapping({ ...parts, readers, conditions, stories, unmapped: this.#unmapped });
+    const keeping = new Keeping({ ...parts, conditions, unmapped: this.#unmapped, kept });
     const changes = new SourceChanges({ ...parts, keys, conditions, stories, renames });
     this.#keying = new KeyMigration(db, keys, () => this.#closing);
     const keyed = async (): Promise<void> => await this.#keyed;
-    this.living = new LivingSources({ ...parts, conditions, stories, keys, changes, remapping, keyed });
+    this.living = new LivingSources({ ...parts, conditions, stories, keys, changes, remapping, keeping, keyed });
     this.#life = new EntryLife({ ...parts, stopped: () => this.#closing });
     this.#differences = new Differences(db, tree, overlay);
     this.#verifying = new Verifying({ ...parts, files: entryFiles, days: this.#days });

@@ -5,7 +5,7 @@ import type { ExtentMap } from '../../src/extent/extent-map.ts';
 import { silentLogger } from '../../src/logger.ts';
 import type { Plan, PlanFile, PlanSource } from '../../src/plan/plan.ts';
 import type { StoreLevel } from '../../src/store/records/database.ts';
-import { Store } from '../../src/store/store.ts';
+import { Store, type StoreOptions } from '../../src/store/store.ts';
 import { ROOT } from '../../src/store/tree/tree.ts';
 import { fileOf, planOf } from '../harness/plans.ts';
 import { openLevel } from '../harness/volume.ts';
@@ -13,10 +13,15 @@ import { openLevel } from '../harness/volume.ts';
 export const hashOf = (name: string): string => createHash('sha1').update(name).digest('hex');
 
 /** Opens the store in `folder`, runs `work` and closes the store. */
-export async function withStore<T>(folder: string, work: (store: Store, level: StoreLevel) => Promise<T>): Promise<T> {
+export async function withStore<T>(
+  folder: string,
+  work: (store: Store, level: StoreLevel) => Promise<T>,
+  more: Partial<StoreOptions> = {},
+): Promise<T> {
   const level = await openLevel(folder);
   try {
-    const store = await Store.open(level, { logger: silentLogger, statePath: folder, poolPath: join(folder, 'pool') });
+    const poolPath = join(folder, 'pool');
+    const store = await Store.open(level, { logger: silentLogger, statePath: folder, poolPath, ...more });
     const result = await work(store, level);
     await store.close();
     return result;

@@ -4,7 +4,9 @@
  */
 import type { Condition, ConditionFound } from '../../source/condition.ts';
 import { type FileHandle, identityIn } from '../../source/identity.ts';
+import type { LookedAtSource } from '../../source/looked-at.ts';
 import { filesUsing, type UsingFile } from '../entries/files-using.ts';
+import { rangesUsing, type SourceRange } from '../entries/ranges-using.ts';
 import type { Remap, Remapping } from '../entries/remapping.ts';
 import type { Notices } from '../notices.ts';
 import type { StoryLine } from '../records/condition.ts';
@@ -12,6 +14,7 @@ import type { Database } from '../records/database.ts';
 import type { Tree } from '../tree/tree.ts';
 import type { SourceChange, SourceChanges } from './changes.ts';
 import type { Conditions } from './conditions.ts';
+import type { Keeping } from './keeping.ts';
 import type { Proofs } from './proofs.ts';
 import type { PlacedSource, SourceKeys } from './source-keys.ts';
 import type { Sources } from './sources.ts';
@@ -28,6 +31,7 @@ export interface LivingParts {
   readonly keys: SourceKeys;
   readonly changes: SourceChanges;
   readonly remapping: Remapping;
+  readonly keeping: Keeping;
   /** Resolves when all sources have keys. */
   readonly keyed: () => Promise<void>;
 }
@@ -156,6 +160,38 @@ export class LivingSources {
    */
   async remapFile(infoHash: string, index: number, remap: Remap): Promise<boolean> {
     return await this.#parts.remapping.remap(infoHash, index, remap);
+  }
+
+  /** Lists the ranges of a source that files of entries name, in order; of very many, with what lies between some. */
+  async rangesOf(id: number): Promise<readonly SourceRange[]> {
+    return await rangesUsing(this.#parts, id, await this.usersOf(id));
+  }
+
+  /** Tells if a path is that of a kept file. */
+  isKept(path: Buffer): boolean {
+    return this.#parts.keeping.isKept(path);
+  }
+
+  /** Lists the kept files that stand in for a source. */
+  keptOf(id: number): readonly number[] {
+    return this.#parts.keeping.of(id);
+  }
+
+  /**
+   * Records a kept file that has the bytes of source `id` at their places: as a source that is doubted, and a spare of it.
+   * `reason`: a predicate. Returns its id; undefined if the source is gone meanwhile. Not synced: see `Store.sync`.
+   * @throws AutotorrentError('STORE')
+   */
+  async keep(id: number, file: LookedAtSource, reason: string): Promise<number | undefined> {
+    return await this.#parts.keeping.keep(id, file, reason);
+  }
+
+  /**
+   * Lets go of the kept files of a source: they are no spares of it any more. Those that no file names are deleted some
+   * seconds later. @throws AutotorrentError('STORE')
+   */
+  async letGo(id: number): Promise<void> {
+    await this.#parts.keeping.letGo(id);
   }
 
   /** Lists which entry uses which source, in pages, in the order of the sources. */

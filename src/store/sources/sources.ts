@@ -27,6 +27,7 @@ import { Lru } from '../records/lru.ts';
 import { decodeSource, encodeSource, type SourceRecord } from '../records/record.ts';
 import type { Conditions } from './conditions.ts';
 import type { FolderRenames } from './folder-renames.ts';
+import type { OwnFiles } from './own-files.ts';
 import type { PoolFiles } from './pool-files.ts';
 import type { PlacedSource, SourceKeys } from './source-keys.ts';
 import type { SourceReaders } from './source-readers.ts';
@@ -59,6 +60,8 @@ export interface SourceParts {
   readonly renames: FolderRenames;
   readonly notices: Notices;
   readonly pool: PoolFiles | undefined;
+  /** Kept files, in the server. */
+  readonly kept: OwnFiles | undefined;
 }
 
 export class Sources {
@@ -66,6 +69,8 @@ export class Sources {
   readonly #parts: SourceParts;
   readonly #readers: SourceReaders;
   readonly #pool: PoolFiles | undefined;
+  /** Files that go with the last record that names them. */
+  readonly #own: readonly OwnFiles[];
   readonly #cache = new Lru<number, SourceRecord>(CACHED_SOURCES);
 
   constructor(parts: SourceParts) {
@@ -73,6 +78,7 @@ export class Sources {
     this.#parts = parts;
     this.#readers = parts.readers;
     this.#pool = parts.pool;
+    this.#own = [parts.pool, parts.kept].filter((files) => files !== undefined);
   }
 
   get(id: number): SourceRecord | undefined {
@@ -217,9 +223,10 @@ export class Sources {
     })();
   }
 
-  /** Deletes the store's link to a file in the pool, of a path that a source has left, unless another source has it. */
+  /** Deletes a file of our own whose path a source has left, unless another source has it. */
   async pathLeft(path: Buffer): Promise<void> {
-    if (this.#pool?.isOwn(path) === true && this.#parts.keys.at(path).length === 0) await this.#pool.release(path);
+    if (this.#parts.keys.at(path).length > 0) return;
+    for (const files of this.#own) if (files.isOwn(path)) await files.release(path);
   }
 
   /** Ends the use of `ids` by `entry`; does nothing if `still` answers false when its turn comes. */
@@ -248,7 +255,7 @@ export class Sources {
       conditions.forget(ended);
       stories.forget(ended);
       if (ended.length > 0) this.#parts.notices.sourcesChanged(ended);
-      for (const { path } of gone) if (this.#pool?.isOwn(path) === true) await this.#pool.release(path);
+      for (const { path } of gone) await this.pathLeft(path);
     });
   }
 

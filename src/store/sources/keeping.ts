@@ -1,0 +1,100 @@
+/**
+ * Kept files as sources (`docs/sources.md`, "What would be lost is kept"): copies of the bytes that a source had.
+ *
+ * A kept file is a source of its own, used by all entries that use the original, doubted from the beginning, and a spare of
+ * the original. It is recorded in one batch: a crash leaves all of that or nothing. It ends as other sources do, with the last
+ * entry of which no file names it or has it as a spare (`entries/unmapped.ts`); then its file goes, too.
+ */
+import { identityIn } from '../../source/identity.ts';
+import type { LookedAtSource } from '../../source/looked-at.ts';
+import type { Unmapped } from '../entries/unmapped.ts';
+import { type Database, put } from '../records/database.ts';
+import { sourceKey } from '../records/key.ts';
+import { encodeSource, type SourceRecord } from '../records/record.ts';
+import type { Conditions } from './conditions.ts';
+import type { OwnFiles } from './own-files.ts';
+import { type Sources, using } from './sources.ts';
+
+export interface KeepingParts {
+  readonly db: Database;
+  readonly sources: Sources;
+  readonly conditions: Conditions;
+  readonly unmapped: Unmapped;
+  /** Absent: nothing is kept. */
+  readonly kept: OwnFiles | undefined;
+}
+
+export class Keeping {
+  readonly #parts: KeepingParts;
+
+  constructor(parts: KeepingParts) {
+    this.#parts = parts;
+  }
+
+  isKept(path: Buffer): boolean {
+    return this.#parts.kept?.isOwn(path) === true;
+  }
+
+  /** Lists the kept files of a source. */
+  of(id: number): number[] {
+    return this.#keptOf(this.#parts.sources.get(id));
+  }
+
+  #keptOf(record: SourceRecord | undefined): number[] {
+    const { sources } = this.#parts;
+    return (record?.spares ?? []).filter((spare) => {
+      const path = sources.get(spare)?.path;
+      return path !== undefined && this.isKept(path);
+    });
+  }
+
+  /** See `LivingSources.keep`. */
+  async keep(id: number, file: LookedAtSource, reason: string): Promise<number | undefined> {
+    const { db, sources, conditions } = this.#parts;
+    return await db.exclusive(async () => {
+      const original = sources.written(id);
+      const [first, ...others] = await sources.users(id);
+      if (original === undefined || first === undefined) return undefined;
+      const adding = sources.adding([file], first);
+      const kept = adding.ids[0]!;
+      const observed = identityIn(file);
+      const condition = conditions.next(undefined, { state: 'doubted', reason, observed, unproven: true });
+      const spares = [...new Set([...original.spares, kept])];
+      await db.commit(
+        [
+          ...adding.writes,
+          ...others.flatMap((entry) => using(kept, entry)),
+          put(sourceKey(id), encodeSource({ ...original, spares })),
+          conditions.recording(kept, condition),
+        ],
+        { sync: false },
+      );
+      sources.changed([id]);
+      adding.recorded();
+      conditions.recorded(kept, condition);
+      return kept;
+    });
+  }
+
+  /** See `LivingSources.letGo`. */
+  async letGo(id: number): Promise<void> {
+    const { db, sources, unmapped } = this.#parts;
+    await db.exclusive(async () => {
+      const original = sources.written(id);
+      const kept = new Set(this.#keptOf(original));
+      if (original === undefined || kept.size === 0) return;
+      const users = new Set<number>();
+      for (const one of kept) for (const entry of await sources.users(one)) users.add(entry);
+      const spares = original.spares.filter((spare) => !kept.has(spare));
+      await db.commit(
+        [
+          put(sourceKey(id), encodeSource({ ...original, spares })),
+          ...[...users].flatMap((entry) => unmapped.noting(entry, kept)),
+        ],
+        { sync: false },
+      );
+      sources.changed([id]);
+      for (const entry of users) unmapped.note(entry);
+    });
+  }
+}
