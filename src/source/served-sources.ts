@@ -42,6 +42,8 @@ export interface SourceFilesOptions {
   /** Called with who may read the file that serves a source, whenever that was looked at. */
   readonly onReaders: (id: number, readers: Readers) => void;
   readonly descriptors: DescriptorBudget;
+  /** Tells if a path is that of a kept file. Default: none is. */
+  readonly isKept?: (path: Buffer) => boolean;
   readonly logger: Logger;
 }
 
@@ -49,6 +51,7 @@ export class SourceFiles {
   readonly #record: (id: number) => RecordedSource | undefined;
   readonly #opening: Opening;
   readonly #doubts: SourceDoubts | undefined;
+  readonly #isKept: (path: Buffer) => boolean;
   readonly #onReaders: SourceFilesOptions['onReaders'];
   readonly #onDoubted: SourceFilesOptions['onDoubted'];
   readonly #logger: Logger;
@@ -61,9 +64,10 @@ export class SourceFiles {
   #judging: number | undefined;
 
   constructor(options: SourceFilesOptions) {
-    const { record, access, readersLook, looks, doubts, onReaders, onDoubted, descriptors, logger } = options;
+    const { record, access, readersLook, looks, doubts, onReaders, onDoubted, descriptors, isKept, logger } = options;
     this.#record = record;
     this.#doubts = doubts;
+    this.#isKept = isKept ?? (() => false);
     this.#onReaders = onReaders;
     this.#onDoubted = onDoubted;
     this.#logger = logger;
@@ -132,6 +136,16 @@ export class SourceFiles {
       }
     }
     return undefined;
+  }
+
+  /** The open file of a source, whatever it is by now. */
+  openFile(id: number): SourceFile | undefined {
+    return this.#open.get(id);
+  }
+
+  /** Tells if a file is one that was kept of another source. */
+  isKept({ record }: SourceFile): boolean {
+    return this.#isKept(record.path);
   }
 
   /** Notes that a read of source `id` itself succeeded. */

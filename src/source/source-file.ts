@@ -152,7 +152,8 @@ export class SourceFile {
 
   /** Reports whether it is the file that somebody observed. Inodes may be others after a remount: then its times tell. */
   wasObserved(observed: FileIdentity): boolean {
-    return this.#inodeCounts ? isSameIdentity(observed, this.#identity) : isSameContent(observed, this.#identity);
+    const now = this.#ctimeCounts ? this.#identity : { ...this.#identity, ctimeNs: observed.ctimeNs };
+    return this.#inodeCounts ? isSameIdentity(observed, now) : isSameContent(observed, now);
   }
 
   /** Takes what the file is now for what it is. */

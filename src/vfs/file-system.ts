@@ -121,6 +121,7 @@ export class FileSystem implements Operations {
       looks,
       doubts,
       descriptors,
+      isKept: (path) => store.living.isKept(path),
       logger,
     });
     this.#proving = new Proving({ store, sources: this.#sources });

@@ -72,8 +72,9 @@ export class Reading {
     }
     const bound = file.bound.get(source);
     if (bound === undefined || bound.closed || now - bound.checkedAt >= FRESH_MS) return 0;
-    if (bound.doubt > 0) {
-      const range = { content: file.content, extent, doubt: bound.doubt };
+    const doubt = this.#doubtOf(bound, source);
+    if (doubt > 0) {
+      const range = { content: file.content, extent, doubt };
       if (!this.#proving.isProven(range)) return this.#proving.copyAtOnce(range, buffer, offset);
       this.#proving.follow(range);
     }
@@ -178,7 +179,8 @@ export class Reading {
     buffer: Buffer,
     offset: number,
   ): Promise<string | undefined> {
-    const { doubt, standing } = source;
+    const { standing } = source;
+    const doubt = this.#doubtOf(source, extent.source);
     let reason: string | undefined;
     const asItIs = async (part: Extent, at: number): Promise<boolean> => {
       // Proofs are of what is mapped now.
@@ -194,6 +196,15 @@ export class Reading {
       await asItIs(extent, offset);
     }
     return reason;
+  }
+
+  /**
+   * The epoch since which the bytes that an open file gives for a source are not believed; 0: they are. Proofs are of the
+   * source's own file: they say nothing of a spare that is doubted itself, or of a kept file, which may have holes.
+   */
+  #doubtOf(file: SourceFile, source: number): number {
+    if (file.id === source) return file.doubt;
+    return file.doubt > 0 || this.#sources.isKept(file) ? Number.POSITIVE_INFINITY : 0;
   }
 
   /** Finds the file that serves a source; checks it now if `look` is set. @throws PosixError('EIO') */

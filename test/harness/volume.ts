@@ -10,6 +10,7 @@ import { loadFileCalls } from '../../src/native/files.ts';
 import type { SourceDoubts } from '../../src/source/doubts.ts';
 import { ReadersLook } from '../../src/source/look-at-readers.ts';
 import type { StoreLevel } from '../../src/store/records/database.ts';
+import type { OwnFiles } from '../../src/store/sources/own-files.ts';
 import { Store } from '../../src/store/store.ts';
 import { FileSystem, type FileSystemOptions } from '../../src/vfs/file-system.ts';
 import { anywhere } from './anywhere.ts';
@@ -56,16 +57,19 @@ export async function openVolume(
   statePath: string,
   options: Partial<Omit<FileSystemOptions, 'doubts'>> & {
     readonly poolPath?: string;
+    /** What is kept of files that changed. Default: nothing is. */
+    readonly kept?: OwnFiles;
     /** Makes what doubts the sources of the store. Default: nothing does. */
     readonly doubts?: (store: Store) => SourceDoubts;
   } = {},
 ): Promise<OpenVolume> {
-  const { poolPath, doubts, ...fileSystemOptions } = options;
+  const { poolPath, kept, doubts, ...fileSystemOptions } = options;
   const level = await openLevel(statePath);
   const store = await Store.open(level, {
     logger: options.logger ?? silentLogger,
     statePath,
     ...(poolPath === undefined ? {} : { poolPath }),
+    ...(kept === undefined ? {} : { kept }),
   });
   const fileSystem = fileSystemOver(store, statePath, { ...fileSystemOptions, doubts: doubts?.(store) });
   return {

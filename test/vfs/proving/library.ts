@@ -1,10 +1,22 @@
 /** An entry whose files are mapped to sources in a folder, and the file system over it, with all that doubts sources. */
-import { constants, cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  cpSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type Extent, GAP, ZEROS } from '../../../src/extent/extent.ts';
 import { silentLogger } from '../../../src/logger.ts';
 import { parseMetainfo } from '../../../src/metainfo/parse.ts';
 import { pieceHashes } from '../../../src/metainfo/piece-hashes.ts';
+import { isAtOrBelow } from '../../../src/native/mountinfo.ts';
 import type { PlanFile } from '../../../src/plan/plan.ts';
 import { ProvenSources } from '../../../src/server/proven-sources.ts';
 import { type SettlingQueue, SourceConditions } from '../../../src/server/source-conditions.ts';
@@ -75,6 +87,10 @@ export class Library {
   async open(verifyReads = this.#options.verifyReads ?? 'suspect'): Promise<void> {
     const { queue } = this.#options;
     this.#volume = await openVolume(join(this.folder, 'state'), {
+      kept: {
+        isOwn: (path) => isAtOrBelow(path, Buffer.from(join(this.folder, 'kept'))),
+        release: async (path) => await rm(path, { force: true }),
+      },
       doubts: (store) =>
         new SourceConditions({
           store,
@@ -139,6 +155,21 @@ export class Library {
 
   spare(name: string): string {
     return join(this.folder, 'spares', name);
+  }
+
+  /** Keeps ranges of what a source has now, as a spare of it; holes are all else. Returns the kept file's id. */
+  async keep(name: string, ranges: readonly (readonly [offset: number, end: number])[]): Promise<number> {
+    const path = join(this.folder, 'kept', name);
+    mkdirSync(dirname(path), { recursive: true });
+    const data = readFileSync(this.source(name));
+    const fd = openSync(path, 'w');
+    ftruncateSync(fd, data.length);
+    for (const [offset, end] of ranges) writeSync(fd, data, offset, end - offset, offset);
+    closeSync(fd);
+    const file = { ...sourceOf(path), ctimeNs: undefined, readers: 'nobody' } as const;
+    const kept = await this.volume.store.living.keep(this.id(name), file, 'is kept');
+    if (kept === undefined) throw new Error(`${name} was not kept`);
+    return kept;
   }
 
   async openFile(name: string): Promise<number> {
