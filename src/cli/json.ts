@@ -157,6 +157,7 @@ export function statusJson(status: ServerStatus) {
       spent_bytes: status.repair.spentBytes,
       limit_bytes: status.repair.limitBytes,
     },
+    leases: status.leases,
     writes: status.writes,
     bytes_written: status.bytesWritten,
     overlay_bytes: status.overlayBytes ?? null,

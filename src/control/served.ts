@@ -156,6 +156,13 @@ export interface RepairStatus {
   readonly limitBytes: number;
 }
 
+/** Leases on sources, by which the kernel tells of writers (`docs/sources.md`). */
+export interface LeaseStatus {
+  readonly held: number;
+  /** Those for which a writer waits: five seconds at most. */
+  readonly awaited: number;
+}
+
 export interface ServerStatus {
   readonly version: string;
   readonly pid: number;
@@ -182,6 +189,7 @@ export interface ServerStatus {
   readonly watch: WatchStatus;
   readonly healer: HealerStatus;
   readonly repair: RepairStatus;
+  readonly leases: LeaseStatus;
   readonly writes: number;
   readonly bytesWritten: number;
   /** The space that the overlay's folder takes on its disk; undefined until it was measured once. */

@@ -16,6 +16,7 @@ import { AutotorrentError, messageOf } from '../errors.ts';
 import { chooseDriver } from '../fuse/choose-driver.ts';
 import type { Mount } from '../fuse/driver.ts';
 import { realMountPoint } from '../fuse/mounting/mount-point.ts';
+import { LeaseKeeper } from '../leases/lease-keeper.ts';
 import { DatabaseLocked, openLevel } from '../leveldb/open.ts';
 import type { Logger } from '../logger.ts';
 import { loadAccessListCall } from '../native/access-list.ts';
@@ -184,22 +185,27 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       },
     });
     undo.push(async () => watching.close());
+    const conditions = new SourceConditions({
+      store,
+      verifyReads: config.verifyReads,
+      queue,
+      logger,
+      onAsRecorded: (id, record, { identity }) => {
+        completion.asRecorded(id, record, identity);
+        watching.asRecorded(id);
+      },
+    });
+    // Without hashing, a doubt would only keep readers from what they may read.
+    const leases = config.verifyReads === 'off' ? undefined : LeaseKeeper.start(library, logger);
+    undo.push(async () => leases?.close());
     const fileSystem = new FileSystem({
       store,
       libc: loadFileCalls(library),
       access,
       readersLook,
       looks: sourceLooks(library, access.fileSystems),
-      doubts: new SourceConditions({
-        store,
-        verifyReads: config.verifyReads,
-        queue,
-        logger,
-        onAsRecorded: (id, record, { identity }) => {
-          completion.asRecorded(id, record, identity);
-          watching.asRecorded(id);
-        },
-      }),
+      doubts: conditions,
+      leases: leases && { leases, doubts: conditions },
       descriptors,
       statePath: config.statePath,
       owner,
@@ -279,7 +285,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       readersLook,
       healths,
       scrubStatus: () => scrub.status,
-      livingStatus: async () => await livingStatus({ watching, queue, repairs, config }),
+      livingStatus: async () => await livingStatus({ watching, queue, repairs, fileSystem, config }),
       logger,
       repairs,
       releases,
@@ -313,6 +319,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       queue.load();
       void proven.start();
       void fileSystem.lookAtReaders();
+      fileSystem.takeUpOpened();
       await untilEnd(mount, config.storePath, AbortSignal.any([signal, asked.signal]));
       await repairs.close();
       await absence.stop(request.hurry, (message) => {

@@ -60,7 +60,7 @@ export interface ServerFacts {
   readonly startedMs: number;
 }
 
-type LivingStatus = Pick<ServerStatus, 'watch' | 'healer' | 'repair'>;
+type LivingStatus = Pick<ServerStatus, 'watch' | 'healer' | 'repair' | 'leases'>;
 
 /** The shortest prefix of an info hash that names an entry. */
 const SHORTEST_PREFIX = 8;

@@ -19,6 +19,7 @@ import { type BrokenSource, BrokenSources } from './broken-sources.ts';
 import type { ConditionState } from './condition.ts';
 import type { SeenSource, SourceDoubts } from './doubts.ts';
 import { type FileIdentity, isSame, type RecordedSource } from './identity.ts';
+import { type LeaseCounts, LeasedSources, type LeaseOptions } from './leased-sources.ts';
 import type { ReadersLook } from './look-at-readers.ts';
 import type { Readers } from './readers.ts';
 import type { SourceAccess } from './source-access.ts';
@@ -37,6 +38,8 @@ export interface SourceFilesOptions {
   readonly looks: SourceLooks;
   /** Absent: only what is as recorded is served. */
   readonly doubts?: SourceDoubts | undefined;
+  /** Absent: a write is found by the look after the next read. */
+  readonly leases?: LeaseOptions | undefined;
   /** Called when an open source becomes doubted: bytes of it may have been served that it does not have. */
   readonly onDoubted?: (id: number) => void;
   /** Called with who may read the file that serves a source, whenever that was looked at. */
@@ -60,11 +63,16 @@ export class SourceFiles {
   readonly #resolving = new Map<number, { readonly file: Promise<SourceFile>; readonly looks: boolean }>();
   readonly #broken: BrokenSources;
   readonly #changes = new SourceChanges();
+  readonly #leased: LeasedSources | undefined;
+  readonly #leases: LeaseOptions | undefined;
+  /** Those that were opened only to try a lease. */
+  readonly #forTry = new Set<SourceFile>();
   /** The source that is being judged: what is found out of it is ours. */
   #judging: number | undefined;
 
   constructor(options: SourceFilesOptions) {
-    const { record, access, readersLook, looks, doubts, onReaders, onDoubted, descriptors, isKept, logger } = options;
+    const { record, access, readersLook, looks, doubts, leases, onReaders, onDoubted, descriptors, isKept, logger } =
+      options;
     this.#record = record;
     this.#doubts = doubts;
     this.#isKept = isKept ?? (() => false);
@@ -72,11 +80,26 @@ export class SourceFiles {
     this.#onDoubted = onDoubted;
     this.#logger = logger;
     this.#broken = new BrokenSources(logger);
-    this.#opening = { access, readersLook, looks, descriptors: descriptors.share(() => this.#closeIdle()) };
+    this.#leases = leases;
+    this.#leased =
+      leases &&
+      new LeasedSources({
+        ...leases,
+        onTried: async (file, hasNoWriter) => await this.#leaseTried(file, hasNoWriter),
+        reopen: async (id) => await this.#tryLease(id),
+        logger,
+      });
+    const closing = this.#leased && ((file: SourceFile) => this.#leased?.closing(file));
+    this.#opening = { access, readersLook, looks, descriptors: descriptors.share(() => this.#closeIdle()), closing };
   }
 
   get openCount(): number {
     return this.#open.size;
+  }
+
+  /** Undefined where no leases are taken. */
+  get leaseCounts(): LeaseCounts | undefined {
+    return this.#leased?.counts;
   }
 
   get broken(): readonly BrokenSource[] {
@@ -222,7 +245,13 @@ export class SourceFiles {
     if (file.users <= 0) this.#drop(file);
   }
 
+  /** Finds out what became of sources that somebody had opened for writing when the last server ended. */
+  takeUpOpened(ids: Iterable<number>): void {
+    this.#leased?.takeUp(ids);
+  }
+
   close(): void {
+    this.#leased?.close();
     for (const file of this.#open.values()) file.close();
     this.#open.clear();
   }
@@ -306,7 +335,44 @@ export class SourceFiles {
     if (file.users > 0 && (doubt ?? 1) > file.doubt) this.#onDoubted?.(file.id);
     file.doubt = doubt ?? 0;
     this.#broken.judged(file.id, file.doubt);
+    // What we keep ourselves is written to by nobody else.
+    if (doubt !== undefined && !this.isKept(file)) this.#leased?.noteOpen(file);
     return doubt !== undefined;
+  }
+
+  /** Tries a lease on a source again. If nobody has it open, it is opened for that. */
+  async #tryLease(id: number): Promise<void> {
+    const [known, record] = [this.#open.get(id), this.#record(id)];
+    if (known !== undefined) return this.#leased?.noteOpen(known);
+    if (record === undefined || this.#leases?.doubts.wasOpened(id) !== true || this.#resolving.has(id)) return;
+    try {
+      const file = await this.#openOne(id, record);
+      if (file.users === 0) this.#forTry.add(file);
+    } catch (error) {
+      if (!(error instanceof NotServed)) throw error;
+      this.#doubts?.differs(id, error.why, undefined);
+    }
+  }
+
+  async #leaseTried(file: SourceFile, hasNoWriter: boolean): Promise<void> {
+    if (hasNoWriter) await this.#endDoubt(file);
+    if (this.#forTry.delete(file) && file.users === 0) this.#drop(file);
+  }
+
+  /** Nobody has a source open for writing that somebody had opened so. Trusts it if it is as recorded. */
+  async #endDoubt(file: SourceFile): Promise<void> {
+    const found = await file.look();
+    // The next writer may have come.
+    if (file.closed || found === undefined || this.#leased?.isHeld(file) !== true) return;
+    if (!isSame(file.standing, found)) {
+      if (!this.#judged(file, found)) this.#drop(file);
+    } else if (file.difference === undefined && this.#leases !== undefined) {
+      this.#judging = file.id;
+      file.doubt = this.#leases.doubts.unwritten(file.id);
+      this.#judging = undefined;
+      this.#broken.judged(file.id, file.doubt);
+      this.#leases.unchanged?.(file.id);
+    }
   }
 
   #doubtOf({ id, difference }: SourceFile, seen: SeenSource): number | undefined {

@@ -37,6 +37,8 @@ export interface LooksOf {
   readonly local: boolean;
   /** The ctime is the kernel's own, and as exact as its clock. */
   readonly trueCtime: boolean;
+  /** A lease on a file tells of each writer before its first byte. */
+  readonly leases?: boolean;
 }
 
 /** The file systems of sources, and looks at their open files. */
@@ -54,6 +56,8 @@ export interface Opening {
   /** A source whose descriptor had to be closed is opened again by its path at the next read. */
   readonly descriptors: DescriptorShare;
   readonly looks: SourceLooks;
+  /** Called before a descriptor is closed, which waits for what it gives. */
+  readonly closing?: ((file: SourceFile) => Promise<void> | undefined) | undefined;
 }
 
 interface Opened {
@@ -69,6 +73,8 @@ export class SourceFile {
   readonly fd: number;
   /** Looks at it cost little, and show every change: each read is followed by one. */
   readonly local: boolean;
+  /** A lease can be had on it, and that it is as recorded means that it was not written to. */
+  readonly leasable: boolean;
   /** Its ctime counts. That of our own pool's files does not: links to them come and go. */
   readonly #ctimeCounts: boolean;
   /** Its inode counts, where the ctime says nothing. */
@@ -98,6 +104,7 @@ export class SourceFile {
     this.local = kind.local;
     this.#ctimeCounts = record.ctimeNs !== undefined;
     this.#inodeCounts = !kind.trueCtime || !this.#ctimeCounts;
+    this.leasable = kind.leases === true && kind.trueCtime && this.#ctimeCounts;
     this.checkedAt = performance.now();
     this.#identity = identity;
     this.#standing = this.#standingOf(identity);
@@ -237,7 +244,11 @@ export class SourceFile {
     this.#opening.descriptors.closed();
     // A file system of another program may have to be asked.
     const { released } = this.#opening.access;
-    const closing = async (): Promise<void> => await this.#turn(async () => await closeAsync(this.fd));
+    const before = this.#opening.closing?.(this);
+    const closing = async (): Promise<void> => {
+      if (before !== undefined) await before;
+      await this.#turn(async () => await closeAsync(this.fd));
+    };
     void released.during(this.record.path, closing).catch(() => {});
   }
 }

@@ -21,6 +21,7 @@ import type { DescriptorBudget } from '../native/descriptor-budget.ts';
 import type { FileCalls } from '../native/files.ts';
 import type { BrokenSource } from '../source/broken-sources.ts';
 import type { SourceDoubts } from '../source/doubts.ts';
+import type { LeaseCounts, LeaseOptions } from '../source/leased-sources.ts';
 import type { ReadersLook } from '../source/look-at-readers.ts';
 import { FRESH_MS, SourceFiles } from '../source/served-sources.ts';
 import type { SourceAccess } from '../source/source-access.ts';
@@ -64,6 +65,8 @@ export interface FileSystemOptions {
   readonly looks: SourceLooks;
   /** Absent: only sources that are as recorded are served. */
   readonly doubts?: SourceDoubts | undefined;
+  /** Absent: a write to a source is found by the look after the next read. */
+  readonly leases?: LeaseOptions | undefined;
   readonly descriptors: DescriptorBudget;
   /** The owner of every file in the mount. */
   readonly owner: { readonly uid: number; readonly gid: number };
@@ -109,7 +112,7 @@ export class FileSystem implements Operations {
   #statfs: { readonly at: number; readonly stats: Promise<FileSystemStats> } | undefined;
 
   constructor(options: FileSystemOptions) {
-    const { store, libc, access, readersLook, looks, doubts, descriptors, logger } = options;
+    const { store, libc, access, readersLook, looks, doubts, leases, descriptors, logger } = options;
     this.#store = store;
     this.#options = options;
     this.#sources = new SourceFiles({
@@ -120,6 +123,7 @@ export class FileSystem implements Operations {
       readersLook,
       looks,
       doubts,
+      leases,
       descriptors,
       isKept: (path) => store.living.isKept(path),
       logger,
@@ -460,6 +464,17 @@ export class FileSystem implements Operations {
   /** Closes sources on disks that were released. */
   letGo(): void {
     this.#sources.letGo();
+  }
+
+  /** Leases on sources; undefined where none are taken. */
+  get leaseCounts(): LeaseCounts | undefined {
+    return this.#sources.leaseCounts;
+  }
+
+  /** Finds out what became of sources that somebody had opened for writing when the last server ended. */
+  takeUpOpened(): void {
+    const { living } = this.#store;
+    this.#sources.takeUpOpened([...living.conditions()].flatMap(([id, { opened }]) => (opened === true ? [id] : [])));
   }
 
   /** Closes the files that programs left open at the unmount. */

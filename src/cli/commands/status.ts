@@ -36,6 +36,7 @@ function lines(status: ServerStatus): string[] {
     ...sourcesLines(status),
     scrubLine(status),
     ...watchLines(status),
+    ...leasesLines(status),
     healerLine(status),
     repairLine(status),
     ...status.overlayProblems.map(({ path, problem }) => `overlay  ${path}: ${problem}`),
@@ -91,6 +92,13 @@ function watchLines({ watch: { fileSystems, asleep } }: ServerStatus): string[] 
   );
   const all = [...lines, ...sleeping];
   return all.length === 0 ? ['watch    nothing yet: sources are watched from their first read'] : all;
+}
+
+/** Counts what writers may have to wait for; nothing while there is none. */
+function leasesLines({ leases: { held, awaited } }: ServerStatus): string[] {
+  if (held + awaited === 0) return [];
+  const waiting = awaited === 0 ? '' : `; writers wait for ${awaited} more`;
+  return [`leases   ${held} source(s) would be kept before they are written to${waiting}`];
 }
 
 function healerLine({ healer: { open, urgent, settled, oldest } }: ServerStatus): string {
