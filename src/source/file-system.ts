@@ -165,6 +165,14 @@ export class FileSystems {
     return mount === undefined || KINDS.get(mount.type)?.local === true ? undefined : mount.path;
   }
 
+  /** Lists the mounts at and below a folder in which files may lie, by the mount table alone. Ours are left out. */
+  async mountsBelow(folder: Buffer): Promise<Buffer[]> {
+    await this.#mountNow(folder);
+    return this.#mounts
+      .filter(({ type, path }) => type !== OUR_TYPE && !PSEUDO.has(type) && isAtOrBelow(path, folder))
+      .map(({ path }) => path);
+  }
+
   /** `#holding`, by a table that is fresh. */
   async #mountNow(path: Buffer): Promise<Mounted | undefined> {
     if (!this.#isFresh()) {
