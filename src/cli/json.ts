@@ -157,7 +157,11 @@ export function statusJson(status: ServerStatus) {
       spent_bytes: status.repair.spentBytes,
       limit_bytes: status.repair.limitBytes,
     },
-    leases: status.leases,
+    descriptors: {
+      sources: status.descriptors.sources,
+      held: status.descriptors.held,
+      hanging_bytes: status.descriptors.hangingBytes,
+    },
     writes: status.writes,
     bytes_written: status.bytesWritten,
     overlay_bytes: status.overlayBytes ?? null,

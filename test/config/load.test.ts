@@ -207,6 +207,7 @@ describe('createConfig', () => {
         'recover',
         'repair_limit',
         'verify_reads',
+        'hold_sources',
         'scrub',
         'scrub_days',
         'scan_mode',

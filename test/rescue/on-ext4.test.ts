@@ -1,3 +1,0 @@
-import { testKeptFilesOn } from './kept-on.ts';
-
-testKeptFilesOn('ext4');
