@@ -46,6 +46,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'vfs/proving': ['metainfo', 'source', 'extent', 'native'],
   rescue: ['native', 'source'],
   watch: ['native'],
+  leases: ['native'],
   fuse: ['fuse/native'],
   'fuse/mounting': ['native'],
   'fuse/native': ['fuse', 'vfs', 'extent', 'native'],
@@ -89,6 +90,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // The process that serves: no scan, no hash but in threads of `vfs/proving`, no client (invariant 5), and no command's use case.
   server: [
     'bytes',
+    'leases',
     'extent',
     'leveldb',
     'native',

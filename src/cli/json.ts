@@ -157,11 +157,7 @@ export function statusJson(status: ServerStatus) {
       spent_bytes: status.repair.spentBytes,
       limit_bytes: status.repair.limitBytes,
     },
-    descriptors: {
-      sources: status.descriptors.sources,
-      held: status.descriptors.held,
-      hanging_bytes: status.descriptors.hangingBytes,
-    },
+    leases: status.leases,
     writes: status.writes,
     bytes_written: status.bytesWritten,
     overlay_bytes: status.overlayBytes ?? null,

@@ -81,7 +81,7 @@ export function knownSourceMessage({ id, record, condition, last, infoHashes }: 
 }
 
 export function caseMessage({ one, urgent, infoHashes }: CaseTicket): CaseMessage {
-  const { id, record, spares, state, reason, sinceMs, observed, failed, seenDeleted, givenUp } = one;
+  const { id, record, spares, kept, state, reason, sinceMs, observed, failed, seenDeleted, givenUp } = one;
   const condition: ConditionMessage = {
     state,
     reason,
@@ -94,6 +94,7 @@ export function caseMessage({ one, urgent, infoHashes }: CaseTicket): CaseMessag
     ...recordMessage(record),
     condition,
     spares: spares.map(recordMessage),
+    ...(kept.length === 0 ? {} : { kept: kept.map(recordMessage) }),
     seen_deleted: seenDeleted,
     given_up: givenUp,
     urgent,
@@ -106,6 +107,7 @@ export function caseIn(message: CaseMessage): CaseTicket {
     id,
     condition,
     spares,
+    kept = [],
     seen_deleted: seenDeleted,
     given_up: givenUp,
     urgent,
@@ -116,6 +118,7 @@ export function caseIn(message: CaseMessage): CaseTicket {
     id,
     record: recordIn(message),
     spares: spares.map(recordIn),
+    kept: kept.map(recordIn),
     state: condition.state,
     reason: condition.reason,
     sinceMs: condition.since,

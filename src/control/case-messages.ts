@@ -70,6 +70,8 @@ export interface KnownSourceMessage extends RecordMessage {
 export interface CaseMessage extends KnownSourceMessage {
   readonly condition: ConditionMessage;
   readonly spares: readonly RecordMessage[];
+  /** Absent: nothing was kept of it. */
+  readonly kept?: readonly RecordMessage[];
   readonly seen_deleted: boolean;
   readonly given_up: boolean;
   readonly urgent: boolean;

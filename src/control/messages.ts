@@ -194,11 +194,7 @@ export interface StatusMessage {
     readonly spent_bytes: number;
     readonly limit_bytes: number;
   };
-  readonly descriptors?: {
-    readonly sources: number;
-    readonly held: number;
-    readonly hanging_bytes: number;
-  };
+  readonly leases?: { readonly held: number; readonly awaited: number };
   readonly writes: number;
   readonly bytes_written: number;
   /** The space that the overlay's folder takes on its disk; null until it was measured once. */

@@ -156,13 +156,11 @@ export interface RepairStatus {
   readonly limitBytes: number;
 }
 
-/** The sources that the server has open. */
-export interface DescriptorStatus {
-  readonly sources: number;
-  /** Those that are open without a reader. */
+/** Leases on sources, by which the kernel tells of writers (`docs/sources.md`). */
+export interface LeaseStatus {
   readonly held: number;
-  /** Bytes of files that only their open descriptors lead to, and of which no copy is known. */
-  readonly hangingBytes: number;
+  /** Those for which a writer waits: five seconds at most. */
+  readonly awaited: number;
 }
 
 export interface ServerStatus {
@@ -191,7 +189,7 @@ export interface ServerStatus {
   readonly watch: WatchStatus;
   readonly healer: HealerStatus;
   readonly repair: RepairStatus;
-  readonly descriptors: DescriptorStatus;
+  readonly leases: LeaseStatus;
   readonly writes: number;
   readonly bytesWritten: number;
   /** The space that the overlay's folder takes on its disk; undefined until it was measured once. */

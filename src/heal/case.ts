@@ -25,6 +25,8 @@ export interface Case {
   readonly record: HealRecord;
   /** Records of files with the same bytes, the best first. */
   readonly spares: readonly HealRecord[];
+  /** Records of what was kept of it: its bytes at their places, and holes. Their ctimes mean nothing. */
+  readonly kept: readonly HealRecord[];
   readonly state: ConditionState;
   /** A predicate, to follow the file's name. */
   readonly reason: string;

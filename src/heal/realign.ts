@@ -4,7 +4,8 @@
  *
  * Pieces that lie whole in the source's ranges are aligned (`match/align.ts`). Pieces that other files share are asked about
  * with the bytes of those files as they are mapped; where these cannot be had, the bytes beside an aligned part are taken to
- * continue it, unproven: reads hash them when that can be done.
+ * continue it, unproven: reads hash them when that can be done. Where something was kept of the source, they are taken from that:
+ * a guess may be wrong, and what was kept is lost once no file names it.
  */
 import type { Extent } from '../extent/extent.ts';
 import { Alignment, type Budget, CandidateFailed } from '../match/align.ts';
@@ -23,11 +24,12 @@ export interface RealignTools {
   readonly signal: AbortSignal;
 }
 
-/** A candidate; `named` ones get more effort. */
+/** A candidate; `named` ones get more effort. `kept`: it has the source's old bytes at their places, and holes. */
 export interface AlignCandidate {
   readonly seen: Seen;
   readonly source: Source;
   readonly named: boolean;
+  readonly kept?: boolean;
 }
 
 export interface Realigned {
@@ -36,6 +38,8 @@ export interface Realigned {
   readonly proven: readonly number[];
 }
 
+/** Pieces that are asked about at once. */
+const PASS = 1024;
 /** Hashed bytes that prove nothing, beside twice the file's own. */
 const SEARCH_BYTES = 512 * 2 ** 20;
 
@@ -50,6 +54,7 @@ export class Realignment {
   readonly #parts: Part[] = [];
   readonly #proven: number[] = [];
   readonly #candidates: Source[] = [];
+  readonly #kept: Source[] = [];
   /** Pieces whose bytes all lie in the source, at one shift, and those that do not. */
   #whole: number[] = [];
   #shared: number[] = [];
@@ -83,7 +88,8 @@ export class Realignment {
   }
 
   /** Tries a candidate. */
-  async run({ source, named }: AlignCandidate): Promise<void> {
+  async run({ source, named, kept }: AlignCandidate): Promise<void> {
+    if (kept === true) return await this.#takeKept(source);
     this.#candidates.push(source);
     if (this.#whole.length === 0) return;
     const looker = new Looker(this.#tools.access);
@@ -113,6 +119,35 @@ export class Realignment {
     }
   }
 
+  /** Takes the pieces from what was kept of the source that nothing else has. */
+  async #takeKept(source: Source): Promise<void> {
+    this.#kept.push(source);
+    const questions = this.#whole.flatMap((piece) => {
+      const part = { ...this.#rangeOf(piece), source, shift: this.#shiftAt(this.#rangeOf(piece)) };
+      const bytes = bytesIn(source, part.shift, part);
+      return bytes === undefined ? [] : [{ piece, bytes, part }];
+    });
+    const found = new Set<number>();
+    for (let from = 0; from < questions.length; from += PASS) {
+      const some = questions.slice(from, from + PASS);
+      const answers = await this.#pieces.askWith(some);
+      this.#tools.signal.throwIfAborted();
+      for (const [i, { piece, part }] of some.entries()) {
+        if (answers[i]?.agrees !== true) continue;
+        found.add(piece);
+        this.#parts.push(part);
+        this.#proven.push(piece);
+      }
+    }
+    this.#whole = this.#whole.filter((piece) => !found.has(piece));
+  }
+
+  /** The shift at which the source had the bytes of a range that lies in one of its extents. */
+  #shiftAt(range: Range): number {
+    const extent = this.#mine.find(({ offset, length }) => offset <= range.offset && range.offset < offset + length);
+    return extent === undefined ? 0 : extent.sourceOffset - extent.offset;
+  }
+
   /** Asks about the shared pieces. */
   async finish(): Promise<Realigned> {
     for (const piece of this.#shared) await this.#share(piece);
@@ -121,9 +156,11 @@ export class Realignment {
 
   async #share(piece: number): Promise<void> {
     const ranges = this.#mine.flatMap((extent) => clipped(this.#rangeOf(piece), extent) ?? []);
-    const guesses = this.#guesses(ranges);
+    const kept = this.#kept.map((source): readonly Part[] =>
+      ranges.map((range) => ({ ...range, source, shift: this.#shiftAt(range) })),
+    );
     let unknown: readonly Part[] | undefined;
-    for (const parts of guesses) {
+    for (const parts of [...this.#guesses(ranges), ...kept]) {
       const [answer] = await this.#pieces.ask([piece], (file, { source }, range) => {
         if (source !== this.#id || file !== this.#file.index) return undefined;
         const part = parts.find(
@@ -131,15 +168,16 @@ export class Realignment {
         );
         return part === undefined ? 'none' : (bytesIn(part.source, part.shift, range) ?? 'none');
       });
-      if (answer === undefined) unknown ??= parts;
+      if (answer === undefined) unknown = kept.includes(parts) ? parts : (unknown ?? parts);
       else if (answer.agrees) {
         this.#parts.push(...parts);
         this.#proven.push(piece);
         return;
       }
     }
+    if (unknown === undefined) return;
     // Only beside a part that was proven: a file of which nothing was is not believed.
-    if (unknown !== undefined && this.#proven.length > 0) this.#parts.push(...unknown);
+    if (this.#proven.length > 0 || kept.includes(unknown)) this.#parts.push(...unknown);
   }
 
   /** Suggests where the bytes of ranges in one shared piece lie: as those of the parts beside them do. */

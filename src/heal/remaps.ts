@@ -1,6 +1,6 @@
 /** Makes outcomes of what was aligned. */
 import type { Extent } from '../extent/extent.ts';
-import { type HealRecord, LOST_CTIME_NS, type MappedRange, type Remap } from './case.ts';
+import { type Case, type HealRecord, LOST_CTIME_NS, type MappedRange, type Remap } from './case.ts';
 import type { AlignCandidate, Realigned } from './realign.ts';
 import type { Seen } from './sight.ts';
 
@@ -21,6 +21,17 @@ export function remapOf(
     return { offset, length, source: at, sourceOffset: offset + shift };
   });
   return { kind: 'remap', ...file, ranges, sources, proven };
+}
+
+/** Tells from what the bytes of a source are put together: a predicate. */
+export function howMapped(fits: readonly AlignCandidate[], { record }: Case): string {
+  const others = fits.filter(({ kept }) => kept !== true);
+  const rest = fits.length > others.length;
+  if (rest && others.length === 0) return 'is gone; its bytes are taken from what was kept of it';
+  if (!others.every(({ seen }) => seen.path.equals(record.path))) return 'is put together from what was found of it';
+  return rest
+    ? 'changed; what it no longer has is taken from what was kept of it'
+    : 'changed; what of it fits is mapped again';
 }
 
 /** Maps what a remap leaves out to a record that no file agrees with. */

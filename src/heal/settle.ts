@@ -16,7 +16,7 @@ import { GoneRule } from './gone-rule.ts';
 import { type Freshness, IndexUsed } from './index-used.ts';
 import { Moves } from './moves.ts';
 import { type AlignCandidate, Realignment, type RealignTools } from './realign.ts';
-import { remapOf, withLost } from './remaps.ts';
+import { howMapped, remapOf, withLost } from './remaps.ts';
 import { type DiskTools, type Grade, gradeOf, isSameHandle, type Seen, Sight, sourceOf } from './sight.ts';
 
 export interface SettlerOptions extends CasePiecesTools {
@@ -210,35 +210,39 @@ export class Settler {
     }
     const changed = [...(here === undefined ? [] : [here]), ...moved].filter(({ size }) => size > 0);
     const candidates = changed.map((seen) => ({ seen, source: sourceOf(seen), named: true }));
-    const all = [...candidates, ...(await this.#copies(one, candidates, left.index))];
+    const others = [...candidates, ...(await this.#copies(one, candidates, left.index))];
+    // What was kept comes last: it takes room.
+    const all: readonly AlignCandidate[] = [...others, ...(await this.#kept(one))];
     const remaps: { readonly remap: Remap; readonly extents: readonly Extent[] }[] = [];
     const entries = await pieces.entries();
-    let [wanted, found] = [0, 0];
+    let [wanted, found, fromOthers] = [0, 0, 0];
     for (const entry of entries) {
       for (const { file, extents } of entry.usesOf(one.id)) {
         const realignment = new Realignment(entry, one.id, file, { ...this.#options, learned: this.#learned });
-        for (const candidate of all) if (realignment.wants) await realignment.run(candidate);
+        for (const candidate of all) {
+          if (realignment.wants || candidate.kept === true) await realignment.run(candidate);
+        }
         const { parts, proven } = await realignment.finish();
         wanted += bytesOf(extents);
         found += bytesOf(parts);
+        fromOthers += bytesOf(parts.filter(({ source }) => others.some((other) => other.source === source)));
         if (parts.length === 0) continue;
         const { infoHash, since, epoch } = entry.entry;
         const { index, version } = file;
         const fits = all.filter(({ source }) => parts.some((part) => part.source.inode === source.inode));
-        const how = fits.every(({ seen }) => seen.path.equals(one.record.path))
-          ? 'changed; what of it fits is mapped again'
-          : 'is put together from what was found of it';
+        const how = howMapped(fits, one);
         const remap = remapOf({ id: one.id, infoHash, since, epoch, index, version, how }, { parts, proven }, all);
         remaps.push({ remap, extents });
       }
     }
     const mapped = remaps.map(({ remap }) => remap);
     if (wanted === 0) return [later(one, 'is used by no entry')];
-    if (found === wanted) return mapped;
-    if (found === 0 && here === undefined) {
+    // What was kept of a file is served meanwhile, in case that it is only away.
+    if (fromOthers === 0 && here === undefined) {
       const wait = await this.#mayBeAway(one);
       if (wait !== undefined) return [wait];
     }
+    if (found === wanted) return mapped;
     const open = await this.#mayBeIndexed(one, left);
     if (open === 'ask again') return undefined;
     // What the remaps leave out stays with the source. Its record may be of this very file: then they would change nothing.
@@ -250,6 +254,16 @@ export class Settler {
     this.#gone.explain(one.id);
     const rest = found > 0 ? 'lost a part of its bytes' : here === undefined ? 'is gone' : 'has other bytes now';
     return [...lossy, { kind: 'lost', id: one.id, reason: `${rest}, and no copy of them was found` }];
+  }
+
+  /** What was kept of a source that changed or is gone, the newest first. */
+  async #kept({ kept }: Case): Promise<AlignCandidate[]> {
+    const found: AlignCandidate[] = [];
+    for (const { path } of kept.toReversed()) {
+      const seen = await this.#sight.look(path);
+      if (seen !== undefined) found.push({ seen, source: sourceOf(seen), named: true, kept: true });
+    }
+    return found;
   }
 
   /** Undefined if the index that was asked is newer than the loss, and all disks are there. */

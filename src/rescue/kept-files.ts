@@ -12,6 +12,7 @@
  * the closed folders above it let nobody else in. It is nothing more than a doubted source: each piece is hashed before it is served.
  */
 import type { Logger } from '../logger.ts';
+import type { FileSystems } from '../source/file-system.ts';
 import type { FileIdentity } from '../source/identity.ts';
 import type { Readers } from '../source/readers.ts';
 import type { ReleasedFolders } from '../source/released-folders.ts';
@@ -84,19 +85,21 @@ export interface KeptFiles {
   /** Tells by its path if a file is one that was kept for this state. */
   isKept(path: Buffer): boolean;
   /**
-   * Deletes kept files of this state that `isNamed` denies: at the start of the server, before anything else is kept. Moves
-   * those of a lost state that had the same path to `found`. Disks that are not there are left out.
+   * Deletes kept files of this state that `isNamed` denies, at the start of the server: those that were kept since it started
+   * stay. Moves those of a lost state that had the same path to `found`. Disks that are not there are left out. It takes as long
+   * as the slowest disk.
    */
   clean(isNamed: (path: Buffer) => boolean): Promise<void>;
   /** What is kept, as far as it is known: `clean` looks at all disks. Folders with nothing in them are left out. */
   usage(): readonly KeptUsage[];
-  /** Ends the thread, when what it does has ended. */
+  /** Ends the threads, when what they do has ended, but after five seconds at the latest. */
   close(): Promise<void>;
 }
 
 export interface KeptFilesOptions {
   /** The folders that hold sources: `[disks]`, and those that were given to `rebuild`. Absolute. Asked each time. */
   readonly folders: () => Promise<readonly Buffer[]>;
+  readonly fileSystems: Pick<FileSystems, 'diskHolding' | 'mountsBelow'>;
   /** `<db>.pool`. */
   readonly pool: string;
   /** This state, and its path (`state_path`). The id is another one after the state was lost: `state-id.ts`. */

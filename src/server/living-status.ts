@@ -1,6 +1,7 @@
 /** What `status` says of the watch of sources, of the healer and of repairs. */
 import type { Config } from '../config/config.ts';
-import type { HealerStatus, RepairStatus, ServerStatus, WatchStatus } from '../control/served.ts';
+import type { HealerStatus, LeaseStatus, RepairStatus, ServerStatus, WatchStatus } from '../control/served.ts';
+import type { FileSystem } from '../vfs/file-system.ts';
 import type { WatchingSources } from './news/watching.ts';
 import type { Repairs } from './processes/repair.ts';
 import type { CaseQueue } from './settling/queue.ts';
@@ -8,6 +9,7 @@ import type { CaseQueue } from './settling/queue.ts';
 export interface LivingStatusParts {
   readonly watching: Pick<WatchingSources, 'watched'>;
   readonly queue: Pick<CaseQueue, 'counts'>;
+  readonly fileSystem: Pick<FileSystem, 'leaseCounts'>;
   readonly repairs: Pick<Repairs, 'queued' | 'spent'>;
   readonly config: Pick<Config, 'onLoss' | 'repairLimit'>;
 }
@@ -16,9 +18,19 @@ export async function livingStatus({
   watching,
   queue,
   repairs,
+  fileSystem,
   config,
-}: LivingStatusParts): Promise<Pick<ServerStatus, 'watch' | 'healer' | 'repair'>> {
-  return { watch: await watchStatus(watching), healer: healerStatus(queue), repair: repairStatus(repairs, config) };
+}: LivingStatusParts): Promise<Pick<ServerStatus, 'watch' | 'healer' | 'repair' | 'leases'>> {
+  return {
+    watch: await watchStatus(watching),
+    healer: healerStatus(queue),
+    repair: repairStatus(repairs, config),
+    leases: leaseStatus(fileSystem),
+  };
+}
+
+function leaseStatus({ leaseCounts }: LivingStatusParts['fileSystem']): LeaseStatus {
+  return { held: leaseCounts?.held ?? 0, awaited: leaseCounts?.wanted ?? 0 };
 }
 
 async function watchStatus(watching: LivingStatusParts['watching']): Promise<WatchStatus> {

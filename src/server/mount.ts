@@ -16,6 +16,7 @@ import { AutotorrentError, messageOf } from '../errors.ts';
 import { chooseDriver } from '../fuse/choose-driver.ts';
 import type { Mount } from '../fuse/driver.ts';
 import { realMountPoint } from '../fuse/mounting/mount-point.ts';
+import { LeaseKeeper } from '../leases/lease-keeper.ts';
 import { DatabaseLocked, openLevel } from '../leveldb/open.ts';
 import type { Logger } from '../logger.ts';
 import { loadAccessListCall } from '../native/access-list.ts';
@@ -27,7 +28,6 @@ import { isAtOrBelow } from '../native/mountinfo.ts';
 import { loadProcessCalls } from '../native/process.ts';
 import { loadStrictCalls } from '../native/strict-paths.ts';
 import { Unmounts } from '../native/unmounts.ts';
-import { holdOf } from '../source/held-sources.ts';
 import { ReadersLook } from '../source/look-at-readers.ts';
 import { SourceAccess } from '../source/source-access.ts';
 import { sourceLooks } from '../source/source-looks.ts';
@@ -183,27 +183,30 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
           logger.error(`what came back cannot be looked for: ${messageOf(error)}`);
         });
       },
-      onMounts: async () => await fileSystem.mountsChanged(),
     });
     undo.push(async () => watching.close());
-    const fileSystem: FileSystem = new FileSystem({
+    const conditions = new SourceConditions({
+      store,
+      verifyReads: config.verifyReads,
+      queue,
+      logger,
+      onAsRecorded: (id, record, { identity }) => {
+        completion.asRecorded(id, record, identity);
+        watching.asRecorded(id);
+      },
+    });
+    // Without hashing, a doubt would only keep readers from what they may read.
+    const leases = config.verifyReads === 'off' ? undefined : LeaseKeeper.start(library, logger);
+    undo.push(async () => leases?.close());
+    const fileSystem = new FileSystem({
       store,
       libc: loadFileCalls(library),
       access,
       readersLook,
       looks: sourceLooks(library, access.fileSystems),
-      doubts: new SourceConditions({
-        store,
-        verifyReads: config.verifyReads,
-        queue,
-        logger,
-        onAsRecorded: (id, record, { identity }) => {
-          completion.asRecorded(id, record, identity);
-          watching.asRecorded(id);
-        },
-      }),
+      doubts: conditions,
+      leases: leases && { leases, doubts: conditions },
       descriptors,
-      hold: holdOf(config.holdSources, process.env),
       statePath: config.statePath,
       owner,
       umask: config.umask,
@@ -282,7 +285,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       readersLook,
       healths,
       scrubStatus: () => scrub.status,
-      livingStatus: async () => await livingStatus({ watching, queue, repairs, config }),
+      livingStatus: async () => await livingStatus({ watching, queue, repairs, fileSystem, config }),
       logger,
       repairs,
       releases,
@@ -316,6 +319,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       queue.load();
       void proven.start();
       void fileSystem.lookAtReaders();
+      fileSystem.takeUpOpened();
       await untilEnd(mount, config.storePath, AbortSignal.any([signal, asked.signal]));
       await repairs.close();
       await absence.stop(request.hurry, (message) => {

@@ -60,7 +60,7 @@ export interface ServerFacts {
   readonly startedMs: number;
 }
 
-type LivingStatus = Pick<ServerStatus, 'watch' | 'healer' | 'repair'>;
+type LivingStatus = Pick<ServerStatus, 'watch' | 'healer' | 'repair' | 'leases'>;
 
 /** The shortest prefix of an info hash that names an entry. */
 const SHORTEST_PREFIX = 8;
@@ -142,7 +142,7 @@ export class ServedStore {
       if (entry.state === 'adding') adding++;
     }
     const { version, driver, mountPoint, visibleTo, readOnly, startedMs } = this.#facts;
-    const { broken, openFiles, openSources, heldSources, hangingBytes } = await this.#fileSystem.status();
+    const { broken, openFiles } = await this.#fileSystem.status();
     await this.#healths.settled();
     const counts = this.#counts();
     return {
@@ -169,7 +169,6 @@ export class ServedStore {
       sources: this.#healths.totals(),
       scrub: this.#scrubStatus(),
       ...(await this.#livingStatus()),
-      descriptors: { sources: openSources, held: heldSources, hangingBytes },
       writes: counts.writes,
       bytesWritten: counts.bytesWritten,
       overlayBytes: await this.#overlayUsage.bytes(),

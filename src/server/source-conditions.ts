@@ -6,6 +6,7 @@ import type { Logger } from '../logger.ts';
 import type { Condition } from '../source/condition.ts';
 import type { SeenSource, SourceDoubts } from '../source/doubts.ts';
 import { type Difference, type FileIdentity, identityIn, type RecordedSource } from '../source/identity.ts';
+import type { LeasedDoubts } from '../source/leased-sources.ts';
 import type { Store } from '../store/store.ts';
 import { FewLines } from './few-lines.ts';
 
@@ -32,7 +33,7 @@ export interface SourceConditionsOptions {
   readonly onAsRecorded?: (id: number, record: RecordedSource, seen: SeenSource) => void;
 }
 
-export class SourceConditions implements SourceDoubts {
+export class SourceConditions implements SourceDoubts, LeasedDoubts {
   readonly #options: SourceConditionsOptions;
   readonly #lines: FewLines;
   /** Pieces that were proven before this epoch are hashed again. */
@@ -65,8 +66,7 @@ export class SourceConditions implements SourceDoubts {
     // That pieces of this very file failed says more.
     const isKnown = before?.state === 'healing' && seen !== undefined && isObserved(before, seen.identity);
     const condition = store.living.setCondition(id, {
-      // What has no name any more is read on, but is not what will be found.
-      state: stateOf(before, seen?.unlinked === false && !isOff),
+      state: stateOf(before, seen !== undefined && !isOff),
       reason: isKnown ? before.reason : why.says,
       ...(before?.disk === undefined ? {} : { disk: before.disk }),
       ...(seen === undefined ? {} : { observed: seen.identity }),
@@ -102,6 +102,33 @@ export class SourceConditions implements SourceDoubts {
       const observed = found === undefined ? {} : { observed: identityIn(found) };
       this.#changed(id, before, store.living.setCondition(id, { state: 'healing', reason, failed: true, ...observed }));
     }
+  }
+
+  mayBeLeased(id: number): boolean {
+    return this.#options.store.living.condition(id) === undefined || this.wasOpened(id);
+  }
+
+  wasOpened(id: number): boolean {
+    const condition = this.#options.store.living.condition(id);
+    return condition?.state === 'doubted' && condition.opened === true;
+  }
+
+  opened(id: number, { identity }: Parameters<LeasedDoubts['opened']>[1]): void {
+    const { store, logger } = this.#options;
+    // A doubt of another kind goes on.
+    if (store.living.condition(id) !== undefined) return;
+    store.living.setCondition(id, {
+      state: 'doubted',
+      reason: 'was opened for writing',
+      observed: identityIn(identity),
+      opened: true,
+    });
+    logger.debug(`${store.source(id)?.path.toString()} is opened for writing: what is read of it is hashed first`);
+  }
+
+  unwritten(id: number): number {
+    if (this.wasOpened(id)) this.#options.store.living.trust(id);
+    return this.of(id);
   }
 
   #changed(id: number, before: Condition | undefined, { state, reason, epoch }: Condition): void {

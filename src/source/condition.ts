@@ -23,9 +23,14 @@ export interface Condition {
    * recorded ends no such doubt: only proofs do.
    */
   readonly unproven?: true;
+  /** Somebody has opened the file for writing, and nothing else is known against it. A lease on it ends the doubt. */
+  readonly opened?: true;
   /** Pieces of `observed`, or of the recorded file if none was, were hashed and did not agree: it is not believed again. */
   readonly failed?: true;
 }
 
 /** What somebody found who looked at a source, or who decided about it. */
-export type ConditionFound = Pick<Condition, 'state' | 'reason' | 'disk' | 'observed' | 'unproven' | 'failed'>;
+export type ConditionFound = Pick<
+  Condition,
+  'state' | 'reason' | 'disk' | 'observed' | 'unproven' | 'failed' | 'opened'
+>;

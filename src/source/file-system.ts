@@ -22,18 +22,20 @@ export interface FileSystemKind {
   readonly trueCtime: boolean;
   /** Handles name files, over restarts, and no two files in turn. */
   readonly handles: boolean;
+  /** A lease on a file tells of each writer before its first byte (fcntl(2), F_SETLEASE). */
+  readonly leases: boolean;
   /** Shows the folders of several file systems as one, with the times of only one of them. */
   readonly union: boolean;
 }
 
-const WITH_HANDLES: FileSystemKind = { local: true, trueCtime: true, handles: true, union: false };
-const LOCAL: FileSystemKind = { local: true, trueCtime: true, handles: false, union: false };
+const WITH_HANDLES: FileSystemKind = { local: true, trueCtime: true, handles: true, leases: true, union: false };
+const LOCAL: FileSystemKind = { local: true, trueCtime: true, handles: false, leases: false, union: false };
 /** Local, but shows the mtime, or nothing, in place of a ctime. */
-const NO_CTIME: FileSystemKind = { local: true, trueCtime: false, handles: false, union: false };
+const NO_CTIME: FileSystemKind = { local: true, trueCtime: false, handles: false, leases: false, union: false };
 /** A look may be a round trip; the ctime is that of a local file system behind it. */
-const REMOTE: FileSystemKind = { local: false, trueCtime: true, handles: false, union: false };
+const REMOTE: FileSystemKind = { local: false, trueCtime: true, handles: false, leases: false, union: false };
 /** Nothing is known, and nothing is relied on. */
-const UNKNOWN: FileSystemKind = { local: false, trueCtime: false, handles: false, union: false };
+const UNKNOWN: FileSystemKind = { local: false, trueCtime: false, handles: false, leases: false, union: false };
 
 /**
  * By the type in the mount table. FUSE file systems are unknown but for mergerfs, which passes on the ctimes of its branches (seen
@@ -163,28 +165,23 @@ export class FileSystems {
     return mount === undefined || KINDS.get(mount.type)?.local === true ? undefined : mount.path;
   }
 
-  /** Gives what tells if the mount of an open file is there. It says so, too, if the kernel does not name the mount of a file. */
-  async mountedNow(): Promise<(fd: number) => boolean> {
-    await this.#refreshLater();
-    const mounted = new Set(this.#mounts.map(({ id }) => id));
-    return (fd) => {
-      const id = this.#tools.statx?.mountOfOpen(fd);
-      return id === undefined || mounted.has(id);
-    };
+  /** Lists the mounts at and below a folder in which files may lie, by the mount table alone. Ours are left out. */
+  async mountsBelow(folder: Buffer): Promise<Buffer[]> {
+    await this.#mountNow(folder);
+    return this.#mounts
+      .filter(({ type, path }) => type !== OUR_TYPE && !PSEUDO.has(type) && isAtOrBelow(path, folder))
+      .map(({ path }) => path);
   }
 
   /** `#holding`, by a table that is fresh. */
   async #mountNow(path: Buffer): Promise<Mounted | undefined> {
-    await this.#refreshLater();
+    if (!this.#isFresh()) {
+      this.#refreshing ??= runLater(this.#refresh()).finally(() => {
+        this.#refreshing = undefined;
+      });
+      await this.#refreshing;
+    }
     return this.#holding(path);
-  }
-
-  async #refreshLater(): Promise<void> {
-    if (this.#isFresh()) return;
-    this.#refreshing ??= runLater(this.#refresh()).finally(() => {
-      this.#refreshing = undefined;
-    });
-    await this.#refreshing;
   }
 
   /** Lists the disks that are mounted, by each of their names, and where. */

@@ -18,10 +18,9 @@ import { isAtOrBelow } from '../native/mountinfo.ts';
 import { type BrokenSource, BrokenSources } from './broken-sources.ts';
 import type { ConditionState } from './condition.ts';
 import type { SeenSource, SourceDoubts } from './doubts.ts';
-import type { Hold } from './held-sources.ts';
 import { type FileIdentity, isSame, type RecordedSource } from './identity.ts';
+import { type LeaseCounts, LeasedSources, type LeaseOptions } from './leased-sources.ts';
 import type { ReadersLook } from './look-at-readers.ts';
-import { OpenSources } from './open-sources.ts';
 import type { Readers } from './readers.ts';
 import type { SourceAccess } from './source-access.ts';
 import { SETTLING_MS, SourceChanges } from './source-changes.ts';
@@ -39,6 +38,8 @@ export interface SourceFilesOptions {
   readonly looks: SourceLooks;
   /** Absent: only what is as recorded is served. */
   readonly doubts?: SourceDoubts | undefined;
+  /** Absent: a write is found by the look after the next read. */
+  readonly leases?: LeaseOptions | undefined;
   /** Called when an open source becomes doubted: bytes of it may have been served that it does not have. */
   readonly onDoubted?: (id: number) => void;
   /** Called with who may read the file that serves a source, whenever that was looked at. */
@@ -46,7 +47,6 @@ export interface SourceFilesOptions {
   readonly descriptors: DescriptorBudget;
   /** Tells if a path is that of a kept file. Default: none is. */
   readonly isKept?: (path: Buffer) => boolean;
-  readonly hold?: Hold | undefined;
   readonly logger: Logger;
 }
 
@@ -58,15 +58,20 @@ export class SourceFiles {
   readonly #onReaders: SourceFilesOptions['onReaders'];
   readonly #onDoubted: SourceFilesOptions['onDoubted'];
   readonly #logger: Logger;
-  readonly #open: OpenSources;
+  /** By source id, in the order of use: the one that has been unused the longest comes first. */
+  readonly #open = new Map<number, SourceFile>();
   readonly #resolving = new Map<number, { readonly file: Promise<SourceFile>; readonly looks: boolean }>();
   readonly #broken: BrokenSources;
   readonly #changes = new SourceChanges();
+  readonly #leased: LeasedSources | undefined;
+  readonly #leases: LeaseOptions | undefined;
+  /** Those that were opened only to try a lease. */
+  readonly #forTry = new Set<SourceFile>();
   /** The source that is being judged: what is found out of it is ours. */
   #judging: number | undefined;
 
   constructor(options: SourceFilesOptions) {
-    const { record, access, readersLook, looks, doubts, onReaders, onDoubted, descriptors, hold, isKept, logger } =
+    const { record, access, readersLook, looks, doubts, leases, onReaders, onDoubted, descriptors, isKept, logger } =
       options;
     this.#record = record;
     this.#doubts = doubts;
@@ -75,13 +80,26 @@ export class SourceFiles {
     this.#onDoubted = onDoubted;
     this.#logger = logger;
     this.#broken = new BrokenSources(logger);
-    this.#open = new OpenSources({ record, hold });
-    this.#opening = { access, readersLook, looks, descriptors: descriptors.share(() => this.#open.closeIdle()) };
+    this.#leases = leases;
+    this.#leased =
+      leases &&
+      new LeasedSources({
+        ...leases,
+        onTried: async (file, hasNoWriter) => await this.#leaseTried(file, hasNoWriter),
+        reopen: async (id) => await this.#tryLease(id),
+        logger,
+      });
+    const closing = this.#leased && ((file: SourceFile) => this.#leased?.closing(file));
+    this.#opening = { access, readersLook, looks, descriptors: descriptors.share(() => this.#closeIdle()), closing };
   }
 
-  /** The table of open sources. */
-  get open(): OpenSources {
-    return this.#open;
+  get openCount(): number {
+    return this.#open.size;
+  }
+
+  /** Undefined where no leases are taken. */
+  get leaseCounts(): LeaseCounts | undefined {
+    return this.#leased?.counts;
   }
 
   get broken(): readonly BrokenSource[] {
@@ -113,7 +131,7 @@ export class SourceFiles {
 
   /** Closes a file of which a read failed or ended early: it is opened again before its next use. */
   distrust(file: SourceFile): void {
-    this.#open.drop(file);
+    this.#drop(file);
   }
 
   /** Replaces a source that opens but cannot be read by a spare. @throws EIO if there is none */
@@ -179,10 +197,12 @@ export class SourceFiles {
     return this.#changes.on(listener);
   }
 
-  /** Looks at sources anew at their next use, and opens those whose records lead to other files. */
+  /** Opens sources anew at their next use, by their new records. */
   sourcesChanged(ids: readonly number[]): void {
     for (const id of ids) {
-      this.#open.recordChanged(id);
+      const file = this.#open.get(id);
+      // The entries of a source without a record are gone. Who has their files open still reads them.
+      if (file !== undefined && this.#record(id) !== undefined) this.#drop(file);
       this.#broken.retry(id);
     }
     this.#changes.changed(ids);
@@ -199,10 +219,8 @@ export class SourceFiles {
   conditionChanged(id: number, state: ConditionState | undefined): void {
     const file = this.#open.get(id);
     if (this.#judging === id) return state === undefined ? this.#changes.changed([id]) : undefined;
-    if (state === undefined) {
-      this.#open.trusted(id);
-      return this.sourcesChanged([id]);
-    }
+    // It is opened by its record again, and looked at.
+    if (state === undefined) return this.sourcesChanged([id]);
     // Those who wait for its case need not wait on: nothing more will be found soon.
     if (state === 'lost' || state === 'waiting') this.#changes.changed([id]);
     const doubt = this.#doubts?.of(id) ?? 0;
@@ -214,30 +232,34 @@ export class SourceFiles {
 
   /** Closes the files on disks that were released: none of them is opened again. */
   letGo(): void {
-    this.#open.letGo(this.#opening.access.released);
-  }
-
-  /** Mounts have changed: what lies on one that is gone is held no longer. */
-  async mountsChanged(): Promise<void> {
-    await this.#open.mountsChanged(this.#opening.access.fileSystems);
+    const { released } = this.#opening.access;
+    for (const file of this.#open.values()) if (released.holds(file.record.path)) this.#drop(file);
   }
 
   retain(file: SourceFile): void {
-    this.#open.retain(file);
+    file.users++;
   }
 
   release(file: SourceFile): void {
-    this.#open.release(file);
+    file.users--;
+    if (file.users <= 0) this.#drop(file);
+  }
+
+  /** Finds out what became of sources that somebody had opened for writing when the last server ended. */
+  takeUpOpened(ids: Iterable<number>): void {
+    this.#leased?.takeUp(ids);
   }
 
   close(): void {
-    this.#open.close();
+    this.#leased?.close();
+    for (const file of this.#open.values()) file.close();
+    this.#open.clear();
   }
 
   async #resolve(id: number, look: boolean): Promise<SourceFile> {
     const known = this.#open.get(id);
     const isFresh = known !== undefined && !look && performance.now() - known.checkedAt < FRESH_MS;
-    const file = isFresh ? this.#open.used(known) : await this.#lookedAt(id);
+    const file = isFresh ? this.#used(known) : await this.#lookedAt(id);
     if (file !== undefined) return file;
     if (known === undefined) this.#broken.refuseAgain(id, FRESH_MS);
     for (;;) {
@@ -280,10 +302,10 @@ export class SourceFiles {
     if (known === undefined) return undefined;
     const found = await known.look();
     // Its last user may have closed it meanwhile. A closed file must not be found again.
-    if (!known.closed && found !== undefined && (this.#isKnown(known, found) || this.#judged(known, found))) {
-      return this.#open.used(known);
+    if (!known.closed && found !== undefined && (isSame(known.standing, found) || this.#judged(known, found))) {
+      return this.#used(known);
     }
-    this.#open.drop(known);
+    this.#drop(known);
     return undefined;
   }
 
@@ -293,19 +315,15 @@ export class SourceFiles {
     if (other !== undefined && !other.closed) {
       // It was opened as a spare and for itself at the same time.
       file.close();
-      return this.#open.used(other);
+      return this.#used(other);
     }
     const { difference } = file;
     if (!this.#judged(file, file.identity)) {
       file.close();
       throw new NotServed({ why: difference ?? { code: 'modified', says: 'was modified' } });
     }
-    return this.#open.used(file);
-  }
-
-  /** Tells if a file is what it was, and is believed as it was. */
-  #isKnown(file: SourceFile, found: FileIdentity): boolean {
-    return isSame(file.standing, found) && file.doubt === (this.#doubts?.of(file.id) ?? 0);
+    this.#open.set(id, file);
+    return file;
   }
 
   /** Takes what an open file is now for what it is. False if it must not be served. */
@@ -317,14 +335,71 @@ export class SourceFiles {
     if (file.users > 0 && (doubt ?? 1) > file.doubt) this.#onDoubted?.(file.id);
     file.doubt = doubt ?? 0;
     this.#broken.judged(file.id, file.doubt);
+    // What we keep ourselves is written to by nobody else.
+    if (doubt !== undefined && !this.isKept(file)) this.#leased?.noteOpen(file);
     return doubt !== undefined;
   }
 
-  #doubtOf({ id, difference, unlinked }: SourceFile, seen: Omit<SeenSource, 'unlinked'>): number | undefined {
+  /** Tries a lease on a source again. If nobody has it open, it is opened for that. */
+  async #tryLease(id: number): Promise<void> {
+    const [known, record] = [this.#open.get(id), this.#record(id)];
+    if (known !== undefined) return this.#leased?.noteOpen(known);
+    if (record === undefined || this.#leases?.doubts.wasOpened(id) !== true || this.#resolving.has(id)) return;
+    try {
+      const file = await this.#openOne(id, record);
+      if (file.users === 0) this.#forTry.add(file);
+    } catch (error) {
+      if (!(error instanceof NotServed)) throw error;
+      this.#doubts?.differs(id, error.why, undefined);
+    }
+  }
+
+  async #leaseTried(file: SourceFile, hasNoWriter: boolean): Promise<void> {
+    if (hasNoWriter) await this.#endDoubt(file);
+    if (this.#forTry.delete(file) && file.users === 0) this.#drop(file);
+  }
+
+  /** Nobody has a source open for writing that somebody had opened so. Trusts it if it is as recorded. */
+  async #endDoubt(file: SourceFile): Promise<void> {
+    const found = await file.look();
+    // The next writer may have come.
+    if (file.closed || found === undefined || this.#leased?.isHeld(file) !== true) return;
+    if (!isSame(file.standing, found)) {
+      if (!this.#judged(file, found)) this.#drop(file);
+    } else if (file.difference === undefined && this.#leases !== undefined) {
+      this.#judging = file.id;
+      file.doubt = this.#leases.doubts.unwritten(file.id);
+      this.#judging = undefined;
+      this.#broken.judged(file.id, file.doubt);
+      this.#leases.unchanged?.(file.id);
+    }
+  }
+
+  #doubtOf({ id, difference }: SourceFile, seen: SeenSource): number | undefined {
     const doubts = this.#doubts;
-    if (difference === undefined) return doubts === undefined ? 0 : doubts.asRecorded(id, { ...seen, unlinked });
-    if (doubts !== undefined) return doubts.differs(id, difference, { ...seen, unlinked });
+    if (difference === undefined) return doubts === undefined ? 0 : doubts.asRecorded(id, seen);
+    if (doubts !== undefined) return doubts.differs(id, difference, seen);
     // A rename or a chmod changes the ctime, too.
     return difference.code === 'ctime' ? 0 : undefined;
+  }
+
+  #used(file: SourceFile): SourceFile {
+    this.#open.delete(file.id);
+    this.#open.set(file.id, file);
+    return file;
+  }
+
+  #closeIdle(): boolean {
+    for (const file of this.#open.values()) {
+      if (file.busy > 0) continue;
+      this.#drop(file);
+      return true;
+    }
+    return false;
+  }
+
+  #drop(file: SourceFile): void {
+    if (this.#open.get(file.id) === file) this.#open.delete(file.id);
+    file.close();
   }
 }

@@ -37,6 +37,8 @@ export interface LooksOf {
   readonly local: boolean;
   /** The ctime is the kernel's own, and as exact as its clock. */
   readonly trueCtime: boolean;
+  /** A lease on a file tells of each writer before its first byte. */
+  readonly leases?: boolean;
 }
 
 /** The file systems of sources, and looks at their open files. */
@@ -54,6 +56,8 @@ export interface Opening {
   /** A source whose descriptor had to be closed is opened again by its path at the next read. */
   readonly descriptors: DescriptorShare;
   readonly looks: SourceLooks;
+  /** Called before a descriptor is closed, which waits for what it gives. */
+  readonly closing?: ((file: SourceFile) => Promise<void> | undefined) | undefined;
 }
 
 interface Opened {
@@ -65,9 +69,16 @@ interface Opened {
 
 export class SourceFile {
   readonly id: number;
+  readonly record: RecordedSource;
   readonly fd: number;
   /** Looks at it cost little, and show every change: each read is followed by one. */
   readonly local: boolean;
+  /** A lease can be had on it, and that it is as recorded means that it was not written to. */
+  readonly leasable: boolean;
+  /** Its ctime counts. That of our own pool's files does not: links to them come and go. */
+  readonly #ctimeCounts: boolean;
+  /** Its inode counts, where the ctime says nothing. */
+  readonly #inodeCounts: boolean;
   /** The epoch since which its bytes are not believed; 0: they are. */
   doubt = 0;
   /** Handles that use it. */
@@ -76,15 +87,10 @@ export class SourceFile {
   busy = 0;
   /** The time of the last look that found it unchanged; `performance.now()`. */
   checkedAt: number;
-  /** Its mount is gone: nobody but its users needs it. */
-  detached = false;
-  #record: RecordedSource;
-  readonly #trueCtime: boolean;
   #identity: FileIdentity;
   #standing: FileIdentity;
   /** Who could read it at the last look. */
   #readers: Readers = 'nobody';
-  #unlinked = false;
   readonly #opening: Opening;
   readonly #turn: Turn;
   #closed = false;
@@ -93,10 +99,12 @@ export class SourceFile {
 
   private constructor(id: number, record: RecordedSource, { fd, identity, kind, turn }: Opened, opening: Opening) {
     this.id = id;
-    this.#record = record;
+    this.record = record;
     this.fd = fd;
     this.local = kind.local;
-    this.#trueCtime = kind.trueCtime;
+    this.#ctimeCounts = record.ctimeNs !== undefined;
+    this.#inodeCounts = !kind.trueCtime || !this.#ctimeCounts;
+    this.leasable = kind.leases === true && kind.trueCtime && this.#ctimeCounts;
     this.checkedAt = performance.now();
     this.#identity = identity;
     this.#standing = this.#standingOf(identity);
@@ -122,26 +130,6 @@ export class SourceFile {
     const file = new SourceFile(id, record, { fd, identity, kind, turn }, opening);
     await file.#lookAtReaders(stats);
     return file;
-  }
-
-  /** The record that led to it, or that it follows since. */
-  get record(): RecordedSource {
-    return this.#record;
-  }
-
-  /** Its ctime counts. That of our own pool's files does not: links to them come and go. */
-  get #ctimeCounts(): boolean {
-    return this.#record.ctimeNs !== undefined;
-  }
-
-  /** Its inode counts, where the ctime says nothing. */
-  get #inodeCounts(): boolean {
-    return !this.#trueCtime || !this.#ctimeCounts;
-  }
-
-  /** No name leads to it any more, as of the last look: it was deleted, or replaced by a rename. */
-  get unlinked(): boolean {
-    return this.#unlinked;
   }
 
   /** What the file was at the last look that was accepted. */
@@ -182,15 +170,6 @@ export class SourceFile {
     this.checkedAt = performance.now();
   }
 
-  /** Takes over a new record, unless it leads to another file. Returns whether it does not. The next reader looks. */
-  follow(record: RecordedSource): boolean {
-    if (!isSameIdentity(record, this.#record) && !isSameIdentity(record, this.#identity)) return false;
-    this.#record = record;
-    this.#standing = this.#standingOf(this.#identity);
-    this.distrust();
-    return true;
-  }
-
   #standingOf(identity: FileIdentity): FileIdentity {
     return this.#ctimeCounts ? identity : { ...identity, ctimeNs: undefined };
   }
@@ -223,7 +202,6 @@ export class SourceFile {
     try {
       const stats = await this.#turn(async () => await fstatAsync(this.fd, { bigint: true }));
       if (notRegular(stats) !== undefined) return undefined;
-      this.#unlinked = stats.nlink === 0n;
       await this.#lookAtReaders(stats);
       const found = identityOf(stats);
       if (isSame(this.#standing, found)) this.checkedAt = before;
@@ -266,7 +244,11 @@ export class SourceFile {
     this.#opening.descriptors.closed();
     // A file system of another program may have to be asked.
     const { released } = this.#opening.access;
-    const closing = async (): Promise<void> => await this.#turn(async () => await closeAsync(this.fd));
+    const before = this.#opening.closing?.(this);
+    const closing = async (): Promise<void> => {
+      if (before !== undefined) await before;
+      await this.#turn(async () => await closeAsync(this.fd));
+    };
     void released.during(this.record.path, closing).catch(() => {});
   }
 }

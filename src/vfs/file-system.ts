@@ -21,8 +21,7 @@ import type { DescriptorBudget } from '../native/descriptor-budget.ts';
 import type { FileCalls } from '../native/files.ts';
 import type { BrokenSource } from '../source/broken-sources.ts';
 import type { SourceDoubts } from '../source/doubts.ts';
-import { hangingBytes } from '../source/hanging.ts';
-import type { Hold } from '../source/held-sources.ts';
+import type { LeaseCounts, LeaseOptions } from '../source/leased-sources.ts';
 import type { ReadersLook } from '../source/look-at-readers.ts';
 import { FRESH_MS, SourceFiles } from '../source/served-sources.ts';
 import type { SourceAccess } from '../source/source-access.ts';
@@ -66,8 +65,9 @@ export interface FileSystemOptions {
   readonly looks: SourceLooks;
   /** Absent: only sources that are as recorded are served. */
   readonly doubts?: SourceDoubts | undefined;
+  /** Absent: a write to a source is found by the look after the next read. */
+  readonly leases?: LeaseOptions | undefined;
   readonly descriptors: DescriptorBudget;
-  readonly hold?: Hold | undefined;
   /** The owner of every file in the mount. */
   readonly owner: { readonly uid: number; readonly gid: number };
   /** Permission bits cleared in every planned mode. */
@@ -79,10 +79,6 @@ export interface FileSystemOptions {
 export interface FileSystemStatus {
   readonly openFiles: number;
   readonly openSources: number;
-  /** Of those, the ones that nobody uses. */
-  readonly heldSources: number;
-  /** Bytes of files that only their open descriptors lead to. */
-  readonly hangingBytes: number;
   /** Broken sources, with the names of the entries that use them. */
   readonly broken: readonly (BrokenSource & { readonly entries: readonly string[] })[];
 }
@@ -116,7 +112,7 @@ export class FileSystem implements Operations {
   #statfs: { readonly at: number; readonly stats: Promise<FileSystemStats> } | undefined;
 
   constructor(options: FileSystemOptions) {
-    const { store, libc, access, readersLook, looks, doubts, descriptors, hold, logger } = options;
+    const { store, libc, access, readersLook, looks, doubts, leases, descriptors, logger } = options;
     this.#store = store;
     this.#options = options;
     this.#sources = new SourceFiles({
@@ -127,9 +123,9 @@ export class FileSystem implements Operations {
       readersLook,
       looks,
       doubts,
+      leases,
       descriptors,
       isKept: (path) => store.living.isKept(path),
-      hold,
       logger,
     });
     this.#proving = new Proving({ store, sources: this.#sources });
@@ -452,14 +448,7 @@ export class FileSystem implements Operations {
       const entries = await this.#store.entriesUsing(source.id);
       if (entries.length > 0) broken.push({ ...source, entries });
     }
-    const { open } = this.#sources;
-    return {
-      openFiles: this.#handles.openFiles,
-      openSources: open.size,
-      heldSources: open.held,
-      hangingBytes: hangingBytes(open.values(), this.#store.living),
-      broken,
-    };
+    return { openFiles: this.#handles.openFiles, openSources: this.#sources.openCount, broken };
   }
 
   /** Looks again at the sources that not everyone may read, as far as is known. Never rejects. */
@@ -477,9 +466,15 @@ export class FileSystem implements Operations {
     this.#sources.letGo();
   }
 
-  /** Mounts have changed: what lies on one that is gone is held no longer. */
-  async mountsChanged(): Promise<void> {
-    await this.#sources.mountsChanged();
+  /** Leases on sources; undefined where none are taken. */
+  get leaseCounts(): LeaseCounts | undefined {
+    return this.#sources.leaseCounts;
+  }
+
+  /** Finds out what became of sources that somebody had opened for writing when the last server ended. */
+  takeUpOpened(): void {
+    const { living } = this.#store;
+    this.#sources.takeUpOpened([...living.conditions()].flatMap(([id, { opened }]) => (opened === true ? [id] : [])));
   }
 
   /** Closes the files that programs left open at the unmount. */

@@ -207,7 +207,6 @@ describe('createConfig', () => {
         'recover',
         'repair_limit',
         'verify_reads',
-        'hold_sources',
         'scrub',
         'scrub_days',
         'scan_mode',

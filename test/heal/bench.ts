@@ -66,6 +66,7 @@ export function caseOf(world: World, id: number, more: Partial<Case> = {}): Case
     id,
     record,
     spares: [],
+    kept: [],
     state: 'healing',
     reason: 'is not there any more',
     // The disks are not searched any more.

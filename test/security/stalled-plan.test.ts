@@ -44,6 +44,7 @@ describe('a plan that stalls', { timeout: 60_000 }, () => {
         watch: { fileSystems: [], asleep: [] },
         healer: { open: 0, urgent: 0, settled: 0 },
         repair: { onLoss: 'tell', queued: 0, spentBytes: 0, limitBytes: 0 },
+        leases: { held: 0, awaited: 0 },
       }),
       logger: silentLogger,
       repairs: { ask: assert.fail, noteReturned: assert.fail },

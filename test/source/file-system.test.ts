@@ -77,6 +77,7 @@ for (const kind of FILE_SYSTEM_KINDS) {
         local: hasHandles,
         trueCtime: kind !== 'fuse',
         handles: hasHandles,
+        leases: hasHandles,
         union: kind === 'mergerfs',
       });
       const mounted = async (): Promise<string[] | undefined> =>
@@ -204,7 +205,7 @@ describe('a file system', { skip: NEEDS_ROOT }, () => {
     t.after(() => execFileSync('umount', [folder]));
     const { dev } = statSync(folder);
     const kind = await placing().fileSystems.kindOf(Buffer.from(folder), dev);
-    assert.deepEqual(kind, { local: true, trueCtime: true, handles: false, union: false });
+    assert.deepEqual(kind, { local: true, trueCtime: true, handles: false, leases: false, union: false });
   });
 
   it('of btrfs is known in its subvolumes, whose device numbers the mount table does not have', async (t) => {
@@ -219,6 +220,7 @@ describe('a file system', { skip: NEEDS_ROOT }, () => {
       local: true,
       trueCtime: true,
       handles: true,
+      leases: true,
       union: false,
     });
     assert.equal(await fileSystems.diskOf(Buffer.from(path)), await fileSystems.diskOf(Buffer.from(system.path)));

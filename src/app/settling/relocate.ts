@@ -87,6 +87,7 @@ export async function relocate(config: Config, request: RelocateRequest): Promis
         id,
         record,
         spares: [],
+        kept: [],
         state: condition?.state ?? 'healing',
         reason: condition?.reason ?? '',
         sinceMs: condition?.sinceMs ?? 0,

@@ -34,9 +34,9 @@ function lines(status: ServerStatus): string[] {
     `writes   ${status.writes} of ${bytes(status.bytesWritten)}; the overlay takes ` +
       (status.overlayBytes === undefined ? 'space that is still being measured' : bytes(status.overlayBytes)),
     ...sourcesLines(status),
-    ...heldLines(status),
     scrubLine(status),
     ...watchLines(status),
+    ...leasesLines(status),
     healerLine(status),
     repairLine(status),
     ...status.overlayProblems.map(({ path, problem }) => `overlay  ${path}: ${problem}`),
@@ -57,14 +57,6 @@ function sourcesLines({ sources: { doubted, healing, lost, waiting } }: ServerSt
     ...(lost === 0 ? [] : [`${lost} lost`]),
   ];
   return parts.length === 0 ? [] : [`sources  ${parts.join(', ')}`];
-}
-
-function heldLines({ descriptors: { held, hangingBytes } }: ServerStatus): string[] {
-  const parts = [
-    ...(held === 0 ? [] : [`${held} source(s) without a reader`]),
-    ...(hangingBytes === 0 ? [] : [`${bytes(hangingBytes)} that only open descriptors lead to`]),
-  ];
-  return parts.length === 0 ? [] : [`held     ${parts.join(', ')}`];
 }
 
 function scrubLine({ scrub: { when, state, progress, provenPieces, badPieces, asleep } }: ServerStatus): string {
@@ -100,6 +92,13 @@ function watchLines({ watch: { fileSystems, asleep } }: ServerStatus): string[] 
   );
   const all = [...lines, ...sleeping];
   return all.length === 0 ? ['watch    nothing yet: sources are watched from their first read'] : all;
+}
+
+/** Counts what writers may have to wait for; nothing while there is none. */
+function leasesLines({ leases: { held, awaited } }: ServerStatus): string[] {
+  if (held + awaited === 0) return [];
+  const waiting = awaited === 0 ? '' : `; writers wait for ${awaited} more`;
+  return [`leases   ${held} source(s) would be kept before they are written to${waiting}`];
 }
 
 function healerLine({ healer: { open, urgent, settled, oldest } }: ServerStatus): string {

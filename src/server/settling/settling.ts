@@ -95,12 +95,14 @@ export class Settling {
           continue;
         }
         const { state, reason, sinceMs, observed, failed } = condition;
-        const spares = record.spares.flatMap((spare) => this.#spare(spare) ?? []);
+        const kept = this.#store.living.keptOf(id);
+        const others = record.spares.filter((spare) => !kept.includes(spare));
         tickets.push({
           one: {
             id,
             record: recordOf(record),
-            spares,
+            spares: others.flatMap((spare) => this.#spare(spare) ?? []),
+            kept: kept.flatMap((spare) => this.#spare(spare) ?? []),
             state,
             reason,
             sinceMs,
@@ -230,7 +232,7 @@ export class Settling {
     const { living } = this.#store;
     const was = id === GAP ? undefined : this.#store.source(id)?.path.toString();
     const file = await this.#store.file(infoHash, index);
-    const sources = file?.version === version ? await this.#lookedAt(outcome.sources) : undefined;
+    const sources = file?.version === version ? await this.#recorded(outcome.sources) : undefined;
     if (file === undefined || sources === undefined) {
       this.#queue.postpone(id);
       return false;
@@ -241,7 +243,7 @@ export class Settling {
       this.#queue.postpone(id);
       return false;
     }
-    for (const { path, ctimeNs } of sources) {
+    for (const { path, ctimeNs } of outcome.sources) {
       if (ctimeNs !== LOST_CTIME_NS) continue;
       for (const lost of living.sourcesAt(path)) {
         if (this.#store.source(lost)?.ctimeNs !== LOST_CTIME_NS) continue;
@@ -252,8 +254,21 @@ export class Settling {
       }
     }
     if (!isOpen) this.#queue.settled(id);
-    this.#logger.info(`${was ?? sources.map(({ path }) => path.toString()).join(', ')} ${how}`);
+    this.#logger.info(`${was ?? outcome.sources.map(({ path }) => path.toString()).join(', ')} ${how}`);
     return true;
+  }
+
+  /** What is kept has a record; of others, adds who may read each. Undefined if one may not be a source, or is gone. */
+  async #recorded(sources: readonly HealRecord[]): Promise<(LookedAtSource | number)[] | undefined> {
+    const { living } = this.#store;
+    const found: (LookedAtSource | number)[] = [];
+    for (const source of sources) {
+      const isKept = living.isKept(source.path);
+      const [one] = isKept ? living.sourcesAt(source.path) : ((await this.#lookedAt([source])) ?? []);
+      if (one === undefined) return undefined;
+      found.push(one);
+    }
+    return found;
   }
 
   /** Adds who may read each source. Undefined if one may not be a source. */

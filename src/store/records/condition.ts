@@ -8,16 +8,18 @@ const HAS_DISK = 8;
 const HAS_OBSERVED = 16;
 const UNPROVEN = 32;
 const FAILED = 64;
+const OPENED = 128;
 /** How older versions said it: by the reason alone. */
 const FAILED_IN_WORDS = /^does not have the bytes of piece/;
 
 export function encodeCondition(condition: Condition): Buffer {
-  const { state, epoch, sinceMs, reason, disk, observed, unproven, failed } = condition;
+  const { state, epoch, sinceMs, reason, disk, observed, unproven, failed, opened } = condition;
   const flags =
     (disk === undefined ? 0 : HAS_DISK) |
     (observed === undefined ? 0 : HAS_OBSERVED) |
     (unproven === undefined ? 0 : UNPROVEN) |
-    (failed === undefined ? 0 : FAILED);
+    (failed === undefined ? 0 : FAILED) |
+    (opened === undefined ? 0 : OPENED);
   const out = new Writer().integer(STATES.indexOf(state) | flags).integer(epoch);
   out.integer(Math.max(0, Math.trunc(sinceMs))).text(reason);
   if (disk !== undefined) out.text(disk);
@@ -28,7 +30,7 @@ export function encodeCondition(condition: Condition): Buffer {
 export function decodeCondition(bytes: Buffer): Condition {
   const from = new Reader(bytes);
   const flags = from.integer();
-  const state = STATES[flags & ~(HAS_DISK | HAS_OBSERVED | UNPROVEN | FAILED)];
+  const state = STATES[flags & ~(HAS_DISK | HAS_OBSERVED | UNPROVEN | FAILED | OPENED)];
   if (state === undefined) throw damaged('a source has a condition that does not exist');
   const [epoch, sinceMs, reason] = [from.integer(), from.integer(), from.text()];
   const disk = (flags & HAS_DISK) === 0 ? {} : { disk: from.text() };
@@ -36,7 +38,8 @@ export function decodeCondition(bytes: Buffer): Condition {
   const unproven = (flags & UNPROVEN) === 0 ? {} : ({ unproven: true } as const);
   const hasFailed = (flags & FAILED) !== 0 || (state === 'healing' && FAILED_IN_WORDS.test(reason));
   const failed = hasFailed ? ({ failed: true } as const) : {};
-  return { state, epoch, sinceMs, reason, ...disk, ...observed, ...unproven, ...failed };
+  const opened = (flags & OPENED) === 0 ? {} : ({ opened: true } as const);
+  return { state, epoch, sinceMs, reason, ...disk, ...observed, ...unproven, ...failed, ...opened };
 }
 
 /** One change of a source: when, from which path to which, and how that was found out. */

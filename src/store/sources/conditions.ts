@@ -56,7 +56,10 @@ export class Conditions {
    * The condition that follows `before`. A new epoch if it was trusted, or if another file lies there now. That pieces of a file
    * failed stays known, wherever it is meanwhile, until it supplies others alone: then it is doubted.
    */
-  next(before: Condition | undefined, { state, reason, disk, observed, unproven, failed }: ConditionFound): Condition {
+  next(
+    before: Condition | undefined,
+    { state, reason, disk, observed, unproven, failed, opened }: ConditionFound,
+  ): Condition {
     // A file that is gone for a while may come back.
     const seen = observed ?? before?.observed;
     const goesOn = before !== undefined && (observed === undefined || isSameFile(before.observed, observed));
@@ -69,6 +72,7 @@ export class Conditions {
       ...(seen === undefined ? {} : { observed: seen }),
       ...(unproven === true || before?.unproven === true ? { unproven: true } : {}),
       ...(failed === true || (state !== 'doubted' && hasFailed(before, observed)) ? { failed: true } : {}),
+      ...(opened === true ? { opened: true } : {}),
     };
   }
 
@@ -138,7 +142,8 @@ function isSame(one: Condition, other: Condition): boolean {
     one.reason === other.reason &&
     one.disk === other.disk &&
     one.unproven === other.unproven &&
-    one.failed === other.failed
+    one.failed === other.failed &&
+    one.opened === other.opened
   );
 }
 

@@ -91,8 +91,7 @@ describe('a source that changed', () => {
         assert.ok(got === undefined || got.equals(wanted), `piece ${piece}`);
       }
       await lib.volume.fileSystem.release(held);
-      // The file that was replaced is held, and another one is at its path.
-      assert.equal(lib.state('film'), good === 11 && !what.startsWith('replaced') ? 'doubted' : 'healing');
+      assert.equal(lib.state('film'), good === 11 ? 'doubted' : 'healing');
       await lib.close();
       await lib.open();
       assert.deepEqual(await pieces(lib, 'film'), [good, 0, 11 - good]);

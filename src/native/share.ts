@@ -1,0 +1,99 @@
+/**
+ * System calls that share, copy and cut out parts of files: FICLONE (ioctl_ficlonerange(2)), lseek(2), fallocate(2), futimens(3).
+ * They may wait for a disk: for threads that have nothing else to do.
+ */
+import type { CLibrary, LoadedLibrary } from './c-library.ts';
+import { fromNanoseconds } from './timestamp.ts';
+
+/** linux/fs.h. */
+const FICLONE = 0x40049409;
+const FS_IOC_GETFLAGS = 0x80086601;
+const FS_IOC_SETFLAGS = 0x40086602;
+/** Written in place, without checksums: `chattr +C`. */
+const FS_NOCOW_FL = 0x00800000;
+/** lseek(2). */
+const SEEK_DATA = 3;
+const SEEK_HOLE = 4;
+const ENXIO = 6;
+/** fallocate(2). */
+const FALLOC_FL_KEEP_SIZE = 0x01;
+const FALLOC_FL_PUNCH_HOLE = 0x02;
+const EOPNOTSUPP = 95;
+/** utimensat(2). */
+const UTIME_OMIT = 0x3ffffffe;
+
+/** Machines with a `long`, `off_t` and `time_t` of 64 bits, little-endian numbers, and these numbers of ioctls. */
+const MACHINES: ReadonlySet<string> = new Set(['x64', 'arm64', 'riscv64', 'loong64']);
+
+/** Bytes of a file: half-open. */
+export interface DataPiece {
+  readonly start: number;
+  readonly end: number;
+}
+
+export interface ShareCalls {
+  /**
+   * Gives `to`, an empty file that is open for writing, all extents of `from`, and its size (FICLONE: btrfs, XFS, bcachefs and
+   * others). False where the file system cannot, or the two lie on different ones.
+   */
+  readonly share: (from: number, to: number) => boolean;
+  /** Finds the first data at or after `start`, up to `end`, that are no hole. Undefined if there are none. Moves the position. */
+  readonly dataIn: (fd: number, start: number, end: number) => DataPiece | undefined;
+  /** Makes a hole: the size stays, the mtime does not. False where the file system cannot. @throws Error with the errno */
+  readonly punch: (fd: number, start: number, end: number) => boolean;
+  /** Sets the mtime of an open file, in nanoseconds. False if that fails. */
+  readonly setMtime: (fd: number, mtimeNs: bigint) => boolean;
+}
+
+export function loadShareCalls(library: CLibrary): ShareCalls | undefined {
+  if (!MACHINES.has(process.arch)) return undefined;
+  return library.ability('what would be lost of sources is not kept', declareShareCalls);
+}
+
+/** @throws if the C library lacks one of these functions */
+function declareShareCalls({ koffi, func }: LoadedLibrary): ShareCalls {
+  const ioctl = func('int ioctl(int fd, unsigned long request, int64_t value)');
+  const ioctlOn = func('int ioctl(int fd, unsigned long request, void *value)');
+  const lseek = func('int64_t lseek(int fd, int64_t offset, int whence)');
+  const fallocate = func('int fallocate(int fd, int mode, int64_t offset, int64_t length)');
+  const futimens = func('int futimens(int fd, const void *times)');
+  const flags = Buffer.alloc(8);
+  const times = new BigInt64Array(4);
+  const timesBytes = Buffer.from(times.buffer);
+
+  /** btrfs shares extents only between files of which both or none have checksums. */
+  const becomeLike = (from: number, to: number): void => {
+    if (ioctlOn(from, FS_IOC_GETFLAGS, flags) !== 0 || (flags.readUInt32LE() & FS_NOCOW_FL) === 0) return;
+    if (ioctlOn(to, FS_IOC_GETFLAGS, flags) !== 0) return;
+    flags.writeUInt32LE((flags.readUInt32LE() | FS_NOCOW_FL) >>> 0);
+    ioctlOn(to, FS_IOC_SETFLAGS, flags);
+  };
+  return {
+    share(from, to) {
+      becomeLike(from, to);
+      return ioctl(to, FICLONE, from) === 0;
+    },
+    dataIn(fd, start, end) {
+      let data = Number(lseek(fd, start, SEEK_DATA));
+      if (data < 0) {
+        if (koffi.errno() === ENXIO) return undefined;
+        data = start;
+      }
+      if (data >= end) return undefined;
+      const hole = Number(lseek(fd, data, SEEK_HOLE));
+      return { start: data, end: hole <= data ? end : Math.min(hole, end) };
+    },
+    punch(fd, start, end) {
+      if (start >= end) return true;
+      if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, start, end - start) === 0) return true;
+      const errno = koffi.errno();
+      if (errno === EOPNOTSUPP) return false;
+      throw new Error(`no hole can be made in a file: errno ${errno}`);
+    },
+    setMtime(fd, mtimeNs) {
+      const { seconds, nanoseconds } = fromNanoseconds(mtimeNs);
+      times.set([0n, BigInt(UTIME_OMIT), BigInt(seconds), BigInt(nanoseconds)]);
+      return futimens(fd, timesBytes) === 0;
+    },
+  };
+}

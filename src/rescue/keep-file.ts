@@ -1,0 +1,169 @@
+/** Makes one kept file in a folder of ours, by sharing or copying, in a thread that waits for its calls. */
+import {
+  type BigIntStats,
+  closeSync,
+  constants,
+  fchmodSync,
+  fchownSync,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  readSync,
+  rmdirSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
+import { errnoOf, messageOf } from '../errors.ts';
+import type { DataPiece, ShareCalls } from '../native/share.ts';
+import { type FileIdentity, identityOf } from '../source/identity.ts';
+import { READ, type Readers } from '../source/readers.ts';
+import { at, makeFolder, NotOurs, openFolder, using } from './held.ts';
+import type { KeptRange, NotKept } from './kept-files.ts';
+
+const COPIED_AT_ONCE = 1024 * 1024;
+/** What st_blocks counts. */
+const BLOCK = 512;
+/** The longest name of Linux's own file systems, in bytes. */
+const NAME_BYTES = 255;
+
+export interface Wanted {
+  readonly fd: number;
+  /** The name of the folder that is made for it. */
+  readonly folder: string;
+  readonly path: string;
+  readonly identity: FileIdentity;
+  readonly ranges: readonly KeptRange[];
+  readonly readers: Readers;
+  /** The bytes of it that may be copied, and those for which there is room. */
+  readonly limit: number;
+  readonly left: number;
+}
+
+export type Made =
+  | {
+      readonly kind: 'made';
+      readonly name: string;
+      readonly identity: FileIdentity;
+      readonly shared: boolean;
+      readonly bytes: number;
+    }
+  | { readonly kind: 'over'; readonly bytes: number }
+  | { readonly kind: 'not kept'; readonly why: NotKept; readonly says: string };
+
+const CHANGED = { kind: 'not kept', why: 'changed', says: 'changed before it could be kept' } as const;
+
+/**
+ * Makes it in `kept`, an open folder: in a folder of its own, under the name of the source. What is not finished is deleted.
+ * @throws NotOurs; errors of the disk
+ */
+export function makeKeptFile(kept: number, wanted: Wanted, calls: ShareCalls): Made {
+  if (!isStill(wanted)) return CHANGED;
+  const { folder } = wanted;
+  const name = wanted.path.slice(wanted.path.lastIndexOf('/') + 1).slice(0, NAME_BYTES);
+  makeFolder(kept, folder);
+  let made: Made | undefined;
+  try {
+    made = using(openFolder(kept, folder), (held) => makeIn(held, name, wanted, calls));
+    return made;
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOSPC' && errnoOf(error) !== 'EDQUOT') throw error;
+    return { kind: 'not kept', why: 'room', says: `does not fit on the disk: ${messageOf(error)}` };
+  } finally {
+    if (made?.kind !== 'made') rmdirSync(at(kept, folder));
+  }
+}
+
+function makeIn(folder: number, name: string, wanted: Wanted, calls: ShareCalls): Made {
+  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+  const to = openSync(at(folder, name), flags, 0o600);
+  let made: Made | undefined;
+  try {
+    const shared = calls.share(wanted.fd, to);
+    made = (shared ? mayBeShared(wanted) : copied(to, wanted, calls)) ?? (isStill(wanted) ? undefined : CHANGED);
+    made ??= { kind: 'made', name, shared, ...sealed(to, wanted, calls) };
+    return made;
+  } finally {
+    closeSync(to);
+    if (made?.kind !== 'made') rmSync(at(folder, name), { force: true });
+  }
+}
+
+/** The ctime does not count: a deletion, a rename and a chmod change it, and all that is kept is hashed before it is served. */
+function isStill({ fd, identity }: Wanted): boolean {
+  const stats = fstatSync(fd, { bigint: true });
+  const { ino, size, mtimeNs } = identityOf(stats);
+  return stats.isFile() && ino === identity.ino && size === identity.size && mtimeNs === identity.mtimeNs;
+}
+
+/** What is shared may be larger than the room that is left, but not where none is left. */
+function mayBeShared({ left }: Wanted): Made | undefined {
+  return left > 0 ? undefined : { kind: 'over', bytes: 1 - left };
+}
+
+/** Copies the ranges, unless they are too much. Undefined: it is done. */
+function copied(to: number, { fd, identity, ranges, limit, left }: Wanted, calls: ShareCalls): Made | undefined {
+  const pieces = ranges.flatMap((range) => [...dataOf(fd, range, calls)]);
+  const bytes = pieces.reduce((sum, { start, end }) => sum + end - start, 0);
+  if (bytes > limit) {
+    const says = `can only be copied, and torrents need ${bytes} bytes of it: more than rescue_limit`;
+    return { kind: 'not kept', why: 'rescue_limit', says };
+  }
+  if (bytes > left) return { kind: 'over', bytes: bytes - left };
+  ftruncateSync(to, identity.size);
+  const buffer = Buffer.allocUnsafe(Math.min(COPIED_AT_ONCE, bytes));
+  for (const { start, end } of pieces) if (!copy(fd, to, start, end, buffer)) return CHANGED;
+  return undefined;
+}
+
+/** What of a range is no hole. */
+function* dataOf(fd: number, { offset, length }: KeptRange, calls: ShareCalls): Generator<DataPiece, void, undefined> {
+  const end = offset + length;
+  for (let at = offset; at < end; ) {
+    const piece = calls.dataIn(fd, at, end);
+    if (piece === undefined) return;
+    yield piece;
+    at = piece.end;
+  }
+}
+
+/** False: the file ends earlier. */
+function copy(from: number, to: number, start: number, end: number, buffer: Buffer): boolean {
+  for (let at = start; at < end; ) {
+    const read = readSync(from, buffer, 0, Math.min(buffer.length, end - at), at);
+    if (read === 0) return false;
+    for (let done = 0; done < read; ) done += writeSync(to, buffer, done, read - done, at + done);
+    at += read;
+  }
+  return true;
+}
+
+/** Gives it the mtime of the source, and to its readers: as in the pool. @throws NotOurs if its mode lets others read it */
+function sealed(
+  to: number,
+  { identity, readers }: Wanted,
+  calls: ShareCalls,
+): { readonly identity: FileIdentity; readonly bytes: number } {
+  calls.setMtime(to, identity.mtimeNs);
+  const mode = modeFor(to, readers);
+  try {
+    fchmodSync(to, mode);
+  } catch (error) {
+    if (errnoOf(error) !== 'EPERM' && errnoOf(error) !== 'EOPNOTSUPP') throw error;
+  }
+  const stats: BigIntStats = fstatSync(to, { bigint: true });
+  const read = (READ << 3) | READ;
+  if ((Number(stats.mode) & read & ~mode) !== 0) throw new NotOurs('the file system gives files no modes');
+  return { identity: { ...identityOf(stats), ctimeNs: undefined }, bytes: Number(stats.blocks) * BLOCK };
+}
+
+function modeFor(to: number, readers: Readers): number {
+  if (readers === 'everyone') return 0o444;
+  if (readers === 'nobody') return 0o400;
+  try {
+    fchownSync(to, -1, readers.group);
+    return 0o440;
+  } catch {
+    // We are not in that group.
+    return 0o400;
+  }
+}

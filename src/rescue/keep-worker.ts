@@ -1,0 +1,127 @@
+/** A thread that keeps files. It holds no descriptor between two requests. */
+import { mkdirSync } from 'node:fs';
+import { parentPort } from 'node:worker_threads';
+import { errnoOf, messageOf } from '../errors.ts';
+import { silentLogger } from '../logger.ts';
+import { openCLibrary } from '../native/c-library.ts';
+import { isAtOrBelow } from '../native/mountinfo.ts';
+import { loadShareCalls, type ShareCalls } from '../native/share.ts';
+import { loadStatx } from '../native/statx.ts';
+import { loadStrictCalls } from '../native/strict-paths.ts';
+import { OwnMounts } from '../source/own-mounts.ts';
+import { NotOurs, using } from './held.ts';
+import { makeKeptFile } from './keep-file.ts';
+import { cleanPlace, dropKept, listKept, syncKept, trimKept } from './kept-listing.ts';
+import type {
+  Answered,
+  Answers,
+  Asked,
+  CleanAnswer,
+  KeepAnswer,
+  KeepRequest,
+  KeptAt,
+  Request,
+  StateNamed,
+} from './messages.ts';
+import { openKept, Places } from './places.ts';
+
+const port = parentPort;
+if (port === null) throw new Error('keep-worker runs as a worker thread only');
+const library = openCLibrary(silentLogger);
+const calls = loadShareCalls(library) ?? noCalls();
+const places = new Places({ ownMounts: new OwnMounts(), strict: loadStrictCalls(library), statx: loadStatx(library) });
+
+function noCalls(): ShareCalls {
+  throw new Error('the C library cannot share or copy');
+}
+
+/** Keeps a file on its disk or, where that gives us no folder, in the pool. */
+function keep(request: KeepRequest): KeepAnswer {
+  let pooled: string;
+  try {
+    const { fd, place } = places.openTopmost(request.fd, request.path, request.folders);
+    return using(fd, () => keepIn(fd, place, request));
+  } catch (error) {
+    if (isFull(error)) return { kind: 'not kept', why: 'room', says: `does not fit on the disk: ${messageOf(error)}` };
+    pooled = messageOf(error);
+  }
+  const { pool } = request;
+  mkdirSync(Buffer.from(pool, 'latin1'), { recursive: true, mode: 0o700 });
+  const answer = using(places.open(pool), (fd) => keepIn(fd, pool, request));
+  return answer.kind === 'kept' ? { ...answer, pooled } : answer;
+}
+
+const isFull = (error: unknown): boolean => errnoOf(error) === 'ENOSPC' || errnoOf(error) === 'EDQUOT';
+
+function keepIn(fd: number, place: string, request: KeepRequest): KeepAnswer {
+  const { state, total, released } = request;
+  const real = places.realOf(place);
+  if (real === undefined || released.some((folder) => isAtOrBelow(real, Buffer.from(folder, 'latin1')))) {
+    return { kind: 'not kept', why: 'error', says: 'lies on a disk that was released' };
+  }
+  return using(openKept(fd, state, true), (kept) => {
+    const known = request.kept.get(place);
+    const listed = known === undefined ? listKept(kept, place) : undefined;
+    const left = total - (known ?? bytesOf(listed ?? []));
+    const made = makeKeptFile(kept, { ...request, left }, calls);
+    const also = listed === undefined ? {} : { listed: { place, files: listed } };
+    if (made.kind === 'not kept') return { ...made, ...also };
+    if (made.kind === 'over') return { ...made, ...also, place };
+    const { name, bytes, identity, shared } = made;
+    return { kind: 'kept', at: { place, folder: request.folder, name, bytes }, identity, shared, ...also };
+  });
+}
+
+const bytesOf = (files: readonly { readonly bytes: number }[]): number =>
+  files.reduce((sum, { bytes }) => sum + bytes, 0);
+
+/** Gives what `use` makes of the open place and the open folder of the state in it. */
+function inKept<T>(at: KeptAt, state: StateNamed, use: (kept: number, place: number) => T): T {
+  return using(places.open(at.place), (place) => using(openKept(place, state, false), (kept) => use(kept, place)));
+}
+
+/** What is not there is dropped. */
+function drop(at: KeptAt, state: StateNamed): void {
+  try {
+    inKept(at, state, (kept) => dropKept(kept, at));
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw error;
+  }
+}
+
+/** A place where we have no folder, or none that is ours, has nothing. */
+function clean(place: string, state: StateNamed): CleanAnswer {
+  try {
+    return using(places.open(place), (fd) => cleanPlace(fd, place, state));
+  } catch (error) {
+    if (error instanceof NotOurs || errnoOf(error) !== undefined) return { files: [], moved: 0 };
+    throw error;
+  }
+}
+
+function answer(request: Request): Answers[keyof Answers] {
+  switch (request.kind) {
+    case 'keep':
+      return keep(request);
+    case 'sync':
+      return inKept(request.at, request.state, (kept, place) => syncKept(place, kept, request.at)) as undefined;
+    case 'drop':
+      return drop(request.at, request.state) as undefined;
+    case 'trim':
+      return inKept(request.at, request.state, (kept) => trimKept(kept, request.at, request.ranges, calls));
+    case 'clean':
+      return clean(request.place, request.state);
+    default:
+      return undefined;
+  }
+}
+
+port.on('message', ({ question, request }: Asked) => {
+  let answered: Answered;
+  try {
+    answered = { question, answer: answer(request) };
+  } catch (error) {
+    answered = { question, error: messageOf(error) };
+  }
+  port.postMessage(answered);
+});

@@ -1,0 +1,230 @@
+/**
+ * Leases on the open sources (`docs/sources.md`): who is about to write to a source waits until what would be lost is kept.
+ *
+ * A trusted source gets a lease soon after it was opened. When a writer comes, it is doubted at once, `beforeWrite` keeps what is
+ * needed, and the lease is given back. Then it is tried again, with growing pauses. The kernel grants a lease only when nobody has
+ * the file open for writing: so a lease on a file that is as recorded proves that whoever opened it has changed nothing.
+ */
+import { messageOf } from '../errors.ts';
+import type { Logger } from '../logger.ts';
+import type { Taken } from '../native/leases.ts';
+import type { SourceFile } from './source-file.ts';
+
+/** Milliseconds between tries to get a lease again: the shortest pause, and the longest. */
+const SHORTEST_MS = 50;
+const LONGEST_MS = 60_000;
+/** Milliseconds without a writer after which pauses begin anew. */
+const PEACE_MS = 60 * 60_000;
+/** Sources whose pauses are remembered. */
+const MOST_PAUSES = 10_000;
+
+/** Takes leases, and hears of writers (`leases/lease-keeper.ts`). */
+export interface Leases {
+  readonly listen: (listener: {
+    readonly onWanted: (fds: readonly number[]) => void;
+    readonly onLate: (fds: readonly number[]) => void;
+  }) => void;
+  readonly take: (fd: number) => Promise<Taken>;
+  readonly giveBack: (fd: number) => void;
+  readonly forget: (fd: number) => Promise<void> | undefined;
+}
+
+/** Whose sources they are. */
+export interface LeasedDoubts {
+  /** Tells if a source is trusted, or would be if nobody had opened it for writing. */
+  mayBeLeased(id: number): boolean;
+  /** Tells if a source is doubted for no other reason than that somebody has opened it for writing. */
+  wasOpened(id: number): boolean;
+  /** Notes that somebody opens a source for writing. */
+  opened(id: number, file: Pick<SourceFile, 'identity'>): void;
+  /** Notes that whoever had it open has changed nothing. Returns the doubt that stays. */
+  unwritten(id: number): number;
+}
+
+export interface LeaseOptions {
+  readonly leases: Leases;
+  readonly doubts: LeasedDoubts;
+  /** Keeps what would be lost of a source before its first byte changes. */
+  readonly beforeWrite?: (id: number, file: SourceFile) => Promise<void>;
+  /** Whoever came has changed nothing: what was kept is not needed. */
+  readonly unchanged?: (id: number) => void;
+}
+
+export interface LeasedSourcesOptions extends LeaseOptions {
+  /** Called after each try. `hasNoWriter`: nobody has the file open for writing, and somebody had. */
+  readonly onTried: (file: SourceFile, hasNoWriter: boolean) => Promise<void>;
+  /** Has `noteOpen` called with the open file of a source, which is opened for that if need be. */
+  readonly reopen: (id: number) => Promise<void>;
+  readonly logger: Logger;
+}
+
+/** How many leases are held, and for how many of them writers wait. */
+export interface LeaseCounts {
+  readonly held: number;
+  readonly wanted: number;
+}
+
+interface Pause {
+  ms: number;
+  /** Until when no lease is tried, and when the last writer came; `performance.now()`. */
+  until: number;
+  wantedAt: number;
+}
+
+type State = 'asked' | 'held' | 'wanted' | 'none';
+
+export class LeasedSources {
+  readonly #options: LeasedSourcesOptions;
+  readonly #states = new Map<number, { readonly file: SourceFile; state: State }>();
+  readonly #pauses = new Map<number, Pause>();
+  readonly #timers = new Map<number, NodeJS.Timeout>();
+  #closed = false;
+
+  constructor(options: LeasedSourcesOptions) {
+    this.#options = options;
+    options.leases.listen({
+      onWanted: (fds) => this.#wanted(fds),
+      onLate: (fds) => this.#late(fds),
+    });
+  }
+
+  get counts(): LeaseCounts {
+    let [held, wanted] = [0, 0];
+    for (const { state } of this.#states.values()) {
+      if (state === 'held') held++;
+      else if (state === 'wanted') wanted++;
+    }
+    return { held, wanted };
+  }
+
+  /** Notes that a source is open, and in which condition: it gets a lease if it may have one. */
+  noteOpen(file: SourceFile): void {
+    if (!file.leasable || file.closed || this.#closed || this.#states.has(file.fd)) return;
+    if (!this.#options.doubts.mayBeLeased(file.id)) return;
+    const wait = (this.#pauses.get(file.id)?.until ?? 0) - performance.now();
+    if (wait > 0) this.#tryIn(file.id, wait);
+    else {
+      this.#try(file).catch((error: unknown) => {
+        this.#options.logger.error(`the lease of ${file.record.path.toString()}: ${messageOf(error)}`);
+      });
+    }
+  }
+
+  /** Takes up sources that were doubted since somebody opened them: what became of that is found out. */
+  takeUp(ids: Iterable<number>): void {
+    for (const id of ids) this.#tryIn(id, this.#longerPause(id));
+  }
+
+  /** Gives up the lease of a file that is about to be closed. The descriptor may be closed when this resolves. */
+  closing(file: SourceFile): Promise<void> | undefined {
+    if (this.#states.get(file.fd)?.file === file) this.#states.delete(file.fd);
+    // What became of it is found out, also if nobody reads it any more.
+    const until = this.#pauses.get(file.id)?.until ?? 0;
+    if (this.#options.doubts.wasOpened(file.id)) {
+      this.#tryIn(file.id, Math.max(SHORTEST_MS, until - performance.now()));
+    }
+    return this.#options.leases.forget(file.fd);
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const timer of this.#timers.values()) clearTimeout(timer);
+    this.#timers.clear();
+  }
+
+  async #try(file: SourceFile): Promise<void> {
+    const { leases, doubts, onTried } = this.#options;
+    const known: { readonly file: SourceFile; state: State } = { file, state: 'asked' };
+    this.#states.set(file.fd, known);
+    const taken = await leases.take(file.fd);
+    // It was closed meanwhile, or wanted at once.
+    if (this.#states.get(file.fd) !== known || known.state !== 'asked') return;
+    known.state = taken === 'held' ? 'held' : 'none';
+    if (taken === 'busy') {
+      this.#states.delete(file.fd);
+      this.#tryIn(file.id, this.#longerPause(file.id));
+    }
+    await onTried(file, taken === 'held' && doubts.wasOpened(file.id));
+  }
+
+  /** Tells if the lease of a file is held, and no writer waits for it. */
+  isHeld(file: SourceFile): boolean {
+    const known = this.#states.get(file.fd);
+    return known?.file === file && known.state === 'held';
+  }
+
+  #wanted(fds: readonly number[]): void {
+    const wanted: SourceFile[] = [];
+    for (const fd of fds) {
+      const known = this.#states.get(fd);
+      if (known === undefined || known.file.closed) {
+        this.#options.leases.giveBack(fd);
+        continue;
+      }
+      known.state = 'wanted';
+      wanted.push(known.file);
+    }
+    // All are doubted before anything is kept of the first.
+    for (const file of wanted) this.#options.doubts.opened(file.id, file);
+    for (const file of wanted) void this.#keep(file);
+  }
+
+  async #keep(file: SourceFile): Promise<void> {
+    const { beforeWrite, leases, logger } = this.#options;
+    file.begin();
+    try {
+      await beforeWrite?.(file.id, file);
+    } catch (error) {
+      logger.warn(`${file.record.path.toString()} is written to, and nothing of it was kept: ${messageOf(error)}`);
+    } finally {
+      leases.giveBack(file.fd);
+      this.#ended(file);
+      file.done();
+    }
+  }
+
+  /** Writers have gone on. What is kept of their files may be under way still. */
+  #late(fds: readonly number[]): void {
+    for (const fd of fds) {
+      const known = this.#states.get(fd);
+      if (known?.state === 'wanted') known.state = 'none';
+    }
+  }
+
+  #ended(file: SourceFile): void {
+    const known = this.#states.get(file.fd);
+    if (known?.file === file) this.#states.delete(file.fd);
+    const pause = this.#pauses.get(file.id);
+    const now = performance.now();
+    if (pause !== undefined && now - pause.wantedAt > PEACE_MS) this.#pauses.delete(file.id);
+    const ms = this.#longerPause(file.id);
+    const next = this.#pauses.get(file.id);
+    if (next !== undefined) next.wantedAt = now;
+    this.#tryIn(file.id, ms);
+  }
+
+  /** The pause before the next try: each is twice as long as the last. */
+  #longerPause(id: number): number {
+    if (this.#pauses.size >= MOST_PAUSES) this.#pauses.clear();
+    const before = this.#pauses.get(id);
+    const ms = before === undefined ? SHORTEST_MS : Math.min(before.ms * 2, LONGEST_MS);
+    const now = performance.now();
+    this.#pauses.set(id, { ms, until: now + ms, wantedAt: before?.wantedAt ?? now });
+    return ms;
+  }
+
+  #tryIn(id: number, ms: number): void {
+    if (this.#closed || this.#timers.has(id)) return;
+    const again = (): void => {
+      this.#timers.delete(id);
+      this.#tryAgain(id);
+    };
+    this.#timers.set(id, setTimeout(again, ms).unref());
+  }
+
+  #tryAgain(id: number): void {
+    void this.#options.reopen(id).catch((error: unknown) => {
+      this.#options.logger.debug(`source ${id} cannot be opened to end its doubt: ${messageOf(error)}`);
+    });
+  }
+}

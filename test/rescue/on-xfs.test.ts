@@ -1,0 +1,3 @@
+import { testKeptFilesOn } from './kept-on.ts';
+
+testKeptFilesOn('xfs');
