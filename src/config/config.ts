@@ -97,6 +97,10 @@ export interface Config {
   readonly onLoss: 'repair' | 'tell';
   /** The most bytes that repairs have clients download in 24 hours. */
   readonly repairLimit: number;
+  /** The most bytes that are copied of one source that would be lost. */
+  readonly rescueLimit: number;
+  /** Nothing more is kept of such sources on a disk where so many bytes are kept. */
+  readonly rescueTotal: number;
   /** Sentences for the user: about a key with a new meaning, or an unknown key and the nearest known one. */
   readonly notices: readonly string[];
 }

@@ -118,6 +118,8 @@ export function parseConfig(input: string | Uint8Array, options: ParseOptions): 
     recover: values.recover === 'on',
     onLoss: values.on_loss,
     repairLimit: values.repair_limit,
+    rescueLimit: values.rescue_limit,
+    rescueTotal: values.rescue_total,
     notices: Object.freeze(context.notices),
   };
   return Object.freeze(config);

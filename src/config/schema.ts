@@ -76,6 +76,8 @@ export const general = v.object({
   recover: v.optional(oneOf(['on', 'off']), 'on'),
   on_loss: v.optional(oneOf(['repair', 'tell']), 'repair'),
   repair_limit: v.optional(byteCount, '1 GB'),
+  rescue_limit: v.optional(byteCount, '64 MB'),
+  rescue_total: v.optional(byteCount, '2 GB'),
   fast_resume: v.optional(oneOf(['verified', 'never', 'trust']), 'verified'),
 });
 

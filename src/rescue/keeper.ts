@@ -83,10 +83,15 @@ class Keeper implements KeptFiles {
       if (answer.listed !== undefined) this.#usage.listed(answer.listed);
       if (answer.kind === 'over') {
         if (await this.#madeRoom(answer.place, answer.bytes)) continue;
-        return notKept('rescue_total', 'cannot be kept: no more than rescue_total is kept on a disk');
+        return this.#without(folder, 'rescue_total', 'cannot be kept: no more than rescue_total is kept on a disk');
       }
-      return answer.kind === 'kept' ? this.#noted(answer, one) : notKept(answer.why, answer.says);
+      return answer.kind === 'kept' ? this.#noted(answer, one) : this.#without(folder, answer.why, answer.says);
     }
+  }
+
+  #without(folder: string, why: NotKept, says: string): Keeping {
+    this.#fresh.delete(folder);
+    return notKept(why, says);
   }
 
   #noted(answer: Extract<KeepAnswer, { kind: 'kept' }>, { path }: ToKeep): Keeping {

@@ -206,6 +206,8 @@ describe('createConfig', () => {
         'path_map',
         'recover',
         'repair_limit',
+        'rescue_limit',
+        'rescue_total',
         'verify_reads',
         'scrub',
         'scrub_days',

@@ -77,6 +77,8 @@ describe('parseConfig', () => {
       recover: true,
       onLoss: 'repair',
       repairLimit: 1_000_000_000,
+      rescueLimit: 64_000_000,
+      rescueTotal: 2_000_000_000,
       clientSections: [''],
       pathMap: [],
       disks: ['/mnt/sd1/anime', '/mnt/sd1/tv'],
@@ -134,6 +136,8 @@ describe('parseConfig', () => {
     ['recover = OFF', 'recover', false],
     ['on_loss = Tell', 'onLoss', 'tell'],
     ['repair_limit = 500 MB', 'repairLimit', 500_000_000],
+    ['rescue_limit = 0', 'rescueLimit', 0],
+    ['rescue_total = 1 GiB', 'rescueTotal', 1_073_741_824],
     [
       'path_map = /a/ = /b, /c=/',
       'pathMap',
@@ -208,6 +212,7 @@ describe('parseConfig', () => {
     ['hash_limit = 3, 4', '"3, 4"', LIMIT],
     ['recover = maybe', '"maybe"', 'accepted: on, off'],
     ['on_loss = cry', '"cry"', 'accepted: repair, tell'],
+    ['rescue_limit = some', '"some"', BYTES],
     ['path_map = /a', '"/a"', PAIRS],
     ['path_map = /a = b', '"/a = b"', PAIRS],
     ['path_map = /a = /b = /c', '"/a = /b = /c"', PAIRS],
@@ -310,7 +315,7 @@ describe('parseConfig', () => {
       `${FILE}, line 8: section [other] is unknown and unused: known are general, disks, client, client-NAME`,
       `${FILE}, line 5: [general] storepath is unknown and unused: did you mean store_path?`,
       `${FILE}, line 6: [general] scene_mode is unknown and unused: did you mean scan_mode?`,
-      `${FILE}, line 7: [general] zzz is unknown and unused: known are db, store_path, state_path, ignore_files, add_limit_size, add_limit_percent, scan_mode, link_type, exact_target, verify, hash_readers, hash_size_varying, hash_limit, driver, allow_other, owner, umask, path_map, verify_reads, scrub, scrub_days, recover, on_loss, repair_limit, fast_resume`,
+      `${FILE}, line 7: [general] zzz is unknown and unused: known are db, store_path, state_path, ignore_files, add_limit_size, add_limit_percent, scan_mode, link_type, exact_target, verify, hash_readers, hash_size_varying, hash_limit, driver, allow_other, owner, umask, path_map, verify_reads, scrub, scrub_days, recover, on_loss, repair_limit, rescue_limit, rescue_total, fast_resume`,
       `${FILE}, line 11: [client] url is unknown and unused: known are client`,
     ]);
   });
