@@ -8,6 +8,7 @@ import { openCLibrary } from '../../src/native/c-library.ts';
 import { DescriptorBudget } from '../../src/native/descriptor-budget.ts';
 import { loadFileCalls } from '../../src/native/files.ts';
 import type { SourceDoubts } from '../../src/source/doubts.ts';
+import type { LeasedDoubts, LeaseOptions } from '../../src/source/leased-sources.ts';
 import { ReadersLook } from '../../src/source/look-at-readers.ts';
 import type { StoreLevel } from '../../src/store/records/database.ts';
 import type { OwnFiles } from '../../src/store/sources/own-files.ts';
@@ -55,15 +56,17 @@ export interface OpenVolume {
 /** Opens the store in `statePath` and the file system over it. */
 export async function openVolume(
   statePath: string,
-  options: Partial<Omit<FileSystemOptions, 'doubts'>> & {
+  options: Partial<Omit<FileSystemOptions, 'doubts' | 'leases'>> & {
     readonly poolPath?: string;
     /** What is kept of files that changed. Default: nothing is. */
     readonly kept?: OwnFiles;
     /** Makes what doubts the sources of the store. Default: nothing does. */
-    readonly doubts?: (store: Store) => SourceDoubts;
+    readonly doubts?: (store: Store) => SourceDoubts & LeasedDoubts;
+    /** Leases are taken on sources. Default: none are. */
+    readonly leases?: Omit<LeaseOptions, 'doubts'> | undefined;
   } = {},
 ): Promise<OpenVolume> {
-  const { poolPath, kept, doubts, ...fileSystemOptions } = options;
+  const { poolPath, kept, doubts: makeDoubts, leases, ...fileSystemOptions } = options;
   const level = await openLevel(statePath);
   const store = await Store.open(level, {
     logger: options.logger ?? silentLogger,
@@ -71,7 +74,12 @@ export async function openVolume(
     ...(poolPath === undefined ? {} : { poolPath }),
     ...(kept === undefined ? {} : { kept }),
   });
-  const fileSystem = fileSystemOver(store, statePath, { ...fileSystemOptions, doubts: doubts?.(store) });
+  const doubts = makeDoubts?.(store);
+  const fileSystem = fileSystemOver(store, statePath, {
+    ...fileSystemOptions,
+    doubts,
+    leases: leases && doubts && { ...leases, doubts },
+  });
   return {
     level,
     store,

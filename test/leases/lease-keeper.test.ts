@@ -1,6 +1,7 @@
 /** Leases on real file systems, and real programs that want to write. */
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import fs from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
@@ -20,6 +21,26 @@ import { WHOLE } from '../survival/setting.ts';
 
 const run = promisify(execFile);
 const library = openCLibrary(silentLogger);
+
+/** Opens random files for writing, in eight threads, until its input ends. Prints how often, and the longest wait in seconds. */
+const WRITERS = `
+import os, random, sys, threading, time
+folder, names = sys.argv[1], os.listdir(sys.argv[1])
+count, longest, ended = 0, 0.0, False
+def write():
+    global count, longest
+    while not ended:
+        began = time.monotonic()
+        os.close(os.open(os.path.join(folder, random.choice(names)), os.O_WRONLY))
+        longest = max(longest, time.monotonic() - began)
+        count += 1
+threads = [threading.Thread(target=write) for _ in range(8)]
+for thread in threads: thread.start()
+sys.stdin.read()
+ended = True
+for thread in threads: thread.join()
+print(count, longest)
+`;
 
 /** A keeper that remembers what it was told. */
 class Kept {
@@ -203,3 +224,47 @@ for (const kind of ['ext4', 'xfs', 'btrfs'] as const) {
     });
   });
 }
+
+it('keeps descriptors apart whose numbers are given again while writers come', { skip: NEEDS_ROOT }, async (t) => {
+  const disk = await makeFileSystem('ext4', temporaryFolder('leases'));
+  t.after(async () => await disk.close());
+  const folder = join(disk.path, 'files');
+  await fs.mkdir(folder);
+  const names = Array.from({ length: 64 }, (_, i) => join(folder, `${i}`));
+  for (const name of names) await fs.writeFile(name, 'bytes');
+  const kept = new Kept();
+  t.after(async () => await kept.keeper.close());
+  /** The open files, by descriptor. */
+  const open = new Map<number, fs.FileHandle>();
+  let strange = 0;
+  kept.whenWanted((fd) => {
+    if (!open.has(fd)) strange++;
+    setTimeout(() => kept.keeper.giveBack(fd), Math.random() * 5);
+  });
+  const writers = spawn('python3', ['-c', WRITERS, folder], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const until = performance.now() + (WHOLE ? 60_000 : 5000);
+  const user = async (): Promise<void> => {
+    while (performance.now() < until) {
+      const file = await fs.open(names[Math.floor(Math.random() * names.length)]!);
+      open.set(file.fd, file);
+      const taking = kept.keeper.take(file.fd);
+      if (Math.random() < 0.5) await taking;
+      await sleep(Math.random() * 20);
+      const forgotten = kept.keeper.forget(file.fd);
+      if (forgotten !== undefined) await forgotten;
+      open.delete(file.fd);
+      await file.close();
+      // The number is taken by what is no source.
+      await (await fs.open(disk.path)).close();
+    }
+  };
+  await Promise.all(Array.from({ length: 16 }, user));
+  const text = once(writers.stdout, 'data');
+  writers.stdin.end();
+  const [count = 0, longest = 0] = String(await text)
+    .split(' ')
+    .map(Number);
+  t.diagnostic(`${count} writers, ${kept.wanted.length} of them held up, ${longest} s at most`);
+  assert.deepEqual([strange, kept.late], [0, []]);
+  assert.ok(kept.wanted.length > 100 && longest < 2, `${kept.wanted.length} leases were wanted, ${longest} s`);
+});

@@ -5,6 +5,7 @@ import {
   cpSync,
   ftruncateSync,
   mkdirSync,
+  mkdtempSync,
   openSync,
   readFileSync,
   writeFileSync,
@@ -16,11 +17,14 @@ import { type Extent, GAP, ZEROS } from '../../../src/extent/extent.ts';
 import { silentLogger } from '../../../src/logger.ts';
 import { parseMetainfo } from '../../../src/metainfo/parse.ts';
 import { pieceHashes } from '../../../src/metainfo/piece-hashes.ts';
+import { openCLibrary } from '../../../src/native/c-library.ts';
 import { isAtOrBelow } from '../../../src/native/mountinfo.ts';
 import type { PlanFile } from '../../../src/plan/plan.ts';
 import { ProvenSources } from '../../../src/server/proven-sources.ts';
 import { type SettlingQueue, SourceConditions } from '../../../src/server/source-conditions.ts';
+import type { LeaseOptions } from '../../../src/source/leased-sources.ts';
 import type { LookedAtSource } from '../../../src/source/looked-at.ts';
+import { sourceLooks } from '../../../src/source/source-looks.ts';
 import { temporaryFolder } from '../../harness/folder.ts';
 import { libtorrentOf } from '../../harness/libtorrent.ts';
 import { makeTorrentOf } from '../../harness/make-torrent.ts';
@@ -38,6 +42,10 @@ export interface LibraryOptions {
   readonly spares?: boolean;
   readonly verifyReads?: 'suspect' | 'first' | 'off';
   readonly queue?: SettlingQueue;
+  /** Where its folder is made. Default: that of temporary files. */
+  readonly base?: string;
+  /** Leases are taken on sources; looks are those of a server then. */
+  readonly leases?: Omit<LeaseOptions, 'doubts'>;
 }
 
 /** Bytes of which no two parts are alike. */
@@ -66,8 +74,8 @@ export class Library {
   }
 
   static async make(options: LibraryOptions): Promise<Library> {
-    const { files, version = 'v1', pieceLength = 16_384 } = options;
-    const folder = temporaryFolder('proving');
+    const { files, version = 'v1', pieceLength = 16_384, base } = options;
+    const folder = base === undefined ? temporaryFolder('proving') : mkdtempSync(join(base, 'proving-'));
     for (const [name, data] of Object.entries(files)) {
       mkdirSync(dirname(join(folder, 'T', name)), { recursive: true });
       writeFileSync(join(folder, 'T', name), data);
@@ -85,12 +93,13 @@ export class Library {
   }
 
   async open(verifyReads = this.#options.verifyReads ?? 'suspect'): Promise<void> {
-    const { queue } = this.#options;
+    const { queue, leases } = this.#options;
     this.#volume = await openVolume(join(this.folder, 'state'), {
       kept: {
         isOwn: (path) => isAtOrBelow(path, Buffer.from(join(this.folder, 'kept'))),
         release: async (path) => await rm(path, { force: true }),
       },
+      ...(leases === undefined ? {} : { leases, looks: sourceLooks(openCLibrary(silentLogger)) }),
       doubts: (store) =>
         new SourceConditions({
           store,
