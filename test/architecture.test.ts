@@ -16,7 +16,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   state: ['native'],
   leveldb: ['state'],
   native: [],
-  source: ['native'],
+  source: ['native', 'source/own-folder.ts'],
+  'source/own-folder.ts': ['native'],
   metainfo: ['extent'],
   container: ['extent', 'source'],
   // Its own files are the port, and open the way to the process that keeps the index.
@@ -45,7 +46,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // Its thread hashes.
   'vfs/proving': ['metainfo', 'source', 'extent', 'native'],
   rescue: ['native', 'source'],
-  watch: ['native'],
+  watch: ['native', 'source/own-folder.ts'],
   leases: ['native'],
   fuse: ['fuse/native'],
   'fuse/mounting': ['native'],

@@ -9,6 +9,7 @@
 import { realpathSync } from 'node:fs';
 import { FAN_EVENT_ON_CHILD, FAN_MOVE_SELF } from '../native/fanotify.ts';
 import * as inotify from '../native/inotify.ts';
+import { isLeftOut } from '../source/own-folder.ts';
 import { type Folder, FolderTree, split } from './folder-tree.ts';
 import { bind, type Group, unbind } from './group.ts';
 import { ABOVE, FILES, Groups, type GroupsOptions } from './groups.ts';
@@ -351,7 +352,7 @@ export class Marks {
   /** A folder that was just made beside or in folders with sources: a file may be moved into it next. */
   addNew(path: string): boolean {
     const folder = this.tree.find(split(path).folder);
-    if (folder === undefined) return false;
+    if (folder === undefined || isLeftOut(Buffer.from(path, 'latin1'))) return false;
     const near = folder.wanted || [...(folder.children?.values() ?? [])].some(({ wanted }) => wanted);
     return near && this.add(path, true) !== undefined;
   }

@@ -4,6 +4,7 @@
  * *Followed* is a source whose folder and file are watched. The watch of a source has a number; while `holds` says so of it, no
  * change of the file has gone unreported (other than those that `docs/sources.md` names). `fence` waits until all that has
  * happened so far was reported. The watch opens no file for longer than a call, so it keeps no disk from being unmounted.
+ * Folders in which we keep files ourselves are left out.
  *
  * Local file systems share a thread. Each file system that may take long to answer (network, FUSE) is a *lane* with a thread of its
  * own, so that none makes the others wait.
@@ -12,6 +13,7 @@ import { messageOf } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { CLibrary } from '../native/c-library.ts';
 import { loadWaitingCalls, type WaitingCalls } from '../native/waiting.ts';
+import { isLeftOut } from '../source/own-folder.ts';
 import { within } from '../within.ts';
 import type { ThreadEvent, WatchEvent, WatchedFileSystem, WatchFacts, WatchKind } from './protocol.ts';
 import { NO_FACTS, type ThreadAnswer, WatchThread } from './watch-thread.ts';
@@ -127,6 +129,7 @@ export class SourceWatch {
    * reported.
    */
   async follow(source: number, path: Buffer): Promise<number | undefined> {
+    if (isLeftOut(path)) return undefined;
     const thread = this.#thread(await this.#laneOf(path));
     if (this.#options.isReleased?.(path) === true) return undefined;
     return (await thread?.ask({ kind: 'follow', source, path: path.toString('latin1') }))?.watch;
@@ -198,7 +201,7 @@ export class SourceWatch {
 
   async #byLane(folders: readonly Buffer[]): Promise<ReadonlyMap<string, string[]>> {
     const lanes = new Map<string, string[]>();
-    for (const folder of folders) {
+    for (const folder of folders.filter((one) => !isLeftOut(one))) {
       const lane = await this.#laneOf(folder);
       const some = lanes.get(lane) ?? [];
       some.push(folder.toString('latin1'));

@@ -64,6 +64,24 @@ for (const kind of FILE_SYSTEM_KINDS) {
         await disk?.close();
       });
 
+      it('leaves out what we keep ourselves', async () => {
+        await fs.writeFile(at('film'), 'film');
+        assert.ok((await watching.watch.follow(2, bytes(base, 'film'))) !== undefined);
+        await watching.take();
+        const own = at('.autotorrent', 'kept-1', 'x');
+        await fs.mkdir(own, { recursive: true });
+        await fs.writeFile(join(own, 'film'), 'film');
+        assert.deepEqual(await watching.watch.know([Buffer.from(own)]), []);
+        assert.equal(await watching.watch.follow(3, bytes(own, 'film')), undefined);
+        await watching.watch.mark([Buffer.from(own)]);
+        await fs.appendFile(join(own, 'film'), 'more');
+        await fs.utimes(join(own, 'film'), 1, 1);
+        await fs.mkdir(at('.autotorrent', 'found'));
+        await fs.rename(own, at('.autotorrent', 'found', 'x'));
+        await fs.rm(at('.autotorrent'), { recursive: true });
+        await expect();
+      });
+
       it('says what kind it is', () => {
         const { kind: found, limited } = watching.watch.facts;
         assert.equal(found, whole ? 'fanotify-filesystem' : name === 'by inotify' ? 'inotify' : 'fanotify-folders');

@@ -8,6 +8,7 @@ import { AutotorrentError } from '../../errors.ts';
 import type { Case, Outcome } from '../../heal/case.ts';
 import type { Logger } from '../../logger.ts';
 import { isAtOrBelow } from '../../native/mountinfo.ts';
+import { isLeftOut } from '../../source/own-folder.ts';
 import { rebased } from '../../source/paths.ts';
 import { SourceAccess } from '../../source/source-access.ts';
 import { runNow } from '../../source/steps.ts';
@@ -98,7 +99,8 @@ export async function relocate(config: Config, request: RelocateRequest): Promis
       };
       const found = await settling.settler.at(one, infoHashes, rebased(record.path, from, to));
       if (typeof found === 'object') outcomes.push(found);
-      else {
+      // What we keep ourselves is no file of the user's, who may have moved his own alone.
+      else if (!isLeftOut(record.path)) {
         example ??= record.path;
         if (found === 'gone') missing++;
         else different++;

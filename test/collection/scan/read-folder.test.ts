@@ -50,6 +50,28 @@ describe('readFolder', () => {
     assert.equal(readdirSync('/proc/self/fd').length, before);
   });
 
+  it('leaves out what we keep ourselves, but for what was kept for a lost state', () => {
+    const own = join(top, '.autotorrent');
+    mkdirSync(join(own, 'kept-1', 'x'), { recursive: true });
+    mkdirSync(join(own, 'found', 'x'), { recursive: true });
+    writeFileSync(join(own, 'file'), 'abc');
+    writeFileSync(join(own, 'found', 'x', 'film'), 'abc');
+    const found = record(read(own));
+    assert.deepEqual([found.files, found.subfolders, found.subfolderName(0)], [0, 1, 'found']);
+    assert.equal(
+      record(read(join(own, 'found', 'x')))
+        .fileName(0)
+        .toString(),
+      'film',
+    );
+    assert.equal(read(join(own, 'kept-1')), 'skipped');
+    assert.equal(read(join(own, 'kept-1', 'x')), 'skipped');
+    assert.deepEqual(
+      skipped.map(([why]) => why),
+      ['of autotorrent itself', 'of autotorrent itself'],
+    );
+  });
+
   it('packs what is there', () => {
     const found = record(read(top));
     assert.deepEqual([found.files, found.subfolders], [1, 2]);
