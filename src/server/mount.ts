@@ -28,6 +28,7 @@ import { isAtOrBelow } from '../native/mountinfo.ts';
 import { loadProcessCalls } from '../native/process.ts';
 import { loadStrictCalls } from '../native/strict-paths.ts';
 import { Unmounts } from '../native/unmounts.ts';
+import { stateIdIn } from '../rescue/state-id.ts';
 import { ReadersLook } from '../source/look-at-readers.ts';
 import { SourceAccess } from '../source/source-access.ts';
 import { sourceLooks } from '../source/source-looks.ts';
@@ -40,6 +41,7 @@ import { DiskUse } from '../watch/disk-use.ts';
 import { EntryHealths } from './health/entry-health.ts';
 import { livingStatus } from './living-status.ts';
 import { watchLosses } from './loss-store.ts';
+import { lookWith } from './news/look.ts';
 import { WatchingSources } from './news/watching.ts';
 import { AbsenceProcesses } from './processes/absence.ts';
 import { DownloadWatch } from './processes/download-watch.ts';
@@ -49,6 +51,8 @@ import { ScrubProcess, scrubTimes } from './processes/scrub.ts';
 import { ProvenSources } from './proven-sources.ts';
 import { RecordCompletion } from './record-completion.ts';
 import { Releases } from './releases.ts';
+import type { Rescue } from './rescue/rescue.ts';
+import { Rescuing } from './rescue/rescuing.ts';
 import { Returns } from './returns.ts';
 import { ServedStore } from './served-store.ts';
 import { IndexRenewal } from './settling/index-renewal.ts';
@@ -117,14 +121,6 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
     const db = await openStore(config, paths.store, logger);
     undo.push(async () => db.close());
     const descriptors = DescriptorBudget.ofProcess();
-    const store = await Store.open(db, {
-      logger,
-      statePath: config.statePath,
-      poolPath: poolPath(config.db),
-      descriptors,
-      ballast,
-    });
-    undo.push(async () => store.close());
     const library = openCLibrary(logger);
     const { keepDescriptors } = loadDescriptorCalls(library);
     const calls = loadStrictCalls(library);
@@ -133,9 +129,28 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       logger,
       disksNow: disksNow(config.file, config.disks, process.env, logger),
     });
+    const rescuing = new Rescuing({
+      config,
+      pool: poolPath(config.db),
+      stateId: stateIdIn(paths.store),
+      access,
+      logger,
+    });
+    undo.push(async () => await rescuing.files.close());
+    const isKept = (path: Buffer): boolean => rescuing.files.isKept(path);
+    const store = await Store.open(db, {
+      logger,
+      statePath: config.statePath,
+      poolPath: poolPath(config.db),
+      kept: rescuing.own,
+      descriptors,
+      ballast,
+    });
+    undo.push(async () => store.close());
     const readersLook = new ReadersLook({
       ownMounts: access.ownMounts,
       ownFolders: [config.statePath, poolPath(config.db)],
+      isKept,
       accessList: loadAccessListCall(library),
       released: access.released,
       turns: access.turns,
@@ -150,7 +165,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
     const completion = new RecordCompletion({
       store,
       placing: access.placing,
-      isOwn: (path) => ownFolders.some((folder) => isAtOrBelow(path, folder)),
+      isOwn: (path) => isKept(path) || ownFolders.some((folder) => isAtOrBelow(path, folder)),
       logger,
     });
     undo.push(async () => completion.close());
@@ -164,6 +179,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       diskOf: (id) => store.source(id)?.disk,
       usedLately: (disk) => disks.usedLately(disk),
       isIndexReady: (id) => renewal.isReady(id),
+      onNoted: (id) => void rescue.noted(id),
       onDue: () => healers?.wake(),
     });
     undo.push(async () => queue.close());
@@ -198,14 +214,19 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
     // Without hashing, a doubt would only keep readers from what they may read.
     const leases = config.verifyReads === 'off' ? undefined : LeaseKeeper.start(library, logger);
     undo.push(async () => leases?.close());
-    const fileSystem = new FileSystem({
+    const fileSystem: FileSystem = new FileSystem({
       store,
       libc: loadFileCalls(library),
       access,
       readersLook,
       looks: sourceLooks(library, access.fileSystems),
       doubts: conditions,
-      leases: leases && { leases, doubts: conditions },
+      leases: leases && {
+        leases,
+        doubts: conditions,
+        beforeWrite: async (id, file) => await rescue.beforeWrite(id, file),
+        unchanged: (id) => void rescue.unchanged(id),
+      },
       descriptors,
       statePath: config.statePath,
       owner,
@@ -213,6 +234,13 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       logger,
     });
     undo.push(async () => fileSystem.close());
+    const rescue: Rescue = rescuing.rescue({
+      store,
+      look: lookWith({ access, descriptors, writers: undefined }),
+      openFile: (id) => fileSystem.openSource(id),
+      note: (id) => queue.note(id),
+    });
+    undo.push(async () => await rescue.close());
     store.watch({ bytesChanged: (entry) => downloads.note(entry) });
     const operations = new CountedOperations(fileSystem);
     const absence = new AbsenceProcesses({
@@ -292,6 +320,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       queue,
       returns,
       renewal,
+      rescue,
       facts: { ...facts, readOnly: request.readOnly, version: request.version, startedMs: Date.now() },
       shutdown(say) {
         listeners.push(say);
@@ -316,6 +345,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
         onNoneRuns: () => renewal.failed('the healer was ended'),
         logger,
       });
+      rescue.start();
       queue.load();
       void proven.start();
       void fileSystem.lookAtReaders();

@@ -45,6 +45,7 @@ import { type LossStore, lossesOf, makeGaps } from './losses.ts';
 import { OverlayUsage } from './overlay-usage.ts';
 import type { Repairs } from './processes/repair.ts';
 import type { Releases } from './releases.ts';
+import type { Rescue } from './rescue/rescue.ts';
 import type { Returns } from './returns.ts';
 import { ScrubWork } from './scrub-work.ts';
 import type { IndexRenewal } from './settling/index-renewal.ts';
@@ -83,6 +84,8 @@ export interface ServedStoreParts {
   readonly returns: Returns;
   /** When the index is renewed for their sake. */
   readonly renewal: IndexRenewal;
+  /** Keeps what would be lost. Absent: nothing is kept. */
+  readonly rescue?: Rescue;
   readonly logger: Logger;
   readonly repairs: Pick<Repairs, 'ask' | 'noteReturned'>;
   readonly releases: Pick<Releases, 'release'>;

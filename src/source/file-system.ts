@@ -26,9 +26,12 @@ export interface FileSystemKind {
   readonly leases: boolean;
   /** Shows the folders of several file systems as one, with the times of only one of them. */
   readonly union: boolean;
+  /** Two files can share their bytes, until one of them changes (ioctl_ficlone(2)). */
+  readonly shares?: true;
 }
 
 const WITH_HANDLES: FileSystemKind = { local: true, trueCtime: true, handles: true, leases: true, union: false };
+const SHARING: FileSystemKind = { ...WITH_HANDLES, shares: true };
 const LOCAL: FileSystemKind = { local: true, trueCtime: true, handles: false, leases: false, union: false };
 /** Local, but shows the mtime, or nothing, in place of a ctime. */
 const NO_CTIME: FileSystemKind = { local: true, trueCtime: false, handles: false, leases: false, union: false };
@@ -42,7 +45,8 @@ const UNKNOWN: FileSystemKind = { local: false, trueCtime: false, handles: false
  * with 2.33): sshfs and rclone show the mtime as the ctime.
  */
 const KINDS: ReadonlyMap<string, FileSystemKind> = new Map<string, FileSystemKind>([
-  ...['ext2', 'ext3', 'ext4', 'xfs', 'btrfs'].map((type) => [type, WITH_HANDLES] as const),
+  ...['ext2', 'ext3', 'ext4'].map((type) => [type, WITH_HANDLES] as const),
+  ...['xfs', 'btrfs'].map((type) => [type, SHARING] as const),
   ...['tmpfs', 'ramfs', 'f2fs', 'zfs', 'bcachefs', 'jfs', 'reiserfs', 'nilfs2', 'overlay', 'ntfs3', 'ecryptfs'].map(
     (type) => [type, LOCAL] as const,
   ),
@@ -59,8 +63,8 @@ const KINDS: ReadonlyMap<string, FileSystemKind> = new Map<string, FileSystemKin
 
 /** By the number of statfs(2), for devices that the mount table does not name: subvolumes of btrfs, datasets. */
 const MAGIC: ReadonlyMap<number, FileSystemKind> = new Map([
-  [0x9123683e, WITH_HANDLES],
-  [0x58465342, WITH_HANDLES],
+  [0x9123683e, SHARING],
+  [0x58465342, SHARING],
   [0xef53, WITH_HANDLES],
   [0x01021994, LOCAL],
   [0xf2f52010, LOCAL],

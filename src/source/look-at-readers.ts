@@ -2,7 +2,7 @@
  * Looks at who may read a source: at its own mode and access control list, and at those of all folders above it.
  *
  * The folders are those of the real path. Of an open file the kernel tells it (`/proc/self/fd`), so that a symlink, or a
- * folder that has moved since, leads nobody astray. Files in folders of our own state (the pool) may be read as their own
+ * folder that has moved since, leads nobody astray. Files in folders of our own (the pool, what was kept) may be read as their own
  * mode says: those folders are closed to others whatever the files are.
  */
 import { type BigIntStats, readlinkSync, type Stats } from 'node:fs';
@@ -26,6 +26,8 @@ export interface ReadersLookOptions {
   readonly ownMounts: OwnMounts;
   /** Absolute paths of the folders of our own state. */
   readonly ownFolders: readonly string[];
+  /** Tells if a file was kept in a folder of ours on a disk. Default: none was. */
+  readonly isKept?: (path: Buffer) => boolean;
   /** Undefined: only modes count. */
   readonly accessList?: ReadAccessList | undefined;
   /** Disks that are not touched. Default: none. */
@@ -53,15 +55,17 @@ function rounded({ dev, ino, mode, gid, ctimeNs }: BigIntStats): Looked {
 export class ReadersLook {
   readonly #ownMounts: OwnMounts;
   readonly #ownFolders: readonly Buffer[];
+  readonly #isKept: (path: Buffer) => boolean;
   readonly #calls: LookCalls;
   readonly #ways: Ways;
   readonly released: ReleasedFolders;
   /** What files grant, by device and inode. `state`: mode, group and ctime, one of which changes with the list. */
   readonly #granted = new Map<string, { readonly state: string; readonly readers: Readers }>();
 
-  constructor({ ownMounts, ownFolders, accessList, released, turns, calls }: ReadersLookOptions) {
+  constructor({ ownMounts, ownFolders, isKept, accessList, released, turns, calls }: ReadersLookOptions) {
     this.#ownMounts = ownMounts;
     this.#ownFolders = ownFolders.map((folder) => Buffer.from(folder));
+    this.#isKept = isKept ?? (() => false);
     this.#calls = calls ?? callsInThreads(turns ?? new DiskTurns(new FileSystems()), accessList);
     this.#ways = new Ways(this.#calls);
     this.released = released ?? new ReleasedFolders();
@@ -105,7 +109,7 @@ export class ReadersLook {
   }
 
   #isOwn(path: Buffer): boolean {
-    return this.#ownFolders.some((folder) => isAtOrBelow(path, folder));
+    return this.#ownFolders.some((folder) => isAtOrBelow(path, folder)) || this.#isKept(path);
   }
 
   /** `reached`: a path by which the system reaches the file now. `on`: one on its disk. */

@@ -134,6 +134,13 @@ export class SourceFolders {
     return 'real' in place && place.real.equals(before.real) ? undefined : place;
   }
 
+  /** Lists the folders of users that hold sources, as they are named now. */
+  async ofUsers(): Promise<readonly Buffer[]> {
+    await runLater(this.#readGiven());
+    await runLater(this.#readDisks());
+    return this.#all().flatMap(({ named, own }) => (own ? [] : [named]));
+  }
+
   #all(): readonly TrustedFolder[] {
     return this.#given.length === 0 ? this.#named : [...this.#named, ...this.#given];
   }

@@ -25,7 +25,7 @@ import type { LeaseCounts, LeaseOptions } from '../source/leased-sources.ts';
 import type { ReadersLook } from '../source/look-at-readers.ts';
 import { FRESH_MS, SourceFiles } from '../source/served-sources.ts';
 import type { SourceAccess } from '../source/source-access.ts';
-import type { SourceLooks } from '../source/source-file.ts';
+import type { SourceFile, SourceLooks } from '../source/source-file.ts';
 import type { StoredFile } from '../store/entries/entry-files.ts';
 import type { Quiet } from '../store/overlay/discard.ts';
 import type { Pooling } from '../store/sources/pool-files.ts';
@@ -475,6 +475,11 @@ export class FileSystem implements Operations {
   takeUpOpened(): void {
     const { living } = this.#store;
     this.#sources.takeUpOpened([...living.conditions()].flatMap(([id, { opened }]) => (opened === true ? [id] : [])));
+  }
+
+  /** The open file of a source, whatever it is by now. */
+  openSource(id: number): SourceFile | undefined {
+    return this.#sources.openFile(id);
   }
 
   /** Closes the files that programs left open at the unmount. */

@@ -32,6 +32,8 @@ export interface QueueOptions {
   readonly usedLately?: (disk: string) => boolean;
   /** Tells if it may have changed what an index says that a case awaits. Default: always. */
   readonly isIndexReady?: (id: number) => boolean;
+  /** Called with the source of each case that is noted. */
+  readonly onNoted?: (id: number) => void;
   /** Called when a case is due and a healer should run. */
   readonly onDue: () => void;
   readonly times?: QueueTimes;
@@ -129,6 +131,7 @@ export class CaseQueue {
     const one = this.#add(id, 0);
     one.seenDeleted ||= seenDeleted;
     [one.pause, one.awaits] = [0, undefined];
+    this.#options.onNoted?.(id);
     this.#soon(0);
   }
 
@@ -216,6 +219,14 @@ export class CaseQueue {
     Object.assign(one, { ...NOBODYS, notBefore: performance.now() + Math.min(due, one.pause) });
     this.#changed();
     this.#soon(one.notBefore);
+  }
+
+  /** Hands a case out again at once: more is known of it than whoever has it was told. */
+  again(id: number): void {
+    const one = this.#add(id, 0);
+    Object.assign(one, { ...NOBODYS, urgent: one.urgent, asked: one.asked, pause: 0, notBefore: 0, awaits: undefined });
+    this.#changed();
+    this.#soon(0);
   }
 
   /** Hands out due cases, those for which somebody waits first. */

@@ -15,15 +15,15 @@ import { type LookedAtSource, lookedAt } from '../../source/looked-at.ts';
 import type { Readers } from '../../source/readers.ts';
 import type { SourceAccess } from '../../source/source-access.ts';
 import type { Store } from '../../store/store.ts';
+import type { Rescue } from '../rescue/rescue.ts';
 import type { Returns } from '../returns.ts';
 import { type Away, AwayDisks, awayOn } from './away-disk.ts';
 import type { DiskNow, IndexAnswer, IndexQuestion, IndexRenewal } from './index-renewal.ts';
 import { KnownSources, recordOf } from './known-sources.ts';
+import { LOST_CTIME_NS, type Loss, lossIn } from './losses-in.ts';
 import type { CaseQueue, Holder } from './queue.ts';
 import { replaced } from './replaced-extents.ts';
 
-/** The ctime of a record that stands for bytes which are nowhere (`heal/case.ts`). */
-const LOST_CTIME_NS = 0n;
 /** Cases that the healer gets at once, and records that change in one batch. */
 const BATCH = 500;
 /** Milliseconds for which a command waits at once for cases to be settled, and for those that were postponed. */
@@ -42,6 +42,8 @@ export interface SettlingParts {
   readonly renewal: IndexRenewal;
   /** Bytes of gaps that may be there again. */
   readonly returns: Pick<Returns, 'placesOf' | 'indexRenewed'>;
+  /** Keeps what would be lost. Absent: nothing is kept. */
+  readonly rescue?: Pick<Rescue, 'beforeLoss' | 'offered' | 'hold' | 'found' | 'mapped'> | undefined;
   readonly logger: Logger;
   /** Looks at who may read a source. */
   readonly looks: Parameters<typeof lookedAt>[1]['look'];
@@ -59,19 +61,21 @@ export class Settling {
   readonly #queue: CaseQueue;
   readonly #renewal: IndexRenewal;
   readonly #returns: SettlingParts['returns'];
+  readonly #rescue: SettlingParts['rescue'];
   readonly #logger: Logger;
   readonly #looks: SettlingParts['looks'];
   readonly #lookAtReaders: () => void;
   /** What is known of sources, for who settles their cases. */
   readonly known: KnownSources;
 
-  constructor({ store, access, queue, renewal, returns, logger, looks, lookAtReaders }: SettlingParts) {
+  constructor({ store, access, queue, renewal, returns, rescue, logger, looks, lookAtReaders }: SettlingParts) {
     this.#store = store;
     this.#access = access;
     this.#awayDisks = new AwayDisks(store);
     this.#queue = queue;
     this.#renewal = renewal;
     this.#returns = returns;
+    this.#rescue = rescue;
     this.#logger = logger;
     this.#looks = looks;
     this.#lookAtReaders = lookAtReaders;
@@ -97,6 +101,7 @@ export class Settling {
         const { state, reason, sinceMs, observed, failed } = condition;
         const kept = this.#store.living.keptOf(id);
         const others = record.spares.filter((spare) => !kept.includes(spare));
+        this.#rescue?.offered(id, kept);
         tickets.push({
           one: {
             id,
@@ -138,7 +143,8 @@ export class Settling {
     by?: Holder,
   ): Promise<{ readonly applied: number; readonly skipped: number }> {
     let applied = 0;
-    const outcomes = by === undefined ? reported : reported.filter(({ id }) => this.#queue.isHeld(id, by));
+    const held = by === undefined ? reported : reported.filter(({ id }) => this.#queue.isHeld(id, by));
+    const outcomes = await this.#withoutRescued(held);
     const same = outcomes.filter((outcome) => outcome.kind === 'same');
     for (let from = 0; from < same.length; from += BATCH) applied += await this.#move(same.slice(from, from + BATCH));
     // Of some sources only a part was found.
@@ -148,6 +154,50 @@ export class Settling {
       if (await this.#applyOne(outcome, open.has(outcome.id))) applied++;
     }
     return { applied, skipped: reported.length - applied };
+  }
+
+  /** Leaves out the cases of which something is kept first that would be lost, or is served as long as it is open. */
+  async #withoutRescued(outcomes: readonly Outcome[]): Promise<readonly Outcome[]> {
+    const rescue = this.#rescue;
+    if (rescue === undefined) return outcomes;
+    const losses = new Map<number, Loss>();
+    for (const outcome of outcomes) {
+      const loss = outcome.id === GAP ? undefined : lossIn(outcome, await this.#gridOf(outcome));
+      if (loss !== undefined && losses.get(outcome.id) !== 'lost') losses.set(outcome.id, loss);
+    }
+    const left = new Set<number>();
+    for (const [id, loss] of losses) {
+      // It may have come back meanwhile.
+      if (this.#store.living.condition(id) === undefined) continue;
+      const before = await rescue.beforeLoss(id);
+      if (before === 'nothing' || (before === 'held' && loss === 'guessed')) continue;
+      left.add(id);
+      if (before === 'kept') this.#queue.again(id);
+      else this.#hold(id);
+    }
+    return outcomes.filter(({ id }) => !left.has(id));
+  }
+
+  async #gridOf(outcome: Outcome): Promise<Parameters<typeof lossIn>[1]> {
+    if (outcome.kind !== 'remap') return undefined;
+    const { infoHash, index } = outcome;
+    const pieceLength = this.#store.entry(infoHash)?.pieceLength;
+    if (pieceLength === undefined) return undefined;
+    const torrentOffset = (await this.#store.file(infoHash, index))?.torrentOffset;
+    return torrentOffset === undefined ? undefined : { torrentOffset, pieceLength };
+  }
+
+  /** What of a source is nowhere else is read on, as long as its deleted file is open. */
+  #hold(id: number): void {
+    const { living } = this.#store;
+    const before = living.condition(id);
+    if (before !== undefined) {
+      const reason = 'was deleted or replaced, and is read as long as it is open';
+      const { observed, disk } = before;
+      living.setCondition(id, { state: 'healing', reason, ...(observed && { observed }), ...(disk && { disk }) });
+    }
+    this.#queue.postpone(id, { answered: true });
+    this.#rescue?.hold(id);
   }
 
   async #move(outcomes: readonly Same[]): Promise<number> {
@@ -174,6 +224,7 @@ export class Settling {
       const { id, now, how, trusted } = outcome;
       this.#queue.settled(id);
       if (!changed.has(id) || blinks.has(outcome)) continue;
+      if (!outcome.was.path.equals(now.path)) await this.#rescue?.found(id);
       this.#logger.info(`a source ${how}: ${now.path.toString()}${trusted ? '' : '; it is hashed as it is read'}`);
     }
     return changed.size;
@@ -239,7 +290,9 @@ export class Settling {
     }
     const { extents, kept } = replaced(file.base, id, ranges, sources.length);
     const remap = { was: version, extents, sources: [...sources, ...kept], proven, since, epoch, how };
-    if (!(await living.remapFile(infoHash, index, remap))) {
+    const map = async (): Promise<boolean> => await living.remapFile(infoHash, index, remap);
+    const named = sources.filter((source) => typeof source === 'number');
+    if ((await (named.length === 0 ? map() : this.#rescue?.mapped(named, map))) !== true) {
       this.#queue.postpone(id);
       return false;
     }

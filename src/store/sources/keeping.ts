@@ -7,12 +7,12 @@
  */
 import { identityIn } from '../../source/identity.ts';
 import type { LookedAtSource } from '../../source/looked-at.ts';
+import type { OwnFiles } from '../../source/own-files.ts';
 import type { Unmapped } from '../entries/unmapped.ts';
 import { type Database, put } from '../records/database.ts';
 import { sourceKey } from '../records/key.ts';
 import { encodeSource, type SourceRecord } from '../records/record.ts';
 import type { Conditions } from './conditions.ts';
-import type { OwnFiles } from './own-files.ts';
 import { type Sources, using } from './sources.ts';
 
 export interface KeepingParts {
@@ -78,10 +78,21 @@ export class Keeping {
 
   /** See `LivingSources.letGo`. */
   async letGo(id: number): Promise<void> {
+    await this.#unlink(id, this.of(id));
+  }
+
+  /** See `LivingSources.forget`. */
+  async forget(kept: number, original: number): Promise<void> {
+    const { sources } = this.#parts;
+    await this.#unlink(original, [kept]);
+    for (const entry of await sources.users(kept)) await sources.release([kept], entry);
+  }
+
+  async #unlink(id: number, ids: readonly number[]): Promise<void> {
     const { db, sources, unmapped } = this.#parts;
     await db.exclusive(async () => {
       const original = sources.written(id);
-      const kept = new Set(this.#keptOf(original));
+      const kept = new Set(ids);
       if (original === undefined || kept.size === 0) return;
       const users = new Set<number>();
       for (const one of kept) for (const entry of await sources.users(one)) users.add(entry);

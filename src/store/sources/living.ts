@@ -194,6 +194,11 @@ export class LivingSources {
     await this.#parts.keeping.letGo(id);
   }
 
+  /** Deletes a kept file that no file names, at once, and its record. `original`: the source that it stands in for. */
+  async forget(kept: number, original: number): Promise<void> {
+    await this.#parts.keeping.forget(kept, original);
+  }
+
   /** Lists which entry uses which source, in pages, in the order of the sources. */
   async *uses(): AsyncGenerator<readonly (readonly [source: number, entry: number])[], void, undefined> {
     yield* this.#parts.sources.uses();

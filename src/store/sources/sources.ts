@@ -6,6 +6,7 @@
  */
 import { isAtOrBelow } from '../../native/mountinfo.ts';
 import type { LookedAtSource } from '../../source/looked-at.ts';
+import type { OwnFiles } from '../../source/own-files.ts';
 import type { Notices } from '../notices.ts';
 import { type Database, del, NOTHING, put, type Write } from '../records/database.ts';
 import {
@@ -27,7 +28,6 @@ import { Lru } from '../records/lru.ts';
 import { decodeSource, encodeSource, type SourceRecord } from '../records/record.ts';
 import type { Conditions } from './conditions.ts';
 import type { FolderRenames } from './folder-renames.ts';
-import type { OwnFiles } from './own-files.ts';
 import type { PoolFiles } from './pool-files.ts';
 import type { PlacedSource, SourceKeys } from './source-keys.ts';
 import type { SourceReaders } from './source-readers.ts';

@@ -1,0 +1,224 @@
+/**
+ * Kept files and their records (`docs/sources.md`, "What would be lost is kept").
+ *
+ * Each kept file is a *spare* of one source, the *original*, until that is trusted again, is found elsewhere, or no file names it
+ * any more. If files name the kept file by then, holes are made of the rest of it; else it goes, some seconds later, since reads
+ * may be under way.
+ */
+import { messageOf } from '../../errors.ts';
+import type { Logger } from '../../logger.ts';
+import { isAtOrBelow } from '../../native/mountinfo.ts';
+import type { Keeping, KeptFiles } from '../../rescue/kept-files.ts';
+import type { OwnFiles } from '../../source/own-files.ts';
+import type { Readers } from '../../source/readers.ts';
+import type { Store } from '../../store/store.ts';
+
+/** Milliseconds before holes are made of what no file names. Reads that began before have ended by then. */
+const TRIM_MS = 10_000;
+/** What the condition of a kept file says of it: a predicate. */
+const REASON = 'was kept of a file that changed, and was not hashed yet';
+
+export interface KeptSourcesParts {
+  readonly store: Store;
+  readonly files: KeptFiles;
+  /** The pool's folder: what is kept there lies on no disk of its own. */
+  readonly pool: string;
+  readonly logger: Logger;
+}
+
+/** A file that was kept, as it is to be recorded. */
+type Kept = Extract<Keeping, { kind: 'kept' }>;
+
+/** Kept files as the store deletes them: a disk that does not answer must not keep it waiting. */
+export function ownFilesOf(files: Pick<KeptFiles, 'isKept' | 'drop'>, logger: Logger): OwnFiles {
+  return {
+    isOwn: (path) => files.isKept(path),
+    release(path) {
+      files.drop(path).catch((error: unknown) => {
+        logger.warn(`${path.toString()} stays until the next start: ${messageOf(error)}`);
+      });
+      return Promise.resolve();
+    },
+  };
+}
+
+export class KeptSources {
+  readonly #parts: KeptSourcesParts;
+  readonly #pool: Buffer;
+  /** Originals by the ids of their kept files, the oldest first. */
+  readonly #originals = new Map<number, number>();
+  /** Kept files that are mapped now, or are to go. */
+  readonly #mapping = new Map<number, number>();
+  readonly #going = new Set<number>();
+  readonly #trims = new Set<number>();
+  #timer: NodeJS.Timeout | undefined;
+  /** Syncs and trims, one after the other. */
+  #working: Promise<void> = Promise.resolve();
+  #closed = false;
+
+  constructor(parts: KeptSourcesParts) {
+    this.#parts = parts;
+    this.#pool = Buffer.from(parts.pool);
+  }
+
+  /** Deletes what no record names, and takes up the rest. Returns the sources that have spares here. */
+  async load(): Promise<ReadonlySet<number>> {
+    const { store, files } = this.#parts;
+    await store.recovered;
+    await files.clean((path) => store.living.sourcesAt(path).length > 0);
+    const kept: number[] = [];
+    for await (const page of store.sources()) {
+      if (this.#closed) break;
+      for (const { id, path } of page) {
+        if (files.isKept(path)) kept.push(id);
+        for (const one of store.source(id)?.spares ?? []) {
+          const spare = store.source(one);
+          if (spare !== undefined && files.isKept(spare.path)) this.#originals.set(one, id);
+        }
+      }
+    }
+    // A crash may have come before.
+    for (const id of kept) if (!this.#originals.has(id)) this.#trimLater(id);
+    return new Set(this.#originals.values());
+  }
+
+  /** Tells if something is kept of a source. */
+  has(original: number): boolean {
+    return this.of(original).length > 0;
+  }
+
+  /** Lists the kept files of a source. */
+  of(original: number): readonly number[] {
+    return this.#parts.store.living.keptOf(original);
+  }
+
+  /** Records a kept file. Returns its id; undefined if the source is gone meanwhile. @throws AutotorrentError('STORE') */
+  async add(original: number, { path, identity }: Kept, readers: Readers): Promise<number | undefined> {
+    const { store, files } = this.#parts;
+    const disk = isAtOrBelow(path, this.#pool) ? undefined : store.source(original)?.disk;
+    const file = { path, ...identity, spares: [], readers, ...(disk === undefined ? {} : { disk }) };
+    const id = await store.living.keep(original, file, REASON);
+    if (id === undefined) {
+      await files.drop(path);
+      return undefined;
+    }
+    this.#originals.set(id, original);
+    this.#work(path, async () => {
+      if (store.source(id) === undefined) return;
+      await files.sync(path);
+      await store.sync();
+    });
+    return id;
+  }
+
+  /** The original needs its kept files no more: those that no file names go. @throws AutotorrentError('STORE') */
+  async letGo(original: number): Promise<void> {
+    const kept = this.of(original);
+    if (kept.length === 0) return;
+    await this.#parts.store.living.letGo(original);
+    for (const id of kept) {
+      this.#originals.delete(id);
+      this.#trimLater(id);
+    }
+  }
+
+  /**
+   * Syncs kept files, by their ids, and has files mapped to them then. Undefined if one of them goes, or cannot be synced.
+   * @throws the errors of `map`
+   */
+  async mapped<T>(ids: readonly number[], map: () => Promise<T>): Promise<T | undefined> {
+    const { store } = this.#parts;
+    for (const id of ids) this.#mapping.set(id, (this.#mapping.get(id) ?? 0) + 1);
+    try {
+      for (const id of ids) {
+        const path = store.source(id)?.path;
+        if (path === undefined || this.#going.has(id) || !(await this.#isSynced(path))) return undefined;
+      }
+      return await map();
+    } finally {
+      for (const id of ids) {
+        const left = (this.#mapping.get(id) ?? 1) - 1;
+        if (left === 0) this.#mapping.delete(id);
+        else this.#mapping.set(id, left);
+        this.#trimLater(id);
+      }
+    }
+  }
+
+  async #isSynced(path: Buffer): Promise<boolean> {
+    const { files, logger } = this.#parts;
+    return await files.sync(path).then(
+      () => true,
+      (error: unknown) => {
+        logger.warn(`${path.toString()} cannot be mapped: ${messageOf(error)}`);
+        return false;
+      },
+    );
+  }
+
+  /** The paths of kept files that may be spares alone, the oldest first. */
+  expendable(): readonly Buffer[] {
+    const { store } = this.#parts;
+    return [...this.#originals.keys()].flatMap((id) => store.source(id)?.path ?? []);
+  }
+
+  /** Deletes the record of a kept file, unless files name it. True: it is deleted. @throws AutotorrentError('STORE') */
+  async giveUp(path: Buffer): Promise<boolean> {
+    const { living } = this.#parts.store;
+    const [id] = living.sourcesAt(path);
+    const original = id === undefined ? undefined : this.#originals.get(id);
+    if (id === undefined || original === undefined || this.#mapping.has(id) || this.#going.has(id)) return false;
+    this.#going.add(id);
+    try {
+      if ((await living.rangesOf(id)).length > 0) return false;
+      await living.forget(id, original);
+      this.#originals.delete(id);
+      return true;
+    } finally {
+      this.#going.delete(id);
+    }
+  }
+
+  #trimLater(id: number): void {
+    this.#trims.add(id);
+    if (this.#closed) return;
+    this.#timer ??= setTimeout(() => this.#trim(), TRIM_MS).unref();
+  }
+
+  #trim(): void {
+    this.#timer = undefined;
+    const { store, files } = this.#parts;
+    const ids = [...this.#trims];
+    this.#trims.clear();
+    for (const id of ids) {
+      const path = store.source(id)?.path;
+      if (path === undefined) {
+        this.#originals.delete(id);
+        continue;
+      }
+      const original = this.#originals.get(id);
+      if (original !== undefined && store.source(original)?.spares.includes(id) === true) {
+        // Others may need more of it.
+        if (store.living.condition(original) !== undefined) this.#trimLater(id);
+        continue;
+      }
+      this.#originals.delete(id);
+      this.#work(path, async () => {
+        const ranges = await store.living.rangesOf(id);
+        if (ranges.length > 0) await files.trim(path, ranges);
+      });
+    }
+  }
+
+  #work(path: Buffer, work: () => Promise<void>): void {
+    this.#working = this.#working.then(work).catch((error: unknown) => {
+      if (!this.#closed) this.#parts.logger.warn(`${path.toString()} could not be synced or cut: ${messageOf(error)}`);
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    await this.#working;
+  }
+}
