@@ -7,9 +7,12 @@
  * recorded, and never one on a mount of autotorrent.
  */
 import { type BigIntStats, constants, lstatSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { errnoOf, messageOf } from '../errors.ts';
 import { isOutOfDescriptors } from '../native/descriptor-budget.ts';
+import type { Turn } from './disk-turns.ts';
 import { type Difference, differenceOf, type FileIdentity, identityOf, notRegular, type Recorded } from './identity.ts';
+import { isRefusedByLease, LeasePauses } from './leased-elsewhere.ts';
 import type { OwnMounts } from './own-mounts.ts';
 import { folderOf } from './paths.ts';
 import { linkOnTheWay, openSlowly } from './slow-opening.ts';
@@ -17,6 +20,8 @@ import type { SourceAccess } from './source-access.ts';
 import type { Place } from './source-folders.ts';
 import { close, fstatExactly, runLater, runNow, type Steps, step } from './steps.ts';
 
+/** Nobody wakes a thread that waits here: it only passes time. */
+const PAUSE = new Int32Array(new SharedArrayBuffer(4));
 const FLAGS = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
 
 /** The path leads to a regular file that is not as recorded: its bytes may be right, if they are hashed first. */
@@ -51,29 +56,51 @@ export interface SourceQuestion {
   readonly recorded?: Recorded;
 }
 
-/** Opens a file if it is as recorded. @throws EMFILE and ENFILE, which say nothing about the file */
+/**
+ * Opens a file if it is as recorded. One on which another program holds a lease is tried again, for as long as the kernel lets it
+ * (`leased-elsewhere.ts`); each try is made in a `turn`.
+ * @throws EMFILE and ENFILE, and LeasedElsewhere, which say nothing about the file
+ */
 export async function openSource(
   question: SourceQuestion,
   access: SourceAccess,
+  turn: Turn = async (call) => await call(),
 ): Promise<OpenedSource | Suspect | Absent> {
   await access.ownMounts.refresh();
-  return await access.released.during(question.path, async () => await runLater(opening(question, access)));
+  const { path } = question;
+  const once = async (): Promise<OpenedSource | Suspect | Absent> => await runLater(opening(question, access));
+  for (const pauses = new LeasePauses(path); ; ) {
+    try {
+      return await turn(async () => await access.released.during(path, once));
+    } catch (error) {
+      await sleep(pauses.after(error));
+    }
+  }
 }
 
 /**
- * Opens a file whatever is recorded of it: its bytes are right only if they are hashed.
- * @throws EMFILE and ENFILE, which say nothing about the file
+ * Opens a file whatever is recorded of it, as `openSource` does: its bytes are right only if they are hashed.
+ * @throws EMFILE and ENFILE, and LeasedElsewhere, which say nothing about the file
  */
-export async function openSourceAsIs(path: Buffer, access: SourceAccess): Promise<OpenedSource | Absent> {
-  const answer = await openSource({ path }, access);
+export async function openSourceAsIs(path: Buffer, access: SourceAccess, turn?: Turn): Promise<OpenedSource | Absent> {
+  const answer = await openSource({ path }, access, turn);
   if (answer.state === 'suspect') throw new Error('a file differs from no record');
   return answer;
 }
 
-/** `openSource` for threads that have nothing else to do. @throws EMFILE and ENFILE, which say nothing about the file */
+/**
+ * `openSource` for threads that have nothing else to do.
+ * @throws EMFILE and ENFILE, and LeasedElsewhere, which say nothing about the file
+ */
 export function openSourceSync(question: SourceQuestion, access: SourceAccess): OpenedSource | Suspect | Absent {
   access.ownMounts.refreshSync();
-  return runNow(opening(question, access));
+  for (const pauses = new LeasePauses(question.path); ; ) {
+    try {
+      return runNow(opening(question, access));
+    } catch (error) {
+      Atomics.wait(PAUSE, 0, 0, pauses.after(error));
+    }
+  }
 }
 
 /**
@@ -151,7 +178,7 @@ function* openPlace({ real }: Place, access: SourceAccess): Steps<number | Diffe
     return (yield* openStrictly(real, access)) ?? (yield* openSlowly(real, FLAGS));
   } catch (error) {
     // A folder that became a link may have hidden a file, or anything else.
-    if (isOutOfDescriptors(error)) throw error;
+    if (isOutOfDescriptors(error) || isRefusedByLease(error)) throw error;
     return (yield* linkOnTheWay(real)) ?? absence(error).why;
   }
 }
@@ -191,7 +218,7 @@ function isOnlyNumbered(answer: AsRecorded | Suspect | Absent, recorded: Recorde
 }
 
 function absence(error: unknown): Absent {
-  if (isOutOfDescriptors(error) || errnoOf(error) === undefined) throw error;
+  if (isOutOfDescriptors(error) || isRefusedByLease(error) || errnoOf(error) === undefined) throw error;
   if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR') return { state: 'absent', why: GONE };
   return { state: 'absent', why: { code: 'unreadable', says: `cannot be opened: ${messageOf(error)}` } };
 }

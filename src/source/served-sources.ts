@@ -19,6 +19,7 @@ import { type BrokenSource, BrokenSources } from './broken-sources.ts';
 import type { ConditionState } from './condition.ts';
 import type { SeenSource, SourceDoubts } from './doubts.ts';
 import { type FileIdentity, isSame, type RecordedSource } from './identity.ts';
+import { LeasedElsewhere } from './leased-elsewhere.ts';
 import { type LeaseCounts, LeasedSources, type LeaseOptions } from './leased-sources.ts';
 import type { ReadersLook } from './look-at-readers.ts';
 import type { Readers } from './readers.ts';
@@ -154,7 +155,7 @@ export class SourceFiles {
       try {
         return (await this.#lookedAt(spareId)) ?? (await this.#openOne(spareId, spare));
       } catch (error) {
-        if (isOutOfDescriptors(error)) throw error;
+        if (isOutOfDescriptors(error) || error instanceof LeasedElsewhere) throw error;
         this.#logger.debug(`${spare.path.toString()} cannot stand in: ${messageOf(error)}`);
       }
     }
@@ -288,7 +289,7 @@ export class SourceFiles {
         this.#broken.opened(id);
         return file;
       } catch (error) {
-        if (isOutOfDescriptors(error)) throw error;
+        if (isOutOfDescriptors(error) || error instanceof LeasedElsewhere) throw error;
         reason = messageOf(error);
         if (i === tries - 1 && error instanceof NotServed) this.#doubts?.differs(id, error.why, undefined);
       }

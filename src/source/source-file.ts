@@ -112,14 +112,14 @@ export class SourceFile {
     this.#turn = turn;
   }
 
-  /** Opens what is at the path of a source. @throws NotServed; ENFILE if too many files are open */
+  /** Opens what is at the path of a source. @throws NotServed, LeasedElsewhere; ENFILE if too many files are open */
   static async open(id: number, record: RecordedSource, opening: Opening): Promise<SourceFile> {
     const { access, descriptors, looks } = opening;
     let found: { readonly identity: FileIdentity; readonly stats: BigIntStats } | undefined;
     const turn = await access.turns.at(record.path);
     // Who waits for a descriptor must not hold a turn: a read that waits for one keeps its descriptor.
     const fd = await descriptors.open(async () => {
-      const answer = await turn(async () => await openSourceAsIs(record.path, access));
+      const answer = await openSourceAsIs(record.path, access, turn);
       if (answer.state !== 'as recorded') throw new NotServed(answer);
       found = answer;
       return answer.fd;

@@ -24,7 +24,7 @@ export function lookWith({ access, writers, descriptors }: LookParts): LookAt {
     const turn = await access.turns.at(path);
     const fd = await share
       .open(async () => {
-        const answer = await turn(async () => await openSourceAsIs(path, access));
+        const answer = await openSourceAsIs(path, access, turn);
         if (answer.state === 'absent') throw new NotThere();
         opened = answer;
         return answer.fd;
