@@ -156,13 +156,15 @@ class Keeper implements KeptFiles {
     return this.#at(path) !== undefined;
   }
 
-  async clean(isNamed: (path: Buffer) => boolean): Promise<void> {
+  async clean(named: readonly Buffer[]): Promise<void> {
     const places = await this.#places();
+    // Not by its path: the disk may be mounted elsewhere by now, or have several names.
+    const folders = new Set(named.flatMap((path) => this.#at(path)?.folder ?? []));
     // The local ones share a thread, which takes one after the other.
-    await Promise.all([...places].map(async (place) => await this.#cleanPlace(place, isNamed)));
+    await Promise.all([...places].map(async (place) => await this.#cleanPlace(place, folders)));
   }
 
-  async #cleanPlace(place: string, isNamed: (path: Buffer) => boolean): Promise<void> {
+  async #cleanPlace(place: string, named: ReadonlySet<string>): Promise<void> {
     const { released, logger } = this.#options;
     const folder = Buffer.from(place, 'latin1');
     await released.during(folder, async () => {
@@ -174,9 +176,11 @@ class Keeper implements KeptFiles {
         logger.info(`${moved} file(s) that were kept for a lost state are in ${found}: autotorrent rebuild reads them`);
       }
       if (!this.#usage.knows(place)) this.#usage.listed({ place, files });
-      for (const at of files) {
-        const path = this.#pathOf(at);
-        if (!this.#fresh.has(at.folder) && !isNamed(path)) await this.drop(path);
+      const unnamed = files.filter((at) => !this.#fresh.has(at.folder) && !named.has(at.folder));
+      for (const at of unnamed) await this.drop(this.#pathOf(at));
+      // Where nothing is left, the folder goes as well.
+      if (unnamed.length > 0 && unnamed.length === files.length) {
+        await this.#ask(thread, { kind: 'clean', place, state: this.#state });
       }
     });
   }

@@ -85,11 +85,11 @@ export interface KeptFiles {
   /** Tells by its path if a file is one that was kept for this state. */
   isKept(path: Buffer): boolean;
   /**
-   * Deletes kept files of this state that `isNamed` denies, at the start of the server: those that were kept since it started
-   * stay. Moves those of a lost state that had the same path to `found`. Disks that are not there are left out. It takes as long
+   * Deletes kept files of this state that no record names, at the start of the server. `named`: the paths of those that records
+   * name, wherever their disk is mounted now. What was kept since the server started stays. Moves those of a lost state that had the same path to `found`. Disks that are not there are left out. It takes as long
    * as the slowest disk.
    */
-  clean(isNamed: (path: Buffer) => boolean): Promise<void>;
+  clean(named: readonly Buffer[]): Promise<void>;
   /** What is kept, as far as it is known: `clean` looks at all disks. Folders with nothing in them are left out. */
   usage(): readonly KeptUsage[];
   /** Ends the threads, when what they do has ended, but after five seconds at the latest. */

@@ -32,12 +32,16 @@ export class Usage {
     return new Map([...this.#places].map(([place, files]) => [place, sum(files.values())]));
   }
 
+  /** A place that has two names, or is a branch of another, counts once. */
   all(): KeptUsage[] {
-    return [...this.#places].flatMap(([place, files]) =>
-      files.size === 0
-        ? []
-        : [{ folder: Buffer.from(place, 'latin1').toString(), files: files.size, bytes: sum(files.values()) }],
-    );
+    const seen = new Set<string>();
+    return [...this.#places].flatMap(([place, files]) => {
+      const own = [...files].filter(([key]) => !seen.has(key));
+      for (const [key] of own) seen.add(key);
+      if (own.length === 0) return [];
+      const folder = Buffer.from(place, 'latin1').toString();
+      return [{ folder, files: own.length, bytes: sum(own.map(([, bytes]) => bytes)) }];
+    });
   }
 }
 

@@ -165,22 +165,22 @@ export function testKeptFilesOn(kind: FileSystemKind): void {
 
     it('go when no record names them, and are found after the state was lost', async () => {
       const [named, unnamed] = [await kept(keeper, film), await kept(keeper, film)];
-      await keeper.clean(() => false);
+      await keeper.clean([]);
       assert.ok(await stat(named.at), 'those of this life stay');
       await keeper.close();
       keeper = keeperOn(disk.path, base);
-      await keeper.clean((path) => path.equals(named.path));
+      await keeper.clean([named.path]);
       assert.deepEqual(await readFile(named.at), FILM);
       await assert.rejects(stat(unnamed.at), { code: 'ENOENT' });
       await keeper.close();
 
       const other = keeperOn(disk.path, base, { state: { id: 'f'.repeat(32), path: join(base, 'other') } });
-      await other.clean(() => false);
+      await other.clean([]);
       await other.close();
       assert.ok(await stat(named.at), 'those of another state stay');
 
       keeper = keeperOn(disk.path, base, { state: { id: 'e'.repeat(32), path: join(base, 'state') } });
-      await keeper.clean(() => false);
+      await keeper.clean([]);
       const found = join(disk.path, OWN_FOLDER, FOUND_FOLDER);
       const [folder = ''] = await readdir(found);
       assert.deepEqual(await readFile(join(found, folder, 'Film.mkv')), FILM);
@@ -192,7 +192,7 @@ export function testKeptFilesOn(kind: FileSystemKind): void {
       await keeper.close();
       keeper = keeperOn(disk.path, base, { released: new ReleasedFolders([disk.path]) });
       assert.equal(await refused(keeper, film), 'error');
-      await keeper.clean(() => false);
+      await keeper.clean([]);
       await assert.rejects(stat(join(disk.path, OWN_FOLDER)), { code: 'ENOENT' });
     });
 

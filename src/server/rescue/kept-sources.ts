@@ -65,20 +65,21 @@ export class KeptSources {
   async load(): Promise<ReadonlySet<number>> {
     const { store, files } = this.#parts;
     await store.recovered;
-    await files.clean((path) => store.living.sourcesAt(path).length > 0);
-    const kept: number[] = [];
+    const kept = new Map<number, Buffer>();
     for await (const page of store.sources()) {
-      if (this.#closed) break;
+      // What was not listed yet must not be deleted.
+      if (this.#closed) return new Set();
       for (const { id, path } of page) {
-        if (files.isKept(path)) kept.push(id);
+        if (files.isKept(path)) kept.set(id, path);
         for (const one of store.source(id)?.spares ?? []) {
           const spare = store.source(one);
           if (spare !== undefined && files.isKept(spare.path)) this.#originals.set(one, id);
         }
       }
     }
+    await files.clean([...kept.values()]);
     // A crash may have come before.
-    for (const id of kept) if (!this.#originals.has(id)) this.#trimLater(id);
+    for (const id of kept.keys()) if (!this.#originals.has(id)) this.#trimLater(id);
     return new Set(this.#originals.values());
   }
 
