@@ -150,7 +150,6 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
     const readersLook = new ReadersLook({
       ownMounts: access.ownMounts,
       ownFolders: [config.statePath, poolPath(config.db)],
-      isKept,
       accessList: loadAccessListCall(library),
       released: access.released,
       turns: access.turns,

@@ -12,6 +12,12 @@ export const FOUND_FOLDER = 'found';
 
 const IN_OWN_FOLDER = Buffer.from(`/${OWN_FOLDER}/`);
 
+/** The folder of ours in which a path lies. Undefined: it lies in none. */
+export function ownFolderIn(path: Buffer): Buffer | undefined {
+  const at = path.indexOf(IN_OWN_FOLDER);
+  return at < 0 ? undefined : path.subarray(0, at + IN_OWN_FOLDER.length - 1);
+}
+
 /** Tells if a path lies in a folder of ours that is left out. */
 export function isLeftOut(path: Buffer): boolean {
   const at = path.indexOf(IN_OWN_FOLDER);

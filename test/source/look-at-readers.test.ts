@@ -7,6 +7,7 @@ import { ReadersLook } from '../../src/source/look-at-readers.ts';
 import { OwnMounts } from '../../src/source/own-mounts.ts';
 import type { Readers } from '../../src/source/readers.ts';
 import { temporaryFolder } from '../harness/folder.ts';
+import { NEEDS_ROOT, OTHER_USER } from '../harness/other-user.ts';
 
 describe('a look at who may read a source', () => {
   let folder: string;
@@ -48,6 +49,28 @@ describe('a look at who may read a source', () => {
       await fs.chmod(above, 0o755);
     }
     assert.equal(await both(), 'everyone');
+  });
+
+  it('does not count our own folder on a disk, which is closed, but those above it', async () => {
+    const own = join(folder, '.autotorrent');
+    const kept = join(own, 'kept-1', 'x', 'file');
+    await fs.mkdir(dirname(kept), { recursive: true });
+    await fs.writeFile(kept, 'bytes');
+    await fs.chmod(kept, 0o444);
+    for (const closed of [own, join(own, 'kept-1'), dirname(kept)]) await fs.chmod(closed, 0o700);
+    assert.equal(await both(kept), 'everyone');
+    await fs.chmod(kept, 0o400);
+    assert.equal(await both(kept), 'nobody');
+    await fs.chmod(kept, 0o444);
+    await fs.chmod(folder, 0o700);
+    assert.equal(await both(kept), 'nobody');
+    await fs.chmod(folder, 0o755);
+    // One that is open is a folder like any other: what lies in it may be somebody else's.
+    await fs.chmod(own, 0o770);
+    assert.equal(await both(kept), 'nobody');
+    await fs.chmod(own, 0o700);
+    if (NEEDS_ROOT === false) await fs.chown(own, OTHER_USER.uid, OTHER_USER.gid);
+    assert.equal(await both(kept), NEEDS_ROOT === false ? 'nobody' : 'everyone');
   });
 
   it('goes by the real path, not by the way through a symlink', async () => {
