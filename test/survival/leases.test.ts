@@ -1,0 +1,152 @@
+/** Programs that open sources for writing while they are seeded: they wait until the server knows, and no piece is ever wrong. */
+import assert from 'node:assert/strict';
+import { chownSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { StatusJson } from '../../src/cli/json.ts';
+import { waitUntil } from '../harness/daemon.ts';
+import type { FileSystemKind } from '../harness/file-systems.ts';
+import { NEEDS_BREAK_TIME, withBreakTime } from '../harness/lease-holder.ts';
+import { NEEDS_ROOT } from '../harness/other-user.ts';
+import type { Person } from '../harness/person.ts';
+import { type Opening, Writer } from '../harness/writer.ts';
+import { type Film, makeFilm, PIECES } from './films.ts';
+import { Scene } from './scene.ts';
+import { WHOLE } from './setting.ts';
+
+/** A film that a client has open. */
+interface Seeded {
+  readonly scene: Scene;
+  readonly film: Film;
+  readonly path: string;
+  /** The client's descriptor. */
+  readonly open: number;
+}
+
+const status = async (scene: Scene): Promise<StatusJson> => (await scene.autotorrent.json('status')) as StatusJson;
+
+async function seeded(
+  kind: FileSystemKind,
+  person: Person['name'],
+  work: (seeded: Seeded, start: (how?: Opening) => Promise<Writer>) => Promise<void>,
+  prepare: (path: string) => void = () => {},
+): Promise<void> {
+  const scene = await Scene.make({ kind, person });
+  const writers: Writer[] = [];
+  try {
+    const film = makeFilm('Film.mkv', 0);
+    const path = join(scene.library, film.name);
+    scene.write(path, film.bytes);
+    prepare(path);
+    await scene.run('rebuild');
+    await scene.mount();
+    await scene.add([film]);
+    const open = await scene.reader.open(scene.pathOf(film));
+    const start = async (how?: Opening): Promise<Writer> => {
+      const writer = await Writer.start(path, how);
+      writers.push(writer);
+      return writer;
+    };
+    await work({ scene, film, path, open }, start);
+  } finally {
+    for (const writer of writers) await writer.close();
+    await scene.end();
+  }
+}
+
+async function untilLeased({ scene }: Seeded): Promise<void> {
+  await waitUntil('the lease', async () => (await status(scene)).leases.held === 1);
+}
+
+/** Tells if the film is served from its file as it is: what was kept of it goes some seconds later. */
+async function isTrusted({ scene, film, path }: Seeded): Promise<boolean> {
+  const { stdout } = await scene.run('show', film.name);
+  const [, state] = new RegExp(`← ${path}( \\(doubted\\))?$`, 'm').exec(stdout) ?? assert.fail(stdout);
+  return state === undefined;
+}
+
+/** No piece that is read is wrong. Returns the number of good ones. */
+async function good({ scene, film, open }: Seeded): Promise<number> {
+  const found = await scene.reader.pieces([open], film);
+  assert.deepEqual(found.wrong, []);
+  return found.good;
+}
+
+describe('a film that somebody opens for writing while it is seeded', { skip: NEEDS_ROOT, timeout: 600_000 }, () => {
+  for (const kind of ['ext4', 'xfs', 'btrfs'] as const) {
+    for (const person of ['root', 'user'] as const) {
+      const skip = !WHOLE && (kind !== 'ext4' || person === 'root') && (kind !== 'btrfs' || person === 'user');
+      it(`on ${kind}, as ${person}`, { skip }, async () => {
+        await seeded(kind, person, async (one, start) => {
+          await untilLeased(one);
+          // Somebody who changes nothing.
+          const looker = await start('nothing');
+          const looked = await looker.opened();
+          assert.ok('seconds' in looked && looked.seconds < 2, JSON.stringify(looked));
+          assert.equal(await isTrusted(one), false);
+          await looker.close();
+          await untilLeased(one);
+          assert.equal(await isTrusted(one), true);
+          // An editor that writes in place.
+          const editor = await start();
+          const opened = await editor.opened();
+          assert.ok('seconds' in opened && opened.seconds < 2, JSON.stringify(opened));
+          assert.ok((await good(one)) >= PIECES - 1);
+          await editor.close();
+          assert.ok((await good(one)) >= PIECES - 1);
+        });
+      });
+    }
+  }
+
+  it('has no lease on mergerfs', { skip: !WHOLE }, async () => {
+    await seeded('mergerfs', 'root', async (one, start) => {
+      assert.equal(await good(one), PIECES);
+      assert.equal((await status(one.scene)).leases.held, 0);
+      const opened = await (await start('nothing')).opened();
+      assert.ok('seconds' in opened && opened.seconds < 0.5, JSON.stringify(opened));
+    });
+  });
+
+  it('has no lease if it belongs to somebody else, and is served all the same', { skip: !WHOLE }, async () => {
+    const work = async (one: Seeded, start: (how?: Opening) => Promise<Writer>): Promise<void> => {
+      assert.equal(await good(one), PIECES);
+      assert.equal((await status(one.scene)).leases.held, 0);
+      await (await start()).opened();
+      assert.ok((await good(one)) >= PIECES - 1);
+    };
+    await seeded('ext4', 'user', work, (path) => chownSync(path, 0, 0));
+  });
+
+  it('is served right after the server was stopped for longer than the kernel waits', {
+    skip: NEEDS_BREAK_TIME,
+  }, async () => {
+    await seeded('ext4', 'root', async (one, start) => {
+      await untilLeased(one);
+      await withBreakTime(1, async () => {
+        process.kill(one.scene.server.pid, 'SIGSTOP');
+        const editor = await start();
+        const opened = await editor.opened();
+        assert.ok('seconds' in opened && opened.seconds > 0.5, JSON.stringify(opened));
+        // The write.
+        await sleep(100);
+      });
+      process.kill(one.scene.server.pid, 'SIGCONT');
+      assert.equal(await good(one), PIECES - 1);
+    });
+  });
+
+  it('is free for writers once the server was killed', async () => {
+    await seeded('ext4', 'root', async (one, start) => {
+      await untilLeased(one);
+      process.kill(one.scene.server.pid, 'SIGSTOP');
+      const editor = await start();
+      await sleep(300);
+      assert.equal(editor.waits, true);
+      process.kill(one.scene.server.pid, 'SIGKILL');
+      const opened = await editor.opened();
+      assert.ok('seconds' in opened && opened.seconds < 5, JSON.stringify(opened));
+    });
+  });
+});
