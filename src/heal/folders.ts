@@ -3,11 +3,12 @@
  * that, and where its siblings were found. Bounded: a folder is read once in a while, and only so many files are looked at.
  */
 import { lstatSync, opendirSync } from 'node:fs';
-import { isLeftOut } from '../source/own-folder.ts';
+import { isLeftOut, OWN_FOLDER } from '../source/own-folder.ts';
 import { folderOf } from '../source/paths.ts';
 import type { SourceAccess } from '../source/source-access.ts';
 import { runNow } from '../source/steps.ts';
 
+const OWN = Buffer.from(OWN_FOLDER);
 /** Names that are read of one folder, and files that are looked at in all. */
 const MOST_NAMES = 50_000;
 const MOST_LOOKS = 200_000;
@@ -143,8 +144,9 @@ export class Folders {
           const entry = reading.readSync();
           if (entry === null) break;
           const name = entry.name as unknown as Buffer;
-          if (entry.isDirectory()) folders.push(name);
-          else if (entry.isFile() && this.#looks-- > 0) {
+          if (entry.isDirectory()) {
+            if (!name.equals(OWN)) folders.push(name);
+          } else if (entry.isFile() && this.#looks-- > 0) {
             const stats = lstatSync(joined(place.real, name), { bigint: true, throwIfNoEntry: false });
             if (stats?.isFile() !== true) continue;
             const size = Number(stats.size);
