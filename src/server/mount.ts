@@ -238,6 +238,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       look: lookWith({ access, descriptors, writers: undefined }),
       openFile: (id) => fileSystem.openSource(id),
       note: (id) => queue.note(id),
+      isOpenCase: (id) => queue.open([id], Number.POSITIVE_INFINITY).length > 0,
     });
     undo.push(async () => await rescue.close());
     store.watch({ bytesChanged: (entry) => downloads.note(entry) });

@@ -23,6 +23,8 @@ export interface KeptSourcesParts {
   readonly files: KeptFiles;
   /** The pool's folder: what is kept there lies on no disk of its own. */
   readonly pool: string;
+  /** Tells if the healer has yet to decide what became of a source. */
+  readonly isOpenCase: (id: number) => boolean;
   readonly logger: Logger;
 }
 
@@ -157,10 +159,17 @@ export class KeptSources {
     );
   }
 
-  /** The paths of kept files that may be spares alone, the oldest first. */
+  /**
+   * The paths of kept files that nothing needs yet, the oldest first: their originals are mapped, and have yet to be hashed in
+   * full. What was deleted, or is open for writing, may be nowhere else.
+   */
   expendable(): readonly Buffer[] {
-    const { store } = this.#parts;
-    return [...this.#originals.keys()].flatMap((id) => store.source(id)?.path ?? []);
+    const { store, isOpenCase } = this.#parts;
+    return [...this.#originals].flatMap(([id, original]) => {
+      const condition = store.living.condition(original);
+      const isMapped = condition?.state === 'doubted' && condition.opened !== true && !isOpenCase(original);
+      return isMapped ? (store.source(id)?.path ?? []) : [];
+    });
   }
 
   /** Deletes the record of a kept file, unless files name it. True: it is deleted. @throws AutotorrentError('STORE') */

@@ -5,7 +5,7 @@ import { openKeptFiles } from '../../rescue/keeper.ts';
 import type { KeptFiles } from '../../rescue/kept-files.ts';
 import type { OwnFiles } from '../../source/own-files.ts';
 import type { SourceAccess } from '../../source/source-access.ts';
-import { KeptSources, ownFilesOf } from './kept-sources.ts';
+import { KeptSources, type KeptSourcesParts, ownFilesOf } from './kept-sources.ts';
 import { Rescue, type RescueParts } from './rescue.ts';
 
 export interface RescuingParts {
@@ -44,10 +44,12 @@ export class Rescuing {
   }
 
   /** Makes what decides what is kept, once the store is open. */
-  rescue(parts: Pick<RescueParts, 'store' | 'look' | 'openFile' | 'note'>): Rescue {
+  rescue(
+    parts: Pick<RescueParts, 'store' | 'look' | 'openFile' | 'note'> & Pick<KeptSourcesParts, 'isOpenCase'>,
+  ): Rescue {
     const { pool, access, logger } = this.#parts;
     const { files } = this;
-    this.#sources = new KeptSources({ store: parts.store, files, pool, logger });
+    this.#sources = new KeptSources({ ...parts, files, pool, logger });
     return new Rescue({ ...parts, fileSystems: access.fileSystems, files, sources: this.#sources, logger });
   }
 }
