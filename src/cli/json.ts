@@ -81,10 +81,10 @@ export function fileJson(file: ServedFile) {
   };
 }
 
-function extentJson({ offset, length, sourceOffset, source, sourceState, kind }: ServedExtent) {
+function extentJson({ offset, length, sourceOffset, source, kept, sourceState, kind }: ServedExtent) {
   const shown = source === undefined ? { source: null } : shownPath(source);
   const state = sourceState === undefined ? {} : { source_state: sourceState };
-  return { offset, length, source_offset: sourceOffset, ...shown, kind, ...state };
+  return { offset, length, source_offset: sourceOffset, ...shown, kind, ...(kept && { kept }), ...state };
 }
 
 export function sourceJson({ path, state, since, reason, story }: ServedSource) {
@@ -158,6 +158,7 @@ export function statusJson(status: ServerStatus) {
       limit_bytes: status.repair.limitBytes,
     },
     leases: status.leases,
+    kept: status.kept,
     writes: status.writes,
     bytes_written: status.bytesWritten,
     overlay_bytes: status.overlayBytes ?? null,

@@ -161,10 +161,10 @@ export function fileOf(message: FileMessage): ServedFile {
   };
 }
 
-function extentMessage({ offset, length, sourceOffset, kind, source, sourceState }: ServedExtent): ExtentMessage {
+function extentMessage({ offset, length, sourceOffset, kind, source, kept, sourceState }: ServedExtent): ExtentMessage {
   const shown = source === undefined ? { source: null } : shownPath(source);
   const state = sourceState === undefined ? {} : { source_state: sourceState };
-  return { offset, length, source_offset: sourceOffset, ...shown, kind, ...state };
+  return { offset, length, source_offset: sourceOffset, ...shown, kind, ...(kept && { kept }), ...state };
 }
 
 function extentOf({
@@ -174,10 +174,11 @@ function extentOf({
   kind,
   source,
   source_bytes,
+  kept,
   source_state: sourceState,
 }: ExtentMessage): ServedExtent {
   const state = sourceState === undefined ? {} : { sourceState };
-  const range = { offset, length, sourceOffset, kind, ...state };
+  const range = { offset, length, sourceOffset, kind, ...(kept && { kept }), ...state };
   if (source_bytes !== undefined) return { ...range, source: Buffer.from(source_bytes, 'base64') };
   return source === null ? range : { ...range, source: Buffer.from(source) };
 }

@@ -108,6 +108,7 @@ export interface ExtentMessage {
   /** `overlay`: written by a client, kept in the state folder. */
   readonly kind: 'source' | 'zeros' | 'gap' | 'overlay';
   /** The state of a source that is not trusted. */
+  readonly kept?: true;
   readonly source_state?: 'doubted' | 'healing' | 'waiting' | 'lost';
 }
 
@@ -195,6 +196,7 @@ export interface StatusMessage {
     readonly limit_bytes: number;
   };
   readonly leases?: { readonly held: number; readonly awaited: number };
+  readonly kept?: readonly { readonly folder: string; readonly files: number; readonly bytes: number }[];
   readonly writes: number;
   readonly bytes_written: number;
   /** The space that the overlay's folder takes on its disk; null until it was measured once. */

@@ -82,6 +82,8 @@ export interface ServedExtent {
   readonly kind: 'source' | 'zeros' | 'gap' | 'overlay';
   /** An absolute path, for kinds `source` and `overlay`. */
   readonly source?: Buffer;
+  /** The source was kept of another one, which changed. */
+  readonly kept?: true;
   /** The state of a source that is not trusted. */
   readonly sourceState?: Exclude<ServedSource['state'], 'trusted'>;
 }
@@ -163,6 +165,15 @@ export interface LeaseStatus {
   readonly awaited: number;
 }
 
+/** What is kept in one folder of what would be lost (`docs/sources.md`). */
+export interface KeptStatus {
+  /** Of a disk, or the pool: `.autotorrent` lies in it. */
+  readonly folder: string;
+  readonly files: number;
+  /** The room that they take, unless it is shared. */
+  readonly bytes: number;
+}
+
 export interface ServerStatus {
   readonly version: string;
   readonly pid: number;
@@ -190,6 +201,8 @@ export interface ServerStatus {
   readonly healer: HealerStatus;
   readonly repair: RepairStatus;
   readonly leases: LeaseStatus;
+  /** Folders in which something is kept. */
+  readonly kept: readonly KeptStatus[];
   readonly writes: number;
   readonly bytesWritten: number;
   /** The space that the overlay's folder takes on its disk; undefined until it was measured once. */

@@ -1,6 +1,7 @@
 /** What `status` says of the watch of sources, of the healer and of repairs. */
 import type { Config } from '../config/config.ts';
 import type { HealerStatus, LeaseStatus, RepairStatus, ServerStatus, WatchStatus } from '../control/served.ts';
+import type { KeptFiles } from '../rescue/kept-files.ts';
 import type { FileSystem } from '../vfs/file-system.ts';
 import type { WatchingSources } from './news/watching.ts';
 import type { Repairs } from './processes/repair.ts';
@@ -10,6 +11,7 @@ export interface LivingStatusParts {
   readonly watching: Pick<WatchingSources, 'watched'>;
   readonly queue: Pick<CaseQueue, 'counts'>;
   readonly fileSystem: Pick<FileSystem, 'leaseCounts'>;
+  readonly kept: Pick<KeptFiles, 'usage'>;
   readonly repairs: Pick<Repairs, 'queued' | 'spent'>;
   readonly config: Pick<Config, 'onLoss' | 'repairLimit'>;
 }
@@ -19,13 +21,15 @@ export async function livingStatus({
   queue,
   repairs,
   fileSystem,
+  kept,
   config,
-}: LivingStatusParts): Promise<Pick<ServerStatus, 'watch' | 'healer' | 'repair' | 'leases'>> {
+}: LivingStatusParts): Promise<Pick<ServerStatus, 'watch' | 'healer' | 'repair' | 'leases' | 'kept'>> {
   return {
     watch: await watchStatus(watching),
     healer: healerStatus(queue),
     repair: repairStatus(repairs, config),
     leases: leaseStatus(fileSystem),
+    kept: kept.usage().toSorted((a, b) => (a.folder < b.folder ? -1 : 1)),
   };
 }
 

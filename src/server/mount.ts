@@ -313,7 +313,8 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       readersLook,
       healths,
       scrubStatus: () => scrub.status,
-      livingStatus: async () => await livingStatus({ watching, queue, repairs, fileSystem, config }),
+      livingStatus: async () =>
+        await livingStatus({ watching, queue, repairs, fileSystem, kept: rescuing.files, config }),
       logger,
       repairs,
       releases,

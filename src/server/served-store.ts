@@ -61,7 +61,7 @@ export interface ServerFacts {
   readonly startedMs: number;
 }
 
-type LivingStatus = Pick<ServerStatus, 'watch' | 'healer' | 'repair' | 'leases'>;
+type LivingStatus = Pick<ServerStatus, 'kept' | 'watch' | 'healer' | 'repair' | 'leases'>;
 
 /** The shortest prefix of an info hash that names an entry. */
 const SHORTEST_PREFIX = 8;
@@ -402,7 +402,8 @@ export class ServedStore {
     if (source === OVERLAY) return { ...range, source: Buffer.from(overlayPath), kind: 'overlay' };
     const path = this.#store.source(source)?.path ?? Buffer.from('(lost)');
     const condition = this.#store.living.condition(source);
-    return { ...range, source: path, kind: 'source', ...(condition && { sourceState: condition.state }) };
+    const kept = this.#store.living.isKept(path) ? ({ kept: true } as const) : {};
+    return { ...range, source: path, kind: 'source', ...kept, ...(condition && { sourceState: condition.state }) };
   }
 }
 

@@ -145,6 +145,9 @@ function extentLine(extent: ServedExtent): string {
   if (extent.kind === 'zeros') return `    ${range} ← zeros`;
   if (extent.kind === 'overlay') return `    ${range} ← written, in ${source}`;
   if (extent.kind === 'gap') return `    ${range} ← nothing: missing, reads as zeros`;
-  const state = extent.sourceState === undefined ? '' : ` (${extent.sourceState})`;
-  return `    ${range} ← ${source}${extent.sourceOffset === 0 ? '' : ` at ${extent.sourceOffset}`}${state}`;
+  const words = [
+    ...(extent.kept === true ? ['kept'] : []),
+    ...(extent.sourceState === undefined ? [] : [extent.sourceState]),
+  ];
+  return `    ${range} ← ${source}${extent.sourceOffset === 0 ? '' : ` at ${extent.sourceOffset}`}${words.length === 0 ? '' : ` (${words.join(', ')})`}`;
 }

@@ -37,6 +37,7 @@ function lines(status: ServerStatus): string[] {
     scrubLine(status),
     ...watchLines(status),
     ...leasesLines(status),
+    ...keptLines(status),
     healerLine(status),
     repairLine(status),
     ...status.overlayProblems.map(({ path, problem }) => `overlay  ${path}: ${problem}`),
@@ -99,6 +100,11 @@ function leasesLines({ leases: { held, awaited } }: ServerStatus): string[] {
   if (held + awaited === 0) return [];
   const waiting = awaited === 0 ? '' : `; writers wait for ${awaited} more`;
   return [`leases   ${held} source(s) would be kept before they are written to${waiting}`];
+}
+
+/** What is kept of sources that changed or are gone; nothing while nothing is. */
+function keptLines({ kept }: ServerStatus): string[] {
+  return kept.map(({ folder, files, bytes: taken }) => `kept     ${folder}: ${files} file(s), ${bytes(taken)}`);
 }
 
 function healerLine({ healer: { open, urgent, settled, oldest } }: ServerStatus): string {
