@@ -19,3 +19,14 @@ export const UNLOOKED: ReferenceKind = {
   name: 'without the look',
   stands_for: 'The same reads from the same server, which believes that no source changes while it is open.',
 };
+
+export const UNLEASED: ReferenceKind = {
+  name: 'without a lease',
+  stands_for:
+    'The same reads, from the same server, of a file of the same size that somebody has open for writing: it gets no lease.',
+};
+
+export const BEFORE_WRITERS: ReferenceKind = {
+  name: 'before the writers came',
+  stands_for: 'The same reads from the same server while nobody writes to a source.',
+};

@@ -5,13 +5,11 @@
  * Each part has a limit of time: it measures fewer rounds where the machine is slow, and ends when its time is over. The disk
  * that does not answer comes last.
  */
-import { execFileSync } from 'node:child_process';
-import { mkdirSync, renameSync, utimesSync, writeFileSync } from 'node:fs';
+import { renameSync, utimesSync } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../../src/errors.ts';
-import { makeTorrent } from '../../test/harness/make-torrent.ts';
 import { makeFilm } from '../../test/survival/films.ts';
 import type { Scene } from '../../test/survival/scene.ts';
 import { survey } from '../../test/survival/survey.ts';
@@ -19,6 +17,7 @@ import { writeDataFile } from '../data/known-bytes.ts';
 import { MIB, positions, range, read, shuffled } from '../lib/access.ts';
 import { fillStore, planFile } from '../lib/filled-store.ts';
 import { LargeFile } from '../lib/large-file.ts';
+import { manyFiles } from '../lib/many-files.ts';
 import { peakMegabytes, residentMegabytes, settledMegabytes } from '../lib/process-memory.ts';
 import { rowLine } from '../lib/report.ts';
 import { absolute, compared, type Row } from '../lib/row.ts';
@@ -27,6 +26,7 @@ import { withServers } from '../lib/servers.ts';
 import { PartialFailure, type Setting, sized, tell } from '../lib/suite.ts';
 import { OPENSSL_COST, opensslCost } from '../references/openssl-speed.ts';
 import { ALONE, BEFORE_RENAME, TRUSTED, UNLOOKED } from '../references/undisturbed.ts';
+import { leasedReads, writersAtOnce } from './living-leases.ts';
 
 const SIZES = {
   full: {
@@ -34,6 +34,7 @@ const SIZES = {
     folderFiles: 10_000,
     bytes: 128 * MIB,
     reads: 4000,
+    leased: 1000,
     sources: 100_000,
     people: ['root', 'user'],
     /** Those of the tests; undefined: all of ext4. */
@@ -45,6 +46,7 @@ const SIZES = {
     folderFiles: 50,
     bytes: 4 * MIB,
     reads: 100,
+    leased: 20,
     sources: 200,
     people: ['root'],
     events: ['renamed', 're-tagged in place'],
@@ -54,7 +56,7 @@ const SIZES = {
 type Sizes = (typeof SIZES)[keyof typeof SIZES];
 type Person = Sizes['people'][number];
 
-/** Each part gives its rows as it has them. The limits are in seconds, and eight minutes together. */
+/** Each part gives its rows as it has them. The limits are in seconds, and nine minutes together. */
 interface Part {
   /** Names it in AUTOTORRENT_BENCH_PARTS. */
   readonly key: string;
@@ -70,6 +72,7 @@ const PARTS: readonly Part[] = [
   { key: 'looks', name: 'the look after each read', seconds: 25, measure: looks },
   { key: 'memory', name: 'memory', seconds: 240, measure: memory },
   { key: 'events', name: 'events', seconds: 45, measure: events },
+  { key: 'leases', name: 'leases', seconds: 60, measure: leases },
   { key: 'slow', name: 'a disk that does not answer', seconds: 30, measure: slowDisk },
 ];
 
@@ -338,6 +341,20 @@ async function memory({ sources, people, targets }: Sizes, limit: TimeLimit, giv
   }
 }
 
+/** Reads of a source with a lease, and writers that come to many sources with leases at once. */
+async function leases(sizes: Sizes, limit: TimeLimit, give: (row: Row) => void): Promise<void> {
+  const room = { bytes: GIB, files: 10_000 };
+  await withScene({ kind: 'ext4', person: 'root', room }, limit, async (scene) => {
+    const [leased, unleased] = [1, 2].map((seed) => new LargeFile(scene, `Large ${seed}`, sizes.bytes, seed));
+    const many = manyFiles(scene, sizes.leased, PER_FOLDER);
+    await scene.run('rebuild');
+    await scene.mount();
+    await scene.add([leased!, unleased!, many]);
+    give(await leasedReads(scene, { leased: leased!, unleased: unleased! }, sizes, limit));
+    for (const row of await writersAtOnce(scene, { many, other: leased! }, sizes, limit)) give(row);
+  });
+}
+
 /** Has a disk do something, so that it counts as used. */
 async function keepAwake(folder: string): Promise<void> {
   const file = await open(join(folder, 'used'), 'w');
@@ -403,29 +420,6 @@ async function slowDisk(
       }),
     );
   });
-}
-
-interface ManyFiles {
-  readonly name: string;
-  readonly torrent: Buffer;
-  /** Where they lie at first. */
-  readonly folder: string;
-}
-
-/** Small files, some in a folder, and their torrent. */
-function manyFiles(scene: Scene, count: number, perFolder: number): ManyFiles {
-  const content = range(count).map((i) => ({
-    path: [`folder ${Math.floor(i / perFolder)}`, `file ${i}`],
-    data: Buffer.alloc(100, `file ${i} `),
-  }));
-  const folder = join(scene.library, 'Many');
-  for (const { path, data } of content) {
-    const file = join(folder, ...path);
-    if (Number(path[1]?.slice('file '.length)) % perFolder === 0) mkdirSync(dirname(file), { recursive: true });
-    writeFileSync(file, data);
-  }
-  execFileSync('chown', ['-R', `${scene.person.uid}:${scene.person.gid}`, folder]);
-  return { name: 'Many', torrent: makeTorrent({ name: 'Many', content }).raw, folder };
 }
 
 /** The limit of the part ends it where `probe` stays false. */
