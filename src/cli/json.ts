@@ -159,6 +159,11 @@ export function statusJson(status: ServerStatus) {
     },
     leases: status.leases,
     kept: status.kept,
+    descriptors: {
+      sources: status.descriptors.sources,
+      held: status.descriptors.held,
+      hanging_bytes: status.descriptors.hangingBytes,
+    },
     writes: status.writes,
     bytes_written: status.bytesWritten,
     overlay_bytes: status.overlayBytes ?? null,

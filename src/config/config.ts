@@ -87,6 +87,8 @@ export interface Config {
   readonly clientSections: readonly string[];
   /** Which reads of the mount are hashed: of sources that are not as recorded; first reads of all; none. */
   readonly verifyReads: 'suspect' | 'first' | 'off';
+  /** The most sources that stay open when nobody has them open any more. */
+  readonly holdSources: number;
   /** When pieces are hashed in the background. */
   readonly scrub: ScrubTime;
   /** Days after which a verified piece is hashed again. */

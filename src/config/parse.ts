@@ -115,6 +115,7 @@ export function parseConfig(input: string | Uint8Array, options: ParseOptions): 
     verifyReads: values.verify_reads,
     scrub: values.scrub,
     scrubDays: values.scrub_days,
+    holdSources: values.hold_sources,
     recover: values.recover === 'on',
     onLoss: values.on_loss,
     repairLimit: values.repair_limit,

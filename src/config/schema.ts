@@ -71,6 +71,8 @@ export const general = v.object({
   umask: v.optional(octalMask, '022'),
   path_map: v.optional(pathMap, ''),
   verify_reads: v.optional(oneOf(['suspect', 'first', 'off']), 'suspect'),
+  // The budget of descriptors never has more than so many.
+  hold_sources: v.optional(wholeNumber(0, 4096), '512'),
   scrub: v.optional(scrubTime, 'idle'),
   scrub_days: v.optional(wholeNumber(0, 36_500), '90'),
   recover: v.optional(oneOf(['on', 'off']), 'on'),

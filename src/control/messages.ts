@@ -197,6 +197,11 @@ export interface StatusMessage {
   };
   readonly leases?: { readonly held: number; readonly awaited: number };
   readonly kept?: readonly { readonly folder: string; readonly files: number; readonly bytes: number }[];
+  readonly descriptors?: {
+    readonly sources: number;
+    readonly held: number;
+    readonly hanging_bytes: number;
+  };
   readonly writes: number;
   readonly bytes_written: number;
   /** The space that the overlay's folder takes on its disk; null until it was measured once. */

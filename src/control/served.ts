@@ -174,6 +174,15 @@ export interface KeptStatus {
   readonly bytes: number;
 }
 
+/** The sources that the server has open. */
+export interface DescriptorStatus {
+  readonly sources: number;
+  /** Those that are open without a reader. */
+  readonly held: number;
+  /** Bytes of files that only their open descriptors lead to, and of which no copy is known. */
+  readonly hangingBytes: number;
+}
+
 export interface ServerStatus {
   readonly version: string;
   readonly pid: number;
@@ -203,6 +212,7 @@ export interface ServerStatus {
   readonly leases: LeaseStatus;
   /** Folders in which something is kept. */
   readonly kept: readonly KeptStatus[];
+  readonly descriptors: DescriptorStatus;
   readonly writes: number;
   readonly bytesWritten: number;
   /** The space that the overlay's folder takes on its disk; undefined until it was measured once. */

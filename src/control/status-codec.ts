@@ -1,9 +1,10 @@
 /** Translates the status of a server between its domain type (`served.ts`) and its shape on the socket (`messages.ts`). */
 import type { StatusMessage } from './messages.ts';
-import type { HealerStatus, RepairStatus, ScrubStatus, ServerStatus, WatchStatus } from './served.ts';
+import type { DescriptorStatus, HealerStatus, RepairStatus, ScrubStatus, ServerStatus, WatchStatus } from './served.ts';
 
 type WatchMessage = NonNullable<StatusMessage['watch']>;
 type HealerMessage = NonNullable<StatusMessage['healer']>;
+type DescriptorMessage = NonNullable<StatusMessage['descriptors']>;
 type RepairMessage = NonNullable<StatusMessage['repair']>;
 type ScrubMessage = NonNullable<StatusMessage['scrub']>;
 
@@ -56,6 +57,7 @@ export function statusMessage(status: ServerStatus): StatusMessage {
     repair: repairMessage(status.repair),
     leases: status.leases,
     kept: status.kept,
+    descriptors: descriptorMessage(status.descriptors),
     writes: status.writes,
     bytes_written: status.bytesWritten,
     overlay_bytes: status.overlayBytes ?? null,
@@ -93,6 +95,7 @@ export function statusOf(message: StatusMessage): ServerStatus {
     repair: repairOf(message.repair ?? { on_loss: 'tell', queued: 0, spent_bytes: 0, limit_bytes: 0 }),
     leases: message.leases ?? { held: 0, awaited: 0 },
     kept: message.kept ?? [],
+    descriptors: descriptorsOf(message.descriptors ?? { sources: 0, held: 0, hanging_bytes: 0 }),
     writes: message.writes,
     bytesWritten: message.bytes_written,
     overlayBytes: message.overlay_bytes ?? undefined,
@@ -114,6 +117,14 @@ function healerMessage({ oldest, ...same }: HealerStatus): HealerMessage {
 
 function healerOf({ oldest, ...same }: HealerMessage): HealerStatus {
   return { ...same, ...(oldest === undefined ? {} : { oldest: new Date(oldest) }) };
+}
+
+function descriptorMessage({ hangingBytes, ...same }: DescriptorStatus): DescriptorMessage {
+  return { ...same, hanging_bytes: hangingBytes };
+}
+
+function descriptorsOf({ hanging_bytes: hangingBytes, ...same }: DescriptorMessage): DescriptorStatus {
+  return { ...same, hangingBytes };
 }
 
 function repairMessage({ onLoss, queued, spentBytes, limitBytes }: RepairStatus): RepairMessage {

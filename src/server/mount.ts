@@ -29,6 +29,7 @@ import { loadProcessCalls } from '../native/process.ts';
 import { loadStrictCalls } from '../native/strict-paths.ts';
 import { Unmounts } from '../native/unmounts.ts';
 import { stateIdIn } from '../rescue/state-id.ts';
+import { holdOf } from '../source/held-sources.ts';
 import { ReadersLook } from '../source/look-at-readers.ts';
 import { SourceAccess } from '../source/source-access.ts';
 import { sourceLooks } from '../source/source-looks.ts';
@@ -198,6 +199,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
           logger.error(`what came back cannot be looked for: ${messageOf(error)}`);
         });
       },
+      onMounts: async () => await fileSystem.mountsChanged(),
     });
     undo.push(async () => watching.close());
     const conditions = new SourceConditions({
@@ -227,6 +229,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
         unchanged: (id) => void rescue.unchanged(id),
       },
       descriptors,
+      hold: holdOf(config.holdSources, process.env),
       statePath: config.statePath,
       owner,
       umask: config.umask,

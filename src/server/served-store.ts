@@ -145,7 +145,7 @@ export class ServedStore {
       if (entry.state === 'adding') adding++;
     }
     const { version, driver, mountPoint, visibleTo, readOnly, startedMs } = this.#facts;
-    const { broken, openFiles } = await this.#fileSystem.status();
+    const { broken, openFiles, openSources, heldSources, hangingBytes } = await this.#fileSystem.status();
     await this.#healths.settled();
     const counts = this.#counts();
     return {
@@ -172,6 +172,7 @@ export class ServedStore {
       sources: this.#healths.totals(),
       scrub: this.#scrubStatus(),
       ...(await this.#livingStatus()),
+      descriptors: { sources: openSources, held: heldSources, hangingBytes },
       writes: counts.writes,
       bytesWritten: counts.bytesWritten,
       overlayBytes: await this.#overlayUsage.bytes(),

@@ -66,7 +66,8 @@ export class SourceConditions implements SourceDoubts, LeasedDoubts {
     // That pieces of this very file failed says more.
     const isKnown = before?.state === 'healing' && seen !== undefined && isObserved(before, seen.identity);
     const condition = store.living.setCondition(id, {
-      state: stateOf(before, seen !== undefined && !isOff),
+      // What has no name any more is read on, but is not what will be found.
+      state: stateOf(before, seen?.unlinked === false && !isOff),
       reason: isKnown ? before.reason : why.says,
       ...(before?.disk === undefined ? {} : { disk: before.disk }),
       ...(seen === undefined ? {} : { observed: seen.identity }),

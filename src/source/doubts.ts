@@ -10,6 +10,8 @@ export interface SeenSource {
   readonly identity: FileIdentity;
   /** The open file. */
   readonly fd: number;
+  /** No name leads to it any more: another file, or none, is at its path. */
+  readonly unlinked: boolean;
 }
 
 export interface SourceDoubts {

@@ -177,15 +177,28 @@ export class FileSystems {
       .map(({ path }) => path);
   }
 
+  /** Gives what tells if the mount of an open file is there. It says so, too, if the kernel does not name the mount of a file. */
+  async mountedNow(): Promise<(fd: number) => boolean> {
+    await this.#refreshLater();
+    const mounted = new Set(this.#mounts.map(({ id }) => id));
+    return (fd) => {
+      const id = this.#tools.statx?.mountOfOpen(fd);
+      return id === undefined || mounted.has(id);
+    };
+  }
+
   /** `#holding`, by a table that is fresh. */
   async #mountNow(path: Buffer): Promise<Mounted | undefined> {
-    if (!this.#isFresh()) {
-      this.#refreshing ??= runLater(this.#refresh()).finally(() => {
-        this.#refreshing = undefined;
-      });
-      await this.#refreshing;
-    }
+    await this.#refreshLater();
     return this.#holding(path);
+  }
+
+  async #refreshLater(): Promise<void> {
+    if (this.#isFresh()) return;
+    this.#refreshing ??= runLater(this.#refresh()).finally(() => {
+      this.#refreshing = undefined;
+    });
+    await this.#refreshing;
   }
 
   /** Lists the disks that are mounted, by each of their names, and where. */

@@ -104,9 +104,13 @@ export class LeasedSources {
     const wait = (this.#pauses.get(file.id)?.until ?? 0) - performance.now();
     if (wait > 0) this.#tryIn(file.id, wait);
     else {
-      this.#try(file).catch((error: unknown) => {
-        this.#options.logger.error(`the lease of ${file.record.path.toString()}: ${messageOf(error)}`);
-      });
+      // A file without a user may be closed at any time.
+      file.begin();
+      this.#try(file)
+        .catch((error: unknown) => {
+          this.#options.logger.error(`the lease of ${file.record.path.toString()}: ${messageOf(error)}`);
+        })
+        .finally(() => file.done());
     }
   }
 

@@ -18,10 +18,12 @@ import { isAtOrBelow } from '../native/mountinfo.ts';
 import { type BrokenSource, BrokenSources } from './broken-sources.ts';
 import type { ConditionState } from './condition.ts';
 import type { SeenSource, SourceDoubts } from './doubts.ts';
+import type { Hold } from './held-sources.ts';
 import { type FileIdentity, isSame, type RecordedSource } from './identity.ts';
 import { LeasedElsewhere } from './leased-elsewhere.ts';
 import { type LeaseCounts, LeasedSources, type LeaseOptions } from './leased-sources.ts';
 import type { ReadersLook } from './look-at-readers.ts';
+import { OpenSources } from './open-sources.ts';
 import type { Readers } from './readers.ts';
 import type { SourceAccess } from './source-access.ts';
 import { SETTLING_MS, SourceChanges } from './source-changes.ts';
@@ -48,6 +50,7 @@ export interface SourceFilesOptions {
   readonly descriptors: DescriptorBudget;
   /** Tells if a path is that of a kept file. Default: none is. */
   readonly isKept?: (path: Buffer) => boolean;
+  readonly hold?: Hold | undefined;
   readonly logger: Logger;
 }
 
@@ -59,8 +62,7 @@ export class SourceFiles {
   readonly #onReaders: SourceFilesOptions['onReaders'];
   readonly #onDoubted: SourceFilesOptions['onDoubted'];
   readonly #logger: Logger;
-  /** By source id, in the order of use: the one that has been unused the longest comes first. */
-  readonly #open = new Map<number, SourceFile>();
+  readonly #open: OpenSources;
   readonly #resolving = new Map<number, { readonly file: Promise<SourceFile>; readonly looks: boolean }>();
   readonly #broken: BrokenSources;
   readonly #changes = new SourceChanges();
@@ -72,8 +74,20 @@ export class SourceFiles {
   #judging: number | undefined;
 
   constructor(options: SourceFilesOptions) {
-    const { record, access, readersLook, looks, doubts, leases, onReaders, onDoubted, descriptors, isKept, logger } =
-      options;
+    const {
+      record,
+      access,
+      readersLook,
+      looks,
+      doubts,
+      leases,
+      onReaders,
+      onDoubted,
+      descriptors,
+      hold,
+      isKept,
+      logger,
+    } = options;
     this.#record = record;
     this.#doubts = doubts;
     this.#isKept = isKept ?? (() => false);
@@ -81,6 +95,7 @@ export class SourceFiles {
     this.#onDoubted = onDoubted;
     this.#logger = logger;
     this.#broken = new BrokenSources(logger);
+    this.#open = new OpenSources({ record, hold });
     this.#leases = leases;
     this.#leased =
       leases &&
@@ -91,11 +106,18 @@ export class SourceFiles {
         logger,
       });
     const closing = this.#leased && ((file: SourceFile) => this.#leased?.closing(file));
-    this.#opening = { access, readersLook, looks, descriptors: descriptors.share(() => this.#closeIdle()), closing };
+    this.#opening = {
+      access,
+      readersLook,
+      looks,
+      descriptors: descriptors.share(() => this.#open.closeIdle()),
+      closing,
+    };
   }
 
-  get openCount(): number {
-    return this.#open.size;
+  /** The table of open sources. */
+  get open(): OpenSources {
+    return this.#open;
   }
 
   /** Undefined where no leases are taken. */
@@ -132,7 +154,7 @@ export class SourceFiles {
 
   /** Closes a file of which a read failed or ended early: it is opened again before its next use. */
   distrust(file: SourceFile): void {
-    this.#drop(file);
+    this.#open.drop(file);
   }
 
   /** Replaces a source that opens but cannot be read by a spare. @throws EIO if there is none */
@@ -198,12 +220,10 @@ export class SourceFiles {
     return this.#changes.on(listener);
   }
 
-  /** Opens sources anew at their next use, by their new records. */
+  /** Looks at sources anew at their next use, and opens those whose records lead to other files. */
   sourcesChanged(ids: readonly number[]): void {
     for (const id of ids) {
-      const file = this.#open.get(id);
-      // The entries of a source without a record are gone. Who has their files open still reads them.
-      if (file !== undefined && this.#record(id) !== undefined) this.#drop(file);
+      this.#open.recordChanged(id);
       this.#broken.retry(id);
     }
     this.#changes.changed(ids);
@@ -220,8 +240,10 @@ export class SourceFiles {
   conditionChanged(id: number, state: ConditionState | undefined): void {
     const file = this.#open.get(id);
     if (this.#judging === id) return state === undefined ? this.#changes.changed([id]) : undefined;
-    // It is opened by its record again, and looked at.
-    if (state === undefined) return this.sourcesChanged([id]);
+    if (state === undefined) {
+      this.#open.trusted(id);
+      return this.sourcesChanged([id]);
+    }
     // Those who wait for its case need not wait on: nothing more will be found soon.
     if (state === 'lost' || state === 'waiting') this.#changes.changed([id]);
     const doubt = this.#doubts?.of(id) ?? 0;
@@ -233,17 +255,20 @@ export class SourceFiles {
 
   /** Closes the files on disks that were released: none of them is opened again. */
   letGo(): void {
-    const { released } = this.#opening.access;
-    for (const file of this.#open.values()) if (released.holds(file.record.path)) this.#drop(file);
+    this.#open.letGo(this.#opening.access.released);
+  }
+
+  /** Mounts have changed: what lies on one that is gone is held no longer. */
+  async mountsChanged(): Promise<void> {
+    await this.#open.mountsChanged(this.#opening.access.fileSystems);
   }
 
   retain(file: SourceFile): void {
-    file.users++;
+    this.#open.retain(file);
   }
 
   release(file: SourceFile): void {
-    file.users--;
-    if (file.users <= 0) this.#drop(file);
+    this.#open.release(file);
   }
 
   /** Finds out what became of sources that somebody had opened for writing when the last server ended. */
@@ -253,14 +278,13 @@ export class SourceFiles {
 
   close(): void {
     this.#leased?.close();
-    for (const file of this.#open.values()) file.close();
-    this.#open.clear();
+    this.#open.close();
   }
 
   async #resolve(id: number, look: boolean): Promise<SourceFile> {
     const known = this.#open.get(id);
     const isFresh = known !== undefined && !look && performance.now() - known.checkedAt < FRESH_MS;
-    const file = isFresh ? this.#used(known) : await this.#lookedAt(id);
+    const file = isFresh ? this.#open.used(known) : await this.#lookedAt(id);
     if (file !== undefined) return file;
     if (known === undefined) this.#broken.refuseAgain(id, FRESH_MS);
     for (;;) {
@@ -303,10 +327,10 @@ export class SourceFiles {
     if (known === undefined) return undefined;
     const found = await known.look();
     // Its last user may have closed it meanwhile. A closed file must not be found again.
-    if (!known.closed && found !== undefined && (isSame(known.standing, found) || this.#judged(known, found))) {
-      return this.#used(known);
+    if (!known.closed && found !== undefined && (this.#isKnown(known, found) || this.#judged(known, found))) {
+      return this.#open.used(known);
     }
-    this.#drop(known);
+    this.#open.drop(known);
     return undefined;
   }
 
@@ -316,15 +340,19 @@ export class SourceFiles {
     if (other !== undefined && !other.closed) {
       // It was opened as a spare and for itself at the same time.
       file.close();
-      return this.#used(other);
+      return this.#open.used(other);
     }
     const { difference } = file;
     if (!this.#judged(file, file.identity)) {
       file.close();
       throw new NotServed({ why: difference ?? { code: 'modified', says: 'was modified' } });
     }
-    this.#open.set(id, file);
-    return file;
+    return this.#open.used(file);
+  }
+
+  /** Tells if a file is what it was, and is believed as it was. */
+  #isKnown(file: SourceFile, found: FileIdentity): boolean {
+    return isSame(file.standing, found) && file.doubt === (this.#doubts?.of(file.id) ?? 0);
   }
 
   /** Takes what an open file is now for what it is. False if it must not be served. */
@@ -357,7 +385,7 @@ export class SourceFiles {
 
   async #leaseTried(file: SourceFile, hasNoWriter: boolean): Promise<void> {
     if (hasNoWriter) await this.#endDoubt(file);
-    if (this.#forTry.delete(file) && file.users === 0) this.#drop(file);
+    if (this.#forTry.delete(file) && file.users === 0) this.#open.drop(file);
   }
 
   /** Nobody has a source open for writing that somebody had opened so. Trusts it if it is as recorded. */
@@ -366,7 +394,7 @@ export class SourceFiles {
     // The next writer may have come.
     if (file.closed || found === undefined || this.#leased?.isHeld(file) !== true) return;
     if (!isSame(file.standing, found)) {
-      if (!this.#judged(file, found)) this.#drop(file);
+      if (!this.#judged(file, found)) this.#open.drop(file);
     } else if (file.difference === undefined && this.#leases !== undefined) {
       this.#judging = file.id;
       file.doubt = this.#leases.doubts.unwritten(file.id);
@@ -376,31 +404,11 @@ export class SourceFiles {
     }
   }
 
-  #doubtOf({ id, difference }: SourceFile, seen: SeenSource): number | undefined {
+  #doubtOf({ id, difference, unlinked }: SourceFile, seen: Omit<SeenSource, 'unlinked'>): number | undefined {
     const doubts = this.#doubts;
-    if (difference === undefined) return doubts === undefined ? 0 : doubts.asRecorded(id, seen);
-    if (doubts !== undefined) return doubts.differs(id, difference, seen);
+    if (difference === undefined) return doubts === undefined ? 0 : doubts.asRecorded(id, { ...seen, unlinked });
+    if (doubts !== undefined) return doubts.differs(id, difference, { ...seen, unlinked });
     // A rename or a chmod changes the ctime, too.
     return difference.code === 'ctime' ? 0 : undefined;
-  }
-
-  #used(file: SourceFile): SourceFile {
-    this.#open.delete(file.id);
-    this.#open.set(file.id, file);
-    return file;
-  }
-
-  #closeIdle(): boolean {
-    for (const file of this.#open.values()) {
-      if (file.busy > 0) continue;
-      this.#drop(file);
-      return true;
-    }
-    return false;
-  }
-
-  #drop(file: SourceFile): void {
-    if (this.#open.get(file.id) === file) this.#open.delete(file.id);
-    file.close();
   }
 }

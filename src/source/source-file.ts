@@ -69,16 +69,10 @@ interface Opened {
 
 export class SourceFile {
   readonly id: number;
-  readonly record: RecordedSource;
   readonly fd: number;
   /** Looks at it cost little, and show every change: each read is followed by one. */
   readonly local: boolean;
-  /** A lease can be had on it, and that it is as recorded means that it was not written to. */
-  readonly leasable: boolean;
-  /** Its ctime counts. That of our own pool's files does not: links to them come and go. */
-  readonly #ctimeCounts: boolean;
-  /** Its inode counts, where the ctime says nothing. */
-  readonly #inodeCounts: boolean;
+  readonly #leases: boolean;
   /** The epoch since which its bytes are not believed; 0: they are. */
   doubt = 0;
   /** Handles that use it. */
@@ -87,10 +81,15 @@ export class SourceFile {
   busy = 0;
   /** The time of the last look that found it unchanged; `performance.now()`. */
   checkedAt: number;
+  /** Its mount is gone: nobody but its users needs it. */
+  detached = false;
+  #record: RecordedSource;
+  readonly #trueCtime: boolean;
   #identity: FileIdentity;
   #standing: FileIdentity;
   /** Who could read it at the last look. */
   #readers: Readers = 'nobody';
+  #unlinked = false;
   readonly #opening: Opening;
   readonly #turn: Turn;
   #closed = false;
@@ -99,12 +98,11 @@ export class SourceFile {
 
   private constructor(id: number, record: RecordedSource, { fd, identity, kind, turn }: Opened, opening: Opening) {
     this.id = id;
-    this.record = record;
+    this.#record = record;
     this.fd = fd;
     this.local = kind.local;
-    this.#ctimeCounts = record.ctimeNs !== undefined;
-    this.#inodeCounts = !kind.trueCtime || !this.#ctimeCounts;
-    this.leasable = kind.leases === true && kind.trueCtime && this.#ctimeCounts;
+    this.#trueCtime = kind.trueCtime;
+    this.#leases = kind.leases === true;
     this.checkedAt = performance.now();
     this.#identity = identity;
     this.#standing = this.#standingOf(identity);
@@ -130,6 +128,31 @@ export class SourceFile {
     const file = new SourceFile(id, record, { fd, identity, kind, turn }, opening);
     await file.#lookAtReaders(stats);
     return file;
+  }
+
+  /** The record that led to it, or that it follows since. */
+  get record(): RecordedSource {
+    return this.#record;
+  }
+
+  /** Its ctime counts. That of our own pool's files does not: links to them come and go. */
+  get #ctimeCounts(): boolean {
+    return this.#record.ctimeNs !== undefined;
+  }
+
+  /** Its inode counts, where the ctime says nothing. */
+  get #inodeCounts(): boolean {
+    return !this.#trueCtime || !this.#ctimeCounts;
+  }
+
+  /** A lease can be had on it, and that it is as recorded means that it was not written to. */
+  get leasable(): boolean {
+    return this.#leases && this.#trueCtime && this.#ctimeCounts;
+  }
+
+  /** No name leads to it any more, as of the last look: it was deleted, or replaced by a rename. */
+  get unlinked(): boolean {
+    return this.#unlinked;
   }
 
   /** What the file was at the last look that was accepted. */
@@ -170,6 +193,15 @@ export class SourceFile {
     this.checkedAt = performance.now();
   }
 
+  /** Takes over a new record, unless it leads to another file. Returns whether it does not. The next reader looks. */
+  follow(record: RecordedSource): boolean {
+    if (!isSameIdentity(record, this.#record) && !isSameIdentity(record, this.#identity)) return false;
+    this.#record = record;
+    this.#standing = this.#standingOf(this.#identity);
+    this.distrust();
+    return true;
+  }
+
   #standingOf(identity: FileIdentity): FileIdentity {
     return this.#ctimeCounts ? identity : { ...identity, ctimeNs: undefined };
   }
@@ -202,6 +234,7 @@ export class SourceFile {
     try {
       const stats = await this.#turn(async () => await fstatAsync(this.fd, { bigint: true }));
       if (notRegular(stats) !== undefined) return undefined;
+      this.#unlinked = stats.nlink === 0n;
       await this.#lookAtReaders(stats);
       const found = identityOf(stats);
       if (isSame(this.#standing, found)) this.checkedAt = before;

@@ -21,6 +21,8 @@ import type { DescriptorBudget } from '../native/descriptor-budget.ts';
 import type { FileCalls } from '../native/files.ts';
 import type { BrokenSource } from '../source/broken-sources.ts';
 import type { SourceDoubts } from '../source/doubts.ts';
+import { hangingBytes } from '../source/hanging.ts';
+import type { Hold } from '../source/held-sources.ts';
 import type { LeaseCounts, LeaseOptions } from '../source/leased-sources.ts';
 import type { ReadersLook } from '../source/look-at-readers.ts';
 import { FRESH_MS, SourceFiles } from '../source/served-sources.ts';
@@ -68,6 +70,7 @@ export interface FileSystemOptions {
   /** Absent: a write to a source is found by the look after the next read. */
   readonly leases?: LeaseOptions | undefined;
   readonly descriptors: DescriptorBudget;
+  readonly hold?: Hold | undefined;
   /** The owner of every file in the mount. */
   readonly owner: { readonly uid: number; readonly gid: number };
   /** Permission bits cleared in every planned mode. */
@@ -79,6 +82,10 @@ export interface FileSystemOptions {
 export interface FileSystemStatus {
   readonly openFiles: number;
   readonly openSources: number;
+  /** Of those, the ones that nobody uses. */
+  readonly heldSources: number;
+  /** Bytes of files that only their open descriptors lead to. */
+  readonly hangingBytes: number;
   /** Broken sources, with the names of the entries that use them. */
   readonly broken: readonly (BrokenSource & { readonly entries: readonly string[] })[];
 }
@@ -112,7 +119,7 @@ export class FileSystem implements Operations {
   #statfs: { readonly at: number; readonly stats: Promise<FileSystemStats> } | undefined;
 
   constructor(options: FileSystemOptions) {
-    const { store, libc, access, readersLook, looks, doubts, leases, descriptors, logger } = options;
+    const { store, libc, access, readersLook, looks, doubts, leases, descriptors, hold, logger } = options;
     this.#store = store;
     this.#options = options;
     this.#sources = new SourceFiles({
@@ -126,6 +133,7 @@ export class FileSystem implements Operations {
       leases,
       descriptors,
       isKept: (path) => store.living.isKept(path),
+      hold,
       logger,
     });
     this.#proving = new Proving({ store, sources: this.#sources });
@@ -448,7 +456,14 @@ export class FileSystem implements Operations {
       const entries = await this.#store.entriesUsing(source.id);
       if (entries.length > 0) broken.push({ ...source, entries });
     }
-    return { openFiles: this.#handles.openFiles, openSources: this.#sources.openCount, broken };
+    const { open } = this.#sources;
+    return {
+      openFiles: this.#handles.openFiles,
+      openSources: open.size,
+      heldSources: open.held,
+      hangingBytes: hangingBytes(open.values(), this.#store.living),
+      broken,
+    };
   }
 
   /** Looks again at the sources that not everyone may read, as far as is known. Never rejects. */
@@ -480,6 +495,11 @@ export class FileSystem implements Operations {
   /** The open file of a source, whatever it is by now. */
   openSource(id: number): SourceFile | undefined {
     return this.#sources.openFile(id);
+  }
+
+  /** Mounts have changed: what lies on one that is gone is held no longer. */
+  async mountsChanged(): Promise<void> {
+    await this.#sources.mountsChanged();
   }
 
   /** Closes the files that programs left open at the unmount. */

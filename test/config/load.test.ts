@@ -209,6 +209,7 @@ describe('createConfig', () => {
         'rescue_limit',
         'rescue_total',
         'verify_reads',
+        'hold_sources',
         'scrub',
         'scrub_days',
         'scan_mode',

@@ -64,6 +64,8 @@ it('says where a film and a folder went, and that a pool was away', async (t) =>
   readAll();
   for (const song of songs) await says(`${song} is found`, new RegExp(`← ${join(moved, song)}`), 'show', 'Album');
 
+  // Files that were read a moment ago are held.
+  assert.match(await run('release', pool.path), /^Released /);
   await pool.umount();
   await says('all wait', new RegExp(`^sources {2}4 waiting for ${pool.path}$`, 'm'), 'status');
   await says(

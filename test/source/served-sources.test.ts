@@ -82,7 +82,7 @@ describe('the sources that are open', () => {
     const sources = served((id) => records[id], { descriptors: budget });
     const [a, b] = [await sources.serve(0), await sources.serve(1)];
     await sources.serve(2);
-    assert.deepEqual([a.closed, b.closed, budget.held, sources.openCount], [true, false, 2, 2]);
+    assert.deepEqual([a.closed, b.closed, budget.held, sources.open.size], [true, false, 2, 2]);
     sources.close();
     assert.equal(budget.held, 0);
   });

@@ -3,11 +3,13 @@ import { constants } from 'node:fs';
 import fs from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { setImmediate as immediate } from 'node:timers/promises';
 import { GAP, ZEROS } from '../../src/extent/extent.ts';
 import { createLogger, silentLogger } from '../../src/logger.ts';
 import { openCLibrary } from '../../src/native/c-library.ts';
 import { DescriptorBudget } from '../../src/native/descriptor-budget.ts';
 import { type FileCalls, loadFileCalls } from '../../src/native/files.ts';
+import type { Hold } from '../../src/source/held-sources.ts';
 import { ReadersLook } from '../../src/source/look-at-readers.ts';
 import { OwnMounts } from '../../src/source/own-mounts.ts';
 import type { StoreLevel } from '../../src/store/records/database.ts';
@@ -30,7 +32,7 @@ describe('the file system', () => {
   let level: StoreLevel;
   let store: Store;
 
-  const make = (libc: FileCalls): FileSystem =>
+  const make = (libc: FileCalls, hold?: Hold): FileSystem =>
     new FileSystem({
       store,
       libc,
@@ -42,6 +44,7 @@ describe('the file system', () => {
       statePath: folder,
       owner: { uid: 12, gid: 34 },
       umask: 0o027,
+      hold,
     });
   const path = (name: string): string => join(folder, name);
 
@@ -99,8 +102,8 @@ describe('the file system', () => {
         assert.deepEqual(buffer.subarray(0, bytes), mixed.subarray(position, position + length));
       }
       await files.release(handle);
-      const { openFiles, openSources } = await files.status();
-      assert.deepEqual([openFiles, openSources], [0, 0]);
+      const { openFiles, openSources, heldSources } = await files.status();
+      assert.deepEqual([openFiles, openSources, heldSources], [0, 2, 2]);
       assert.throws(() => files.read(handle, Buffer.alloc(1), 0), { code: 'EBADF' });
       assert.throws(() => files.release(handle), { code: 'EBADF' });
     });
@@ -134,7 +137,7 @@ describe('the file system', () => {
   });
 
   it('serves many readers of one source through one descriptor, and another when it was replaced', async () => {
-    const files = make({});
+    const files = make({}, { most: 0 });
     const file = ino(files, 'E', 'T', 'mixed');
     const handles = await Promise.all(Array.from({ length: 20 }, async () => await files.open(file, 0)));
     assert.equal((await files.status()).openSources, 2);
@@ -145,6 +148,7 @@ describe('the file system', () => {
       assert.equal(await files.read(handles[0] ?? 0, buffer, 0), 100);
       assert.ok(buffer.equals(data.subarray(3, 103)), 'an open file keeps the file that was verified');
       for (const handle of handles) await files.release(handle);
+      await immediate();
       log.length = 0;
       const handle = await files.open(file, 0);
       assert.equal(await files.read(handle, buffer, 0), 100);
@@ -158,6 +162,7 @@ describe('the file system', () => {
     }
     await files.release(await files.open(file, 0));
     assert.deepEqual((await files.status()).broken, []);
+    await immediate();
     assert.equal((await files.status()).openSources, 0);
   });
 

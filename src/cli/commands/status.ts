@@ -34,6 +34,7 @@ function lines(status: ServerStatus): string[] {
     `writes   ${status.writes} of ${bytes(status.bytesWritten)}; the overlay takes ` +
       (status.overlayBytes === undefined ? 'space that is still being measured' : bytes(status.overlayBytes)),
     ...sourcesLines(status),
+    ...heldLines(status),
     scrubLine(status),
     ...watchLines(status),
     ...leasesLines(status),
@@ -58,6 +59,14 @@ function sourcesLines({ sources: { doubted, healing, lost, waiting } }: ServerSt
     ...(lost === 0 ? [] : [`${lost} lost`]),
   ];
   return parts.length === 0 ? [] : [`sources  ${parts.join(', ')}`];
+}
+
+function heldLines({ descriptors: { held, hangingBytes } }: ServerStatus): string[] {
+  const parts = [
+    ...(held === 0 ? [] : [`${held} source(s) without a reader`]),
+    ...(hangingBytes === 0 ? [] : [`${bytes(hangingBytes)} that only open descriptors lead to`]),
+  ];
+  return parts.length === 0 ? [] : [`held     ${parts.join(', ')}`];
 }
 
 function scrubLine({ scrub: { when, state, progress, provenPieces, badPieces, asleep } }: ServerStatus): string {

@@ -18,6 +18,8 @@ export interface DisksParts {
   readonly cases?: Cases | undefined;
   /** Called when disks have come. */
   readonly onCome: () => void;
+  /** Called when mounts have changed, and rest. */
+  readonly onMounts: () => Promise<void>;
   /** The disks that are mounted, and where. */
   readonly mounted: () => Promise<ReadonlyMap<string, readonly Buffer[]>>;
 }
@@ -79,6 +81,7 @@ export class Disks {
     if (this.#closed) return;
     const [before, now] = [this.#before, await this.#parts.mounted()];
     this.#before = now;
+    await this.#parts.onMounts();
     for (const [disk, places] of before) if (!now.has(disk)) await this.#gone(disk, places);
     const back = new Set([...now.keys()].filter((disk) => !before.has(disk)));
     if (back.size > 0) {

@@ -31,6 +31,8 @@ export interface WatchingParts {
   readonly cases?: Cases | undefined;
   /** Called with paths to which files have come, or where they were written. */
   readonly onFiles?: (paths: readonly Buffer[], look: LookAt) => void;
+  /** Called when mounts have changed, and rest. */
+  readonly onMounts?: () => Promise<void>;
   /** How the watch works. Default: as the kernel allows. */
   readonly watch?: { readonly wholeFileSystems?: boolean; readonly fanotify?: boolean };
 }
@@ -67,7 +69,14 @@ export class WatchingSources {
       ...parts.watch,
     });
     this.#followed = new FollowedSources({ watch: this.#watch, store, look });
-    this.#disks = new Disks({ store, look, cases, mounted, onCome: () => this.#rest.restart() });
+    this.#disks = new Disks({
+      store,
+      look,
+      cases,
+      mounted,
+      onCome: () => this.#rest.restart(),
+      onMounts: async () => await parts.onMounts?.(),
+    });
     this.#rest = new RestOfSources({ store, watch: this.#watch, followed: this.#followed, cases, use });
     this.#newFolders = new NewFolders(this.#watch);
     this.#store = store;

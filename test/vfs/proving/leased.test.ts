@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { LeaseKeeper } from '../../../src/leases/lease-keeper.ts';
 import { silentLogger } from '../../../src/logger.ts';
 import { openCLibrary } from '../../../src/native/c-library.ts';
+import type { Hold } from '../../../src/source/held-sources.ts';
 import { waitUntil } from '../../harness/daemon.ts';
 import { makeFileSystem, type TestFileSystem } from '../../harness/file-systems.ts';
 import { temporaryFolder } from '../../harness/folder.ts';
@@ -41,11 +42,13 @@ class Leased {
     return this.#lib;
   }
 
-  async make(base: string): Promise<void> {
+  /** Default: a source is closed with its last reader. */
+  async make(base: string, hold: Hold = { most: 0 }): Promise<void> {
     const note = (id: number): void => void this.cases.push(id);
     this.#lib = await Library.make({
       files: { film: FILM },
       base,
+      hold,
       queue: { note, urgent: note, awaits: () => 'is settled by nobody' },
       leases: {
         leases: this.keeper,
@@ -231,10 +234,26 @@ for (const kind of ['ext4', 'xfs', 'btrfs'] as const) {
       assert.deepEqual([leased.state, leased.held], ['trusted', 1]);
     });
 
+    it('is kept before it is written to also while it is held without a reader', async () => {
+      await leased.close();
+      leased = new Leased();
+      await leased.make(disk.path, {});
+      await leased.open();
+      await leased.release();
+      const asked: number[] = [];
+      leased.beforeWrite = async (id) => void asked.push(id);
+      const writer = await leased.write('nothing');
+      await writer.opened();
+      assert.deepEqual([asked, leased.state], [[leased.lib.id('film')], 'doubted']);
+      await writer.close();
+      await waitUntil('trust', async () => leased.state === 'trusted');
+      assert.equal(leased.held, 1);
+    });
+
     it('lets go of its lease before it is closed', async () => {
       await leased.open();
       await leased.release();
-      assert.equal(leased.held, 0);
+      await waitUntil('it is closed', async () => leased.held === 0);
       const opened = await (await leased.write()).opened();
       assert.ok('seconds' in opened && opened.seconds < 0.3, JSON.stringify(opened));
     });

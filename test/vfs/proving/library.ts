@@ -22,6 +22,7 @@ import { isAtOrBelow } from '../../../src/native/mountinfo.ts';
 import type { PlanFile } from '../../../src/plan/plan.ts';
 import { ProvenSources } from '../../../src/server/proven-sources.ts';
 import { type SettlingQueue, SourceConditions } from '../../../src/server/source-conditions.ts';
+import type { Hold } from '../../../src/source/held-sources.ts';
 import type { LeaseOptions } from '../../../src/source/leased-sources.ts';
 import type { LookedAtSource } from '../../../src/source/looked-at.ts';
 import { sourceLooks } from '../../../src/source/source-looks.ts';
@@ -46,6 +47,7 @@ export interface LibraryOptions {
   readonly base?: string;
   /** Leases are taken on sources; looks are those of a server then. */
   readonly leases?: Omit<LeaseOptions, 'doubts'>;
+  readonly hold?: Hold;
 }
 
 /** Bytes of which no two parts are alike. */
@@ -93,13 +95,14 @@ export class Library {
   }
 
   async open(verifyReads = this.#options.verifyReads ?? 'suspect'): Promise<void> {
-    const { queue, leases } = this.#options;
+    const { queue, leases, hold } = this.#options;
     this.#volume = await openVolume(join(this.folder, 'state'), {
       kept: {
         isOwn: (path) => isAtOrBelow(path, Buffer.from(join(this.folder, 'kept'))),
         release: async (path) => await rm(path, { force: true }),
       },
       ...(leases === undefined ? {} : { leases, looks: sourceLooks(openCLibrary(silentLogger)) }),
+      hold,
       doubts: (store) =>
         new SourceConditions({
           store,
