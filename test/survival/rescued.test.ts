@@ -12,6 +12,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -57,6 +58,41 @@ describe('what would be lost', { skip: NEEDS_ROOT, timeout: 600_000, concurrency
         assert.match((await scene.run('show', film.name)).stdout, /← .*\/\.autotorrent\/.* \(kept(, doubted)?\)$/m);
         await scene.run('remove', film.name);
         assert.deepEqual(keptIn(scene), [], 'it goes with its last entry');
+      });
+    });
+  }
+
+  for (const kind of WHOLE ? (['ext4', 'xfs', 'btrfs'] as const) : (['ext4'] as const)) {
+    it(`on ${kind}: is kept of a film before another program's first byte`, async () => {
+      await using(kind, async (scene, [film, other]) => {
+        for (const one of [film, other]) await opened(scene, one);
+        await soon(async () => ((await scene.autotorrent.json('status')) as StatusJson).leases.held === 2, 'leases');
+        const path = pathOf(scene, film);
+        // Written anew from its beginning, as tag editors do, and a little overwritten.
+        const began = performance.now();
+        await write(path, Buffer.concat([randomBytes(333), film.bytes.subarray(100)]), 'w');
+        await write(pathOf(scene, other), randomBytes(100), 'r+');
+        assert.ok(performance.now() - began < 2000, 'the writers wait for a moment');
+        for (const one of [film, other]) {
+          await until(scene, one, (...sources) => sources.some(isKept) && sources.includes(pathOf(scene, one)));
+          assert.deepEqual(await counted(scene, one), ALL, one.name);
+        }
+        await scene.unmount('SIGKILL');
+        await scene.mount();
+        for (const one of [film, other]) assert.deepEqual(await counted(scene, one), ALL, one.name);
+      });
+    });
+
+    it(`on ${kind}: is let go if nobody has written`, { skip: LONG }, async () => {
+      await using(kind, async (scene, [film]) => {
+        await opened(scene, film);
+        await soon(async () => ((await scene.autotorrent.json('status')) as StatusJson).leases.held === 1, 'a lease');
+        const file = await open(pathOf(scene, film), 'r+');
+        assert.equal(keptIn(scene).length, 1);
+        await file.close();
+        await soon(() => keptIn(scene).length === 0, 'it is deleted');
+        assert.deepEqual(await scene.sourcesOf(film), [pathOf(scene, film)]);
+        assert.deepEqual(await counted(scene, film), ALL);
       });
     });
   }
@@ -160,6 +196,13 @@ async function using(
   } finally {
     await scene.end();
   }
+}
+
+/** Writes to the beginning of a file, by another thread: the kernel holds it up. */
+async function write(path: string, bytes: Buffer, flags: 'w' | 'r+'): Promise<void> {
+  const file = await open(path, flags);
+  await file.write(bytes, 0, bytes.length, 0);
+  await file.close();
 }
 
 const pathOf = (scene: Scene, { name }: Film): string => join(scene.library, name);

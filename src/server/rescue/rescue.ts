@@ -172,7 +172,6 @@ export class Rescue {
   }
 
   async #keepNow(id: number, file: SourceFile): Promise<BeforeLoss> {
-    await this.#started;
     const { store, files, sources, logger } = this.#parts;
     const { living } = store;
     const record = store.source(id);
