@@ -2,19 +2,18 @@
 import { randomBytes } from 'node:crypto';
 import { messageOf } from '../errors.ts';
 import { FOUND_FOLDER, OWN_FOLDER } from '../source/own-folder.ts';
-import { OwnMounts } from '../source/own-mounts.ts';
 import { rebased } from '../source/paths.ts';
-import { realFolder } from '../source/real-folder.ts';
 import { RELEASED } from '../source/released-folders.ts';
-import { runLater } from '../source/steps.ts';
 import { within } from '../within.ts';
-import { KeepThread } from './keep-thread.ts';
+import type { KeepThread } from './keep-thread.ts';
+import { KeepThreads } from './keep-threads.ts';
 import type { Keeping, KeptFiles, KeptFilesOptions, KeptRange, KeptUsage, NotKept, ToKeep } from './kept-files.ts';
-import type { Answers, KeepAnswer, KeptAt, Request } from './messages.ts';
+import type { KeepAnswer, KeptAt } from './messages.ts';
 import { keptName } from './places.ts';
 import { Usage } from './usage.ts';
 
-const CLOSING_MS = 5000;
+/** Milliseconds after which a disk that does not answer is cleaned without anybody who waits. */
+const SLOW_MS = 30_000;
 const FOLDER = /^[0-9a-f]{16}$/;
 
 /** Opens what keeps files. Nothing is touched before it is asked for something. */
@@ -25,26 +24,25 @@ export function openKeptFiles(options: KeptFilesOptions): KeptFiles {
 class Keeper implements KeptFiles {
   readonly #options: KeptFilesOptions;
   readonly #usage = new Usage();
-  /** By disk: one that does not answer holds up nothing of the others. Whoever waits for `keep` waits for nothing else. */
-  readonly #threads = new Map<string, KeepThread>();
+  readonly #threads: KeepThreads;
   /** By disk: the last file that is being kept. */
   readonly #turns = new Map<number, Promise<unknown>>();
   /** The folders of files that were kept, or begun, since the start. */
   readonly #fresh = new Set<string>();
-  readonly #asked = new Set<Promise<unknown>>();
   readonly #pooled = new Set<string>();
 
   constructor(options: KeptFilesOptions) {
     this.#options = options;
+    this.#threads = new KeepThreads(options.fileSystems);
   }
 
   async keep(one: ToKeep): Promise<Keeping> {
-    const { released, fileSystems } = this.#options;
+    const { released } = this.#options;
+    const { dev } = one.identity;
     try {
       return await released.during(one.path, async () => {
         if (released.holds(one.path)) return notKept('error', RELEASED.says);
-        const { dev } = await fileSystems.diskHolding(one.path);
-        return await this.#inTurn(dev, async () => await this.#keep(this.#thread(`keep ${dev}`), one));
+        return await this.#inTurn(dev, async () => await this.#keep(this.#threads.keeping(dev), one));
       });
     } catch (error) {
       return notKept('error', `cannot be kept: ${messageOf(error)}`);
@@ -79,7 +77,7 @@ class Keeper implements KeptFiles {
     };
     this.#fresh.add(folder);
     for (;;) {
-      const answer = await this.#ask(thread, { ...request, kept: this.#usage.bytes });
+      const answer = await this.#threads.ask(thread, { ...request, kept: this.#usage.bytes });
       if (answer.listed !== undefined) this.#usage.listed(answer.listed);
       if (answer.kind === 'over') {
         if (await this.#madeRoom(answer.place, answer.bytes)) continue;
@@ -124,18 +122,24 @@ class Keeper implements KeptFiles {
   }
 
   async sync(path: Buffer): Promise<void> {
-    await this.#onKept(path, async (thread, at) => await this.#ask(thread, { kind: 'sync', at, state: this.#state }));
+    await this.#onKept(
+      path,
+      async (thread, at) => await this.#threads.ask(thread, { kind: 'sync', at, state: this.#state }),
+    );
   }
 
   async trim(path: Buffer, ranges: readonly KeptRange[]): Promise<void> {
     await this.#onKept(path, async (thread, at) => {
-      this.#usage.note({ ...at, bytes: await this.#ask(thread, { kind: 'trim', at, state: this.#state, ranges }) });
+      this.#usage.note({
+        ...at,
+        bytes: await this.#threads.ask(thread, { kind: 'trim', at, state: this.#state, ranges }),
+      });
     });
   }
 
   async drop(path: Buffer): Promise<void> {
     await this.#onKept(path, async (thread, at) => {
-      await this.#ask(thread, { kind: 'drop', at, state: this.#state });
+      await this.#threads.ask(thread, { kind: 'drop', at, state: this.#state });
       this.#usage.dropped(at);
       this.#fresh.delete(at.folder);
     });
@@ -148,7 +152,7 @@ class Keeper implements KeptFiles {
     if (at === undefined) throw new Error(`${path.toString()} is no kept file`);
     await released.during(path, async () => {
       if (released.holds(path)) throw new Error(`${path.toString()} ${RELEASED.says}`);
-      await work(await this.#threadFor(path), at);
+      await work(await this.#threads.for(at.place), at);
     });
   }
 
@@ -157,50 +161,58 @@ class Keeper implements KeptFiles {
   }
 
   async clean(named: readonly Buffer[]): Promise<void> {
-    const places = await this.#places();
+    const { folders, pool } = this.#options;
     // Not by its path: the disk may be mounted elsewhere by now, or have several names.
-    const folders = new Set(named.flatMap((path) => this.#at(path)?.folder ?? []));
-    // The local ones share a thread, which takes one after the other.
-    await Promise.all([...places].map(async (place) => await this.#cleanPlace(place, folders)));
-  }
-
-  async #cleanPlace(place: string, named: ReadonlySet<string>): Promise<void> {
-    const { released, logger } = this.#options;
-    const folder = Buffer.from(place, 'latin1');
-    await released.during(folder, async () => {
-      if (released.holds(folder)) return;
-      const thread = await this.#threadFor(folder);
-      const { files, moved } = await this.#ask(thread, { kind: 'clean', place, state: this.#state });
-      if (moved > 0) {
-        const found = `${folder.toString()}/${OWN_FOLDER}/${FOUND_FOLDER}`;
-        logger.info(`${moved} file(s) that were kept for a lost state are in ${found}: autotorrent rebuild reads them`);
-      }
-      if (!this.#usage.knows(place)) this.#usage.listed({ place, files });
-      const unnamed = files.filter((at) => !this.#fresh.has(at.folder) && !named.has(at.folder));
-      for (const at of unnamed) await this.drop(this.#pathOf(at));
-      // Where nothing is left, the folder goes as well.
-      if (unnamed.length > 0 && unnamed.length === files.length) {
-        await this.#ask(thread, { kind: 'clean', place, state: this.#state });
-      }
+    const known = new Set(named.flatMap((path) => this.#at(path)?.folder ?? []));
+    const done = new Set<string>();
+    const cleaned = [Buffer.from(pool), ...(await folders())].map(async (folder) => {
+      await this.#cleanBelow(folder, known, done).catch((error: unknown) => {
+        if (this.#threads.closed) return;
+        this.#options.logger.warn(`what is kept on ${folder.toString()} was not looked at: ${messageOf(error)}`);
+      });
     });
+    await within(SLOW_MS, Promise.all(cleaned));
   }
 
-  /** The folders in which `.autotorrent` may lie: those that hold sources, the mounts below them, and the pool. */
-  async #places(): Promise<Set<string>> {
-    const { folders, fileSystems, pool } = this.#options;
-    const places = new Set([Buffer.from(pool).toString('latin1')]);
-    const ownMounts = new OwnMounts();
-    await ownMounts.refresh();
-    const avoid = ownMounts.paths;
-    for (const named of await folders()) {
-      places.add(named.toString('latin1'));
-      const found = await runLater(realFolder(named, { avoid }));
-      if (found === undefined || 'says' in found) continue;
-      for (const mount of await fileSystems.mountsBelow(found.real)) {
-        places.add(rebased(mount, found.real, named).toString('latin1'));
-      }
+  /** Cleans a folder that holds sources, and the mounts below it. `done`: places that somebody cleans already. */
+  async #cleanBelow(named: Buffer, known: ReadonlySet<string>, done: Set<string>): Promise<void> {
+    const { released, fileSystems } = this.#options;
+    const clean = async (place: string): Promise<void> => {
+      if (done.has(place)) return;
+      done.add(place);
+      await this.#onPlace(Buffer.from(place, 'latin1'), async () => await this.#cleanPlace(place, known));
+    };
+    if (released.holds(named)) return;
+    const name = named.toString('latin1');
+    const cleaning = clean(name);
+    const real = await this.#threads.realOf(name);
+    const mounts = real === undefined ? [] : await fileSystems.mountsBelow(real);
+    const below = mounts.map((mount) => rebased(mount, real ?? mount, named).toString('latin1'));
+    await Promise.all([cleaning, ...below.map(clean)]);
+  }
+
+  async #cleanPlace(place: string, known: ReadonlySet<string>): Promise<void> {
+    const thread = await this.#threads.for(place);
+    const request = { kind: 'clean', place, state: this.#state } as const;
+    const { files, moved } = await this.#threads.ask(thread, request);
+    if (moved > 0) {
+      const found = `${Buffer.from(place, 'latin1').toString()}/${OWN_FOLDER}/${FOUND_FOLDER}`;
+      const what = `${moved} file(s) that were kept for a lost state are in ${found}`;
+      this.#options.logger.info(`${what}: autotorrent rebuild reads them`);
     }
-    return places;
+    if (!this.#usage.knows(place)) this.#usage.listed({ place, files });
+    const unnamed = files.filter((at) => !this.#fresh.has(at.folder) && !known.has(at.folder));
+    for (const at of unnamed) await this.drop(this.#pathOf(at));
+    // Where nothing is left, the folder goes as well.
+    if (unnamed.length > 0 && unnamed.length === files.length) await this.#threads.ask(thread, request);
+  }
+
+  /** Does work on a place, unless its disk was released. */
+  async #onPlace(folder: Buffer, work: () => Promise<void>): Promise<void> {
+    const { released } = this.#options;
+    await released.during(folder, async () => {
+      if (!released.holds(folder)) await work();
+    });
   }
 
   usage(): readonly KeptUsage[] {
@@ -208,40 +220,11 @@ class Keeper implements KeptFiles {
   }
 
   async close(): Promise<void> {
-    await within(CLOSING_MS, Promise.allSettled(this.#asked));
-    await Promise.all([...this.#threads.values()].map(async (thread) => await thread.close()));
+    await this.#threads.close();
   }
 
   get #state(): KeptFilesOptions['state'] {
     return this.#options.state;
-  }
-
-  async #threadFor(path: Buffer): Promise<KeepThread> {
-    const { dev, local } = await this.#options.fileSystems.diskHolding(path);
-    return this.#thread(local ? 'local' : `${dev}`);
-  }
-
-  #thread(name: string): KeepThread {
-    const known = this.#threads.get(name);
-    if (known !== undefined) return known;
-    const thread = new KeepThread(() => {
-      if (this.#threads.get(name) === thread) this.#threads.delete(name);
-    });
-    this.#threads.set(name, thread);
-    return thread;
-  }
-
-  async #ask<Kind extends Request['kind']>(
-    thread: KeepThread,
-    request: Extract<Request, { kind: Kind }>,
-  ): Promise<Answers[Kind]> {
-    const asked = thread.ask(request);
-    this.#asked.add(asked);
-    try {
-      return await asked;
-    } finally {
-      this.#asked.delete(asked);
-    }
   }
 
   #pathOf({ place, folder, name }: KeptAt): Buffer {

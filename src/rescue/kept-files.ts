@@ -86,8 +86,9 @@ export interface KeptFiles {
   isKept(path: Buffer): boolean;
   /**
    * Deletes kept files of this state that no record names, at the start of the server. `named`: the paths of those that records
-   * name, wherever their disk is mounted now. What was kept since the server started stays. Moves those of a lost state that had the same path to `found`. Disks that are not there are left out. It takes as long
-   * as the slowest disk.
+   * name, wherever their disk is mounted now. What was kept since the server started stays. Moves those of a lost state that had
+   * the same path to `found`. Disks that are not there are left out. A disk that does not answer is waited for half a minute, and
+   * cleaned when it does.
    */
   clean(named: readonly Buffer[]): Promise<void>;
   /** What is kept, as far as it is known: `clean` looks at all disks. Folders with nothing in them are left out. */

@@ -162,6 +162,33 @@ describe('the folder of what is kept', { skip: NEEDS_ROOT }, () => {
   });
 });
 
+describe('a disk that does not answer', { skip: NEEDS_ROOT }, () => {
+  const [slow, other] = [onDisk('fuse'), onDisk('ext4')];
+
+  it('holds up nothing that is kept on another', async () => {
+    const disks = [Buffer.from(slow.disk.path), Buffer.from(other.disk.path)];
+    const keeper = slow.keeper({ folders: async () => disks });
+    const films = [await slow.film('Slow.mkv'), await other.film('Film.mkv')] as const;
+    let answered = false;
+    const keeping = kept(keeper, films[0], {}, async () => {
+      slow.disk.answerAfter(60_000);
+      await slow.disk.waiting();
+    }).finally(() => {
+      answered = true;
+    });
+    const { path } = await kept(keeper, films[1]);
+    const cleaning = keeper.clean([]);
+    await keeper.sync(path);
+    await keeper.drop(path);
+    assert.equal(answered, false);
+    assert.ok((await slow.disk.waiting()) > 0);
+    slow.disk.answerAfter(0);
+    const { at } = await keeping;
+    await cleaning;
+    assert.deepEqual(await readFile(at), FILM);
+  });
+});
+
 describe('what is kept of a subvolume of btrfs', { skip: NEEDS_ROOT }, () => {
   const scene = onDisk('btrfs');
 
