@@ -1,4 +1,4 @@
-/** Lists the files of an entry that a source supplies. */
+/** Lists the files of an entry that sources supply. */
 import type { Database } from '../records/database.ts';
 import { filesOf, lastNumber } from '../records/key.ts';
 import { decodeFile } from '../records/record.ts';
@@ -13,15 +13,15 @@ export interface UsingFile {
 /** Files examined between two turns of the event loop. */
 const PAGE = 100;
 
-/** In pages, in the torrent's order. */
+/** In pages, in the torrent's order. `sources`: those of interest, by id. */
 export async function* filesUsing(
   { db, tree }: { readonly db: Database; readonly tree: Tree },
-  source: number,
+  sources: { has(id: number): boolean },
   entry: number,
 ): AsyncGenerator<UsingFile[], void, undefined> {
   for await (const page of db.pages(filesOf(entry), PAGE)) {
     const files = page.map(([key, value]) => ({ index: lastNumber(key), ino: decodeFile(value).ino }));
-    const using = files.filter(({ ino }) => tree.sources(ino).has(source));
+    const using = files.filter(({ ino }) => [...tree.sources(ino)].some((id) => sources.has(id)));
     if (using.length > 0) yield using;
   }
 }

@@ -14,23 +14,56 @@ const MOST = 16_384;
 /** Bytes between two ranges that are joined first. */
 const NEAR = 4096;
 
-/** In order, and apart from each other. Of very many, what lies between some counts as named. */
-export async function rangesUsing(
-  parts: { readonly db: Database; readonly tree: Tree },
-  source: number,
-  entries: readonly number[],
-): Promise<readonly SourceRange[]> {
-  const ranges = new Ranges(MOST);
-  for (const entry of entries) {
-    for await (const files of filesUsing(parts, source, entry)) {
+interface SourceRangesParts {
+  readonly db: Database;
+  readonly tree: Tree;
+  /** Lists the entries that use a source. */
+  readonly usersOf: (id: number) => Promise<readonly number[]>;
+}
+
+/**
+ * Finds the ranges of sources. Those of many sources that are asked for at once are found in one walk through the files of their
+ * entries.
+ */
+export class SourceRanges {
+  readonly #parts: SourceRangesParts;
+  /** Asked for in this turn of the event loop. */
+  #asked = new Map<number, Promise<Ranges>>();
+  #finding: Promise<ReadonlyMap<number, Ranges>> | undefined;
+
+  constructor(parts: SourceRangesParts) {
+    this.#parts = parts;
+  }
+
+  /** In order, and apart from each other. Of very many, what lies between some counts as named. */
+  async of(source: number): Promise<readonly SourceRange[]> {
+    this.#finding ??= new Promise(setImmediate).then(async () => await this.#findAll());
+    const finding = this.#finding;
+    const ranges = this.#asked.get(source) ?? finding.then((found) => found.get(source) ?? new Ranges(MOST));
+    this.#asked.set(source, ranges);
+    return (await ranges).list();
+  }
+
+  async #findAll(): Promise<ReadonlyMap<number, Ranges>> {
+    const found = new Map([...this.#asked.keys()].map((source) => [source, new Ranges(MOST)] as const));
+    this.#asked = new Map();
+    this.#finding = undefined;
+    const entries = new Set<number>();
+    for (const source of found.keys()) for (const entry of await this.#parts.usersOf(source)) entries.add(entry);
+    for (const entry of entries) await this.#walk(entry, found);
+    return found;
+  }
+
+  async #walk(entry: number, found: ReadonlyMap<number, Ranges>): Promise<void> {
+    const { db, tree } = this.#parts;
+    for await (const files of filesUsing({ db, tree }, found, entry)) {
       for (const { ino } of files) {
-        for (const extent of parts.tree.extents(ino)) {
-          if (extent.source === source) ranges.add({ offset: extent.sourceOffset, length: extent.length });
+        for (const { source, sourceOffset, length } of tree.extents(ino)) {
+          found.get(source)?.add({ offset: sourceOffset, length });
         }
       }
     }
   }
-  return ranges.list();
 }
 
 /** Ranges, `most` at once: beyond, those that lie near each other become one. */

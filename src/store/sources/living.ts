@@ -6,7 +6,7 @@ import type { Condition, ConditionFound } from '../../source/condition.ts';
 import { type FileHandle, identityIn } from '../../source/identity.ts';
 import type { LookedAtSource } from '../../source/looked-at.ts';
 import { filesUsing, type UsingFile } from '../entries/files-using.ts';
-import { rangesUsing, type SourceRange } from '../entries/ranges-using.ts';
+import { type SourceRange, SourceRanges } from '../entries/ranges-using.ts';
 import type { Remap, Remapping } from '../entries/remapping.ts';
 import type { Notices } from '../notices.ts';
 import type { StoryLine } from '../records/condition.ts';
@@ -38,9 +38,12 @@ export interface LivingParts {
 
 export class LivingSources {
   readonly #parts: LivingParts;
+  readonly #ranges: SourceRanges;
 
   constructor(parts: LivingParts) {
     this.#parts = parts;
+    const { db, tree } = parts;
+    this.#ranges = new SourceRanges({ db, tree, usersOf: async (id) => await this.usersOf(id) });
   }
 
   /** Returns the condition of a source; undefined: it is trusted. */
@@ -150,7 +153,7 @@ export class LivingSources {
 
   /** Lists the files of an entry whose extents name a source, in pages, in the torrent's order. */
   async *filesOf(id: number, entry: number): AsyncGenerator<readonly UsingFile[], void, undefined> {
-    yield* filesUsing(this.#parts, id, entry);
+    yield* filesUsing(this.#parts, new Set([id]), entry);
   }
 
   /**
@@ -164,7 +167,7 @@ export class LivingSources {
 
   /** Lists the ranges of a source that files of entries name, in order; of very many, with what lies between some. */
   async rangesOf(id: number): Promise<readonly SourceRange[]> {
-    return await rangesUsing(this.#parts, id, await this.usersOf(id));
+    return await this.#ranges.of(id);
   }
 
   /** Tells if a path is that of a kept file. */
