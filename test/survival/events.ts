@@ -45,6 +45,11 @@ export interface SurvivalEvent {
   readonly films?: 2;
   /** How many pieces of each film lie somewhere afterwards. */
   readonly possible: number;
+  /**
+   * By what a server that has the film open keeps the others: a lease that tells of a writer before its first byte, or the
+   * descriptor of what was deleted.
+   */
+  readonly keptBy?: 'lease' | 'descriptor';
   /** The file systems on which it can happen. Default: all. */
   readonly on?: readonly FileSystemKind[];
   /** Before the collection is indexed. */
@@ -178,11 +183,13 @@ const EVENTS: readonly SurvivalEvent[] = [
   {
     name: 're-tagged, written anew and renamed over',
     possible: PIECES - 1,
+    keptBy: 'descriptor',
     happens: ({ film }) => replace(film, retagged(readFileSync(film))),
   },
   {
     name: 're-tagged in place',
     possible: PIECES - 1,
+    keptBy: 'lease',
     happens: ({ film }) => writeFileSync(film, retagged(readFileSync(film))),
   },
   {
@@ -193,16 +200,19 @@ const EVENTS: readonly SurvivalEvent[] = [
   {
     name: '100 bytes overwritten in the middle',
     possible: PIECES - 1,
+    keptBy: 'lease',
     happens: ({ film }) => overwrite(film, MIDDLE + 500, Buffer.alloc(100, 'x')),
   },
   {
     name: 'cut in the middle',
     possible: 30,
+    keptBy: 'lease',
     happens: ({ film }) => truncateSync(film, MIDDLE + 500),
   },
   {
     name: 'bytes changed, mtime set back',
     possible: PIECES - 1,
+    keptBy: 'lease',
     happens({ film }) {
       const { atime, mtime } = statSync(film);
       overwrite(film, MIDDLE + 500, Buffer.alloc(100, 'x'));
@@ -212,17 +222,27 @@ const EVENTS: readonly SurvivalEvent[] = [
   {
     name: 'deleted',
     possible: 0,
+    keptBy: 'descriptor',
     happens: ({ film }) => rmSync(film),
   },
   {
     name: 'replaced by garbage of the same size and mtime',
     possible: 0,
+    keptBy: 'descriptor',
     happens({ film }) {
       const { size, mtime } = statSync(film);
       replace(film, Buffer.alloc(size, 'garbage '), mtime);
     },
   },
 ];
+
+/** Where leases are granted. */
+const LEASABLE: ReadonlySet<FileSystemKind> = new Set(['ext4', 'xfs', 'btrfs']);
+
+/** How many pieces of each film are served afterwards if a server has had it open. */
+export function possibleWhileOpen({ possible, keptBy }: SurvivalEvent, kind: FileSystemKind): number {
+  return keptBy === 'descriptor' || (keptBy === 'lease' && LEASABLE.has(kind)) ? PIECES : possible;
+}
 
 export function eventsOn(kind: FileSystemKind): SurvivalEvent[] {
   return EVENTS.filter(({ on }) => on === undefined || on.includes(kind));

@@ -5,7 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FileSystemKind } from '../harness/file-systems.ts';
 import type { Pieces } from '../harness/piece-reader.ts';
-import { eventsOn } from './events.ts';
+import { eventsOn, possibleWhileOpen } from './events.ts';
 import type { Film } from './films.ts';
 import { type LaidEvent, layEvents } from './lay-events.ts';
 import { Scene, type SceneOptions } from './scene.ts';
@@ -47,6 +47,8 @@ export interface Survey {
 /** An event that happens, and the handles on its films. */
 interface Case extends LaidEvent {
   readonly held: number[];
+  /** Pieces of each film that are served afterwards. */
+  readonly possible: number;
   readonly outcomes: Map<Stage, Outcome>;
 }
 
@@ -60,12 +62,13 @@ export interface SurveyOptions extends SceneOptions {
 }
 
 export async function survey(options: SurveyOptions): Promise<Survey> {
-  const { kind, only, within = async (work) => await work } = options;
+  const { kind, only, server, within = async (work) => await work } = options;
   const scene = await Scene.make(options);
   const happening = eventsOn(kind).filter(({ name }) => only?.includes(name) !== false);
   const cases: readonly Case[] = layEvents(scene, happening).map((laid) => ({
     ...laid,
     held: [],
+    possible: server === 'running' ? possibleWhileOpen(laid.event, kind) : laid.event.possible,
     outcomes: new Map(),
   }));
   let failure: unknown;
@@ -156,13 +159,13 @@ async function stage(scene: Scene, one: Case, name: Stage): Promise<void> {
 }
 
 async function until(
-  { event, films, outcomes }: Case,
+  { films, possible: each, outcomes }: Case,
   name: Stage,
   wrong: Set<string>,
   read: () => Promise<Reading>,
   since: number,
 ): Promise<void> {
-  const possible = event.possible * films.length;
+  const possible = each * films.length;
   for (;;) {
     const last = await read();
     note(wrong, last);

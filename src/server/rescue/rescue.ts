@@ -40,6 +40,8 @@ export interface RescueParts {
 
 /** Milliseconds between two looks if a file that is held is open still. */
 const HELD_MS = 1000;
+/** Milliseconds at the end of the server for what only open files have. */
+const LAST_MS = 5000;
 /** Milliseconds for which it is not said again that nothing more is kept. */
 const SAID_MS = 10 * 60_000;
 
@@ -97,13 +99,29 @@ export class Rescue {
 
   /** Keeps a source at once whose open file was deleted or replaced, where that costs nothing. Never rejects. */
   async noted(id: number): Promise<void> {
+    await this.#keepIfGone(id, 'sharing');
+  }
+
+  /** Keeps what was deleted or replaced, and is not settled yet: its open files are about to be closed. Never rejects. */
+  async #keepOpen(): Promise<void> {
+    const until = performance.now() + LAST_MS;
+    for (const [id, { state }] of [...this.#parts.store.living.conditions()]) {
+      if (state === 'doubted' || state === 'healing') await this.#keepIfGone(id, 'copying');
+      if (performance.now() < until) continue;
+      this.#parts.logger.warn('not all files that were deleted while they were open could be kept in time');
+      return;
+    }
+  }
+
+  async #keepIfGone(id: number, by: 'sharing' | 'copying'): Promise<void> {
     const { openFile, fileSystems } = this.#parts;
     const file = openFile(id);
     if (file === undefined || file.closed || this.#parts.sources.has(id)) return;
     file.begin();
     try {
       const kind = await fileSystems.kindOf(file.record.path, file.identity.dev);
-      if (kind.shares !== true || (await fstatAsync(file.fd)).nlink > 0) return;
+      if (by === 'sharing' && kind.shares !== true) return;
+      if ((await fstatAsync(file.fd)).nlink > 0) return;
       await this.#keep(id, file);
     } catch (error) {
       this.#lines.say(`${file.record.path.toString()} cannot be looked at: ${messageOf(error)}`);
@@ -235,8 +253,9 @@ export class Rescue {
     }
   }
 
-  /** Resolves when nothing more is kept. */
+  /** Keeps what only open files have by now. Resolves when nothing more is kept. */
   async close(): Promise<void> {
+    await this.#keepOpen();
     this.#unwatch();
     clearInterval(this.#timer);
     await this.#started;
