@@ -2,6 +2,7 @@
  * What happens to the sources of users, as data: each event with the pieces that can still be served afterwards. Those of
  * whole disks and thousands of files are in tests of their own.
  */
+import { randomBytes } from 'node:crypto';
 import {
   appendFileSync,
   chmodSync,
@@ -224,6 +225,20 @@ const EVENTS: readonly SurvivalEvent[] = [
     possible: 0,
     keptBy: 'descriptor',
     happens: ({ film }) => rmSync(film),
+  },
+  {
+    name: 'upgraded, the old one goes to a recycle bin of the disk',
+    possible: PIECES,
+    happens({ film, folder }) {
+      moveTo(film, join(folder, '#recycle', basename(film)));
+      writeFileSync(film, randomBytes((PIECES + 10) * PIECE_LENGTH));
+    },
+  },
+  {
+    name: 'upgraded, the old one is overwritten by the rename',
+    possible: 0,
+    keptBy: 'descriptor',
+    happens: ({ film }) => replace(film, randomBytes((PIECES + 10) * PIECE_LENGTH)),
   },
   {
     name: 'replaced by garbage of the same size and mtime',
