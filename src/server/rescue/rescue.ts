@@ -105,7 +105,7 @@ export class Rescue {
   /** Keeps what was deleted or replaced, and is not settled yet: its open files are about to be closed. Never rejects. */
   async #keepOpen(): Promise<void> {
     const until = performance.now() + LAST_MS;
-    for (const [id, { state }] of [...this.#parts.store.living.conditions()]) {
+    for (const [id, { state }] of this.#parts.store.living.conditions()) {
       if (state === 'doubted' || state === 'healing') await this.#keepIfGone(id, 'copying');
       if (performance.now() < until) continue;
       this.#parts.logger.warn('not all files that were deleted while they were open could be kept in time');
