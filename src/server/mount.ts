@@ -230,6 +230,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       },
       descriptors,
       hold: holdOf(config.holdSources, process.env),
+      lastChance: async (file) => await rescue.lastChance(file),
       statePath: config.statePath,
       owner,
       umask: config.umask,

@@ -8,17 +8,24 @@ import type { SourceFile } from './source-file.ts';
 export interface OpenSourcesOptions {
   readonly record: (id: number) => RecordedSource | undefined;
   readonly hold?: Hold | undefined;
+  /**
+   * Called with a doubted file that was held for long enough: it may be the only way to its bytes. Its descriptor is closed
+   * afterwards. Never rejects.
+   */
+  readonly lastChance?: ((file: SourceFile) => Promise<void>) | undefined;
 }
 
 export class OpenSources {
   readonly #record: OpenSourcesOptions['record'];
+  readonly #lastChance: OpenSourcesOptions['lastChance'];
   /** By source id, in the order of use: the one that has been unused the longest comes first. */
   readonly #files = new Map<number, SourceFile>();
   readonly #held: HeldSources;
 
-  constructor({ record, hold }: OpenSourcesOptions) {
+  constructor({ record, hold, lastChance }: OpenSourcesOptions) {
     this.#record = record;
-    this.#held = new HeldSources((file) => this.drop(file), hold);
+    this.#lastChance = lastChance;
+    this.#held = new HeldSources((file) => this.#closeHeld(file), hold);
   }
 
   get size(): number {
@@ -63,6 +70,14 @@ export class OpenSources {
     if (this.#files.get(file.id) === file) this.#files.delete(file.id);
     this.#held.remove(file);
     file.close();
+  }
+
+  #closeHeld(file: SourceFile): void {
+    if (file.doubt > 0 && this.#lastChance !== undefined) {
+      file.begin();
+      void this.#lastChance(file).finally(() => file.done());
+    }
+    this.drop(file);
   }
 
   /**

@@ -23,7 +23,7 @@ import { type FileIdentity, isSame, type RecordedSource } from './identity.ts';
 import { LeasedElsewhere } from './leased-elsewhere.ts';
 import { type LeaseCounts, LeasedSources, type LeaseOptions } from './leased-sources.ts';
 import type { ReadersLook } from './look-at-readers.ts';
-import { OpenSources } from './open-sources.ts';
+import { OpenSources, type OpenSourcesOptions } from './open-sources.ts';
 import type { Readers } from './readers.ts';
 import type { SourceAccess } from './source-access.ts';
 import { SETTLING_MS, SourceChanges } from './source-changes.ts';
@@ -51,6 +51,7 @@ export interface SourceFilesOptions {
   /** Tells if a path is that of a kept file. Default: none is. */
   readonly isKept?: (path: Buffer) => boolean;
   readonly hold?: Hold | undefined;
+  readonly lastChance?: OpenSourcesOptions['lastChance'];
   readonly logger: Logger;
 }
 
@@ -86,6 +87,7 @@ export class SourceFiles {
       descriptors,
       hold,
       isKept,
+      lastChance,
       logger,
     } = options;
     this.#record = record;
@@ -95,7 +97,7 @@ export class SourceFiles {
     this.#onDoubted = onDoubted;
     this.#logger = logger;
     this.#broken = new BrokenSources(logger);
-    this.#open = new OpenSources({ record, hold });
+    this.#open = new OpenSources({ record, hold, lastChance });
     this.#leases = leases;
     this.#leased =
       leases &&

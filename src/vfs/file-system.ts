@@ -71,6 +71,8 @@ export interface FileSystemOptions {
   readonly leases?: LeaseOptions | undefined;
   readonly descriptors: DescriptorBudget;
   readonly hold?: Hold | undefined;
+  /** Called with a doubted source that was held for long enough, before it is closed. Never rejects. */
+  readonly lastChance?: ((file: SourceFile) => Promise<void>) | undefined;
   /** The owner of every file in the mount. */
   readonly owner: { readonly uid: number; readonly gid: number };
   /** Permission bits cleared in every planned mode. */
@@ -119,7 +121,7 @@ export class FileSystem implements Operations {
   #statfs: { readonly at: number; readonly stats: Promise<FileSystemStats> } | undefined;
 
   constructor(options: FileSystemOptions) {
-    const { store, libc, access, readersLook, looks, doubts, leases, descriptors, hold, logger } = options;
+    const { store, libc, access, readersLook, looks, doubts, leases, descriptors, hold, lastChance, logger } = options;
     this.#store = store;
     this.#options = options;
     this.#sources = new SourceFiles({
@@ -134,6 +136,7 @@ export class FileSystem implements Operations {
       descriptors,
       isKept: (path) => store.living.isKept(path),
       hold,
+      lastChance,
       logger,
     });
     this.#proving = new Proving({ store, sources: this.#sources });

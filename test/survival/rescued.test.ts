@@ -23,6 +23,8 @@ import { type Film, makeFilm, PIECE_LENGTH, PIECES } from './films.ts';
 import { Scene, type SceneOptions } from './scene.ts';
 import { WHOLE } from './setting.ts';
 
+// Files that nobody uses are closed soon.
+process.env['AUTOTORRENT_HOLD_IDLE_MS'] = '3000';
 const LONG = WHOLE ? false : 'only in npm run test:survival';
 const SETTLED_MS = 90_000;
 const ALL = { good: PIECES, wrong: 0 };
@@ -119,7 +121,22 @@ describe('what would be lost', { skip: NEEDS_ROOT, timeout: 600_000, concurrency
     });
   }
 
-  it('is kept for those who could read it, and for no others', async () => {
+  it('is kept at the end of the server, or when a file was held for long enough', { skip: LONG }, async () => {
+    await using('ext4', async (scene, [film, other]) => {
+      const fd = await opened(scene, film);
+      await scene.reader.close(fd);
+      await opened(scene, other);
+      for (const one of [film, other]) rmSync(pathOf(scene, one));
+      await soon(() => keptIn(scene).length === 1, 'the one that nobody uses is kept as it is closed');
+      assert.deepEqual(await counted(scene, film), ALL);
+      await scene.unmount();
+      assert.equal(keptIn(scene).length, 2);
+      await scene.mount();
+      for (const one of [film, other]) assert.deepEqual(await counted(scene, one), ALL, one.name);
+    });
+  });
+
+  it('is kept for those who could read it, and for no others', { skip: LONG }, async () => {
     await using(
       'btrfs',
       async (scene, [film, secret]) => {

@@ -130,6 +130,19 @@ export class Rescue {
     }
   }
 
+  /** Keeps a deleted or replaced file whose descriptor is about to be closed, before its case is settled. Never rejects. */
+  async lastChance(file: SourceFile): Promise<void> {
+    const { store, sources } = this.#parts;
+    const { id, record } = file;
+    const state = store.living.condition(id)?.state;
+    if (state === undefined || state === 'lost' || sources.has(id)) return;
+    try {
+      if ((await fstatAsync(file.fd)).nlink === 0) await this.#keep(id, file);
+    } catch (error) {
+      this.#lines.say(`${record.path.toString()} cannot be looked at: ${messageOf(error)}`);
+    }
+  }
+
   /** Tells what can be done before a source is lost, or is mapped without all of its bytes. Never rejects. */
   async beforeLoss(id: number): Promise<BeforeLoss> {
     const { openFile, sources } = this.#parts;
@@ -193,7 +206,7 @@ export class Rescue {
     const { store, files, sources, logger } = this.#parts;
     const { living } = store;
     const record = store.source(id);
-    if (record === undefined || file.closed || living.isKept(record.path)) return 'nothing';
+    if (record === undefined || living.isKept(record.path)) return 'nothing';
     if (sources.has(id)) return 'kept';
     // Its bytes are others already, or were wrong.
     if (file.identity.size !== record.size || living.condition(id)?.failed === true) return 'nothing';

@@ -53,6 +53,7 @@ async function scene(t: TestContext, { limit = MIB, total = 100 * MIB } = {}) {
   });
   const volume = await openVolume(join(base, 'state'), {
     kept: ownFilesOf(files, silentLogger),
+    hold: { most: 0 },
     doubts: (store) => new SourceConditions({ store, verifyReads: 'suspect', logger: silentLogger }),
   });
   const { store, fileSystem } = volume;
@@ -194,6 +195,26 @@ it('gives up only what stands in for a film that is mapped', async (t) => {
   assert.deepEqual(store.source(id)?.spares, []);
   await sleep(200);
   assert.equal(existsSync(path), false);
+});
+
+it('keeps a deleted film as its descriptor is closed, and one whose case is not settled at the end', async (t) => {
+  for (const end of ['lastChance', 'close'] as const) {
+    const all = await scene(t);
+    const { fileSystem, handle, rescue, id, store, film } = all;
+    store.living.setCondition(id, { state: 'healing', reason: 'is gone' });
+    const file = fileSystem.openSource(id)!;
+    await rescue.lastChance(file);
+    assert.deepEqual(keptOf(all), [], 'it is in its place');
+    rmSync(film);
+    if (end === 'close') await rescue.close();
+    else {
+      file.begin();
+      await fileSystem.release(handle);
+      await rescue.lastChance(file);
+      file.done();
+    }
+    assert.equal(keptOf(all).length, 1, end);
+  }
 });
 
 it('says once that nothing more is kept', async (t) => {
