@@ -1,10 +1,9 @@
 /** What leases on sources cost readers, and how long writers wait for them. */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { StatusJson } from '../../src/cli/json.ts';
+import { writersAtOnce } from '../../test/harness/writers-at-once.ts';
 import type { Scene } from '../../test/survival/scene.ts';
 import type { LargeFile } from '../lib/large-file.ts';
 import type { ManyFiles } from '../lib/many-files.ts';
@@ -22,27 +21,6 @@ interface LeaseSizes {
 const ASK_MS = 200;
 /** Reads of the two files take turns this many times as often as the rounds of others, and are as much shorter. */
 const SHARES = 4;
-
-/** Opens each file that is named for writing, all at once when a line comes. Prints the longest wait in seconds, and ends. */
-const WRITERS = `
-import os, sys, threading, time
-paths = sys.stdin.readline()[:-1].split('\\0')
-waits, go = [], threading.Event()
-threading.stack_size(256 * 1024)
-def write(path):
-    go.wait()
-    began = time.monotonic()
-    fd = os.open(path, os.O_WRONLY)
-    waits.append(time.monotonic() - began)
-    os.close(fd)
-threads = [threading.Thread(target=write, args=(path,)) for path in paths]
-for thread in threads: thread.start()
-print('ready', flush=True)
-sys.stdin.readline()
-go.set()
-for thread in threads: thread.join()
-print(max(waits), flush=True)
-`;
 
 async function untilHeld(scene: Scene, count: number): Promise<void> {
   for (;;) {
@@ -90,7 +68,7 @@ export async function leasedReads(
 }
 
 /** Writers open all of many files at once, on which the server has leases; what they wait, and others read meanwhile. */
-export async function writersAtOnce(
+export async function writersOfMany(
   scene: Scene,
   { many, other }: { readonly many: ManyFiles; readonly other: LargeFile },
   { rounds, reads, targets }: LeaseSizes,
@@ -105,14 +83,10 @@ export async function writersAtOnce(
     for (let round = 0; limit.allows(round, rounds); round++) {
       await untilHeld(scene, paths.length);
       before.push(await other.randomRate(reads));
-      const writers = spawn('python3', ['-c', WRITERS], { stdio: ['pipe', 'pipe', 'inherit'] });
-      const ready = once(writers.stdout, 'data');
-      writers.stdin.write(`${paths.map((path) => join(folder, path)).join('\0')}\n`);
-      await ready;
-      const longest = once(writers.stdout, 'data');
-      writers.stdin.end('\n');
+      const writers = await writersAtOnce(paths.map((path) => join(folder, path)));
+      const longest = writers.go();
       meanwhile.push(await other.randomRate(reads));
-      waits.push(Number(String(await longest)));
+      waits.push(await longest);
     }
   } finally {
     for (const handle of handles) await handle.close();

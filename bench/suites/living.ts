@@ -26,7 +26,7 @@ import { withServers } from '../lib/servers.ts';
 import { PartialFailure, type Setting, sized, tell } from '../lib/suite.ts';
 import { OPENSSL_COST, opensslCost } from '../references/openssl-speed.ts';
 import { ALONE, BEFORE_RENAME, TRUSTED, UNLOOKED } from '../references/undisturbed.ts';
-import { leasedReads, writersAtOnce } from './living-leases.ts';
+import { leasedReads, writersOfMany } from './living-leases.ts';
 
 const SIZES = {
   full: {
@@ -351,7 +351,7 @@ async function leases(sizes: Sizes, limit: TimeLimit, give: (row: Row) => void):
     await scene.mount();
     await scene.add([leased!, unleased!, many]);
     give(await leasedReads(scene, { leased: leased!, unleased: unleased! }, sizes, limit));
-    for (const row of await writersAtOnce(scene, { many, other: leased! }, sizes, limit)) give(row);
+    for (const row of await writersOfMany(scene, { many, other: leased! }, sizes, limit)) give(row);
   });
 }
 

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { StatusJson } from '../../src/cli/json.ts';
 import { waitUntil } from '../harness/daemon.ts';
 import type { FileSystemKind } from '../harness/file-systems.ts';
-import { NEEDS_BREAK_TIME, withBreakTime } from '../harness/lease-holder.ts';
+import { LeaseHolder, NEEDS_BREAK_TIME, withBreakTime } from '../harness/lease-holder.ts';
 import { NEEDS_ROOT } from '../harness/other-user.ts';
 import type { Person } from '../harness/person.ts';
 import { type Opening, Writer } from '../harness/writer.ts';
@@ -135,6 +135,28 @@ describe('a film that somebody opens for writing while it is seeded', { skip: NE
       process.kill(one.scene.server.pid, 'SIGCONT');
       assert.equal(await good(one), PIECES - 1);
     });
+  });
+
+  it('is hashed, added and served while Samba holds a lease on it', { skip: !WHOLE }, async () => {
+    const scene = await Scene.make({ kind: 'ext4', person: 'root' });
+    const holders: LeaseHolder[] = [];
+    try {
+      const film = makeFilm('Film.mkv', 0);
+      const path = join(scene.library, film.name);
+      scene.write(path, film.bytes);
+      const hold = async (): Promise<void> => void holders.push(await LeaseHolder.start([path], 0.3));
+      await hold();
+      await scene.run('rebuild');
+      await scene.mount();
+      await scene.add([film]);
+      await hold();
+      assert.equal((await scene.read(film)).good, PIECES);
+      assert.deepEqual((await status(scene)).broken_sources, []);
+      const wanted = await Promise.all(holders.map(async (holder) => await holder.close()));
+      assert.deepEqual(wanted, [1, 1]);
+    } finally {
+      await scene.end();
+    }
   });
 
   it('is free for writers once the server was killed', async () => {
