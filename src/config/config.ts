@@ -48,6 +48,9 @@ export type ClientConfig =
     })
   | { readonly client: 'none' };
 
+/** How sources are pinned before anything happens to them. */
+export type Protection = 'off' | 'reflink' | 'hardlink';
+
 export interface Config {
   /** The file it was read from. */
   readonly file: string;
@@ -103,6 +106,12 @@ export interface Config {
   readonly rescueLimit: number;
   /** Nothing more is kept of such sources on a disk where so many bytes are kept. */
   readonly rescueTotal: number;
+  /** How sources are pinned that lie on no disk of `protectOf`. */
+  readonly protect: Protection;
+  /** The same, by the disk's folder, of disks with a setting of their own. */
+  readonly protectOf: ReadonlyMap<string, Protection>;
+  /** Days after which a pin goes whose original is gone; Infinity: none does. */
+  readonly protectDays: number;
   /** Sentences for the user: about a key with a new meaning, or an unknown key and the nearest known one. */
   readonly notices: readonly string[];
 }

@@ -9,7 +9,7 @@ import { dirname } from 'node:path';
 import * as v from 'valibot';
 import { AutotorrentError } from '../errors.ts';
 import { shownUrl } from '../shown-url.ts';
-import type { ClientConfig, Config } from './config.ts';
+import type { ClientConfig, Config, Protection } from './config.ts';
 import { type IniEntry, type IniSection, parseIni } from './ini.ts';
 import { withMemory } from './memory.ts';
 import { nearest } from './nearest.ts';
@@ -17,7 +17,7 @@ import { type Accounts, resolveOwner } from './owner.ts';
 import { defaultStatePath, isWithin, resolvePath } from './paths.ts';
 import { CLIENT_NAMES, type ClientName, clients, general, OLD_LINK_TYPES } from './schema.ts';
 import { isUnchecked, UNCHECKED } from './unchecked.ts';
-import { path as pathSchema } from './values.ts';
+import { path as pathSchema, protection } from './values.ts';
 
 export interface ParseOptions {
   /** The absolute path of the text's file: relative paths in it start at its folder. */
@@ -60,7 +60,8 @@ export function parseConfig(input: string | Uint8Array, options: ParseOptions): 
       hint: 'autotorrent init writes a commented example.',
     });
   }
-  checkKeys(section, Object.keys(general.entries), context);
+  const diskKeys = [...(sections.get('disks')?.own.keys() ?? [])].map((key) => `${PROTECT}${key}`);
+  checkKeys(section, [...Object.keys(general.entries), ...diskKeys], context);
   const values = validate(general, section, context);
 
   const absolute = (written: string): string => resolvePath(written, dirname(file), options.home);
@@ -121,10 +122,16 @@ export function parseConfig(input: string | Uint8Array, options: ParseOptions): 
     repairLimit: values.repair_limit,
     rescueLimit: values.rescue_limit,
     rescueTotal: values.rescue_total,
+    protect: values.protect,
+    protectOf: readProtection(section, diskNames, context),
+    protectDays: values.protect_days,
     notices: Object.freeze(context.notices),
   };
   return Object.freeze(config);
 }
+
+/** The beginning of `protect.KEY`, for the disk of that key. */
+const PROTECT = 'protect.';
 
 const place = (at: { readonly line: number } | undefined, file: string): string =>
   at === undefined ? file : `${file}, line ${at.line}`;
@@ -241,6 +248,19 @@ function readDisks(
     disks.set(entry.key, absolute(checked.output));
   }
   return disks;
+}
+
+/** Reads `protect.KEY` of each disk. One of a key that `[disks]` does not have is reported as unknown. */
+function readProtection(section: IniSection, disks: Config['diskNames'], context: Context): Config['protectOf'] {
+  const found = new Map<string, Protection>();
+  for (const [key, folder] of disks) {
+    const entry = section.entries.get(`${PROTECT}${key}`);
+    if (entry === undefined) continue;
+    const checked = v.safeParse(protection, entry.value);
+    if (!checked.success) throw valueError(entry, checked.issues[0].message, context);
+    found.set(folder, checked.output);
+  }
+  return found;
 }
 
 function readClient(

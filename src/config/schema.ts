@@ -4,6 +4,7 @@ import * as v from 'valibot';
 import { SCAN_MODES } from './config.ts';
 import {
   byteCount,
+  daysOrForever,
   freeText,
   hashLimit,
   listOf,
@@ -13,6 +14,7 @@ import {
   pathMap,
   patternList,
   percentage,
+  protection,
   scrubTime,
   url,
   wholeNumber,
@@ -80,6 +82,8 @@ export const general = v.object({
   repair_limit: v.optional(byteCount, '1 GB'),
   rescue_limit: v.optional(byteCount, '64 MB'),
   rescue_total: v.optional(byteCount, '2 GB'),
+  protect: v.optional(protection, 'off'),
+  protect_days: v.optional(daysOrForever, '14'),
   fast_resume: v.optional(oneOf(['verified', 'never', 'trust']), 'verified'),
 });
 

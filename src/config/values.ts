@@ -136,6 +136,15 @@ function minuteOf(time: string): number | undefined {
   return minute < 60 && sum <= 24 * 60 ? sum : undefined;
 }
 
+/** How files are pinned: `rescue/kept-files.ts`. */
+export const protection = oneOf(['off', 'reflink', 'hardlink']);
+
+/** `forever` is infinity. */
+export const daysOrForever = parsed('accepted: a whole number of days from 0 to 36500, or forever', (value) => {
+  if (value.toLowerCase() === 'forever') return Number.POSITIVE_INFINITY;
+  return /^\d{1,5}$/.test(value) && Number(value) <= 36_500 ? Number(value) : undefined;
+});
+
 export const octalMask = parsed('accepted: an octal mask from 000 to 777, as 022', (value) =>
   /^(?:0o)?[0-7]{1,3}$|^0[0-7]{3}$/i.test(value) ? Number.parseInt(value.replace(/^0o/i, ''), 8) : undefined,
 );

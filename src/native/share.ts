@@ -1,7 +1,9 @@
 /**
- * System calls that share, copy and cut out parts of files: FICLONE (ioctl_ficlonerange(2)), lseek(2), fallocate(2), futimens(3).
+ * System calls that share, link, copy and cut out parts of files: FICLONE (ioctl_ficlonerange(2)), linkat(2), lseek(2),
+ * fallocate(2), futimens(3).
  * They may wait for a disk: for threads that have nothing else to do.
  */
+import { getSystemErrorName } from 'node:util';
 import type { CLibrary, LoadedLibrary } from './c-library.ts';
 import { fromNanoseconds } from './timestamp.ts';
 
@@ -21,6 +23,9 @@ const FALLOC_FL_PUNCH_HOLE = 0x02;
 const EOPNOTSUPP = 95;
 /** utimensat(2). */
 const UTIME_OMIT = 0x3ffffffe;
+/** linkat(2). */
+const AT_FDCWD = -100;
+const AT_SYMLINK_FOLLOW = 0x400;
 
 /** Machines with a `long`, `off_t` and `time_t` of 64 bits, little-endian numbers, and these numbers of ioctls. */
 const MACHINES: ReadonlySet<string> = new Set(['x64', 'arm64', 'riscv64', 'loong64']);
@@ -37,6 +42,10 @@ export interface ShareCalls {
    * others). False where the file system cannot, or the two lie on different ones.
    */
   readonly share: (from: number, to: number) => boolean;
+  /** The same, told by the errno's name; undefined: it is done. */
+  readonly shareError: (from: number, to: number) => string | undefined;
+  /** Gives an open file, which has a name, another name. Returns the errno's name; undefined: it is done. */
+  readonly link: (fd: number, path: Buffer) => string | undefined;
   /** Finds the first data at or after `start`, up to `end`, that are no hole. Undefined if there are none. Moves the position. */
   readonly dataIn: (fd: number, start: number, end: number) => DataPiece | undefined;
   /** Makes a hole: the size stays, the mtime does not. False where the file system cannot. @throws Error with the errno */
@@ -57,6 +66,7 @@ function declareShareCalls({ koffi, func }: LoadedLibrary): ShareCalls {
   const lseek = func('int64_t lseek(int fd, int64_t offset, int whence)');
   const fallocate = func('int fallocate(int fd, int mode, int64_t offset, int64_t length)');
   const futimens = func('int futimens(int fd, const void *times)');
+  const linkat = func('int linkat(int from, const char *path, int folder, const void *name, int flags)');
   const flags = Buffer.alloc(8);
   const times = new BigInt64Array(4);
   const timesBytes = Buffer.from(times.buffer);
@@ -68,10 +78,24 @@ function declareShareCalls({ koffi, func }: LoadedLibrary): ShareCalls {
     flags.writeUInt32LE((flags.readUInt32LE() | FS_NOCOW_FL) >>> 0);
     ioctlOn(to, FS_IOC_SETFLAGS, flags);
   };
+  const nameOf = (errno: number): string => {
+    try {
+      return getSystemErrorName(-errno);
+    } catch {
+      return `errno ${errno}`;
+    }
+  };
+  const shareError = (from: number, to: number): string | undefined => {
+    becomeLike(from, to);
+    return ioctl(to, FICLONE, from) === 0 ? undefined : nameOf(koffi.errno());
+  };
   return {
-    share(from, to) {
-      becomeLike(from, to);
-      return ioctl(to, FICLONE, from) === 0;
+    share: (from, to) => shareError(from, to) === undefined,
+    shareError,
+    link(fd, path) {
+      const name = Buffer.concat([path, Buffer.alloc(1)]);
+      const done = linkat(AT_FDCWD, `/proc/self/fd/${fd}`, AT_FDCWD, name, AT_SYMLINK_FOLLOW) === 0;
+      return done ? undefined : nameOf(koffi.errno());
     },
     dataIn(fd, start, end) {
       let data = Number(lseek(fd, start, SEEK_DATA));

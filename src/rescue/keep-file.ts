@@ -18,7 +18,7 @@ import type { DataPiece, ShareCalls } from '../native/share.ts';
 import { type FileIdentity, identityOf } from '../source/identity.ts';
 import { READ, type Readers } from '../source/readers.ts';
 import { at, makeFolder, NotOurs, openFolder, using } from './held.ts';
-import type { KeptRange, NotKept } from './kept-files.ts';
+import type { KeptRange, NotKept, PinKind } from './kept-files.ts';
 
 const COPIED_AT_ONCE = 1024 * 1024;
 /** What st_blocks counts. */
@@ -37,6 +37,7 @@ export interface Wanted {
   /** The bytes of it that may be copied, and those for which there is room. */
   readonly limit: number;
   readonly left: number;
+  readonly pin?: PinKind | undefined;
 }
 
 export type Made =
@@ -46,11 +47,13 @@ export type Made =
       readonly identity: FileIdentity;
       readonly shared: boolean;
       readonly bytes: number;
+      readonly original?: FileIdentity;
+      readonly unwritten?: boolean;
     }
   | { readonly kind: 'over'; readonly bytes: number }
   | { readonly kind: 'not kept'; readonly why: NotKept; readonly says: string };
 
-const CHANGED = { kind: 'not kept', why: 'changed', says: 'changed before it could be kept' } as const;
+export const CHANGED = { kind: 'not kept', why: 'changed', says: 'changed before it could be kept' } as const;
 
 /**
  * Makes it in `kept`, an open folder: in a folder of its own, under the name of the source. What is not finished is deleted.
@@ -58,12 +61,17 @@ const CHANGED = { kind: 'not kept', why: 'changed', says: 'changed before it cou
  */
 export function makeKeptFile(kept: number, wanted: Wanted, calls: ShareCalls): Made {
   if (!isStill(wanted)) return CHANGED;
+  return inNewFolder(kept, wanted, (folder, name) => makeIn(folder, name, wanted, calls));
+}
+
+/** Has a file made in a folder of its own. If it is not, the folder is deleted. @throws errors of the disk */
+export function inNewFolder(kept: number, wanted: Wanted, make: (folder: number, name: string) => Made): Made {
   const { folder } = wanted;
   const name = wanted.path.slice(wanted.path.lastIndexOf('/') + 1).slice(0, NAME_BYTES);
   makeFolder(kept, folder);
   let made: Made | undefined;
   try {
-    made = using(openFolder(kept, folder), (held) => makeIn(held, name, wanted, calls));
+    made = using(openFolder(kept, folder), (held) => make(held, name));
     return made;
   } catch (error) {
     if (errnoOf(error) !== 'ENOSPC' && errnoOf(error) !== 'EDQUOT') throw error;
@@ -80,7 +88,7 @@ function makeIn(folder: number, name: string, wanted: Wanted, calls: ShareCalls)
   try {
     const shared = calls.share(wanted.fd, to);
     made = (shared ? mayBeShared(wanted) : copied(to, wanted, calls)) ?? (isStill(wanted) ? undefined : CHANGED);
-    made ??= { kind: 'made', name, shared, ...sealed(to, wanted, calls) };
+    made ??= kept(name, shared, sealed(to, wanted, calls));
     return made;
   } finally {
     closeSync(to);
@@ -88,8 +96,13 @@ function makeIn(folder: number, name: string, wanted: Wanted, calls: ShareCalls)
   }
 }
 
+/** The ctime of a kept file means nothing: holes are made of it later. */
+function kept(name: string, shared: boolean, { identity, bytes }: ReturnType<typeof sealed>): Made {
+  return { kind: 'made', name, shared, identity: { ...identity, ctimeNs: undefined }, bytes };
+}
+
 /** The ctime does not count: a deletion, a rename and a chmod change it, and all that is kept is hashed before it is served. */
-function isStill({ fd, identity }: Wanted): boolean {
+export function isStill({ fd, identity }: Wanted): boolean {
   const stats = fstatSync(fd, { bigint: true });
   const { ino, size, mtimeNs } = identityOf(stats);
   return stats.isFile() && ino === identity.ino && size === identity.size && mtimeNs === identity.mtimeNs;
@@ -138,9 +151,9 @@ function copy(from: number, to: number, start: number, end: number, buffer: Buff
 }
 
 /** Gives it the mtime of the source, and to its readers: as in the pool. @throws NotOurs if its mode lets others read it */
-function sealed(
+export function sealed(
   to: number,
-  { identity, readers }: Wanted,
+  { identity, readers }: Pick<Wanted, 'identity' | 'readers'>,
   calls: ShareCalls,
 ): { readonly identity: FileIdentity; readonly bytes: number } {
   calls.setMtime(to, identity.mtimeNs);
@@ -153,7 +166,7 @@ function sealed(
   const stats: BigIntStats = fstatSync(to, { bigint: true });
   const read = (READ << 3) | READ;
   if ((Number(stats.mode) & read & ~mode) !== 0) throw new NotOurs('the file system gives files no modes');
-  return { identity: { ...identityOf(stats), ctimeNs: undefined }, bytes: Number(stats.blocks) * BLOCK };
+  return { identity: identityOf(stats), bytes: Number(stats.blocks) * BLOCK };
 }
 
 function modeFor(to: number, readers: Readers): number {

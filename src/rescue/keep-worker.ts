@@ -8,6 +8,7 @@ import { isAtOrBelow } from '../native/mountinfo.ts';
 import { loadShareCalls, type ShareCalls } from '../native/share.ts';
 import { loadStatx } from '../native/statx.ts';
 import { loadStrictCalls } from '../native/strict-paths.ts';
+import { loadWriterCalls } from '../native/writers.ts';
 import { OwnMounts } from '../source/own-mounts.ts';
 import { NotOurs, using } from './held.ts';
 import { makeKeptFile } from './keep-file.ts';
@@ -23,12 +24,13 @@ import type {
   Request,
   StateNamed,
 } from './messages.ts';
+import { makePin, noPin } from './pin-file.ts';
 import { openKept, Places } from './places.ts';
 
 const port = parentPort;
 if (port === null) throw new Error('keep-worker runs as a worker thread only');
 const library = openCLibrary(silentLogger);
-const calls = loadShareCalls(library) ?? noCalls();
+const calls = { ...(loadShareCalls(library) ?? noCalls()), writers: loadWriterCalls(library) };
 const places = new Places({ ownMounts: new OwnMounts(), strict: loadStrictCalls(library), statx: loadStatx(library) });
 
 function noCalls(): ShareCalls {
@@ -44,6 +46,7 @@ function keep(request: KeepRequest): KeepAnswer {
   } catch (error) {
     if (isFull(error)) return { kind: 'not kept', why: 'room', says: `does not fit on the disk: ${messageOf(error)}` };
     pooled = messageOf(error);
+    if (request.pin !== undefined) return { kind: 'not kept', ...noPin(request.pin, error) };
   }
   const { pool } = request;
   mkdirSync(Buffer.from(pool, 'latin1'), { recursive: true, mode: 0o700 });
@@ -54,7 +57,7 @@ function keep(request: KeepRequest): KeepAnswer {
 const isFull = (error: unknown): boolean => errnoOf(error) === 'ENOSPC' || errnoOf(error) === 'EDQUOT';
 
 function keepIn(fd: number, place: string, request: KeepRequest): KeepAnswer {
-  const { state, total, released } = request;
+  const { state, total, released, pin } = request;
   const real = places.realOf(place);
   if (real === undefined || released.some((folder) => isAtOrBelow(real, Buffer.from(folder, 'latin1')))) {
     return { kind: 'not kept', why: 'error', says: 'lies on a disk that was released' };
@@ -63,12 +66,13 @@ function keepIn(fd: number, place: string, request: KeepRequest): KeepAnswer {
     const known = request.kept.get(place);
     const listed = known === undefined ? listKept(kept, place) : undefined;
     const left = total - (known ?? bytesOf(listed ?? []));
-    const made = makeKeptFile(kept, { ...request, left }, calls);
+    const wanted = { ...request, left };
+    const made = pin === undefined ? makeKeptFile(kept, wanted, calls) : makePin(kept, wanted, pin, calls);
     const also = listed === undefined ? {} : { listed: { place, files: listed } };
     if (made.kind === 'not kept') return { ...made, ...also };
     if (made.kind === 'over') return { ...made, ...also, place };
-    const { name, bytes, identity, shared } = made;
-    return { kind: 'kept', at: { place, folder: request.folder, name, bytes }, identity, shared, ...also };
+    const { kind: _, name, bytes, ...rest } = made;
+    return { kind: 'kept', at: { place, folder: request.folder, name, bytes }, ...rest, ...also };
   });
 }
 

@@ -64,10 +64,10 @@ class Keeper implements KeptFiles {
 
   async #keep(thread: KeepThread, one: ToKeep): Promise<Keeping> {
     const { folders, pool, state, limit, total, released } = this.#options;
-    const { fd, identity, ranges, readers } = one;
+    const { fd, identity, ranges, readers, pin } = one;
     const folder = randomBytes(8).toString('hex');
     const request = {
-      ...({ kind: 'keep', fd, folder, path: one.path.toString('latin1'), identity, ranges, readers } as const),
+      ...({ kind: 'keep', fd, folder, path: one.path.toString('latin1'), identity, ranges, readers, pin } as const),
       folders: (await folders()).map((disk) => disk.toString('latin1')),
       pool: Buffer.from(pool).toString('latin1'),
       released: released.folders.map((path) => path.toString('latin1')),
@@ -93,14 +93,21 @@ class Keeper implements KeptFiles {
   }
 
   #noted(answer: Extract<KeepAnswer, { kind: 'kept' }>, { path }: ToKeep): Keeping {
-    const { at, identity, shared, pooled } = answer;
+    const { at, identity, shared, pooled, original, unwritten } = answer;
     this.#usage.note(at);
     if (pooled !== undefined && !this.#pooled.has(pooled)) {
       this.#pooled.add(pooled);
       const where = `what would be lost is kept in ${this.#options.pool}, and not on the disk of ${path.toString()}`;
       this.#options.logger.info(`${where}: ${pooled}`);
     }
-    return { kind: 'kept', path: this.#pathOf(at), identity, shared, bytes: at.bytes };
+    return {
+      kind: 'kept',
+      path: this.#pathOf(at),
+      identity,
+      shared,
+      bytes: at.bytes,
+      ...(original && { original, unwritten: unwritten === true }),
+    };
   }
 
   /** Deletes files that no extent names until there is room in a place, if that is enough. */
@@ -242,7 +249,7 @@ class Keeper implements KeptFiles {
   }
 
   get #inPlace(): string {
-    return `/${OWN_FOLDER}/${keptName(this.#options.state.id)}/`;
+    return `/${OWN_FOLDER}/${keptName(this.#options.state)}/`;
   }
 }
 

@@ -6,6 +6,7 @@
  *       kept-<id>/state             whose folder this is: the path of the state
  *       kept-<id>/<random>/NAME     a kept file, with the name of its source
  *       found/<random>/NAME         what was kept for a state that was lost: `rebuild` reads it
+ *       pins-<id>/…                 pins: kept files that are made in advance, of all of a file
  *     POOL/.autotorrent/            the same, where no such folder can be made
  *
  * A kept file has the size and the mtime of its source, and the old bytes at their old offsets. Its mode says who may read it:
@@ -16,6 +17,9 @@ import type { FileSystems } from '../source/file-system.ts';
 import type { FileIdentity } from '../source/identity.ts';
 import type { Readers } from '../source/readers.ts';
 import type { ReleasedFolders } from '../source/released-folders.ts';
+
+/** How a pin is made: it shares the extents of its source (FICLONE), or is another name of it (link(2)). */
+export type PinKind = 'reflink' | 'hardlink';
 
 /** Bytes of a file. */
 export interface KeptRange {
@@ -36,24 +40,33 @@ export interface ToKeep {
   /** The bytes that torrents need, in order, disjoint. */
   readonly ranges: readonly KeptRange[];
   readonly readers: Readers;
+  /**
+   * A pin is made: of all of the file, and never by copying. The ctime is compared as well, since a reflink is served
+   * unhashed.
+   */
+  readonly pin?: PinKind;
 }
 
 /**
  * `rescue_limit`: it can only be copied, and is more than that. `rescue_total`: there is no room left within that, and nothing
  * expendable. `room`: the disk is full. `changed`: the descriptor is of a file that was written to.
+ * Pins only: `file system`: none can be made there; `file`: none can be made of this file.
  */
-export type NotKept = 'rescue_limit' | 'rescue_total' | 'room' | 'changed' | 'error';
+export type NotKept = 'rescue_limit' | 'rescue_total' | 'room' | 'changed' | 'error' | 'file system' | 'file';
 
 export type Keeping =
   | {
       readonly kind: 'kept';
       readonly path: Buffer;
-      /** Its ctime is undefined: our own punching of holes changes it. */
+      /** Its ctime is undefined, but for a reflink: our own punching of holes, and links that come and go change it. */
       readonly identity: FileIdentity;
       /** The extents are the source's (FICLONE). */
       readonly shared: boolean;
       /** The room that it takes as long as nothing else shares its extents: `st_blocks`. */
       readonly bytes: number;
+      /** Of a hard link: what the source is now, since a link changes its ctime. `unwritten`: nobody wrote to it meanwhile. */
+      readonly original?: FileIdentity;
+      readonly unwritten?: boolean;
     }
   | {
       readonly kind: 'not kept';
@@ -104,7 +117,7 @@ export interface KeptFilesOptions {
   /** `<db>.pool`. */
   readonly pool: string;
   /** This state, and its path (`state_path`). The id is another one after the state was lost: `state-id.ts`. */
-  readonly state: { readonly id: string; readonly path: string };
+  readonly state: { readonly id: string; readonly path: string; readonly pins?: true };
   /** Bytes: `rescue_limit`. */
   readonly limit: number;
   /** Bytes in each folder: `rescue_total`. */

@@ -16,7 +16,7 @@ import { FOUND_FOLDER, OWN_FOLDER } from '../source/own-folder.ts';
 import { at, foldersIn, NotOurs, namesIn, openFolder, openOurs, using } from './held.ts';
 import type { KeptRange } from './kept-files.ts';
 import type { CleanAnswer, KeptAt, KeptFound, StateNamed } from './messages.ts';
-import { isKeptName, keptName, MARKER, markerIn, unmark } from './places.ts';
+import { isLikeKept, keptName, MARKER, markerIn, unmark } from './places.ts';
 
 const BLOCK = 512;
 /** No file system has larger blocks. */
@@ -53,8 +53,8 @@ export function cleanPlace(placeFd: number, place: string, state: StateNamed): C
   return using(openOurs(placeFd, OWN_FOLDER, false), (own) => {
     let moved = 0;
     let files: KeptFound[] = [];
-    for (const name of foldersIn(own).filter(isKeptName)) {
-      const isOurs = name === keptName(state.id);
+    for (const name of foldersIn(own).filter((folder) => isLikeKept(folder, state))) {
+      const isOurs = name === keptName(state);
       const opened = openIfOurs(own, name);
       if (opened === undefined) continue;
       using(opened, (kept) => {

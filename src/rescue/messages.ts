@@ -1,15 +1,17 @@
 /** The messages between the server and the threads that keep files. Paths and names are byte strings. */
 import type { FileIdentity } from '../source/identity.ts';
 import type { Readers } from '../source/readers.ts';
-import type { KeptRange, NotKept } from './kept-files.ts';
+import type { KeptRange, NotKept, PinKind } from './kept-files.ts';
 
 /** The state for which files are kept. */
 export interface StateNamed {
   readonly id: string;
   readonly path: string;
+  /** Its pins are meant, not what is kept when it would be lost. */
+  readonly pins?: true;
 }
 
-/** Where a kept file is: `PLACE/.autotorrent/kept-<id>/FOLDER/NAME`. */
+/** Where a kept file is: `PLACE/.autotorrent/kept-<id>/FOLDER/NAME`, or `pins-<id>`. */
 export interface KeptAt {
   /** A folder of a disk, or the pool. */
   readonly place: string;
@@ -31,6 +33,8 @@ export interface KeepRequest {
   readonly identity: FileIdentity;
   readonly ranges: readonly KeptRange[];
   readonly readers: Readers;
+  /** It is a pin. */
+  readonly pin?: PinKind | undefined;
   /** The folders that hold sources. */
   readonly folders: readonly string[];
   readonly pool: string;
@@ -63,6 +67,8 @@ export type KeepAnswer = { readonly listed?: KeptListed } & (
       readonly at: KeptFound;
       readonly identity: FileIdentity;
       readonly shared: boolean;
+      readonly unwritten?: boolean;
+      readonly original?: FileIdentity;
       /** Why it was not kept on the disk of the source, if it was not. */
       readonly pooled?: string;
     }

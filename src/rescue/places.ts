@@ -15,7 +15,7 @@ import type { StateNamed } from './messages.ts';
 
 /** Passed through only: folders above our own need not be readable. */
 const FOLDER = O_PATH | constants.O_DIRECTORY;
-const KEPT = 'kept-';
+const [KEPT, PINS] = ['kept-', 'pins-'];
 /** The file that names the state of a folder of kept files. */
 export const MARKER = 'state';
 const FIRST_LINE = 'autotorrent kept 1';
@@ -127,7 +127,7 @@ export class Places {
 /** Opens the folder of a state's kept files in a place, and makes it. @throws NotOurs; errors of the disk */
 export function openKept(place: number, state: StateNamed, make: boolean): number {
   return using(openOurs(place, OWN_FOLDER, make), (own) => {
-    const kept = openOurs(own, keptName(state.id), make);
+    const kept = openOurs(own, keptName(state), make);
     try {
       if (make && markerIn(kept) !== state.path) mark(kept, state);
       return kept;
@@ -138,8 +138,11 @@ export function openKept(place: number, state: StateNamed, make: boolean): numbe
   });
 }
 
-export const keptName = (id: string): string => `${KEPT}${id}`;
-export const isKeptName = (name: string): boolean => name.startsWith(KEPT);
+/** The folder of a state's kept files, or of its pins, in ours. */
+export const keptName = ({ id, pins }: Pick<StateNamed, 'id' | 'pins'>): string => `${pins ? PINS : KEPT}${id}`;
+/** Tells if a folder has the like of another state. */
+export const isLikeKept = (name: string, { pins }: Pick<StateNamed, 'pins'>): boolean =>
+  name.startsWith(pins ? PINS : KEPT);
 
 /** The path of the state for which the files in a folder were kept. Undefined: it does not say. */
 export function markerIn(kept: number): string | undefined {

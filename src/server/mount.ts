@@ -49,6 +49,8 @@ import { DownloadWatch } from './processes/download-watch.ts';
 import { Healers } from './processes/healers.ts';
 import { Repairs } from './processes/repair.ts';
 import { ScrubProcess, scrubTimes } from './processes/scrub.ts';
+import { PinSource } from './protect/pin-source.ts';
+import { Protection } from './protect/protection.ts';
 import { ProvenSources } from './proven-sources.ts';
 import { RecordCompletion } from './record-completion.ts';
 import { Releases } from './releases.ts';
@@ -137,8 +139,8 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       access,
       logger,
     });
-    undo.push(async () => await rescuing.files.close());
-    const isKept = (path: Buffer): boolean => rescuing.files.isKept(path);
+    undo.push(async () => await rescuing.close());
+    const isKept = (path: Buffer): boolean => rescuing.own.isOwn(path);
     const store = await Store.open(db, {
       logger,
       statePath: config.statePath,
@@ -245,6 +247,17 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       isOpenCase: (id) => queue.open([id], Number.POSITIVE_INFINITY).length > 0,
     });
     undo.push(async () => await rescue.close());
+    const isOurs = (path: Buffer): boolean => ownFolders.some((folder) => isAtOrBelow(path, folder));
+    const { pins } = rescuing;
+    const protection = new Protection({
+      store,
+      config,
+      pins,
+      pinSource: new PinSource({ store, access, readersLook, descriptors, pins }),
+      isOwn: (path) => isKept(path) || isOurs(path),
+      logger,
+    });
+    undo.push(async () => await protection.close());
     store.watch({ bytesChanged: (entry) => downloads.note(entry) });
     const operations = new CountedOperations(fileSystem);
     const absence = new AbsenceProcesses({
@@ -326,6 +339,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       returns,
       renewal,
       rescue,
+      protection,
       facts: { ...facts, readOnly: request.readOnly, version: request.version, startedMs: Date.now() },
       shutdown(say) {
         listeners.push(say);
@@ -351,6 +365,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
         logger,
       });
       rescue.start();
+      protection.start();
       queue.load();
       void proven.start();
       void fileSystem.lookAtReaders();

@@ -44,6 +44,7 @@ import { lossStoreOf } from './loss-store.ts';
 import { type LossStore, lossesOf, makeGaps } from './losses.ts';
 import { OverlayUsage } from './overlay-usage.ts';
 import type { Repairs } from './processes/repair.ts';
+import type { Protection } from './protect/protection.ts';
 import type { Releases } from './releases.ts';
 import type { Rescue } from './rescue/rescue.ts';
 import type { Returns } from './returns.ts';
@@ -86,6 +87,8 @@ export interface ServedStoreParts {
   readonly renewal: IndexRenewal;
   /** Keeps what would be lost. Absent: nothing is kept. */
   readonly rescue?: Rescue;
+  /** Pins sources. Absent: none is pinned. */
+  readonly protection?: Protection;
   readonly logger: Logger;
   readonly repairs: Pick<Repairs, 'ask' | 'noteReturned'>;
   readonly releases: Pick<Releases, 'release'>;
@@ -106,6 +109,7 @@ export class ServedStore {
   readonly #scrubStatus: () => ScrubStatus;
   readonly #livingStatus: () => Promise<LivingStatus>;
   readonly #healths: EntryHealths;
+  readonly #protection: Protection | undefined;
   readonly #lossStore: LossStore;
   readonly #repairs: Pick<Repairs, 'ask' | 'noteReturned'>;
   readonly #releases: Pick<Releases, 'release'>;
@@ -119,6 +123,7 @@ export class ServedStore {
     this.#overlayUsage = new OverlayUsage(parts.store.bytes.folder);
     this.#scrub = new ScrubWork(parts.store, parts.healths, parts.logger, (id) => parts.queue.note(id));
     this.#healths = parts.healths;
+    this.#protection = parts.protection;
     this.#scrubStatus = parts.scrubStatus;
     this.#livingStatus = parts.livingStatus;
     this.#fileSystem = parts.fileSystem;
@@ -241,6 +246,7 @@ export class ServedStore {
         : await this.#store.createExternal({ ...header, directory, torrentName: await torrentNameOf(plan) });
     if (missed) void this.#fileSystem.lookAtReaders();
     await this.#healths.entryMade(entry);
+    this.#protection?.note(entry.infoHash);
     return await this.#served(entry, new Map());
   }
 

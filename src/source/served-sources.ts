@@ -52,6 +52,8 @@ export interface SourceFilesOptions {
   readonly isKept?: (path: Buffer) => boolean;
   readonly hold?: Hold | undefined;
   readonly lastChance?: OpenSourcesOptions['lastChance'];
+  /** Tells if a spare is a pin: all of the source's bytes, which nobody else can write to. Default: none is. */
+  readonly isPin?: (spare: RecordedSource) => boolean;
   readonly logger: Logger;
 }
 
@@ -60,6 +62,7 @@ export class SourceFiles {
   readonly #opening: Opening;
   readonly #doubts: SourceDoubts | undefined;
   readonly #isKept: (path: Buffer) => boolean;
+  readonly #isPin: (spare: RecordedSource) => boolean;
   readonly #onReaders: SourceFilesOptions['onReaders'];
   readonly #onDoubted: SourceFilesOptions['onDoubted'];
   readonly #logger: Logger;
@@ -88,11 +91,13 @@ export class SourceFiles {
       hold,
       isKept,
       lastChance,
+      isPin,
       logger,
     } = options;
     this.#record = record;
     this.#doubts = doubts;
     this.#isKept = isKept ?? (() => false);
+    this.#isPin = isPin ?? (() => false);
     this.#onReaders = onReaders;
     this.#onDoubted = onDoubted;
     this.#logger = logger;
@@ -145,13 +150,20 @@ export class SourceFiles {
       await running.file.catch(() => {});
     }
     const file = this.#resolve(id, look)
-      .then((served) => {
-        this.#onReaders(id, served.readers);
+      .then(async (served) => {
+        this.#onReaders(id, this.#isPin(served.record) ? await this.#readersOf(id, served) : served.readers);
         return served;
       })
       .finally(() => this.#resolving.delete(id));
     this.#resolving.set(id, { file, looks: look });
     return await file;
+  }
+
+  /** Who may read a source that is served from its pin: as its own file has it, as long as that is there. */
+  async #readersOf(id: number, pin: SourceFile): Promise<Readers> {
+    const path = id === pin.id ? undefined : this.#record(id)?.path;
+    const own = path === undefined ? undefined : await this.#opening.readersLook.atPath(path);
+    return own ?? pin.readers;
   }
 
   /** Closes a file of which a read failed or ended early: it is opened again before its next use. */
@@ -186,14 +198,37 @@ export class SourceFiles {
     return undefined;
   }
 
+  /** The pin of a source, if it has one that is as recorded. @throws EMFILE, ENFILE */
+  async #pinOf(id: number, look: boolean): Promise<SourceFile | undefined> {
+    for (const pinId of this.#record(id)?.spares ?? []) {
+      const pin = this.#record(pinId);
+      if (pin === undefined || !this.#isPin(pin)) continue;
+      try {
+        const file = (await this.#known(pinId, look)) ?? (await this.#openOne(pinId, pin));
+        if (file.doubt === 0 && file.difference === undefined) return file;
+      } catch (error) {
+        if (isOutOfDescriptors(error)) throw error;
+        this.#logger.debug(`${pin.path.toString()} is not served: ${messageOf(error)}`);
+      }
+    }
+    return undefined;
+  }
+
+  /** The open file of a source, looked at within the last second, or now if `look` is set. */
+  async #known(id: number, look: boolean): Promise<SourceFile | undefined> {
+    const known = this.#open.get(id);
+    const isFresh = known !== undefined && !look && performance.now() - known.checkedAt < FRESH_MS;
+    return isFresh ? this.#open.used(known) : await this.#lookedAt(id);
+  }
+
   /** The open file of a source, whatever it is by now. */
   openFile(id: number): SourceFile | undefined {
     return this.#open.get(id);
   }
 
-  /** Tells if a file is one that was kept of another source. */
+  /** Tells if a file is one that was kept of another source, and may have holes. */
   isKept({ record }: SourceFile): boolean {
-    return this.#isKept(record.path);
+    return this.#isKept(record.path) && !this.#isPin(record);
   }
 
   /** Notes that a read of source `id` itself succeeded. */
@@ -284,9 +319,10 @@ export class SourceFiles {
   }
 
   async #resolve(id: number, look: boolean): Promise<SourceFile> {
+    const pin = await this.#pinOf(id, look);
+    if (pin !== undefined) return pin;
     const known = this.#open.get(id);
-    const isFresh = known !== undefined && !look && performance.now() - known.checkedAt < FRESH_MS;
-    const file = isFresh ? this.#open.used(known) : await this.#lookedAt(id);
+    const file = await this.#known(id, look);
     if (file !== undefined) return file;
     if (known === undefined) this.#broken.refuseAgain(id, FRESH_MS);
     for (;;) {
@@ -367,7 +403,7 @@ export class SourceFiles {
     file.doubt = doubt ?? 0;
     this.#broken.judged(file.id, file.doubt);
     // What we keep ourselves is written to by nobody else.
-    if (doubt !== undefined && !this.isKept(file)) this.#leased?.noteOpen(file);
+    if (doubt !== undefined && !this.#isKept(file.record.path)) this.#leased?.noteOpen(file);
     return doubt !== undefined;
   }
 

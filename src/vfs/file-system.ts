@@ -137,6 +137,8 @@ export class FileSystem implements Operations {
       isKept: (path) => store.living.isKept(path),
       hold,
       lastChance,
+      // The ctime of a hard link says nothing: links come and go.
+      isPin: ({ path, ctimeNs }) => ctimeNs !== undefined && store.living.isPin(path),
       logger,
     });
     this.#proving = new Proving({ store, sources: this.#sources });

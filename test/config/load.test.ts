@@ -208,6 +208,7 @@ describe('createConfig', () => {
         'repair_limit',
         'rescue_limit',
         'rescue_total',
+        'protect',
         'verify_reads',
         'hold_sources',
         'scrub',

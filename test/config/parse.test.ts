@@ -80,6 +80,9 @@ describe('parseConfig', () => {
       repairLimit: 1_000_000_000,
       rescueLimit: 64_000_000,
       rescueTotal: 2_000_000_000,
+      protect: 'off',
+      protectOf: new Map(),
+      protectDays: 14,
       clientSections: [''],
       pathMap: [],
       disks: ['/mnt/sd1/anime', '/mnt/sd1/tv'],
@@ -140,6 +143,10 @@ describe('parseConfig', () => {
     ['repair_limit = 500 MB', 'repairLimit', 500_000_000],
     ['rescue_limit = 0', 'rescueLimit', 0],
     ['rescue_total = 1 GiB', 'rescueTotal', 1_073_741_824],
+    ['protect = Reflink', 'protect', 'reflink'],
+    ['protect = hardlink', 'protect', 'hardlink'],
+    ['protect_days = 0', 'protectDays', 0],
+    ['protect_days = forever', 'protectDays', Number.POSITIVE_INFINITY],
     [
       'path_map = /a/ = /b, /c=/',
       'pathMap',
@@ -174,6 +181,15 @@ describe('parseConfig', () => {
   for (const [line, key, expected] of accepted) {
     it(`takes ${JSON.stringify(line)}`, () => assert.deepEqual(parse(general(line))[key], expected));
   }
+
+  it('takes protect for one disk, and says what is no disk', () => {
+    const written = `${general('protect = reflink\nprotect.disk2 = off\nprotect.disk9 = off')}\n[disks]\ndisk1 = /a\ndisk2 = /b\n`;
+    const config = parse(written);
+    assert.equal(config.protect, 'reflink');
+    assert.deepEqual(config.protectOf, new Map([['/b', 'off']]));
+    assert.match(config.notices.join(), /protect\.disk9 is unknown and unused/);
+    assert.throws(() => parse(written.replace('disk2 = off', 'disk2 = on')), /protect\.disk2 = "on" is not valid/);
+  });
 
   for (const type of ['soft', 'hard', 'ref', 'reflink']) {
     it(`takes link_type = ${type} with one notice`, () => {
@@ -215,6 +231,8 @@ describe('parseConfig', () => {
     ['recover = maybe', '"maybe"', 'accepted: on, off'],
     ['on_loss = cry', '"cry"', 'accepted: repair, tell'],
     ['rescue_limit = some', '"some"', BYTES],
+    ['protect = all', '"all"', 'accepted: off, reflink, hardlink'],
+    ['protect_days = -1', '"-1"', 'accepted: a whole number of days from 0 to 36500, or forever'],
     ['path_map = /a', '"/a"', PAIRS],
     ['path_map = /a = b', '"/a = b"', PAIRS],
     ['path_map = /a = /b = /c', '"/a = /b = /c"', PAIRS],
@@ -318,7 +336,7 @@ describe('parseConfig', () => {
       `${FILE}, line 8: section [other] is unknown and unused: known are general, disks, client, client-NAME`,
       `${FILE}, line 5: [general] storepath is unknown and unused: did you mean store_path?`,
       `${FILE}, line 6: [general] scene_mode is unknown and unused: did you mean scan_mode?`,
-      `${FILE}, line 7: [general] zzz is unknown and unused: known are db, store_path, state_path, ignore_files, add_limit_size, add_limit_percent, scan_mode, link_type, exact_target, verify, hash_readers, hash_size_varying, hash_limit, driver, allow_other, owner, umask, path_map, verify_reads, hold_sources, scrub, scrub_days, recover, on_loss, repair_limit, rescue_limit, rescue_total, fast_resume`,
+      `${FILE}, line 7: [general] zzz is unknown and unused: known are db, store_path, state_path, ignore_files, add_limit_size, add_limit_percent, scan_mode, link_type, exact_target, verify, hash_readers, hash_size_varying, hash_limit, driver, allow_other, owner, umask, path_map, verify_reads, hold_sources, scrub, scrub_days, recover, on_loss, repair_limit, rescue_limit, rescue_total, protect, protect_days, fast_resume`,
       `${FILE}, line 11: [client] url is unknown and unused: known are client`,
     ]);
   });

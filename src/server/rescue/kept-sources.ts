@@ -21,6 +21,8 @@ const REASON = 'was kept of a file that changed, and was not hashed yet';
 export interface KeptSourcesParts {
   readonly store: Store;
   readonly files: KeptFiles;
+  /** Kept files that were made in advance (`server/protect/`). Default: none. */
+  readonly pins?: Pick<KeptFiles, 'isKept' | 'sync'>;
   /** The pool's folder: what is kept there lies on no disk of its own. */
   readonly pool: string;
   /** Tells if the healer has yet to decide what became of a source. */
@@ -32,11 +34,17 @@ export interface KeptSourcesParts {
 type Kept = Extract<Keeping, { kind: 'kept' }>;
 
 /** Kept files as the store deletes them: a disk that does not answer must not keep it waiting. */
-export function ownFilesOf(files: Pick<KeptFiles, 'isKept' | 'drop'>, logger: Logger): OwnFiles {
+export function ownFilesOf(
+  files: Pick<KeptFiles, 'isKept' | 'drop'>,
+  logger: Logger,
+  pins?: Pick<KeptFiles, 'isKept' | 'drop'>,
+): OwnFiles {
   return {
-    isOwn: (path) => files.isKept(path),
+    isOwn: (path) => files.isKept(path) || pins?.isKept(path) === true,
+    isPin: (path) => pins?.isKept(path) === true,
     release(path) {
-      files.drop(path).catch((error: unknown) => {
+      const own = pins?.isKept(path) === true ? pins : files;
+      own.drop(path).catch((error: unknown) => {
         logger.warn(`${path.toString()} stays until the next start: ${messageOf(error)}`);
       });
       return Promise.resolve();
@@ -149,8 +157,8 @@ export class KeptSources {
   }
 
   async #isSynced(path: Buffer): Promise<boolean> {
-    const { files, logger } = this.#parts;
-    return await files.sync(path).then(
+    const { files, pins, logger } = this.#parts;
+    return await (pins?.isKept(path) === true ? pins : files).sync(path).then(
       () => true,
       (error: unknown) => {
         logger.warn(`${path.toString()} cannot be mapped: ${messageOf(error)}`);
@@ -190,6 +198,9 @@ export class KeptSources {
   }
 
   #trimLater(id: number): void {
+    // Pins stay whole.
+    const path = this.#parts.store.source(id)?.path;
+    if (path !== undefined && this.#parts.pins?.isKept(path) === true) return;
     this.#trims.add(id);
     if (this.#closed) return;
     this.#timer ??= setTimeout(() => this.#trim(), TRIM_MS).unref();

@@ -20,6 +20,8 @@ export interface RescuingParts {
 
 export class Rescuing {
   readonly files: KeptFiles;
+  /** Pins: kept files that are made in advance, without limits (`server/protect/`). */
+  readonly pins: KeptFiles;
   /** For the store. */
   readonly own: OwnFiles;
   readonly #parts: RescuingParts;
@@ -28,19 +30,35 @@ export class Rescuing {
   constructor(parts: RescuingParts) {
     this.#parts = parts;
     const { config, pool, stateId, access, logger } = parts;
-    this.files = openKeptFiles({
+    const state = { id: stateId, path: config.statePath };
+    const common = {
       folders: async () => await access.folders.ofUsers(),
       fileSystems: access.fileSystems,
       pool,
-      state: { id: stateId, path: config.statePath },
+      released: access.released,
+      logger,
+    };
+    this.files = openKeptFiles({
+      ...common,
+      state,
       limit: config.rescueLimit,
       total: config.rescueTotal,
       expendable: () => this.#sources?.expendable() ?? [],
       letGo: async (path) => (await this.#sources?.giveUp(path)) === true,
-      released: access.released,
-      logger,
     });
-    this.own = ownFilesOf(this.files, logger);
+    this.pins = openKeptFiles({
+      ...common,
+      state: { ...state, pins: true },
+      limit: Number.POSITIVE_INFINITY,
+      total: Number.POSITIVE_INFINITY,
+      expendable: () => [],
+      letGo: async () => false,
+    });
+    this.own = ownFilesOf(this.files, logger, this.pins);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.files.close(), this.pins.close()]);
   }
 
   /** Makes what decides what is kept, once the store is open. */
@@ -49,7 +67,7 @@ export class Rescuing {
   ): Rescue {
     const { pool, access, logger } = this.#parts;
     const { files } = this;
-    this.#sources = new KeptSources({ ...parts, files, pool, logger });
+    this.#sources = new KeptSources({ ...parts, files, pins: this.pins, pool, logger });
     return new Rescue({ ...parts, fileSystems: access.fileSystems, files, sources: this.#sources, logger });
   }
 }

@@ -9,7 +9,7 @@ import { identityIn } from '../../source/identity.ts';
 import type { LookedAtSource } from '../../source/looked-at.ts';
 import type { OwnFiles } from '../../source/own-files.ts';
 import type { Unmapped } from '../entries/unmapped.ts';
-import { type Database, put } from '../records/database.ts';
+import { type Database, put, type Write } from '../records/database.ts';
 import { sourceKey } from '../records/key.ts';
 import { encodeSource, type SourceRecord } from '../records/record.ts';
 import type { Conditions } from './conditions.ts';
@@ -48,8 +48,36 @@ export class Keeping {
     });
   }
 
+  isPin(path: Buffer): boolean {
+    return this.#parts.kept?.isPin?.(path) === true;
+  }
+
+  /** Lists the pins of a source. */
+  pinsOf(id: number): number[] {
+    return this.of(id).filter((one) => this.#isPinned(one));
+  }
+
+  #isPinned(id: number): boolean {
+    const path = this.#parts.sources.get(id)?.path;
+    return path !== undefined && this.isPin(path);
+  }
+
+  /** See `LivingSources.sharePins`. */
+  async sharePins(ids: readonly number[], entry: number): Promise<void> {
+    const { db, sources } = this.#parts;
+    await db.exclusive(async () => {
+      const writes: Write[] = [];
+      for (const id of ids) {
+        // The entry may have gone meanwhile.
+        if (this.pinsOf(id).length === 0 || !(await sources.users(id)).includes(entry)) continue;
+        for (const pin of this.pinsOf(id)) writes.push(...using(pin, entry));
+      }
+      if (writes.length > 0) await db.commit(writes, { sync: false });
+    });
+  }
+
   /** See `LivingSources.keep`. */
-  async keep(id: number, file: LookedAtSource, reason: string): Promise<number | undefined> {
+  async keep(id: number, file: LookedAtSource, reason: string | undefined): Promise<number | undefined> {
     const { db, sources, conditions } = this.#parts;
     return await db.exclusive(async () => {
       const original = sources.written(id);
@@ -58,27 +86,31 @@ export class Keeping {
       const adding = sources.adding([file], first);
       const kept = adding.ids[0]!;
       const observed = identityIn(file);
-      const condition = conditions.next(undefined, { state: 'doubted', reason, observed, unproven: true });
+      const condition =
+        reason === undefined
+          ? undefined
+          : conditions.next(undefined, { state: 'doubted', reason, observed, unproven: true });
       const spares = [...new Set([...original.spares, kept])];
       await db.commit(
         [
           ...adding.writes,
           ...others.flatMap((entry) => using(kept, entry)),
           put(sourceKey(id), encodeSource({ ...original, spares })),
-          conditions.recording(kept, condition),
+          ...(condition === undefined ? [] : [conditions.recording(kept, condition)]),
         ],
         { sync: false },
       );
       sources.changed([id]);
       adding.recorded();
-      conditions.recorded(kept, condition);
+      if (condition !== undefined) conditions.recorded(kept, condition);
       return kept;
     });
   }
 
   /** See `LivingSources.letGo`. */
   async letGo(id: number): Promise<void> {
-    await this.#unlink(id, this.of(id));
+    const kept = this.of(id).filter((one) => !this.#isPinned(one));
+    await this.#unlink(id, kept);
   }
 
   /** See `LivingSources.forget`. */

@@ -182,15 +182,30 @@ export class LivingSources {
 
   /**
    * Records a kept file that has the bytes of source `id` at their places: as a source that is doubted, and a spare of it.
-   * `reason`: a predicate. Returns its id; undefined if the source is gone meanwhile. Not synced: see `Store.sync`.
+   * `reason`: a predicate; undefined: it is trusted, as a pin is. Returns its id; undefined if the source is gone meanwhile. Not synced: see `Store.sync`.
    * @throws AutotorrentError('STORE')
    */
-  async keep(id: number, file: LookedAtSource, reason: string): Promise<number | undefined> {
+  async keep(id: number, file: LookedAtSource, reason: string | undefined): Promise<number | undefined> {
     return await this.#parts.keeping.keep(id, file, reason);
   }
 
+  /** Tells if a path is that of a pin: a kept file that was made in advance. */
+  isPin(path: Buffer): boolean {
+    return this.#parts.keeping.isPin(path);
+  }
+
+  /** Lists the pins of a source. */
+  pinsOf(id: number): readonly number[] {
+    return this.#parts.keeping.pinsOf(id);
+  }
+
+  /** Records that an entry uses the pins of sources that it uses: they go with the last such entry. @throws AutotorrentError('STORE') */
+  async sharePins(ids: readonly number[], entry: number): Promise<void> {
+    await this.#parts.keeping.sharePins(ids, entry);
+  }
+
   /**
-   * Lets go of the kept files of a source: they are no spares of it any more. Those that no file names are deleted some
+   * Lets go of the kept files of a source, but not of its pins: they are no spares of it any more. Those that no file names are deleted some
    * seconds later. @throws AutotorrentError('STORE')
    */
   async letGo(id: number): Promise<void> {

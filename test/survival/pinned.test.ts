@@ -1,0 +1,132 @@
+/** Films with pins (`protect`): whatever is done to their files, each piece is served, and none is wrong. */
+import assert from 'node:assert/strict';
+import { readdirSync, renameSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { waitUntil } from '../harness/daemon.ts';
+import type { FileSystemKind } from '../harness/file-systems.ts';
+import { NEEDS_ROOT } from '../harness/other-user.ts';
+import type { Person } from '../harness/person.ts';
+import { type Film, makeFilm, PIECES, randomBytesOf } from './films.ts';
+import { Scene } from './scene.ts';
+import { WHOLE } from './setting.ts';
+
+/** The pins of a disk: their paths. */
+export function pinsOn({ fileSystem }: Scene): string[] {
+  const own = join(fileSystem.path, '.autotorrent');
+  const names = (folder: string): string[] => {
+    try {
+      return readdirSync(folder).map((name) => join(folder, name));
+    } catch {
+      return [];
+    }
+  };
+  return names(own)
+    .filter((path) => path.includes('/pins-'))
+    .flatMap(names)
+    .flatMap(names);
+}
+
+interface Library {
+  readonly scene: Scene;
+  readonly films: readonly Film[];
+  readonly pathOf: (film: Film) => string;
+}
+
+/** A server that seeds films, each of which has a pin when `work` begins. */
+async function pinned(
+  kind: FileSystemKind,
+  protect: string,
+  count: number,
+  work: (library: Library) => Promise<void>,
+  person: Person['name'] = 'root',
+): Promise<void> {
+  const scene = await Scene.make({ kind, person, general: [`protect = ${protect}`, 'on_loss = tell'] });
+  try {
+    const films = Array.from({ length: count }, (_, i) => makeFilm(`Film ${i}.mkv`, i));
+    const pathOf = ({ name }: Film): string => join(scene.library, name);
+    for (const film of films) scene.write(pathOf(film), film.bytes);
+    await scene.run('rebuild');
+    await scene.mount();
+    await scene.add(films);
+    await waitUntil('the pins', async () => pinsOn(scene).length === count);
+    await work({ scene, films, pathOf });
+  } finally {
+    await scene.end();
+  }
+}
+
+/** Reads all of a film through the mount: each piece is there. */
+async function isWhole(scene: Scene, film: Film): Promise<void> {
+  const { good, wrong } = await scene.read(film);
+  assert.deepEqual([good, wrong], [PIECES, []], film.name);
+}
+
+const EVENTS: readonly (readonly [what: string, happens: (path: string, film: Film) => Promise<void>])[] = [
+  [
+    'written to in place',
+    async (path) => {
+      const file = await open(path, 'r+');
+      await file.write(randomBytesOf('other', 300_000), 0, 300_000, 100_000);
+      await file.close();
+    },
+  ],
+  [
+    'replaced',
+    async (path, { bytes }) => {
+      writeFileSync(`${path}.new`, randomBytesOf('new', bytes.length));
+      renameSync(`${path}.new`, path);
+    },
+  ],
+  ['deleted', async (path) => rmSync(path)],
+  ['truncated', async (path) => truncateSync(path, 1000)],
+];
+
+describe('pins', { skip: NEEDS_ROOT, timeout: 600_000 }, () => {
+  for (const kind of ['btrfs', 'xfs'] as const) {
+    for (const person of ['root', 'user'] as const) {
+      const skip = !WHOLE && (kind === 'btrfs') === (person === 'user');
+      it(`by reflink on ${kind}, as ${person}, have all pieces of what is ${EVENTS.map(([what]) => what).join(', ')}`, {
+        skip,
+      }, async () => {
+        await pinned(
+          kind,
+          'reflink',
+          EVENTS.length,
+          async ({ scene, films, pathOf }) => {
+            const own = join(scene.fileSystem.path, '.autotorrent');
+            assert.equal(statSync(own).mode & 0o777, 0o700);
+            assert.equal(statSync(own).uid, scene.person.uid);
+            for (const [i, [, happens]] of EVENTS.entries()) {
+              const film = films[i]!;
+              await happens(pathOf(film), film);
+              await isWhole(scene, film);
+            }
+            await scene.unmount('SIGKILL');
+            await scene.mount();
+            for (const film of films) await isWhole(scene, film);
+          },
+          person,
+        );
+      });
+    }
+  }
+
+  it('by reflink are not to be had on ext4, which is said once', async () => {
+    const scene = await Scene.make({ kind: 'ext4', person: 'root', general: ['protect = reflink'] });
+    try {
+      const films = [makeFilm('One.mkv', 0), makeFilm('Two.mkv', 1)];
+      for (const film of films) scene.write(join(scene.library, film.name), film.bytes);
+      await scene.run('rebuild');
+      await scene.mount();
+      await scene.add(films);
+      await waitUntil('the line', async () => scene.output().includes('has no shared extents'));
+      for (const film of films) await isWhole(scene, film);
+      assert.equal(scene.output().split('has no shared extents').length, 2, scene.output());
+      assert.deepEqual(pinsOn(scene), []);
+    } finally {
+      await scene.end();
+    }
+  });
+});
