@@ -18,7 +18,8 @@ const DELETED_MS = 60_000;
 describe('100 films deleted on purpose', { skip: NEEDS_ROOT, timeout: 600_000 }, () => {
   for (const person of WHOLE ? (['root', 'user'] as const) : (['user'] as const)) {
     it(`as ${person}: they are lost at once, and stay so`, async () => {
-      const scene = await Scene.make({ kind: 'ext4', person });
+      // Nobody has had one open lately: what is held would be kept as far as `rescue_total` goes.
+      const scene = await Scene.make({ kind: 'ext4', person, general: ['hold_sources = 0'] });
       try {
         await deleted(scene);
       } finally {
