@@ -5,7 +5,8 @@
 #   sh scripts/setup.sh quickstart   and the clients of the demonstration: rTorrent, Transmission; further words add
 #                                    deluge or qbittorrent
 #   sh scripts/setup.sh test         and what the tests compare with: mktorrent, libtorrent for Python, bsdtar, unar,
-#                                    openssl; and the file systems of their sources: ext4, XFS, btrfs, mergerfs
+#                                    openssl; the file systems of their sources: ext4, XFS, btrfs, mergerfs; and
+#                                    programs that make and tag music and films
 #
 # On Debian and its kin it installs them as root, or through sudo; it asks first where it can (on a terminal), and
 # goes on by itself where it cannot. Elsewhere it says what to install. Exit status: 0 if all is there in the end.
@@ -51,6 +52,12 @@ has() {
     xfs) has_command mkfs.xfs ;;
     btrfs) has_command mkfs.btrfs ;;
     mergerfs) has_command mergerfs ;;
+    flac) has_command flac && has_command metaflac ;;
+    lame) has_command lame ;;
+    id3v2) has_command id3v2 ;;
+    eyed3) has_command eyeD3 ;;
+    atomicparsley) has_command AtomicParsley ;;
+    mkvtoolnix) has_command mkvmerge && has_command mkvpropedit ;;
     libtorrent) has_python_libtorrent ;;
   esac
 }
@@ -66,6 +73,8 @@ why() {
     bsdtar | unar) echo 'reads the archives that the tests write' ;;
     openssl) echo 'makes certificates for the tests' ;;
     ext4 | xfs | btrfs | mergerfs) echo 'a file system on which the tests put sources' ;;
+    flac | lame) echo 'makes music for the tests' ;;
+    id3v2 | eyed3 | atomicparsley | mkvtoolnix) echo 'tags the files of tests, as people do' ;;
     libtorrent) echo 'makes v2 and hybrid torrents for the tests' ;;
   esac
 }
@@ -79,6 +88,9 @@ package() {
     debian:qbittorrent | fedora:qbittorrent | arch:qbittorrent) echo qbittorrent-nox ;;
     debian:bsdtar) echo libarchive-tools ;;
     debian:libtorrent) echo python3-libtorrent ;;
+    fedora:eyed3) echo python3-eyed3 ;;
+    fedora:atomicparsley) echo AtomicParsley ;;
+    arch:eyed3) echo python-eyed3 ;;
     fedora:fuse) echo 'fuse fuse3' ;;
     fedora:libtorrent) echo rb_libtorrent-python3 ;;
     fedora:deluge) echo 'deluge-daemon deluge-web' ;;
@@ -285,7 +297,7 @@ case $purpose in
   mount) needs='fuse' ;;
   quickstart) needs='fuse rtorrent transmission' ;;
   test) needs='fuse rtorrent transmission deluge qbittorrent mktorrent libtorrent bsdtar unar openssl
-    ext4 xfs btrfs mergerfs' ;;
+    ext4 xfs btrfs mergerfs flac lame id3v2 eyed3 atomicparsley mkvtoolnix' ;;
   *)
     complain "unknown purpose '$purpose'; usage: sh scripts/setup.sh [mount|quickstart|test] [deluge|qbittorrent]..."
     exit 2

@@ -43,9 +43,13 @@ for name in "$@"; do
     e2fsprogs) name=mkfs.ext4 ;;
     xfsprogs) name=mkfs.xfs ;;
     btrfs-progs) name=mkfs.btrfs ;;
+    eyed3) name=eyeD3 ;;
+    atomicparsley) name=AtomicParsley ;;
+    mkvtoolnix) name='mkvmerge mkvpropedit' ;;
+    flac) name='flac metaflac' ;;
   esac
   case $name in -* | install | DPkg*) continue ;; esac
-  printf '#!/bin/sh\\n' >"$T/bin/$name" && chmod 755 "$T/bin/$name"
+  for command in $name; do printf '#!/bin/sh\\n' >"$T/bin/$command" && chmod 755 "$T/bin/$command"; done
 done`,
   );
   await stub('apt-cache', '[ -e "$T/unknown" ] && [ ! -e "$T/updated" ] && exit 0; echo "  Candidate: 1.0"');
@@ -123,6 +127,14 @@ describe('scripts/setup.sh', () => {
       'mkfs.xfs',
       'mkfs.btrfs',
       'mergerfs',
+      'flac',
+      'metaflac',
+      'lame',
+      'id3v2',
+      'eyeD3',
+      'AtomicParsley',
+      'mkvmerge',
+      'mkvpropedit',
     ];
     for (const name of [...there, 'python3-libtorrent']) await stub(name);
     // Daemons lie in sbin, which an ordinary PATH lacks.
@@ -142,7 +154,7 @@ describe('scripts/setup.sh', () => {
     assert.doesNotMatch(out, /rtorrent - /);
     assert.match(out, /all that test needs is there\n$/);
     assert.deepEqual(await calls(), [
-      `${INSTALL} fuse3 transmission-daemon deluged deluge-web qbittorrent-nox mktorrent python3-libtorrent libarchive-tools unar openssl e2fsprogs xfsprogs btrfs-progs mergerfs`,
+      `${INSTALL} fuse3 transmission-daemon deluged deluge-web qbittorrent-nox mktorrent python3-libtorrent libarchive-tools unar openssl e2fsprogs xfsprogs btrfs-progs mergerfs flac lame id3v2 eyed3 atomicparsley mkvtoolnix`,
       ...['transmission-daemon', 'deluged', 'deluge-web'].map((service) => `update-rc.d ${service} disable`),
     ]);
   });
