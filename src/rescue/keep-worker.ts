@@ -9,6 +9,7 @@ import { loadShareCalls, type ShareCalls } from '../native/share.ts';
 import { loadStatx } from '../native/statx.ts';
 import { loadStrictCalls } from '../native/strict-paths.ts';
 import { loadWriterCalls } from '../native/writers.ts';
+import { OWN_FOLDER } from '../source/own-folder.ts';
 import { OwnMounts } from '../source/own-mounts.ts';
 import { NotOurs, using } from './held.ts';
 import { makeKeptFile } from './keep-file.ts';
@@ -45,8 +46,11 @@ function keep(request: KeepRequest): KeepAnswer {
     return using(fd, () => keepIn(fd, place, request));
   } catch (error) {
     if (isFull(error)) return { kind: 'not kept', why: 'room', says: `does not fit on the disk: ${messageOf(error)}` };
-    pooled = messageOf(error);
     if (request.pin !== undefined) return { kind: 'not kept', ...noPin(request.pin, error) };
+    pooled =
+      error instanceof NotOurs
+        ? error.message
+        : `${OWN_FOLDER} cannot be used there (${errnoOf(error) ?? messageOf(error)})`;
   }
   const { pool } = request;
   mkdirSync(Buffer.from(pool, 'latin1'), { recursive: true, mode: 0o700 });

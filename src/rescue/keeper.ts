@@ -29,6 +29,7 @@ class Keeper implements KeptFiles {
   readonly #turns = new Map<number, Promise<unknown>>();
   /** The folders of files that were kept, or begun, since the start. */
   readonly #fresh = new Set<string>();
+  /** What was said: by disk and reason. */
   readonly #pooled = new Set<string>();
 
   constructor(options: KeptFilesOptions) {
@@ -92,11 +93,12 @@ class Keeper implements KeptFiles {
     return notKept(why, says);
   }
 
-  #noted(answer: Extract<KeepAnswer, { kind: 'kept' }>, { path }: ToKeep): Keeping {
+  #noted(answer: Extract<KeepAnswer, { kind: 'kept' }>, { path, identity: { dev } }: ToKeep): Keeping {
     const { at, identity, shared, pooled, original, unwritten } = answer;
     this.#usage.note(at);
-    if (pooled !== undefined && !this.#pooled.has(pooled)) {
-      this.#pooled.add(pooled);
+    const why = `${dev} ${pooled}`;
+    if (pooled !== undefined && !this.#pooled.has(why)) {
+      this.#pooled.add(why);
       const where = `what would be lost is kept in ${this.#options.pool}, and not on the disk of ${path.toString()}`;
       this.#options.logger.info(`${where}: ${pooled}`);
     }

@@ -18,6 +18,7 @@ import {
 } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
+import { silentLogger } from '../../src/logger.ts';
 import type { KeptFiles } from '../../src/rescue/kept-files.ts';
 import { FOUND_FOLDER, isLeftOut, OWN_FOLDER } from '../../src/source/own-folder.ts';
 import { ReleasedFolders } from '../../src/source/released-folders.ts';
@@ -203,11 +204,12 @@ export function testKeptFilesOn(kind: FileSystemKind): void {
       assert.deepEqual(await readFile(path), FILM);
     });
 
-    for (const [what, make] of [
-      ['a link', async (own: string) => await symlink(join(base, 'elsewhere'), own)],
-      ['a file', async (own: string) => await writeFile(own, '')],
+    for (const [what, says, make] of [
+      ['a link', /\(E[A-Z]+\)$/, async (own: string) => await symlink(join(base, 'elsewhere'), own)],
+      ['a file', /\(ENOTDIR\)$/, async (own: string) => await writeFile(own, '')],
       [
         'of somebody else',
+        /belongs to user/,
         async (own: string) => {
           await mkdir(own, { mode: 0o700 });
           await chown(own, OTHER_USER.uid, OTHER_USER.gid);
@@ -215,6 +217,7 @@ export function testKeptFilesOn(kind: FileSystemKind): void {
       ],
       [
         'open to a group',
+        /may write to/,
         async (own: string) => {
           await mkdir(own);
           await chown(own, 0, OTHER_USER.gid);
@@ -225,7 +228,16 @@ export function testKeptFilesOn(kind: FileSystemKind): void {
       it(`go to the pool where ${OWN_FOLDER} is ${what}`, async () => {
         await mkdir(join(base, 'elsewhere'), { recursive: true });
         await make(join(disk.path, OWN_FOLDER));
+        await keeper.close();
+        const said: string[] = [];
+        keeper = keeperOn(disk.path, base, { logger: { ...silentLogger, info: (line) => void said.push(line) } });
+        await kept(keeper, film);
         const { at, shared } = await kept(keeper, film);
+        assert.equal(said.length, 1);
+        assert.ok(
+          said[0]?.startsWith(`what would be lost is kept in ${base}/index.pool, and not on the disk of ${film}: `),
+        );
+        assert.match(said[0] ?? '', says);
         assert.equal(shared, false);
         assert.match(at, new RegExp(`^${base}/index\\.pool/${OWN_FOLDER}/kept-${ID}/[0-9a-f]{16}/Film\\.mkv$`));
         assert.deepEqual(await readFile(at), FILM);
