@@ -229,6 +229,7 @@ export class LeasedSources {
   #tryAgain(id: number): void {
     void this.#options.reopen(id).catch((error: unknown) => {
       this.#options.logger.debug(`source ${id} cannot be opened to end its doubt: ${messageOf(error)}`);
+      this.#tryIn(id, this.#longerPause(id));
     });
   }
 }

@@ -37,7 +37,8 @@ export class LeaseHolder {
   static async start(paths: readonly string[], seconds?: number): Promise<LeaseHolder> {
     const args = ['-c', SCRIPT, String(seconds ?? -1), ...paths];
     const child = spawn('python3', args, { stdio: ['pipe', 'pipe', 'inherit'] });
-    if (String(await once(child.stdout, 'data')).trim() !== 'held') throw new Error('no leases are held');
+    const said = await Promise.race([once(child.stdout, 'data'), once(child, 'exit')]);
+    if (String(said).trim() !== 'held') throw new Error('no leases are held');
     return new LeaseHolder(child);
   }
 
