@@ -13,8 +13,8 @@ import type { OwnFiles } from '../../source/own-files.ts';
 import type { Readers } from '../../source/readers.ts';
 import type { Store } from '../../store/store.ts';
 
-/** Milliseconds before holes are made of what no file names. Reads that began before have ended by then. */
-const TRIM_MS = 10_000;
+/** Milliseconds before holes are made of what no file names. Reads that began before have ended, and what goes has gone. */
+const TRIM_MS = 20_000;
 /** What the condition of a kept file says of it: a predicate. */
 const REASON = 'was kept of a file that changed, and was not hashed yet';
 
