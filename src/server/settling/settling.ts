@@ -166,15 +166,17 @@ export class Settling {
       if (loss !== undefined && losses.get(outcome.id) !== 'lost') losses.set(outcome.id, loss);
     }
     const left = new Set<number>();
-    for (const [id, loss] of losses) {
+    // All at once: what files need of them is found in one walk.
+    const asked = [...losses].map(async ([id, loss]) => {
       // It may have come back meanwhile.
-      if (this.#store.living.condition(id) === undefined) continue;
+      if (this.#store.living.condition(id) === undefined) return;
       const before = await rescue.beforeLoss(id);
-      if (before === 'nothing' || (before === 'held' && loss === 'guessed')) continue;
+      if (before === 'nothing' || (before === 'held' && loss === 'guessed')) return;
       left.add(id);
       if (before === 'kept') this.#queue.again(id);
       else this.#hold(id);
-    }
+    });
+    await Promise.all(asked);
     return outcomes.filter(({ id }) => !left.has(id));
   }
 
