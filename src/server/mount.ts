@@ -49,6 +49,7 @@ import { DownloadWatch } from './processes/download-watch.ts';
 import { Healers } from './processes/healers.ts';
 import { Repairs } from './processes/repair.ts';
 import { ScrubProcess, scrubTimes } from './processes/scrub.ts';
+import { PinAges } from './protect/pin-ages.ts';
 import { PinSource } from './protect/pin-source.ts';
 import { Protection } from './protect/protection.ts';
 import { ProvenSources } from './proven-sources.ts';
@@ -258,6 +259,14 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       logger,
     });
     undo.push(async () => await protection.close());
+    const pinAges = new PinAges({
+      store,
+      config,
+      pins,
+      noteDeleted: (id) => queue.note(id, { seenDeleted: true }),
+      logger,
+    });
+    undo.push(async () => await pinAges.close());
     store.watch({ bytesChanged: (entry) => downloads.note(entry) });
     const operations = new CountedOperations(fileSystem);
     const absence = new AbsenceProcesses({
@@ -366,6 +375,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       });
       rescue.start();
       protection.start();
+      pinAges.start();
       queue.load();
       void proven.start();
       void fileSystem.lookAtReaders();

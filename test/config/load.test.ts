@@ -209,6 +209,7 @@ describe('createConfig', () => {
         'rescue_limit',
         'rescue_total',
         'protect',
+        'protect_days',
         'verify_reads',
         'hold_sources',
         'scrub',

@@ -98,6 +98,11 @@ export class KeptSources {
     return this.of(original).length > 0;
   }
 
+  /** Tells if something is kept of a source that a write to it does not reach. */
+  hasApart(original: number): boolean {
+    return this.of(original).some((id) => !this.#isHardLink(id));
+  }
+
   /** Lists the kept files of a source. */
   of(original: number): readonly number[] {
     return this.#parts.store.living.keptOf(original);
@@ -144,6 +149,7 @@ export class KeptSources {
       for (const id of ids) {
         const path = store.source(id)?.path;
         if (path === undefined || this.#going.has(id) || !(await this.#isSynced(path))) return undefined;
+        if (this.#isHardLink(id)) await this.#doubt(id);
       }
       return await map();
     } finally {
@@ -154,6 +160,19 @@ export class KeptSources {
         this.#trimLater(id);
       }
     }
+  }
+
+  /** Others may have written to a hard link, and may do so still: it is hashed before it is served. */
+  async #doubt(id: number): Promise<void> {
+    const { living } = this.#parts.store;
+    if (living.condition(id) !== undefined) return;
+    living.setCondition(id, { state: 'doubted', reason: 'is a hard link, and was not hashed yet', unproven: true });
+    await living.settled();
+  }
+
+  #isHardLink(id: number): boolean {
+    const record = this.#parts.store.source(id);
+    return record?.ctimeNs === undefined && record !== undefined && this.#parts.pins?.isKept(record.path) === true;
   }
 
   async #isSynced(path: Buffer): Promise<boolean> {

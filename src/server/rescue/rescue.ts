@@ -207,7 +207,7 @@ export class Rescue {
     const { living } = store;
     const record = store.source(id);
     if (record === undefined || living.isKept(record.path)) return 'nothing';
-    if (sources.has(id)) return 'kept';
+    if (sources.hasApart(id)) return 'kept';
     // Its bytes are others already, or were wrong.
     if (file.identity.size !== record.size || living.condition(id)?.failed === true) return 'nothing';
     const ranges = await living.rangesOf(id);
