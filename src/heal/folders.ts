@@ -3,6 +3,7 @@
  * that, and where its siblings were found. Bounded: a folder is read once in a while, and only so many files are looked at.
  */
 import { lstatSync, opendirSync } from 'node:fs';
+import { isHiddenForOpen } from '../source/hidden-files.ts';
 import { isLeftOut, OWN_FOLDER } from '../source/own-folder.ts';
 import { folderOf } from '../source/paths.ts';
 import type { SourceAccess } from '../source/source-access.ts';
@@ -146,7 +147,7 @@ export class Folders {
           const name = entry.name as unknown as Buffer;
           if (entry.isDirectory()) {
             if (!name.equals(OWN)) folders.push(name);
-          } else if (entry.isFile() && this.#looks-- > 0) {
+          } else if (entry.isFile() && !isHiddenForOpen(name) && this.#looks-- > 0) {
             const stats = lstatSync(joined(place.real, name), { bigint: true, throwIfNoEntry: false });
             if (stats?.isFile() !== true) continue;
             const size = Number(stats.size);

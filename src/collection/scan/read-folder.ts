@@ -7,6 +7,7 @@
 import { closeSync, constants, fstatSync, lstatSync, readdirSync, type Stats } from 'node:fs';
 import { errnoOf, messageOf } from '../../errors.ts';
 import type { FolderEntry, StrictCalls } from '../../native/strict-paths.ts';
+import { isHiddenForOpen } from '../../source/hidden-files.ts';
 import type { Difference } from '../../source/identity.ts';
 import { FOUND_FOLDER, isLeftOut, OWN_FOLDER } from '../../source/own-folder.ts';
 import { openFolderSlowly } from '../../source/slow-opening.ts';
@@ -142,6 +143,8 @@ function listFolder(task: FolderTask, { folder, real, state }: OpenFolder, conte
     }
     // What is kept there is no part of the collection, but what was kept for a state that was lost.
     if (own && name !== FOUND_FOLDER) continue;
+    // It goes as soon as it is closed.
+    if (name.startsWith('.') && isHiddenForOpen(Buffer.from(name, 'latin1'))) continue;
     const stats = context.access.calls.entry?.(folder, name) ?? lookAt(pathOf(`${itself}/${name}`), child, context);
     if (stats === undefined) continue;
     const kind = stats.mode & S_IFMT;

@@ -7,6 +7,7 @@
  */
 import { messageOf } from '../../errors.ts';
 import type { Logger } from '../../logger.ts';
+import { isHiddenForOpen } from '../../source/hidden-files.ts';
 import type { WatchEvent } from '../../watch/protocol.ts';
 import { FolderNews } from './folder-news.ts';
 import type { FollowedSources } from './followed.ts';
@@ -55,7 +56,8 @@ export class SourceNews {
   }
 
   /** Takes reports of the watch. */
-  take(reports: readonly WatchEvent[]): void {
+  take(seen: readonly WatchEvent[]): void {
+    const reports = seen.map(asDeleted);
     for (const report of reports) this.#unsee(report);
     this.#reports.push(...reports);
     this.#newFiles.take(reports);
@@ -171,4 +173,17 @@ export class SourceNews {
       }
     }
   }
+}
+
+/** A file that was only hidden, since it is open, is deleted. */
+function asDeleted(report: WatchEvent): WatchEvent {
+  if (report.kind !== 'renamed' || report.folder || !isHiddenForOpen(report.to)) return report;
+  const { from, handle, sources } = report;
+  return {
+    kind: 'deleted',
+    path: from,
+    folder: false,
+    ...(handle === undefined ? {} : { handle }),
+    ...(sources === undefined ? {} : { sources }),
+  };
 }

@@ -121,8 +121,7 @@ export class Rescue {
     try {
       const kind = await fileSystems.kindOf(file.record.path, file.identity.dev);
       if (by === 'sharing' && kind.shares !== true) return;
-      if ((await fstatAsync(file.fd)).nlink > 0) return;
-      await this.#keep(id, file);
+      if (await this.#isGone(file)) await this.#keep(id, file);
     } catch (error) {
       this.#lines.say(`${file.record.path.toString()} cannot be looked at: ${messageOf(error)}`);
     } finally {
@@ -137,10 +136,19 @@ export class Rescue {
     const state = store.living.condition(id)?.state;
     if (state === undefined || state === 'lost' || sources.has(id)) return;
     try {
-      if ((await fstatAsync(file.fd)).nlink === 0) await this.#keep(id, file);
+      if (await this.#isGone(file)) await this.#keep(id, file);
     } catch (error) {
       this.#lines.say(`${record.path.toString()} cannot be looked at: ${messageOf(error)}`);
     }
+  }
+
+  /** Tells if an open file has no name any more. @throws the error of fstat(2) */
+  async #isGone({ fd, record: { path }, identity, local }: SourceFile): Promise<boolean> {
+    if ((await fstatAsync(fd)).nlink === 0) return true;
+    if (local) return false;
+    // libfuse gives a file that is open another name, and counts that.
+    const there = await this.#parts.look(path);
+    return there?.identity.ino !== identity.ino;
   }
 
   /** Tells what can be done before a source is lost, or is mapped without all of its bytes. Never rejects. */
