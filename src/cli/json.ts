@@ -13,6 +13,7 @@ import type { VerifiedEntry } from '../app/verify.ts';
 import { shownPath } from '../bytes/shown-path.ts';
 import type {
   Discarded,
+  ProtectedEntry,
   Released,
   RepairNews,
   ServedDifference,
@@ -241,6 +242,10 @@ export function releasedJson({ mountPoints, sources, open }: Released) {
 
 function repairJson({ outcome, bytes, message }: RepairNews) {
   return { outcome, lost_bytes: bytes ?? 0, ...(message === undefined ? {} : { message }) };
+}
+
+export function protectedJson({ name, infoHash, sources, bytes, made, off, unpinned }: ProtectedEntry) {
+  return { name, info_hash: infoHash, sources, bytes, made, off, unpinned };
 }
 
 export function removedJson({ name, infoHash, fromClient }: RemovedEntry) {

@@ -21,6 +21,7 @@ import { defineMount } from './commands/mount.ts';
 import { defineOverlayDiff } from './commands/overlay-diff.ts';
 import { defineOverlayDiscard } from './commands/overlay-discard.ts';
 import { defineOverlayExport } from './commands/overlay-export.ts';
+import { defineProtect } from './commands/protect.ts';
 import { defineRebuild } from './commands/rebuild.ts';
 import { defineRelease } from './commands/release.ts';
 import { defineRelocate } from './commands/relocate.ts';
@@ -56,6 +57,7 @@ const COMMANDS: readonly ((define: Definer) => void)[] = [
   defineVerify,
   defineRelocate,
   defineScrub,
+  defineProtect,
   defineRemove,
   defineRelease,
   defineOverlay,

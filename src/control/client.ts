@@ -24,6 +24,7 @@ import type {
   GapsMessage,
   LossesMessage,
   NameLine,
+  PinnedMessage,
   PoolMessage,
   ReleaseMessage,
   ReleaseRequest,
@@ -39,6 +40,7 @@ import type {
   Discarded,
   DueEntry,
   DueQuestion,
+  EntryPinned,
   Losses,
   Pooled,
   Released,
@@ -209,6 +211,11 @@ export class ControlClient {
     const message: VerificationRequest = { ...begun, good: good.toString('base64'), bad: bad.toString('base64') };
     const entry = (await this.#json('PUT', `${entryPath(id)}/verification`, message)) as EntryMessage;
     return decoded(() => entryOf(entry));
+  }
+
+  /** Has the sources of an entry pinned, however long it takes. @throws AutotorrentError('NOT_FOUND') */
+  async protect(id: string): Promise<EntryPinned> {
+    return (await this.#json('POST', `${entryPath(id)}/protect`, undefined, 0)) as PinnedMessage;
   }
 
   /** Puts a whole file into the pool. */

@@ -16,6 +16,7 @@
  *     POST   /v1/entries/ID/verification VerificationBegun: what `PUT` needs, asked before the files are listed
  *     PUT    /v1/entries/ID/verification VerificationRequest; EntryMessage
  *     POST   /v1/entries/ID/pool?file=N  the file at index N, all of it written and verified, to the pool; PoolMessage
+ *     POST   /v1/entries/ID/protect      has its sources pinned, however long it takes; PinnedMessage
  *     GET    /v1/due?DUE                 DueMessage, one JSON document a line: the entries with pieces to hash
  *     GET    /v1/entries/ID/due?DUE      one byte for each piece: why it is due (`served.ts`). DUE: days=N, and 1 for `all`, `again`
  *     POST   /v1/entries/ID/damage       DamageMessage: sources whose bytes do not agree; 204
@@ -254,6 +255,15 @@ export interface DamageMessage {
     /** Pieces that were hashed and did not agree, and the file of which they were. */
     readonly hashed?: { readonly pieces: readonly number[]; readonly file: IdentityMessage };
   }[];
+}
+
+/** Paths are text. */
+export interface PinnedMessage {
+  readonly sources: number;
+  readonly bytes: number;
+  readonly made: number;
+  readonly off: number;
+  readonly unpinned: readonly { readonly path: string; readonly reason: string }[];
 }
 
 /** Neither field: the file is no longer whole. */

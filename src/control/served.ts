@@ -311,6 +311,23 @@ export interface Verified {
   readonly bad: Buffer;
 }
 
+/** What became of an entry's sources when they were pinned. */
+export interface EntryPinned {
+  /** Sources that have a pin now, and their bytes; `made`: the pins of this call. */
+  readonly sources: number;
+  readonly bytes: number;
+  readonly made: number;
+  /** Sources on disks for which `protect` is off. */
+  readonly off: number;
+  /** Those that have no pin. `reason`: a predicate. */
+  readonly unpinned: readonly { readonly path: string; readonly reason: string }[];
+}
+
+export interface ProtectedEntry extends EntryPinned {
+  readonly name: string;
+  readonly infoHash: string;
+}
+
 /**
  * `pooled`: the path in the pool. `kept`: the reason why it stays where it is. Neither: the file is no longer whole.
  */

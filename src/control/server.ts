@@ -211,6 +211,7 @@ function routesOf(store: ServedStore, times: BodyTimes): ReadonlyMap<string, Han
       'POST /v1/entries/ID/pool',
       async ({ reply, id, query }) => send(reply, 200, await store.pool(id, Number(query.get('file') ?? Number.NaN))),
     ],
+    ['POST /v1/entries/ID/protect', async ({ reply, id }) => send(reply, 200, await store.protect(id))],
     ['GET /v1/due', async ({ reply, query }) => sendLines(reply, store.dueEntries(dueIn(query)), dueMessage)],
     [
       'GET /v1/entries/ID/due',

@@ -11,6 +11,7 @@ import type {
   Discarded,
   DueEntry,
   DueQuestion,
+  EntryPinned,
   Losses,
   Pooled,
   Released,
@@ -281,6 +282,13 @@ export class ServedStore {
     const file = await this.#store.file(infoHash, index);
     if (file === undefined) throw new AutotorrentError('NOT_FOUND', `the entry has no file ${index}`);
     return (await this.#fileSystem.pool(infoHash, file, [infoHash, ...file.path])) ?? {};
+  }
+
+  /** Pins the sources of an entry. @throws AutotorrentError('NOT_FOUND') */
+  async protect(id: string): Promise<EntryPinned> {
+    const { infoHash } = await this.#find(id);
+    const pins = (await this.#protection?.protect(infoHash)) ?? { sources: 0, bytes: 0, made: 0, off: 0, unpinned: [] };
+    return { ...pins, unpinned: pins.unpinned.map(({ path, says }) => ({ path: path.toString(), reason: says })) };
   }
 
   /** Lists the entries with pieces that `scrub` must hash. */

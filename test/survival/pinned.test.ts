@@ -173,6 +173,8 @@ describe('pins', { skip: NEEDS_ROOT, timeout: 600_000 }, () => {
       await scene.mount();
       await waitUntil('the pin', async () => pinsOn(scene).length === 1);
       await isWhole(scene, film);
+      const { stdout } = await scene.run('protect', film.name);
+      assert.match(stdout, /1 source\(s\) pinned, .*, 0 of them now/);
       await scene.run('remove', film.name);
       await waitUntil('the end of the pin', async () => pinsOn(scene).length === 0);
     } finally {
@@ -192,6 +194,13 @@ describe('pins', { skip: NEEDS_ROOT, timeout: 600_000 }, () => {
       for (const film of films) await isWhole(scene, film);
       assert.equal(scene.output().split('has no shared extents').length, 2, scene.output());
       assert.deepEqual(pinsOn(scene), []);
+      const { code, stdout } = await scene.autotorrent.run('protect', '--json');
+      assert.equal(code, 3);
+      const found = JSON.parse(stdout) as { sources: number; unpinned: { path: string; reason: string }[] }[];
+      assert.deepEqual(
+        found.map(({ sources, unpinned }) => [sources, unpinned.map(({ reason }) => reason).join()]),
+        films.map(() => [0, 'cannot be pinned: its file system has no shared extents']),
+      );
     } finally {
       await scene.end();
     }
