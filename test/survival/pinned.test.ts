@@ -114,7 +114,9 @@ describe('pins', { skip: NEEDS_ROOT, timeout: 600_000 }, () => {
     }
   }
 
-  it('by hard link have all pieces of what is deleted or replaced, over restarts, and what is written is never served as right', async () => {
+  it('by hard link have all pieces of what is deleted or replaced, over restarts, and what is written is never served as right', {
+    skip: !WHOLE,
+  }, async () => {
     await pinned('ext4', 'hardlink', 3, async ({ scene, films, pathOf }) => {
       const [written, replaced, deleted] = films as [Film, Film, Film];
       // A link changes the ctime: that alone casts no doubt.
@@ -133,7 +135,9 @@ describe('pins', { skip: NEEDS_ROOT, timeout: 600_000 }, () => {
     });
   });
 
-  it('whose original is gone are let go after protect_days, and then their bytes are lost', async () => {
+  it('whose original is gone are let go after protect_days, and then their bytes are lost', {
+    skip: !WHOLE,
+  }, async () => {
     await pinned(
       'xfs',
       'reflink',

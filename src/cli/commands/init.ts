@@ -7,6 +7,13 @@ import { type CommandContext, type Definer, helpEnding } from '../command.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 
 /** `named`: the file to write; the default is the file of `-c`, else ./autotorrent.conf. */
+/** How files can be protected before anything happens to them. */
+const PROTECTION = [
+  'protect = reflink keeps your files as torrents need them, whatever is done to them, writes in place included, on btrfs and XFS; it takes room only as they change.',
+  'protect = hardlink keeps them when they are deleted or replaced, not when they are written to in place, on file systems with hard links; it takes the room of those that are deleted.',
+  'Without it (off) what would be lost is kept in the moment, as far as rescue_limit and rescue_total allow.',
+];
+
 export function defineInit(define: Definer): void {
   define
     .command(
@@ -37,6 +44,7 @@ export async function init(context: CommandContext, named?: string): Promise<Exi
   }
   if (clients.length === 0) terminal.print('No torrent client of this machine was found: fill in [client] yourself.');
   terminal.print(`Wrote ${file}: edit it, then run autotorrent rebuild`);
+  for (const line of PROTECTION) terminal.note(line);
   return EXIT.done;
 }
 
