@@ -186,6 +186,26 @@ describe('pins', { skip: NEEDS_ROOT, timeout: 600_000 }, () => {
     }
   });
 
+  it('are as many as the films after kill -9 while they are made', { skip: !WHOLE }, async () => {
+    const scene = await Scene.make({ kind: 'xfs', person: 'root', general: ['protect = reflink'] });
+    try {
+      const films = Array.from({ length: 60 }, (_, i) => makeFilm(`Film ${i}.mkv`, i));
+      for (const film of films) scene.write(join(scene.library, film.name), film.bytes);
+      await scene.run('rebuild');
+      await scene.mount();
+      await scene.add(films);
+      await waitUntil('the first pins', async () => pinsOn(scene).length > 0);
+      await scene.unmount('SIGKILL');
+      await scene.mount();
+      // Those without a record go.
+      await scene.run('protect');
+      await waitUntil('a pin for each', async () => pinsOn(scene).length === films.length);
+      for (const film of films) await isWhole(scene, film);
+    } finally {
+      await scene.end();
+    }
+  });
+
   it('by reflink are not to be had on ext4, which is said once', async () => {
     const scene = await Scene.make({ kind: 'ext4', person: 'root', general: ['protect = reflink'] });
     try {
