@@ -82,10 +82,11 @@ export function fileJson(file: ServedFile) {
   };
 }
 
-function extentJson({ offset, length, sourceOffset, source, kept, sourceState, kind }: ServedExtent) {
+function extentJson({ offset, length, sourceOffset, source, kept, pinned, sourceState, kind }: ServedExtent) {
   const shown = source === undefined ? { source: null } : shownPath(source);
   const state = sourceState === undefined ? {} : { source_state: sourceState };
-  return { offset, length, source_offset: sourceOffset, ...shown, kind, ...(kept && { kept }), ...state };
+  const marks = { ...(kept && { kept }), ...(pinned && { pinned }) };
+  return { offset, length, source_offset: sourceOffset, ...shown, kind, ...marks, ...state };
 }
 
 export function sourceJson({ path, state, since, reason, story }: ServedSource) {
@@ -160,6 +161,7 @@ export function statusJson(status: ServerStatus) {
     },
     leases: status.leases,
     kept: status.kept,
+    pins: status.pins,
     descriptors: {
       sources: status.descriptors.sources,
       held: status.descriptors.held,

@@ -161,10 +161,12 @@ export function fileOf(message: FileMessage): ServedFile {
   };
 }
 
-function extentMessage({ offset, length, sourceOffset, kind, source, kept, sourceState }: ServedExtent): ExtentMessage {
+function extentMessage(extent: ServedExtent): ExtentMessage {
+  const { offset, length, sourceOffset, kind, source, kept, pinned, sourceState } = extent;
   const shown = source === undefined ? { source: null } : shownPath(source);
   const state = sourceState === undefined ? {} : { source_state: sourceState };
-  return { offset, length, source_offset: sourceOffset, ...shown, kind, ...(kept && { kept }), ...state };
+  const marks = { ...(kept && { kept }), ...(pinned && { pinned }) };
+  return { offset, length, source_offset: sourceOffset, ...shown, kind, ...marks, ...state };
 }
 
 function extentOf({
@@ -175,10 +177,12 @@ function extentOf({
   source,
   source_bytes,
   kept,
+  pinned,
   source_state: sourceState,
 }: ExtentMessage): ServedExtent {
   const state = sourceState === undefined ? {} : { sourceState };
-  const range = { offset, length, sourceOffset, kind, ...(kept && { kept }), ...state };
+  const marks = { ...(kept && { kept }), ...(pinned && { pinned }) };
+  const range = { offset, length, sourceOffset, kind, ...marks, ...state };
   if (source_bytes !== undefined) return { ...range, source: Buffer.from(source_bytes, 'base64') };
   return source === null ? range : { ...range, source: Buffer.from(source) };
 }

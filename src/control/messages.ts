@@ -108,8 +108,9 @@ export interface ExtentMessage {
   readonly source_offset: number;
   /** `overlay`: written by a client, kept in the state folder. */
   readonly kind: 'source' | 'zeros' | 'gap' | 'overlay';
-  /** The state of a source that is not trusted. */
   readonly kept?: true;
+  readonly pinned?: true;
+  /** The state of a source that is not trusted. */
   readonly source_state?: 'doubted' | 'healing' | 'waiting' | 'lost';
 }
 
@@ -198,6 +199,7 @@ export interface StatusMessage {
   };
   readonly leases?: { readonly held: number; readonly awaited: number };
   readonly kept?: readonly { readonly folder: string; readonly files: number; readonly bytes: number }[];
+  readonly pins?: readonly { readonly folder: string; readonly files: number; readonly bytes: number }[];
   readonly descriptors?: {
     readonly sources: number;
     readonly held: number;

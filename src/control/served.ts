@@ -84,6 +84,8 @@ export interface ServedExtent {
   readonly source?: Buffer;
   /** The source was kept of another one, which changed. */
   readonly kept?: true;
+  /** The source has a pin, or is one. */
+  readonly pinned?: true;
   /** The state of a source that is not trusted. */
   readonly sourceState?: Exclude<ServedSource['state'], 'trusted'>;
 }
@@ -165,7 +167,7 @@ export interface LeaseStatus {
   readonly awaited: number;
 }
 
-/** What is kept in one folder of what would be lost (`docs/sources.md`). */
+/** What is kept in one folder of what would be lost, or the pins in it (`docs/sources.md`). */
 export interface KeptStatus {
   /** Of a disk, or the pool: `.autotorrent` lies in it. */
   readonly folder: string;
@@ -212,6 +214,8 @@ export interface ServerStatus {
   readonly leases: LeaseStatus;
   /** Folders in which something is kept. */
   readonly kept: readonly KeptStatus[];
+  /** Folders in which sources have pins. */
+  readonly pins: readonly KeptStatus[];
   readonly descriptors: DescriptorStatus;
   readonly writes: number;
   readonly bytesWritten: number;

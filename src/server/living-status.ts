@@ -1,6 +1,6 @@
 /** What `status` says of the watch of sources, of the healer and of repairs. */
 import type { Config } from '../config/config.ts';
-import type { HealerStatus, LeaseStatus, RepairStatus, ServerStatus, WatchStatus } from '../control/served.ts';
+import type { HealerStatus, KeptStatus, LeaseStatus, RepairStatus, ServerStatus, WatchStatus } from '../control/served.ts';
 import type { KeptFiles } from '../rescue/kept-files.ts';
 import type { FileSystem } from '../vfs/file-system.ts';
 import type { WatchingSources } from './news/watching.ts';
@@ -12,6 +12,7 @@ export interface LivingStatusParts {
   readonly queue: Pick<CaseQueue, 'counts'>;
   readonly fileSystem: Pick<FileSystem, 'leaseCounts'>;
   readonly kept: Pick<KeptFiles, 'usage'>;
+  readonly pins: Pick<KeptFiles, 'usage'>;
   readonly repairs: Pick<Repairs, 'queued' | 'spent'>;
   readonly config: Pick<Config, 'onLoss' | 'repairLimit'>;
 }
@@ -22,15 +23,21 @@ export async function livingStatus({
   repairs,
   fileSystem,
   kept,
+  pins,
   config,
-}: LivingStatusParts): Promise<Pick<ServerStatus, 'watch' | 'healer' | 'repair' | 'leases' | 'kept'>> {
+}: LivingStatusParts): Promise<Pick<ServerStatus, 'watch' | 'healer' | 'repair' | 'leases' | 'kept' | 'pins'>> {
   return {
     watch: await watchStatus(watching),
     healer: healerStatus(queue),
     repair: repairStatus(repairs, config),
     leases: leaseStatus(fileSystem),
-    kept: kept.usage().toSorted((a, b) => (a.folder < b.folder ? -1 : 1)),
+    kept: byFolder(kept),
+    pins: byFolder(pins),
   };
+}
+
+function byFolder(files: Pick<KeptFiles, 'usage'>): readonly KeptStatus[] {
+  return files.usage().toSorted((a, b) => (a.folder < b.folder ? -1 : 1));
 }
 
 function leaseStatus({ leaseCounts }: LivingStatusParts['fileSystem']): LeaseStatus {

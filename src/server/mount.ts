@@ -340,7 +340,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       healths,
       scrubStatus: () => scrub.status,
       livingStatus: async () =>
-        await livingStatus({ watching, queue, repairs, fileSystem, kept: rescuing.files, config }),
+        await livingStatus({ watching, queue, repairs, fileSystem, kept: rescuing.files, pins: rescuing.pins, config }),
       logger,
       repairs,
       releases,

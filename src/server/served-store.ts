@@ -63,7 +63,7 @@ export interface ServerFacts {
   readonly startedMs: number;
 }
 
-type LivingStatus = Pick<ServerStatus, 'kept' | 'watch' | 'healer' | 'repair' | 'leases'>;
+type LivingStatus = Pick<ServerStatus, 'kept' | 'pins' | 'watch' | 'healer' | 'repair' | 'leases'>;
 
 /** The shortest prefix of an info hash that names an entry. */
 const SHORTEST_PREFIX = 8;
@@ -417,8 +417,10 @@ export class ServedStore {
     if (source === OVERLAY) return { ...range, source: Buffer.from(overlayPath), kind: 'overlay' };
     const path = this.#store.source(source)?.path ?? Buffer.from('(lost)');
     const condition = this.#store.living.condition(source);
-    const kept = this.#store.living.isKept(path) ? ({ kept: true } as const) : {};
-    return { ...range, source: path, kind: 'source', ...kept, ...(condition && { sourceState: condition.state }) };
+    const { living } = this.#store;
+    const isPinned = living.isPin(path) || living.pinsOf(source).length > 0;
+    const marks = isPinned ? ({ pinned: true } as const) : living.isKept(path) ? ({ kept: true } as const) : {};
+    return { ...range, source: path, kind: 'source', ...marks, ...(condition && { sourceState: condition.state }) };
   }
 }
 

@@ -45,6 +45,7 @@ const STATUS: ServerStatus = {
   repair: { onLoss: 'repair', queued: 2, spentBytes: 300, limitBytes: 1000 },
   leases: { held: 12, awaited: 1 },
   kept: [{ folder: '/mnt/disk', files: 2, bytes: 12_345 }],
+  pins: [{ folder: '/mnt/disk', files: 5, bytes: 99_999 }],
   sources: { doubted: 1, healing: 2, lost: 3, waiting: [{ disk: '/mnt/disk2', sources: 4 }] },
   descriptors: { sources: 3, held: 2, hangingBytes: 4_000_000 },
   writes: 6,

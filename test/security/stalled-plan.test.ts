@@ -46,6 +46,7 @@ describe('a plan that stalls', { timeout: 60_000 }, () => {
         repair: { onLoss: 'tell', queued: 0, spentBytes: 0, limitBytes: 0 },
         leases: { held: 0, awaited: 0 },
         kept: [],
+        pins: [],
       }),
       logger: silentLogger,
       repairs: { ask: assert.fail, noteReturned: assert.fail },

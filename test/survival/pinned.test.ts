@@ -162,7 +162,7 @@ describe('pins', { skip: NEEDS_ROOT, timeout: 600_000 }, () => {
     );
   });
 
-  it('are made of what is there already, shared by entries, and go with the last of them', async () => {
+  it('are made of what is there already, are told, and go with the last entry', async () => {
     const scene = await Scene.make({ kind: 'btrfs', person: 'root' });
     try {
       const film = makeFilm('Film.mkv', 0);
@@ -179,6 +179,12 @@ describe('pins', { skip: NEEDS_ROOT, timeout: 600_000 }, () => {
       await isWhole(scene, film);
       const { stdout } = await scene.run('protect', film.name);
       assert.match(stdout, /1 source\(s\) pinned, .*, 0 of them now/);
+      const { pins } = (await scene.autotorrent.json('status')) as { pins: { folder: string; files: number }[] };
+      assert.deepEqual(
+        pins.map(({ folder, files }) => [folder, files]),
+        [[scene.fileSystem.path, 1]],
+      );
+      assert.match((await scene.run('show', film.name)).stdout, /Film\.mkv \(pinned\)/);
       await scene.run('remove', film.name);
       await waitUntil('the end of the pin', async () => pinsOn(scene).length === 0);
     } finally {

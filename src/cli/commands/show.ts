@@ -147,6 +147,7 @@ function extentLine(extent: ServedExtent): string {
   if (extent.kind === 'gap') return `    ${range} ← nothing: missing, reads as zeros`;
   const words = [
     ...(extent.kept === true ? ['kept'] : []),
+    ...(extent.pinned === true ? ['pinned'] : []),
     ...(extent.sourceState === undefined ? [] : [extent.sourceState]),
   ];
   return `    ${range} ← ${source}${extent.sourceOffset === 0 ? '' : ` at ${extent.sourceOffset}`}${words.length === 0 ? '' : ` (${words.join(', ')})`}`;

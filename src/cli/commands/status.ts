@@ -111,9 +111,11 @@ function leasesLines({ leases: { held, awaited } }: ServerStatus): string[] {
   return [`leases   ${held} source(s) would be kept before they are written to${waiting}`];
 }
 
-/** What is kept of sources that changed or are gone; nothing while nothing is. */
-function keptLines({ kept }: ServerStatus): string[] {
-  return kept.map(({ folder, files, bytes: taken }) => `kept     ${folder}: ${files} file(s), ${bytes(taken)}`);
+/** What is kept of sources that changed or are gone, and pins; nothing while nothing is. */
+function keptLines({ kept, pins }: ServerStatus): string[] {
+  const line = (what: string, { folder, files, bytes: taken }: ServerStatus['kept'][number]): string =>
+    `${what} ${folder}: ${files} file(s), ${bytes(taken)}`;
+  return [...kept.map((one) => line('kept    ', one)), ...pins.map((one) => line('pins    ', one))];
 }
 
 function healerLine({ healer: { open, urgent, settled, oldest } }: ServerStatus): string {
