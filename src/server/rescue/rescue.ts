@@ -82,13 +82,19 @@ export class Rescue {
     }
   }
 
-  /** Keeps a source that another program is about to write to. Never rejects. */
+  /**
+   * Keeps a source that another program is about to write to. Resolves when its bytes are kept: the record follows, since many
+   * writers may wait. Never rejects.
+   */
   async beforeWrite(id: number, file: SourceFile): Promise<void> {
-    await this.#keep(id, file);
+    await new Promise<void>((resolve) => {
+      void this.#keep(id, file, resolve).finally(resolve);
+    });
   }
 
   /** Nothing was written after all: lets go of what was kept. Never rejects. */
   async unchanged(id: number): Promise<void> {
+    await this.#keeping.get(id);
     await this.#letGo(id);
   }
 
@@ -197,10 +203,11 @@ export class Rescue {
     this.#timer = undefined;
   }
 
-  async #keep(id: number, file: SourceFile): Promise<BeforeLoss> {
+  /** `made`: called when the bytes are kept, before that is recorded. */
+  async #keep(id: number, file: SourceFile, made = (): void => {}): Promise<BeforeLoss> {
     const running = this.#keeping.get(id);
     if (running !== undefined) return await running;
-    const keeping = this.#keepNow(id, file)
+    const keeping = this.#keepNow(id, file, made)
       .catch((error: unknown): BeforeLoss => {
         this.#lines.say(`${file.record.path.toString()} could not be kept: ${messageOf(error)}`);
         return 'nothing';
@@ -210,7 +217,7 @@ export class Rescue {
     return await keeping;
   }
 
-  async #keepNow(id: number, file: SourceFile): Promise<BeforeLoss> {
+  async #keepNow(id: number, file: SourceFile, made: () => void): Promise<BeforeLoss> {
     const { store, files, sources, logger } = this.#parts;
     const { living } = store;
     const record = store.source(id);
@@ -229,6 +236,7 @@ export class Rescue {
         this.#say(`${path.toString()} ${keeping.says}`, keeping.why);
         return keeping.why === 'changed' || keeping.why === 'error' ? 'nothing' : 'held';
       }
+      made();
       if ((await sources.add(id, keeping, readers)) === undefined) return 'nothing';
       const how = keeping.shared ? 'shared' : `copied, ${keeping.bytes} bytes`;
       logger.debug(`${path.toString()} is kept as ${keeping.path.toString()} (${how})`);
