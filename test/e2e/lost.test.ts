@@ -61,7 +61,9 @@ describe('what is lost', { concurrency: 2 }, () => {
       };
 
       before(async () => {
-        scene = await Scene.make({ ...roles, onMount, address, releases: [lost] });
+        // Else it is kept before it is cut.
+        const general = ['rescue_limit = 0'];
+        scene = await Scene.make({ ...roles, onMount, address, releases: [lost], general });
         await scene.add();
         await scene.all('it seeds', ({ activity, progress }) => activity === 'seeding' && progress === 1);
         fresh = await scene.member(freshKind, address + 2);
