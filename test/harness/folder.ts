@@ -27,8 +27,9 @@ function removeAll(): void {
   for (const folder of made) {
     const left = mounts.filter((mount) => isAtOrBelow(mount, Buffer.from(folder)));
     try {
+      // An index process may write for a while.
       if (left.length > 0) throw new Error(`the tests left a mount behind: ${left.join(', ')}`);
-      rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+      rmSync(folder, { recursive: true, force: true, maxRetries: 10 });
     } catch (error) {
       process.stderr.write(`${folder} stays: ${messageOf(error)}\n`);
       process.exitCode = 1;

@@ -125,7 +125,8 @@ describe('names that drive a terminal', () => {
       // A value of the configuration cannot hold a line break, so the hostile folder lies below the disk.
       disks: [folder],
       client: ['client = transmission', `url = ${started.url}`],
-      general: ['add_limit_percent = 50'],
+      // What is deleted is lost: nobody has it open.
+      general: ['add_limit_percent = 50', 'hold_sources = 0'],
     });
     await run(['rebuild'], 0);
     daemon = await autotorrent.mount();
