@@ -171,6 +171,12 @@ export function runReading(name: string, open: OpenSubject): void {
         planOf('Vanishing', [sourceOf(path)], [fileOf(['v'], [{ length: 4, source: 0, sourceOffset: 0 }])]),
       );
       const shown = join(root, 'Vanishing', 'v');
+      await fs.rename(path, `${path}-away`);
+      await assert.rejects(calls.readFile(shown), EIO);
+      assert.equal((await subject.status()).broken.length, 1);
+      await fs.rename(`${path}-away`, path);
+      await until(async () => (await text(shown).catch(() => '')) === 'here');
+      assert.deepEqual((await subject.status()).broken, []);
       const open = await calls.open(shown);
       try {
         await fs.rename(path, `${path}-away`);
@@ -179,11 +185,8 @@ export function runReading(name: string, open: OpenSubject): void {
         await open.close();
       }
       await until(async () => (await subject.status()).openFiles === 0);
-      await assert.rejects(calls.readFile(shown), EIO);
-      assert.equal((await subject.status()).broken.length, 1);
+      assert.equal(await text(shown), 'here', 'it is held open for a while');
       await fs.rename(`${path}-away`, path);
-      await until(async () => (await text(shown).catch(() => '')) === 'here');
-      assert.deepEqual((await subject.status()).broken, []);
       await subject.remove(planOf('Vanishing', [], []).infoHash);
       await fs.unlink(path);
     });
