@@ -79,6 +79,7 @@ for (const kind of FILE_SYSTEM_KINDS) {
         handles: hasHandles,
         leases: hasHandles,
         union: kind === 'mergerfs',
+        ...(kind === 'xfs' || kind === 'btrfs' ? { shares: true } : {}),
       });
       const mounted = async (): Promise<string[] | undefined> =>
         (await placing().fileSystems.disksMounted()).get(disk ?? '')?.map(String);
@@ -222,6 +223,7 @@ describe('a file system', { skip: NEEDS_ROOT }, () => {
       handles: true,
       leases: true,
       union: false,
+      shares: true,
     });
     assert.equal(await fileSystems.diskOf(Buffer.from(path)), await fileSystems.diskOf(Buffer.from(system.path)));
   });
