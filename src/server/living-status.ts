@@ -1,6 +1,13 @@
 /** What `status` says of the watch of sources, of the healer and of repairs. */
 import type { Config } from '../config/config.ts';
-import type { HealerStatus, KeptStatus, LeaseStatus, RepairStatus, ServerStatus, WatchStatus } from '../control/served.ts';
+import type {
+  HealerStatus,
+  KeptStatus,
+  LeaseStatus,
+  RepairStatus,
+  ServerStatus,
+  WatchStatus,
+} from '../control/served.ts';
 import type { KeptFiles } from '../rescue/kept-files.ts';
 import type { FileSystem } from '../vfs/file-system.ts';
 import type { WatchingSources } from './news/watching.ts';

@@ -94,7 +94,6 @@ export class Rescue {
 
   /** Nothing was written after all: lets go of what was kept. Never rejects. */
   async unchanged(id: number): Promise<void> {
-    await this.#keeping.get(id);
     await this.#letGo(id);
   }
 
@@ -275,6 +274,8 @@ export class Rescue {
   }
 
   async #letGo(id: number): Promise<void> {
+    // It may be recorded in a moment.
+    await this.#keeping.get(id);
     try {
       await this.#parts.sources.letGo(id);
     } catch (error) {
