@@ -27,6 +27,7 @@ import { PartialFailure, type Setting, sized, tell } from '../lib/suite.ts';
 import { OPENSSL_COST, opensslCost } from '../references/openssl-speed.ts';
 import { ALONE, BEFORE_RENAME, TRUSTED, UNLOOKED } from '../references/undisturbed.ts';
 import { leasedReads, writersOfMany } from './living-leases.ts';
+import { deletedWhileOpen, taggedInPlace } from './living-rescue.ts';
 
 const SIZES = {
   full: {
@@ -35,6 +36,8 @@ const SIZES = {
     bytes: 128 * MIB,
     reads: 4000,
     leased: 1000,
+    tagged: 50_000_000,
+    deleted: 1024 * MIB,
     sources: 100_000,
     people: ['root', 'user'],
     /** Those of the tests; undefined: all of ext4. */
@@ -47,6 +50,8 @@ const SIZES = {
     bytes: 4 * MIB,
     reads: 100,
     leased: 20,
+    tagged: 4 * MIB,
+    deleted: 4 * MIB,
     sources: 200,
     people: ['root'],
     events: ['renamed', 're-tagged in place'],
@@ -56,7 +61,7 @@ const SIZES = {
 type Sizes = (typeof SIZES)[keyof typeof SIZES];
 type Person = Sizes['people'][number];
 
-/** Each part gives its rows as it has them. The limits are in seconds, and nine minutes together. */
+/** Each part gives its rows as it has them. The limits are in seconds, and eleven minutes together. */
 interface Part {
   /** Names it in AUTOTORRENT_BENCH_PARTS. */
   readonly key: string;
@@ -73,6 +78,7 @@ const PARTS: readonly Part[] = [
   { key: 'memory', name: 'memory', seconds: 240, measure: memory },
   { key: 'events', name: 'events', seconds: 45, measure: events },
   { key: 'leases', name: 'leases', seconds: 60, measure: leases },
+  { key: 'rescue', name: 'what is kept', seconds: 120, measure: rescue },
   { key: 'slow', name: 'a disk that does not answer', seconds: 30, measure: slowDisk },
 ];
 
@@ -353,6 +359,19 @@ async function leases(sizes: Sizes, limit: TimeLimit, give: (row: Row) => void):
     give(await leasedReads(scene, { leased: leased!, unleased: unleased! }, sizes, limit));
     for (const row of await writersOfMany(scene, { many, other: leased! }, sizes, limit)) give(row);
   });
+}
+
+/** Sources that are written to in place, and deleted, while they are open. */
+async function rescue({ tagged, deleted, targets }: Sizes, limit: TimeLimit, give: (row: Row) => void): Promise<void> {
+  const room = { bytes: 2 * GIB, files: 10_000 };
+  await withScene({ kind: 'ext4', person: 'root', room }, limit, async (scene) => {
+    for (const row of await taggedInPlace(scene, tagged, targets)) give(row);
+  });
+  for (const kind of ['btrfs', 'xfs'] as const) {
+    await withScene({ kind, person: 'root', room }, limit, async (scene) => {
+      give(await deletedWhileOpen(scene, deleted, targets));
+    });
+  }
 }
 
 /** Has a disk do something, so that it counts as used. */

@@ -27,7 +27,7 @@ const MKFS = {
   btrfs: ['mkfs.btrfs', '-q', '-f'],
 } as const;
 
-/** How much an ext4 file system holds. */
+/** How much a file system on a loop device holds. `files` matters to ext4 alone. */
 export interface Room {
   readonly bytes: number;
   readonly files: number;
@@ -133,7 +133,7 @@ async function kindIn(
   const image = join(base, 'image');
   await run('truncate', ['-s', String(room?.bytes ?? IMAGE_BYTES[kind] * MIB), image]);
   const [mkfs, ...options] = MKFS[kind];
-  const inodes = room === undefined ? [] : ['-N', String(Math.ceil(room.files))];
+  const inodes = room === undefined || kind !== 'ext4' ? [] : ['-N', String(Math.ceil(room.files))];
   await run(mkfs, [...options, ...inodes, image]);
   return { mount: async (at) => void (await run('mount', ['-o', 'loop', image, at])) };
 }

@@ -21,7 +21,7 @@ export interface SceneOptions {
   readonly client?: readonly string[];
   /** Further lines of the [general] section. */
   readonly general?: readonly string[];
-  /** ext4: how much it holds. Default: some hundred films. */
+  /** How much the file system holds, on a loop device. Default: some hundred films. */
   readonly room?: Room;
 }
 
