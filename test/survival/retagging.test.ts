@@ -88,7 +88,9 @@ async function retag(scene: Scene, tagged: readonly Tagged[]): Promise<void> {
   while (!(await isSettled(scene, tagged))) {
     if (performance.now() - began > SETTLED_MS) {
       const { healer, sources, kept } = await status(scene);
-      assert.fail(JSON.stringify({ healer, sources, kept, changed: tagged.map(changedPieces) }));
+      const found = JSON.stringify({ healer, sources, kept, changed: tagged.map(changedPieces) });
+      const shown = await Promise.all(tagged.map(async ({ film }) => (await scene.run('show', film.name)).stdout));
+      assert.fail([found, ...shown, scene.output()].join('\n'));
     }
     for (const one of tagged) await whole(scene, one, 'while it is healed');
     await sleep(AGAIN_MS);
