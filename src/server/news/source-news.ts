@@ -89,6 +89,11 @@ export class SourceNews {
     }
   }
 
+  #unseeMoved(id: number, path: Buffer | undefined): void {
+    const { followed, store } = this.#parts;
+    if (path === undefined || store.source(id)?.path.equals(path) !== true) followed.unsee(id);
+  }
+
   #run(): void {
     if (this.#closed) return;
     this.#running ??= this.#process()
@@ -122,7 +127,6 @@ export class SourceNews {
   }
 
   async #one(report: WatchEvent): Promise<void> {
-    const { living } = this.#parts.store;
     switch (report.kind) {
       case 'mounts-changed':
         this.#parts.onMounts(report.lost);
@@ -153,7 +157,9 @@ export class SourceNews {
       case 'written':
       case 'closed':
       case 'attributes': {
-        const here = report.path === undefined ? [] : living.sourcesAt(report.path);
+        const here = report.path === undefined ? [] : this.#moves.sourcesAt(report.path);
+        // One that is on its way there was not known by this path when the report came.
+        if (report.kind !== 'attributes') for (const id of here) this.#unseeMoved(id, report.path);
         for (const id of new Set([...(report.sources ?? []), ...here])) this.#reckoning.changed(id, report.kind);
         break;
       }

@@ -34,7 +34,7 @@ describe('the queue of cases', () => {
     );
     queue.load();
     assert.deepEqual(ids(queue), []);
-    await sleep(600);
+    for (let i = 0; i < 100 && woken() === 0; i++) await sleep(50);
     assert.equal(woken(), 1);
     assert.deepEqual(ids(queue), [1, 2]);
   });
