@@ -13,8 +13,6 @@ import type { OwnFiles } from '../../source/own-files.ts';
 import type { Readers } from '../../source/readers.ts';
 import type { Store } from '../../store/store.ts';
 
-/** Milliseconds before a file is synced: of many writers who come at once most may change nothing. */
-const SYNC_MS = 2000;
 /** Milliseconds before holes are made of what no file names. Reads that began before have ended, and what goes has gone. */
 const TRIM_MS = 20_000;
 /** What the condition of a kept file says of it: a predicate. */
@@ -64,8 +62,6 @@ export class KeptSources {
   readonly #going = new Set<number>();
   readonly #trims = new Set<number>();
   #timer: NodeJS.Timeout | undefined;
-  readonly #unsynced = new Set<number>();
-  #syncTimer: NodeJS.Timeout | undefined;
   /** Syncs and trims, one after the other. */
   #working: Promise<void> = Promise.resolve();
   #closed = false;
@@ -123,23 +119,12 @@ export class KeptSources {
       return undefined;
     }
     this.#originals.set(id, original);
-    this.#unsynced.add(id);
-    this.#syncTimer ??= setTimeout(() => this.#sync(), SYNC_MS).unref();
+    this.#work(path, async () => {
+      if (store.source(id) === undefined) return;
+      await files.sync(path);
+      await store.sync();
+    });
     return id;
-  }
-
-  /** Syncs what was kept, and then the records of all of it at once. */
-  #sync(): void {
-    clearTimeout(this.#syncTimer);
-    this.#syncTimer = undefined;
-    const { store, files } = this.#parts;
-    const ids = [...this.#unsynced];
-    this.#unsynced.clear();
-    for (const id of ids) {
-      const path = store.source(id)?.path;
-      if (path !== undefined) this.#work(path.toString(), async () => await files.sync(path));
-    }
-    if (ids.length > 0) this.#work('what was kept', async () => await store.sync());
   }
 
   /** The original needs its kept files no more: those that no file names go. @throws AutotorrentError('STORE') */
@@ -258,23 +243,22 @@ export class KeptSources {
         continue;
       }
       this.#originals.delete(id);
-      this.#work(path.toString(), async () => {
+      this.#work(path, async () => {
         const ranges = await store.living.rangesOf(id);
         if (ranges.length > 0) await files.trim(path, ranges);
       });
     }
   }
 
-  #work(what: string, work: () => Promise<void>): void {
+  #work(path: Buffer, work: () => Promise<void>): void {
     this.#working = this.#working.then(work).catch((error: unknown) => {
-      if (!this.#closed) this.#parts.logger.warn(`${what} could not be synced or cut: ${messageOf(error)}`);
+      if (!this.#closed) this.#parts.logger.warn(`${path.toString()} could not be synced or cut: ${messageOf(error)}`);
     });
   }
 
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#timer);
-    this.#sync();
     await this.#working;
   }
 }

@@ -82,14 +82,9 @@ export class Rescue {
     }
   }
 
-  /**
-   * Keeps a source that another program is about to write to. Resolves when its bytes are kept: the record follows, since many
-   * writers may wait. Never rejects.
-   */
+  /** Keeps a source that another program is about to write to. Never rejects. */
   async beforeWrite(id: number, file: SourceFile): Promise<void> {
-    await new Promise<void>((resolve) => {
-      void this.#keep(id, file, resolve).finally(resolve);
-    });
+    await this.#keep(id, file);
   }
 
   /** Nothing was written after all: lets go of what was kept. Never rejects. */
@@ -202,11 +197,10 @@ export class Rescue {
     this.#timer = undefined;
   }
 
-  /** `made`: called when the bytes are kept, before that is recorded. */
-  async #keep(id: number, file: SourceFile, made = (): void => {}): Promise<BeforeLoss> {
+  async #keep(id: number, file: SourceFile): Promise<BeforeLoss> {
     const running = this.#keeping.get(id);
     if (running !== undefined) return await running;
-    const keeping = this.#keepNow(id, file, made)
+    const keeping = this.#keepNow(id, file)
       .catch((error: unknown): BeforeLoss => {
         this.#lines.say(`${file.record.path.toString()} could not be kept: ${messageOf(error)}`);
         return 'nothing';
@@ -216,7 +210,7 @@ export class Rescue {
     return await keeping;
   }
 
-  async #keepNow(id: number, file: SourceFile, made: () => void): Promise<BeforeLoss> {
+  async #keepNow(id: number, file: SourceFile): Promise<BeforeLoss> {
     const { store, files, sources, logger } = this.#parts;
     const { living } = store;
     const record = store.source(id);
@@ -235,7 +229,6 @@ export class Rescue {
         this.#say(`${path.toString()} ${keeping.says}`, keeping.why);
         return keeping.why === 'changed' || keeping.why === 'error' ? 'nothing' : 'held';
       }
-      made();
       if ((await sources.add(id, keeping, readers)) === undefined) return 'nothing';
       const how = keeping.shared ? 'shared' : `copied, ${keeping.bytes} bytes`;
       logger.debug(`${path.toString()} is kept as ${keeping.path.toString()} (${how})`);
@@ -274,8 +267,6 @@ export class Rescue {
   }
 
   async #letGo(id: number): Promise<void> {
-    // It may be recorded in a moment.
-    await this.#keeping.get(id);
     try {
       await this.#parts.sources.letGo(id);
     } catch (error) {

@@ -24,21 +24,8 @@ export interface KeepingParts {
   readonly kept: OwnFiles | undefined;
 }
 
-/** Files that are recorded in one batch. */
-const AT_ONCE = 100;
-
-interface Asked {
-  readonly id: number;
-  readonly file: LookedAtSource;
-  readonly reason: string | undefined;
-  readonly resolve: (kept: number | undefined) => void;
-  readonly reject: (error: unknown) => void;
-}
-
 export class Keeping {
   readonly #parts: KeepingParts;
-  readonly #asked: Asked[] = [];
-  #recording = false;
 
   constructor(parts: KeepingParts) {
     this.#parts = parts;
@@ -89,63 +76,34 @@ export class Keeping {
     });
   }
 
-  /** See `LivingSources.keep`. Those that are asked for while others are recorded share a batch. */
+  /** See `LivingSources.keep`. */
   async keep(id: number, file: LookedAtSource, reason: string | undefined): Promise<number | undefined> {
-    return await new Promise((resolve, reject) => {
-      this.#asked.push({ id, file, reason, resolve, reject });
-      if (!this.#recording) void this.#recordAsked();
-    });
-  }
-
-  async #recordAsked(): Promise<void> {
-    this.#recording = true;
-    while (this.#asked.length > 0) {
-      const asked = this.#asked.splice(0, AT_ONCE);
-      try {
-        const ids = await this.#record(asked);
-        for (const [i, { resolve }] of asked.entries()) resolve(ids[i]);
-      } catch (error) {
-        for (const { reject } of asked) reject(error);
-      }
-    }
-    this.#recording = false;
-  }
-
-  async #record(asked: readonly Asked[]): Promise<(number | undefined)[]> {
     const { db, sources, conditions } = this.#parts;
     return await db.exclusive(async () => {
-      const writes: Write[] = [];
-      const recorded: (() => void)[] = [];
-      const spares = new Map<number, readonly number[]>();
-      const ids: (number | undefined)[] = [];
-      for (const { id, file, reason } of asked) {
-        const original = sources.written(id);
-        const [first, ...others] = await sources.users(id);
-        if (original === undefined || first === undefined) {
-          ids.push(undefined);
-          continue;
-        }
-        const adding = sources.adding([file], first);
-        const kept = adding.ids[0]!;
-        ids.push(kept);
-        const all = [...new Set([...(spares.get(id) ?? original.spares), kept])];
-        spares.set(id, all);
-        writes.push(
+      const original = sources.written(id);
+      const [first, ...others] = await sources.users(id);
+      if (original === undefined || first === undefined) return undefined;
+      const adding = sources.adding([file], first);
+      const kept = adding.ids[0]!;
+      const observed = identityIn(file);
+      const condition =
+        reason === undefined
+          ? undefined
+          : conditions.next(undefined, { state: 'doubted', reason, observed, unproven: true });
+      const spares = [...new Set([...original.spares, kept])];
+      await db.commit(
+        [
           ...adding.writes,
           ...others.flatMap((entry) => using(kept, entry)),
-          put(sourceKey(id), encodeSource({ ...original, spares: all })),
-        );
-        recorded.push(adding.recorded);
-        if (reason === undefined) continue;
-        const found = { state: 'doubted', reason, observed: identityIn(file), unproven: true } as const;
-        const condition = conditions.next(undefined, found);
-        writes.push(conditions.recording(kept, condition));
-        recorded.push(() => conditions.recorded(kept, condition));
-      }
-      await db.commit(writes, { sync: false });
-      sources.changed([...spares.keys()]);
-      for (const note of recorded) note();
-      return ids;
+          put(sourceKey(id), encodeSource({ ...original, spares })),
+          ...(condition === undefined ? [] : [conditions.recording(kept, condition)]),
+        ],
+        { sync: false },
+      );
+      sources.changed([id]);
+      adding.recorded();
+      if (condition !== undefined) conditions.recorded(kept, condition);
+      return kept;
     });
   }
 

@@ -21,9 +21,7 @@ import { KeptSources, ownFilesOf } from '../../../src/server/rescue/kept-sources
 import { Rescue } from '../../../src/server/rescue/rescue.ts';
 import { SourceConditions } from '../../../src/server/source-conditions.ts';
 import { openFileSystems } from '../../../src/source/file-system.ts';
-import type { Store } from '../../../src/store/store.ts';
 import { anywhere } from '../../harness/anywhere.ts';
-import { waitUntil } from '../../harness/daemon.ts';
 import { temporaryFolder } from '../../harness/folder.ts';
 import { fileOf, planOf, sourceOf } from '../../harness/plans.ts';
 import { openVolume } from '../../harness/volume.ts';
@@ -146,17 +144,11 @@ it('notes the case of what cannot be kept again as soon as it is closed', async 
   assert.equal(await rescue.beforeLoss(id), 'nothing');
 });
 
-/** A writer does not wait for the record of what is kept. */
-async function recorded({ living }: Store, id: number): Promise<void> {
-  await waitUntil('it is recorded', () => Promise.resolve(living.keptOf(id).length === 1));
-}
-
 it('lets go of what was kept if nobody has written, or the film was found elsewhere', async (t) => {
   const all = await scene(t);
   const { fileSystem, rescue, id, store } = all;
   for (const end of ['unchanged', 'found'] as const) {
     await rescue.beforeWrite(id, fileSystem.openSource(id)!);
-    await recorded(store, id);
     assert.equal(keptOf(all).length, 1);
     await rescue[end](id);
     assert.deepEqual(keptOf(all), []);
@@ -169,7 +161,6 @@ it('lets go of it when the film is trusted again, and is where it should be', as
   const { fileSystem, rescue, id, store, film } = all;
   store.living.setCondition(id, { state: 'doubted', reason: 'was opened' });
   await rescue.beforeWrite(id, fileSystem.openSource(id)!);
-  await recorded(store, id);
   renameSync(film, `${film}.away`);
   store.living.trust(id);
   await sleep(300);
@@ -188,7 +179,6 @@ it('gives up only what stands in for a film that is mapped', async (t) => {
   const all = await scene(t, { total: LENGTH });
   const { fileSystem, rescue, sources, id, store, open } = all;
   await rescue.beforeWrite(id, fileSystem.openSource(id)!);
-  await recorded(store, id);
   const [path = ''] = keptOf(all);
   assert.deepEqual(sources.expendable(), [], 'nobody knows what became of it');
   store.living.setCondition(id, { state: 'healing', reason: 'is gone' });

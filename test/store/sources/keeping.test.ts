@@ -77,23 +77,6 @@ describe('kept files', () => {
     });
   });
 
-  it('are recorded together when many come at once, several of one source among them', async () => {
-    const names = Array.from({ length: 250 }, (_, i) => `kept ${i}`);
-    const [id, ids] = await open(async (store) => {
-      const id = await twoEntries(store);
-      return [id, await Promise.all(names.map(async (name) => await keep(store, id, name)))];
-    });
-    assert.equal(new Set(ids).size, names.length);
-    await open(async (store) => {
-      assert.deepEqual(new Set(store.source(id)?.spares), new Set(ids));
-      for (const [i, one] of ids.entries()) {
-        assert.equal(store.source(one)?.path.toString(), join(kept, names[i]!));
-        assert.equal(store.living.condition(one)?.state, 'doubted');
-        assert.deepEqual(await store.living.usersOf(one), await store.living.usersOf(id));
-      }
-    });
-  });
-
   it('are no pieces’ proof: their doubt is younger than what was proven before', async () => {
     await open(async (store) => {
       const id = await twoEntries(store);
