@@ -1,6 +1,7 @@
 /** A program that opens many files for writing at the same moment, a thread for each. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { createInterface } from 'node:readline';
 
 const SCRIPT = `
 import os, sys, threading, time
@@ -30,12 +31,14 @@ export interface WritersAtOnce {
 /** Starts one. It opens nothing before `go`. */
 export async function writersAtOnce(paths: readonly string[]): Promise<WritersAtOnce> {
   const { stdin, stdout } = spawn('python3', ['-c', SCRIPT], { stdio: ['pipe', 'pipe', 'inherit'] });
-  const ready = once(stdout, 'data');
+  // A line may come in parts.
+  const lines = createInterface({ input: stdout });
+  const ready = once(lines, 'line');
   stdin.write(`${paths.join('\0')}\n`);
   await ready;
   return {
     async go() {
-      const longest = once(stdout, 'data');
+      const longest = once(lines, 'line');
       stdin.end('\n');
       return Number(String(await longest));
     },
