@@ -10,18 +10,13 @@
  * A lease belongs to the open file, not to its number, and goes with its last descriptor.
  */
 import type { CLibrary } from './c-library.ts';
+import { EAGAIN, F_GETLEASE, F_RDLCK, F_SETLEASE, F_SETSIG, F_UNLCK, MACHINES } from './lease-numbers.ts';
 
 /** fcntl(2). */
-const F_SETSIG = 10;
 const F_SETOWN_EX = 15;
-const F_SETLEASE = 1024;
-const F_GETLEASE = 1025;
-const F_RDLCK = 0;
-const F_UNLCK = 2;
 /** struct f_owner_ex { int type; pid_t pid }. */
 const F_OWNER_TID = 0;
 const F_OWNER_EX_BYTES = 8;
-const EAGAIN = 11;
 
 /** A real-time signal: the kernel queues one for each file. glibc keeps 32 and 33 for itself. */
 const SIGNAL = 40;
@@ -36,9 +31,6 @@ const SFD_NONBLOCK = 0o4000;
 /** struct signalfd_siginfo { u32 ssi_signo; … s32 ssi_fd at 20; … }. */
 const SIGINFO_BYTES = 128;
 const FD_AT = 20;
-
-/** Machines with these numbers. */
-const MACHINES: ReadonlySet<string> = new Set(['x64', 'arm64', 'riscv64', 'loong64']);
 
 /** `busy`: somebody has the file open for writing, or it is about to be. `none`: there is no lease on it for this user. */
 export type Taken = 'held' | 'busy' | 'none';

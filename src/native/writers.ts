@@ -1,16 +1,9 @@
 /** Whether somebody has a file open for writing: fcntl(2), F_SETLEASE. */
 import type { CLibrary } from './c-library.ts';
+import { EAGAIN, F_GETLEASE, F_RDLCK, F_SETLEASE, F_SETSIG, F_UNLCK, MACHINES } from './lease-numbers.ts';
 
-const F_SETSIG = 10;
-const F_SETLEASE = 1024;
-const F_GETLEASE = 1025;
-const F_RDLCK = 0;
-const F_UNLCK = 2;
-const EAGAIN = 11;
 /** The signal for whoever holds a lease that somebody wants broken: this one is ignored, unlike SIGIO. */
 const SIGURG = 23;
-/** Machines with these numbers. */
-const MACHINES: ReadonlySet<string> = new Set(['x64', 'arm64', 'riscv64', 'loong64']);
 
 export interface WriterCalls {
   /**

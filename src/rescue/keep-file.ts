@@ -23,6 +23,10 @@ import type { KeptRange, NotKept, PinKind } from './kept-files.ts';
 const COPIED_AT_ONCE = 1024 * 1024;
 /** What st_blocks counts. */
 const BLOCK = 512;
+
+/** The room that a file takes, by its `st_blocks`. */
+export const bytesTaken = (blocks: number): number => blocks * BLOCK;
+
 /** The longest name of Linux's own file systems, in bytes. */
 const NAME_BYTES = 255;
 
@@ -166,7 +170,7 @@ export function sealed(
   const stats: BigIntStats = fstatSync(to, { bigint: true });
   const read = (READ << 3) | READ;
   if ((Number(stats.mode) & read & ~mode) !== 0) throw new NotOurs('the file system gives files no modes');
-  return { identity: identityOf(stats), bytes: Number(stats.blocks) * BLOCK };
+  return { identity: identityOf(stats), bytes: bytesTaken(Number(stats.blocks)) };
 }
 
 function modeFor(to: number, readers: Readers): number {

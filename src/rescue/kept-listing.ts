@@ -14,11 +14,11 @@ import { errnoOf } from '../errors.ts';
 import type { ShareCalls } from '../native/share.ts';
 import { FOUND_FOLDER, OWN_FOLDER } from '../source/own-folder.ts';
 import { at, foldersIn, NotOurs, namesIn, openFolder, openOurs, using } from './held.ts';
+import { bytesTaken } from './keep-file.ts';
 import type { KeptRange } from './kept-files.ts';
 import type { CleanAnswer, KeptAt, KeptFound, StateNamed } from './messages.ts';
 import { isLikeKept, keptName, MARKER, markerIn, unmark } from './places.ts';
 
-const BLOCK = 512;
 /** No file system has larger blocks. */
 const MOST_BLOCK = 64 * 1024;
 const OWNER_WRITES = 0o200;
@@ -31,7 +31,7 @@ export function listKept(kept: number, place: string): KeptFound[] {
     const files = using(openFolder(kept, folder), (held) =>
       namesIn(held).flatMap((name) => {
         const stats = lstatSync(at(held, name), { throwIfNoEntry: false });
-        return stats?.isFile() === true ? [{ place, folder, name, bytes: stats.blocks * BLOCK }] : [];
+        return stats?.isFile() === true ? [{ place, folder, name, bytes: bytesTaken(stats.blocks) }] : [];
       }),
     );
     if (files.length === 0 && isOld(kept, folder)) removeIfEmpty(kept, folder);
@@ -126,7 +126,7 @@ export function trimKept(
       } finally {
         fchmodSync(fd, Number(before.mode & 0o777n));
       }
-      return fstatSync(fd).blocks * BLOCK;
+      return bytesTaken(fstatSync(fd).blocks);
     }),
   );
 }
