@@ -1,5 +1,5 @@
 /** A large file of a scene, its torrent, and reads of it through the mount. */
-import { mkdirSync, readFileSync } from 'node:fs';
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { makeTorrent } from '../../test/harness/make-torrent.ts';
 import type { Scene } from '../../test/survival/scene.ts';
@@ -16,7 +16,10 @@ export class LargeFile {
   readonly #bytes: number;
   readonly #scene: Scene;
 
-  /** Writes the file into `folder`. Its pieces have a mebibyte. Files of two seeds have no piece in common. */
+  /**
+   * Writes the file into `folder`, and syncs it: the kernel writes what is not on the disk yet before it shares extents. Its
+   * pieces have a mebibyte. Files of two seeds have no piece in common.
+   */
   constructor(scene: Scene, name: string, bytes: number, seed: number, folder = scene.library) {
     this.name = name;
     this.source = join(folder, `${name}.mkv`);
@@ -24,6 +27,9 @@ export class LargeFile {
     this.#scene = scene;
     mkdirSync(dirname(this.source), { recursive: true });
     writeDataFile(this.source, bytes, seed);
+    const written = openSync(this.source, 'r');
+    fsyncSync(written);
+    closeSync(written);
     this.torrent = makeTorrent({ name: `${name}.mkv`, content: readFileSync(this.source), pieceLength: MIB }).raw;
   }
 
