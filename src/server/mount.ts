@@ -51,10 +51,12 @@ import { Repairs } from './processes/repair.ts';
 import { ScrubProcess, scrubTimes } from './processes/scrub.ts';
 import { PinAges } from './protect/pin-ages.ts';
 import { PinSource } from './protect/pin-source.ts';
+import { PinTable } from './protect/pin-table.ts';
 import { Protection } from './protect/protection.ts';
 import { ProvenSources } from './proven-sources.ts';
 import { RecordCompletion } from './record-completion.ts';
 import { Releases } from './releases.ts';
+import { findKeptRecords } from './rescue/kept-records.ts';
 import type { Rescue } from './rescue/rescue.ts';
 import { Rescuing } from './rescue/rescuing.ts';
 import { Returns } from './returns.ts';
@@ -250,11 +252,12 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
     undo.push(async () => await rescue.close());
     const isOurs = (path: Buffer): boolean => ownFolders.some((folder) => isAtOrBelow(path, folder));
     const { pins } = rescuing;
+    const pinTable = new PinTable(store);
     const protection = new Protection({
       store,
       config,
       pins,
-      pinSource: new PinSource({ store, access, readersLook, descriptors, pins }),
+      pinSource: new PinSource({ store, access, readersLook, descriptors, pins, table: pinTable }),
       isOwn: (path) => isKept(path) || isOurs(path),
       logger,
     });
@@ -263,10 +266,15 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       store,
       config,
       pins,
+      table: pinTable,
+      released: access.released,
+      close: (id) => fileSystem.closeSource(id),
       noteDeleted: (id) => queue.note(id, { seenDeleted: true }),
       logger,
     });
     undo.push(async () => await pinAges.close());
+    const ending = new AbortController();
+    undo.push(async () => ending.abort());
     store.watch({ bytesChanged: (entry) => downloads.note(entry) });
     const operations = new CountedOperations(fileSystem);
     const absence = new AbsenceProcesses({
@@ -373,9 +381,10 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
         onNoneRuns: () => renewal.failed('the healer was ended'),
         logger,
       });
-      rescue.start();
-      protection.start();
-      pinAges.start();
+      const keptRecords = findKeptRecords(store, ending.signal);
+      rescue.start(keptRecords);
+      protection.start(keptRecords);
+      void pinAges.start(keptRecords.then((records) => records && pinTable.load(records)));
       queue.load();
       void proven.start();
       void fileSystem.lookAtReaders();

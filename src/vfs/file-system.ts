@@ -502,6 +502,12 @@ export class FileSystem implements Operations {
     return this.#sources.openFile(id);
   }
 
+  /** Closes the open file of a source. Its next read opens it again. */
+  closeSource(id: number): void {
+    const file = this.#sources.openFile(id);
+    if (file !== undefined) this.#sources.distrust(file);
+  }
+
   /** Mounts have changed: what lies on one that is gone is held no longer. */
   async mountsChanged(): Promise<void> {
     await this.#sources.mountsChanged();

@@ -6,16 +6,26 @@ import { promises as fs } from 'node:fs';
 import type { Config } from '../../config/config.ts';
 import { messageOf } from '../../errors.ts';
 import type { Logger } from '../../logger.ts';
+import { bytesTaken } from '../../rescue/keep-file.ts';
 import type { KeptFiles } from '../../rescue/kept-files.ts';
+import { ownFolderIn } from '../../source/own-folder.ts';
+import type { ReleasedFolders } from '../../source/released-folders.ts';
 import type { Store } from '../../store/store.ts';
 import { within } from '../../within.ts';
+import type { PinTable } from './pin-table.ts';
 
 export interface PinAgesParts {
   readonly store: Store;
   readonly config: Pick<Config, 'protectDays'>;
-  readonly pins: Pick<KeptFiles, 'isKept' | 'drop'>;
+  readonly pins: Pick<KeptFiles, 'drop'>;
+  readonly table: PinTable;
+  readonly released: ReleasedFolders;
+  /** Closes the file of a source, if it is open: as long as it is, it takes its room. */
+  readonly close: (id: number) => void;
   /** Notes the case of a source that was deleted on purpose. */
   readonly noteDeleted: (id: number) => void;
+  /** Tells how full the disk of a path is. Default: statfs(2). */
+  readonly room?: (path: Buffer) => Promise<Room | undefined>;
   readonly logger: Logger;
 }
 
@@ -28,9 +38,16 @@ const STATFS_MS = 5000;
 /** The line in the story of a pin: from then on nothing but it has the bytes. */
 const ALONE = 'has what its original had, which is gone';
 
+/** Of a disk, in bytes. `free`: to this user. */
+export interface Room {
+  readonly total: number;
+  readonly free: number;
+}
+
 interface Alone {
   readonly id: number;
   readonly path: Buffer;
+  readonly disk: string | undefined;
   readonly sinceMs: number;
 }
 
@@ -44,10 +61,12 @@ export class PinAges {
     this.#parts = parts;
   }
 
-  /** Looks at all pins now, and once an hour. */
-  start(): void {
-    this.#look();
+  /** Looks at all pins once those of earlier servers are known, and then once an hour. Resolves after the first look. */
+  async start(known: Promise<void>): Promise<void> {
+    this.#running = known;
     this.#timer = setInterval(() => this.#look(), HOUR_MS).unref();
+    this.#look();
+    await this.#running;
   }
 
   #look(): void {
@@ -61,31 +80,40 @@ export class PinAges {
   async #lookNow(): Promise<void> {
     const { protectDays } = this.#parts.config;
     const alone = (await this.#alone()).toSorted((a, b) => a.sinceMs - b.sinceMs);
+    // What is deleted need not be free at once: it is not asked again of the same disk.
+    const lacking = new Map<string, number>();
     for (const pin of alone) {
       if (this.#closed) return;
       const days = (Date.now() - pin.sinceMs) / DAY_MS;
-      if (days >= protectDays) await this.#letGo(pin, `its original is gone for ${Math.floor(days)} day(s)`);
-      else if (await isNearlyFull(pin.path))
-        await this.#letGo(pin, 'its original is gone, and its disk is nearly full');
+      if (days >= protectDays) {
+        await this.#letGo(pin, `its original is gone for ${Math.floor(days)} day(s)`, lacking);
+      } else if ((await this.#lacking(pin, lacking)) > 0) {
+        await this.#letGo(pin, 'its original is gone, and its disk is nearly full', lacking);
+      }
     }
   }
 
-  /** Lists the pins that stand for files which are gone, and notes since when they do. */
+  /** The bytes that the disk of a pin lacks. */
+  async #lacking(pin: Alone, known: Map<string, number>): Promise<number> {
+    const disk = diskOf(pin);
+    const found = known.get(disk);
+    if (found !== undefined) return found;
+    const room = await within(STATFS_MS, (this.#parts.room ?? roomOf)(pin.path));
+    const lacking = room === undefined ? 0 : room.total * FREE - room.free;
+    known.set(disk, lacking);
+    return lacking;
+  }
+
+  /** Lists the pins that stand for files which are gone, and notes since when they do. What is away may be right where it is. */
   async #alone(): Promise<Alone[]> {
-    const { store, pins } = this.#parts;
-    const found = new Map<number, Buffer>();
-    const spares = new Set<number>();
-    for await (const page of store.sources()) {
-      if (this.#closed) return [];
-      for (const { id, path } of page) {
-        if (pins.isKept(path)) found.set(id, path);
-        for (const spare of store.source(id)?.spares ?? []) spares.add(spare);
-      }
-    }
+    const { store, table, released } = this.#parts;
     const alone: Alone[] = [];
-    for (const [id, path] of found) {
-      if (spares.has(id) || this.#closed || !(await this.#isAllOfFiles(id))) continue;
-      alone.push({ id, path, sinceMs: await this.#since(id) });
+    for (const { id, path } of table.alone()) {
+      if (this.#closed) return [];
+      const state = store.living.condition(id)?.state;
+      if (released.holds(path) || (state !== undefined && state !== 'doubted')) continue;
+      if (!(await this.#isAllOfFiles(id))) continue;
+      alone.push({ id, path, disk: store.source(id)?.disk, sinceMs: await this.#since(id) });
     }
     return alone;
   }
@@ -117,12 +145,32 @@ export class PinAges {
     return Date.now();
   }
 
-  async #letGo({ id, path }: Alone, why: string): Promise<void> {
-    const { store, pins, noteDeleted, logger } = this.#parts;
+  async #letGo(pin: Alone, why: string, lacking: Map<string, number>): Promise<void> {
+    const { id, path } = pin;
+    const { store, pins, close, noteDeleted, logger } = this.#parts;
+    const before = await this.#bytesOf(path);
+    // It is not there: its disk may be away.
+    if (before === undefined) return;
+    try {
+      await pins.drop(path);
+    } catch (error) {
+      logger.warn(`${path.toString()} stays for now: ${messageOf(error)}`);
+      return;
+    }
     logger.warn(`${path.toString()} is let go: ${why}`);
-    await pins.drop(path);
+    lacking.set(diskOf(pin), (lacking.get(diskOf(pin)) ?? 0) - before);
     store.living.setCondition(id, { state: 'healing', reason: `was a pin, which was let go: ${why}` });
+    close(id);
     noteDeleted(id);
+  }
+
+  /** The room that a pin takes. Undefined: it is not there, or its disk does not answer. */
+  async #bytesOf(path: Buffer): Promise<number | undefined> {
+    const stats = await within(
+      STATFS_MS,
+      fs.lstat(path).catch(() => undefined),
+    );
+    return stats === undefined ? undefined : bytesTaken(stats.blocks);
   }
 
   async close(): Promise<void> {
@@ -132,10 +180,12 @@ export class PinAges {
   }
 }
 
-async function isNearlyFull(path: Buffer): Promise<boolean> {
-  const room = await within(
-    STATFS_MS,
-    fs.statfs(path).catch(() => undefined),
-  );
-  return room !== undefined && room.blocks > 0 && room.bavail / room.blocks < FREE;
+/** Pins are of one disk by what is recorded of it, else if they lie in one folder of ours. */
+function diskOf({ disk, path }: Alone): string {
+  return disk ?? (ownFolderIn(path) ?? path).toString('latin1');
+}
+
+async function roomOf(path: Buffer): Promise<Room | undefined> {
+  const found = await fs.statfs(path).catch(() => undefined);
+  return found && { total: found.blocks * found.bsize, free: found.bavail * found.bsize };
 }

@@ -11,6 +11,7 @@ import { bothOf, type Readers } from '../../source/readers.ts';
 import type { SourceAccess } from '../../source/source-access.ts';
 import type { SourceRecord } from '../../store/records/record.ts';
 import type { Store } from '../../store/store.ts';
+import type { PinTable } from './pin-table.ts';
 
 const closeAsync = promisify(close);
 
@@ -28,6 +29,7 @@ export interface PinSourceParts {
   readonly readersLook: ReadersLook;
   readonly descriptors: DescriptorBudget;
   readonly pins: KeptFiles;
+  readonly table: PinTable;
 }
 
 class NotNow extends Error {}
@@ -118,6 +120,8 @@ export class PinSource {
     if (now === undefined || now.size !== before.size || now.mtimeNs !== before.mtimeNs) return false;
     const disk = before.disk === undefined ? {} : { disk: before.disk };
     const file = { path, ...identityIn(identity), spares: [], readers, ...disk };
-    return (await store.living.keep(id, file, undefined)) !== undefined;
+    const pin = await store.living.keep(id, file, undefined);
+    if (pin !== undefined) this.#parts.table.made(pin, id);
+    return pin !== undefined;
   }
 }

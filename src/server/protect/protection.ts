@@ -9,6 +9,7 @@ import { isAtOrBelow } from '../../native/mountinfo.ts';
 import type { KeptFiles } from '../../rescue/kept-files.ts';
 import type { Store } from '../../store/store.ts';
 import { FewLines } from '../few-lines.ts';
+import type { KeptRecords } from '../rescue/kept-records.ts';
 import type { PinOutcome, PinSource } from './pin-source.ts';
 
 export interface ProtectionParts {
@@ -68,23 +69,18 @@ export class Protection {
     });
   }
 
-  /** Takes up the pins of earlier servers, and pins what has none yet. */
-  start(): void {
-    this.#running = this.#start().catch((error: unknown) => {
+  /** Takes up the pins of earlier servers, and pins what has none yet. `records`: undefined if the server ends. */
+  start(records: Promise<KeptRecords | undefined>): void {
+    this.#running = this.#start(records).catch((error: unknown) => {
       if (!this.#closed) this.#parts.logger.error(`pins could not be looked at: ${messageOf(error)}`);
     });
   }
 
-  async #start(): Promise<void> {
+  async #start(found: Promise<KeptRecords | undefined>): Promise<void> {
     const { store, pins } = this.#parts;
-    await store.recovered;
-    const named: Buffer[] = [];
-    for await (const page of store.sources()) {
-      // What was not listed yet must not be deleted.
-      if (this.#closed) return;
-      for (const { path } of page) if (pins.isKept(path)) named.push(path);
-    }
-    await pins.clean(named);
+    const records = await found;
+    if (records === undefined || this.#closed) return;
+    await pins.clean([...records.paths.values()].filter((path) => pins.isKept(path)));
     if (!this.#isWanted) return;
     for await (const { infoHash } of store.entries()) this.note(infoHash);
   }

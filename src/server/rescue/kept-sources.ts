@@ -12,6 +12,7 @@ import type { Keeping, KeptFiles } from '../../rescue/kept-files.ts';
 import type { OwnFiles } from '../../source/own-files.ts';
 import type { Readers } from '../../source/readers.ts';
 import type { Store } from '../../store/store.ts';
+import type { KeptRecords } from './kept-records.ts';
 
 /** Milliseconds before holes are made of what no file names. Reads that began before have ended, and what goes has gone. */
 const TRIM_MS = 20_000;
@@ -72,24 +73,16 @@ export class KeptSources {
   }
 
   /** Deletes what no record names, and takes up the rest. Returns the sources that have spares here. */
-  async load(): Promise<ReadonlySet<number>> {
-    const { store, files } = this.#parts;
-    await store.recovered;
-    const kept = new Map<number, Buffer>();
-    for await (const page of store.sources()) {
-      // What was not listed yet must not be deleted.
-      if (this.#closed) return new Set();
-      for (const { id, path } of page) {
-        if (files.isKept(path)) kept.set(id, path);
-        for (const one of store.source(id)?.spares ?? []) {
-          const spare = store.source(one);
-          if (spare !== undefined && files.isKept(spare.path)) this.#originals.set(one, id);
-        }
-      }
+  async load({ paths, originals }: KeptRecords): Promise<ReadonlySet<number>> {
+    const { files } = this.#parts;
+    const kept = [...paths].filter(([, path]) => files.isKept(path));
+    for (const [id] of kept) {
+      const original = originals.get(id);
+      if (original !== undefined) this.#originals.set(id, original);
     }
-    await files.clean([...kept.values()]);
+    await files.clean(kept.map(([, path]) => path));
     // A crash may have come before.
-    for (const id of kept.keys()) if (!this.#originals.has(id)) this.#trimLater(id);
+    for (const [id] of kept) if (!this.#originals.has(id)) this.#trimLater(id);
     return new Set(this.#originals.values());
   }
 

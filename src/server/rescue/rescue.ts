@@ -14,6 +14,7 @@ import type { SourceFile } from '../../source/source-file.ts';
 import type { Store } from '../../store/store.ts';
 import { FewLines } from '../few-lines.ts';
 import type { LookAt } from '../news/parts.ts';
+import type { KeptRecords } from './kept-records.ts';
 import type { KeptSources } from './kept-sources.ts';
 
 const fstatAsync = promisify(fstat);
@@ -68,16 +69,18 @@ export class Rescue {
     });
   }
 
-  /** Takes up what an earlier server has kept. */
-  start(): void {
-    this.#started = this.#start().catch((error: unknown) => {
+  /** Takes up what an earlier server has kept. `records`: undefined if the server ends. */
+  start(records: Promise<KeptRecords | undefined>): void {
+    this.#started = this.#start(records).catch((error: unknown) => {
       this.#parts.logger.error(`what was kept of sources could not be looked at: ${messageOf(error)}`);
     });
   }
 
-  async #start(): Promise<void> {
+  async #start(found: Promise<KeptRecords | undefined>): Promise<void> {
     const { sources, store } = this.#parts;
-    for (const original of await sources.load()) {
+    const records = await found;
+    if (records === undefined) return;
+    for (const original of await sources.load(records)) {
       if (store.living.condition(original) === undefined) await this.#trusted(original);
     }
   }

@@ -17,6 +17,7 @@ import { silentLogger } from '../../../src/logger.ts';
 import { openCLibrary } from '../../../src/native/c-library.ts';
 import { DescriptorBudget } from '../../../src/native/descriptor-budget.ts';
 import { lookWith } from '../../../src/server/news/look.ts';
+import { findKeptRecords } from '../../../src/server/rescue/kept-records.ts';
 import { KeptSources, ownFilesOf } from '../../../src/server/rescue/kept-sources.ts';
 import { Rescue } from '../../../src/server/rescue/rescue.ts';
 import { SourceConditions } from '../../../src/server/source-conditions.ts';
@@ -68,7 +69,7 @@ async function scene(t: TestContext, { limit = MIB, total = 100 * MIB } = {}) {
     note: (id) => void noted.push(id),
     logger,
   });
-  rescue.start();
+  rescue.start(findKeptRecords(store, new AbortController().signal));
   t.after(async () => {
     await rescue.close();
     await volume.close();
