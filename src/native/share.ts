@@ -3,12 +3,16 @@
  * fallocate(2), futimens(3).
  * They may wait for a disk: for threads that have nothing else to do.
  */
+import { fstatSync } from 'node:fs';
 import { getSystemErrorName } from 'node:util';
 import type { CLibrary, LoadedLibrary } from './c-library.ts';
 import { fromNanoseconds } from './timestamp.ts';
 
 /** linux/fs.h. */
 const FICLONE = 0x40049409;
+const FICLONERANGE = 0x4020940d;
+/** struct file_clone_range { s64 src_fd; u64 src_offset, src_length, dest_offset }. */
+const CLONE_RANGE_FIELDS = 4;
 const FS_IOC_GETFLAGS = 0x80086601;
 const FS_IOC_SETFLAGS = 0x40086602;
 /** Written in place, without checksums: `chattr +C`. */
@@ -44,6 +48,11 @@ export interface ShareCalls {
   readonly share: (from: number, to: number) => boolean;
   /** The same, told by the errno's name; undefined: it is done. */
   readonly shareError: (from: number, to: number) => string | undefined;
+  /**
+   * The same for the bytes from `start` to `end`, at the same place in `to`, which grows. `start` and `end` are multiples of the
+   * file systems' blocks (at most 64 KiB); an `end` at or beyond the end of `from` means all that is left.
+   */
+  readonly shareRange: (from: number, to: number, start: number, end: number) => boolean;
   /** Gives an open file, which has a name, another name. Returns the errno's name; undefined: it is done. */
   readonly link: (fd: number, path: Buffer) => string | undefined;
   /** Finds the first data at or after `start`, up to `end`, that are no hole. Undefined if there are none. Moves the position. */
@@ -89,9 +98,18 @@ function declareShareCalls({ koffi, func }: LoadedLibrary): ShareCalls {
     becomeLike(from, to);
     return ioctl(to, FICLONE, from) === 0 ? undefined : nameOf(koffi.errno());
   };
+  const range = new BigInt64Array(CLONE_RANGE_FIELDS);
+  const rangeBytes = Buffer.from(range.buffer);
   return {
     share: (from, to) => shareError(from, to) === undefined,
     shareError,
+    shareRange(from, to, start, end) {
+      if (start === 0) becomeLike(from, to);
+      // 0: to the end of the file.
+      const length = end < fstatSync(from).size ? end - start : 0;
+      range.set([BigInt(from), BigInt(start), BigInt(length), BigInt(start)]);
+      return ioctlOn(to, FICLONERANGE, rangeBytes) === 0;
+    },
     link(fd, path) {
       const name = Buffer.concat([path, Buffer.alloc(1)]);
       const done = linkat(AT_FDCWD, `/proc/self/fd/${fd}`, AT_FDCWD, name, AT_SYMLINK_FOLLOW) === 0;

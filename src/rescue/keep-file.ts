@@ -19,8 +19,11 @@ import { type FileIdentity, identityOf } from '../source/identity.ts';
 import { READ, type Readers } from '../source/readers.ts';
 import { at, makeFolder, NotOurs, openFolder, using } from './held.ts';
 import type { KeptRange, NotKept, PinKind } from './kept-files.ts';
+import { threadClockMs } from './thread-clock.ts';
 
 const COPIED_AT_ONCE = 1024 * 1024;
+/** What a writer waits for is shared in parts: the kernel writes what is not on the disk yet before it shares it. A call takes 20 µs. */
+const SHARED_AT_ONCE = 8 * 1024 * 1024;
 /** What st_blocks counts. */
 const BLOCK = 512;
 
@@ -42,6 +45,15 @@ export interface Wanted {
   readonly limit: number;
   readonly left: number;
   readonly pin?: PinKind | undefined;
+  /** `ToKeep.until`. */
+  readonly until?: number | undefined;
+}
+
+/** How far a file was shared or copied: the bytes before `end`. */
+interface Taken {
+  readonly kind: 'taken';
+  readonly shared: boolean;
+  readonly end: number;
 }
 
 export type Made =
@@ -50,6 +62,7 @@ export type Made =
       readonly name: string;
       readonly identity: FileIdentity;
       readonly shared: boolean;
+      readonly missing: number;
       readonly bytes: number;
       readonly original?: FileIdentity;
       readonly unwritten?: boolean;
@@ -90,9 +103,9 @@ function makeIn(folder: number, name: string, wanted: Wanted, calls: ShareCalls)
   const to = openSync(at(folder, name), flags, 0o600);
   let made: Made | undefined;
   try {
-    const shared = calls.share(wanted.fd, to);
-    made = (shared ? mayBeShared(wanted) : copied(to, wanted, calls)) ?? (isStill(wanted) ? undefined : CHANGED);
-    made ??= kept(name, shared, sealed(to, wanted, calls));
+    const taken = shared(to, wanted, calls) ?? copied(to, wanted, calls);
+    if (taken.kind !== 'taken') made = taken;
+    else made = isStill(wanted) ? kept(name, taken, wanted, sealed(to, wanted, calls)) : CHANGED;
     return made;
   } finally {
     closeSync(to);
@@ -101,8 +114,17 @@ function makeIn(folder: number, name: string, wanted: Wanted, calls: ShareCalls)
 }
 
 /** The ctime of a kept file means nothing: holes are made of it later. */
-function kept(name: string, shared: boolean, { identity, bytes }: ReturnType<typeof sealed>): Made {
-  return { kind: 'made', name, shared, identity: { ...identity, ctimeNs: undefined }, bytes };
+function kept(
+  name: string,
+  { shared, end }: Taken,
+  { ranges }: Wanted,
+  { identity, bytes }: ReturnType<typeof sealed>,
+): Made {
+  const missing = ranges.reduce(
+    (sum, { offset, length }) => sum + Math.min(length, Math.max(0, offset + length - end)),
+    0,
+  );
+  return { kind: 'made', name, shared, missing, identity: { ...identity, ctimeNs: undefined }, bytes };
 }
 
 /** The ctime does not count: a deletion, a rename and a chmod change it, and all that is kept is hashed before it is served. */
@@ -112,13 +134,27 @@ export function isStill({ fd, identity }: Wanted): boolean {
   return stats.isFile() && ino === identity.ino && size === identity.size && mtimeNs === identity.mtimeNs;
 }
 
-/** What is shared may be larger than the room that is left, but not where none is left. */
-function mayBeShared({ left }: Wanted): Made | undefined {
-  return left > 0 ? undefined : { kind: 'over', bytes: 1 - left };
+/**
+ * Shares the file: all of it or, while a writer waits, as far as the time allows. Undefined where that cannot be done. It may be larger
+ * than the room that is left, but not where none is left.
+ */
+function shared(to: number, { fd, identity, left, until }: Wanted, calls: ShareCalls): Made | Taken | undefined {
+  const { size } = identity;
+  let end = 0;
+  if (until === undefined) end = calls.share(fd, to) ? size : 0;
+  else {
+    while (end < size && (end === 0 || !isOver(until)) && calls.shareRange(fd, to, end, end + SHARED_AT_ONCE)) {
+      end = Math.min(size, end + SHARED_AT_ONCE);
+    }
+  }
+  if (end === 0) return undefined;
+  return left > 0 ? { kind: 'taken', shared: true, end } : { kind: 'over', bytes: 1 - left };
 }
 
-/** Copies the ranges, unless they are too much. Undefined: it is done. */
-function copied(to: number, { fd, identity, ranges, limit, left }: Wanted, calls: ShareCalls): Made | undefined {
+const isOver = (until: number | undefined): boolean => until !== undefined && threadClockMs() >= until;
+
+/** Copies the ranges, unless they are too much, as far as the time allows. */
+function copied(to: number, { fd, identity, ranges, limit, left, until }: Wanted, calls: ShareCalls): Made | Taken {
   const pieces = ranges.flatMap((range) => [...dataOf(fd, range, calls)]);
   const bytes = pieces.reduce((sum, { start, end }) => sum + end - start, 0);
   if (bytes > limit) {
@@ -128,8 +164,19 @@ function copied(to: number, { fd, identity, ranges, limit, left }: Wanted, calls
   if (bytes > left) return { kind: 'over', bytes: bytes - left };
   ftruncateSync(to, identity.size);
   const buffer = Buffer.allocUnsafe(Math.min(COPIED_AT_ONCE, bytes));
-  for (const { start, end } of pieces) if (!copy(fd, to, start, end, buffer)) return CHANGED;
-  return undefined;
+  let before = 0;
+  for (const { start, end } of pieces) {
+    for (let at = start; at < end; at = before) {
+      if (before > 0 && isOver(until)) {
+        ftruncateSync(to, before);
+        return { kind: 'taken', shared: false, end: before };
+      }
+      const copy = copyOnce(fd, to, at, end, buffer);
+      if (copy === 0) return CHANGED;
+      before = at + copy;
+    }
+  }
+  return { kind: 'taken', shared: false, end: identity.size };
 }
 
 /** What of a range is no hole. */
@@ -143,15 +190,11 @@ function* dataOf(fd: number, { offset, length }: KeptRange, calls: ShareCalls): 
   }
 }
 
-/** False: the file ends earlier. */
-function copy(from: number, to: number, start: number, end: number, buffer: Buffer): boolean {
-  for (let at = start; at < end; ) {
-    const read = readSync(from, buffer, 0, Math.min(buffer.length, end - at), at);
-    if (read === 0) return false;
-    for (let done = 0; done < read; ) done += writeSync(to, buffer, done, read - done, at + done);
-    at += read;
-  }
-  return true;
+/** Copies what is read at once. Gives its length; 0: the file ends there. */
+function copyOnce(from: number, to: number, at: number, end: number, buffer: Buffer): number {
+  const read = readSync(from, buffer, 0, Math.min(buffer.length, end - at), at);
+  for (let done = 0; done < read; ) done += writeSync(to, buffer, done, read - done, at + done);
+  return read;
 }
 
 /** Gives it the mtime of the source, and to its readers: as in the pool. @throws NotOurs if its mode lets others read it */

@@ -65,10 +65,11 @@ class Keeper implements KeptFiles {
 
   async #keep(thread: KeepThread, one: ToKeep): Promise<Keeping> {
     const { folders, pool, state, limit, total, released } = this.#options;
-    const { fd, identity, ranges, readers, pin } = one;
+    const { fd, identity, ranges, readers, pin, until } = one;
     const folder = randomBytes(8).toString('hex');
     const request = {
       ...({ kind: 'keep', fd, folder, path: one.path.toString('latin1'), identity, ranges, readers, pin } as const),
+      until,
       folders: (await folders()).map((disk) => disk.toString('latin1')),
       pool: Buffer.from(pool).toString('latin1'),
       released: released.folders.map((path) => path.toString('latin1')),
@@ -94,7 +95,7 @@ class Keeper implements KeptFiles {
   }
 
   #noted(answer: Extract<KeepAnswer, { kind: 'kept' }>, { path, identity: { dev } }: ToKeep): Keeping {
-    const { at, identity, shared, pooled, original, unwritten } = answer;
+    const { at, identity, shared, missing, pooled, original, unwritten } = answer;
     this.#usage.note(at);
     const why = `${dev} ${pooled}`;
     if (pooled !== undefined && !this.#pooled.has(why)) {
@@ -107,6 +108,7 @@ class Keeper implements KeptFiles {
       path: this.#pathOf(at),
       identity,
       shared,
+      missing,
       bytes: at.bytes,
       ...(original && { original, unwritten: unwritten === true }),
     };

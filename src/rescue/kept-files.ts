@@ -9,7 +9,8 @@
  *       pins-<id>/…                 pins: kept files that are made in advance, of all of a file
  *     POOL/.autotorrent/            the same, where no such folder can be made
  *
- * A kept file has the size and the mtime of its source, and the old bytes at their old offsets. Its mode says who may read it:
+ * A kept file has the size and the mtime of its source, and the old bytes at their old offsets. One that had to be kept while a writer
+ * waited, and could not be in time, is shorter: it ends where that was over. Its mode says who may read it:
  * the closed folders above it let nobody else in. It is nothing more than a doubted source: each piece is hashed before it is served.
  */
 import type { Logger } from '../logger.ts';
@@ -45,6 +46,11 @@ export interface ToKeep {
    * unhashed.
    */
   readonly pin?: PinKind;
+  /**
+   * Somebody waits: after this time (`threadClockMs`) no more of it is shared or copied, and it is kept up to there. At least its
+   * beginning is. Default: it takes as long as it takes.
+   */
+  readonly until?: number;
 }
 
 /**
@@ -62,6 +68,8 @@ export type Keeping =
       readonly identity: FileIdentity;
       /** The extents are the source's (FICLONE). */
       readonly shared: boolean;
+      /** The bytes of `ranges` that were not kept, since the time was over: the kept file ends before them. */
+      readonly missing: number;
       /** The room that it takes as long as nothing else shares its extents: `st_blocks`. */
       readonly bytes: number;
       /** Of a hard link: what the source is now, since a link changes its ctime. `unwritten`: nobody wrote to it meanwhile. */

@@ -35,6 +35,8 @@ export interface KeepRequest {
   readonly readers: Readers;
   /** It is a pin. */
   readonly pin?: PinKind | undefined;
+  /** `ToKeep.until`. */
+  readonly until?: number | undefined;
   /** The folders that hold sources. */
   readonly folders: readonly string[];
   readonly pool: string;
@@ -67,6 +69,7 @@ export type KeepAnswer = { readonly listed?: KeptListed } & (
       readonly at: KeptFound;
       readonly identity: FileIdentity;
       readonly shared: boolean;
+      readonly missing: number;
       readonly unwritten?: boolean;
       readonly original?: FileIdentity;
       /** Why it was not kept on the disk of the source, if it was not. */

@@ -40,7 +40,7 @@ function shareIn(folder: number, name: string, wanted: Wanted, calls: PinCalls):
     if (refusal !== undefined) made = { kind: 'not kept', ...refusalOf('reflink', refusal) };
     else if (!isExactlyStill(wanted)) made = CHANGED;
     else if (writers === 'busy') made = BUSY;
-    else made = { kind: 'made', name, shared: true, ...sealed(to, wanted, calls) };
+    else made = { kind: 'made', name, shared: true, missing: 0, ...sealed(to, wanted, calls) };
     return made;
   } finally {
     closeSync(to);
@@ -66,7 +66,16 @@ function linkIn(folder: number, name: string, wanted: Wanted, calls: PinCalls): 
     if (!isStill(wanted) || !isSameIdentity(now, pin)) made = CHANGED;
     else {
       const identity = { ...pin, ctimeNs: undefined };
-      made = { kind: 'made', name, shared: false, identity, bytes: 0, original: now, unwritten: writers === 'none' };
+      made = {
+        kind: 'made',
+        name,
+        shared: false,
+        missing: 0,
+        identity,
+        bytes: 0,
+        original: now,
+        unwritten: writers === 'none',
+      };
     }
     return made;
   } finally {

@@ -20,6 +20,7 @@ import { dirname, join } from 'node:path';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { silentLogger } from '../../src/logger.ts';
 import type { KeptFiles } from '../../src/rescue/kept-files.ts';
+import { threadClockMs } from '../../src/rescue/thread-clock.ts';
 import { FOUND_FOLDER, isLeftOut, OWN_FOLDER } from '../../src/source/own-folder.ts';
 import { ReleasedFolders } from '../../src/source/released-folders.ts';
 import { type FileSystemKind, makeFileSystem, type TestFileSystem } from '../harness/file-systems.ts';
@@ -139,6 +140,22 @@ export function testKeptFilesOn(kind: FileSystemKind): void {
       await keeper.drop(third.path);
       await keeper.drop(third.path);
       assert.equal(keeper.usage()[0]?.files, 1);
+    });
+
+    it('end where the time of a writer was over, after their beginning', async () => {
+      const first = shares ? 8 * MIB : MIB;
+      const bytes = Buffer.concat([randomBytes(first), FILM]);
+      await writeFile(film, bytes);
+      const { mtimeNs } = await stat(film, { bigint: true });
+      const [need, size] = [first + 2 * MIB, bytes.length];
+      const ranges = [{ offset: 0, length: need }];
+      const early = await kept(keeper, film, { ranges, until: threadClockMs() });
+      assert.deepEqual([early.missing, early.identity.size, early.shared], [2 * MIB, first, shares]);
+      assert.equal(early.identity.mtimeNs, mtimeNs);
+      assert.equal((await readFile(early.at)).equals(bytes.subarray(0, first)), true);
+      const { at, missing, identity } = await kept(keeper, film, { ranges, until: threadClockMs() + 3_600_000 });
+      assert.deepEqual([missing, identity.size], [0, size]);
+      assert.equal((await readFile(at)).subarray(0, need).equals(bytes.subarray(0, need)), true);
     });
 
     it('are not made of a file that was written to meanwhile', async () => {

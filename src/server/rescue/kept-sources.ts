@@ -91,9 +91,19 @@ export class KeptSources {
     return this.of(original).length > 0;
   }
 
-  /** Tells if something is kept of a source that a write to it does not reach. */
+  /** Tells if a source is kept as a whole. What was kept of one in part ends earlier. */
+  hasWhole(original: number): boolean {
+    return this.#wholeOf(original).length > 0;
+  }
+
+  /** The same, where a write to the source does not reach it. */
   hasApart(original: number): boolean {
-    return this.of(original).some((id) => !this.#isHardLink(id));
+    return this.#wholeOf(original).some((id) => !this.#isHardLink(id));
+  }
+
+  #wholeOf(original: number): readonly number[] {
+    const sizeOf = (id: number): number => this.#parts.store.source(id)?.size ?? 0;
+    return this.of(original).filter((id) => sizeOf(id) >= sizeOf(original));
   }
 
   /** Lists the kept files of a source. */

@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import { messageOf } from '../../errors.ts';
 import type { Logger } from '../../logger.ts';
 import type { KeptFiles, NotKept } from '../../rescue/kept-files.ts';
+import { threadClockMs } from '../../rescue/thread-clock.ts';
 import type { FileSystems } from '../../source/file-system.ts';
 import { differenceOf } from '../../source/identity.ts';
 import { bothOf } from '../../source/readers.ts';
@@ -39,6 +40,8 @@ export interface RescueParts {
   readonly logger: Logger;
 }
 
+/** Milliseconds after a writer came in which his file is shared or copied: with all else that is done he waits for a second at most. */
+const WRITER_MS = 700;
 /** Milliseconds between two looks if a file that is held is open still. */
 const HELD_MS = 1000;
 /** Milliseconds at the end of the server for what only open files have. */
@@ -87,7 +90,7 @@ export class Rescue {
 
   /** Keeps a source that another program is about to write to. Never rejects. */
   async beforeWrite(id: number, file: SourceFile): Promise<void> {
-    await this.#keep(id, file);
+    await this.#keep(id, file, threadClockMs() + WRITER_MS);
   }
 
   /** Nothing was written after all: lets go of what was kept. Never rejects. */
@@ -119,7 +122,7 @@ export class Rescue {
   async #keepIfGone(id: number, by: 'sharing' | 'copying'): Promise<void> {
     const { openFile, fileSystems } = this.#parts;
     const file = openFile(id);
-    if (file === undefined || file.closed || this.#parts.sources.has(id)) return;
+    if (file === undefined || file.closed || this.#parts.sources.hasWhole(id)) return;
     file.begin();
     try {
       const kind = await fileSystems.kindOf(file.record.path, file.identity.dev);
@@ -137,7 +140,7 @@ export class Rescue {
     const { store, sources } = this.#parts;
     const { id, record } = file;
     const state = store.living.condition(id)?.state;
-    if (state === undefined || state === 'lost' || sources.has(id)) return;
+    if (state === undefined || state === 'lost' || sources.hasWhole(id)) return;
     try {
       if (await this.#isGone(file)) await this.#keep(id, file);
     } catch (error) {
@@ -159,7 +162,8 @@ export class Rescue {
     const { openFile, sources } = this.#parts;
     const kept = sources.of(id);
     const offered = this.#offered.get(id) ?? [];
-    if (kept.length > 0) return kept.every((one) => offered.includes(one)) ? 'nothing' : 'kept';
+    if (kept.some((one) => !offered.includes(one))) return 'kept';
+    if (sources.hasWhole(id)) return 'nothing';
     const file = openFile(id);
     return file === undefined || file.closed ? 'nothing' : await this.#keep(id, file);
   }
@@ -200,10 +204,11 @@ export class Rescue {
     this.#timer = undefined;
   }
 
-  async #keep(id: number, file: SourceFile): Promise<BeforeLoss> {
+  /** `until`: a writer waits, as for `ToKeep`. */
+  async #keep(id: number, file: SourceFile, until?: number): Promise<BeforeLoss> {
     const running = this.#keeping.get(id);
     if (running !== undefined) return await running;
-    const keeping = this.#keepNow(id, file)
+    const keeping = this.#keepNow(id, file, until)
       .catch((error: unknown): BeforeLoss => {
         this.#lines.say(`${file.record.path.toString()} could not be kept: ${messageOf(error)}`);
         return 'nothing';
@@ -213,7 +218,7 @@ export class Rescue {
     return await keeping;
   }
 
-  async #keepNow(id: number, file: SourceFile): Promise<BeforeLoss> {
+  async #keepNow(id: number, file: SourceFile, until: number | undefined): Promise<BeforeLoss> {
     const { store, files, sources, logger } = this.#parts;
     const { living } = store;
     const record = store.source(id);
@@ -227,12 +232,16 @@ export class Rescue {
     const { path } = record;
     file.begin();
     try {
-      const keeping = await files.keep({ fd: file.fd, path, identity: file.identity, ranges, readers });
+      const wanted = { fd: file.fd, path, identity: file.identity, ranges, readers };
+      const keeping = await files.keep(until === undefined ? wanted : { ...wanted, until });
       if (keeping.kind === 'not kept') {
         this.#say(`${path.toString()} ${keeping.says}`, keeping.why);
         return keeping.why === 'changed' || keeping.why === 'error' ? 'nothing' : 'held';
       }
       if ((await sources.add(id, keeping, readers)) === undefined) return 'nothing';
+      const { missing } = keeping;
+      if (missing > 0)
+        this.#lines.say(`${path.toString()} is written to: ${missing} bytes of it could not be kept in time`);
       const how = keeping.shared ? 'shared' : `copied, ${keeping.bytes} bytes`;
       logger.debug(`${path.toString()} is kept as ${keeping.path.toString()} (${how})`);
       return 'kept';

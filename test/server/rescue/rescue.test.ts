@@ -16,6 +16,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { silentLogger } from '../../../src/logger.ts';
 import { openCLibrary } from '../../../src/native/c-library.ts';
 import { DescriptorBudget } from '../../../src/native/descriptor-budget.ts';
+import type { ToKeep } from '../../../src/rescue/kept-files.ts';
 import { lookWith } from '../../../src/server/news/look.ts';
 import { findKeptRecords } from '../../../src/server/rescue/kept-records.ts';
 import { KeptSources, ownFilesOf } from '../../../src/server/rescue/kept-sources.ts';
@@ -31,8 +32,8 @@ import { content } from '../../vfs/proving/library.ts';
 
 const LENGTH = 300_000;
 
-/** A film that is open in a server, as far as rescue needs one. */
-async function scene(t: TestContext, { limit = MIB, total = 100 * MIB } = {}) {
+/** A film that is open in a server, as far as rescue needs one. `hurried`: no writer can wait for more than the beginning. */
+async function scene(t: TestContext, { limit = MIB, total = 100 * MIB, hurried = false } = {}) {
   const base = temporaryFolder('rescue');
   const disk = join(base, 'disk');
   mkdirSync(disk);
@@ -46,11 +47,15 @@ async function scene(t: TestContext, { limit = MIB, total = 100 * MIB } = {}) {
   const said: string[] = [];
   const logger = { ...silentLogger, warn: (line: string) => void said.push(line) };
   let sources: KeptSources | undefined;
-  const files = keeperOn(disk, base, {
+  const keeper = keeperOn(disk, base, {
     limit,
     total,
     expendable: () => sources?.expendable() ?? [],
     letGo: async (path) => (await sources?.giveUp(path)) === true,
+  });
+  const keep = keeper.keep.bind(keeper);
+  const files = Object.assign(keeper, {
+    keep: async (one: ToKeep) => await keep(hurried && one.until !== undefined ? { ...one, until: 0 } : one),
   });
   const volume = await openVolume(join(base, 'state'), {
     kept: ownFilesOf(files, silentLogger),
@@ -216,6 +221,24 @@ it('keeps a deleted film as its descriptor is closed, and one whose case is not 
     }
     assert.equal(keptOf(all).length, 1, end);
   }
+});
+
+it('keeps the beginning of a film while a writer waits, and all of it before it is lost', async (t) => {
+  const all = await scene(t, { hurried: true });
+  const { fileSystem, rescue, id, store, film, bytes, said } = all;
+  await rescue.beforeWrite(id, fileSystem.openSource(id)!);
+  const [path = ''] = keptOf(all);
+  assert.equal(readFileSync(path).equals(bytes.subarray(0, 100_000)), true);
+  assert.equal(store.source(store.living.keptOf(id)[0]!)?.size, 100_000);
+  assert.match(said.join('\n'), /film\.mkv is written to: 50000 bytes of it could not be kept in time$/);
+  rescue.offered(id, store.living.keptOf(id));
+  // Nobody has written.
+  rmSync(film);
+  assert.equal(await rescue.beforeLoss(id), 'kept');
+  const [, whole = ''] = keptOf(all);
+  assert.equal(readFileSync(whole).subarray(200_000, 250_000).equals(bytes.subarray(200_000, 250_000)), true);
+  rescue.offered(id, store.living.keptOf(id));
+  assert.equal(await rescue.beforeLoss(id), 'nothing');
 });
 
 it('says once that nothing more is kept', async (t) => {
