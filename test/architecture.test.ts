@@ -153,7 +153,14 @@ const STORE_TYPES: ReadonlySet<string> = new Set([
   'sources/pool-files.ts',
   'tree/namespace.ts',
 ]);
-const FOR_ALL: ReadonlySet<string> = new Set(['errors.ts', 'logger.ts', 'printable.ts', 'shown-url.ts', 'within.ts']);
+const FOR_ALL: ReadonlySet<string> = new Set([
+  'batches.ts',
+  'errors.ts',
+  'logger.ts',
+  'printable.ts',
+  'shown-url.ts',
+  'within.ts',
+]);
 
 /** Each third-party package has one owner. */
 const PACKAGE_OWNERS: Readonly<Record<string, string>> = {

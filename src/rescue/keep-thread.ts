@@ -19,6 +19,8 @@ export class KeepThread {
   #worker: Worker | undefined;
   #asked = 0;
   readonly #waiting = new Map<number, Waiting>();
+  /** Asked in this turn of the event loop. */
+  #gathered: Asked[] = [];
   #timer: NodeJS.Timeout | undefined;
 
   /** `onIdle` is called when the thread has ended. */
@@ -32,21 +34,30 @@ export class KeepThread {
     clearTimeout(this.#timer);
     const worker = (this.#worker ??= this.#start());
     const question = ++this.#asked;
-    const message: Asked = { question, request };
     return await new Promise<Answers[Kind]>((resolve, reject) => {
       this.#waiting.set(question, { resolve: resolve as Waiting['resolve'], reject });
       worker.ref();
-      worker.postMessage(message);
+      if (this.#gathered.length === 0) setImmediate(() => this.#send());
+      this.#gathered.push({ question, request });
     });
+  }
+
+  #send(): void {
+    // Those of a thread that has ended meanwhile were answered.
+    const asked = this.#gathered.filter(({ question }) => this.#waiting.has(question));
+    this.#gathered = [];
+    if (asked.length > 0) this.#worker?.postMessage(asked);
   }
 
   #start(): Worker {
     const worker = new Worker(new URL('./keep-worker.js', import.meta.url), OPTIONS);
-    worker.on('message', (answered: Answered) => {
-      const waiting = this.#waiting.get(answered.question);
-      this.#waiting.delete(answered.question);
-      if ('error' in answered) waiting?.reject(new Error(answered.error));
-      else waiting?.resolve(answered.answer);
+    worker.on('message', (answers: readonly Answered[]) => {
+      for (const answered of answers) {
+        const waiting = this.#waiting.get(answered.question);
+        this.#waiting.delete(answered.question);
+        if ('error' in answered) waiting?.reject(new Error(answered.error));
+        else waiting?.resolve(answered.answer);
+      }
       if (this.#waiting.size === 0) this.#rest(worker);
     });
     worker.on('error', (error) => this.#ended(worker, error));

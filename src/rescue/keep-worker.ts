@@ -1,4 +1,4 @@
-/** A thread that keeps files. It holds no descriptor between two requests. */
+/** A thread that keeps files. It holds no descriptor between two messages. */
 import { mkdirSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 import { errnoOf, messageOf } from '../errors.ts';
@@ -12,6 +12,7 @@ import { loadWriterCalls } from '../native/writers.ts';
 import { OWN_FOLDER } from '../source/own-folder.ts';
 import { OwnMounts } from '../source/own-mounts.ts';
 import { NotOurs, using } from './held.ts';
+import { HeldKept, type OpenKept } from './held-kept.ts';
 import { makeKeptFile } from './keep-file.ts';
 import { cleanPlace, dropKept, listKept, syncKept, trimKept } from './kept-listing.ts';
 import type {
@@ -28,11 +29,16 @@ import type {
 import { makePin, noPin } from './pin-file.ts';
 import { openKept, Places } from './places.ts';
 
+/** Milliseconds for which answers are gathered. */
+const GATHER_MS = 10;
+
 const port = parentPort;
 if (port === null) throw new Error('keep-worker runs as a worker thread only');
 const library = openCLibrary(silentLogger);
 const calls = { ...(loadShareCalls(library) ?? noCalls()), writers: loadWriterCalls(library) };
-const places = new Places({ ownMounts: new OwnMounts(), strict: loadStrictCalls(library), statx: loadStatx(library) });
+const statx = loadStatx(library);
+const places = new Places({ ownMounts: new OwnMounts(), strict: loadStrictCalls(library), statx });
+const held = new HeldKept({ places, statx });
 
 function noCalls(): ShareCalls {
   throw new Error('the C library cannot share or copy');
@@ -42,8 +48,7 @@ function noCalls(): ShareCalls {
 function keep(request: KeepRequest): KeepAnswer {
   let pooled: string;
   try {
-    const { fd, place } = places.openTopmost(request.fd, request.path, request.folders);
-    return using(fd, () => keepIn(fd, place, request));
+    return keepInHeld(request);
   } catch (error) {
     if (isFull(error)) return { kind: 'not kept', why: 'room', says: `does not fit on the disk: ${messageOf(error)}` };
     if (request.pin !== undefined) return { kind: 'not kept', ...noPin(request.pin, error) };
@@ -52,32 +57,52 @@ function keep(request: KeepRequest): KeepAnswer {
         ? error.message
         : `${OWN_FOLDER} cannot be used there (${errnoOf(error) ?? messageOf(error)})`;
   }
-  const { pool } = request;
+  const { pool } = request.rules;
   mkdirSync(Buffer.from(pool, 'latin1'), { recursive: true, mode: 0o700 });
-  const answer = using(places.open(pool), (fd) => keepIn(fd, pool, request));
+  const { state } = request.rules;
+  const answer = using(places.open(pool), (fd) =>
+    using(openKept(fd, state, true), (kept) => keepIn({ kept, place: pool }, request)),
+  );
   return answer.kind === 'kept' ? { ...answer, pooled } : answer;
+}
+
+function keepInHeld(request: KeepRequest): KeepAnswer {
+  const isOld = held.any;
+  try {
+    return keepIn(held.for(request), request);
+  } catch (error) {
+    if (!isOld || errnoOf(error) !== 'ENOENT') throw error;
+    // It was deleted meanwhile, since nothing was in it.
+    held.close();
+    return keepIn(held.for(request), request);
+  }
 }
 
 const isFull = (error: unknown): boolean => errnoOf(error) === 'ENOSPC' || errnoOf(error) === 'EDQUOT';
 
-function keepIn(fd: number, place: string, request: KeepRequest): KeepAnswer {
-  const { state, total, released, pin } = request;
-  const real = places.realOf(place);
-  if (real === undefined || released.some((folder) => isAtOrBelow(real, Buffer.from(folder, 'latin1')))) {
+function keepIn({ kept, place }: OpenKept, request: KeepRequest): KeepAnswer {
+  const { pin, rules } = request;
+  const { total, released, limit } = rules;
+  if (isReleased(place, released)) {
     return { kind: 'not kept', why: 'error', says: 'lies on a disk that was released' };
   }
-  return using(openKept(fd, state, true), (kept) => {
-    const known = request.kept.get(place);
-    const listed = known === undefined ? listKept(kept, place) : undefined;
-    const left = total - (known ?? bytesOf(listed ?? []));
-    const wanted = { ...request, left };
-    const made = pin === undefined ? makeKeptFile(kept, wanted, calls) : makePin(kept, wanted, pin, calls);
-    const also = listed === undefined ? {} : { listed: { place, files: listed } };
-    if (made.kind === 'not kept') return { ...made, ...also };
-    if (made.kind === 'over') return { ...made, ...also, place };
-    const { kind: _, name, bytes, ...rest } = made;
-    return { kind: 'kept', at: { place, folder: request.folder, name, bytes }, ...rest, ...also };
-  });
+  const listed = rules.kept.has(place) ? undefined : listKept(kept, place);
+  const before = rules.kept.get(place) ?? bytesOf(listed ?? []);
+  rules.kept.set(place, before);
+  const wanted = { ...request, limit, left: total - before };
+  const made = pin === undefined ? makeKeptFile(kept, wanted, calls) : makePin(kept, wanted, pin, calls);
+  const also = listed === undefined ? {} : { listed: { place, files: listed } };
+  if (made.kind === 'not kept') return { ...made, ...also };
+  if (made.kind === 'over') return { ...made, ...also, place };
+  const { kind: _, name, bytes, ...rest } = made;
+  rules.kept.set(place, before + bytes);
+  return { kind: 'kept', at: { place, folder: request.folder, name, bytes }, ...rest, ...also };
+}
+
+function isReleased(place: string, released: readonly string[]): boolean {
+  if (released.length === 0) return false;
+  const real = places.realOf(place);
+  return real === undefined || released.some((folder) => isAtOrBelow(real, Buffer.from(folder, 'latin1')));
 }
 
 const bytesOf = (files: readonly { readonly bytes: number }[]): number =>
@@ -124,12 +149,25 @@ function answer(request: Request): Answers[keyof Answers] {
   }
 }
 
-port.on('message', ({ question, request }: Asked) => {
-  let answered: Answered;
+function answered({ question, request }: Asked): Answered {
   try {
-    answered = { question, answer: answer(request) };
+    return { question, answer: answer(request) };
   } catch (error) {
-    answered = { question, error: messageOf(error) };
+    return { question, error: messageOf(error) };
   }
-  port.postMessage(answered);
+}
+
+port.on('message', (asked: readonly Asked[]) => {
+  let answers: Answered[] = [];
+  let since = performance.now();
+  for (const one of asked) {
+    answers.push(answered(one));
+    if (performance.now() - since < GATHER_MS) continue;
+    // Writers wait for each of them.
+    port.postMessage(answers);
+    answers = [];
+    since = performance.now();
+  }
+  held.close();
+  if (answers.length > 0) port.postMessage(answers);
 });

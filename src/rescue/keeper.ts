@@ -1,5 +1,6 @@
 /** Keeps files: chooses the thread, keeps to the limits, and knows what is kept. `kept-files.ts` has the interface. */
 import { randomBytes } from 'node:crypto';
+import { Batches } from '../batches.ts';
 import { messageOf } from '../errors.ts';
 import { FOUND_FOLDER, OWN_FOLDER } from '../source/own-folder.ts';
 import { rebased } from '../source/paths.ts';
@@ -8,12 +9,15 @@ import { within } from '../within.ts';
 import type { KeepThread } from './keep-thread.ts';
 import { KeepThreads } from './keep-threads.ts';
 import type { Keeping, KeptFiles, KeptFilesOptions, KeptRange, KeptUsage, NotKept, ToKeep } from './kept-files.ts';
-import type { KeepAnswer, KeptAt } from './messages.ts';
+import type { KeepAnswer, KeepRequest, KeepRules, KeptAt } from './messages.ts';
 import { keptName } from './places.ts';
 import { Usage } from './usage.ts';
 
 /** Milliseconds after which a disk that does not answer is cleaned without anybody who waits. */
 const SLOW_MS = 30_000;
+/** Files that a thread is asked to keep at once. */
+const AT_ONCE = 64;
+const NO_ROOM = 'cannot be kept: no more than rescue_total is kept on a disk';
 const FOLDER = /^[0-9a-f]{16}$/;
 
 /** Opens what keeps files. Nothing is touched before it is asked for something. */
@@ -25,8 +29,7 @@ class Keeper implements KeptFiles {
   readonly #options: KeptFilesOptions;
   readonly #usage = new Usage();
   readonly #threads: KeepThreads;
-  /** By disk: the last file that is being kept. */
-  readonly #turns = new Map<number, Promise<unknown>>();
+  readonly #lots = new Map<number, Batches<ToKeep, Keeping>>();
   /** The folders of files that were kept, or begun, since the start. */
   readonly #fresh = new Set<string>();
   /** What was said: by disk and reason. */
@@ -39,59 +42,94 @@ class Keeper implements KeptFiles {
 
   async keep(one: ToKeep): Promise<Keeping> {
     const { released } = this.#options;
-    const { dev } = one.identity;
     try {
       return await released.during(one.path, async () => {
         if (released.holds(one.path)) return notKept('error', RELEASED.says);
-        return await this.#inTurn(dev, async () => await this.#keep(this.#threads.keeping(dev), one));
+        return await this.#lotsOf(one.identity.dev).add(one);
       });
     } catch (error) {
       return notKept('error', `cannot be kept: ${messageOf(error)}`);
     }
   }
 
-  /** Those of one disk in turn, so that the limits hold for all of them. */
-  async #inTurn<T>(dev: number, work: () => Promise<T>): Promise<T> {
-    const before = this.#turns.get(dev) ?? Promise.resolve();
-    const turn = before.then(work);
-    const settled = turn.catch(() => {});
-    this.#turns.set(dev, settled);
-    try {
-      return await turn;
-    } finally {
-      if (this.#turns.get(dev) === settled) this.#turns.delete(dev);
-    }
+  /** Those of one disk: a lot begins when the last is accounted for, so that the limits hold for all of them. */
+  #lotsOf(dev: number): Batches<ToKeep, Keeping> {
+    const known = this.#lots.get(dev);
+    if (known !== undefined) return known;
+    const lots = new Batches<ToKeep, Keeping>(AT_ONCE, (lot) => this.#keepLot(this.#threads.keeping(dev), lot));
+    this.#lots.set(dev, lots);
+    return lots;
   }
 
-  async #keep(thread: KeepThread, one: ToKeep): Promise<Keeping> {
-    const { folders, pool, state, limit, total, released } = this.#options;
-    const { fd, identity, ranges, readers, pin, until } = one;
+  #keepLot(thread: KeepThread, lot: readonly ToKeep[]): readonly Promise<Keeping>[] {
+    // One object for all: the thread counts in it.
+    const rules = this.#rules();
+    const asked = lot.map((one) => this.#requestOf(one));
+    const answers = asked.map(async (request) => await this.#threads.ask(thread, { ...request, rules: await rules }));
+    // Those for which there is no room wait for the others, and are tried again in turn.
+    let turn: Promise<unknown> = Promise.allSettled(answers);
+    const full = new Map<string, number>();
+    return lot.map(async (one, i) => {
+      const [request, first] = [asked[i]!, await answers[i]!];
+      this.#listed(first);
+      if (first.kind !== 'over') return this.#became(one, request, first);
+      const again = turn.then(async () => {
+        const answer = await this.#withRoom(thread, request, first, full);
+        return this.#became(one, request, answer);
+      });
+      turn = again.catch(() => {});
+      return await again;
+    });
+  }
+
+  /** Asks again as long as room can be made. `full`: by place, what no room could be made for. */
+  async #withRoom(
+    thread: KeepThread,
+    request: Omit<KeepRequest, 'rules'>,
+    first: KeepAnswer,
+    full: Map<string, number>,
+  ): Promise<KeepAnswer> {
+    let answer = first;
+    while (answer.kind === 'over') {
+      const { place, bytes } = answer;
+      if (bytes >= (full.get(place) ?? Number.POSITIVE_INFINITY)) return answer;
+      if (!(await this.#madeRoom(place, bytes))) {
+        full.set(place, bytes);
+        return answer;
+      }
+      answer = await this.#threads.ask(thread, { ...request, rules: await this.#rules() });
+      this.#listed(answer);
+    }
+    return answer;
+  }
+
+  #requestOf({ path, ...one }: ToKeep): Omit<KeepRequest, 'rules'> {
     const folder = randomBytes(8).toString('hex');
-    const request = {
-      ...({ kind: 'keep', fd, folder, path: one.path.toString('latin1'), identity, ranges, readers, pin } as const),
-      until,
+    this.#fresh.add(folder);
+    return { kind: 'keep', ...one, folder, path: path.toString('latin1') };
+  }
+
+  async #rules(): Promise<KeepRules> {
+    const { folders, pool, state, limit, total, released } = this.#options;
+    return {
       folders: (await folders()).map((disk) => disk.toString('latin1')),
       pool: Buffer.from(pool).toString('latin1'),
       released: released.folders.map((path) => path.toString('latin1')),
       state,
       limit,
       total,
+      kept: this.#usage.bytes,
     };
-    this.#fresh.add(folder);
-    for (;;) {
-      const answer = await this.#threads.ask(thread, { ...request, kept: this.#usage.bytes });
-      if (answer.listed !== undefined) this.#usage.listed(answer.listed);
-      if (answer.kind === 'over') {
-        if (await this.#madeRoom(answer.place, answer.bytes)) continue;
-        return this.#without(folder, 'rescue_total', 'cannot be kept: no more than rescue_total is kept on a disk');
-      }
-      return answer.kind === 'kept' ? this.#noted(answer, one) : this.#without(folder, answer.why, answer.says);
-    }
   }
 
-  #without(folder: string, why: NotKept, says: string): Keeping {
+  #listed({ listed }: KeepAnswer): void {
+    if (listed !== undefined) this.#usage.listed(listed);
+  }
+
+  #became(one: ToKeep, { folder }: Omit<KeepRequest, 'rules'>, answer: KeepAnswer): Keeping {
+    if (answer.kind === 'kept') return this.#noted(answer, one);
     this.#fresh.delete(folder);
-    return notKept(why, says);
+    return answer.kind === 'over' ? notKept('rescue_total', NO_ROOM) : notKept(answer.why, answer.says);
   }
 
   #noted(answer: Extract<KeepAnswer, { kind: 'kept' }>, { path, identity: { dev } }: ToKeep): Keeping {

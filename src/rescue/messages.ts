@@ -24,6 +24,20 @@ export interface KeptFound extends KeptAt {
   readonly bytes: number;
 }
 
+/** Where files are kept, and how much: the same for all requests of a message. */
+export interface KeepRules {
+  /** The folders that hold sources. */
+  readonly folders: readonly string[];
+  readonly pool: string;
+  /** Folders below which nothing may be touched. */
+  readonly released: readonly string[];
+  readonly state: StateNamed;
+  readonly limit: number;
+  readonly total: number;
+  /** The bytes that are kept in each place that was looked at. The thread counts what it keeps of a message. */
+  readonly kept: Map<string, number>;
+}
+
 export interface KeepRequest {
   readonly kind: 'keep';
   readonly fd: number;
@@ -37,16 +51,7 @@ export interface KeepRequest {
   readonly pin?: PinKind | undefined;
   /** `ToKeep.until`. */
   readonly until?: number | undefined;
-  /** The folders that hold sources. */
-  readonly folders: readonly string[];
-  readonly pool: string;
-  /** Folders below which nothing may be touched. */
-  readonly released: readonly string[];
-  readonly state: StateNamed;
-  readonly limit: number;
-  readonly total: number;
-  /** The bytes that are kept in each place that was looked at. */
-  readonly kept: ReadonlyMap<string, number>;
+  readonly rules: KeepRules;
 }
 
 export type Request =
@@ -95,6 +100,7 @@ export interface Answers {
   readonly clean: CleanAnswer;
 }
 
+/** What one turn of the event loop asks for is one message. */
 export interface Asked {
   readonly question: number;
   readonly request: Request;

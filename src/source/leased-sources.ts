@@ -13,6 +13,9 @@ import type { SourceFile } from './source-file.ts';
 /** Milliseconds between tries to get a lease again: the shortest pause, and the longest. */
 const SHORTEST_MS = 50;
 const LONGEST_MS = 60_000;
+/** So many sources are tried again at once, and that often in milliseconds: nobody waits for it, and others read meanwhile. */
+const TRIED_AT_ONCE = 4;
+const LOT_MS = 50;
 /** Milliseconds without a writer after which pauses begin anew. */
 const PEACE_MS = 60 * 60_000;
 /** Sources whose pauses are remembered. */
@@ -78,6 +81,9 @@ export class LeasedSources {
   readonly #states = new Map<number, { readonly file: SourceFile; state: State }>();
   readonly #pauses = new Map<number, Pause>();
   readonly #timers = new Map<number, NodeJS.Timeout>();
+  /** Those whose pause is over. */
+  readonly #due = new Set<number>();
+  #lot: NodeJS.Timeout | undefined;
   #closed = false;
 
   constructor(options: LeasedSourcesOptions) {
@@ -134,6 +140,7 @@ export class LeasedSources {
     this.#closed = true;
     for (const timer of this.#timers.values()) clearTimeout(timer);
     this.#timers.clear();
+    clearTimeout(this.#lot);
   }
 
   async #try(file: SourceFile): Promise<void> {
@@ -218,12 +225,23 @@ export class LeasedSources {
   }
 
   #tryIn(id: number, ms: number): void {
-    if (this.#closed || this.#timers.has(id)) return;
-    const again = (): void => {
+    if (this.#closed || this.#timers.has(id) || this.#due.has(id)) return;
+    const isOver = (): void => {
       this.#timers.delete(id);
-      this.#tryAgain(id);
+      this.#due.add(id);
+      if (this.#lot === undefined) this.#tryLot();
     };
-    this.#timers.set(id, setTimeout(again, ms).unref());
+    this.#timers.set(id, setTimeout(isOver, ms).unref());
+  }
+
+  #tryLot(): void {
+    this.#lot = undefined;
+    if (this.#due.size === 0) return;
+    this.#lot = setTimeout(() => this.#tryLot(), LOT_MS).unref();
+    for (const id of [...this.#due].slice(0, TRIED_AT_ONCE)) {
+      this.#due.delete(id);
+      this.#tryAgain(id);
+    }
   }
 
   #tryAgain(id: number): void {

@@ -160,6 +160,25 @@ describe('the folder of what is kept', { skip: NEEDS_ROOT }, () => {
     const found = await Promise.all(Array.from({ length: 8 }, async () => await refused(keeper, film, { ranges })));
     assert.equal(found.filter((why) => why === 'rescue_total').length, 3);
   });
+
+  it('takes the place of what may go, if many files come at once', async () => {
+    const old: string[] = [];
+    const keeper = scene.keeper({
+      total: 5 * MIB,
+      state: { id: 'b'.repeat(32), path: '/state' },
+      expendable: () => old.map((path) => Buffer.from(path)),
+      letGo: async (path) => old.splice(old.indexOf(path.toString()), 1).length > 0,
+    });
+    const film = await scene.film('Film.mkv');
+    const ranges = [{ offset: 0, length: MIB }];
+    for (let i = 0; i < 3; i++) old.push((await kept(keeper, film, { ranges })).at);
+    const oldest = [...old];
+    const found = await Promise.all(Array.from({ length: 8 }, async () => await refused(keeper, film, { ranges })));
+    assert.equal(found.filter((why) => why === 'rescue_total').length, 3);
+    assert.deepEqual(old, []);
+    for (const path of oldest) await assert.rejects(stat(path), { code: 'ENOENT' });
+    assert.equal(keeper.usage()[0]?.files, 5);
+  });
 });
 
 describe('a disk that does not answer', { skip: NEEDS_ROOT }, () => {

@@ -130,11 +130,8 @@ export class ConditionIndex {
       this.#pending.delete(id);
       if (some.length === AT_ONCE) break;
     }
-    await Promise.all(
-      some.map(async (id) => {
-        this.#take(id, this.#isConditioned(id) ? await this.#store.living.usersOf(id) : []);
-      }),
-    );
+    const users = await this.#store.living.usersOfAll(some.filter((id) => this.#isConditioned(id)));
+    for (const id of some) this.#take(id, users.get(id) ?? []);
   }
 
   /** Looks at the uses of all sources in turn: faster than to look up many. */

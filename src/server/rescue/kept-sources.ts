@@ -16,6 +16,8 @@ import type { KeptRecords } from './kept-records.ts';
 
 /** Milliseconds before holes are made of what no file names. Reads that began before have ended, and what goes has gone. */
 const TRIM_MS = 20_000;
+/** Milliseconds before what is kept is synced. A file system waits as long before it writes what a program changes. */
+const SYNC_MS = 2000;
 /** What the condition of a kept file says of it: a predicate. */
 const REASON = 'was kept of a file that changed, and was not hashed yet';
 
@@ -61,8 +63,11 @@ export class KeptSources {
   /** Kept files that are mapped now, or are to go. */
   readonly #mapping = new Map<number, number>();
   readonly #going = new Set<number>();
+  readonly #lettingGo = new Map<number, Promise<void>>();
   readonly #trims = new Set<number>();
+  readonly #syncs = new Set<number>();
   #timer: NodeJS.Timeout | undefined;
+  #syncTimer: NodeJS.Timeout | undefined;
   /** Syncs and trims, one after the other. */
   #working: Promise<void> = Promise.resolve();
   #closed = false;
@@ -122,18 +127,22 @@ export class KeptSources {
       return undefined;
     }
     this.#originals.set(id, original);
-    this.#work(path, async () => {
-      if (store.source(id) === undefined) return;
-      await files.sync(path);
-      await store.sync();
-    });
+    this.#syncLater(id);
     return id;
   }
 
   /** The original needs its kept files no more: those that no file names go. @throws AutotorrentError('STORE') */
   async letGo(original: number): Promise<void> {
+    const running = this.#lettingGo.get(original);
+    if (running !== undefined) return await running;
     const kept = this.of(original);
     if (kept.length === 0) return;
+    const going = this.#letGo(original, kept).finally(() => this.#lettingGo.delete(original));
+    this.#lettingGo.set(original, going);
+    await going;
+  }
+
+  async #letGo(original: number, kept: readonly number[]): Promise<void> {
     await this.#parts.store.living.letGo(original);
     for (const id of kept) {
       this.#originals.delete(id);
@@ -219,6 +228,29 @@ export class KeptSources {
     }
   }
 
+  /** Most of what is kept of files that somebody opens for writing is let go at once. */
+  #syncLater(id: number): void {
+    this.#syncs.add(id);
+    if (this.#closed) return;
+    this.#syncTimer ??= setTimeout(() => {
+      this.#syncTimer = undefined;
+      this.#work(async () => await this.#sync());
+    }, SYNC_MS).unref();
+  }
+
+  async #sync(): Promise<void> {
+    const ids = [...this.#syncs];
+    this.#syncs.clear();
+    const { store, files } = this.#parts;
+    await Promise.all(
+      ids.map(async (id) => {
+        const path = store.source(id)?.path;
+        if (path !== undefined && this.#isSpare(id)) await this.#trying(path, async () => await files.sync(path));
+      }),
+    );
+    await store.sync();
+  }
+
   #trimLater(id: number): void {
     // Pins stay whole.
     const path = this.#parts.store.source(id)?.path;
@@ -233,6 +265,7 @@ export class KeptSources {
     const { store, files } = this.#parts;
     const ids = [...this.#trims];
     this.#trims.clear();
+    const trimmed = new Map<number, Buffer>();
     for (const id of ids) {
       const path = store.source(id)?.path;
       if (path === undefined) {
@@ -240,28 +273,50 @@ export class KeptSources {
         continue;
       }
       const original = this.#originals.get(id);
-      if (original !== undefined && store.source(original)?.spares.includes(id) === true) {
+      if (original !== undefined && this.#isSpare(id)) {
         // Others may need more of it.
         if (store.living.condition(original) !== undefined) this.#trimLater(id);
         continue;
       }
       this.#originals.delete(id);
-      this.#work(path, async () => {
-        const ranges = await store.living.rangesOf(id);
-        if (ranges.length > 0) await files.trim(path, ranges);
-      });
+      trimmed.set(id, path);
     }
+    this.#work(async () => {
+      // All are asked for at once: the files of their entries are looked through once.
+      await Promise.all(
+        [...trimmed].map(async ([id, path]) => {
+          await this.#trying(path, async () => {
+            const ranges = await store.living.rangesOf(id);
+            if (ranges.length > 0) await files.trim(path, ranges);
+          });
+        }),
+      );
+    });
   }
 
-  #work(path: Buffer, work: () => Promise<void>): void {
-    this.#working = this.#working.then(work).catch((error: unknown) => {
+  /** Tells if a kept file stands in for its original still. */
+  #isSpare(id: number): boolean {
+    const original = this.#originals.get(id);
+    return original !== undefined && this.#parts.store.source(original)?.spares.includes(id) === true;
+  }
+
+  async #trying(path: Buffer, work: () => Promise<void>): Promise<void> {
+    await work().catch((error: unknown) => {
       if (!this.#closed) this.#parts.logger.warn(`${path.toString()} could not be synced or cut: ${messageOf(error)}`);
+    });
+  }
+
+  #work(work: () => Promise<void>): void {
+    this.#working = this.#working.then(work).catch((error: unknown) => {
+      if (!this.#closed) this.#parts.logger.warn(`what is kept could not be synced or cut: ${messageOf(error)}`);
     });
   }
 
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#timer);
+    clearTimeout(this.#syncTimer);
+    this.#work(async () => await this.#sync());
     await this.#working;
   }
 }

@@ -66,8 +66,10 @@ export class Rescue {
     this.#parts = parts;
     this.#lines = new FewLines(parts.logger);
     this.#unwatch = parts.store.watch({
-      conditionChanged: (id, _, now) => {
-        if (now === undefined && this.#parts.sources.has(id)) void this.#trusted(id);
+      conditionChanged: (id, before, now) => {
+        if (now !== undefined || !this.#parts.sources.has(id)) return;
+        // What somebody had only opened was looked at just now.
+        void (before?.opened === true ? this.#letGo(id) : this.#trusted(id));
       },
     });
   }

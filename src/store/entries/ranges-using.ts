@@ -17,8 +17,8 @@ const NEAR = 4096;
 interface SourceRangesParts {
   readonly db: Database;
   readonly tree: Tree;
-  /** Lists the entries that use a source. */
-  readonly usersOf: (id: number) => Promise<readonly number[]>;
+  /** Lists the entries that use each of some sources. */
+  readonly usersOfAll: (ids: Iterable<number>) => Promise<ReadonlyMap<number, readonly number[]>>;
 }
 
 /**
@@ -48,9 +48,8 @@ export class SourceRanges {
     const found = new Map([...this.#asked.keys()].map((source) => [source, new Ranges(MOST)] as const));
     this.#asked = new Map();
     this.#finding = undefined;
-    const entries = new Set<number>();
-    for (const source of found.keys()) for (const entry of await this.#parts.usersOf(source)) entries.add(entry);
-    for (const entry of entries) await this.#walk(entry, found);
+    const users = await this.#parts.usersOfAll(found.keys());
+    for (const entry of new Set([...users.values()].flat())) await this.#walk(entry, found);
     return found;
   }
 

@@ -95,7 +95,7 @@ export class Remapping {
       const found = this.#find(infoHash, index, remap.was);
       const pieces = found === undefined ? null : await this.#parts.pieces.of(found.entry.id);
       if (found === undefined || pieces === null) return false;
-      const adding = sources.adding(shared, found.entry.id);
+      const adding = sources.adding(shared.map((file) => ({ file, entries: [found.entry.id] })));
       let next = 0;
       const ids = remap.sources.map((source) =>
         typeof source === 'number' ? this.#known(source) : adding.ids[next++]!,

@@ -125,7 +125,11 @@ export const sourcesFrom = (id: number): KeyRange => ({ ...SOURCES, gte: sourceK
 /** The range of the paths below a folder, whose name ends without a slash. */
 export const pathsBelow = (folder: Buffer): KeyRange =>
   beginningWith(Buffer.concat([Buffer.from('J'), folder, Buffer.from('/')]));
-export const usersOf = (source: number): KeyRange => beginningWith(withNumbers('R', source));
+/** The range of the users of a source, or of all sources from it to `last`. */
+export const usersOf = (source: number, last = source): KeyRange => ({
+  gte: withNumbers('R', source),
+  lt: beginningWith(withNumbers('R', last)).lt,
+});
 export const usesOf = (entry: number): KeyRange => beginningWith(withNumbers('U', entry));
 export const filesOf = (entry: number): KeyRange => beginningWith(withNumbers('F', entry));
 export const aliasesOf = (entry: number): KeyRange => beginningWith(withNumbers('A', entry));

@@ -43,7 +43,7 @@ export class LivingSources {
   constructor(parts: LivingParts) {
     this.#parts = parts;
     const { db, tree } = parts;
-    this.#ranges = new SourceRanges({ db, tree, usersOf: async (id) => await this.usersOf(id) });
+    this.#ranges = new SourceRanges({ db, tree, usersOfAll: async (ids) => await this.usersOfAll(ids) });
   }
 
   /** Returns the condition of a source; undefined: it is trusted. */
@@ -147,8 +147,13 @@ export class LivingSources {
   }
 
   /** Lists the ids of the entries that use a source. */
-  async usersOf(id: number): Promise<number[]> {
+  async usersOf(id: number): Promise<readonly number[]> {
     return await this.#parts.sources.users(id);
+  }
+
+  /** Lists the ids of the entries that use each of some sources. Those that nothing uses are left out. */
+  async usersOfAll(ids: Iterable<number>): Promise<ReadonlyMap<number, readonly number[]>> {
+    return await this.#parts.sources.usersOfAll(ids);
   }
 
   /** Lists the files of an entry whose extents name a source, in pages, in the torrent's order. */

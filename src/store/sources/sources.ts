@@ -34,8 +34,16 @@ import type { SourceReaders } from './source-readers.ts';
 import type { Stories } from './stories.ts';
 
 const CACHED_SOURCES = 4096;
+/** Sources that are read although nobody asked for them, rather than to begin a new read. */
+const NEAR = 16;
 /** Sources in a page of a renamed folder: few, since each page is some milliseconds of work. */
 const RENAMED_AT_ONCE = 100;
+
+/** A file that is to be recorded as a source, and the entries that use it. */
+interface SourceToAdd {
+  readonly file: LookedAtSource;
+  readonly entries: readonly number[];
+}
 
 /** Sources that are being recorded. */
 interface Adding {
@@ -107,7 +115,7 @@ export class Sources {
   async add(plan: readonly LookedAtSource[], entry: number, { sync = true } = {}): Promise<readonly number[]> {
     const slice = await this.shared(plan);
     return await this.#db.exclusive(async () => {
-      const adding = this.adding(slice, entry);
+      const adding = this.adding(slice.map((file) => ({ file, entries: [entry] })));
       await this.#db.commit(adding.writes, { sync });
       adding.recorded();
       return adding.ids;
@@ -122,11 +130,11 @@ export class Sources {
   }
 
   /** Prepares the records of sources for a batch. Only inside `Database.exclusive`; call `recorded` after the commit. */
-  adding(slice: readonly LookedAtSource[], entry: number): Adding {
+  adding(slice: readonly SourceToAdd[]): Adding {
     const writes: Write[] = [];
     const keys = this.#parts.keys.change();
     const fresh = new Set<number>();
-    const ids = slice.map((source) => {
+    const ids = slice.map(({ file: source, entries }) => {
       let id = keys.same(source);
       if (id === undefined) {
         id = this.#db.take('source');
@@ -135,7 +143,7 @@ export class Sources {
         writes.push(put(sourceKey(id), encodeSource({ ...source, spares: [] })));
         if (source.readers !== undefined) writes.push(this.#readers.recording(id, source.readers));
       }
-      writes.push(...using(id, entry));
+      for (const entry of entries) writes.push(...using(id, entry));
       return id;
     });
     return {
@@ -144,8 +152,10 @@ export class Sources {
       writes: [...writes, ...keys.writes()],
       recorded: () => {
         for (const { written } of this.#parts.renames.current) for (const id of fresh) written.add(id);
-        for (const [i, { readers }] of slice.entries()) if (readers !== undefined) this.#readers.note(ids[i]!, readers);
-        this.#parts.notices.placed(slice.flatMap(({ path }, i) => (fresh.has(ids[i]!) ? [path] : [])));
+        for (const [i, { file }] of slice.entries()) {
+          if (file.readers !== undefined) this.#readers.note(ids[i]!, file.readers);
+        }
+        this.#parts.notices.placed(slice.flatMap(({ file }, i) => (fresh.has(ids[i]!) ? [file.path] : [])));
       },
     };
   }
@@ -291,11 +301,40 @@ export class Sources {
   }
 
   /** Lists the ids of the entries that use a source. */
-  async users(id: number): Promise<number[]> {
-    const users: number[] = [];
-    for await (const page of this.#db.pages(usersOf(id))) users.push(...page.map(([key]) => lastNumber(key)));
+  async users(id: number): Promise<readonly number[]> {
+    return (await this.usersOfAll([id])).get(id) ?? [];
+  }
+
+  /** Lists the ids of the entries that use each of some sources. Those that nothing uses are left out. */
+  async usersOfAll(ids: Iterable<number>): Promise<ReadonlyMap<number, readonly number[]>> {
+    const users = new Map<number, number[]>();
+    for (const [first, last, wanted] of runs(ids)) {
+      for await (const page of this.#db.pages(usersOf(first, last))) {
+        for (const [key] of page) {
+          const [source, entry] = sourceAndEntryOf(key);
+          if (!wanted.has(source)) continue;
+          const known = users.get(source);
+          if (known === undefined) users.set(source, [entry]);
+          else known.push(entry);
+        }
+      }
+    }
     return users;
   }
+}
+
+/** Splits ids into runs of ids that lie near each other: the first, the last, and all of them. */
+function runs(ids: Iterable<number>): [first: number, last: number, ids: ReadonlySet<number>][] {
+  const found: [number, number, Set<number>][] = [];
+  for (const id of [...ids].toSorted((a, b) => a - b)) {
+    const run = found.at(-1);
+    if (run === undefined || id - run[1] > NEAR) found.push([id, id, new Set([id])]);
+    else {
+      run[1] = id;
+      run[2].add(id);
+    }
+  }
+  return found;
 }
 
 /** The writes that record that an entry uses a source. */

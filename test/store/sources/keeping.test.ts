@@ -77,6 +77,21 @@ describe('kept files', () => {
     });
   });
 
+  it('are all recorded that come at once', async () => {
+    const [id, ids] = await open(async (store) => {
+      const id = await twoEntries(store);
+      return [id, await Promise.all(['one', 'two', 'three'].map(async (name) => await keep(store, id, name)))];
+    });
+    await open(async (store) => {
+      const { living } = store;
+      assert.deepEqual(store.source(id)?.spares, ids);
+      for (const one of ids) assert.deepEqual(await living.usersOf(one), await living.usersOf(id));
+      await Promise.all([living.letGo(id), living.forget(ids[1]!, id)]);
+      assert.deepEqual(store.source(id)?.spares, []);
+      assert.deepEqual(await living.usersOf(ids[1]!), []);
+    });
+  });
+
   it('are no pieces’ proof: their doubt is younger than what was proven before', async () => {
     await open(async (store) => {
       const id = await twoEntries(store);
