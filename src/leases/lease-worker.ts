@@ -1,11 +1,11 @@
 /**
  * The thread that keeps the leases: blocks until a writer wants one, a message comes, or a writer has waited for long enough.
  *
- * It makes no call that waits for a disk, so it is never late. Waiting blocks the thread's event loop, so messages are taken
- * from the port by hand, when the alarm says so.
+ * It makes no call that waits for a disk, so it is never late.
  */
-import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { parentPort, workerData } from 'node:worker_threads';
 import { silentLogger } from '../logger.ts';
+import { takeAlarmed } from '../native/alarmed-port.ts';
 import { openCLibrary } from '../native/c-library.ts';
 import { loadLeaseCalls } from '../native/leases.ts';
 import { loadWaitingCalls } from '../native/waiting.ts';
@@ -24,7 +24,6 @@ if (waiting === undefined || calls === undefined) throw new Error('the C library
 const listening = calls.listen();
 const leases = new HeldLeases({ calls });
 const post = (message: FromKeeper): void => port.postMessage(message);
-const eight = Buffer.alloc(8);
 let open = true;
 
 function tellWanted(fds: readonly number[]): void {
@@ -58,10 +57,7 @@ while (open) {
   // A writer must not wait for a signal that was lost.
   if (ready.length === 0) tellWanted(leases.wanted('all'));
   if (ready.includes(alarm) || ready.length === 0) {
-    waiting.read(alarm, eight);
-    for (let next = receiveMessageOnPort(port); next !== undefined; next = receiveMessageOnPort(port)) {
-      take(next.message as ToKeeper);
-    }
+    for (const message of takeAlarmed(port, alarm, waiting)) take(message as ToKeeper);
   }
   const late = leases.expire();
   if (late.length > 0) post({ kind: 'late', fds: late });

@@ -7,12 +7,13 @@
  */
 import { messageOf } from '../errors.ts';
 import type { Logger } from '../logger.ts';
+import { longerPause, type Pauses } from '../longer-pause.ts';
 import type { Taken } from '../native/leases.ts';
 import type { SourceFile } from './source-file.ts';
 
-/** Milliseconds between tries to get a lease again: the shortest pause, and the longest. */
+/** Milliseconds between tries to get a lease again. */
 const SHORTEST_MS = 50;
-const LONGEST_MS = 60_000;
+const PAUSES: Pauses = [SHORTEST_MS, 60_000];
 /** So many sources are tried again at once, and that often in milliseconds: nobody waits for it, and others read meanwhile. */
 const TRIED_AT_ONCE = 4;
 const LOT_MS = 50;
@@ -26,6 +27,8 @@ export interface Leases {
   readonly listen: (listener: {
     readonly onWanted: (fds: readonly number[]) => void;
     readonly onLate: (fds: readonly number[]) => void;
+    readonly onGone: () => void;
+    readonly onBack: () => void;
   }) => void;
   readonly take: (fd: number) => Promise<Taken>;
   readonly giveBack: (fd: number) => void;
@@ -56,6 +59,8 @@ export interface LeaseOptions {
 export interface LeasedSourcesOptions extends LeaseOptions {
   /** Called after each try. `hasNoWriter`: nobody has the file open for writing, and somebody had. */
   readonly onTried: (file: SourceFile, hasNoWriter: boolean) => Promise<void>;
+  /** The open files that may have leases. */
+  readonly open: () => readonly SourceFile[];
   /** Has `noteOpen` called with the open file of a source, which is opened for that if need be. */
   readonly reopen: (id: number) => Promise<void>;
   readonly logger: Logger;
@@ -74,11 +79,15 @@ interface Pause {
   wantedAt: number;
 }
 
-type State = 'asked' | 'held' | 'wanted' | 'none';
+/** The lease on an open file. */
+interface Lease {
+  readonly file: SourceFile;
+  state: 'asked' | 'held' | 'wanted' | 'none';
+}
 
 export class LeasedSources {
   readonly #options: LeasedSourcesOptions;
-  readonly #states = new Map<number, { readonly file: SourceFile; state: State }>();
+  readonly #states = new Map<number, Lease>();
   readonly #pauses = new Map<number, Pause>();
   readonly #timers = new Map<number, NodeJS.Timeout>();
   /** Those whose pause is over. */
@@ -91,6 +100,9 @@ export class LeasedSources {
     options.leases.listen({
       onWanted: (fds) => this.#wanted(fds),
       onLate: (fds) => this.#late(fds),
+      // Whoever waited has gone on: what he does is found by the look after the next read.
+      onGone: () => this.#states.clear(),
+      onBack: () => this.#takeAll(),
     });
   }
 
@@ -145,7 +157,7 @@ export class LeasedSources {
 
   async #try(file: SourceFile): Promise<void> {
     const { leases, doubts, onTried } = this.#options;
-    const known: { readonly file: SourceFile; state: State } = { file, state: 'asked' };
+    const known: Lease = { file, state: 'asked' };
     this.#states.set(file.fd, known);
     const taken = await leases.take(file.fd);
     // It was closed meanwhile, or wanted at once.
@@ -165,7 +177,7 @@ export class LeasedSources {
   }
 
   #wanted(fds: readonly number[]): void {
-    const wanted: SourceFile[] = [];
+    const wanted: Lease[] = [];
     for (const fd of fds) {
       const known = this.#states.get(fd);
       if (known === undefined || known.file.closed) {
@@ -173,25 +185,34 @@ export class LeasedSources {
         continue;
       }
       known.state = 'wanted';
-      wanted.push(known.file);
+      wanted.push(known);
     }
     // All are doubted before anything is kept of the first.
-    for (const file of wanted) this.#options.doubts.opened(file.id, file);
-    for (const file of wanted) void this.#keep(file);
+    for (const { file } of wanted) this.#options.doubts.opened(file.id, file);
+    for (const lease of wanted) void this.#keep(lease);
   }
 
-  async #keep(file: SourceFile): Promise<void> {
+  async #keep(lease: Lease): Promise<void> {
     const { beforeWrite, leases, logger } = this.#options;
+    const { file } = lease;
     file.begin();
     try {
       await beforeWrite?.(file.id, file);
     } catch (error) {
       logger.warn(`${file.record.path.toString()} is written to, and nothing of it was kept: ${messageOf(error)}`);
     } finally {
-      leases.giveBack(file.fd);
-      this.#ended(file);
+      // Another thread may have taken one since.
+      if (this.#states.get(file.fd) === lease) leases.giveBack(file.fd);
+      this.#ended(lease);
       file.done();
     }
+  }
+
+  /** Leases can be taken again: on all that is open. */
+  #takeAll(): void {
+    // None were to be had meanwhile.
+    this.#states.clear();
+    for (const file of this.#options.open()) this.noteOpen(file);
   }
 
   /** Writers have gone on. What is kept of their files may be under way still. */
@@ -202,9 +223,9 @@ export class LeasedSources {
     }
   }
 
-  #ended(file: SourceFile): void {
-    const known = this.#states.get(file.fd);
-    if (known?.file === file) this.#states.delete(file.fd);
+  #ended(lease: Lease): void {
+    const { file } = lease;
+    if (this.#states.get(file.fd) === lease) this.#states.delete(file.fd);
     const pause = this.#pauses.get(file.id);
     const now = performance.now();
     if (pause !== undefined && now - pause.wantedAt > PEACE_MS) this.#pauses.delete(file.id);
@@ -218,7 +239,7 @@ export class LeasedSources {
   #longerPause(id: number): number {
     if (this.#pauses.size >= MOST_PAUSES) this.#pauses.clear();
     const before = this.#pauses.get(id);
-    const ms = before === undefined ? SHORTEST_MS : Math.min(before.ms * 2, LONGEST_MS);
+    const ms = longerPause(before?.ms ?? 0, PAUSES);
     const now = performance.now();
     this.#pauses.set(id, { ms, until: now + ms, wantedAt: before?.wantedAt ?? now });
     return ms;

@@ -109,6 +109,7 @@ export class SourceFiles {
       new LeasedSources({
         ...leases,
         onTried: async (file, hasNoWriter) => await this.#leaseTried(file, hasNoWriter),
+        open: () => [...this.#open.values()].filter(({ record: { path } }) => !this.#isKept(path)),
         reopen: async (id) => await this.#tryLease(id),
         logger,
       });

@@ -1,13 +1,13 @@
 /** One thread of the watch, and the requests to it. Its file systems may make it wait: no other thread waits with it. */
-import { closeSync, writeSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
+import { postAlarmed } from '../native/alarmed-port.ts';
 import type { WaitingCalls } from '../native/waiting.ts';
 import { within } from '../within.ts';
 import type { FromThread, ThreadEvent, ToThread, WatchedFileSystem, WatchFacts, WatchSettings } from './protocol.ts';
 
 /** Milliseconds for the thread to end by itself. */
 const END_MS = 2000;
-const ONE = Buffer.from(new BigUint64Array([1n]).buffer);
 
 export const NO_FACTS: WatchFacts = { kind: 'none', marks: 0, limited: false };
 
@@ -118,8 +118,7 @@ export class WatchThread {
 
   #post(message: ToThread): void {
     if (this.#isOver) return;
-    this.#worker.postMessage(message);
-    writeSync(this.#alarm, ONE);
+    postAlarmed(this.#worker, this.#alarm, message);
   }
 
   #take(message: FromThread): void {

@@ -1,12 +1,12 @@
 /**
  * The thread of the watch: blocks until events come, a message, or a change of the mount table.
  *
- * Waiting blocks the thread's event loop, so messages are taken from the port by hand, when the alarm says so. After each
- * reading the thread rests for a moment: what one program does to one file is merged by the kernel meanwhile.
+ * After each reading the thread rests for a moment: what one program does to one file is merged by the kernel meanwhile.
  */
 import { closeSync, openSync } from 'node:fs';
-import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { parentPort, workerData } from 'node:worker_threads';
 import { silentLogger } from '../logger.ts';
+import { takeAlarmed } from '../native/alarmed-port.ts';
 import { openCLibrary } from '../native/c-library.ts';
 import { loadFanotifyCalls, parseFanotify } from '../native/fanotify.ts';
 import { loadFolderHandleCalls } from '../native/folder-handles.ts';
@@ -147,7 +147,6 @@ function tellFacts(): void {
   post({ kind: 'facts', facts, ...(limit === undefined ? {} : { limit }) });
 }
 
-const eight = Buffer.alloc(8);
 let restUntil = 0;
 while (open) {
   const rest = restUntil - performance.now();
@@ -157,10 +156,7 @@ while (open) {
   const ready = waiting.wait({ readable: [alarm, ...ends, ...groups], urgent: [mountTable] }, longest);
   if (ready.includes(mountTable) || ends.some((fd) => ready.includes(fd))) lookAtMounts();
   if (ready.includes(alarm) || ready.length === 0) {
-    waiting.read(alarm, eight);
-    for (let next = receiveMessageOnPort(port); next !== undefined; next = receiveMessageOnPort(port)) {
-      take(next.message as ToThread);
-    }
+    for (const message of takeAlarmed(port, alarm, waiting)) take(message as ToThread);
   }
   let any = false;
   // The mount table may have ended some.

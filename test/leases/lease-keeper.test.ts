@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { LeaseKeeper } from '../../src/leases/lease-keeper.ts';
+import { LeaseKeeper, type LeaseKeeperOptions } from '../../src/leases/lease-keeper.ts';
 import { BREAK_MS } from '../../src/leases/protocol.ts';
 import { silentLogger } from '../../src/logger.ts';
 import { openCLibrary } from '../../src/native/c-library.ts';
@@ -47,10 +47,11 @@ class Kept {
   readonly keeper: LeaseKeeper;
   readonly wanted: number[] = [];
   readonly late: number[] = [];
+  readonly changes: string[] = [];
   #onWanted: (fd: number) => void = () => {};
 
-  constructor(script?: URL) {
-    const keeper = LeaseKeeper.start(library, silentLogger, script);
+  constructor(options?: LeaseKeeperOptions) {
+    const keeper = LeaseKeeper.start(library, silentLogger, options);
     assert.ok(keeper);
     this.keeper = keeper;
     keeper.listen({
@@ -59,6 +60,8 @@ class Kept {
         for (const fd of fds) this.#onWanted(fd);
       },
       onLate: (fds) => void this.late.push(...fds),
+      onGone: () => void this.changes.push('gone'),
+      onBack: () => void this.changes.push('back'),
     });
   }
 
@@ -182,8 +185,8 @@ for (const kind of ['ext4', 'xfs', 'btrfs'] as const) {
       assert.equal(await kept.keeper.take(file.fd), 'none');
     });
 
-    it('lets a writer go when the thread of the keeper fails', async () => {
-      const failing = new Kept(new URL('./failing-worker.js', import.meta.url));
+    it('lets a writer go when the thread of the keeper fails, and takes leases in another one', async () => {
+      const failing = new Kept({ script: new URL('./failing-worker.js', import.meta.url), pauses: [10, 10] });
       const other = join(disk.path, 'other');
       await fs.writeFile(other, 'bytes');
       const reading = await fs.open(other);
@@ -195,6 +198,12 @@ for (const kind of ['ext4', 'xfs', 'btrfs'] as const) {
       await failing.keeper.forget(reading.fd);
       const opened = await writer.opened();
       assert.ok('seconds' in opened && opened.seconds < 2, JSON.stringify(opened));
+      await waitUntil('another thread', async () => failing.changes.includes('back'));
+      assert.deepEqual(failing.changes, ['gone', 'back']);
+      await writer.close();
+      assert.equal(await failing.keeper.take(reading.fd), 'held');
+      await failing.keeper.close();
+      assert.deepEqual(failing.changes, ['gone', 'back']);
       await reading.close();
     });
 

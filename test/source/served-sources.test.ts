@@ -5,6 +5,7 @@ import { before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { silentLogger } from '../../src/logger.ts';
 import { DescriptorBudget } from '../../src/native/descriptor-budget.ts';
+import type { Leases } from '../../src/source/leased-sources.ts';
 import { ReadersLook } from '../../src/source/look-at-readers.ts';
 import { OwnMounts } from '../../src/source/own-mounts.ts';
 import { SourceFiles, type SourceFilesOptions } from '../../src/source/served-sources.ts';
@@ -95,6 +96,47 @@ describe('the sources that are open', () => {
     assert.deepEqual(sources.broken, []);
     a.done();
     await sources.serve(1);
+    sources.close();
+  });
+
+  it('has leases on those that are open, again after the thread of the leases has failed', async () => {
+    const [taken, given]: [number[], number[]] = [[], []];
+    let listener: Parameters<Leases['listen']>[0] | undefined;
+    let works = true;
+    const leases: Leases = {
+      listen: (one) => void (listener = one),
+      take: async (fd) => (works && taken.push(fd) > 0 ? 'held' : 'none'),
+      giveBack: (fd) => void given.push(fd),
+      forget: () => undefined,
+    };
+    const doubts = { mayBeLeased: () => true, wasOpened: () => false, opened() {}, unwritten: () => 0 };
+    let end: () => void = () => {};
+    const kept = new Promise<void>((resolve) => {
+      end = resolve;
+    });
+    const looks = { ...LOCAL_LOOKS, kindOf: async () => ({ local: true, trueCtime: true, leases: true }) };
+    const sources = served((id) => records[id], {
+      looks,
+      leases: { leases, doubts, beforeWrite: async () => await kept },
+    });
+    const a = await sources.serve(1);
+    await sleep(0);
+    assert.deepEqual([taken, sources.leaseCounts], [[a.fd], { held: 1, wanted: 0 }]);
+    listener?.onWanted([a.fd]);
+    assert.deepEqual(sources.leaseCounts, { held: 0, wanted: 1 });
+    works = false;
+    listener?.onGone();
+    assert.deepEqual(sources.leaseCounts, { held: 0, wanted: 0 });
+    const b = await sources.serve(2);
+    await sleep(0);
+    works = true;
+    listener?.onBack();
+    await sleep(0);
+    assert.deepEqual([taken, sources.leaseCounts], [[a.fd, a.fd, b.fd], { held: 2, wanted: 0 }]);
+    // What was kept for the writer of before gives nothing back that was taken since.
+    end();
+    await sleep(0);
+    assert.deepEqual([given, sources.leaseCounts], [[], { held: 2, wanted: 0 }]);
     sources.close();
   });
 

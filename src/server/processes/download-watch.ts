@@ -9,7 +9,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../../errors.ts';
 import type { Logger } from '../../logger.ts';
-import { longerPause, type Pauses } from '../longer-pause.ts';
+import { longerPause, type Pauses } from '../../longer-pause.ts';
 import { reportsUntilEnd } from './reports.ts';
 import { type ChildOptions, startChild } from './start-child.ts';
 

@@ -5,7 +5,7 @@
  */
 import { messageOf } from '../../errors.ts';
 import type { Logger } from '../../logger.ts';
-import { longerPause, type Pauses } from '../longer-pause.ts';
+import { longerPause, type Pauses } from '../../longer-pause.ts';
 import { type Child, type ChildOptions, startChild } from './start-child.ts';
 
 /** Before a healer that failed is started again. */

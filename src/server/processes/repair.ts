@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { RepairNews } from '../../control/served.ts';
 import { messageOf } from '../../errors.ts';
 import type { Logger } from '../../logger.ts';
-import { longerPause, type Pauses } from '../longer-pause.ts';
+import { longerPause, type Pauses } from '../../longer-pause.ts';
 import { RepairRecord } from './repair-record.ts';
 import { reportsUntilEnd } from './reports.ts';
 import { type Child, type ChildOptions, startChild } from './start-child.ts';

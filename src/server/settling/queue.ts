@@ -5,8 +5,9 @@
  * to delete a file) is a matter of seconds. A case is *held* while a healer has it. A reader who waits makes it *urgent*: then
  * it is handed out to the healer of urgent cases as well, whoever else has it, and the first outcome counts.
  */
+
+import { longerPause, type Pauses } from '../../longer-pause.ts';
 import type { Condition } from '../../source/condition.ts';
-import { longerPause, type Pauses } from '../longer-pause.ts';
 
 /** The parts of the store that this needs. */
 export interface QueuedSources {

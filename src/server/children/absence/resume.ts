@@ -1,7 +1,7 @@
 /** `absence resume`, which the server runs once the mount is there. The states and failures are in docs/absence.md. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../../../config/config.ts';
-import { longerPause, type Pauses } from '../../longer-pause.ts';
+import { longerPause, type Pauses } from '../../../longer-pause.ts';
 import { type Section } from '../sections.ts';
 import type { Scope } from './lost.ts';
 import { type Obstacle, Recovery } from './recovery.ts';
