@@ -17,9 +17,14 @@ export interface Film extends HashedFiles {
 /** Makes film `number`. Each has a size of its own, so that neither name nor size is shared by accident. */
 export function makeFilm(name: string, number: number): Film {
   const length = (PIECES - 1) * PIECE_LENGTH + 4096 + number * 16;
-  const bytes = randomBytesOf(name, length);
+  return filmOf(name, randomBytesOf(name, length));
+}
+
+/** Makes a film of these bytes. */
+export function filmOf(name: string, bytes: Buffer): Film {
   const { raw, infoHash } = makeTorrent({ name, content: bytes, pieceLength: PIECE_LENGTH });
-  return { name, bytes, torrent: raw, infoHash, lengths: [length], pieceLength: PIECE_LENGTH, hashes: hashesOf(bytes) };
+  const hashes = hashesOf(bytes);
+  return { name, bytes, torrent: raw, infoHash, lengths: [bytes.length], pieceLength: PIECE_LENGTH, hashes };
 }
 
 export function hashesOf(bytes: Buffer): string[] {

@@ -1,17 +1,7 @@
 /** What would be lost of films that are open is kept on their disk. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import {
-  chmodSync,
-  existsSync,
-  lstatSync,
-  mkdirSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { chmodSync, existsSync, lstatSync, mkdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { describe, it } from 'node:test';
@@ -20,6 +10,7 @@ import type { StatusJson } from '../../src/cli/json.ts';
 import type { FileSystemKind } from '../harness/file-systems.ts';
 import { asOtherUser, NEEDS_ROOT } from '../harness/other-user.ts';
 import { type Film, makeFilm, PIECE_LENGTH, PIECES } from './films.ts';
+import { isKept, keptIn } from './kept-on-disk.ts';
 import { Scene, type SceneOptions } from './scene.ts';
 import { WHOLE } from './setting.ts';
 
@@ -224,8 +215,6 @@ async function write(path: string, bytes: Buffer, flags: 'w' | 'r+'): Promise<vo
 
 const pathOf = (scene: Scene, { name }: Film): string => join(scene.library, name);
 
-const isKept = (source: string): boolean => source.includes('/.autotorrent/');
-
 /** Opens a film through the mount, as a client has it open that seeds. */
 async function opened(scene: Scene, film: Film): Promise<number> {
   const fd = await scene.reader.open(scene.pathOf(film));
@@ -250,13 +239,4 @@ async function soon(holds: () => boolean | Promise<boolean>, what: string, scene
     assert.ok(performance.now() - began < SETTLED_MS, `${what}\n${scene?.output() ?? ''}`);
     await sleep(250);
   }
-}
-
-/** Lists what is kept on the disk. */
-function keptIn(scene: Scene): string[] {
-  const folder = join(scene.fileSystem.path, '.autotorrent');
-  if (!existsSync(folder)) return [];
-  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
-    .filter((path) => path.endsWith('.mkv'))
-    .map((path) => join(folder, path));
 }

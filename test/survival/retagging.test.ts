@@ -9,11 +9,10 @@ import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { EntryJson, StatusJson } from '../../src/cli/json.ts';
 import type { FileSystemKind } from '../harness/file-systems.ts';
-import { makeTorrent } from '../harness/make-torrent.ts';
 import { NEEDS_ROOT } from '../harness/other-user.ts';
 import type { Person } from '../harness/person.ts';
 import type { Pieces } from '../harness/piece-reader.ts';
-import { type Film, hashesOf, PIECE_LENGTH } from './films.ts';
+import { type Film, filmOf, PIECE_LENGTH } from './films.ts';
 import { Scene } from './scene.ts';
 import { WHOLE } from './setting.ts';
 import { TAGGINGS, type Tagging, tag } from './taggers.ts';
@@ -72,12 +71,6 @@ async function laid(scene: Scene, taggings: readonly Tagging[], reader: 'open' |
     assert.equal((await read(scene, { ...one, fd })).good, one.film.hashes.length, one.film.name);
   }
   return tagged;
-}
-
-function filmOf(name: string, bytes: Buffer): Film {
-  const { raw, infoHash } = makeTorrent({ name, content: bytes, pieceLength: PIECE_LENGTH });
-  const hashes = hashesOf(bytes);
-  return { name, bytes, torrent: raw, infoHash, lengths: [bytes.length], pieceLength: PIECE_LENGTH, hashes };
 }
 
 async function retag(scene: Scene, tagged: readonly Tagged[]): Promise<void> {
