@@ -1,16 +1,14 @@
 /** What is kept on the disk of a scene: as the disk has it, as the server says, and as it was recorded when that was killed. */
-import { cpSync, existsSync, lstatSync, readdirSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { StatusJson } from '../../src/cli/json.ts';
+import type { KnownSource } from '../../src/control/cases-served.ts';
 import { ControlClient } from '../../src/control/client.ts';
 import { SOURCES } from '../../src/store/records/key.ts';
 import { decodeSource } from '../../src/store/records/record.ts';
 import { temporaryFolder } from '../harness/folder.ts';
 import { openLevel } from '../harness/volume.ts';
 import type { Scene } from './scene.ts';
-
-/** What `st_blocks` counts. */
-const BLOCK = 512;
 
 export const isKept = (source: string): boolean => source.includes('/.autotorrent/');
 
@@ -23,14 +21,6 @@ export function keptIn({ fileSystem }: Pick<Scene, 'fileSystem'>): string[] {
     .map((path) => join(folder, path));
 }
 
-/** The room that the kept films take, as du(1) counts it. */
-export function roomOfKept(scene: Pick<Scene, 'fileSystem'>): number {
-  return keptIn(scene).reduce(
-    (sum, path) => sum + (lstatSync(path, { throwIfNoEntry: false })?.blocks ?? 0) * BLOCK,
-    0,
-  );
-}
-
 /** The kept files and their room, as `status` says. */
 export async function keptSaid({ autotorrent }: Scene): Promise<{ readonly files: number; readonly bytes: number }> {
   const { kept } = (await autotorrent.json('status')) as StatusJson;
@@ -39,12 +29,16 @@ export async function keptSaid({ autotorrent }: Scene): Promise<{ readonly files
 }
 
 /** Lists the kept files of which the running server has records. */
-export async function keptRecords({ autotorrent }: Scene): Promise<string[]> {
+export async function keptRecords(scene: Scene): Promise<string[]> {
+  return (await sources(scene)).map(({ record }) => record.path.toString()).filter(isKept);
+}
+
+async function sources({ autotorrent }: Scene): Promise<KnownSource[]> {
   const client = await ControlClient.connect(join(autotorrent.statePath, 'socket'));
   if (client === undefined) throw new Error('no server answers');
-  const paths: string[] = [];
-  for await (const { record } of client.cases.below(Buffer.from('/'))) paths.push(record.path.toString());
-  return paths.filter(isKept);
+  const found: KnownSource[] = [];
+  for await (const one of client.cases.below(Buffer.from('/'))) found.push(one);
+  return found;
 }
 
 /** Lists the kept files that a server had recorded which was killed. Nothing is changed. */

@@ -115,9 +115,9 @@ async function killed(scene: Scene, films: readonly Changed[], after: string, ms
   const unnamed = keptIn(scene).filter((path) => !recorded.has(path));
   await scene.mount();
   await waitUntil('what no record names is deleted', async () => unnamed.every((path) => !existsSync(path)));
-  const kept = [...recorded].map((path) => path.slice(path.lastIndexOf('/') + 1));
+  const kept = new Set([...recorded].map((path) => path.slice(path.lastIndexOf('/') + 1)));
   const required = films.map(({ film, edit }) => {
-    const isKept = kept.includes(film.name);
+    const isKept = kept.has(film.name);
     const { openedMs, waitedMs } = edited.get(edit)!;
     // Who is let go by the server, and not by its end, has everything kept. The others have waited for nothing.
     const mustBe = edit.kind !== 'delete' && waitedMs < LATE_MS && openedMs < killedMs - DOUBT_MS;

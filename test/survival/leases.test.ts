@@ -1,19 +1,30 @@
 /** Programs that open sources for writing while they are seeded: they wait until the server knows, and no piece is ever wrong. */
 import assert from 'node:assert/strict';
-import { chownSync } from 'node:fs';
+import { chownSync, lstatSync } from 'node:fs';
+import { constants } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { StatusJson } from '../../src/cli/json.ts';
+import type { FileJson, StatusJson } from '../../src/cli/json.ts';
 import { waitUntil } from '../harness/daemon.ts';
 import type { FileSystemKind } from '../harness/file-systems.ts';
 import { LeaseHolder, NEEDS_BREAK_TIME, withBreakTime } from '../harness/lease-holder.ts';
 import { NEEDS_ROOT } from '../harness/other-user.ts';
 import type { Person } from '../harness/person.ts';
 import { type Opening, Writer } from '../harness/writer.ts';
-import { type Film, makeFilm, PIECES } from './films.ts';
+import { type Film, makeFilm, PIECE_LENGTH, PIECES } from './films.ts';
+import { keptIn } from './kept-on-disk.ts';
 import { Scene } from './scene.ts';
 import { WHOLE } from './setting.ts';
+
+/** Milliseconds for which an editor has a film open: the lease is tried again some times meanwhile. */
+const OPEN_MS = WHOLE ? 11 * 60_000 : 3000;
+/** Milliseconds after that: the longest pause between two tries, and what follows. */
+const AFTER_MS = 120_000;
+
+interface ShownJson {
+  readonly file_list: readonly FileJson[];
+}
 
 /** A film that a client has open. */
 interface Seeded {
@@ -29,11 +40,14 @@ const status = async (scene: Scene): Promise<StatusJson> => (await scene.autotor
 async function seeded(
   kind: FileSystemKind,
   person: Person['name'],
-  work: (seeded: Seeded, start: (how?: Opening) => Promise<Writer>) => Promise<void>,
+  work: (seeded: Seeded, start: (how?: Opening) => Promise<Writer>, endAll: () => Promise<void>) => Promise<void>,
   prepare: (path: string) => void = () => {},
 ): Promise<void> {
   const scene = await Scene.make({ kind, person });
   const writers: Writer[] = [];
+  const endAll = async (): Promise<void> => {
+    for (const writer of writers) await writer.close();
+  };
   try {
     const film = makeFilm('Film.mkv', 0);
     const path = join(scene.library, film.name);
@@ -48,15 +62,27 @@ async function seeded(
       writers.push(writer);
       return writer;
     };
-    await work({ scene, film, path, open }, start);
+    await work({ scene, film, path, open }, start, endAll);
   } finally {
-    for (const writer of writers) await writer.close();
+    await endAll();
     await scene.end();
   }
 }
 
-async function untilLeased({ scene }: Seeded): Promise<void> {
-  await waitUntil('the lease', async () => (await status(scene)).leases.held === 1);
+async function untilLeased({ scene }: Seeded, limitMs = 60_000): Promise<void> {
+  await waitUntil('the lease', async () => (await status(scene)).leases.held === 1, { limitMs });
+}
+
+/** What is kept of the film, and the room that it takes. */
+const keptOf = ({ scene }: Seeded): string[] => keptIn(scene).map((path) => `${path} ${lstatSync(path).blocks}`);
+
+/** Reads the film for as long as an editor has it open: no more is kept of it meanwhile, however often its lease is tried. */
+async function whileOpen(one: Seeded, kept: readonly string[], pieces: number): Promise<void> {
+  for (const began = performance.now(); performance.now() - began < OPEN_MS; await sleep(OPEN_MS / 60)) {
+    assert.equal(await good(one), pieces);
+    assert.deepEqual(keptOf(one), kept);
+    assert.equal((await status(one.scene)).leases.held, 0);
+  }
 }
 
 /** Tells if the film is served from its file as it is: what was kept of it goes some seconds later. */
@@ -134,6 +160,87 @@ describe('a film that somebody opens for writing while it is seeded', { skip: NE
       });
       process.kill(one.scene.server.pid, 'SIGCONT');
       assert.equal(await good(one), PIECES - 1);
+    });
+  });
+
+  it('is busy for who does not wait (O_NONBLOCK), and open to him a moment later', async () => {
+    await seeded('ext4', 'root', async (one, start, endAll) => {
+      await untilLeased(one);
+      const first = await Promise.all(
+        Array.from({ length: 4 }, async () => await (await start('O_NONBLOCK')).opened()),
+      );
+      assert.ok(first.some((opened) => 'errno' in opened));
+      const others = new Set(first.flatMap((opened) => ('errno' in opened ? opened.errno : [])));
+      assert.deepEqual([...others], [constants.errno.EAGAIN]);
+      let opened = await start('O_NONBLOCK');
+      await waitUntil('who tries again', async () => {
+        if ('seconds' in (await opened.opened())) return true;
+        await opened.close();
+        opened = await start('O_NONBLOCK');
+        return false;
+      });
+      assert.equal(await good(one), PIECES);
+      await endAll();
+      await untilLeased(one);
+      assert.equal(await isTrusted(one), true);
+      assert.equal(await good(one), PIECES);
+    });
+  });
+
+  it('is kept once while an editor has it open, and trusted when that has changed nothing', async () => {
+    await seeded('ext4', 'root', async (one, start) => {
+      await untilLeased(one);
+      const editor = await start('nothing');
+      await editor.opened();
+      const kept = keptOf(one);
+      assert.equal(kept.length, 1);
+      await whileOpen(one, kept, PIECES);
+      await editor.close();
+      await untilLeased(one, AFTER_MS);
+      assert.equal(await isTrusted(one), true);
+      await waitUntil('what was kept goes', async () => keptOf(one).length === 0);
+      assert.equal(await good(one), PIECES);
+    });
+  });
+
+  it('is kept once while an editor has it open, and lacks the piece alone that it changed', async () => {
+    await seeded('ext4', 'root', async (one, start) => {
+      await untilLeased(one);
+      const editor = await start();
+      await editor.opened();
+      const kept = keptOf(one);
+      assert.equal(kept.length, 1);
+      await whileOpen(one, kept, PIECES);
+      await editor.close();
+      await waitUntil('it is mapped', async () => (await one.scene.sourcesOf(one.film)).length === 2, {
+        limitMs: AFTER_MS,
+      });
+      assert.equal(await good(one), PIECES);
+      const { file_list: files } = (await one.scene.autotorrent.json('show', one.film.name)) as ShownJson;
+      const extents = files.flatMap(({ extents: all }) =>
+        all.map(({ offset, length, kept: is }) => [offset, length, is]),
+      );
+      assert.deepEqual(extents, [
+        [0, PIECE_LENGTH, true],
+        [PIECE_LENGTH, one.film.bytes.length - PIECE_LENGTH, undefined],
+      ]);
+    });
+  });
+
+  it('is served while Samba does not give its lease back before the kernel takes it', {
+    skip: WHOLE ? NEEDS_BREAK_TIME : 'only in npm run test:survival',
+  }, async () => {
+    await seeded('ext4', 'root', async (one) => {
+      const { scene, film, path } = one;
+      await scene.reader.close(one.open);
+      await scene.unmount();
+      await withBreakTime(1, async () => {
+        const samba = await LeaseHolder.start([path]);
+        await scene.mount();
+        assert.equal((await scene.read(film)).good, PIECES);
+        assert.deepEqual((await status(scene)).broken_sources, []);
+        assert.equal(await samba.close(), 1);
+      });
     });
   });
 
