@@ -14,7 +14,7 @@ import { OwnMounts } from '../source/own-mounts.ts';
 import { NotOurs, using } from './held.ts';
 import { HeldKept, type OpenKept } from './held-kept.ts';
 import { makeKeptFile } from './keep-file.ts';
-import { cleanPlace, dropKept, listKept, syncKept, trimKept } from './kept-listing.ts';
+import { cleanPlace, dropKept, isThere, listKept, syncKept, trimKept } from './kept-listing.ts';
 import type {
   Answered,
   Answers,
@@ -122,6 +122,18 @@ function drop(at: KeptAt, state: StateNamed): void {
   }
 }
 
+/** Where we have no folder, or none that is ours, all are missing. @throws errors of the disk */
+function missing(place: string, files: readonly KeptAt[], state: StateNamed): readonly KeptAt[] {
+  return using(places.open(place), (fd) => {
+    try {
+      return using(openKept(fd, state, false), (kept) => files.filter((at) => !isThere(kept, at)));
+    } catch (error) {
+      if (error instanceof NotOurs || ['ENOENT', 'ENOTDIR', 'ELOOP'].includes(errnoOf(error) ?? '')) return files;
+      throw error;
+    }
+  });
+}
+
 /** A place where we have no folder, or none that is ours, has nothing. */
 function clean(place: string, state: StateNamed): CleanAnswer {
   try {
@@ -142,6 +154,8 @@ function answer(request: Request): Answers[keyof Answers] {
       return drop(request.at, request.state) as undefined;
     case 'trim':
       return inKept(request.at, request.state, (kept) => trimKept(kept, request.at, request.ranges, calls));
+    case 'missing':
+      return missing(request.place, request.files, request.state);
     case 'clean':
       return clean(request.place, request.state);
     default:

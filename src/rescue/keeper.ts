@@ -194,6 +194,32 @@ class Keeper implements KeptFiles {
     });
   }
 
+  async missing(paths: readonly Buffer[]): Promise<readonly Buffer[]> {
+    const places = new Map<string, KeptAt[]>();
+    for (const path of paths) {
+      const at = this.#at(path);
+      if (at !== undefined) places.set(at.place, [...(places.get(at.place) ?? []), at]);
+    }
+    const found = [...places].map(async ([place, files]) => {
+      const asking = this.#missingIn(place, files).catch((error: unknown) => {
+        this.#options.logger.debug(`what is kept on ${place} cannot be looked at: ${messageOf(error)}`);
+      });
+      return (await within(SLOW_MS, asking)) ?? [];
+    });
+    const missing = (await Promise.all(found)).flat();
+    for (const at of missing) this.#usage.dropped(at);
+    return missing.map((at) => this.#pathOf(at));
+  }
+
+  async #missingIn(place: string, files: readonly KeptAt[]): Promise<readonly KeptAt[]> {
+    let missing: readonly KeptAt[] = [];
+    await this.#onPlace(Buffer.from(place, 'latin1'), async () => {
+      const thread = await this.#threads.for(place);
+      missing = await this.#threads.ask(thread, { kind: 'missing', place, state: this.#state, files });
+    });
+    return missing;
+  }
+
   /** @throws Error for a file that was not kept for this state, or lies on a disk that was released */
   async #onKept(path: Buffer, work: (thread: KeepThread, at: KeptAt) => Promise<unknown>): Promise<void> {
     const { released } = this.#options;

@@ -103,6 +103,8 @@ export interface KeptFiles {
   trim(path: Buffer, ranges: readonly KeptRange[]): Promise<void>;
   /** Deletes a kept file. It may be gone already. @throws errors of the disk */
   drop(path: Buffer): Promise<void>;
+  /** Tells which of some kept files are not there. None of a disk that was released, or does not answer within half a minute. */
+  missing(paths: readonly Buffer[]): Promise<readonly Buffer[]>;
   /** Tells by its path if a file is one that was kept for this state. */
   isKept(path: Buffer): boolean;
   /**

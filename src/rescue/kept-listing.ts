@@ -141,6 +141,19 @@ function punchAround(fd: number, ranges: readonly KeptRange[], size: number, cal
   }
 }
 
+/** Tells if a kept file is there. @throws errors of the disk */
+export function isThere(kept: number, { folder, name }: KeptAt): boolean {
+  try {
+    return using(
+      openFolder(kept, folder),
+      (held) => lstatSync(at(held, name), { throwIfNoEntry: false })?.isFile() === true,
+    );
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR' || errnoOf(error) === 'ELOOP') return false;
+    throw error;
+  }
+}
+
 /** Deletes a kept file. It may be gone. */
 export function dropKept(kept: number, { folder, name }: KeptAt): void {
   using(openFolder(kept, folder), (held) => rmSync(at(held, name), { force: true }));

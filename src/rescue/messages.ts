@@ -59,6 +59,7 @@ export type Request =
   | { readonly kind: 'sync'; readonly at: KeptAt; readonly state: StateNamed }
   | { readonly kind: 'drop'; readonly at: KeptAt; readonly state: StateNamed }
   | { readonly kind: 'trim'; readonly at: KeptAt; readonly state: StateNamed; readonly ranges: readonly KeptRange[] }
+  | { readonly kind: 'missing'; readonly place: string; readonly state: StateNamed; readonly files: readonly KeptAt[] }
   | { readonly kind: 'clean'; readonly place: string; readonly state: StateNamed };
 
 /** All that is kept in a place. */
@@ -91,12 +92,13 @@ export interface CleanAnswer {
   readonly moved: number;
 }
 
-/** By the request's kind. `trim` tells the bytes that are left, the others nothing. */
+/** By the request's kind. `trim` tells the bytes that are left, `missing` the files that are not there, the others nothing. */
 export interface Answers {
   readonly keep: KeepAnswer;
   readonly sync: undefined;
   readonly drop: undefined;
   readonly trim: number;
+  readonly missing: readonly KeptAt[];
   readonly clean: CleanAnswer;
 }
 

@@ -4,6 +4,7 @@ import { errnoOf, messageOf } from '../errors.ts';
 import type { ShareCalls } from '../native/share.ts';
 import type { WriterCalls } from '../native/writers.ts';
 import { identityOf, isSameIdentity } from '../source/identity.ts';
+import { OWN_FOLDER } from '../source/own-folder.ts';
 import { at, NotOurs } from './held.ts';
 import { CHANGED, inNewFolder, isStill, type Made, sealed, type Wanted } from './keep-file.ts';
 import type { NotKept, PinKind } from './kept-files.ts';
@@ -62,8 +63,8 @@ function linkIn(folder: number, name: string, wanted: Wanted, calls: PinCalls): 
     }
     const now = identityOf(fstatSync(wanted.fd, { bigint: true }));
     const pin = identityOf(lstatSync(path, { bigint: true }));
-    // A link changes the ctime, and nothing else.
-    if (!isStill(wanted) || !isSameIdentity(now, pin)) made = CHANGED;
+    // A link changes the ctime, and nothing else. FUSE may number the two names apart, and remember the old ctime of one.
+    if (!isStill(wanted) || now.size !== pin.size || now.mtimeNs !== pin.mtimeNs) made = CHANGED;
     else {
       const identity = { ...pin, ctimeNs: undefined };
       made = {
@@ -93,11 +94,22 @@ function isExactlyStill({ fd, identity }: Wanted): boolean {
   return isSameIdentity(identityOf(fstatSync(fd, { bigint: true })), identity);
 }
 
-/** Why no pin could be made, of an error. */
+/** Why no pin could be made, of an error of the folders above it. */
 export function noPin(kind: PinKind, error: unknown): Refusal {
   if (error instanceof NotOurs) return { why: 'file system', says: `cannot be pinned: ${error.message}` };
   const errno = errnoOf(error);
-  return errno === undefined ? { why: 'error', says: `cannot be pinned: ${messageOf(error)}` } : refusalOf(kind, errno);
+  switch (errno) {
+    case undefined:
+      return { why: 'error', says: `cannot be pinned: ${messageOf(error)}` };
+    case 'EACCES':
+    case 'EPERM':
+      return { why: 'file system', says: 'cannot be pinned: we may not write to the top of its disk' };
+    case 'ENOTDIR':
+    case 'ELOOP':
+      return { why: 'file system', says: `cannot be pinned: ${OWN_FOLDER} at the top of its disk is no folder` };
+    default:
+      return refusalOf(kind, errno);
+  }
 }
 
 function refusalOf(kind: PinKind, errno: string): Refusal {
@@ -119,10 +131,7 @@ function refusalOf(kind: PinKind, errno: string): Refusal {
       return { why: 'file', says: 'cannot be pinned: it has as many names as its file system allows' };
     case 'EPERM':
     case 'EACCES':
-      return {
-        why: 'file',
-        says: 'cannot be pinned: only its owner may do that, or we may not write to the top of its disk',
-      };
+      return { why: 'file', says: 'cannot be pinned: only its owner may do that' };
     case 'ENOSPC':
     case 'EDQUOT':
       return { why: 'room', says: 'cannot be pinned: the disk is full' };

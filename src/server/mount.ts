@@ -236,6 +236,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       descriptors,
       hold: holdOf(config.holdSources, process.env),
       lastChance: async (file) => await rescue.lastChance(file),
+      onPinFailed: (id) => protection.noteFailed(id),
       statePath: config.statePath,
       owner,
       umask: config.umask,
@@ -253,11 +254,11 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
     const isOurs = (path: Buffer): boolean => ownFolders.some((folder) => isAtOrBelow(path, folder));
     const { pins } = rescuing;
     const pinTable = new PinTable(store);
-    const protection = new Protection({
+    const protection: Protection = new Protection({
       store,
       config,
       pins,
-      pinSource: new PinSource({ store, access, readersLook, descriptors, pins, table: pinTable }),
+      pinSource: new PinSource({ store, access, readersLook, descriptors, pins, table: pinTable, doubts: conditions }),
       isOwn: (path) => isKept(path) || isOurs(path),
       logger,
     });

@@ -53,7 +53,7 @@ export class SourceConditions implements SourceDoubts, LeasedDoubts {
     return Math.max(this.#first, condition?.epoch ?? 0);
   }
 
-  differs(id: number, why: Difference, seen: SeenSource | undefined): number | undefined {
+  differs(id: number, why: Difference, seen: Omit<SeenSource, 'fd'> | undefined): number | undefined {
     const { store, verifyReads } = this.#options;
     const before = store.living.condition(id);
     const isOff = verifyReads === 'off';

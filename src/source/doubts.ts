@@ -21,7 +21,7 @@ export interface SourceDoubts {
    * Notes that a source is not what was recorded; `seen` is absent where no file can be read. Returns its doubt, or
    * undefined if it must not be served.
    */
-  differs(id: number, why: Difference, seen: SeenSource | undefined): number | undefined;
+  differs(id: number, why: Difference, seen: Omit<SeenSource, 'fd'> | undefined): number | undefined;
   /** Notes that a source is what was recorded. Returns the doubt that stays. */
   asRecorded(id: number, seen: SeenSource): number;
   /** Notes that sources do not have the bytes of a piece. */

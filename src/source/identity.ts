@@ -81,6 +81,11 @@ export function isSameIdentity(one: FileIdentity, other: FileIdentity): boolean 
   );
 }
 
+/** Tells if two files are known to lie on different file systems. */
+export function lieApart(one: Pick<RecordedSource, 'disk'>, other: Pick<RecordedSource, 'disk'> | undefined): boolean {
+  return one.disk !== undefined && other?.disk !== undefined && one.disk !== other.disk;
+}
+
 /** The identity alone, of what has one. */
 export function identityIn({ dev, ino, size, mtimeNs, ctimeNs }: FileIdentity): FileIdentity {
   return { dev, ino, size, mtimeNs, ctimeNs };

@@ -19,7 +19,7 @@ import { type BrokenSource, BrokenSources } from './broken-sources.ts';
 import type { ConditionState } from './condition.ts';
 import type { SeenSource, SourceDoubts } from './doubts.ts';
 import type { Hold } from './held-sources.ts';
-import { type FileIdentity, isSame, type RecordedSource } from './identity.ts';
+import { type FileIdentity, isSame, lieApart, type RecordedSource } from './identity.ts';
 import { LeasedElsewhere } from './leased-elsewhere.ts';
 import { type LeaseCounts, LeasedSources, type LeaseOptions } from './leased-sources.ts';
 import type { ReadersLook } from './look-at-readers.ts';
@@ -54,6 +54,8 @@ export interface SourceFilesOptions {
   readonly lastChance?: OpenSourcesOptions['lastChance'];
   /** Tells if a spare is a pin: all of the source's bytes, which nobody else can write to. Default: none is. */
   readonly isPin?: (spare: RecordedSource) => boolean;
+  /** Called with a source whose pin cannot be served. */
+  readonly onPinFailed?: ((id: number) => void) | undefined;
   readonly logger: Logger;
 }
 
@@ -65,6 +67,7 @@ export class SourceFiles {
   readonly #isPin: (spare: RecordedSource) => boolean;
   readonly #onReaders: SourceFilesOptions['onReaders'];
   readonly #onDoubted: SourceFilesOptions['onDoubted'];
+  readonly #onPinFailed: SourceFilesOptions['onPinFailed'];
   readonly #logger: Logger;
   readonly #open: OpenSources;
   readonly #resolving = new Map<number, { readonly file: Promise<SourceFile>; readonly looks: boolean }>();
@@ -92,6 +95,7 @@ export class SourceFiles {
       isKept,
       lastChance,
       isPin,
+      onPinFailed,
       logger,
     } = options;
     this.#record = record;
@@ -100,6 +104,7 @@ export class SourceFiles {
     this.#isPin = isPin ?? (() => false);
     this.#onReaders = onReaders;
     this.#onDoubted = onDoubted;
+    this.#onPinFailed = onPinFailed;
     this.#logger = logger;
     this.#broken = new BrokenSources(logger);
     this.#open = new OpenSources({ record, hold, lastChance });
@@ -199,17 +204,20 @@ export class SourceFiles {
     return undefined;
   }
 
-  /** The pin of a source, if it has one that is as recorded. @throws EMFILE, ENFILE */
+  /** The pin of a source, if it has one on its disk that is as recorded. @throws EMFILE, ENFILE */
   async #pinOf(id: number, look: boolean): Promise<SourceFile | undefined> {
-    for (const pinId of this.#record(id)?.spares ?? []) {
+    const record = this.#record(id);
+    for (const pinId of record?.spares ?? []) {
       const pin = this.#record(pinId);
-      if (pin === undefined || !this.#isPin(pin)) continue;
+      // Who moves a film to another disk wants it read there.
+      if (record === undefined || pin === undefined || !this.#isPin(pin) || lieApart(record, pin)) continue;
       try {
         const file = (await this.#known(pinId, look)) ?? (await this.#openOne(pinId, pin));
         if (file.doubt === 0 && file.difference === undefined) return file;
       } catch (error) {
         if (isOutOfDescriptors(error)) throw error;
         this.#logger.debug(`${pin.path.toString()} is not served: ${messageOf(error)}`);
+        this.#onPinFailed?.(id);
       }
     }
     return undefined;

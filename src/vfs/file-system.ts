@@ -73,6 +73,8 @@ export interface FileSystemOptions {
   readonly hold?: Hold | undefined;
   /** Called with a doubted source that was held for long enough, before it is closed. Never rejects. */
   readonly lastChance?: ((file: SourceFile) => Promise<void>) | undefined;
+  /** Called with a source whose pin cannot be served. */
+  readonly onPinFailed?: (id: number) => void;
   /** The owner of every file in the mount. */
   readonly owner: { readonly uid: number; readonly gid: number };
   /** Permission bits cleared in every planned mode. */
@@ -122,6 +124,7 @@ export class FileSystem implements Operations {
 
   constructor(options: FileSystemOptions) {
     const { store, libc, access, readersLook, looks, doubts, leases, descriptors, hold, lastChance, logger } = options;
+    const { onPinFailed } = options;
     this.#store = store;
     this.#options = options;
     this.#sources = new SourceFiles({
@@ -139,6 +142,7 @@ export class FileSystem implements Operations {
       lastChance,
       // The ctime of a hard link says nothing: links come and go.
       isPin: ({ path, ctimeNs }) => ctimeNs !== undefined && store.living.isPin(path),
+      onPinFailed,
       logger,
     });
     this.#proving = new Proving({ store, sources: this.#sources });

@@ -27,12 +27,12 @@ export function filmOf(name: string, bytes: Buffer): Film {
   return { name, bytes, torrent: raw, infoHash, lengths: [bytes.length], pieceLength: PIECE_LENGTH, hashes };
 }
 
-export function hashesOf(bytes: Buffer): string[] {
+export function hashesOf(bytes: Buffer, pieceLength = PIECE_LENGTH): string[] {
   const hashes: string[] = [];
-  for (let at = 0; at < bytes.length; at += PIECE_LENGTH) {
+  for (let at = 0; at < bytes.length; at += pieceLength) {
     hashes.push(
       createHash('sha1')
-        .update(bytes.subarray(at, at + PIECE_LENGTH))
+        .update(bytes.subarray(at, at + pieceLength))
         .digest('hex'),
     );
   }

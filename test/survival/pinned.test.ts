@@ -1,68 +1,15 @@
 /** Films with pins (`protect`): whatever is done to their files, each piece is served, and none is wrong. */
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync, renameSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { waitUntil } from '../harness/daemon.ts';
-import type { FileSystemKind } from '../harness/file-systems.ts';
 import { NEEDS_ROOT } from '../harness/other-user.ts';
-import type { Person } from '../harness/person.ts';
-import { type Film, makeFilm, PIECES, randomBytesOf } from './films.ts';
+import { type Film, makeFilm, randomBytesOf } from './films.ts';
+import { isWhole, pinned, pinsOn } from './pinned-films.ts';
 import { Scene } from './scene.ts';
 import { WHOLE } from './setting.ts';
-
-/** The pins of a disk: their paths. */
-function pinsOn({ fileSystem }: Scene): string[] {
-  const own = join(fileSystem.path, '.autotorrent');
-  const names = (folder: string): string[] => {
-    try {
-      return readdirSync(folder).map((name) => join(folder, name));
-    } catch {
-      return [];
-    }
-  };
-  return names(own)
-    .filter((path) => path.includes('/pins-'))
-    .flatMap(names)
-    .flatMap(names);
-}
-
-interface Library {
-  readonly scene: Scene;
-  readonly films: readonly Film[];
-  readonly pathOf: (film: Film) => string;
-}
-
-/** A server that seeds films, each of which has a pin when `work` begins. */
-async function pinned(
-  kind: FileSystemKind,
-  protect: string,
-  count: number,
-  work: (library: Library) => Promise<void>,
-  person: Person['name'] = 'root',
-  more: readonly string[] = [],
-): Promise<void> {
-  const scene = await Scene.make({ kind, person, general: [`protect = ${protect}`, 'on_loss = tell', ...more] });
-  try {
-    const films = Array.from({ length: count }, (_, i) => makeFilm(`Film ${i}.mkv`, i));
-    const pathOf = ({ name }: Film): string => join(scene.library, name);
-    for (const film of films) scene.write(pathOf(film), film.bytes);
-    await scene.run('rebuild');
-    await scene.mount();
-    await scene.add(films);
-    await waitUntil('the pins', async () => pinsOn(scene).length === count);
-    await work({ scene, films, pathOf });
-  } finally {
-    await scene.end();
-  }
-}
-
-/** Reads all of a film through the mount: each piece is there. */
-async function isWhole(scene: Scene, film: Film): Promise<void> {
-  const { good, wrong } = await scene.read(film);
-  assert.deepEqual([good, wrong], [PIECES, []], film.name);
-}
 
 const EVENTS: readonly (readonly [what: string, happens: (path: string, film: Film) => Promise<void>])[] = [
   [

@@ -12,7 +12,7 @@ import { ownFolderIn } from '../../source/own-folder.ts';
 import type { ReleasedFolders } from '../../source/released-folders.ts';
 import type { Store } from '../../store/store.ts';
 import { within } from '../../within.ts';
-import type { PinTable } from './pin-table.ts';
+import type { LeftPin, PinTable } from './pin-table.ts';
 
 export interface PinAgesParts {
   readonly store: Store;
@@ -37,6 +37,8 @@ const FREE = 0.05;
 const STATFS_MS = 5000;
 /** The line in the story of a pin: from then on nothing but it has the bytes. */
 const ALONE = 'has what its original had, which is gone';
+/** And in that of one whose original was moved to another disk. */
+const LEFT = 'is of a file that was moved to another disk';
 
 /** Of a disk, in bytes. `free`: to this user. */
 export interface Room {
@@ -44,9 +46,7 @@ export interface Room {
   readonly free: number;
 }
 
-interface Alone {
-  readonly id: number;
-  readonly path: Buffer;
+interface Alone extends LeftPin {
   readonly disk: string | undefined;
   readonly sinceMs: number;
 }
@@ -84,12 +84,11 @@ export class PinAges {
     const lacking = new Map<string, number>();
     for (const pin of alone) {
       if (this.#closed) return;
+      const gone = pin.original === undefined ? 'its original is gone' : 'its original is on another disk';
       const days = (Date.now() - pin.sinceMs) / DAY_MS;
-      if (days >= protectDays) {
-        await this.#letGo(pin, `its original is gone for ${Math.floor(days)} day(s)`, lacking);
-      } else if ((await this.#lacking(pin, lacking)) > 0) {
-        await this.#letGo(pin, 'its original is gone, and its disk is nearly full', lacking);
-      }
+      const isFull = (await this.#lacking(pin, lacking)) > 0;
+      if (days >= protectDays) await this.#letGo(pin, `${gone} for ${Math.floor(days)} day(s)`, lacking);
+      else if (isFull) await this.#letGo(pin, `${gone}, and its disk is nearly full`, lacking);
     }
   }
 
@@ -108,12 +107,14 @@ export class PinAges {
   async #alone(): Promise<Alone[]> {
     const { store, table, released } = this.#parts;
     const alone: Alone[] = [];
-    for (const { id, path } of table.alone()) {
+    for (const pin of table.left()) {
+      const { id, path, original } = pin;
       if (this.#closed) return [];
-      const state = store.living.condition(id)?.state;
-      if (released.holds(path) || (state !== undefined && state !== 'doubted')) continue;
-      if (!(await this.#isAllOfFiles(id))) continue;
-      alone.push({ id, path, disk: store.source(id)?.disk, sinceMs: await this.#since(id) });
+      if (released.holds(path) || !this.#isThere(id)) continue;
+      if (original !== undefined && !this.#isThere(original)) continue;
+      if (original === undefined ? !(await this.#isAllOfFiles(id)) : !(await this.#isNamedByNone(id))) continue;
+      const sinceMs = await this.#since(id, original === undefined ? ALONE : LEFT);
+      alone.push({ ...pin, disk: store.source(id)?.disk, sinceMs });
     }
     return alone;
   }
@@ -133,20 +134,30 @@ export class PinAges {
     return files > 0;
   }
 
-  async #since(id: number): Promise<number> {
+  /** Tells if a source is where it is recorded, as far as is known. */
+  #isThere(id: number): boolean {
+    const state = this.#parts.store.living.condition(id)?.state;
+    return state === undefined || state === 'doubted';
+  }
+
+  async #isNamedByNone(id: number): Promise<boolean> {
+    return (await this.#parts.store.living.rangesOf(id)).length === 0;
+  }
+
+  async #since(id: number, line: string): Promise<number> {
     const { living } = this.#parts.store;
-    const known = living.story(id).find(({ how }) => how === ALONE);
+    const known = living.story(id).findLast(({ how }) => how === line);
     if (known !== undefined) return known.atMs;
     const record = this.#parts.store.source(id);
     if (record !== undefined) {
       const { spares: _, ...now } = record;
-      await living.changeSources([{ id, was: record, now, trusted: living.condition(id) === undefined, how: ALONE }]);
+      await living.changeSources([{ id, was: record, now, trusted: living.condition(id) === undefined, how: line }]);
     }
     return Date.now();
   }
 
   async #letGo(pin: Alone, why: string, lacking: Map<string, number>): Promise<void> {
-    const { id, path } = pin;
+    const { id, path, original } = pin;
     const { store, pins, close, noteDeleted, logger } = this.#parts;
     const before = await this.#bytesOf(path);
     // It is not there: its disk may be away.
@@ -159,6 +170,11 @@ export class PinAges {
     }
     logger.warn(`${path.toString()} is let go: ${why}`);
     lacking.set(diskOf(pin), (lacking.get(diskOf(pin)) ?? 0) - before);
+    if (original !== undefined) {
+      await store.living.forget(id, original);
+      close(id);
+      return;
+    }
     store.living.setCondition(id, { state: 'healing', reason: `was a pin, which was let go: ${why}` });
     close(id);
     noteDeleted(id);

@@ -4,6 +4,7 @@ import { promisify } from 'node:util';
 import { messageOf } from '../../errors.ts';
 import type { DescriptorBudget, DescriptorShare } from '../../native/descriptor-budget.ts';
 import type { Keeping, KeptFiles, NotKept, PinKind } from '../../rescue/kept-files.ts';
+import type { SourceDoubts } from '../../source/doubts.ts';
 import { type FileIdentity, identityIn } from '../../source/identity.ts';
 import type { ReadersLook } from '../../source/look-at-readers.ts';
 import { type OpenedSource, openSource } from '../../source/open-source.ts';
@@ -23,6 +24,16 @@ export type PinOutcome =
   | { readonly kind: 'later'; readonly says: string }
   | { readonly kind: 'no'; readonly why: NotKept; readonly says: string };
 
+/** Pins of a source that do not protect it any more. */
+export interface OldPins {
+  /** Their files are not there. */
+  readonly missing: readonly number[];
+  /** They lie on another disk than the source, which was moved. */
+  readonly elsewhere: readonly number[];
+}
+
+const NO_PINS: OldPins = { missing: [], elsewhere: [] };
+
 export interface PinSourceParts {
   readonly store: Store;
   readonly access: SourceAccess;
@@ -30,6 +41,8 @@ export interface PinSourceParts {
   readonly descriptors: DescriptorBudget;
   readonly pins: KeptFiles;
   readonly table: PinTable;
+  /** Takes what is found out of sources that are not as recorded. */
+  readonly doubts: Pick<SourceDoubts, 'differs'>;
 }
 
 class NotNow extends Error {}
@@ -43,8 +56,8 @@ export class PinSource {
     this.#share = parts.descriptors.share(() => false);
   }
 
-  /** Pins a source that has no pin. Never rejects. */
-  async pin(id: number, kind: PinKind): Promise<PinOutcome> {
+  /** Pins a source that has no pin, or none that serves. Never rejects. */
+  async pin(id: number, kind: PinKind, old: OldPins = NO_PINS): Promise<PinOutcome> {
     const { store, access } = this.#parts;
     const record = store.source(id);
     if (record === undefined) return { kind: 'later', says: 'is used by no entry any more' };
@@ -52,9 +65,13 @@ export class PinSource {
     const condition = store.living.condition(id);
     if (condition !== undefined) return { kind: 'later', says: `is ${condition.state}` };
     try {
-      const opened = await this.#open(record);
+      const opened = await this.#open(id, record);
       try {
-        return await this.#pinOpen(id, record, opened, kind);
+        // The disk is there, so they are not away.
+        await this.#forget(id, old.missing);
+        const outcome = await this.#pinOpen(id, record, opened, kind);
+        if (outcome.kind === 'pinned') await this.#forget(id, old.elsewhere);
+        return outcome;
       } finally {
         this.#share.closed();
         await access.released.during(record.path, async () => await closeAsync(opened.fd));
@@ -65,15 +82,27 @@ export class PinSource {
     }
   }
 
+  /** Deletes pins of a source, and their records, but for those to which files are mapped. */
+  async #forget(id: number, pins: readonly number[]): Promise<void> {
+    const { living } = this.#parts.store;
+    for (const pin of pins) {
+      if ((await living.rangesOf(pin)).length === 0) await living.forget(pin, id);
+    }
+  }
+
   /** @throws NotNow */
-  async #open({ path, size, mtimeNs, ctimeNs, ino }: SourceRecord): Promise<OpenedSource> {
+  async #open(id: number, { path, size, mtimeNs, ctimeNs, ino }: SourceRecord): Promise<OpenedSource> {
     const { access } = this.#parts;
     const recorded = ctimeNs === undefined ? { size, mtimeNs, ino } : { size, mtimeNs, ctimeNs };
     const turn = await access.turns.at(path);
     let opened: OpenedSource | undefined;
     await this.#share.open(async () => {
       const answer = await openSource({ path, recorded }, access, turn);
-      if (answer.state !== 'as recorded') throw new NotNow(answer.why.says);
+      if (answer.state !== 'as recorded') {
+        const found = answer.state === 'suspect' ? { identity: answer.found, unlinked: false } : undefined;
+        if (answer.why.code !== 'released') this.#parts.doubts.differs(id, answer.why, found);
+        throw new NotNow(answer.why.says);
+      }
       opened = answer;
       return answer.fd;
     });
@@ -101,10 +130,13 @@ export class PinSource {
 
   /** A link changes the ctime of its file. Where nobody can have written meanwhile, that is all that has changed. */
   async #recordLinked(id: number, record: SourceRecord, original: FileIdentity, unwritten: boolean): Promise<void> {
+    const { store, access } = this.#parts;
+    // Others may grant leases, and know nothing of writers elsewhere.
+    const { leases } = await access.fileSystems.kindOf(record.path, original.dev);
     const { spares: _, ...was } = record;
     const ctimeNs = record.ctimeNs === undefined ? undefined : original.ctimeNs;
     const now = { ...was, ...original, ctimeNs };
-    await this.#parts.store.living.changeSources([{ id, was: record, now, trusted: unwritten }]);
+    await store.living.changeSources([{ id, was: record, now, trusted: unwritten && leases }]);
   }
 
   /** False: the source is another one by now. */

@@ -5,12 +5,14 @@
 import type { Config, Protection as Setting } from '../../config/config.ts';
 import { messageOf } from '../../errors.ts';
 import type { Logger } from '../../logger.ts';
+import { longerPause, type Pauses } from '../../longer-pause.ts';
 import { isAtOrBelow } from '../../native/mountinfo.ts';
 import type { KeptFiles } from '../../rescue/kept-files.ts';
+import { lieApart } from '../../source/identity.ts';
 import type { Store } from '../../store/store.ts';
 import { FewLines } from '../few-lines.ts';
 import type { KeptRecords } from '../rescue/kept-records.ts';
-import type { PinOutcome, PinSource } from './pin-source.ts';
+import type { OldPins, PinOutcome, PinSource } from './pin-source.ts';
 
 export interface ProtectionParts {
   readonly store: Store;
@@ -40,8 +42,10 @@ export interface EntryPins {
   readonly unpinned: Unpinned[];
 }
 
-/** Milliseconds after the last new source until the entries that use it are looked at. */
+/** Milliseconds after a new source until the entries that use it are looked at. */
 const QUIET_MS = 1000;
+/** Milliseconds until sources that could not have a pin yet are looked at again. */
+const LATER_MS: Pauses = [5000, 60 * 60_000];
 /** Sources that are pinned between two looks if the server ends. */
 const PAGE = 100;
 
@@ -52,6 +56,12 @@ export class Protection {
   /** What was said of file systems. */
   readonly #said = new Set<string>();
   readonly #pinning = new Map<number, Promise<PinOutcome>>();
+  /** Sources whose pins could not be opened. */
+  readonly #failing = new Set<number>();
+  /** Entries with sources that can have a pin later. */
+  readonly #later = new Set<number>();
+  #laterMs = 0;
+  #laterTimer: NodeJS.Timeout | undefined;
   readonly #unwatch: () => void;
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> = Promise.resolve();
@@ -94,8 +104,8 @@ export class Protection {
   #note(entry: number): void {
     if (!this.#isWanted || this.#closed) return;
     this.#entries.add(entry);
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => {
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
       this.#running = this.#running.then(async () => await this.#pinNoted());
     }, QUIET_MS).unref();
   }
@@ -130,10 +140,32 @@ export class Protection {
         if (infoHash === undefined) continue;
         const { unpinned } = await this.protect(infoHash);
         for (const one of unpinned) if (one.failed) this.#say(one);
+        if (unpinned.some(({ failed }) => !failed)) this.#later.add(entry);
       } catch (error) {
         if (!this.#closed) this.#parts.logger.warn(`the sources of an entry are not pinned: ${messageOf(error)}`);
       }
     }
+    this.#tryLater();
+  }
+
+  /** Nobody says when a file is not open for writing any more. */
+  #tryLater(): void {
+    if (this.#later.size === 0) this.#laterMs = 0;
+    if (this.#later.size === 0 || this.#laterTimer !== undefined || this.#closed) return;
+    this.#laterMs = longerPause(this.#laterMs, LATER_MS);
+    this.#laterTimer = setTimeout(() => {
+      this.#laterTimer = undefined;
+      const entries = [...this.#later];
+      this.#later.clear();
+      for (const entry of entries) this.#note(entry);
+    }, this.#laterMs).unref();
+  }
+
+  /** The pin of a source could not be opened: it may be gone. */
+  noteFailed(id: number): void {
+    if (this.#failing.has(id)) return;
+    this.#failing.add(id);
+    void this.#noteUsers([id]);
   }
 
   #say({ path, says }: Unpinned): void {
@@ -151,7 +183,7 @@ export class Protection {
     const seen = new Set<number>();
     let page: number[] = [];
     const flush = async (): Promise<void> => {
-      await this.#pinAll(infoHash, page, found);
+      await this.#pinAll(page, found);
       page = [];
     };
     for await (const { extents } of store.files(infoHash)) {
@@ -168,20 +200,23 @@ export class Protection {
   }
 
   /** Those of one disk in turn. */
-  async #pinAll(infoHash: string, ids: readonly number[], found: EntryPins): Promise<void> {
+  async #pinAll(ids: readonly number[], found: EntryPins): Promise<void> {
     const { store } = this.#parts;
     const disks = new Map<string, number[]>();
     for (const id of ids) {
       const disk = store.source(id)?.disk ?? '';
       disks.set(disk, [...(disks.get(disk) ?? []), id]);
     }
-    const had: number[] = [];
+    const missing = await this.#missing(ids);
     const one = async (id: number): Promise<void> => {
       const record = store.source(id);
       if (record === undefined || this.#closed || this.#parts.isOwn(record.path)) return;
-      const pinned = store.living.pinsOf(id).length > 0;
-      if (pinned) had.push(id);
-      const outcome = pinned ? undefined : await this.#pin(id, record.path);
+      const pins = store.living.pinsOf(id);
+      const there = pins.filter((pin) => !missing.has(pin));
+      const elsewhere = there.filter((pin) => lieApart(record, store.source(pin)));
+      const old = { missing: pins.filter((pin) => missing.has(pin)), elsewhere };
+      const outcome = there.length > elsewhere.length ? undefined : await this.#pin(id, record.path, old);
+      if (outcome !== 'off' && outcome?.kind === 'pinned') this.#failing.delete(id);
       if (outcome === 'off') found.off++;
       else if (outcome === undefined || outcome.kind === 'pinned') {
         found.sources++;
@@ -194,16 +229,22 @@ export class Protection {
         for (const id of some) await one(id);
       }),
     );
-    const entry = store.entryId(infoHash);
-    if (had.length > 0 && entry !== undefined) await store.living.sharePins(had, entry);
   }
 
-  async #pin(id: number, path: Buffer): Promise<PinOutcome | 'off'> {
+  /** The pins of sources whose files are not there. */
+  async #missing(ids: readonly number[]): Promise<ReadonlySet<number>> {
+    const { store, pins } = this.#parts;
+    const all = ids.flatMap((id) => store.living.pinsOf(id));
+    const paths = await pins.missing(all.flatMap((pin) => store.source(pin)?.path ?? []));
+    return new Set(paths.flatMap((path) => store.living.sourcesAt(path)));
+  }
+
+  async #pin(id: number, path: Buffer, old: OldPins): Promise<PinOutcome | 'off'> {
     const setting = this.settingOf(path);
     if (setting === 'off') return 'off';
     const running = this.#pinning.get(id);
     if (running !== undefined) return await running;
-    const pinning = this.#parts.pinSource.pin(id, setting).finally(() => this.#pinning.delete(id));
+    const pinning = this.#parts.pinSource.pin(id, setting, old).finally(() => this.#pinning.delete(id));
     this.#pinning.set(id, pinning);
     return await pinning;
   }
@@ -226,6 +267,7 @@ export class Protection {
     this.#closed = true;
     this.#unwatch();
     clearTimeout(this.#timer);
+    clearTimeout(this.#laterTimer);
     await this.#running;
   }
 }

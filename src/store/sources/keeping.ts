@@ -10,11 +10,11 @@ import { identityIn } from '../../source/identity.ts';
 import type { LookedAtSource } from '../../source/looked-at.ts';
 import type { OwnFiles } from '../../source/own-files.ts';
 import type { Unmapped } from '../entries/unmapped.ts';
-import { type Database, put, type Write } from '../records/database.ts';
+import { type Database, put } from '../records/database.ts';
 import { sourceKey } from '../records/key.ts';
 import { encodeSource, type SourceRecord } from '../records/record.ts';
 import type { Conditions } from './conditions.ts';
-import { type Sources, using } from './sources.ts';
+import type { Sources } from './sources.ts';
 
 /** Kept files in one batch of records: some milliseconds of work. */
 const AT_ONCE = 100;
@@ -88,20 +88,6 @@ export class Keeping {
   #isPinned(id: number): boolean {
     const path = this.#parts.sources.get(id)?.path;
     return path !== undefined && this.isPin(path);
-  }
-
-  /** See `LivingSources.sharePins`. */
-  async sharePins(ids: readonly number[], entry: number): Promise<void> {
-    const { db, sources } = this.#parts;
-    await db.exclusive(async () => {
-      const writes: Write[] = [];
-      for (const id of ids) {
-        // The entry may have gone meanwhile.
-        if (this.pinsOf(id).length === 0 || !(await sources.users(id)).includes(entry)) continue;
-        for (const pin of this.pinsOf(id)) writes.push(...using(pin, entry));
-      }
-      if (writes.length > 0) await db.commit(writes, { sync: false });
-    });
   }
 
   /** See `LivingSources.keep`. */

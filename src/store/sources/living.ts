@@ -204,11 +204,6 @@ export class LivingSources {
     return this.#parts.keeping.pinsOf(id);
   }
 
-  /** Records that an entry uses the pins of sources that it uses: they go with the last such entry. @throws AutotorrentError('STORE') */
-  async sharePins(ids: readonly number[], entry: number): Promise<void> {
-    await this.#parts.keeping.sharePins(ids, entry);
-  }
-
   /**
    * Lets go of the kept files of a source, but not of its pins: they are no spares of it any more. Those that no file names are deleted some
    * seconds later. @throws AutotorrentError('STORE')

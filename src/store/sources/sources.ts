@@ -143,7 +143,9 @@ export class Sources {
         writes.push(put(sourceKey(id), encodeSource({ ...source, spares: [] })));
         if (source.readers !== undefined) writes.push(this.#readers.recording(id, source.readers));
       }
-      for (const entry of entries) writes.push(...using(id, entry));
+      // What is kept of a source goes with the last entry that uses it.
+      const used = [id, ...(fresh.has(id) ? [] : this.#keptOf(id))];
+      for (const entry of entries) for (const one of used) writes.push(...using(one, entry));
       return id;
     });
     return {
@@ -158,6 +160,15 @@ export class Sources {
         this.#parts.notices.placed(slice.flatMap(({ file }, i) => (fresh.has(ids[i]!) ? [file.path] : [])));
       },
     };
+  }
+
+  /** The files of our own that stand in for a source. */
+  #keptOf(id: number): number[] {
+    const { kept } = this.#parts;
+    return (this.written(id)?.spares ?? []).filter((spare) => {
+      const path = this.written(spare)?.path;
+      return path !== undefined && kept?.isOwn(path) === true;
+    });
   }
 
   /** Adds `spares` to those of a source. Not synced: the entry that names them is still being made. */

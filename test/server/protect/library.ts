@@ -65,7 +65,15 @@ export class Library {
       const table = new PinTable(store);
       const readersLook = new ReadersLook({ ownMounts: access.ownMounts, ownFolders: [tmpdir()] });
       const descriptors = DescriptorBudget.ofProcess();
-      const pinSource = new PinSource({ store, access, readersLook, descriptors, pins, table });
+      const pinSource = new PinSource({
+        store,
+        access,
+        readersLook,
+        descriptors,
+        pins,
+        table,
+        doubts: { differs: () => 1 },
+      });
       const records = findKeptRecords(store, new AbortController().signal);
       await records;
       return await work({ store, fileSystem, pins, pinSource, table, released, records, said, logger });
