@@ -1,5 +1,10 @@
-/** Holds the folder in which files are kept open for those of one message: most come from the same folder of the user. */
+/**
+ * Holds the folders in which files are kept open for those of one message: most files of a message come from one disk.
+ *
+ * A file below such a folder, and on the same mount, belongs there: whoever goes down to it from the top passes the same folders.
+ */
 import { closeSync, fstatSync } from 'node:fs';
+import { isAtOrBelow } from '../native/mountinfo.ts';
 import type { StatxCalls } from '../native/statx.ts';
 import { using } from './held.ts';
 import type { KeepRequest } from './messages.ts';
@@ -16,9 +21,12 @@ interface HeldKeptParts {
   readonly statx: StatxCalls | undefined;
 }
 
+/** Folders that are open at once. */
+const MOST = 8;
+
 export class HeldKept {
   readonly #parts: HeldKeptParts;
-  #last: (OpenKept & { readonly of: string }) | undefined;
+  readonly #held: (OpenKept & { readonly mount: string; readonly folder: Buffer })[] = [];
 
   constructor(parts: HeldKeptParts) {
     this.#parts = parts;
@@ -26,23 +34,25 @@ export class HeldKept {
 
   /** Tells if a folder is held, which may be deleted by now. */
   get any(): boolean {
-    return this.#last !== undefined;
+    return this.#held.length > 0;
   }
 
-  /** Opens, and makes, the folder for a file; the next call may close it. @throws NotOurs; errors of the disk */
+  /** Opens, and makes, the folder for a file. It is open until the next call. @throws NotOurs; errors of the disk */
   for({ fd, path, rules }: KeepRequest): OpenKept {
     const { places, statx } = this.#parts;
-    const disk = statx?.mountOfOpen(fd) ?? `device ${fstatSync(fd).dev}`;
-    const of = `${disk} ${path.slice(0, path.lastIndexOf('/'))}`;
-    if (this.#last?.of === of) return this.#last;
-    this.close();
+    const mount = `${statx?.mountOfOpen(fd) ?? 'device'} ${fstatSync(fd).dev}`;
+    const file = Buffer.from(path, 'latin1');
+    const known = this.#held.find((one) => one.mount === mount && isAtOrBelow(file, one.folder));
+    if (known !== undefined) return known;
+    if (this.#held.length === MOST) this.close();
     const { fd: topmost, place } = places.openTopmost(fd, path, rules.folders);
-    this.#last = { kept: using(topmost, (open) => openKept(open, rules.state, true)), place, of };
-    return this.#last;
+    const kept = using(topmost, (open) => openKept(open, rules.state, true));
+    const found = { kept, place, mount, folder: Buffer.from(place, 'latin1') };
+    this.#held.push(found);
+    return found;
   }
 
   close(): void {
-    if (this.#last !== undefined) closeSync(this.#last.kept);
-    this.#last = undefined;
+    for (const { kept } of this.#held.splice(0)) closeSync(kept);
   }
 }
