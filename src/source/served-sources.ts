@@ -157,7 +157,7 @@ export class SourceFiles {
     }
     const file = this.#resolve(id, look)
       .then(async (served) => {
-        this.#onReaders(id, this.#isPin(served.record) ? await this.#readersOf(id, served) : served.readers);
+        await this.#noteReaders(id, served);
         return served;
       })
       .finally(() => this.#resolving.delete(id));
@@ -165,11 +165,15 @@ export class SourceFiles {
     return await file;
   }
 
-  /** Who may read a source that is served from its pin: as its own file has it, as long as that is there. */
-  async #readersOf(id: number, pin: SourceFile): Promise<Readers> {
-    const path = id === pin.id ? undefined : this.#record(id)?.path;
-    const own = path === undefined ? undefined : await this.#opening.readersLook.atPath(path);
-    return own ?? pin.readers;
+  /** Notes who may read a source. One that is served from its pin is as private as its own file is, or was when it was there. */
+  async #noteReaders(id: number, served: SourceFile): Promise<void> {
+    const path = this.#record(id)?.path;
+    if (id === served.id || path === undefined || !this.#isPin(served.record)) {
+      this.#onReaders(id, served.readers);
+      return;
+    }
+    const own = await this.#opening.readersLook.atPath(path);
+    if (own !== undefined) this.#onReaders(id, own);
   }
 
   /** Closes a file of which a read failed or ended early: it is opened again before its next use. */
@@ -184,7 +188,7 @@ export class SourceFiles {
     const spare = await this.spareOf(id, failed.id);
     this.#broken.note(id, { path: record.path, reason, spare: spare?.record.path, unreadable: true });
     if (spare === undefined) throw new PosixError('EIO', reason);
-    this.#onReaders(id, spare.readers);
+    await this.#noteReaders(id, spare);
     return spare;
   }
 

@@ -22,7 +22,7 @@ import { hasBit } from '../extent/bitfield.ts';
 import type { Logger } from '../logger.ts';
 import { DescriptorBudget } from '../native/descriptor-budget.ts';
 import type { OwnFiles } from '../source/own-files.ts';
-import type { Readers } from '../source/readers.ts';
+import { bothOf, isSame, type Readers } from '../source/readers.ts';
 import type { Ballast } from './ballast.ts';
 import { type Alias, addAliases } from './entries/aliases.ts';
 import { Catalog, shown } from './entries/catalog.ts';
@@ -323,9 +323,16 @@ export class Store {
     return this.#readers.get(source);
   }
 
-  /** Notes who may read a source. */
+  /** Notes who may read a source. What is kept of it stays as private as it has been since. */
   noteReaders(source: number, readers: Readers): void {
-    this.#readers.note(source, readers);
+    const before = this.#readers.get(source);
+    if (before !== undefined && isSame(before, readers)) return;
+    const path = this.source(source)?.path;
+    const isKept = path !== undefined && this.living.isKept(path);
+    this.#readers.note(source, isKept && before !== undefined ? bothOf(before, readers) : readers);
+    for (const kept of this.living.keptOf(source)) {
+      this.#readers.note(kept, bothOf(this.#readers.get(kept) ?? 'nobody', readers));
+    }
   }
 
   /** Lists the names of the entries that use a source, sorted. */
