@@ -70,6 +70,11 @@ export interface Difference {
   readonly says: string;
 }
 
+/** What of a record is compared with a file that is found by its path: the ctime or, in a record without one, the inode. */
+export function comparedOf({ size, mtimeNs, ctimeNs, ino }: FileIdentity): Recorded {
+  return ctimeNs === undefined ? { size, mtimeNs, ino } : { size, mtimeNs, ctimeNs };
+}
+
 export function identityOf({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): FileIdentity {
   return { dev: Number(dev), ino, size: Number(size), mtimeNs, ctimeNs };
 }

@@ -1,7 +1,7 @@
 /** Looks at open sources, which tell if they are still what they were. */
 import { fstatSync } from 'node:fs';
 import { type StatxCalls, type StatxWords, statxWords } from '../native/statx.ts';
-import { differenceOf, type FileIdentity, identityOf, notRegular } from './identity.ts';
+import { type FileIdentity, identityOf, isSame, notRegular } from './identity.ts';
 
 export class Looks {
   readonly #statx: StatxCalls | undefined;
@@ -33,12 +33,11 @@ export class Looks {
   }
 }
 
-function sameByFstat(fd: number, { size, mtimeNs, ctimeNs }: FileIdentity): boolean {
+function sameByFstat(fd: number, recorded: FileIdentity): boolean {
   try {
     const stats = fstatSync(fd, { bigint: true });
     if (notRegular(stats) !== undefined) return false;
-    const found = identityOf(stats);
-    return differenceOf(ctimeNs === undefined ? { size, mtimeNs } : { size, mtimeNs, ctimeNs }, found) === undefined;
+    return isSame(recorded, identityOf(stats));
   } catch {
     return false;
   }

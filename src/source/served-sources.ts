@@ -19,15 +19,17 @@ import { type BrokenSource, BrokenSources } from './broken-sources.ts';
 import type { ConditionState } from './condition.ts';
 import type { SeenSource, SourceDoubts } from './doubts.ts';
 import type { Hold } from './held-sources.ts';
-import { type FileIdentity, isSame, lieApart, type RecordedSource } from './identity.ts';
+import { type FileIdentity, isSame, type RecordedSource } from './identity.ts';
 import { LeasedElsewhere } from './leased-elsewhere.ts';
-import { type LeaseCounts, LeasedSources, type LeaseOptions } from './leased-sources.ts';
+import type { LeaseCounts, LeaseOptions } from './leased-sources.ts';
+import { Leasing } from './leasing.ts';
 import type { ReadersLook } from './look-at-readers.ts';
 import { OpenSources, type OpenSourcesOptions } from './open-sources.ts';
 import type { Readers } from './readers.ts';
 import type { SourceAccess } from './source-access.ts';
 import { SETTLING_MS, SourceChanges } from './source-changes.ts';
 import { NotServed, type Opening, SourceFile, type SourceLooks } from './source-file.ts';
+import { Spares } from './spares.ts';
 
 /** Milliseconds for which a look at a source is believed, where a look is not made after each read. */
 export const FRESH_MS = 1000;
@@ -65,18 +67,14 @@ export class SourceFiles {
   readonly #doubts: SourceDoubts | undefined;
   readonly #isKept: (path: Buffer) => boolean;
   readonly #isPin: (spare: RecordedSource) => boolean;
+  readonly #spares: Spares;
   readonly #onReaders: SourceFilesOptions['onReaders'];
   readonly #onDoubted: SourceFilesOptions['onDoubted'];
-  readonly #onPinFailed: SourceFilesOptions['onPinFailed'];
-  readonly #logger: Logger;
   readonly #open: OpenSources;
   readonly #resolving = new Map<number, { readonly file: Promise<SourceFile>; readonly looks: boolean }>();
   readonly #broken: BrokenSources;
   readonly #changes = new SourceChanges();
-  readonly #leased: LeasedSources | undefined;
-  readonly #leases: LeaseOptions | undefined;
-  /** Those that were opened only to try a lease. */
-  readonly #forTry = new Set<SourceFile>();
+  readonly #leasing: Leasing | undefined;
   /** The source that is being judged: what is found out of it is ours. */
   #judging: number | undefined;
 
@@ -104,21 +102,30 @@ export class SourceFiles {
     this.#isPin = isPin ?? (() => false);
     this.#onReaders = onReaders;
     this.#onDoubted = onDoubted;
-    this.#onPinFailed = onPinFailed;
-    this.#logger = logger;
+    this.#spares = new Spares({
+      record,
+      readersLook,
+      isPin: this.#isPin,
+      opened: async (one, spare, look) => (await this.#known(one, look)) ?? (await this.#openOne(one, spare)),
+      onPinFailed,
+      logger,
+    });
     this.#broken = new BrokenSources(logger);
     this.#open = new OpenSources({ record, hold, lastChance });
-    this.#leases = leases;
-    this.#leased =
+    this.#leasing =
       leases &&
-      new LeasedSources({
+      new Leasing({
         ...leases,
-        onTried: async (file, hasNoWriter) => await this.#leaseTried(file, hasNoWriter),
-        open: () => [...this.#open.values()].filter(({ record: { path } }) => !this.#isKept(path)),
-        reopen: async (id) => await this.#tryLease(id),
+        files: this.#open,
+        record,
+        isKept: ({ record: { path } }) => this.#isKept(path),
+        openFor: async (id, record) => (this.#resolving.has(id) ? undefined : await this.#openOne(id, record)),
+        differs: (id, why) => this.#doubts?.differs(id, why, undefined),
+        judged: (file, found) => this.#judged(file, found),
+        unwritten: (file, doubtNow) => this.#unwritten(file, doubtNow),
         logger,
       });
-    const closing = this.#leased && ((file: SourceFile) => this.#leased?.closing(file));
+    const closing = this.#leasing && ((file: SourceFile) => this.#leasing?.closing(file));
     this.#opening = {
       access,
       readersLook,
@@ -135,7 +142,7 @@ export class SourceFiles {
 
   /** Undefined where no leases are taken. */
   get leaseCounts(): LeaseCounts | undefined {
-    return this.#leased?.counts;
+    return this.#leasing?.counts;
   }
 
   get broken(): readonly BrokenSource[] {
@@ -165,15 +172,9 @@ export class SourceFiles {
     return await file;
   }
 
-  /** Notes who may read a source. One that is served from its pin is as private as its own file is, or was when it was there. */
   async #noteReaders(id: number, served: SourceFile): Promise<void> {
-    const path = this.#record(id)?.path;
-    if (id === served.id || path === undefined || !this.#isPin(served.record)) {
-      this.#onReaders(id, served.readers);
-      return;
-    }
-    const own = await this.#opening.readersLook.atPath(path);
-    if (own !== undefined) this.#onReaders(id, own);
+    const readers = await this.#spares.readersOf(id, served);
+    if (readers !== undefined) this.#onReaders(id, readers);
   }
 
   /** Closes a file of which a read failed or ended early: it is opened again before its next use. */
@@ -194,37 +195,7 @@ export class SourceFiles {
 
   /** Opens the first spare of a source that can be opened and is not `except`. */
   async spareOf(id: number, except?: number): Promise<SourceFile | undefined> {
-    for (const spareId of this.#record(id)?.spares ?? []) {
-      if (spareId === except) continue;
-      const spare = this.#record(spareId);
-      if (spare === undefined) continue;
-      try {
-        return (await this.#lookedAt(spareId)) ?? (await this.#openOne(spareId, spare));
-      } catch (error) {
-        if (isOutOfDescriptors(error) || error instanceof LeasedElsewhere) throw error;
-        this.#logger.debug(`${spare.path.toString()} cannot stand in: ${messageOf(error)}`);
-      }
-    }
-    return undefined;
-  }
-
-  /** The pin of a source, if it has one on its disk that is as recorded. @throws EMFILE, ENFILE */
-  async #pinOf(id: number, look: boolean): Promise<SourceFile | undefined> {
-    const record = this.#record(id);
-    for (const pinId of record?.spares ?? []) {
-      const pin = this.#record(pinId);
-      // Who moves a film to another disk wants it read there.
-      if (record === undefined || pin === undefined || !this.#isPin(pin) || lieApart(record, pin)) continue;
-      try {
-        const file = (await this.#known(pinId, look)) ?? (await this.#openOne(pinId, pin));
-        if (file.doubt === 0 && file.difference === undefined) return file;
-      } catch (error) {
-        if (isOutOfDescriptors(error)) throw error;
-        this.#logger.debug(`${pin.path.toString()} is not served: ${messageOf(error)}`);
-        this.#onPinFailed?.(id);
-      }
-    }
-    return undefined;
+    return await this.#spares.first(id, except);
   }
 
   /** The open file of a source, looked at within the last second, or now if `look` is set. */
@@ -323,16 +294,16 @@ export class SourceFiles {
 
   /** Finds out what became of sources that somebody had opened for writing when the last server ended. */
   takeUpOpened(ids: Iterable<number>): void {
-    this.#leased?.takeUp(ids);
+    this.#leasing?.takeUp(ids);
   }
 
   close(): void {
-    this.#leased?.close();
+    this.#leasing?.close();
     this.#open.close();
   }
 
   async #resolve(id: number, look: boolean): Promise<SourceFile> {
-    const pin = await this.#pinOf(id, look);
+    const pin = await this.#spares.pinOf(id, look);
     if (pin !== undefined) return pin;
     const known = this.#open.get(id);
     const file = await this.#known(id, look);
@@ -415,44 +386,16 @@ export class SourceFiles {
     if (file.users > 0 && (doubt ?? 1) > file.doubt) this.#onDoubted?.(file.id);
     file.doubt = doubt ?? 0;
     this.#broken.judged(file.id, file.doubt);
-    // What we keep ourselves is written to by nobody else.
-    if (doubt !== undefined && !this.#isKept(file.record.path)) this.#leased?.noteOpen(file);
+    if (doubt !== undefined) this.#leasing?.noteOpen(file);
     return doubt !== undefined;
   }
 
-  /** Tries a lease on a source again. If nobody has it open, it is opened for that. */
-  async #tryLease(id: number): Promise<void> {
-    const [known, record] = [this.#open.get(id), this.#record(id)];
-    if (known !== undefined) return this.#leased?.noteOpen(known);
-    if (record === undefined || this.#leases?.doubts.wasOpened(id) !== true || this.#resolving.has(id)) return;
-    try {
-      const file = await this.#openOne(id, record);
-      if (file.users === 0) this.#forTry.add(file);
-    } catch (error) {
-      if (!(error instanceof NotServed)) throw error;
-      this.#doubts?.differs(id, error.why, undefined);
-    }
-  }
-
-  async #leaseTried(file: SourceFile, hasNoWriter: boolean): Promise<void> {
-    if (hasNoWriter) await this.#endDoubt(file);
-    if (this.#forTry.delete(file) && file.users === 0) this.#open.drop(file);
-  }
-
-  /** Nobody has a source open for writing that somebody had opened so. Trusts it if it is as recorded. */
-  async #endDoubt(file: SourceFile): Promise<void> {
-    const found = await file.look();
-    // The next writer may have come.
-    if (file.closed || found === undefined || this.#leased?.isHeld(file) !== true) return;
-    if (!isSame(file.standing, found)) {
-      if (!this.#judged(file, found)) this.#open.drop(file);
-    } else if (file.difference === undefined && this.#leases !== undefined) {
-      this.#judging = file.id;
-      file.doubt = this.#leases.doubts.unwritten(file.id);
-      this.#judging = undefined;
-      this.#broken.judged(file.id, file.doubt);
-      this.#leases.unchanged?.(file.id);
-    }
+  /** Nobody has changed a source that somebody had opened for writing. */
+  #unwritten(file: SourceFile, doubtNow: () => number): void {
+    this.#judging = file.id;
+    file.doubt = doubtNow();
+    this.#judging = undefined;
+    this.#broken.judged(file.id, file.doubt);
   }
 
   #doubtOf({ id, difference, unlinked }: SourceFile, seen: Omit<SeenSource, 'unlinked'>): number | undefined {

@@ -5,7 +5,7 @@
  */
 import type { KnownSource, SuspectSource } from '../../control/cases-served.ts';
 import type { ControlClient } from '../../control/client.ts';
-import type { Recorded } from '../../source/identity.ts';
+import { comparedOf } from '../../source/identity.ts';
 import { lookAtSource } from '../../source/open-source.ts';
 import type { SourceAccess } from '../../source/source-access.ts';
 
@@ -126,9 +126,7 @@ export function settledAs({ was, found, after, sinceMs }: Settlement): SettledSo
 
 /** Undefined for a source that is as recorded, and is not taken for another. */
 function lookAt({ id, record, condition }: KnownSource, access: SourceAccess): SuspectSource | undefined {
-  const { path, size, mtimeNs, ctimeNs, ino } = record;
-  const recorded: Recorded = ctimeNs === undefined ? { size, mtimeNs, ctimeNs, ino } : { size, mtimeNs, ctimeNs };
-  const looked = lookAtSource({ path, recorded }, access);
+  const looked = lookAtSource({ path: record.path, recorded: comparedOf(record) }, access);
   if (looked.state === 'as recorded') {
     const settled = condition === undefined || condition.state === 'doubted';
     return settled ? undefined : { id, reason: condition.reason, found: looked.identity };

@@ -5,7 +5,7 @@ import { messageOf } from '../../errors.ts';
 import type { DescriptorBudget, DescriptorShare } from '../../native/descriptor-budget.ts';
 import type { Keeping, KeptFiles, NotKept, PinKind } from '../../rescue/kept-files.ts';
 import type { SourceDoubts } from '../../source/doubts.ts';
-import { type FileIdentity, identityIn } from '../../source/identity.ts';
+import { comparedOf, type FileIdentity, identityIn } from '../../source/identity.ts';
 import type { ReadersLook } from '../../source/look-at-readers.ts';
 import { type OpenedSource, openSource } from '../../source/open-source.ts';
 import { bothOf, type Readers } from '../../source/readers.ts';
@@ -91,13 +91,13 @@ export class PinSource {
   }
 
   /** @throws NotNow */
-  async #open(id: number, { path, size, mtimeNs, ctimeNs, ino }: SourceRecord): Promise<OpenedSource> {
+  async #open(id: number, record: SourceRecord): Promise<OpenedSource> {
     const { access } = this.#parts;
-    const recorded = ctimeNs === undefined ? { size, mtimeNs, ino } : { size, mtimeNs, ctimeNs };
+    const { path } = record;
     const turn = await access.turns.at(path);
     let opened: OpenedSource | undefined;
     await this.#share.open(async () => {
-      const answer = await openSource({ path, recorded }, access, turn);
+      const answer = await openSource({ path, recorded: comparedOf(record) }, access, turn);
       if (answer.state !== 'as recorded') {
         const found = answer.state === 'suspect' ? { identity: answer.found, unlinked: false } : undefined;
         if (answer.why.code !== 'released') this.#parts.doubts.differs(id, answer.why, found);

@@ -9,7 +9,7 @@ import type { Logger } from '../../logger.ts';
 import type { KeptFiles, NotKept } from '../../rescue/kept-files.ts';
 import { threadClockMs } from '../../rescue/thread-clock.ts';
 import type { FileSystems } from '../../source/file-system.ts';
-import { differenceOf } from '../../source/identity.ts';
+import { comparedOf, differenceOf } from '../../source/identity.ts';
 import { bothOf } from '../../source/readers.ts';
 import type { SourceFile } from '../../source/source-file.ts';
 import type { Store } from '../../store/store.ts';
@@ -270,10 +270,8 @@ export class Rescue {
     const record = store.source(id);
     if (record === undefined) return;
     try {
-      const { path, size, mtimeNs, ctimeNs, ino } = record;
-      const recorded = ctimeNs === undefined ? { size, mtimeNs, ino } : { size, mtimeNs, ctimeNs };
-      const seen = await look(path);
-      if (seen === undefined || differenceOf(recorded, seen.identity) !== undefined) return;
+      const seen = await look(record.path);
+      if (seen === undefined || differenceOf(comparedOf(record), seen.identity) !== undefined) return;
       if (store.living.condition(id) === undefined) await this.#letGo(id);
     } catch (error) {
       this.#lines.say(`${record.path.toString()} cannot be looked at: ${messageOf(error)}`);
