@@ -21,6 +21,8 @@ export interface SceneOptions {
   readonly client?: readonly string[];
   /** Further lines of the [general] section. */
   readonly general?: readonly string[];
+  /** The library alone is a disk of the configuration, so that the file system has folders in no disk. Default: all of it. */
+  readonly libraryAlone?: boolean;
   /** How much the file system holds, on a loop device. Default: some hundred films. */
   readonly room?: Room;
 }
@@ -31,6 +33,8 @@ export class Scene {
   readonly autotorrent: Autotorrent;
   /** The folder of films on the tested file system. */
   readonly library: string;
+  /** The disk of the configuration on the tested file system. */
+  readonly disk: string;
   /** A disk of the configuration on another file system. */
   readonly elsewhere: string;
   /** A folder in no disk of the configuration. */
@@ -40,12 +44,13 @@ export class Scene {
   #reader: PieceReader | undefined;
 
   private constructor(
-    parts: Pick<Scene, 'fileSystem' | 'person' | 'autotorrent' | 'elsewhere' | 'outside'>,
+    parts: Pick<Scene, 'fileSystem' | 'person' | 'autotorrent' | 'disk' | 'elsewhere' | 'outside'>,
     torrents: string,
   ) {
     this.fileSystem = parts.fileSystem;
     this.person = parts.person;
     this.autotorrent = parts.autotorrent;
+    this.disk = parts.disk;
     this.elsewhere = parts.elsewhere;
     this.outside = parts.outside;
     this.library = join(parts.fileSystem.path, 'films');
@@ -53,7 +58,7 @@ export class Scene {
   }
 
   /** Makes the file system; nothing is indexed and nothing mounted yet. */
-  static async make({ kind, person: name, client, general = [], room }: SceneOptions): Promise<Scene> {
+  static async make({ kind, person: name, client, general = [], room, libraryAlone }: SceneOptions): Promise<Scene> {
     const base = temporaryFolder('survival');
     chmodSync(base, 0o755);
     const inside = (folder: string): string => {
@@ -65,18 +70,19 @@ export class Scene {
     const fileSystem = await makeFileSystem(kind, inside('fs'), room);
     const library = join(fileSystem.path, 'films');
     mkdirSync(library);
+    const disk = libraryAlone === true ? library : fileSystem.path;
     for (const folder of [home, elsewhere, torrents, fileSystem.path, library]) {
       chownSync(folder, person.uid, person.gid);
     }
     const autotorrent = await autotorrentIn({
       folder: home,
-      disks: [fileSystem.path, elsewhere],
+      disks: [disk, elsewhere],
       general,
       person,
       ...(client === undefined ? {} : { client }),
     });
     const outside = inside('outside');
-    return new Scene({ fileSystem, person, autotorrent, elsewhere, outside }, torrents);
+    return new Scene({ fileSystem, person, autotorrent, disk, elsewhere, outside }, torrents);
   }
 
   /** Runs a command that must succeed. */

@@ -28,7 +28,7 @@ export type BeforeLoss = 'kept' | 'held' | 'nothing';
 
 export interface RescueParts {
   readonly store: Store;
-  readonly fileSystems: Pick<FileSystems, 'kindOf'>;
+  readonly fileSystems: Pick<FileSystems, 'kindOf' | 'mountedNow'>;
   /** Looks at the file at a path. */
   readonly look: LookAt;
   readonly files: KeptFiles;
@@ -110,7 +110,7 @@ export class Rescue {
     await this.#keepIfGone(id, 'sharing');
   }
 
-  /** Keeps what was deleted or replaced, and is not settled yet: its open files are about to be closed. Never rejects. */
+  /** Keeps what was deleted, replaced or moved, and is not settled yet: its open files are about to be closed. Never rejects. */
   async #keepOpen(): Promise<void> {
     const until = performance.now() + LAST_MS;
     for (const [id, { state }] of this.#parts.store.living.conditions()) {
@@ -129,7 +129,7 @@ export class Rescue {
     try {
       const kind = await fileSystems.kindOf(file.record.path, file.identity.dev);
       if (by === 'sharing' && kind.shares !== true) return;
-      if (await this.#isGone(file)) await this.#keep(id, file);
+      if (by === 'sharing' ? await this.#isGone(file) : await this.#hasLeft(file)) await this.#keep(id, file);
     } catch (error) {
       this.#lines.say(`${file.record.path.toString()} cannot be looked at: ${messageOf(error)}`);
     } finally {
@@ -137,26 +137,33 @@ export class Rescue {
     }
   }
 
-  /** Keeps a deleted or replaced file whose descriptor is about to be closed, before its case is settled. Never rejects. */
+  /** Keeps a deleted, replaced or moved file whose descriptor is about to be closed, before its case is settled. Never rejects. */
   async lastChance(file: SourceFile): Promise<void> {
     const { store, sources } = this.#parts;
     const { id, record } = file;
     const state = store.living.condition(id)?.state;
     if (state === undefined || state === 'lost' || sources.hasWhole(id)) return;
     try {
-      if (await this.#isGone(file)) await this.#keep(id, file);
+      if (await this.#hasLeft(file)) await this.#keep(id, file);
     } catch (error) {
       this.#lines.say(`${record.path.toString()} cannot be looked at: ${messageOf(error)}`);
     }
   }
 
   /** Tells if an open file has no name any more. @throws the error of fstat(2) */
-  async #isGone({ fd, record: { path }, identity, local }: SourceFile): Promise<boolean> {
-    if ((await fstatAsync(fd)).nlink === 0) return true;
-    if (local) return false;
+  async #isGone(file: SourceFile): Promise<boolean> {
     // libfuse gives a file that is open another name, and counts that.
-    const there = await this.#parts.look(path);
-    return there?.identity.ino !== identity.ino;
+    return (await fstatAsync(file.fd)).nlink === 0 || (!file.local && (await this.#hasLeft(file)));
+  }
+
+  /**
+   * Tells if an open file is not at its path any more: it may be where no source may lie, in a recycle bin, say. One whose disk is away
+   * comes back with it. @throws the error of fstat(2)
+   */
+  async #hasLeft({ fd, record: { path }, identity }: SourceFile): Promise<boolean> {
+    if ((await fstatAsync(fd)).nlink === 0) return true;
+    const isMounted = await this.#parts.fileSystems.mountedNow();
+    return isMounted(fd) && (await this.#parts.look(path))?.identity.ino !== identity.ino;
   }
 
   /** Tells what can be done before a source is lost, or is mapped without all of its bytes. Never rejects. */
