@@ -1,5 +1,5 @@
 /** What is kept on the disk of a scene: as the disk has it, as the server says, and as it was recorded when that was killed. */
-import { cpSync, existsSync, readdirSync } from 'node:fs';
+import { cpSync, existsSync, lstatSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { StatusJson } from '../../src/cli/json.ts';
 import type { KnownSource } from '../../src/control/cases-served.ts';
@@ -10,15 +10,26 @@ import { temporaryFolder } from '../harness/folder.ts';
 import { openLevel } from '../harness/volume.ts';
 import type { Scene } from './scene.ts';
 
+/** What `st_blocks` counts. */
+const BLOCK = 512;
+
 export const isKept = (source: string): boolean => source.includes('/.autotorrent/');
 
-/** Lists the kept films on the tested file system. */
-export function keptIn({ fileSystem }: Pick<Scene, 'fileSystem'>): string[] {
-  const folder = join(fileSystem.path, '.autotorrent');
+/** Lists the kept films on the disk. */
+export function keptIn({ disk }: Pick<Scene, 'disk'>): string[] {
+  const folder = join(disk, '.autotorrent');
   if (!existsSync(folder)) return [];
   return readdirSync(folder, { recursive: true, encoding: 'utf8' })
     .filter((path) => path.endsWith('.mkv'))
     .map((path) => join(folder, path));
+}
+
+/** The room that the kept films take, as du(1) counts it. */
+export function roomOfKept(scene: Pick<Scene, 'disk'>): number {
+  return keptIn(scene).reduce(
+    (sum, path) => sum + (lstatSync(path, { throwIfNoEntry: false })?.blocks ?? 0) * BLOCK,
+    0,
+  );
 }
 
 /** The kept files and their room, as `status` says. */
@@ -31,6 +42,11 @@ export async function keptSaid({ autotorrent }: Scene): Promise<{ readonly files
 /** Lists the kept files of which the running server has records. */
 export async function keptRecords(scene: Scene): Promise<string[]> {
   return (await sources(scene)).map(({ record }) => record.path.toString()).filter(isKept);
+}
+
+/** Lists the sources of which the healer has decided what became of them. */
+export async function changedSources(scene: Scene): Promise<string[]> {
+  return (await sources(scene)).flatMap(({ record, last }) => (last === undefined ? [] : [record.path.toString()]));
 }
 
 async function sources({ autotorrent }: Scene): Promise<KnownSource[]> {
