@@ -79,39 +79,23 @@ export class SourceFiles {
   #judging: number | undefined;
 
   constructor(options: SourceFilesOptions) {
-    const {
-      record,
-      access,
-      readersLook,
-      looks,
-      doubts,
-      leases,
-      onReaders,
-      onDoubted,
-      descriptors,
-      hold,
-      isKept,
-      lastChance,
-      isPin,
-      onPinFailed,
-      logger,
-    } = options;
+    const { record, leases, readersLook, logger } = options;
     this.#record = record;
-    this.#doubts = doubts;
-    this.#isKept = isKept ?? (() => false);
-    this.#isPin = isPin ?? (() => false);
-    this.#onReaders = onReaders;
-    this.#onDoubted = onDoubted;
+    this.#doubts = options.doubts;
+    this.#isKept = options.isKept ?? (() => false);
+    this.#isPin = options.isPin ?? (() => false);
+    this.#onReaders = options.onReaders;
+    this.#onDoubted = options.onDoubted;
     this.#spares = new Spares({
       record,
       readersLook,
       isPin: this.#isPin,
       opened: async (one, spare, look) => (await this.#known(one, look)) ?? (await this.#openOne(one, spare)),
-      onPinFailed,
+      onPinFailed: options.onPinFailed,
       logger,
     });
     this.#broken = new BrokenSources(logger);
-    this.#open = new OpenSources({ record, hold, lastChance });
+    this.#open = new OpenSources(options);
     this.#leasing =
       leases &&
       new Leasing({
@@ -127,10 +111,10 @@ export class SourceFiles {
       });
     const closing = this.#leasing && ((file: SourceFile) => this.#leasing?.closing(file));
     this.#opening = {
-      access,
+      access: options.access,
       readersLook,
-      looks,
-      descriptors: descriptors.share(() => this.#open.closeIdle()),
+      looks: options.looks,
+      descriptors: options.descriptors.share(() => this.#open.closeIdle()),
       closing,
     };
   }
