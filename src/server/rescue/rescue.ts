@@ -53,6 +53,8 @@ export class Rescue {
   readonly #parts: RescueParts;
   readonly #lines: FewLines;
   readonly #keeping = new Map<number, Promise<BeforeLoss>>();
+  /** Sources of which what was kept is being let go. */
+  readonly #lettingGo = new Map<number, Promise<void>>();
   /** The kept files that the healer was given with the case of a source. */
   readonly #offered = new Map<number, readonly number[]>();
   /** Files that are served as long as they are open. */
@@ -230,6 +232,8 @@ export class Rescue {
   async #keepNow(id: number, file: SourceFile, until: number | undefined): Promise<BeforeLoss> {
     const { store, files, sources, logger } = this.#parts;
     const { living } = store;
+    // What goes is no spare for the next writer.
+    await this.#lettingGo.get(id);
     const record = store.source(id);
     if (record === undefined || living.isKept(record.path)) return 'nothing';
     if (sources.hasApart(id)) return 'kept';
@@ -286,11 +290,16 @@ export class Rescue {
   }
 
   async #letGo(id: number): Promise<void> {
-    try {
-      await this.#parts.sources.letGo(id);
-    } catch (error) {
-      this.#parts.logger.warn(`what was kept of source ${id} stays for now: ${messageOf(error)}`);
-    }
+    const going = this.#parts.sources
+      .letGo(id)
+      .catch((error: unknown) => {
+        this.#parts.logger.warn(`what was kept of source ${id} stays for now: ${messageOf(error)}`);
+      })
+      .finally(() => {
+        if (this.#lettingGo.get(id) === going) this.#lettingGo.delete(id);
+      });
+    this.#lettingGo.set(id, going);
+    await going;
   }
 
   /** Keeps what only open files have by now. Resolves when nothing more is kept. */

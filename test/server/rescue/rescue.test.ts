@@ -162,6 +162,21 @@ it('lets go of what was kept if nobody has written, or the film was found elsewh
   }
 });
 
+it('keeps the film anew for a writer that comes while what was kept is let go', async (t) => {
+  const all = await scene(t);
+  const { fileSystem, rescue, id } = all;
+  const file = fileSystem.openSource(id)!;
+  await rescue.beforeWrite(id, file);
+  const [before = ''] = keptOf(all);
+  const going = rescue.unchanged(id);
+  await rescue.beforeWrite(id, file);
+  await going;
+  const [path = '', ...more] = keptOf(all);
+  assert.deepEqual(more, []);
+  assert.notEqual(path, before);
+  assert.ok(existsSync(path));
+});
+
 it('lets go of it when the film is trusted again, and is where it should be', async (t) => {
   const all = await scene(t);
   const { fileSystem, rescue, id, store, film } = all;
