@@ -158,7 +158,13 @@ export class SourceFiles {
 
   async #noteReaders(id: number, served: SourceFile): Promise<void> {
     const readers = await this.#spares.readersOf(id, served);
-    if (readers !== undefined) this.#onReaders(id, readers);
+    if (readers !== undefined) return this.#onReaders(id, readers);
+    // It is not in its place, and nobody else would notice as long as its pin is served.
+    const record = this.#record(id);
+    if (record === undefined || this.#doubts?.of(id) !== 0) return;
+    await this.#openOne(id, record).catch((error: unknown) => {
+      if (error instanceof NotServed) this.#doubts?.differs(id, error.why, undefined);
+    });
   }
 
   /** Closes a file of which a read failed or ended early: it is opened again before its next use. */

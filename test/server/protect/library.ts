@@ -1,4 +1,5 @@
 /** Films of entries in a store, and what pins them by hard links: in this process. */
+import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -109,6 +110,13 @@ export class Library {
     });
     return pin;
   }
+}
+
+/** Records that a source lies on a disk. */
+export async function moveTo(store: Store, id: number, disk: string): Promise<void> {
+  const was = store.source(id)!;
+  const { spares: _, ...now } = was;
+  assert.deepEqual(await store.living.changeSources([{ id, was, now: { ...now, disk }, trusted: true }]), [id]);
 }
 
 export function sourceAt(store: Store, path: string): number {

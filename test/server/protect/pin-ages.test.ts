@@ -3,7 +3,7 @@ import { existsSync, renameSync, rmSync } from 'node:fs';
 import { beforeEach, describe, it } from 'node:test';
 import { PinAges, type PinAgesParts } from '../../../src/server/protect/pin-ages.ts';
 import { temporaryFolder } from '../../harness/folder.ts';
-import { Library, type OpenLibrary } from './library.ts';
+import { Library, moveTo, type OpenLibrary, sourceAt } from './library.ts';
 
 const NAMES = ['first', 'second', 'third'] as const;
 
@@ -75,6 +75,27 @@ describe('pins whose originals are gone', () => {
     // What was deleted is not seen to be free at once.
     assert.deepEqual((await looked(roomLike(0.05 * disk - 100))).gone, ['first']);
     assert.deepEqual((await looked(roomLike(0.05 * disk - 110_000))).gone, ['second', 'third']);
+  });
+
+  it('go as well when the original lies on another disk, which loses nothing', async () => {
+    const path = await library.open(async ({ store, pinSource }) => {
+      const id = await library.add(store, 'moved');
+      await moveTo(store, id, 'uuid:one');
+      assert.equal((await pinSource.pin(id, 'hardlink')).kind, 'pinned');
+      await moveTo(store, id, 'uuid:two');
+      return store.source(store.living.pinsOf(id)[0]!)!.path;
+    });
+    const forever = { protectDays: Number.POSITIVE_INFINITY };
+    assert.deepEqual((await looked(forever)).closed, []);
+    assert.equal(existsSync(path), true);
+    const { gone, closed, said } = await looked({ protectDays: 0 });
+    assert.deepEqual([gone, closed.length, existsSync(path)], [[...NAMES], 4, false]);
+    assert.equal(said.filter((line) => line.includes('its original is on another disk for 0 day(s)')).length, 1);
+    await library.open(async ({ store }) => {
+      const id = sourceAt(store, library.film('moved'));
+      assert.equal(store.living.condition(id), undefined);
+      assert.deepEqual(store.living.pinsOf(id), []);
+    });
   });
 
   it('stay on a disk that was released', async () => {
