@@ -18,7 +18,7 @@ const ROOM = { bytes: 64 * MIB, files: 1000 };
 const HALF = 512 * 1024;
 const SAYS = 'does not fit on the disk';
 
-describe('a disk that is full', { skip: NEEDS_ROOT, timeout: 300_000 }, () => {
+describe('a disk that is full', { skip: NEEDS_ROOT, timeout: 300_000, concurrency: 2 }, () => {
   for (const [left, what] of [
     [0, 'nothing'],
     [HALF, 'half of a film'],
