@@ -63,6 +63,7 @@ export class KeptSources {
   /** Kept files that are mapped now, or are to go. */
   readonly #mapping = new Map<number, number>();
   readonly #going = new Set<number>();
+  /** By the original: its kept files are being let go. */
   readonly #lettingGo = new Map<number, Promise<void>>();
   readonly #trims = new Set<number>();
   readonly #syncs = new Set<number>();
@@ -129,6 +130,11 @@ export class KeptSources {
     this.#originals.set(id, original);
     this.#syncLater(id);
     return id;
+  }
+
+  /** Resolves when what is being let go of a source is no spare of it any more. Never rejects. */
+  async goingOf(original: number): Promise<void> {
+    await this.#lettingGo.get(original)?.catch(() => {});
   }
 
   /** The original needs its kept files no more: those that no file names go. @throws AutotorrentError('STORE') */

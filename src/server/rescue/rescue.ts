@@ -53,8 +53,6 @@ export class Rescue {
   readonly #parts: RescueParts;
   readonly #lines: FewLines;
   readonly #keeping = new Map<number, Promise<BeforeLoss>>();
-  /** Sources of which what was kept is being let go. */
-  readonly #lettingGo = new Map<number, Promise<void>>();
   /** The kept files that the healer was given with the case of a source. */
   readonly #offered = new Map<number, readonly number[]>();
   /** Files that are served as long as they are open. */
@@ -233,7 +231,7 @@ export class Rescue {
     const { store, files, sources, logger } = this.#parts;
     const { living } = store;
     // What goes is no spare for the next writer.
-    await this.#lettingGo.get(id);
+    await sources.goingOf(id);
     const record = store.source(id);
     if (record === undefined || living.isKept(record.path)) return 'nothing';
     if (sources.hasApart(id)) return 'kept';
@@ -290,16 +288,11 @@ export class Rescue {
   }
 
   async #letGo(id: number): Promise<void> {
-    const going = this.#parts.sources
-      .letGo(id)
-      .catch((error: unknown) => {
-        this.#parts.logger.warn(`what was kept of source ${id} stays for now: ${messageOf(error)}`);
-      })
-      .finally(() => {
-        if (this.#lettingGo.get(id) === going) this.#lettingGo.delete(id);
-      });
-    this.#lettingGo.set(id, going);
-    await going;
+    try {
+      await this.#parts.sources.letGo(id);
+    } catch (error) {
+      this.#parts.logger.warn(`what was kept of source ${id} stays for now: ${messageOf(error)}`);
+    }
   }
 
   /** Keeps what only open files have by now. Resolves when nothing more is kept. */
