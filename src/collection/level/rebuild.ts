@@ -41,8 +41,8 @@ const TASKS_AT_ONCE = 64;
 
 /**
  * Scans the disks and makes a new generation the index. Incremental unless `full`: a folder whose device, inode and times
- * are as the index has them is not read again, but its subfolders are looked at. (A file that grew in place does not
- * change its folder: see the contract.)
+ * are as the index has them is not listed again, if its files have the sizes and inodes that the index has. Its subfolders
+ * are looked at.
  * @throws AutotorrentError('INDEX') where the index is damaged or of another version, and `full` does not replace it
  */
 export async function rebuild(db: LevelDatabase, options: RebuildOptions): Promise<RebuildResult> {
@@ -232,8 +232,8 @@ class Scan {
   #task(folder: Pending, old: FolderRecord | undefined): FolderTask {
     const { path, root } = folder;
     if (old === undefined || !this.#incremental) return { path, root: root !== undefined, known: null };
-    const { dev, ino, mtime, ctime } = old;
-    return { path, root: root !== undefined, known: { dev, ino, mtime, ctime } };
+    // A copy, as it goes to a thread: the record lies in a page that others read.
+    return { path, root: root !== undefined, known: old.packed.slice() };
   }
 
   async #oldRecords(batch: readonly Pending[]): Promise<(FolderRecord | undefined)[]> {

@@ -109,7 +109,7 @@ export function encodeFolder(folder: FolderContent): ArrayBuffer {
 
 export class FolderRecord {
   /** The record itself, as it is stored. */
-  readonly packed: Uint8Array;
+  readonly packed: Uint8Array<ArrayBuffer>;
   readonly files: number;
   readonly subfolders: number;
   readonly marked: boolean;

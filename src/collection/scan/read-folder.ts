@@ -14,7 +14,7 @@ import { openFolderSlowly } from '../../source/slow-opening.ts';
 import type { SourceAccess } from '../../source/source-access.ts';
 import { runNow } from '../../source/steps.ts';
 import { isReleaseFolder } from '../release.ts';
-import { encodeFolder, type FolderState } from './folder-record.ts';
+import { encodeFolder, FolderRecord, type FolderState } from './folder-record.ts';
 import type { IgnoreTest } from './ignore.ts';
 import type { MemberBudget } from './member-budget.ts';
 import { readMembers } from './read-members.ts';
@@ -24,8 +24,8 @@ export interface FolderTask {
   readonly path: string;
   /** A root: a symbolic link there is followed, and its name is its whole path. */
   readonly root: boolean;
-  /** The folder as the index knows it. If that still holds, its content is not read again. */
-  readonly known: FolderState | null;
+  /** The packed record of the folder in the index. If that still holds, of its files too, its content is not listed again. */
+  readonly known: Uint8Array<ArrayBuffer> | null;
 }
 
 export interface ReadContext {
@@ -70,14 +70,16 @@ export function readFolder(task: FolderTask, context: ReadContext): FolderReadin
     const real = context.realOf(path);
     const stats = lstatSync(pathOf(real));
     if ((stats.mode & S_IFMT) !== S_IFDIR) return skipped('not a folder');
-    const isSame = task.known !== null && sameState(task.known, stateOf(stats, startedMs - context.racyMs));
-    if (isSame && !isUnion(real, stats.dev, context)) return 'same';
     const folder = openFolderSync(Buffer.from(real, 'latin1'), context.access.calls);
     if (typeof folder !== 'number') {
       return skipped(folder.code === 'redirected' ? 'below a symbolic link' : folder.says);
     }
     try {
       const state = stateOf(fstatSync(folder), startedMs - context.racyMs);
+      const known = task.known === null ? undefined : recordOf(task.known);
+      if (known?.sameState(state) === true && !isUnion(real, state.dev, context)) {
+        if (filesAreAs(known, folder, context)) return 'same';
+      }
       return listFolder(task, { folder, real, state }, context);
     } finally {
       closeSync(folder);
@@ -106,8 +108,19 @@ function stateOf(stats: Stats, racyAfterMs: number): FolderState {
   };
 }
 
-function sameState(a: FolderState, b: FolderState): boolean {
-  return a.dev === b.dev && a.ino === b.ino && a.mtime === b.mtime && a.ctime === b.ctime;
+const recordOf = ({ buffer, byteOffset, byteLength }: Uint8Array<ArrayBuffer>): FolderRecord =>
+  new FolderRecord(buffer, byteOffset, byteLength);
+
+/** Tells if the files of a folder are as its record says: what is written to a file in place does not change its folder. */
+function filesAreAs(known: FolderRecord, folder: number, context: ReadContext): boolean {
+  const { files, sizes, fileDev } = known;
+  for (let i = 0; i < files; i++) {
+    if (context.isStopped()) throw new Error(STOPPED);
+    const stats = lookAt(folder, known.fileName(i).toString('latin1'), context);
+    if (typeof stats === 'string' || stats.size !== sizes[i]) return false;
+    if ((stats.mode & S_IFMT) !== S_IFREG || stats.dev !== fileDev || !known.hasInode(i, stats.ino)) return false;
+  }
+  return true;
 }
 
 /** A pool shows a folder with the times of its first branch: those of the branch in which a file appeared are not seen. */
@@ -126,7 +139,6 @@ function listFolder(task: FolderTask, { folder, real, state }: OpenFolder, conte
   const { path } = task;
   const base = withSlash(path);
   const own = isOwnFolder(path);
-  const itself = `/proc/self/fd/${folder}`;
   const fileNames: string[] = [];
   const sizes: number[] = [];
   const inodes: bigint[] = [];
@@ -134,7 +146,7 @@ function listFolder(task: FolderTask, { folder, real, state }: OpenFolder, conte
   const subfolders: string[] = [];
   let fileDev = -1;
   let oneDev = true;
-  for (const name of readdirSync(itself, { encoding: 'latin1' })) {
+  for (const name of readdirSync(`/proc/self/fd/${folder}`, { encoding: 'latin1' })) {
     if (context.isStopped()) throw new Error(STOPPED);
     const child = base + name;
     if (context.avoid.size > 0 && context.avoid.has(child)) {
@@ -145,8 +157,11 @@ function listFolder(task: FolderTask, { folder, real, state }: OpenFolder, conte
     if (own && name !== FOUND_FOLDER) continue;
     // It goes as soon as it is closed.
     if (name.startsWith('.') && isHiddenForOpen(Buffer.from(name, 'latin1'))) continue;
-    const stats = context.access.calls.entry?.(folder, name) ?? lookAt(pathOf(`${itself}/${name}`), child, context);
-    if (stats === undefined) continue;
+    const stats = lookAt(folder, name, context);
+    if (typeof stats === 'string') {
+      context.skip(stats, child);
+      continue;
+    }
     const kind = stats.mode & S_IFMT;
     if (kind === S_IFDIR) {
       subfolders.push(name);
@@ -192,18 +207,18 @@ function openFolderSync(real: Buffer, calls: StrictCalls): number | Difference {
   return fd >= 0 ? fd : runNow(openFolderSlowly(real, FOLDER_FLAGS));
 }
 
-function lookAt(path: string | Buffer, child: string, context: ReadContext): FolderEntry | undefined {
+/** Looks at an entry of an open folder. Gives the reason if that fails. */
+function lookAt(folder: number, name: string, { access }: ReadContext): FolderEntry | string {
+  const entry = access.calls.entry?.(folder, name);
+  if (entry !== undefined) return entry;
   try {
+    const path = pathOf(`/proc/self/fd/${folder}/${name}`);
     const stats = lstatSync(path, { bigint: true, throwIfNoEntry: false });
-    if (stats === undefined) {
-      context.skip('vanished', child);
-      return undefined;
-    }
+    if (stats === undefined) return 'vanished';
     const { mode, ino, size, dev } = stats;
     return { mode: Number(mode), ino, size: Number(size), dev: Number(dev) };
   } catch (error) {
-    context.skip(reasonOf(error), child);
-    return undefined;
+    return reasonOf(error);
   }
 }
 

@@ -50,7 +50,10 @@ export class WalkPool {
     return new Promise((resolve, reject) => {
       this.#waiting.set(batch, { resolve, reject });
       const request: WalkRequest = { batch, tasks };
-      this.#workers[worker]?.postMessage(request);
+      this.#workers[worker]?.postMessage(
+        request,
+        tasks.flatMap(({ known }) => (known === null ? [] : [known.buffer])),
+      );
     });
   }
 

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, renameSync, rmSync, symlinkSync, truncateSync } from 'node:fs';
+import { appendFileSync, mkdirSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { KIND } from '../../../src/collection/level/index-database.ts';
 import { openIndex } from '../../../src/collection/level/open-index.ts';
+import { writeRar5 } from '../../container/rar-writer.ts';
 import { identityAt } from '../../harness/plans.ts';
 import { TempIndex } from './temp-index.ts';
 
@@ -55,18 +56,33 @@ describe('rebuild', () => {
     assert.deepEqual(await allFiles(), ['a/b/new', 'a/b/two', 'a/one', 'c/e/four']);
   });
 
-  it('sees a file that grew in place when its folder is read again', async () => {
-    index.put({ 'a/one': 1 });
+  it('sees a file that changed in place, whose folder did not', async () => {
+    index.put({ 'a/one': 1, 'a/two': 2, 'b/three': 3, 'b/x.zip': 30 });
     await index.rebuild();
-    truncateSync(join(index.disk, 'a/one'), 9);
-    const sizes = async (): Promise<number[]> => {
-      const [files = []] = await (await openIndex(index.db)).byName([{ name: 'one', min: 0, max: 100 }]);
-      return files.map((file) => file.size);
+    const sizes = async (): Promise<string[]> => {
+      const [files = []] = await (await openIndex(index.db)).bySize([{ min: 0, max: 100, near: 0, limit: 100 }]);
+      return files.map((file) => `${index.below(file)} ${file.size}`).toSorted();
     };
+    for (const size of [9, 0, 50]) {
+      truncateSync(join(index.disk, 'a/one'), size);
+      assert.equal((await index.rebuild()).reused, 2, 'the disk and b');
+      assert.deepEqual(await sizes(), [`a/one ${size}`, 'a/two 2', 'b/three 3', 'b/x.zip 30']);
+      assert.equal((await index.rebuild()).reused, 3);
+    }
+  });
+
+  it('sees what an archive holds that was completed in place', async () => {
+    const archive = join(index.disk, 'a/x.rar');
+    const whole = writeRar5([{ name: 'film.mkv', data: Buffer.alloc(500, 1) }])[0] ?? Buffer.alloc(0);
+    index.put({ 'a/x.rar': 0 });
+    writeFileSync(archive, whole.subarray(0, 10));
+    const held = async (): Promise<number | undefined> =>
+      (await (await openIndex(index.db)).archived([{ size: 500, name: 'film.mkv', limit: 9 }]))[0]?.length;
     await index.rebuild();
-    assert.deepEqual(await sizes(), [1]); // documented: candidates are looked at again when planned
-    await index.rebuild({ full: true });
-    assert.deepEqual(await sizes(), [9]);
+    assert.equal(await held(), 0);
+    appendFileSync(archive, whole.subarray(10));
+    await index.rebuild();
+    assert.equal(await held(), 1);
   });
 
   it('reads a folder again that changed just before it was read', async () => {

@@ -30,7 +30,7 @@ describe('readFolder', () => {
 
   const read = (path: string, avoid: string[] = [], known: FolderRecord | null = null): FolderReading =>
     readFolder(
-      { path, root: false, known },
+      { path, root: false, known: known?.packed ?? null },
       {
         ignore: undefined,
         avoid: new Set(avoid),
