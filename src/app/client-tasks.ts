@@ -103,6 +103,20 @@ async function start(
   }
 }
 
+/**
+ * Has the client look for the data of a torrent that it has, and starts it, unless `stopped`. The client may know of no loss,
+ * be in error, or have begun to download.
+ */
+export async function lookAgain(
+  client: TorrentClient,
+  infoHash: string,
+  { stopped }: { readonly stopped: boolean },
+): Promise<void> {
+  await client.stop([infoHash]);
+  await client.recheck([infoHash]);
+  if (!stopped) await client.start([infoHash]);
+}
+
 /** Removes torrents from the client again; a failure is only logged. */
 export async function takeOut(
   { client, logger }: Pick<ClientTaskParts, 'client' | 'logger'>,

@@ -1,13 +1,14 @@
 /** Says the health of an entry in a few words. */
 import type { ServedEntry } from '../control/served.ts';
-import { bytes } from './quantities.ts';
+import { bytes, fileCount } from './quantities.ts';
 
 /** Disks that are named. */
 const SHOWN_DISKS = 2;
 
-/** `ok`, `checking`, `healing 3 of 12`, `waiting for /mnt/disk2`, `lost 4.0 MB, downloading` or `broken: …`. */
+/** `ok`, `checking`, `healing 3 of 12`, `waiting for /mnt/disk2`, `lost 4.0 MB, downloading`, `broken: …` or `3 files deleted`. */
 export function healthText({ health, healthDetail }: Pick<ServedEntry, 'health' | 'healthDetail'>): string {
-  const { sources = 0, ofSources = 0, disks = [], lostBytes = 0, downloading = false, reason } = healthDetail ?? {};
+  const detail = healthDetail ?? {};
+  const { sources = 0, ofSources = 0, disks = [], lostBytes = 0, downloading = false, reason } = detail;
   switch (health) {
     case 'healing':
       return `healing ${sources} of ${ofSources}`;
@@ -17,6 +18,8 @@ export function healthText({ health, healthDetail }: Pick<ServedEntry, 'health' 
     }
     case 'lost':
       return `lost ${bytes(lostBytes)}${downloading ? ', downloading' : ''}`;
+    case 'deleted':
+      return `${fileCount(detail.deletedFiles ?? 0)} deleted`;
     case 'broken':
       return reason === undefined ? 'broken' : `broken: ${reason}`;
     default:

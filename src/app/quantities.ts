@@ -14,6 +14,11 @@ export function bytes(count: number): string {
   return `${value.toFixed(1)} ${UNITS[unit] ?? ''}`;
 }
 
+/** Shows a number of files as `1 file` or `3 files`. */
+export function fileCount(count: number): string {
+  return count === 1 ? '1 file' : `${count} files`;
+}
+
 /** Shows a share as `93.12%`; never rounds up to 100 while something is missing. */
 export function percent(part: number, whole: number): string {
   if (whole === 0) return '100.00%';

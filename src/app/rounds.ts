@@ -4,29 +4,30 @@
  * While a round runs no other command adds. It begins by looking again, since another command may have added the same
  * torrents before.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { TorrentClient, TorrentState } from '../clients/client.ts';
 import type { Config } from '../config/config.ts';
 import type { ControlClient } from '../control/client.ts';
-import type { ServedEntry } from '../control/served.ts';
+import type { Discarded, ServedEntry } from '../control/served.ts';
 import { AutotorrentError, explained } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { Metainfo } from '../metainfo/metainfo.ts';
 import { encodedPlan } from '../plan/codec.ts';
 import type { Plan } from '../plan/plan.ts';
 import { type AddOutcome, type AddWord, outcomeOf } from './add-outcome.ts';
-import { addToClient, type ClientOutcome, type ClientTask, failureOf, takeOut } from './client-tasks.ts';
+import { addToClient, type ClientOutcome, type ClientTask, failureOf, lookAgain, takeOut } from './client-tasks.ts';
 import { bytesToDownload } from './gaps.ts';
 import { healthText } from './health.ts';
 import type { Ready } from './pipeline.ts';
 import type { Planned } from './planning.ts';
-import { bytes } from './quantities.ts';
+import { bytes, fileCount } from './quantities.ts';
 import { resumeOf } from './resume.ts';
 import type { ParsedTorrent } from './torrent-files.ts';
 
 /** The calls of a round to the server. */
 export type RoundServer = Pick<
   ControlClient,
-  'entries' | 'entry' | 'turn' | 'create' | 'addNames' | 'markAdded' | 'remove'
+  'entries' | 'entry' | 'turn' | 'create' | 'addNames' | 'markAdded' | 'remove' | 'discard'
 >;
 
 export interface RoundParts {
@@ -38,7 +39,7 @@ export interface RoundParts {
   readonly client: TorrentClient | undefined;
   /** The torrents are left stopped in the client. */
   readonly stopped: boolean;
-  /** Adds torrents to the client again that the store has already. */
+  /** Brings back what was deleted in the mount, and adds torrents to the client again that the store has already. */
   readonly force: boolean;
   readonly logger: Logger;
   readonly signal: AbortSignal;
@@ -52,6 +53,9 @@ type Wanted = readonly [ParsedTorrent, Planned];
 const CREATED_AT_ONCE = 64;
 /** Files of plans after which no more are created at the same time. */
 const CREATED_FILES = 100_000;
+
+/** Of the pauses in which a file that was just closed is waited for; together they take a second and a half. */
+const LONGEST_PAUSE_MS = 800;
 
 /** Up to this number, entries are asked for one by one; for more the whole list is fetched. */
 const FEW = 16;
@@ -126,12 +130,16 @@ export class Rounds {
     const { entries, inClient } = await this.#look(ready.map(({ torrent }) => torrent));
     const toSeed: Wanted[] = [];
     const again: (readonly [ParsedTorrent, ServedEntry])[] = [];
+    const deleted: Deleted[] = [];
     const running: string[] = [];
     for (const { torrent, planned } of ready) {
       const { infoHash } = torrent.metainfo;
       const entry = entries.get(infoHash);
       const state = inClient.get(infoHash);
-      if (state !== undefined && (entry?.state !== 'adding' || runs(state))) {
+      if (entry?.state === 'added' && entry.deletedFiles > 0) {
+        if (force) deleted.push({ torrent, inClient: state !== undefined });
+        else settle(torrent, outcomeOf(torrent, 'Exists', whatIsDeleted(entry)));
+      } else if (state !== undefined && (entry?.state !== 'adding' || runs(state))) {
         if (entry?.state === 'adding') running.push(infoHash);
         settle(torrent, outcomeOf(torrent, 'Seeded', `Already seeded${ailing(entry)}`));
       } else if (entry?.state === 'added') {
@@ -151,7 +159,65 @@ export class Rounds {
     for (const infoHash of begun) await server.remove(infoHash);
 
     await this.#seed(toSeed, settle);
+    await this.#bringBack(deleted, again, settle);
     await this.#addAgain(again, settle);
+  }
+
+  /**
+   * Brings back the files of entries that were deleted in the mount. A client that has the torrent looks again; the others are
+   * noted in `again`.
+   */
+  async #bringBack(
+    wanted: readonly Deleted[],
+    again: (readonly [ParsedTorrent, ServedEntry])[],
+    settle: Settle,
+  ): Promise<void> {
+    const { client, stopped } = this.#parts;
+    for (const { torrent, inClient } of wanted) {
+      try {
+        // It may have a deleted file open. It stays stopped if the file cannot be brought back: it would download it.
+        if (inClient) await client?.stop([torrent.metainfo.infoHash]);
+        const entry = await this.#withoutDeletions(torrent.metainfo.infoHash);
+        if (inClient && client !== undefined) {
+          await lookAgain(client, torrent.metainfo.infoHash, { stopped: stopped || this.#cannotTake(entry) });
+          settle(torrent, outcomeOf(torrent, 'OK', `Deleted files are back, the client checks them${ailing(entry)}`));
+        } else if (client === undefined) {
+          settle(torrent, outcomeOf(torrent, 'OK', `Deleted files are back${ailing(entry)}`));
+        } else again.push([torrent, entry]);
+      } catch (error) {
+        settle(torrent, outcomeOf(torrent, 'Failed', explained(failureOf(error))));
+      }
+    }
+  }
+
+  /** @throws AutotorrentError('CONFLICT') for files that are open, or whose names other files have now */
+  async #withoutDeletions(infoHash: string): Promise<ServedEntry> {
+    const { server } = this.#parts;
+    const { kept } = await this.#discardDeletions(infoHash);
+    const [first] = kept;
+    if (first !== undefined) {
+      const others = kept.length === 1 ? '' : `, and ${kept.length - 1} more like it`;
+      throw new AutotorrentError(
+        'CONFLICT',
+        `${JSON.stringify(first.path)} cannot be brought back: ${first.reason}${others}`,
+      );
+    }
+    const entry = await server.entry(infoHash);
+    if (entry !== undefined) return entry;
+    throw new AutotorrentError('NOT_FOUND', 'another command took it out meanwhile: add it again');
+  }
+
+  /** The kernel reports a moment later that a client has closed a file. */
+  async #discardDeletions(infoHash: string): Promise<Discarded> {
+    for (let pauseMs = 50; ; pauseMs *= 2) {
+      try {
+        return await this.#parts.server.discard(infoHash, 'deleted');
+      } catch (error) {
+        if (!(error instanceof AutotorrentError && error.code === 'CONFLICT') || pauseMs > LONGEST_PAUSE_MS)
+          throw error;
+        await sleep(pauseMs);
+      }
+    }
   }
 
   #whyNotAgain(): string {
@@ -273,6 +339,17 @@ function* byName(wanted: readonly Wanted[]): Generator<readonly Wanted[]> {
     names.add(name);
   }
   if (list.length > 0) yield list;
+}
+
+/** A torrent of whose entry files were deleted in the mount. */
+interface Deleted {
+  readonly torrent: ParsedTorrent;
+  readonly inClient: boolean;
+}
+
+function whatIsDeleted({ deletedFiles }: ServedEntry): string {
+  const [were, them] = deletedFiles === 1 ? ['was', 'it'] : ['were', 'them'];
+  return `${fileCount(deletedFiles)} ${were} deleted in the mount: --force brings ${them} back`;
 }
 
 const hashOf = ({ torrent }: Created): string => torrent.metainfo.infoHash;

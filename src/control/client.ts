@@ -252,9 +252,9 @@ export class ControlClient {
     return differencesOf(this.#lines<DifferenceLine>(`${entryPath(id)}/differences`));
   }
 
-  /** `paths`: below the entry's directory, of files and of folders; undefined: everything. */
-  async discard(id: string, paths: readonly string[] | undefined): Promise<Discarded> {
-    const message: DiscardRequest = paths === undefined ? {} : { files: paths };
+  /** `what`: paths below the entry's directory, of files and of folders, or the deleted files; undefined: everything. */
+  async discard(id: string, what: readonly string[] | 'deleted' | undefined): Promise<Discarded> {
+    const message: DiscardRequest = what === undefined ? {} : what === 'deleted' ? { deleted: true } : { files: what };
     return (await this.#json('POST', `${entryPath(id)}/discard`, message, this.#limits.long)) as DiscardMessage;
   }
 

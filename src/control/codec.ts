@@ -45,6 +45,7 @@ export function entryMessage(entry: ServedEntry): EntryMessage {
     downloaded_bytes: entry.downloadedBytes,
     missing_bytes: entry.missingBytes,
     files: entry.files,
+    deleted_files: entry.deletedFiles,
     pieces: entry.pieces,
     verified_pieces: entry.verifiedPieces,
     verify: entry.verify,
@@ -68,6 +69,7 @@ export function entryOf(message: EntryMessage): ServedEntry {
     downloadedBytes: message.downloaded_bytes,
     missingBytes: message.missing_bytes,
     files: message.files,
+    deletedFiles: message.deleted_files,
     pieces: message.pieces,
     verifiedPieces: message.verified_pieces,
     verify: message.verify,
@@ -76,19 +78,31 @@ export function entryOf(message: EntryMessage): ServedEntry {
   };
 }
 
-function detailMessage({ ofSources, lostBytes, ...same }: HealthDetail): NonNullable<EntryMessage['health_detail']> {
+function detailMessage({
+  ofSources,
+  lostBytes,
+  deletedFiles,
+  ...same
+}: HealthDetail): NonNullable<EntryMessage['health_detail']> {
   return {
     ...same,
     ...(ofSources === undefined ? {} : { of_sources: ofSources }),
     ...(lostBytes === undefined ? {} : { lost_bytes: lostBytes }),
+    ...(deletedFiles === undefined ? {} : { deleted_files: deletedFiles }),
   };
 }
 
-function detailOf({ of_sources, lost_bytes, ...same }: NonNullable<EntryMessage['health_detail']>): HealthDetail {
+function detailOf({
+  of_sources,
+  lost_bytes,
+  deleted_files,
+  ...same
+}: NonNullable<EntryMessage['health_detail']>): HealthDetail {
   return {
     ...same,
     ...(of_sources === undefined ? {} : { ofSources: of_sources }),
     ...(lost_bytes === undefined ? {} : { lostBytes: lost_bytes }),
+    ...(deleted_files === undefined ? {} : { deletedFiles: deleted_files }),
   };
 }
 

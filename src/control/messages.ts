@@ -60,14 +60,15 @@ export interface EntryMessage {
   /** In bytes. */
   readonly size: number;
   readonly mapped_bytes: number;
-  /** Bytes without a source when planned, which a client wrote and which were verified since. */
+  /** Bytes without a source when planned, or deleted, which a client wrote and which were verified since. */
   readonly downloaded_bytes: number;
   readonly missing_bytes: number;
   readonly files: number;
+  readonly deleted_files: number;
   readonly pieces: number;
   readonly verified_pieces: number;
   readonly verify: 'none' | 'probe' | 'full';
-  readonly health: 'ok' | 'checking' | 'healing' | 'waiting' | 'lost' | 'broken';
+  readonly health: 'ok' | 'checking' | 'deleted' | 'healing' | 'waiting' | 'lost' | 'broken';
   /** Facts about a health that is not `ok`. */
   readonly health_detail?: {
     readonly sources?: number;
@@ -76,6 +77,7 @@ export interface EntryMessage {
     readonly lost_bytes?: number;
     readonly downloading?: boolean;
     readonly reason?: string;
+    readonly deleted_files?: number;
   };
 }
 
@@ -144,6 +146,7 @@ export interface StatusMessage {
   readonly entries: number;
   /** Entries that no client has confirmed yet. */
   readonly adding: number;
+  readonly deleted?: { readonly entries: number; readonly files: number };
   readonly opens: number;
   readonly open_handles: number;
   readonly reads: number;
@@ -345,6 +348,8 @@ export type DifferenceLine = DifferenceMessage | MoreRanges;
 export interface DiscardRequest {
   /** Paths below the entry's directory, of files and of folders; absent: everything. */
   readonly files?: readonly string[];
+  /** Only the files that were deleted; without `files`. */
+  readonly deleted?: true;
 }
 
 export interface DiscardMessage {

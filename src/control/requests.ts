@@ -29,11 +29,21 @@ export function verifiedIn(value: unknown): Verified {
 }
 
 /** Reads a discard request; undefined means the whole entry. */
-export function discardedPathsIn(value: unknown): readonly string[] | undefined {
-  const files = member(value, 'files');
+export function discardedIn(value: unknown): readonly string[] | 'deleted' | undefined {
+  const [files, deleted] = [member(value, 'files'), member(value, 'deleted')];
+  if (deleted === true && files === undefined) return 'deleted';
   // An invalid request must not be taken for one that means everything.
-  if (typeof value === 'object' && value !== null && (files === undefined || isListOfText(files))) return files;
-  throw new AutotorrentError('USAGE', 'a discard must be an object; its "files", if present, an array of paths');
+  if (
+    deleted === undefined &&
+    typeof value === 'object' &&
+    value !== null &&
+    (files === undefined || isListOfText(files))
+  )
+    return files;
+  throw new AutotorrentError(
+    'USAGE',
+    'a discard must be an object, with "files" (an array of paths), "deleted" (true) or neither',
+  );
 }
 
 export function damageIn(value: unknown): readonly DamagedSource[] {

@@ -16,11 +16,14 @@ export interface ServedEntry {
   readonly created: Date;
   /** In bytes. */
   readonly size: number;
+  /** Bytes that are served from sources. */
   readonly mappedBytes: number;
-  /** Bytes without a source when planned, which a client wrote and which were verified since. */
+  /** Bytes without a source when planned, or deleted, which a client wrote and which were verified since. */
   readonly downloadedBytes: number;
   readonly missingBytes: number;
   readonly files: number;
+  /** Those that were deleted in the mount; what they map counts as missing. */
+  readonly deletedFiles: number;
   readonly pieces: number;
   readonly verifiedPieces: number;
   readonly verify: 'none' | 'probe' | 'full';
@@ -31,9 +34,9 @@ export interface ServedEntry {
 
 /**
  * The worst state of an entry's sources (`docs/sources.md`), `checking` for doubted ones. `broken`: reads fail, and nothing is
- * done about it.
+ * done about it. `deleted`: files were deleted in the mount.
  */
-export type Health = 'ok' | 'checking' | 'healing' | 'waiting' | 'lost' | 'broken';
+export type Health = 'ok' | 'checking' | 'deleted' | 'healing' | 'waiting' | 'lost' | 'broken';
 
 export interface HealthDetail {
   /** Of `healing`: so many sources of so many. */
@@ -46,6 +49,7 @@ export interface HealthDetail {
   readonly downloading?: boolean;
   /** Why reads fail. */
   readonly reason?: string;
+  readonly deletedFiles?: number;
 }
 
 /** A source of an entry, and what happened to it. */
@@ -198,6 +202,8 @@ export interface ServerStatus {
   readonly entries: number;
   /** Entries that no client has confirmed yet. */
   readonly adding: number;
+  /** Files that were deleted in the mount, and the entries that they belong to. */
+  readonly deleted: { readonly entries: number; readonly files: number };
   readonly opens: number;
   readonly openHandles: number;
   readonly reads: number;

@@ -28,7 +28,7 @@ import type {
   ShutdownLine,
   VerificationBegun,
 } from './messages.ts';
-import { damageIn, discardedPathsIn, dueIn, infoHashesIn, nameLine, releaseIn, verifiedIn } from './requests.ts';
+import { damageIn, discardedIn, dueIn, infoHashesIn, nameLine, releaseIn, verifiedIn } from './requests.ts';
 import { Slots } from './slots.ts';
 import { statusMessage } from './status-codec.ts';
 import { Turns } from './turns.ts';
@@ -232,7 +232,7 @@ function routesOf(store: ServedStore, times: BodyTimes): ReadonlyMap<string, Han
     [
       'POST /v1/entries/ID/discard',
       async ({ request, reply, id }) => {
-        send(reply, 200, await store.discard(id, discardedPathsIn(await jsonOf(request, JSON_LIMIT, times))));
+        send(reply, 200, await store.discard(id, discardedIn(await jsonOf(request, JSON_LIMIT, times))));
       },
     ],
     ['GET /v1/entries/ID/losses', async ({ reply, id }) => send(reply, 200, lossesMessage(await store.losses(id)))],

@@ -39,6 +39,7 @@ export function statusMessage(status: ServerStatus): StatusMessage {
     uptime_seconds: status.uptimeSeconds,
     entries: status.entries,
     adding: status.adding,
+    deleted: status.deleted,
     opens: status.opens,
     open_handles: status.openHandles,
     reads: status.reads,
@@ -89,6 +90,7 @@ export function statusOf(message: StatusMessage): ServerStatus {
     })),
     brokenEntries: message.broken_entries,
     // A server of an older version, which `unmount` must reach, has none of these.
+    deleted: message.deleted ?? { entries: 0, files: 0 },
     sources: message.sources ?? { doubted: 0, healing: 0, lost: 0, waiting: [] },
     scrub: scrubOf(message.scrub ?? { when: 'off', state: 'off', proven_pieces: 0, bad_pieces: 0, asleep: [] }),
     watch: watchOf(message.watch ?? { file_systems: [], asleep: [] }),

@@ -38,14 +38,20 @@ export class Downloads {
 function verifiedGaps(base: readonly Extent[], torrentOffset: number, map: Buffer, pieceLength: number): number {
   let bytes = 0;
   for (const { offset, length, source } of base) {
-    if (source !== GAP) continue;
-    const [begin, end] = [torrentOffset + offset, torrentOffset + offset + length];
-    for (let at = begin; at < end; ) {
-      const piece = Math.floor(at / pieceLength);
-      const until = Math.min(end, (piece + 1) * pieceLength);
-      if (hasBit(map, piece)) bytes += until - at;
-      at = until;
-    }
+    if (source === GAP) bytes += verifiedBytes(map, pieceLength, torrentOffset + offset, length);
+  }
+  return bytes;
+}
+
+/** Counts the bytes of a range of the torrent that lie in verified pieces. */
+export function verifiedBytes(map: Buffer, pieceLength: number, begin: number, length: number): number {
+  let bytes = 0;
+  const end = begin + length;
+  for (let at = begin; at < end; ) {
+    const piece = Math.floor(at / pieceLength);
+    const until = Math.min(end, (piece + 1) * pieceLength);
+    if (hasBit(map, piece)) bytes += until - at;
+    at = until;
   }
   return bytes;
 }

@@ -37,6 +37,7 @@ import type { StoredFile } from '../store/entries/entry-files.ts';
 import type { Store } from '../store/store.ts';
 import type { Counts } from '../vfs/counting.ts';
 import type { FileSystem, FileSystemStatus } from '../vfs/file-system.ts';
+import { Deletions } from './deletions.ts';
 import { differencesOf } from './differences.ts';
 import { Downloads } from './downloads.ts';
 import { changedSources } from './health/changed-sources.ts';
@@ -105,6 +106,7 @@ export class ServedStore {
   readonly #looks: ReadersThread;
   readonly #facts: ServerFacts;
   readonly #downloads: Downloads;
+  readonly #deletions: Deletions;
   readonly #overlayUsage: OverlayUsage;
   readonly #scrub: ScrubWork;
   readonly #scrubStatus: () => ScrubStatus;
@@ -121,6 +123,7 @@ export class ServedStore {
   constructor(parts: ServedStoreParts) {
     this.#store = parts.store;
     this.#downloads = new Downloads(parts.store);
+    this.#deletions = new Deletions(parts.store);
     this.#overlayUsage = new OverlayUsage(parts.store.bytes.folder);
     this.#scrub = new ScrubWork(parts.store, parts.healths, parts.logger, (id) => parts.queue.note(id));
     this.#healths = parts.healths;
@@ -146,8 +149,12 @@ export class ServedStore {
   async status(): Promise<ServerStatus> {
     let entries = 0;
     let adding = 0;
+    const deleted = { entries: 0, files: 0 };
     for await (const entry of this.#store.entries()) {
       entries++;
+      const { files } = await this.#deletions.of(entry);
+      deleted.files += files;
+      if (files > 0) deleted.entries++;
       if (entry.state === 'adding') adding++;
     }
     const { version, driver, mountPoint, visibleTo, readOnly, startedMs } = this.#facts;
@@ -164,6 +171,7 @@ export class ServedStore {
       uptimeSeconds: Math.round((Date.now() - startedMs) / 1000),
       entries,
       adding,
+      deleted,
       opens: counts.opens,
       openHandles: openFiles,
       reads: counts.reads,
@@ -310,9 +318,9 @@ export class ServedStore {
   }
 
   /** @throws AutotorrentError('CONFLICT') if a file of the entry is open, ('NOT_FOUND') */
-  async discard(id: string, paths: readonly string[] | undefined): Promise<Discarded> {
+  async discard(id: string, what: readonly string[] | 'deleted' | undefined): Promise<Discarded> {
     const { infoHash } = await this.#find(id);
-    const { files: discarded, bytes, kept } = await this.#store.discard(infoHash, paths, this.#fileSystem.quiet);
+    const { files: discarded, bytes, kept } = await this.#store.discard(infoHash, what, this.#fileSystem.quiet);
     return { discarded, bytes, kept };
   }
 
@@ -368,6 +376,12 @@ export class ServedStore {
 
   async #served(entry: Entry, broken: ReadonlyMap<string, string>): Promise<ServedEntry> {
     const downloaded = await this.#downloads.of(entry);
+    const gaps = entry.missingBytes - downloaded;
+    const deleted = await this.#deletions.of(entry);
+    const deletedDownloads = Math.min(downloaded, deleted.downloadedBytes);
+    const unmapped = deleted.mappedBytes + deleted.downloadedBytes - deletedDownloads;
+    const mappedBytes = entry.totalLength - entry.missingBytes - unmapped;
+    const downloadedBytes = downloaded - deletedDownloads + deleted.againBytes;
     return {
       name: entry.name,
       infoHash: entry.infoHash,
@@ -378,14 +392,15 @@ export class ServedStore {
       torrentName: entry.torrentName,
       created: new Date(entry.createdMs),
       size: entry.totalLength,
-      mappedBytes: entry.totalLength - entry.missingBytes,
-      downloadedBytes: downloaded,
-      missingBytes: entry.missingBytes - downloaded,
+      mappedBytes,
+      downloadedBytes,
+      missingBytes: entry.totalLength - mappedBytes - downloadedBytes,
       files: entry.fileCount,
+      deletedFiles: deleted.files,
       pieces: entry.pieceCount,
       verifiedPieces: entry.verifiedPieces,
       verify: entry.verify,
-      ...(await this.#healths.of(entry, entry.missingBytes - downloaded, broken.get(entry.name))),
+      ...(await this.#healths.of(entry, { missing: gaps, broken: broken.get(entry.name), deleted: deleted.files })),
     };
   }
 

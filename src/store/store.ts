@@ -12,7 +12,8 @@
  * Invariants:
  * - What a call of `Store` acknowledges is on the disk: every batch is synced. (Batches of `names` and `bytes` are not:
  *   fsync makes them durable.)
- * - Opening reads the version, the counters, the intents and the conditions of sources that changed: a store of a million files opens as fast as one of ten.
+ * - Opening reads the version, the counters, the intents, the conditions of sources that changed and the whiteouts: a store of a
+ *   million files opens as fast as one of ten.
  * - The remains of a crash are deleted in the background, after opening: no name leads to them, so nobody sees them,
  *   and they hold no name. Serving need not wait.
  * - Reads are synchronous and bounded in memory; only listings, which may be long, are asynchronous.
@@ -44,7 +45,7 @@ import { Discard, type Discarded, type Quiet } from './overlay/discard.ts';
 import { Overlay } from './overlay/overlay.ts';
 import type { OverlayProblem } from './overlay/overlay-check.ts';
 import { OverlayDisk } from './overlay/overlay-disk.ts';
-import { Selection } from './overlay/selection.ts';
+import { DELETED, Selection } from './overlay/selection.ts';
 import { Database, put, type StoreLevel } from './records/database.ts';
 import { ALIASES, entryBeforeLast, fileKey, GARBAGE, lastNumber, ORPHANS, VERSION_KEY } from './records/key.ts';
 import {
@@ -52,6 +53,7 @@ import {
   decodeFile,
   FORMAT,
   type Inode,
+  KEYED_FORMAT,
   OLDER_FORMATS,
   Reader,
   type SourceRecord,
@@ -72,6 +74,7 @@ import { Stories } from './sources/stories.ts';
 import { notThere } from './tree/names.ts';
 import { Namespace, type Uses } from './tree/namespace.ts';
 import { type NamedDirent, ROOT, Tree } from './tree/tree.ts';
+import { Whiteouts } from './tree/whiteouts.ts';
 
 /** Changes of names and inodes, for the mount. */
 export type Names = Pick<
@@ -197,11 +200,15 @@ export class Store {
     const overlay = await Overlay.open(db, tree, { statePath, logger, descriptors });
     const store = new Store(db, tree, overlay, options);
     if (format !== FORMAT) {
-      const first = format === undefined ? tree.writing(ROOT, newFolder(overlay.now(), 0, ROOT)) : beginKeying();
-      await db.commit([put(VERSION_KEY, new Writer().integer(FORMAT).finish()), first]);
+      const first =
+        format === undefined
+          ? [tree.writing(ROOT, newFolder(overlay.now(), 0, ROOT))]
+          : [...(format < KEYED_FORMAT ? [beginKeying()] : []), Whiteouts.beginMigration()];
+      await db.commit([put(VERSION_KEY, new Writer().integer(FORMAT).finish()), ...first]);
     }
     // Before anything is served: whatever is made or loses its last name from now on is this server's.
     await store.#conditions.load();
+    await tree.whiteouts.load();
     const unfinished = await store.#life.unfinished();
     const orphans: number[] = [];
     for await (const page of db.pages(ORPHANS)) orphans.push(...page.map(([key]) => lastNumber(key)));
@@ -224,6 +231,7 @@ export class Store {
         for (const [key] of page) this.#overlay.collect(lastNumber(key));
       await this.#unmapped.recover();
       await this.#sources.releaseUnused();
+      await this.#tree.whiteouts.migrate(() => this.#closing);
       await this.#overlay.check.run(() => this.#closing);
       await this.#catalog.loadIds();
       for await (const page of this.#db.pages(ALIASES)) for (const [key] of page) this.#named.add(entryBeforeLast(key));
@@ -435,12 +443,16 @@ export class Store {
 
   /**
    * Restores an entry to its plan, or only what is `selected`: paths below its folder, of files (by their names in the
-   * torrent or their present names) and of folders.
+   * torrent or their present names) and of folders; or the files that were deleted.
    * @throws AutotorrentError('NOT_FOUND') for a path at which nothing differs, ('CONFLICT') if a file is open
    */
-  async discard(infoHash: string, selected: readonly string[] | undefined, quiet: Quiet): Promise<Discarded> {
+  async discard(
+    infoHash: string,
+    selected: readonly string[] | 'deleted' | undefined,
+    quiet: Quiet,
+  ): Promise<Discarded> {
     const entry = this.#catalog.mustHave(infoHash);
-    const selection = selected === undefined ? undefined : new Selection(selected);
+    const selection = selected === undefined ? undefined : selected === 'deleted' ? DELETED : new Selection(selected);
     const differences: Difference[] = [];
     for await (const difference of this.differences(infoHash)) {
       if (selection?.takes(difference) !== false) differences.push(difference);
@@ -519,6 +531,25 @@ export class Store {
     const entry = this.#catalog.mustHave(infoHash);
     if (entry.kind === 'external') return;
     yield* this.#entryFiles.of(entry);
+  }
+
+  /**
+   * Rises with each change of an entry's names; undefined for an entry of which no file was deleted in the mount. A store of an
+   * older format may know some only once it is `recovered`.
+   */
+  whiteoutsVersion({ infoHash }: Entry): number | undefined {
+    const { whiteouts } = this.#tree;
+    const id = whiteouts.isEmpty ? undefined : this.#catalog.find(infoHash)?.id;
+    return id === undefined ? undefined : whiteouts.version(id);
+  }
+
+  /**
+   * Lists the files of an entry that were deleted in the mount; some may be `replaced`. @throws AutotorrentError('NOT_FOUND')
+   */
+  async *whiteouts(infoHash: string): AsyncGenerator<StoredFile, void, undefined> {
+    const entry = this.#catalog.mustHave(infoHash);
+    const inodes = await this.#tree.whiteouts.of(entry.id);
+    if (inodes.size > 0) yield* this.#entryFiles.of(entry, inodes);
   }
 
   /** Finds the inode that was planned for a file of an entry, whatever became of it. */

@@ -23,6 +23,7 @@ const tasks = [1, 2, 3].map((i): ClientTask => {
     downloadedBytes: 0,
     missingBytes: 0,
     files: 1,
+    deletedFiles: 0,
     pieces: 1,
     verifiedPieces: 1,
     verify: 'full',

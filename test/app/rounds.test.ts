@@ -61,6 +61,7 @@ function scene(own: {
   readonly server?: Partial<RoundServer>;
   readonly client?: Partial<TorrentClient>;
   readonly signal?: AbortSignal;
+  readonly force?: boolean;
 }): Scene {
   const entries = new Map<string, ServedEntry>();
   const inClient = new Set<string>();
@@ -80,6 +81,7 @@ function scene(own: {
       downloadedBytes: 0,
       missingBytes: 0,
       files: 1,
+      deletedFiles: 0,
       pieces: 1,
       verifiedPieces: 1,
       verify: 'full',
@@ -107,6 +109,7 @@ function scene(own: {
     async remove(id) {
       entries.delete(id);
     },
+    discard: async () => ({ discarded: 0, bytes: 0, kept: [] }),
     ...own.server,
   };
   const client: TorrentClient = {
@@ -130,7 +133,7 @@ function scene(own: {
     readOnly: false,
     client,
     stopped: false,
-    force: false,
+    force: own.force ?? false,
     logger: silentLogger,
     signal: own.signal ?? new AbortController().signal,
   });
@@ -256,5 +259,47 @@ describe('a round of add', () => {
       ['adding', 'adding', 'adding'],
     );
     assert.deepEqual(one.turns, ['begun', 'ended']);
+  });
+
+  describe('of torrents whose files were deleted in the mount', () => {
+    const begun = (own: Parameters<typeof scene>[0]): Scene => {
+      const one = scene(own);
+      for (const [i, { planned }] of ready.entries()) {
+        const entry = one.enter(planned.plan);
+        one.entries.set(entry.infoHash, { ...entry, state: 'added', deletedFiles: i });
+      }
+      return one;
+    };
+    const reasons = ({ settled }: Scene): (string | undefined)[] => hashes.map((hash) => settled.get(hash)?.reason);
+
+    it('says so, whether the client has them or not', async () => {
+      const state = { name: 't2', activity: 'seeding', progress: 1 } as const;
+      const one = begun({ client: { list: async () => [{ ...state, infoHash: hashes[2] ?? '' }] } });
+      await one.run();
+      assert.deepEqual(words(one), ['Exists', 'Exists', 'Exists']);
+      assert.deepEqual(reasons(one).slice(1), [
+        '1 file was deleted in the mount: --force brings it back',
+        '2 files were deleted in the mount: --force brings them back',
+      ]);
+      assert.equal(one.inClient.size, 0);
+    });
+
+    it('adds with force those whose files came back, and says why others do not', async () => {
+      const one = begun({
+        force: true,
+        server: {
+          async discard(id, what) {
+            assert.equal(what, 'deleted');
+            if (id === hashes[1]) throw new AutotorrentError('CONFLICT', 'a file is open in the mount: "x"');
+            return { discarded: 0, bytes: 0, kept: [{ path: 'x', reason: 'its name belongs to another file now' }] };
+          },
+        },
+      });
+      await one.run();
+      assert.deepEqual(words(one), ['OK', 'Failed', 'Failed']);
+      assert.match(reasons(one)[1] ?? '', /a file is open/);
+      assert.match(reasons(one)[2] ?? '', /"x" cannot be brought back: its name belongs to another file now/);
+      assert.deepEqual([...one.inClient], hashes.slice(0, 1));
+    });
   });
 });

@@ -1,7 +1,7 @@
 /** `autotorrent show ENTRY` */
 
 import { healthText } from '../../app/health.ts';
-import { bytes, minute } from '../../app/quantities.ts';
+import { bytes, fileCount, minute } from '../../app/quantities.ts';
 import type { ServedEntry, ServedExtent, ServedFile, ServedSource } from '../../control/served.ts';
 import { type CommandContext, type Definer, helpEnding } from '../command.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
@@ -86,6 +86,11 @@ function heading(entry: ServedEntry, ranges: readonly (readonly [number, number]
     `  directory  ${entry.directory}${entry.kind === 'external' ? ' (the original folder, unprotected)' : ''}`,
     `  size       ${bytes(entry.size)} in ${entry.files} file(s): ${bytes(entry.mappedBytes)} mapped, ` +
       `${bytes(entry.downloadedBytes)} downloaded, ${bytes(entry.missingBytes)} missing`,
+    ...(entry.deletedFiles === 0
+      ? []
+      : [
+          `  deleted    ${fileCount(entry.deletedFiles)} in the mount (autotorrent add --force TORRENT brings them back)`,
+        ]),
     `  pieces     ${entry.verifiedPieces} verified, ${unverified} not (${how})`,
     ...(ranges.length === 0 ? [] : [`  verified   ${shownRanges(ranges)}`]),
     `  state      ${entry.state} ${minute(entry.created)}, ${healthText(entry)}`,

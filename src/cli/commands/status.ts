@@ -1,6 +1,6 @@
 /** `autotorrent status` */
 
-import { bytes, duration, minute } from '../../app/quantities.ts';
+import { bytes, duration, fileCount, minute } from '../../app/quantities.ts';
 import type { ServerStatus } from '../../control/served.ts';
 import { type CommandContext, type Definer, helpEnding } from '../command.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
@@ -33,6 +33,7 @@ function lines(status: ServerStatus): string[] {
       `${status.opens} opens, ${status.openHandles} open now`,
     `writes   ${status.writes} of ${bytes(status.bytesWritten)}; the overlay takes ` +
       (status.overlayBytes === undefined ? 'space that is still being measured' : bytes(status.overlayBytes)),
+    ...deletedLines(status),
     ...sourcesLines(status),
     ...heldLines(status),
     scrubLine(status),
@@ -47,6 +48,15 @@ function lines(status: ServerStatus): string[] {
       ({ path, reason, servedFrom: spare }) =>
         `source   ${path}: ${reason}${spare === undefined ? '' : `; ${spare} is served instead`}`,
     ),
+  ];
+}
+
+/** Counts what was deleted in the mount; nothing while all is there. */
+function deletedLines({ deleted }: ServerStatus): string[] {
+  if (deleted.files === 0) return [];
+  const of = deleted.entries === 1 ? '1 entry' : `${deleted.entries} entries`;
+  return [
+    `deleted  ${fileCount(deleted.files)} of ${of} in the mount: autotorrent add --force TORRENT brings them back`,
   ];
 }
 

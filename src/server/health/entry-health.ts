@@ -72,9 +72,17 @@ export class EntryHealths {
   }
 
   /**
-   * Gives the health of an entry. `missing`: bytes that it lacks. `broken`: why reads of it fail, if they do.
+   * Gives the health of an entry. `missing`: bytes that it lacks. `broken`: why reads of it fail, if they do. `deleted`: its
+   * files that were deleted in the mount.
    */
-  async of(entry: Entry, missing: number, broken: string | undefined): Promise<EntryHealth> {
+  async of(
+    entry: Entry,
+    {
+      missing,
+      broken,
+      deleted,
+    }: { readonly missing: number; readonly broken: string | undefined; readonly deleted: number },
+  ): Promise<EntryHealth> {
     const counts = this.#index.isEmpty ? [] : this.#index.of(this.#idOf(entry));
     const healing = numberOf(counts, 'healing');
     if (numberOf(counts, 'lost') > 0) {
@@ -93,6 +101,7 @@ export class EntryHealths {
       return { health: 'lost', healthDetail: { lostBytes: downloading, downloading: this.#hasClient } };
     }
     if (broken !== undefined) return { health: 'broken', healthDetail: { reason: broken } };
+    if (deleted > 0) return { health: 'deleted', healthDetail: { deletedFiles: deleted } };
     return { health: numberOf(counts, 'doubted') > 0 ? 'checking' : 'ok' };
   }
 

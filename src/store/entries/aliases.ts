@@ -67,9 +67,12 @@ export async function addAliases(
           parent = child;
         }
       }
-      for (const [ino, inode] of changed) writes.push(tree.writing(ino, inode));
+      for (const [ino, inode] of changed) {
+        writes.push(tree.writing(ino, inode), ...tree.whiteouts.writes(ino, tree.inode(ino), inode));
+      }
       await db.commit(writes);
       tree.forget(changed.keys());
+      tree.whiteouts.changed(entry);
       for (const { parent, name } of made) notices.stale({ parent, name });
       for (const ino of changed.keys()) notices.stale({ ino });
     });

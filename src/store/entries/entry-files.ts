@@ -49,11 +49,13 @@ export class EntryFiles {
     this.#overlay = overlay;
   }
 
-  /** Lists the files in the torrent's order. */
-  async *of(entry: StoredEntry): AsyncGenerator<StoredFile, void, undefined> {
+  /** Lists the files in the torrent's order, or only those with the planned inodes `only`. */
+  async *of(entry: StoredEntry, only?: ReadonlySet<number>): AsyncGenerator<StoredFile, void, undefined> {
     for await (const page of this.#db.pages(filesOf(entry.id))) {
       for (const [key, value] of page) {
-        const file = await this.#file(entry, lastNumber(key), decodeFile(value));
+        const record = decodeFile(value);
+        if (only?.has(record.ino) === false) continue;
+        const file = await this.#file(entry, lastNumber(key), record);
         if (file !== undefined) yield file;
       }
     }

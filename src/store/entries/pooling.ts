@@ -146,8 +146,14 @@ export class PoolingFiles {
         ...(await overlay.deleting(ino, inode)),
         ...(replaced === undefined
           ? []
-          : [...written, ...tree.deleting(planned.ino, replaced), del(orphanKey(planned.ino))]),
+          : [
+              ...written,
+              ...tree.deleting(planned.ino, replaced),
+              ...tree.whiteouts.writes(planned.ino, replaced, undefined),
+              del(orphanKey(planned.ino)),
+            ]),
         tree.writing(ino, adopted),
+        ...tree.whiteouts.writes(ino, inode, adopted),
         ...using(id, entry.id),
         ...unmapped.noting(entry.id, named),
         put(extentsKey(ino), encodeExtents(extents)),
@@ -155,6 +161,7 @@ export class PoolingFiles {
         put(entryKey(infoHash), formatEntry({ ...entry, pooledBytes })),
       ]);
       tree.forget([ino, planned.ino]);
+      tree.whiteouts.changed(entry.id);
       if (written.length > 0) overlay.freed(planned.ino);
       overlay.becameMapped(ino, extents);
       notices.stale({ ino });

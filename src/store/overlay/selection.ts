@@ -2,6 +2,12 @@
 import { AutotorrentError } from '../../errors.ts';
 import type { Difference } from './differences.ts';
 
+/** Selects the files that have no name. */
+export const DELETED: Pick<Selection, 'takes' | 'refuseUnused'> = {
+  takes: ({ changes }) => changes.includes('deleted'),
+  refuseUnused() {},
+};
+
 export class Selection {
   /** Without a slash at the end. */
   readonly #paths: readonly string[];

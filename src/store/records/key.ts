@@ -30,12 +30,15 @@
  *     B entry                 intent: what to delete if the server dies now
  *     O ino                   the inode has an overlay file
  *     W ino chunk             which blocks of the overlay file are written (`written-blocks.ts`)
+ *     w entry ino             whiteout: a file of the torrent without a name (`tree/whiteouts.ts`)
+ *     v                       whiteouts have no keys yet; absent: all have
  *     Z ino                   orphan: an open inode that lost its last name
  *     G ino                   garbage: an overlay file whose inode is gone
  */
 export const VERSION_KEY = Buffer.from('V');
 export const COUNTERS_KEY = Buffer.from('C');
 export const KEYING_KEY = Buffer.from('k');
+export const WHITEOUT_MIGRATION_KEY = Buffer.from('v');
 
 const NUMBER_BYTES = 6;
 
@@ -83,6 +86,7 @@ export const intentKey = (entry: number): Buffer => withNumbers('B', entry);
 
 export const overlayKey = (ino: number): Buffer => withNumbers('O', ino);
 export const writtenKey = (ino: number, chunk: number): Buffer => withNumbers('W', ino, chunk);
+export const whiteoutKey = (entry: number, ino: number): Buffer => withNumbers('w', entry, ino);
 export const orphanKey = (ino: number): Buffer => withNumbers('Z', ino);
 export const garbageKey = (ino: number): Buffer => withNumbers('G', ino);
 
@@ -135,6 +139,9 @@ export const filesOf = (entry: number): KeyRange => beginningWith(withNumbers('F
 export const aliasesOf = (entry: number): KeyRange => beginningWith(withNumbers('A', entry));
 export const writtenOf = (ino: number): KeyRange => beginningWith(withNumbers('W', ino));
 export const unmappedOf = (entry: number): KeyRange => beginningWith(withNumbers('r', entry));
+export const whiteoutsOf = (entry: number): KeyRange => beginningWith(withNumbers('w', entry));
+export const WHITEOUTS = beginningWith(Buffer.from('w'));
+export const INODES = beginningWith(Buffer.from('I'));
 export const UNMAPPED = beginningWith(Buffer.from('r'));
 export const USES = beginningWith(Buffer.from('R'));
 export const ALIASES = beginningWith(Buffer.from('A'));

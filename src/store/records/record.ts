@@ -17,12 +17,14 @@ import { FILE_CODES, type FileCode } from '../../plan/file-code.ts';
 import type { FileStatus } from '../../plan/plan.ts';
 import type { FileHandle, FileIdentity, RecordedSource } from '../../source/identity.ts';
 
-export const FORMAT = 4;
+export const FORMAT = 5;
+/** From this format on, sources have keys of their paths. */
+export const KEYED_FORMAT = 4;
 /**
- * Older formats, which are read as they are. 3: sources have no ctime, handle or disk, and their numbers are doubles. 2: files have no codes, and nobody has looked who may read the sources. 1: as
+ * Older formats, which are read as they are. 4: whiteouts have no keys. 3: sources have no ctime, handle or disk, and their numbers are doubles. 2: files have no codes, and nobody has looked who may read the sources. 1: as
  * 2, without an overlay, with times in milliseconds, and inodes that all belong to the mount's owner.
  */
-export const OLDER_FORMATS: readonly number[] = [1, 2, 3];
+export const OLDER_FORMATS: readonly number[] = [1, 2, 3, 4];
 
 export type InodeType = 'file' | 'directory' | 'symlink' | 'fifo' | 'socket' | 'block' | 'character';
 const TYPES: readonly InodeType[] = ['file', 'directory', 'symlink', 'fifo', 'socket', 'block', 'character'];

@@ -100,7 +100,17 @@ export class Batch {
 
   /** Returns the writes, including those of all inodes that were set. */
   finish(): readonly Write[] {
-    for (const [ino, inode] of this.#inodes) if (inode !== undefined) this.writes.push(this.#tree.writing(ino, inode));
+    const { whiteouts } = this.#tree;
+    const entries = new Set<number>();
+    for (const [ino, inode] of this.#inodes) {
+      const before = this.#tree.inode(ino);
+      if (inode !== undefined) this.writes.push(this.#tree.writing(ino, inode));
+      this.writes.push(...whiteouts.writes(ino, before, inode));
+      entries.add((inode ?? before)?.entry ?? 0);
+    }
+    this.afterwards.push(() => {
+      for (const entry of entries) whiteouts.changed(entry);
+    });
     return this.writes;
   }
 }

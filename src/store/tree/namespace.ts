@@ -15,6 +15,7 @@ import { type DirentRecord, type Inode, type InodeType, newInode } from '../reco
 import { Batch } from './batch.ts';
 import { checkName, notThere } from './names.ts';
 import { ROOT, type Tree } from './tree.ts';
+import { isOfTorrent } from './whiteouts.ts';
 
 /** The open inodes: one that is in use outlives its last name. */
 export interface Uses {
@@ -335,10 +336,4 @@ export class Namespace {
     for (const done of batch.afterwards) done();
     return result;
   }
-}
-
-/** True for a file or symlink in a torrent's list, which becomes a whiteout when it is deleted. */
-export function isOfTorrent(inode: Inode): boolean {
-  if (inode.type === 'symlink') return inode.plannedMtime !== undefined;
-  return inode.type === 'file' && inode.torrentOffset !== undefined;
 }

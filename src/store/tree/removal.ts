@@ -112,6 +112,7 @@ export class Removal {
       const overlay = await this.#overlay.deleting(ino, inode);
       if (overlay.length > 0) freed.push(ino);
       writes.push(...overlay, ...this.#tree.deleting(ino, inode), del(orphanKey(ino)));
+      writes.push(...this.#tree.whiteouts.writes(ino, this.#tree.inode(ino), undefined));
     }
     await this.#db.commit(writes, { needed: true });
     this.#tree.forget(gone.map(([ino]) => ino));

@@ -15,6 +15,7 @@ import {
   encodeInode,
   type Inode,
 } from '../records/record.ts';
+import { Whiteouts } from './whiteouts.ts';
 
 export const ROOT = 1;
 
@@ -28,9 +29,11 @@ const CACHED_INODES = 16_384;
 export class Tree {
   readonly #db: Database;
   readonly #inodes = new Lru<number, Inode>(CACHED_INODES);
+  readonly whiteouts: Whiteouts;
 
   constructor(db: Database) {
     this.#db = db;
+    this.whiteouts = new Whiteouts(db);
   }
 
   lookup(parent: number, name: string): DirentRecord | undefined {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import { BODY_TIMES, jsonOf, linesOf } from '../../../src/control/body.ts';
-import { discardedPathsIn, infoHashesIn, nameLine, verifiedIn } from '../../../src/control/requests.ts';
+import { discardedIn, infoHashesIn, nameLine, verifiedIn } from '../../../src/control/requests.ts';
 import { AutotorrentError } from '../../../src/errors.ts';
 import type { FuzzTarget } from '../target.ts';
 
@@ -86,8 +86,8 @@ export const target: FuzzTarget = {
       (hashes) => assert.ok(hashes.every(isText)),
     );
     await checked(
-      () => discardedPathsIn(value),
-      (paths) => assert.ok(paths === undefined || paths.every(isText)),
+      () => discardedIn(value),
+      (what) => assert.ok(what === undefined || what === 'deleted' || what.every(isText)),
     );
     await checked(
       () => verifiedIn(value),
