@@ -85,7 +85,10 @@ export class GenerationWriter {
     return first;
   }
 
-  /** Adds a folder whose id was reserved, and reserves ids for its subfolders. Returns the first of them. */
+  /**
+   * Adds a folder whose id was reserved, and reserves ids for its subfolders. Returns the first of them. Nothing is written: `write`
+   * must follow.
+   */
   add(id: number, parent: number, record: FolderRecord, disk: boolean): number {
     const path = record.ownName().toString('latin1');
     const name = path.slice(path.lastIndexOf('/') + 1);
@@ -107,15 +110,19 @@ export class GenerationWriter {
     this.files += files;
     for (let i = 0; i < files; i++) this.bytes += sizes[i] ?? 0;
 
-    this.#pageOf.set(id, this.#pages);
-    this.#offsets.set(id, this.#pageBytes);
-    this.#lengths.set(id, record.packed.byteLength);
-    this.#page.push(record.packed);
-    this.#pageBytes += (record.packed.byteLength + 7) & ~7;
-    if (this.#pageBytes >= PAGE_BYTES) this.#endPage();
     const first = this.reserve(record.subfolders);
     this.#firstSubfolders.set(id, first);
     return first;
+  }
+
+  /** Writes the record of a folder that was added. */
+  write(id: number, { packed }: FolderRecord): void {
+    this.#pageOf.set(id, this.#pages);
+    this.#offsets.set(id, this.#pageBytes);
+    this.#lengths.set(id, packed.byteLength);
+    this.#page.push(packed);
+    this.#pageBytes += (packed.byteLength + 7) & ~7;
+    if (this.#pageBytes >= PAGE_BYTES) this.#endPage();
   }
 
   #addMembers(id: number, { members, memberSizes, memberHashes, memberFiles, ignored }: FolderRecord): void {

@@ -11,7 +11,8 @@ import type { RebuildRequest, RebuildResult, RebuildWatcher } from '../writer.ts
 import { FolderStore } from './folder-store.ts';
 import { NONE } from './folder-table.ts';
 import { GenerationWriter } from './generation-writer.ts';
-import { damaged, IndexDatabase, type IndexState, type LevelDatabase } from './index-database.ts';
+import { damaged, IndexDatabase, type IndexRoot, type IndexState, type LevelDatabase } from './index-database.ts';
+import { KeptFolders } from './kept-folders.ts';
 
 /** A request, and settings of the scan that no command has. */
 export interface RebuildOptions extends RebuildRequest, RebuildWatcher {
@@ -42,7 +43,7 @@ const TASKS_AT_ONCE = 64;
 /**
  * Scans the disks and makes a new generation the index. Incremental unless `full`: a folder whose device, inode and times
  * are as the index has them is not listed again, if its files have the sizes and inodes that the index has. Its subfolders
- * are looked at.
+ * are looked at. Where nothing has changed, the old generation stays.
  * @throws AutotorrentError('INDEX') where the index is damaged or of another version, and `full` does not replace it
  */
 export async function rebuild(db: LevelDatabase, options: RebuildOptions): Promise<RebuildResult> {
@@ -54,7 +55,8 @@ export async function rebuild(db: LevelDatabase, options: RebuildOptions): Promi
   const generation = Math.max(old?.generation ?? 0, ...inUse()) + 1;
   const scan = await Scan.open(database, generation, old, options);
   const result = await scan.run();
-  await database.deleteOthers(new Set([generation, ...inUse()]));
+  const current = (await database.readState())?.generation ?? generation;
+  await database.deleteOthers(new Set([current, ...inUse()]));
   return result;
 }
 
@@ -80,6 +82,9 @@ class Scan {
   /** Folders seen, by device, inode and ctime. A folder that is mounted twice is indexed once. */
   readonly #seen = new Map<number, Map<number, number>>();
   readonly #pending: Pending[] = [];
+  /** The folders that came before anything had changed. */
+  readonly #kept = new KeptFolders();
+  #changed = false;
   readonly #budget: MemberBudget;
   /** Members in the new index. */
   #members = 0;
@@ -143,20 +148,10 @@ class Scan {
     try {
       this.#begin(roots);
       await this.#walk(pool);
-      const releases = await this.#writer.finish();
+      const state = await this.#finish(roots.map(({ path, real, disk }) => ({ path, real, disk })));
       options.signal?.throwIfAborted();
-      const { folders, files, bytes, ids } = this.#writer;
-      await this.#database.writeState({
-        generation: this.#generation,
-        roots: roots.map(({ path, real, disk }) => ({ path, real, disk })),
-        ids,
-        folders,
-        files,
-        bytes,
-        releases,
-        ignoreFiles: options.ignoreFiles ?? [],
-        builtMs: Date.now(),
-      });
+      await this.#database.writeState(state);
+      const { folders, files, bytes, releases } = state;
       this.#report(true);
       for (const [reason, { count, example }] of this.#skipped) {
         options.logger?.debug(`skipped ${count}: ${reason}, for example ${example.toString()}`);
@@ -168,6 +163,21 @@ class Scan {
     } finally {
       await pool.close();
     }
+  }
+
+  /** Writes what the walk found. Where nothing has changed, it writes nothing, and the old generation stays. */
+  async #finish(roots: readonly IndexRoot[]): Promise<IndexState> {
+    const old = this.#old;
+    const { folders, files, bytes } = this.#writer;
+    if (old !== undefined && this.#incremental && !this.#changed && folders === old.folders) {
+      if (JSON.stringify(roots) === JSON.stringify(old.roots)) return { ...old, builtMs: Date.now() };
+    }
+    if (this.#oldFolders !== undefined) await this.#kept.copy(this.#oldFolders, this.#writer);
+    const releases = await this.#writer.finish();
+    const { ignoreFiles = [] } = this.#options;
+    const { ids } = this.#writer;
+    const counts = { folders, files, bytes, releases };
+    return { generation: this.#generation, roots, ids, ...counts, ignoreFiles, builtMs: Date.now() };
   }
 
   #begin(roots: readonly ScanRoot[]): void {
@@ -284,6 +294,11 @@ class Scan {
     const oldIds = this.#oldSubfolders(folder, record, old);
     const kept = this.#withinLimits(record, folder.path);
     const first = this.#writer.add(folder.id, folder.parent, kept, folder.root?.disk ?? false);
+    if (kept === old && !this.#changed) this.#kept.add(folder.id, folder.oldId);
+    else {
+      this.#changed = true;
+      this.#writer.write(folder.id, kept);
+    }
     const base = folder.path === '/' ? '/' : `${folder.path}/`;
     for (let i = 0; i < record.subfolders; i++) {
       const name = record.subfolderName(i);

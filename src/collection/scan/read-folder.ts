@@ -68,9 +68,8 @@ export function readFolder(task: FolderTask, context: ReadContext): FolderReadin
     if (context.isStopped()) return skipped(STOPPED);
     const startedMs = Date.now();
     const real = context.realOf(path);
-    const stats = lstatSync(pathOf(real));
-    if ((stats.mode & S_IFMT) !== S_IFDIR) return skipped('not a folder');
-    const folder = openFolderSync(Buffer.from(real, 'latin1'), context.access.calls);
+    const folder = openFolderSync(real, context.access.calls);
+    if (typeof folder === 'string') return skipped(folder);
     if (typeof folder !== 'number') {
       return skipped(folder.code === 'redirected' ? 'below a symbolic link' : folder.says);
     }
@@ -202,9 +201,12 @@ const isOwnFolder = (path: string): boolean => path.endsWith(`/${OWN_FOLDER}`);
 const withSlash = (path: string): string => (path === '/' ? '/' : `${path}/`);
 
 /** Opens a folder of which no component of the path is a link. @throws the error of a system call */
-function openFolderSync(real: Buffer, calls: StrictCalls): number | Difference {
-  const fd = calls.openSync?.(real, FOLDER_FLAGS) ?? -1;
-  return fd >= 0 ? fd : runNow(openFolderSlowly(real, FOLDER_FLAGS));
+function openFolderSync(real: string, calls: StrictCalls): number | Difference | string {
+  const path = Buffer.from(real, 'latin1');
+  const fd = calls.openSync?.(path, FOLDER_FLAGS) ?? -1;
+  if (fd >= 0) return fd;
+  if ((lstatSync(path).mode & S_IFMT) !== S_IFDIR) return 'not a folder';
+  return runNow(openFolderSlowly(path, FOLDER_FLAGS));
 }
 
 /** Looks at an entry of an open folder. Gives the reason if that fails. */

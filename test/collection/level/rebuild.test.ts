@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { KIND } from '../../../src/collection/level/index-database.ts';
 import { openIndex } from '../../../src/collection/level/open-index.ts';
+import type { RebuildOptions } from '../../../src/collection/level/rebuild.ts';
 import { writeRar5 } from '../../container/rar-writer.ts';
 import { identityAt } from '../../harness/plans.ts';
 import { TempIndex } from './temp-index.ts';
@@ -206,6 +207,26 @@ describe('rebuild', () => {
     assert.deepEqual(await allFiles(), ['a/one']);
     await index.rebuild();
     assert.deepEqual(await allFiles(), ['a/one', 'b/two']);
+  });
+
+  it('writes nothing where nothing has changed, and all of it where something has', async () => {
+    index.put({ 'a/one': 1, 'a/b/two': 2, 'c/three': 3 });
+    const counts = async (options: Partial<RebuildOptions> = {}): Promise<unknown[]> => {
+      const { folders, files, bytes } = await index.rebuild(options);
+      return [folders, files, bytes, (await openIndex(index.db)).info().generation];
+    };
+    assert.deepEqual(await counts(), [4, 3, 6, 1]);
+    assert.deepEqual(await counts(), [4, 3, 6, 1]);
+    assert.deepEqual(await counts({ paths: [join(index.disk, 'a')] }), [4, 3, 6, 1]);
+    assert.deepEqual(await allFiles(), ['a/b/two', 'a/one', 'c/three']);
+    const other = join(index.top, 'other');
+    mkdirSync(other);
+    assert.deepEqual(await counts({ disks: [index.disk, other] }), [5, 3, 6, 2]);
+    assert.deepEqual(await counts(), [4, 3, 6, 3]);
+    assert.deepEqual(await counts({ ignoreFiles: ['*.x'] }), [4, 3, 6, 4]);
+    index.put({ 'c/d/four': 4 });
+    assert.deepEqual(await counts({ ignoreFiles: ['*.x'] }), [5, 4, 10, 5]);
+    assert.deepEqual(await allFiles(), ['a/b/two', 'a/one', 'c/d/four', 'c/three']);
   });
 
   it('leaves nothing of older generations', async () => {
