@@ -84,8 +84,18 @@ export async function* addTorrents(config: Config, request: AddRequest): AsyncGe
     onHashing: (progress) => request.onHashing({ ...progress, readTorrents, torrents: torrents.length }),
   });
   try {
-    const readOnly = (await server.status()).readOnly;
-    const rounds = new Rounds({ config, server, readOnly, client, stopped, force, logger, signal: stop.signal });
+    const { readOnly, mountPoint } = await server.status();
+    const rounds = new Rounds({
+      config,
+      server,
+      mountPoint,
+      readOnly,
+      client,
+      stopped,
+      force,
+      logger,
+      signal: stop.signal,
+    });
     const settings = { verify, fastResume: config.fastResume };
     const outcomes = pipeline<Planned, AddOutcome>(
       torrents,

@@ -11,3 +11,10 @@ export function clientPath(pathMap: Config['pathMap'], path: string): string {
   }
   return best === undefined ? path : join(best.client, relative(best.own, path));
 }
+
+/** Tells if `path`, as the client sees it, is `own`, as we see it, or lies below it. */
+export function liesBelow(pathMap: Config['pathMap'], path: string, own: string): boolean {
+  const mapped = pathMap.filter(({ client }) => isWithin(path, client));
+  const ours = [path, ...mapped.map((one) => join(one.own, relative(one.client, path)))];
+  return ours.some((one) => isWithin(one, own) && clientPath(pathMap, one) === path);
+}

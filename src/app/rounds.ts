@@ -4,23 +4,24 @@
  * While a round runs no other command adds. It begins by looking again, since another command may have added the same
  * torrents before.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { TorrentClient, TorrentState } from '../clients/client.ts';
 import type { Config } from '../config/config.ts';
 import type { ControlClient } from '../control/client.ts';
-import type { Discarded, ServedEntry } from '../control/served.ts';
+import type { ServedEntry } from '../control/served.ts';
 import { AutotorrentError, explained } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { Metainfo } from '../metainfo/metainfo.ts';
 import { encodedPlan } from '../plan/codec.ts';
 import type { Plan } from '../plan/plan.ts';
 import { type AddOutcome, type AddWord, outcomeOf } from './add-outcome.ts';
+import { broughtBack, whatIsDeleted } from './bring-back.ts';
+import { liesBelow } from './client-paths.ts';
 import { addToClient, type ClientOutcome, type ClientTask, failureOf, lookAgain, takeOut } from './client-tasks.ts';
 import { bytesToDownload } from './gaps.ts';
 import { healthText } from './health.ts';
 import type { Ready } from './pipeline.ts';
 import type { Planned } from './planning.ts';
-import { bytes, fileCount } from './quantities.ts';
+import { bytes } from './quantities.ts';
 import { resumeOf } from './resume.ts';
 import type { ParsedTorrent } from './torrent-files.ts';
 
@@ -33,13 +34,18 @@ export type RoundServer = Pick<
 export interface RoundParts {
   readonly config: Pick<Config, 'fastResume' | 'pathMap'>;
   readonly server: RoundServer;
+  /** Absolute, as the server has it. */
+  readonly mountPoint: string;
   /** The mount allows no writes. */
   readonly readOnly: boolean;
   /** Undefined: only the store gets the torrents. */
   readonly client: TorrentClient | undefined;
   /** The torrents are left stopped in the client. */
   readonly stopped: boolean;
-  /** Brings back what was deleted in the mount, and adds torrents to the client again that the store has already. */
+  /**
+   * Brings back what was deleted in the mount; adds torrents to the client again that the store has already; and makes entries
+   * of those that the client has from the mount.
+   */
   readonly force: boolean;
   readonly logger: Logger;
   readonly signal: AbortSignal;
@@ -54,8 +60,7 @@ const CREATED_AT_ONCE = 64;
 /** Files of plans after which no more are created at the same time. */
 const CREATED_FILES = 100_000;
 
-/** Of the pauses in which a file that was just closed is waited for; together they take a second and a half. */
-const LONGEST_PAUSE_MS = 800;
+const WITHOUT_ENTRY = 'The client has it from the mount, the store has no entry: --force makes it';
 
 /** Up to this number, entries are asked for one by one; for more the whole list is fetched. */
 const FEW = 16;
@@ -82,7 +87,8 @@ export class Rounds {
       torrents.filter(({ metainfo: { infoHash } }) => {
         const entry = entries.get(infoHash);
         const state = inClient.get(infoHash);
-        return entry === undefined ? state === undefined : entry.state === 'adding' && !runs(state);
+        if (entry === undefined) return state === undefined || (this.#parts.force && this.#isOurs(state));
+        return entry.state === 'adding' && !runs(state);
       }),
     );
   }
@@ -131,6 +137,7 @@ export class Rounds {
     const toSeed: Wanted[] = [];
     const again: (readonly [ParsedTorrent, ServedEntry])[] = [];
     const deleted: Deleted[] = [];
+    const fromMount: Wanted[] = [];
     const running: string[] = [];
     for (const { torrent, planned } of ready) {
       const { infoHash } = torrent.metainfo;
@@ -139,9 +146,13 @@ export class Rounds {
       if (entry?.state === 'added' && entry.deletedFiles > 0) {
         if (force) deleted.push({ torrent, inClient: state !== undefined });
         else settle(torrent, outcomeOf(torrent, 'Exists', whatIsDeleted(entry)));
+      } else if (state !== undefined && entry === undefined && this.#isOurs(state)) {
+        if (planned !== undefined && planned.verdict.accepted) fromMount.push([torrent, planned]);
+        else if (planned === undefined) settle(torrent, outcomeOf(torrent, 'Exists', WITHOUT_ENTRY));
+        else settle(torrent, { ...outcomeOf(torrent, 'Missing', planned.reason), ...amountsOf(planned) });
       } else if (state !== undefined && (entry?.state !== 'adding' || runs(state))) {
         if (entry?.state === 'adding') running.push(infoHash);
-        settle(torrent, outcomeOf(torrent, 'Seeded', `Already seeded${ailing(entry)}`));
+        settle(torrent, outcomeOf(torrent, 'Seeded', `Already seeded${inError(state)}${ailing(entry)}`));
       } else if (entry?.state === 'added') {
         if (force && client !== undefined) again.push([torrent, entry]);
         else settle(torrent, outcomeOf(torrent, 'Exists', `${this.#whyNotAgain()}${ailing(entry)}`));
@@ -159,27 +170,26 @@ export class Rounds {
     for (const infoHash of begun) await server.remove(infoHash);
 
     await this.#seed(toSeed, settle);
+    if (fromMount.length > 0) await this.#seed(fromMount, settle, { inClient: true });
     await this.#bringBack(deleted, again, settle);
     await this.#addAgain(again, settle);
   }
 
-  /**
-   * Brings back the files of entries that were deleted in the mount. A client that has the torrent looks again; the others are
-   * noted in `again`.
-   */
+  /** Brings back files that were deleted. A client that has the torrent looks again; the others are noted in `again`. */
   async #bringBack(
     wanted: readonly Deleted[],
     again: (readonly [ParsedTorrent, ServedEntry])[],
     settle: Settle,
   ): Promise<void> {
-    const { client, stopped } = this.#parts;
+    const { server, client, stopped } = this.#parts;
     for (const { torrent, inClient } of wanted) {
+      const { infoHash } = torrent.metainfo;
       try {
         // It may have a deleted file open. It stays stopped if the file cannot be brought back: it would download it.
-        if (inClient) await client?.stop([torrent.metainfo.infoHash]);
-        const entry = await this.#withoutDeletions(torrent.metainfo.infoHash);
+        if (inClient) await client?.stop([infoHash]);
+        const entry = await broughtBack(server, infoHash);
         if (inClient && client !== undefined) {
-          await lookAgain(client, torrent.metainfo.infoHash, { stopped: stopped || this.#cannotTake(entry) });
+          await lookAgain(client, infoHash, { stopped: stopped || this.#cannotTake(entry) });
           settle(torrent, outcomeOf(torrent, 'OK', `Deleted files are back, the client checks them${ailing(entry)}`));
         } else if (client === undefined) {
           settle(torrent, outcomeOf(torrent, 'OK', `Deleted files are back${ailing(entry)}`));
@@ -190,34 +200,10 @@ export class Rounds {
     }
   }
 
-  /** @throws AutotorrentError('CONFLICT') for files that are open, or whose names other files have now */
-  async #withoutDeletions(infoHash: string): Promise<ServedEntry> {
-    const { server } = this.#parts;
-    const { kept } = await this.#discardDeletions(infoHash);
-    const [first] = kept;
-    if (first !== undefined) {
-      const others = kept.length === 1 ? '' : `, and ${kept.length - 1} more like it`;
-      throw new AutotorrentError(
-        'CONFLICT',
-        `${JSON.stringify(first.path)} cannot be brought back: ${first.reason}${others}`,
-      );
-    }
-    const entry = await server.entry(infoHash);
-    if (entry !== undefined) return entry;
-    throw new AutotorrentError('NOT_FOUND', 'another command took it out meanwhile: add it again');
-  }
-
-  /** The kernel reports a moment later that a client has closed a file. */
-  async #discardDeletions(infoHash: string): Promise<Discarded> {
-    for (let pauseMs = 50; ; pauseMs *= 2) {
-      try {
-        return await this.#parts.server.discard(infoHash, 'deleted');
-      } catch (error) {
-        if (!(error instanceof AutotorrentError && error.code === 'CONFLICT') || pauseMs > LONGEST_PAUSE_MS)
-          throw error;
-        await sleep(pauseMs);
-      }
-    }
+  /** Tells if the client has a torrent from the mount. */
+  #isOurs({ directory }: TorrentState): boolean {
+    const { config, mountPoint } = this.#parts;
+    return directory !== undefined && liesBelow(config.pathMap, directory, mountPoint);
   }
 
   #whyNotAgain(): string {
@@ -226,8 +212,11 @@ export class Rounds {
       : 'The entry exists, but the client does not have it (--force adds it again)';
   }
 
-  /** Adds to the store, then to the client; undoes failures. If stopped before the client has any, takes all back. */
-  async #seed(wanted: readonly Wanted[], settle: Settle): Promise<void> {
+  /**
+   * Adds to the store, then to the client; undoes failures. If stopped before the client has any, takes all back. `inClient`: the
+   * client has the torrents already. They are taken out and added anew, since their names and folders may be others now.
+   */
+  async #seed(wanted: readonly Wanted[], settle: Settle, { inClient = false } = {}): Promise<void> {
     const amounts = new Map(wanted.map(([torrent, planned]) => [torrent, amountsOf(planned)]));
     const end = (torrent: ParsedTorrent, status: AddWord, reason: string): void => {
       settle(torrent, { ...outcomeOf(torrent, status, reason), ...amounts.get(torrent) });
@@ -257,6 +246,7 @@ export class Rounds {
       for (const one of created) await server.remove(hashOf(one));
       signal.throwIfAborted();
     }
+    if (inClient) await this.#parts.client?.remove(created.map(hashOf));
     const results = await this.#addToClient(created);
     const added = created.filter((_, i) => results[i] === 'added');
     const marked = new Set(added.length === 0 ? [] : await server.markAdded(added.map(hashOf)));
@@ -347,11 +337,6 @@ interface Deleted {
   readonly inClient: boolean;
 }
 
-function whatIsDeleted({ deletedFiles }: ServedEntry): string {
-  const [were, them] = deletedFiles === 1 ? ['was', 'it'] : ['were', 'them'];
-  return `${fileCount(deletedFiles)} ${were} deleted in the mount: --force brings ${them} back`;
-}
-
 const hashOf = ({ torrent }: Created): string => torrent.metainfo.infoHash;
 
 /** Tells if the client runs the torrent: one that was only added is stopped there, or checks by itself. */
@@ -362,6 +347,12 @@ function runs(state: TorrentState | undefined): boolean {
 function amountsOf({ verdict, unproven }: Planned): Pick<AddOutcome, 'foundBytes' | 'missingBytes' | 'unproven'> {
   const { foundBytes, missingBytes } = verdict;
   return { foundBytes, missingBytes, ...(unproven === undefined ? {} : { unproven }) };
+}
+
+/** A torrent that the client has, and cannot read. */
+function inError({ activity, message }: TorrentState): string {
+  if (activity !== 'error') return '';
+  return `, but it is in error in the client${message === undefined ? '' : `: ${message}`}`;
 }
 
 /** A client may call a torrent seeded whose bytes nobody can read just now. */

@@ -27,6 +27,11 @@ export interface TorrentState {
   readonly activity: TorrentActivity;
   /** 0 to 1: the share of the wanted bytes that the client has; while checking, how far the check is. */
   readonly progress: number;
+  /**
+   * The folder in which the client looks for the torrent's name, without a `/` at its end, as the client spells it: rTorrent and
+   * Transmission 3.00 spell characters beyond U+FFFF otherwise. Absent where the client does not say.
+   */
+  readonly directory?: string;
   /** The client's own words where it reports an error or a warning. */
   readonly message?: string;
   /** The client has only begun to look at the torrent: it may turn out to be stopped or anything else, or hang there. */

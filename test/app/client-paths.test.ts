@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { clientPath } from '../../src/app/client-paths.ts';
+import { clientPath, liesBelow } from '../../src/app/client-paths.ts';
 
 const map = [
   { own: '/store', client: '/data/store' },
@@ -30,5 +30,28 @@ describe('a path as the client sees it', () => {
 
   it('may map everything', () => {
     assert.equal(clientPath([{ own: '/', client: '/host' }], '/store/x'), '/host/store/x');
+  });
+});
+
+describe('a path of the client', () => {
+  for (const [path, below] of [
+    ['/data/store', true],
+    ['/data/store/entry/x', true],
+    ['/elsewhere/entry', true],
+    ['/data/stored', false],
+    // The client does not see our store there.
+    ['/store/entry', false],
+    ['/data/store/special/entry', false],
+    ['/film', false],
+  ] as const) {
+    it(`${path} ${below ? 'lies' : 'does not lie'} below our store`, () => {
+      assert.equal(liesBelow(map, path, '/store'), below);
+      assert.equal(liesBelow(map.toReversed(), path, '/store'), below);
+    });
+  }
+
+  it('is our own where nothing is mapped', () => {
+    assert.equal(liesBelow([], '/store/x', '/store'), true);
+    assert.equal(liesBelow([], '/stored', '/store'), false);
   });
 });

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { AddOutcome } from '../../src/app/add-outcome.ts';
+import type { Ready } from '../../src/app/pipeline.ts';
 import type { Planned } from '../../src/app/planning.ts';
 import { type RoundServer, Rounds } from '../../src/app/rounds.ts';
 import type { TorrentClient } from '../../src/clients/client.ts';
@@ -54,7 +55,8 @@ interface Scene {
   readonly settled: Map<string, AddOutcome>;
   readonly turns: string[];
   enter(plan: Plan): ServedEntry;
-  run(torrents?: typeof ready): Promise<void>;
+  wanted(): Promise<ReadonlySet<unknown>>;
+  run(torrents?: readonly Ready<Planned>[]): Promise<void>;
 }
 
 function scene(own: {
@@ -128,8 +130,9 @@ function scene(own: {
     ...own.client,
   };
   const rounds = new Rounds({
-    config: { fastResume: 'verified', pathMap: [] },
+    config: { fastResume: 'verified', pathMap: [{ own: '/store', client: '/seen' }] },
     server,
+    mountPoint: '/store',
     readOnly: false,
     client,
     stopped: false,
@@ -137,9 +140,10 @@ function scene(own: {
     logger: silentLogger,
     signal: own.signal ?? new AbortController().signal,
   });
-  const run = async (torrents = ready): Promise<void> =>
+  const wanted = async () => await rounds.wanted(ready.map(({ torrent }) => torrent));
+  const run = async (torrents: readonly Ready<Planned>[] = ready): Promise<void> =>
     await rounds.run(torrents, (torrent, outcome) => settled.set(torrent.metainfo.infoHash, outcome));
-  return { entries, inClient, settled, turns, enter, run };
+  return { entries, inClient, settled, turns, enter, wanted, run };
 }
 
 const words = ({ settled }: Scene): (string | undefined)[] => hashes.map((hash) => settled.get(hash)?.status);
@@ -300,6 +304,63 @@ describe('a round of add', () => {
       assert.match(reasons(one)[1] ?? '', /a file is open/);
       assert.match(reasons(one)[2] ?? '', /"x" cannot be brought back: its name belongs to another file now/);
       assert.deepEqual([...one.inClient], hashes.slice(0, 1));
+    });
+  });
+
+  describe('of torrents that the client has, and the store has not', () => {
+    const states = [
+      { infoHash: hashes[0] ?? '', name: 't1', activity: 'error', progress: 0, directory: '/seen/t1', message: 'gone' },
+      { infoHash: hashes[1] ?? '', name: 't2', activity: 'error', progress: 0, directory: '/else', message: 'gone' },
+      { infoHash: hashes[2] ?? '', name: 't3', activity: 'seeding', progress: 1, directory: '/store/t3' },
+    ] as const;
+    const list = async (): Promise<(typeof states)[number][]> => [...states];
+    const unplanned = ready.map(({ torrent }) => ({ torrent, planned: undefined }));
+
+    it('says which it has from the mount, and which are in error', async () => {
+      const one = scene({ client: { list } });
+      assert.equal((await one.wanted()).size, 0);
+      await one.run(unplanned);
+      assert.deepEqual(words(one), ['Exists', 'Seeded', 'Seeded']);
+      assert.deepEqual(
+        hashes.map((hash) => one.settled.get(hash)?.reason),
+        [
+          'The client has it from the mount, the store has no entry: --force makes it',
+          'Already seeded, but it is in error in the client: gone',
+          'Already seeded',
+        ],
+      );
+      assert.equal(one.entries.size, 0);
+    });
+
+    it('makes an entry with force, and adds it anew', async () => {
+      const calls: string[] = [];
+      const one = scene({
+        force: true,
+        client: {
+          list,
+          async remove(infoHashes) {
+            calls.push(`remove ${infoHashes.length} with ${one.entries.size} entry`);
+            return [...infoHashes];
+          },
+          async add(requests) {
+            calls.push(`add to ${requests.map(({ directory }) => directory).join(' ')}`);
+            return requests.map(() => ({ outcome: 'added' }));
+          },
+        },
+      });
+      assert.deepEqual([...(await one.wanted())], [ready[0]?.torrent]);
+      await one.run([...ready.slice(0, 1), ...unplanned.slice(1)]);
+      assert.deepEqual(words(one), ['OK', 'Seeded', 'Seeded']);
+      assert.deepEqual(calls, ['remove 1 with 1 entry', 'add to /seen/t1']);
+    });
+
+    it('leaves in the client what lacks too much', async () => {
+      const one = scene({ force: true, client: { list, remove: async () => assert.fail('it stays') } });
+      const [first] = ready;
+      assert.ok(first);
+      const verdict = { accepted: false, foundBytes: 0, missingBytes: SIZE, missingPercent: 100 };
+      await one.run([{ ...first, planned: { ...first.planned, verdict, reason: 'lacks' } }]);
+      assert.deepEqual(words(one)[0], 'Missing');
     });
   });
 });

@@ -75,6 +75,7 @@ export function clientContract(subject: Subject): void {
         assert.equal(stopped.name, 'some folder');
         assert.equal(stopped.infoHash, metainfo.infoHash);
         assert.equal(stopped.message, undefined);
+        assert.equal(stopped.directory, directory);
         assert.deepEqual(await client.start([metainfo.infoHash]), [metainfo.infoHash]);
         assert.equal((await reaches(client, metainfo.infoHash, 'seeding')).progress, 1);
         assert.deepEqual(await client.stop([metainfo.infoHash]), [metainfo.infoHash]);
@@ -98,7 +99,10 @@ export function clientContract(subject: Subject): void {
       it('adds a single file, with names of every script, into a directory of such a name', async () => {
         const directory = join(await place(), 'путь 路径 😀', 'quo\'te "double" $x, y; \\ z');
         const options: TorrentOptions = { name: 'é ü 日本語 кот.bin', content: bytes(30_000, 3) };
-        await seeded(client, directory, options);
+        const { infoHash } = await seeded(client, directory, options);
+        // Some clients spell characters beyond U+FFFF otherwise.
+        const told = (await stateOf(client, infoHash)).directory ?? '';
+        assert.ok(told.startsWith(join(daemon.folder, 'data')), told);
       });
 
       it('tells the names it will look for, and looks for them', async () => {

@@ -1,10 +1,11 @@
 /** Reads a torrent's state from the keys of its status in Deluge. */
+import { withoutSlash } from '../adding/directory.ts';
 import type { TorrentActivity, TorrentState } from '../client.ts';
 import { quoted } from '../wire/exchange.ts';
 
 export type Status = Record<string, unknown>;
 
-export const STATE_KEYS = ['name', 'state', 'progress', 'message'];
+export const STATE_KEYS = ['name', 'state', 'progress', 'message', 'save_path'];
 
 const ACTIVITIES: ReadonlyMap<string, TorrentActivity> = new Map(
   Object.entries({
@@ -19,7 +20,10 @@ const ACTIVITIES: ReadonlyMap<string, TorrentActivity> = new Map(
   } satisfies Record<string, TorrentActivity>),
 );
 
-export function stateOf(infoHash: string, { name, state, progress, message }: Status): TorrentState {
+export function stateOf(
+  infoHash: string,
+  { name, state, progress, message, save_path: directory }: Status,
+): TorrentState {
   const activity = ACTIVITIES.get(String(state)) ?? 'error';
   const told = messageOf(String(state), message);
   return {
@@ -27,6 +31,7 @@ export function stateOf(infoHash: string, { name, state, progress, message }: St
     name: typeof name === 'string' ? name : '',
     activity,
     progress: typeof progress === 'number' ? Math.min(1, Math.max(0, progress / 100)) : 0,
+    ...(typeof directory === 'string' ? { directory: withoutSlash(directory) } : {}),
     ...(told === '' ? {} : { message: told }),
   };
 }

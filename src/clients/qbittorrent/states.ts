@@ -1,4 +1,5 @@
 /** Reads a torrent's state from the fields of qBittorrent's `torrents/info`. */
+import { withoutSlash } from '../adding/directory.ts';
 import type { TorrentActivity, TorrentState } from '../client.ts';
 import { quoted } from '../wire/exchange.ts';
 
@@ -50,7 +51,7 @@ export function isUnsettled({ state }: Torrent): boolean {
 }
 
 export function stateOf(infoHash: string, torrent: Torrent): TorrentState {
-  const { name, progress } = torrent;
+  const { name, progress, save_path: directory } = torrent;
   const state = String(torrent['state']);
   const message = MESSAGES.get(state) ?? (ACTIVITIES.has(state) ? undefined : `an unknown state: ${quoted(state)}`);
   return {
@@ -58,6 +59,7 @@ export function stateOf(infoHash: string, torrent: Torrent): TorrentState {
     name: typeof name === 'string' ? name : '',
     activity: activityOf(torrent),
     progress: typeof progress === 'number' ? Math.min(1, Math.max(0, progress)) : 0,
+    ...(typeof directory === 'string' ? { directory: withoutSlash(directory) } : {}),
     ...(message === undefined ? {} : { message }),
     ...(isUnsettled(torrent) ? { unsettled: true } : {}),
   };

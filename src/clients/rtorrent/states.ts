@@ -1,4 +1,5 @@
 /** Reads a torrent's state from the values of rTorrent's commands. */
+import { withoutSlash } from '../adding/directory.ts';
 import type { TorrentActivity, TorrentState } from '../client.ts';
 import { failure, quoted } from '../wire/exchange.ts';
 import type { RtorrentRpc } from './rpc.ts';
@@ -18,6 +19,8 @@ export const STATE_FIELDS = [
   'd.chunks_hashed',
   'd.size_chunks',
   'd.message',
+  'd.is_multi_file',
+  'd.directory_base',
 ] as const;
 
 /** `row` holds the values of `STATE_FIELDS`. */
@@ -27,6 +30,8 @@ export function stateOf(rpc: RtorrentRpc, row: readonly unknown[]): TorrentState
   const infoHash = text(rpc, field('d.hash')).toLowerCase();
   if (!/^[0-9a-f]{40}$/.test(infoHash)) throw failure(rpc.endpoint, 'answered with an info hash that is none');
 
+  // For several files it is the folder of the torrent's name.
+  const base = withoutSlash(text(rpc, field('d.directory_base')));
   const complete = number('d.complete') !== 0;
   // After a check that failed (a file that cannot be read) rTorrent says nothing, and still shows that it checks.
   const failed = number('d.hashing_failed') !== 0;
@@ -47,6 +52,7 @@ export function stateOf(rpc: RtorrentRpc, row: readonly unknown[]): TorrentState
     name: text(rpc, field('d.name')),
     activity,
     progress: complete && !checking ? 1 : Number.isFinite(share) ? Math.min(1, Math.max(0, share)) : 0,
+    directory: number('d.is_multi_file') === 0 ? base : withoutSlash(base.slice(0, base.lastIndexOf('/') + 1)),
     ...(message === '' ? {} : { message: quoted(message) }),
   };
 }

@@ -1,4 +1,5 @@
 /** Reads a torrent's state from the fields of Transmission's `torrent-get`. */
+import { withoutSlash } from '../adding/directory.ts';
 import type { TorrentActivity, TorrentState } from '../client.ts';
 import { type Endpoint, failure, quoted } from '../wire/exchange.ts';
 
@@ -10,6 +11,7 @@ export const STATE_FIELDS = [
   'errorString',
   'percentDone',
   'recheckProgress',
+  'downloadDir',
 ] as const;
 
 /** `status` (RPC 14 and later): stopped, check queued, checking, download queued, downloading, seed queued, seeding. */
@@ -27,7 +29,7 @@ export const STOPPED = 0;
 const LOCAL_ERROR = 3;
 
 export function stateOf(endpoint: Endpoint, torrent: Record<string, unknown>): TorrentState {
-  const { name, status, error, errorString, percentDone, recheckProgress } = torrent;
+  const { name, status, error, errorString, percentDone, recheckProgress, downloadDir } = torrent;
   const activity = typeof status === 'number' ? ACTIVITIES[status] : undefined;
   if (activity === undefined) throw failure(endpoint, `answered with an unknown status: ${quoted(String(status))}`);
   const share = activity === 'checking' ? recheckProgress : percentDone;
@@ -37,6 +39,7 @@ export function stateOf(endpoint: Endpoint, torrent: Record<string, unknown>): T
     name: typeof name === 'string' ? name : '',
     activity: error === LOCAL_ERROR ? 'error' : activity,
     progress: typeof share === 'number' ? Math.min(1, Math.max(0, share)) : 0,
+    ...(typeof downloadDir === 'string' ? { directory: withoutSlash(downloadDir) } : {}),
     ...(message === '' ? {} : { message }),
   };
 }

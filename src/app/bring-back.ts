@@ -1,0 +1,47 @@
+/** Brings back the files of an entry that were deleted in the mount. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ControlClient } from '../control/client.ts';
+import type { Discarded, ServedEntry } from '../control/served.ts';
+import { AutotorrentError } from '../errors.ts';
+import { fileCount } from './quantities.ts';
+
+type Server = Pick<ControlClient, 'discard' | 'entry'>;
+
+/** Of the pauses in which a file that was just closed is waited for; together they take a second and a half. */
+const LONGEST_PAUSE_MS = 800;
+
+export function whatIsDeleted({ deletedFiles }: ServedEntry): string {
+  const [were, them] = deletedFiles === 1 ? ['was', 'it'] : ['were', 'them'];
+  return `${fileCount(deletedFiles)} ${were} deleted in the mount: --force brings ${them} back`;
+}
+
+/**
+ * Gives the files their names again, and returns the entry as it is then.
+ * @throws AutotorrentError('CONFLICT') for files that are open, or whose names other files have now; ('NOT_FOUND')
+ */
+export async function broughtBack(server: Server, infoHash: string): Promise<ServedEntry> {
+  const { kept } = await discarded(server, infoHash);
+  const [first] = kept;
+  if (first !== undefined) {
+    const others = kept.length === 1 ? '' : `, and ${kept.length - 1} more like it`;
+    throw new AutotorrentError(
+      'CONFLICT',
+      `${JSON.stringify(first.path)} cannot be brought back: ${first.reason}${others}`,
+    );
+  }
+  const entry = await server.entry(infoHash);
+  if (entry !== undefined) return entry;
+  throw new AutotorrentError('NOT_FOUND', 'another command took it out meanwhile: add it again');
+}
+
+/** The kernel reports a moment later that a client has closed a file. */
+async function discarded(server: Server, infoHash: string): Promise<Discarded> {
+  for (let pauseMs = 50; ; pauseMs *= 2) {
+    try {
+      return await server.discard(infoHash, 'deleted');
+    } catch (error) {
+      if (!(error instanceof AutotorrentError && error.code === 'CONFLICT') || pauseMs > LONGEST_PAUSE_MS) throw error;
+      await sleep(pauseMs);
+    }
+  }
+}
