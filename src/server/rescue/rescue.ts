@@ -15,6 +15,7 @@ import type { SourceFile } from '../../source/source-file.ts';
 import type { Store } from '../../store/store.ts';
 import { FewLines } from '../few-lines.ts';
 import type { LookAt } from '../news/parts.ts';
+import type { Holder } from '../settling/queue.ts';
 import type { KeptRecords } from './kept-records.ts';
 import type { KeptSources } from './kept-sources.ts';
 
@@ -53,8 +54,11 @@ export class Rescue {
   readonly #parts: RescueParts;
   readonly #lines: FewLines;
   readonly #keeping = new Map<number, Promise<BeforeLoss>>();
-  /** The kept files that the healer was given with the case of a source. */
-  readonly #offered = new Map<number, readonly number[]>();
+  /** The kept files that a healer was given with the case of a source. The one of urgent cases may know of more than the other. */
+  readonly #offered: Readonly<Record<Holder, Map<number, readonly number[]>>> = {
+    healer: new Map(),
+    urgent: new Map(),
+  };
   /** Files that are served as long as they are open. */
   readonly #held = new Map<number, SourceFile>();
   readonly #said = new Map<NotKept, number>();
@@ -166,21 +170,24 @@ export class Rescue {
     return isMounted(fd) && (await this.#parts.look(path))?.identity.ino !== identity.ino;
   }
 
-  /** Tells what can be done before a source is lost, or is mapped without all of its bytes. Never rejects. */
-  async beforeLoss(id: number): Promise<BeforeLoss> {
+  /**
+   * Tells what can be done before a source is lost, or is mapped without all of its bytes. `by`: the healer that decided so; undefined: a
+   * command. Never rejects.
+   */
+  async beforeLoss(id: number, by: Holder | undefined): Promise<BeforeLoss> {
     const { openFile, sources } = this.#parts;
     const kept = sources.of(id);
-    const offered = this.#offered.get(id) ?? [];
+    const offered = (by && this.#offered[by].get(id)) ?? [];
     if (kept.some((one) => !offered.includes(one))) return 'kept';
     if (sources.hasWhole(id)) return 'nothing';
     const file = openFile(id);
     return file === undefined || file.closed ? 'nothing' : await this.#keep(id, file);
   }
 
-  /** Notes that the healer was given a case with these kept files. */
-  offered(id: number, kept: readonly number[]): void {
-    if (kept.length > 0) this.#offered.set(id, kept);
-    else this.#offered.delete(id);
+  /** Notes that a healer was given a case with these kept files. */
+  offered(id: number, kept: readonly number[], by: Holder): void {
+    if (kept.length > 0) this.#offered[by].set(id, kept);
+    else this.#offered[by].delete(id);
   }
 
   /**

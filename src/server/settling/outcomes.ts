@@ -69,7 +69,7 @@ export class Outcomes {
   ): Promise<{ readonly applied: number; readonly skipped: number }> {
     let applied = 0;
     const held = by === undefined ? reported : reported.filter(({ id }) => this.#queue.isHeld(id, by));
-    const outcomes = await this.#withoutRescued(held);
+    const outcomes = await this.#withoutRescued(held, by);
     const same = outcomes.filter((outcome) => outcome.kind === 'same');
     for (let from = 0; from < same.length; from += BATCH) applied += await this.#move(same.slice(from, from + BATCH));
     // Of some sources only a part was found.
@@ -82,7 +82,7 @@ export class Outcomes {
   }
 
   /** Leaves out the cases of which something is kept first that would be lost, or is served as long as it is open. */
-  async #withoutRescued(outcomes: readonly Outcome[]): Promise<readonly Outcome[]> {
+  async #withoutRescued(outcomes: readonly Outcome[], by: Holder | undefined): Promise<readonly Outcome[]> {
     const rescue = this.#rescue;
     if (rescue === undefined) return outcomes;
     const losses = new Map<number, Loss>();
@@ -95,7 +95,7 @@ export class Outcomes {
     const asked = [...losses].map(async ([id, loss]) => {
       // It may have come back meanwhile.
       if (this.#store.living.condition(id) === undefined) return;
-      const before = await rescue.beforeLoss(id);
+      const before = await rescue.beforeLoss(id, by);
       if (before === 'nothing' || (before === 'held' && loss === 'guessed')) return;
       left.add(id);
       if (before === 'kept') this.#queue.again(id);

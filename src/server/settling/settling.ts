@@ -81,7 +81,7 @@ export class Settling {
         const { state, reason, sinceMs, observed, failed } = condition;
         const kept = this.#store.living.keptOf(id);
         const others = record.spares.filter((spare) => !kept.includes(spare));
-        this.#rescue?.offered(id, kept);
+        this.#rescue?.offered(id, kept, by);
         tickets.push({
           one: {
             id,

@@ -107,7 +107,7 @@ it('keeps what files name of a deleted film that is open, until the healer has b
   const all = await scene(t);
   const { rescue, film, id, bytes, store } = all;
   rmSync(film);
-  assert.equal(await rescue.beforeLoss(id), 'kept');
+  assert.equal(await rescue.beforeLoss(id, 'healer'), 'kept');
   const [path = '', more] = keptOf(all);
   assert.equal(more, undefined);
   const kept = readFileSync(path);
@@ -119,9 +119,11 @@ it('keeps what files name of a deleted film that is open, until the healer has b
     assert.ok(kept.subarray(from, to).equals(bytes.subarray(from, to)));
   }
   assert.equal(store.living.condition(store.living.keptOf(id)[0]!)?.state, 'doubted');
-  assert.equal(await rescue.beforeLoss(id), 'kept', 'the healer was not given it');
-  rescue.offered(id, store.living.keptOf(id));
-  assert.equal(await rescue.beforeLoss(id), 'nothing');
+  assert.equal(await rescue.beforeLoss(id, 'healer'), 'kept', 'the healer was not given it');
+  rescue.offered(id, store.living.keptOf(id), 'urgent');
+  assert.equal(await rescue.beforeLoss(id, 'healer'), 'kept', 'the other healer was');
+  rescue.offered(id, store.living.keptOf(id), 'healer');
+  assert.equal(await rescue.beforeLoss(id, 'healer'), 'nothing');
   assert.deepEqual(keptOf(all), [path], 'once');
 });
 
@@ -129,17 +131,17 @@ it('keeps nothing of a film that is not open, or has another size by now', async
   const { fileSystem, handle, rescue, id, film } = await scene(t);
   truncateSync(film, 1000);
   await (async () => await fileSystem.read(handle, Buffer.alloc(100), 0))().catch(() => {});
-  assert.equal(await rescue.beforeLoss(id), 'nothing');
+  assert.equal(await rescue.beforeLoss(id, 'healer'), 'nothing');
   await fileSystem.release(handle);
   rmSync(film);
-  assert.equal(await rescue.beforeLoss(id), 'nothing');
+  assert.equal(await rescue.beforeLoss(id, 'healer'), 'nothing');
 });
 
 it('notes the case of what cannot be kept again as soon as it is closed', async (t) => {
   const all = await scene(t, { limit: 1000 });
   const { fileSystem, handle, rescue, id, film, noted } = all;
   rmSync(film);
-  assert.equal(await rescue.beforeLoss(id), 'held');
+  assert.equal(await rescue.beforeLoss(id, 'healer'), 'held');
   assert.deepEqual(keptOf(all), []);
   rescue.hold(id);
   await sleep(1500);
@@ -147,7 +149,7 @@ it('notes the case of what cannot be kept again as soon as it is closed', async 
   await fileSystem.release(handle);
   await sleep(1500);
   assert.deepEqual(noted, [id]);
-  assert.equal(await rescue.beforeLoss(id), 'nothing');
+  assert.equal(await rescue.beforeLoss(id, 'healer'), 'nothing');
 });
 
 it('lets go of what was kept if nobody has written, or the film was found elsewhere', async (t) => {
@@ -246,20 +248,20 @@ it('keeps the beginning of a film while a writer waits, and all of it before it 
   assert.equal(readFileSync(path).equals(bytes.subarray(0, 100_000)), true);
   assert.equal(store.source(store.living.keptOf(id)[0]!)?.size, 100_000);
   assert.match(said.join('\n'), /film\.mkv is written to: 50000 bytes of it could not be kept in time$/);
-  rescue.offered(id, store.living.keptOf(id));
+  rescue.offered(id, store.living.keptOf(id), 'healer');
   // Nobody has written.
   rmSync(film);
-  assert.equal(await rescue.beforeLoss(id), 'kept');
+  assert.equal(await rescue.beforeLoss(id, 'healer'), 'kept');
   const [, whole = ''] = keptOf(all);
   assert.equal(readFileSync(whole).subarray(200_000, 250_000).equals(bytes.subarray(200_000, 250_000)), true);
-  rescue.offered(id, store.living.keptOf(id));
-  assert.equal(await rescue.beforeLoss(id), 'nothing');
+  rescue.offered(id, store.living.keptOf(id), 'healer');
+  assert.equal(await rescue.beforeLoss(id, 'healer'), 'nothing');
 });
 
 it('says once that nothing more is kept', async (t) => {
   const { rescue, id, film, said } = await scene(t, { total: 0 });
   rmSync(film);
-  for (let i = 0; i < 3; i++) assert.equal(await rescue.beforeLoss(id), 'held');
+  for (let i = 0; i < 3; i++) assert.equal(await rescue.beforeLoss(id, 'healer'), 'held');
   assert.equal(said.length, 1);
   assert.match(
     said[0] ?? '',
