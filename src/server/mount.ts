@@ -389,7 +389,8 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       queue.load();
       void proven.start();
       void fileSystem.lookAtReaders();
-      fileSystem.takeUpOpened();
+      if (leases === undefined) conditions.noLeases();
+      else fileSystem.takeUpOpened();
       await untilEnd(mount, config.storePath, AbortSignal.any([signal, asked.signal]));
       await repairs.close();
       await absence.stop(request.hurry, (message) => {

@@ -55,7 +55,8 @@ export class ProvenSources {
       },
       // Proofs of this very file may be older.
       conditionChanged: (id, before, now) => {
-        if (now?.state === 'doubted' && before?.epoch === now.epoch && before.state !== 'doubted') this.#noteSource(id);
+        if (now?.state !== 'doubted' || before?.epoch !== now.epoch) return;
+        if (before.state !== 'doubted' || before.opened !== now.opened) this.#noteSource(id);
       },
     });
   }
@@ -146,7 +147,8 @@ export class ProvenSources {
     for await (const { base } of store.files(found.infoHash)) {
       for (const { source } of base) {
         const condition = source >= 0 && !doubted.has(source) ? store.living.condition(source) : undefined;
-        if (condition?.state === 'doubted') doubted.set(source, condition);
+        // Whoever has it open for writing may write yet: its doubt ends with a lease.
+        if (condition?.state === 'doubted' && condition.opened !== true) doubted.set(source, condition);
       }
     }
     if (doubted.size === 0) return;

@@ -22,7 +22,7 @@ export interface SettlingQueue {
 
 export interface SourceConditionsOptions {
   readonly store: Pick<Store, 'source'> & {
-    readonly living: Pick<Store['living'], 'condition' | 'setCondition' | 'trust' | 'newEpoch'>;
+    readonly living: Pick<Store['living'], 'condition' | 'setCondition' | 'trust' | 'newEpoch' | 'conditions'>;
   };
   /** `first`: every piece is hashed at its first read; `off`: what is not as recorded is not served. */
   readonly verifyReads: 'suspect' | 'first' | 'off';
@@ -125,6 +125,19 @@ export class SourceConditions implements SourceDoubts, LeasedDoubts {
       opened: true,
     });
     logger.debug(`${store.source(id)?.path.toString()} is opened for writing: what is read of it is hashed first`);
+  }
+
+  /** There are no leases, with which doubts of the last server would end. */
+  noLeases(): void {
+    for (const [id, { opened }] of this.#options.store.living.conditions()) if (opened === true) this.unleasable(id);
+  }
+
+  unleasable(id: number): void {
+    const { store } = this.#options;
+    const condition = store.living.condition(id);
+    if (condition === undefined || !this.wasOpened(id)) return;
+    const { reason, observed, disk } = condition;
+    store.living.setCondition(id, { state: 'doubted', reason, ...(observed && { observed }), ...(disk && { disk }) });
   }
 
   unwritten(id: number): number {

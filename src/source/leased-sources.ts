@@ -43,6 +43,8 @@ export interface LeasedDoubts {
   wasOpened(id: number): boolean;
   /** Notes that somebody opens a source for writing. */
   opened(id: number, file: Pick<SourceFile, 'identity'>): void;
+  /** Notes that a source can have no lease: not that, but proofs end its doubt. */
+  unleasable(id: number): void;
   /** Notes that whoever had it open has changed nothing. Returns the doubt that stays. */
   unwritten(id: number): number;
 }
@@ -117,8 +119,13 @@ export class LeasedSources {
 
   /** Notes that a source is open, and in which condition: it gets a lease if it may have one. */
   noteOpen(file: SourceFile): void {
-    if (!file.leasable || file.closed || this.#closed || this.#states.has(file.fd)) return;
-    if (!this.#options.doubts.mayBeLeased(file.id)) return;
+    const { doubts } = this.#options;
+    if (file.closed || this.#closed || this.#states.has(file.fd)) return;
+    if (!file.leasable) {
+      doubts.unleasable(file.id);
+      return;
+    }
+    if (!doubts.mayBeLeased(file.id)) return;
     const wait = (this.#pauses.get(file.id)?.until ?? 0) - performance.now();
     if (wait > 0) this.#tryIn(file.id, wait);
     else {
@@ -163,6 +170,7 @@ export class LeasedSources {
     // It was closed meanwhile, or wanted at once.
     if (this.#states.get(file.fd) !== known || known.state !== 'asked') return;
     known.state = taken === 'held' ? 'held' : 'none';
+    if (taken === 'none') doubts.unleasable(file.id);
     if (taken === 'busy') {
       this.#states.delete(file.fd);
       this.#tryIn(file.id, this.#longerPause(file.id));

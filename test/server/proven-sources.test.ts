@@ -85,6 +85,22 @@ describe('a doubted source', () => {
     });
   });
 
+  it('stays doubted while somebody may have it open for writing', async () => {
+    await inScene(async (scene) => {
+      const entry = await scene.add('A', ['a', 'bb']);
+      const doubt = { state: 'doubted', reason: 'was opened for writing', observed: TOUCHED } as const;
+      const { living } = scene.store;
+      const { epoch } = living.setCondition(scene.id('a'), { ...doubt, opened: true });
+      await scene.scrubbed(entry);
+      await scene.proven.look();
+      assert.equal(scene.state('a'), 'doubted');
+      // It can have no lease any more.
+      assert.equal(living.setCondition(scene.id('a'), doubt).epoch, epoch);
+      await scene.proven.look();
+      assert.equal(scene.state('a'), 'trusted');
+    });
+  });
+
   it('has to be proven in each entry that uses it', async () => {
     await inScene(async (scene) => {
       const one = await scene.add('A', ['a', 'bb']);

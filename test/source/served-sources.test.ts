@@ -109,7 +109,13 @@ describe('the sources that are open', () => {
       giveBack: (fd) => void given.push(fd),
       forget: () => undefined,
     };
-    const doubts = { mayBeLeased: () => true, wasOpened: () => false, opened() {}, unwritten: () => 0 };
+    const doubts = {
+      mayBeLeased: () => true,
+      wasOpened: () => false,
+      opened() {},
+      unleasable() {},
+      unwritten: () => 0,
+    };
     let end: () => void = () => {};
     const kept = new Promise<void>((resolve) => {
       end = resolve;

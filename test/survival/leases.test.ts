@@ -73,14 +73,16 @@ async function untilLeased({ scene }: Seeded, limitMs = 60_000): Promise<void> {
   await waitUntil('the lease', async () => (await status(scene)).leases.held === 1, { limitMs });
 }
 
-/** What is kept of the film, and the room that it takes. */
-const keptOf = ({ scene }: Seeded): string[] => keptIn(scene).map((path) => `${path} ${lstatSync(path).blocks}`);
+const keptOf = ({ scene }: Seeded): string[] => keptIn(scene);
+const roomOf = (kept: readonly string[]): number => kept.reduce((sum, path) => sum + lstatSync(path).blocks, 0);
 
 /** Reads the film for as long as an editor has it open: no more is kept of it meanwhile, however often its lease is tried. */
 async function whileOpen(one: Seeded, kept: readonly string[], pieces: number): Promise<void> {
+  const room = roomOf(kept);
   for (const began = performance.now(); performance.now() - began < OPEN_MS; await sleep(OPEN_MS / 60)) {
     assert.equal(await good(one), pieces);
     assert.deepEqual(keptOf(one), kept);
+    assert.ok(roomOf(kept) <= room, `${roomOf(kept)} blocks, ${room} at first`);
     assert.equal((await status(one.scene)).leases.held, 0);
   }
 }

@@ -156,8 +156,9 @@ describe('more than rescue_total', { skip: NEEDS_ROOT, timeout: 600_000 }, () =>
     edits.go();
     await edits.ended();
     for (const film of whole) assert.ok(keptFilms().includes(film.name), film.name);
+    const anew = appended.filter(({ name }) => keptFilms().includes(name));
     await settled();
     await counted();
-    await served(whole, () => PIECES);
+    await served([...whole, ...anew], () => PIECES);
   });
 });
