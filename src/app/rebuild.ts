@@ -51,6 +51,7 @@ export async function rebuildCollection(config: Config, request: RebuildRequest)
       paths: paths.length === 0 ? undefined : paths,
       full: request.full,
       ignoreFiles: config.ignoreFiles,
+      settleMs: config.settle * 1000,
     },
     { onProgress: request.onProgress, signal, logger },
   );

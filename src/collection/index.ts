@@ -8,6 +8,7 @@
  *   below a disk are not followed (their targets are found where they are), a disk may itself be one. Hard links are
  *   files of their own.
  * - A file that grew in place does not change its folder: a rebuild looks at the files of unchanged folders, too.
+ * - A file that is still being written (`scan/growth.ts`) answers `byInode` alone, until a later rebuild.
  * - `ignore_files` hides a file that is in no release from `byNameAndSize`, `byName` and `bySize`; never from `trees`
  *   and `byInode`.
  * - Archives (RAR sets and ZIPs) are known with the stored files in them, as they were when their folder was last read.

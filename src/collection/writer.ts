@@ -17,6 +17,8 @@ export interface RebuildRequest {
    * its times (2 s on FAT, the default) it may have changed once more.
    */
   readonly racyMs?: number;
+  /** Milliseconds. A file of which mtime or ctime is younger is no candidate until a later rebuild. Default: 0. */
+  readonly settleMs?: number;
 }
 
 export interface RebuildProgress {

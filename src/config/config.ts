@@ -59,6 +59,8 @@ export interface Config {
   readonly storePath: string;
   readonly statePath: string;
   readonly ignoreFiles: readonly string[];
+  /** Seconds: a file that was written to since is no candidate yet. */
+  readonly settle: number;
   /** In bytes. */
   readonly addLimitSize: number;
   readonly addLimitPercent: number;

@@ -95,6 +95,7 @@ export function parseConfig(input: string | Uint8Array, options: ParseOptions): 
     storePath,
     statePath,
     ignoreFiles: Object.freeze(values.ignore_files),
+    settle: values.settle,
     addLimitSize: values.add_limit_size,
     addLimitPercent: values.add_limit_percent,
     scanModes: Object.freeze(values.scan_mode),

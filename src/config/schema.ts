@@ -56,6 +56,7 @@ export const general = v.object({
   store_path: path,
   state_path: v.optional(path),
   ignore_files: v.optional(patternList, ''),
+  settle: v.optional(wholeNumber(0, 86_400), '0'),
   add_limit_size: v.optional(byteCount, '64000000'),
   add_limit_percent: v.optional(percentage, '1'),
   scan_mode: v.optional(scanModes, 'unsplitable,normal'),

@@ -214,6 +214,7 @@ describe('createConfig', () => {
         'hold_sources',
         'scrub',
         'scrub_days',
+        'settle',
         'scan_mode',
         'state_path',
         'store_path',

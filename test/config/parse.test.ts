@@ -58,6 +58,7 @@ describe('parseConfig', () => {
       storePath: '/home/rtorrent/myseeds',
       statePath: '/home/u/at/_autotorrent.db.state/myseeds-b7e1f67b',
       ignoreFiles: [],
+      settle: 0,
       addLimitSize: 64_000_000,
       addLimitPercent: 1,
       scanModes: ['unsplitable', 'normal'],
@@ -133,6 +134,7 @@ describe('parseConfig', () => {
     ['scan_mode =\n  exact\n  normal', 'scanModes', ['exact', 'normal']],
     ['ignore_files = *.nfo, , a b ,c', 'ignoreFiles', ['*.nfo', 'a b', 'c']],
     ['ignore_files = *.nfo,\n  *.sfv', 'ignoreFiles', ['*.nfo', '*.sfv']],
+    ['settle = 60', 'settle', 60],
     ['verify = FULL', 'verify', 'full'],
     ['exact_target = original', 'exactTarget', 'original'],
     ['fast_resume: never', 'fastResume', 'never'],
@@ -336,7 +338,7 @@ describe('parseConfig', () => {
       `${FILE}, line 8: section [other] is unknown and unused: known are general, disks, client, client-NAME`,
       `${FILE}, line 5: [general] storepath is unknown and unused: did you mean store_path?`,
       `${FILE}, line 6: [general] scene_mode is unknown and unused: did you mean scan_mode?`,
-      `${FILE}, line 7: [general] zzz is unknown and unused: known are db, store_path, state_path, ignore_files, add_limit_size, add_limit_percent, scan_mode, link_type, exact_target, verify, hash_readers, hash_size_varying, hash_limit, driver, allow_other, owner, umask, path_map, verify_reads, hold_sources, scrub, scrub_days, recover, on_loss, repair_limit, rescue_limit, rescue_total, protect, protect_days, fast_resume`,
+      `${FILE}, line 7: [general] zzz is unknown and unused: known are db, store_path, state_path, ignore_files, settle, add_limit_size, add_limit_percent, scan_mode, link_type, exact_target, verify, hash_readers, hash_size_varying, hash_limit, driver, allow_other, owner, umask, path_map, verify_reads, hold_sources, scrub, scrub_days, recover, on_loss, repair_limit, rescue_limit, rescue_total, protect, protect_days, fast_resume`,
       `${FILE}, line 11: [client] url is unknown and unused: known are client`,
     ]);
   });

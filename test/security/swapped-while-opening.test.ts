@@ -77,6 +77,8 @@ describe('a folder that is exchanged with a link all the time', () => {
         ignore: undefined,
         avoid: new Set<string>(),
         racyMs: 0,
+        growth: { settleMs: 0, youngMs: 0, againMs: 0, soonAfter: false },
+        noteYoung() {},
         realOf: (one: string) => one,
         access,
         budget: new MemberBudget(MEMBER_LIMITS),

@@ -3,7 +3,7 @@ import { setImmediate as pause } from 'node:timers/promises';
 
 import { hashName, hashText } from '../names.ts';
 import { isReleasePart, releaseRoots } from '../release.ts';
-import type { FolderRecord } from '../scan/folder-record.ts';
+import { type FolderRecord, IGNORED } from '../scan/folder-record.ts';
 import { ABSENT, tablePuts } from './folder-table.ts';
 import { float64Column, uint32Column } from './growing-column.ts';
 import { type IndexDatabase, KIND, keyOf, type PostingKind, type Put } from './index-database.ts';
@@ -52,13 +52,13 @@ export class GenerationWriter {
   readonly #hashes = uint32Column();
   readonly #folderOf = uint32Column();
   readonly #fileOf = uint32Column();
-  readonly #ignored = uint32Column();
+  readonly #fileFlags = uint32Column();
 
   readonly #memberSizes = float64Column();
   readonly #memberHashes = uint32Column();
   readonly #memberFolders = uint32Column();
   readonly #memberOf = uint32Column();
-  readonly #memberIgnored = uint32Column();
+  readonly #memberFlags = uint32Column();
 
   #page: Uint8Array[] = [];
   #pageBytes = 0;
@@ -104,7 +104,7 @@ export class GenerationWriter {
     this.#hashes.append(record.hashes);
     this.#folderOf.extend(files, () => id);
     this.#fileOf.extend(files, (i) => i);
-    this.#ignored.extend(files, (i) => record.ignored[i] ?? 0);
+    this.#fileFlags.extend(files, (i) => record.fileFlags[i] ?? 0);
     if (record.members > 0) this.#addMembers(id, record);
     this.folders++;
     this.files += files;
@@ -125,12 +125,12 @@ export class GenerationWriter {
     if (this.#pageBytes >= PAGE_BYTES) this.#endPage();
   }
 
-  #addMembers(id: number, { members, memberSizes, memberHashes, memberFiles, ignored }: FolderRecord): void {
+  #addMembers(id: number, { members, memberSizes, memberHashes, memberFiles, fileFlags }: FolderRecord): void {
     this.#memberSizes.append(memberSizes);
     this.#memberHashes.append(memberHashes);
     this.#memberFolders.extend(members, () => id);
     this.#memberOf.extend(members, (i) => i);
-    this.#memberIgnored.extend(members, (i) => ignored[memberFiles[i] ?? 0] ?? 0);
+    this.#memberFlags.extend(members, (i) => fileFlags[memberFiles[i] ?? 0] ?? 0);
   }
 
   /** Resolves when the disk has caught up; the scan waits for it, so that memory stays bounded. */
@@ -166,10 +166,13 @@ export class GenerationWriter {
     const hashes = this.#hashes.view;
     const folder = this.#folderOf.view;
     const file = this.#fileOf.view;
-    const ignored = this.#ignored.view;
+    const fileFlags = this.#fileFlags.view;
     // What is ignored is found by nothing but its inode, or as part of a folder; in a release nothing is ignored.
+    // What grows is found by nothing but its inode.
     const inRelease = (id: number | undefined): boolean => (releases[id ?? 0] ?? -1) >= 0;
-    const shown = (row: number): boolean => ignored[row] === 0 || inRelease(folder[row]);
+    const isShown = (flags: number | undefined, id: number | undefined): boolean =>
+      flags === 0 || (flags === IGNORED && inRelease(id));
+    const shown = (row: number): boolean => isShown(fileFlags[row], folder[row]);
     await this.#putPostings(KIND.bySize, { k1: sizes, k2: hashes, folder, file }, shown);
     await this.#putPostings(KIND.byName, { k1: hashes, k2: sizes, folder, file }, shown);
     const inodes = this.#inodes.view;
@@ -180,7 +183,7 @@ export class GenerationWriter {
     );
 
     const memberFolders = this.#memberFolders.view;
-    const memberIgnored = this.#memberIgnored.view;
+    const memberFlags = this.#memberFlags.view;
     await this.#putPostings(
       KIND.members,
       {
@@ -189,7 +192,7 @@ export class GenerationWriter {
         folder: memberFolders,
         file: this.#memberOf.view,
       },
-      (row) => memberIgnored[row] === 0 || inRelease(memberFolders[row]),
+      (row) => isShown(memberFlags[row], memberFolders[row]),
     );
 
     const ids = Uint32Array.from({ length: this.ids }, (_, id) => id);

@@ -351,6 +351,7 @@ class LevelIndex implements LocalIndex {
   /** Adds the folder's files to its tree. Returns its subfolders. */
   #readTreeFolder({ id, path, relative, files }: TreeFolder, record: FolderRecord): TreeFolder[] {
     for (let index = 0; index < record.files; index++) {
+      if (record.isGrowing(index)) continue;
       const file = this.#file(id, path, record, index);
       files.push({ file, relative: [...relative, file.name] });
     }

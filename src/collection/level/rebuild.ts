@@ -2,6 +2,7 @@
 import { availableParallelism } from 'node:os';
 import { AutotorrentError } from '../../errors.ts';
 import { FolderRecord, unreadFolder } from '../scan/folder-record.ts';
+import { AGAIN_MS, type GrowthRules, YOUNG_MS } from '../scan/growth.ts';
 import { MEMBER_LIMITS, MemberBudget, type MemberLimits, OVER_REBUILD } from '../scan/member-budget.ts';
 import { currentMountPoints, isInside, realPath } from '../scan/mounts.ts';
 import type { FolderReading, FolderTask } from '../scan/read-folder.ts';
@@ -18,6 +19,9 @@ import { KeptFolders } from './kept-folders.ts';
 export interface RebuildOptions extends RebuildRequest, RebuildWatcher {
   /** The scan does not touch mounts of these types. Default: `fuse.autotorrent`. */
   readonly skipMountTypes?: readonly string[];
+  /** See `scan/growth.ts`. Default: YOUNG_MS, AGAIN_MS. */
+  readonly youngMs?: number;
+  readonly againMs?: number;
   /** For the archives of the whole rebuild. Default: MEMBER_LIMITS. */
   readonly memberLimits?: MemberLimits;
   /** Worker threads. */
@@ -142,6 +146,7 @@ class Scan {
         avoid.filter((path) => isInside(path, root.real)).map((path) => rebase(path, root.real, root.path)),
       ),
       racyMs: options.racyMs ?? 2000,
+      growth: this.#growth(),
       budget: this.#budget.shared,
       roots: roots.map(({ path, real }) => ({ path, real })),
     });
@@ -178,6 +183,12 @@ class Scan {
     const { ids } = this.#writer;
     const counts = { folders, files, bytes, releases };
     return { generation: this.#generation, roots, ids, ...counts, ignoreFiles, builtMs: Date.now() };
+  }
+
+  #growth(): GrowthRules {
+    const { settleMs = 0, youngMs = YOUNG_MS, againMs = AGAIN_MS } = this.#options;
+    const sinceMs = Date.now() - (this.#old?.builtMs ?? 0);
+    return { settleMs, youngMs, againMs, soonAfter: Math.abs(sinceMs) < youngMs };
   }
 
   #begin(roots: readonly ScanRoot[]): void {

@@ -13,13 +13,17 @@
  *     u32 × members     where each member's name ends among the names
  *     u32 × members     hashes of the normalised base names
  *     u32 × members     which file is the first volume of its archive
- *     u8 × files        1: matched by `ignore_files`
+ *     u8 × files        IGNORED: matched by `ignore_files`; GROWING: still being written
  *     bytes             own name (a root's: its whole path), files' names, subfolders' names, members' names
  *
  * Members are the stored files inside the folder's archives (see `container/`).
  */
 import { AutotorrentError } from '../../errors.ts';
 import { hashName } from '../names.ts';
+
+/** Bits of a file's flags. Records of older versions have the first alone. */
+export const IGNORED = 1;
+export const GROWING = 2;
 
 const HEADER = 64;
 const RELEASE = 1;
@@ -54,6 +58,8 @@ export interface FolderContent extends FolderState {
   readonly sizes: readonly number[];
   readonly inodes: readonly bigint[];
   readonly ignored: readonly boolean[];
+  /** Default: none is. */
+  readonly growing?: readonly boolean[];
   readonly subfolders: readonly string[];
   readonly members: readonly MemberContent[];
   /** `isReleaseFolder` of the files. */
@@ -89,7 +95,7 @@ export function encodeFolder(folder: FolderContent): ArrayBuffer {
   for (const name of folder.fileNames) {
     words[at] = hashName(name);
     words[files + at] = end += name.length;
-    flags[at] = folder.ignored[at] === true ? 1 : 0;
+    flags[at] = (folder.ignored[at] === true ? IGNORED : 0) | (folder.growing?.[at] === true ? GROWING : 0);
     at++;
   }
   for (const name of folder.subfolders) words[files + at++] = end += name.length;
@@ -122,7 +128,8 @@ export class FolderRecord {
   /** Rounded to doubles. */
   readonly inodes: Float64Array;
   readonly hashes: Uint32Array;
-  readonly ignored: Uint8Array;
+  /** IGNORED, GROWING. */
+  readonly fileFlags: Uint8Array;
   readonly members: number;
   readonly memberSizes: Float64Array;
   /** Hashes of the normalised base names. */
@@ -165,7 +172,7 @@ export class FolderRecord {
     const ofMembers = words + files * 8 + subs * 4 + members * 4;
     this.memberHashes = members === 0 ? NO_WORDS : new Uint32Array(buffer, ofMembers, members);
     this.memberFiles = members === 0 ? NO_WORDS : new Uint32Array(buffer, ofMembers + members * 4, members);
-    this.ignored = new Uint8Array(buffer, ofMembers + members * 8, files);
+    this.fileFlags = new Uint8Array(buffer, ofMembers + members * 8, files);
     this.#ownName = ownName;
     this.#names = Buffer.from(buffer, offset + fixed, length - fixed);
     if ((this.#nameEnds.at(-1) ?? ownName) !== this.#names.length) throw damagedFolder();
@@ -174,6 +181,11 @@ export class FolderRecord {
   /** Tells if a file has an inode number. In a record of an older version it may be another that rounds to the same. */
   hasInode(file: number, ino: bigint): boolean {
     return this.#exact === undefined ? this.inodes[file] === Number(ino) : this.#exact[file] === ino;
+  }
+
+  /** Tells if a file was still being written when it was looked at: its size says nothing. */
+  isGrowing(file: number): boolean {
+    return ((this.fileFlags[file] ?? 0) & GROWING) !== 0;
   }
 
   /** The folder's name. For a root it is the whole path. */
@@ -221,7 +233,8 @@ export class FolderRecord {
         fileNames: Array.from({ length: this.files }, (_, i) => this.fileName(i).toString('latin1')),
         sizes: [...this.sizes],
         inodes: this.#exact === undefined ? Array.from(this.inodes, (ino) => BigInt(ino)) : [...this.#exact],
-        ignored: Array.from(this.ignored, (flag) => flag === 1),
+        ignored: Array.from(this.fileFlags, (flags) => (flags & IGNORED) !== 0),
+        growing: Array.from(this.fileFlags, (flags) => (flags & GROWING) !== 0),
         subfolders: [...Array.from({ length: this.subfolders }, (_, i) => this.subfolderName(i)), ...names],
         members: Array.from({ length: members }, (_, i) => ({
           file: this.memberFiles[i] ?? 0,

@@ -14,7 +14,8 @@ import { openFolderSlowly } from '../../source/slow-opening.ts';
 import type { SourceAccess } from '../../source/source-access.ts';
 import { runNow } from '../../source/steps.ts';
 import { isReleaseFolder } from '../release.ts';
-import { encodeFolder, FolderRecord, type FolderState } from './folder-record.ts';
+import { encodeFolder, FolderRecord, type FolderState, GROWING } from './folder-record.ts';
+import { type GrowthRules, isUnsettled, isYoung, STILL_GROWING, sizesBefore } from './growth.ts';
 import type { IgnoreTest } from './ignore.ts';
 import type { MemberBudget } from './member-budget.ts';
 import { readMembers } from './read-members.ts';
@@ -34,6 +35,9 @@ export interface ReadContext {
   readonly avoid: ReadonlySet<string>;
   /** A folder that changed less than this before it was read may change again without its times showing it. */
   readonly racyMs: number;
+  readonly growth: GrowthRules;
+  /** Takes the position of a file that was written to just now, in the folder that is being read. */
+  readonly noteYoung: (file: number) => void;
   /** For the archives of the whole rebuild. */
   readonly budget: MemberBudget;
   /** Gives the real path of a path below a root. */
@@ -42,6 +46,27 @@ export interface ReadContext {
   /** Asked before each look: nobody needs the folder any more. */
   readonly isStopped: () => boolean;
   readonly skip: (reason: string, path: string) => void;
+}
+
+/**
+ * Looks again at files of a folder that was just read. Those whose size is another now are marked as growing in the record.
+ * @throws the error of a system call
+ */
+export function lookAgain(path: string, reading: ArrayBuffer, files: readonly number[], context: ReadContext): void {
+  const folder = openFolderSync(context.realOf(path), context.access.calls);
+  if (typeof folder !== 'number') return;
+  try {
+    const record = new FolderRecord(reading);
+    for (const file of files) {
+      const name = record.fileName(file).toString('latin1');
+      const stats = lookAt(folder, name, context);
+      if (typeof stats !== 'string' && stats.size === record.sizes[file]) continue;
+      record.fileFlags[file] = (record.fileFlags[file] ?? 0) | GROWING;
+      context.skip(STILL_GROWING, withSlash(path) + name);
+    }
+  } finally {
+    closeSync(folder);
+  }
 }
 
 /** A record (`folder-record.ts`); `same`: as the index knows it; `skipped`: it cannot be read, and `skip` was called. */
@@ -75,11 +100,12 @@ export function readFolder(task: FolderTask, context: ReadContext): FolderReadin
     }
     try {
       const state = stateOf(fstatSync(folder), startedMs - context.racyMs);
+      const open = { folder, real, state, startedMs };
       const known = task.known === null ? undefined : recordOf(task.known);
       if (known?.sameState(state) === true && !isUnion(real, state.dev, context)) {
-        if (filesAreAs(known, folder, context)) return 'same';
+        if (filesAreAs(known, open, context)) return 'same';
       }
-      return listFolder(task, { folder, real, state }, context);
+      return listFolder(task, open, known, context);
     } finally {
       closeSync(folder);
     }
@@ -111,12 +137,13 @@ const recordOf = ({ buffer, byteOffset, byteLength }: Uint8Array<ArrayBuffer>): 
   new FolderRecord(buffer, byteOffset, byteLength);
 
 /** Tells if the files of a folder are as its record says: what is written to a file in place does not change its folder. */
-function filesAreAs(known: FolderRecord, folder: number, context: ReadContext): boolean {
+function filesAreAs(known: FolderRecord, { folder, startedMs }: OpenFolder, context: ReadContext): boolean {
   const { files, sizes, fileDev } = known;
   for (let i = 0; i < files; i++) {
     if (context.isStopped()) throw new Error(STOPPED);
     const stats = lookAt(folder, known.fileName(i).toString('latin1'), context);
     if (typeof stats === 'string' || stats.size !== sizes[i]) return false;
+    if (known.isGrowing(i) || isUnsettled(stats, startedMs, context.growth)) return false;
     if ((stats.mode & S_IFMT) !== S_IFREG || stats.dev !== fileDev || !known.hasInode(i, stats.ino)) return false;
   }
   return true;
@@ -132,9 +159,15 @@ interface OpenFolder {
   readonly folder: number;
   readonly real: string;
   readonly state: FolderState;
+  readonly startedMs: number;
 }
 
-function listFolder(task: FolderTask, { folder, real, state }: OpenFolder, context: ReadContext): ArrayBuffer {
+function listFolder(
+  task: FolderTask,
+  { folder, real, state, startedMs }: OpenFolder,
+  known: FolderRecord | undefined,
+  context: ReadContext,
+): ArrayBuffer {
   const { path } = task;
   const base = withSlash(path);
   const own = isOwnFolder(path);
@@ -142,6 +175,8 @@ function listFolder(task: FolderTask, { folder, real, state }: OpenFolder, conte
   const sizes: number[] = [];
   const inodes: bigint[] = [];
   const ignored: boolean[] = [];
+  const growing: boolean[] = [];
+  const sizeBefore = sizesBefore(known, context.growth);
   const subfolders: string[] = [];
   let fileDev = -1;
   let oneDev = true;
@@ -172,6 +207,12 @@ function listFolder(task: FolderTask, { folder, real, state }: OpenFolder, conte
       sizes.push(stats.size);
       inodes.push(stats.dev === fileDev ? stats.ino : 0n);
       ignored.push(context.ignore?.(name, path) ?? false);
+      const young = isYoung(stats, startedMs, context.growth);
+      const before = young ? sizeBefore?.get(name) : undefined;
+      const grows = isUnsettled(stats, startedMs, context.growth) || (before !== undefined && before !== stats.size);
+      growing.push(grows);
+      if (grows) context.skip(STILL_GROWING, child);
+      else if (young) context.noteYoung(growing.length - 1);
     } else {
       context.skip(OTHER_KINDS.get(kind) ?? 'of unknown kind', child);
     }
@@ -190,6 +231,7 @@ function listFolder(task: FolderTask, { folder, real, state }: OpenFolder, conte
     sizes,
     inodes,
     ignored,
+    growing,
     subfolders,
     members,
     marked: isReleaseFolder(fileNames),
@@ -217,8 +259,9 @@ function lookAt(folder: number, name: string, { access }: ReadContext): FolderEn
     const path = pathOf(`/proc/self/fd/${folder}/${name}`);
     const stats = lstatSync(path, { bigint: true, throwIfNoEntry: false });
     if (stats === undefined) return 'vanished';
-    const { mode, ino, size, dev } = stats;
-    return { mode: Number(mode), ino, size: Number(size), dev: Number(dev) };
+    const { mode, ino, size, dev, mtimeMs, ctimeMs } = stats;
+    const times = { mtimeMs: Number(mtimeMs), ctimeMs: Number(ctimeMs) };
+    return { mode: Number(mode), ino, size: Number(size), dev: Number(dev), ...times };
   } catch (error) {
     return reasonOf(error);
   }

@@ -1,10 +1,12 @@
 /** The messages between the walk pool and its threads. */
+import type { GrowthRules } from './growth.ts';
 import type { FolderReading, FolderTask } from './read-folder.ts';
 
 export interface WalkSettings {
   readonly ignoreFiles: readonly string[];
   readonly avoid: readonly string[];
   readonly racyMs: number;
+  readonly growth: GrowthRules;
   /** A MemberBudget's. */
   readonly budget: SharedArrayBuffer;
   /** One Int32; not 0: the walk has ended, and what is left of a batch is not read. */

@@ -1,6 +1,16 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { appendFileSync, mkdirSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  mkdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
@@ -84,6 +94,76 @@ describe('rebuild', () => {
     appendFileSync(archive, whole.subarray(10));
     await index.rebuild();
     assert.equal(await held(), 1);
+  });
+
+  describe('of files that are still being written', () => {
+    const grower = (): string => join(index.disk, 'a/one');
+    const GROWING = 'growing: the next rebuild looks at it again';
+    /** How often each way of asking finds the file. */
+    const found = async (): Promise<number[]> => {
+      const open = await openIndex(index.db);
+      const [folder] = (await open.folders([Buffer.from('a')]))[0] ?? [];
+      const size = statSync(grower()).size;
+      return [
+        (await open.bySize([{ min: size, max: size, near: size, limit: 9 }]))[0]?.length ?? -1,
+        (await open.byNameAndSize([{ name: 'one', size }]))[0]?.length ?? -1,
+        (await open.trees([folder?.id ?? -1]))[0]?.files.length ?? -1,
+        (await open.byInode([identityAt(grower())]))[0]?.length ?? -1,
+      ];
+    };
+    const NOT_A_CANDIDATE = [0, 0, 0, 1];
+    const CANDIDATE = [1, 1, 1, 1];
+
+    it('makes one no candidate whose size changed since a rebuild a moment ago', async () => {
+      index.put({ 'a/one': 1000 });
+      const options = { youngMs: 3_600_000, againMs: 0 };
+      assert.deepEqual(skips((await index.rebuild(options)).skipped), {});
+      truncateSync(grower(), 2000);
+      assert.deepEqual(skips((await index.rebuild(options)).skipped), { [GROWING]: 1 });
+      assert.deepEqual(await found(), NOT_A_CANDIDATE);
+      assert.deepEqual(skips((await index.rebuild(options)).skipped), {});
+      assert.deepEqual(await found(), CANDIDATE);
+      // What was written to long ago is whole.
+      truncateSync(grower(), 3000);
+      utimesSync(grower(), 1, 1);
+      assert.deepEqual(skips((await index.rebuild(options)).skipped), {});
+      assert.deepEqual(await found(), CANDIDATE);
+    });
+
+    it('makes one no candidate whose size changes while it looks', async (t) => {
+      index.put({ 'a/one': 1000, 'b/two': 2000 });
+      const timer = setInterval(() => appendFileSync(grower(), 'x'), 10);
+      t.after(() => clearInterval(timer));
+      const result = await index.rebuild({ youngMs: 3_600_000, againMs: 2000 });
+      clearInterval(timer);
+      assert.deepEqual(skips(result.skipped), { [GROWING]: 1 });
+      assert.deepEqual(await found(), NOT_A_CANDIDATE);
+      assert.deepEqual(skips((await index.rebuild()).skipped), {});
+      assert.deepEqual(await found(), CANDIDATE);
+    });
+
+    it('makes one no candidate that is younger than settle, until it is older', async () => {
+      index.put({ 'a/one': 1000, 'a/x.rar': 0 });
+      const member = { name: 'film.mkv', data: Buffer.alloc(500, 1) };
+      writeFileSync(join(index.disk, 'a/x.rar'), writeRar5([member])[0] ?? '');
+      await index.rebuild();
+      const archived = async (): Promise<number | undefined> =>
+        (await (await openIndex(index.db)).archived([{ size: 500, name: 'film.mkv', limit: 9 }]))[0]?.length;
+      assert.equal(await archived(), 1);
+      const settleMs = 3_600_000;
+      for (const round of [1, 2]) {
+        const { skipped } = await index.rebuild({ settleMs });
+        assert.deepEqual(skips(skipped), { [GROWING]: 2 }, `round ${round}`);
+        assert.deepEqual(await found(), NOT_A_CANDIDATE);
+        assert.equal(await archived(), 0);
+      }
+      // rename(2) and chmod(2) change the ctime alone.
+      utimesSync(grower(), 1, 1);
+      assert.deepEqual(skips((await index.rebuild({ settleMs })).skipped), { [GROWING]: 2 });
+      assert.deepEqual(skips((await index.rebuild()).skipped), {});
+      assert.deepEqual(await found(), [1, 1, 2, 1]);
+      assert.equal(await archived(), 1);
+    });
   });
 
   it('reads a folder again that changed just before it was read', async () => {

@@ -30,7 +30,7 @@ export class TempIndex {
 
   rebuild(options: Partial<RebuildOptions> = {}): Promise<RebuildResult> {
     // What the test has just written counts as settled, or nothing would ever be reused here.
-    return rebuild(this.db, { disks: [this.disk], racyMs: -10_000, ...options });
+    return rebuild(this.db, { disks: [this.disk], racyMs: -10_000, youngMs: 0, ...options });
   }
 
   below(file: CollectionFile): string {

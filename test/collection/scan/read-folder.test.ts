@@ -35,6 +35,8 @@ describe('readFolder', () => {
         ignore: undefined,
         avoid: new Set(avoid),
         racyMs: -10_000,
+        growth: { settleMs: 0, youngMs: 0, againMs: 0, soonAfter: false },
+        noteYoung: () => {},
         budget: new MemberBudget(MEMBER_LIMITS),
         realOf: (one) => one,
         access: anywhere(),

@@ -75,6 +75,7 @@ const CODECS: readonly Codec<unknown>[] = [
     full: true,
     ignoreFiles: ['*.nfo'],
     racyMs: 5,
+    settleMs: 60_000,
   }),
   codec(encodeProgress, decodeProgress, { folders: 1, files: 2, bytes: 2 ** 40 }),
   codec(encodeResult, decodeResult, {

@@ -37,10 +37,11 @@ export function decodeError(payload: Buffer): AutotorrentError {
 }
 
 export function encodeRequest(request: RebuildRequest): Buffer {
-  const { disks, paths, full, ignoreFiles, own, racyMs } = request;
+  const { disks, paths, full, ignoreFiles, own, racyMs, settleMs = 0 } = request;
   const out = new ByteWriter();
   out.integer((full === true ? FULL : 0) | (paths === undefined ? 0 : PATHS) | (racyMs === undefined ? 0 : RACY));
   if (racyMs !== undefined) out.double(racyMs);
+  out.double(settleMs);
   for (const list of [disks, own ?? [], paths ?? []]) {
     out.integer(list.length);
     for (const path of list) out.bytes(Buffer.from(path));
@@ -58,6 +59,7 @@ export function decodeRequest(payload: Buffer): RebuildRequest {
   const from = new ByteReader(payload);
   const flags = from.integer('flags', FULL | PATHS | RACY);
   const racyMs = (flags & RACY) === 0 ? undefined : from.double('a time');
+  const settleMs = from.double('a time');
   const list = <T>(what: string, read: () => T): T[] => Array.from({ length: from.count(what, 1) }, read);
   const path = (): Buffer => from.bytes('a path');
   const [disks, own, paths] = [list('disks', path), list('own folders', path), list('paths', path)];
@@ -67,6 +69,7 @@ export function decodeRequest(payload: Buffer): RebuildRequest {
     full: (flags & FULL) !== 0,
     ignoreFiles: list('patterns', () => from.text('a pattern')),
     ...((flags & PATHS) === 0 ? {} : { paths }),
+    settleMs,
     ...(racyMs === undefined ? {} : { racyMs }),
   };
 }
