@@ -67,6 +67,7 @@ export type Made =
       readonly original?: FileIdentity;
       readonly unwritten?: boolean;
     }
+  /** There is no room for so many bytes. */
   | { readonly kind: 'over'; readonly bytes: number }
   | { readonly kind: 'not kept'; readonly why: NotKept; readonly says: string };
 
@@ -148,7 +149,7 @@ function shared(to: number, { fd, identity, left, until }: Wanted, calls: ShareC
     }
   }
   if (end === 0) return undefined;
-  return left > 0 ? { kind: 'taken', shared: true, end } : { kind: 'over', bytes: 1 - left };
+  return left > 0 ? { kind: 'taken', shared: true, end } : { kind: 'over', bytes: 1 };
 }
 
 const isOver = (until: number | undefined): boolean => until !== undefined && threadClockMs() >= until;
@@ -161,7 +162,7 @@ function copied(to: number, { fd, identity, ranges, limit, left, until }: Wanted
     const says = `can only be copied, and torrents need ${bytes} bytes of it: more than rescue_limit`;
     return { kind: 'not kept', why: 'rescue_limit', says };
   }
-  if (bytes > left) return { kind: 'over', bytes: bytes - left };
+  if (bytes > left) return { kind: 'over', bytes };
   ftruncateSync(to, identity.size);
   const buffer = Buffer.allocUnsafe(Math.min(COPIED_AT_ONCE, bytes));
   let before = 0;

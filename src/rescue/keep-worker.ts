@@ -174,14 +174,15 @@ function answered({ question, request }: Asked): Answered {
 port.on('message', (asked: readonly Asked[]) => {
   let answers: Answered[] = [];
   let since = performance.now();
-  for (const one of asked) {
+  for (const [i, one] of asked.entries()) {
     answers.push(answered(one));
-    if (performance.now() - since < GATHER_MS) continue;
+    if (performance.now() - since < GATHER_MS || i === asked.length - 1) continue;
     // Writers wait for each of them.
     port.postMessage(answers);
     answers = [];
     since = performance.now();
   }
+  // Whoever has the last answer may unmount the disk.
   held.close();
-  if (answers.length > 0) port.postMessage(answers);
+  port.postMessage(answers);
 });

@@ -82,7 +82,7 @@ class Keeper implements KeptFiles {
     });
   }
 
-  /** Asks again as long as room can be made. `full`: by place, what no room could be made for. */
+  /** Asks again as long as there is room, or it can be made. `full`: by place, the least for which there was none. */
   async #withRoom(
     thread: KeepThread,
     request: Omit<KeepRequest, 'rules'>,
@@ -93,7 +93,8 @@ class Keeper implements KeptFiles {
     while (answer.kind === 'over') {
       const { place, bytes } = answer;
       if (bytes >= (full.get(place) ?? Number.POSITIVE_INFINITY)) return answer;
-      if (!(await this.#madeRoom(place, bytes))) {
+      const lacking = this.#usage.bytesIn(place) + bytes - this.#options.total;
+      if (lacking > 0 && !(await this.#madeRoom(place, lacking))) {
         full.set(place, bytes);
         return answer;
       }

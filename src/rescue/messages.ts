@@ -81,7 +81,7 @@ export type KeepAnswer = { readonly listed?: KeptListed } & (
       /** Why it was not kept on the disk of the source, if it was not. */
       readonly pooled?: string;
     }
-  /** So many bytes more than there is room for in a place. */
+  /** There is no room for so many bytes in a place. */
   | { readonly kind: 'over'; readonly place: string; readonly bytes: number }
   | { readonly kind: 'not kept'; readonly why: NotKept; readonly says: string }
 );

@@ -27,6 +27,11 @@ export class Usage {
     this.#places.get(file.place)?.delete(keyOf(file));
   }
 
+  /** The bytes in a place, as far as it was looked at. */
+  bytesIn(place: string): number {
+    return sum(this.#places.get(place)?.values() ?? []);
+  }
+
   /** The bytes in each place that was looked at. */
   get bytes(): Map<string, number> {
     return new Map([...this.#places].map(([place, files]) => [place, sum(files.values())]));
