@@ -40,7 +40,14 @@ interface Pending {
   readonly oldId: number;
   /** The folder is taken from the old index, except for these paths. Undefined: it is read. */
   readonly targets: readonly string[] | undefined;
+  /** It is read in any case, for a file in it, and its subfolders as `targets` says. */
+  readonly alone: boolean;
 }
+
+/** How a folder is taken: see `Pending`. */
+type Taking = Pick<Pending, 'targets' | 'alone'>;
+
+const READ: Taking = { targets: undefined, alone: false };
 
 const TASKS_AT_ONCE = 64;
 
@@ -88,6 +95,8 @@ class Scan {
   readonly #pending: Pending[] = [];
   /** The folders that came before anything had changed. */
   readonly #kept = new KeptFolders();
+  /** The folders that are read for a file in them. */
+  #alone: readonly string[] = [];
   #changed = false;
   readonly #budget: MemberBudget;
   /** Members in the new index. */
@@ -193,6 +202,7 @@ class Scan {
 
   #begin(roots: readonly ScanRoot[]): void {
     this.#writer.reserve(roots.length);
+    this.#alone = roots.flatMap(({ alone }) => alone);
     for (const [id, root] of roots.entries()) {
       const oldId = this.#old?.roots.findIndex(({ path, real }) => path === root.path && real === root.real) ?? -1;
       this.#pending.push({
@@ -201,7 +211,7 @@ class Scan {
         path: root.path,
         root,
         oldId: oldId < 0 ? NONE : oldId,
-        targets: root.targets?.includes(root.path) === true ? undefined : root.targets,
+        ...takingOf(root.path, root),
       });
     }
   }
@@ -239,7 +249,7 @@ class Scan {
     const old = await this.#oldRecords(batch);
     const read: { readonly folder: Pending; readonly known: FolderRecord | undefined }[] = [];
     for (const [i, folder] of batch.entries()) {
-      if (folder.targets === undefined) read.push({ folder, known: old[i] });
+      if (folder.targets === undefined || folder.alone) read.push({ folder, known: old[i] });
       else await this.#takeOver(folder, old[i]);
     }
     if (read.length === 0) return;
@@ -275,10 +285,7 @@ class Scan {
     for (let i = 0; i < known.subfolders; i++) towards.delete(known.subfolderName(i));
     const record = towards.size === 0 ? known : known.withSubfolders([...towards]);
     if (old !== undefined) this.#reused++;
-    await this.#add(folder, record, old, (path) => {
-      if (targets.includes(path)) return undefined;
-      return targets.filter((target) => target.startsWith(`${path}/`));
-    });
+    await this.#add(folder, record, old);
   }
 
   async #adopt(folder: Pending, reading: FolderReading, old: FolderRecord | undefined): Promise<void> {
@@ -293,15 +300,10 @@ class Scan {
       this.#reused++;
       this.#budget.countKept(record.members);
     }
-    await this.#add(folder, record, old, () => undefined);
+    await this.#add(folder, record, old);
   }
 
-  async #add(
-    folder: Pending,
-    record: FolderRecord,
-    old: FolderRecord | undefined,
-    targetsOf: (path: string) => readonly string[] | undefined,
-  ): Promise<void> {
+  async #add(folder: Pending, record: FolderRecord, old: FolderRecord | undefined): Promise<void> {
     const oldIds = this.#oldSubfolders(folder, record, old);
     const kept = this.#withinLimits(record, folder.path);
     const first = this.#writer.add(folder.id, folder.parent, kept, folder.root?.disk ?? false);
@@ -315,10 +317,11 @@ class Scan {
       const name = record.subfolderName(i);
       const path = base + name;
       const oldId = oldIds?.(name, i) ?? NONE;
-      const targets = targetsOf(path);
+      const taking =
+        folder.targets === undefined ? READ : takingOf(path, { targets: folder.targets, alone: this.#alone });
       // The scan that made the index skipped it, and nobody asked for it now.
-      if (oldId === NONE && targets?.length === 0) continue;
-      this.#pending.push({ id: first + i, parent: folder.id, path, root: undefined, oldId, targets });
+      if (oldId === NONE && taking.targets?.length === 0 && !taking.alone) continue;
+      this.#pending.push({ id: first + i, parent: folder.id, path, root: undefined, oldId, ...taking });
     }
   }
 
@@ -374,6 +377,19 @@ class Scan {
     const { folders, files, bytes } = this.#writer;
     this.#options.onProgress?.({ folders, files, bytes });
   }
+}
+
+/** How a folder is taken of which some paths are read: those of `alone` without what is below them. */
+function takingOf(
+  path: string,
+  { targets, alone }: { readonly targets: readonly string[] | undefined; readonly alone: readonly string[] },
+): Taking {
+  if (targets === undefined || (targets.includes(path) && !alone.includes(path))) return READ;
+  const below = path === '/' ? path : `${path}/`;
+  return {
+    targets: targets.filter((target) => target !== path && target.startsWith(below)),
+    alone: alone.includes(path),
+  };
 }
 
 /** Converts a path to a byte string (`names.ts`). */

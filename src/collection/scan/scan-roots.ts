@@ -6,6 +6,8 @@ import { isInside, realPath } from './mounts.ts';
 export interface ScanRoot extends IndexRoot {
   /** The paths at or below the root that are read; the rest is taken from the index. Undefined: all of it is read. */
   readonly targets: readonly string[] | undefined;
+  /** The folders at or below the root that are read for a file in them: without their subfolders. */
+  readonly alone: readonly string[];
 }
 
 export interface RootRequest {
@@ -25,38 +27,50 @@ export function scanRoots(request: RootRequest): ScanRoot[] {
     disk: true,
   }));
   if (request.paths === undefined) {
-    return outermost(disks, request.skip).map(({ path, real, disk }) => ({ path, real, disk, targets: undefined }));
+    return outermost(disks, request.skip).map(({ path, real, disk }) => ({
+      path,
+      real,
+      disk,
+      targets: undefined,
+      alone: [],
+    }));
   }
   const targets: string[] = [];
+  const alone = new Set<string>();
   const roots: IndexRoot[] = [...request.old];
   for (const path of resolved(request.paths, request)) {
     const within = [...roots, ...disks].find((root) => isInside(path.real, root.real));
     const known = within !== undefined && roots.includes(within);
     // A path that is gone is still read if the index has it: that takes it out.
-    if (!known && !isFolder(path.real)) {
-      request.skip(exists(path.real) ? 'not a folder' : 'path is missing', path.path);
+    const isFile = exists(path.real) && !isFolder(path.real);
+    if (within === undefined && isFile) {
+      request.skip('a file on no disk: rebuild its folder', path.path);
       continue;
     }
-    if (known && exists(path.real) && !isFolder(path.real)) {
-      request.skip('not a folder', path.path);
+    if (!known && !isFile && !isFolder(path.real)) {
+      request.skip('path is missing', path.path);
       continue;
     }
-    targets.push(path.real);
+    if (isFile) alone.add(folderOf(path.real));
+    else targets.push(path.real);
     if (!known) roots.push(within ?? { ...path, disk: false });
   }
   const kept = outermost(roots, () => {});
   // An old root that a new one swallows is read again there.
   for (const root of roots) if (!kept.includes(root)) targets.push(root.real);
-  return kept.map(({ path, real, disk }) => ({
-    path,
-    real,
-    disk,
-    targets: targets
-      .filter((target) => isInside(target, real))
-      .filter((target, i, all) => !all.some((other, j) => isInside(target, other) && (other !== target || j < i)))
-      .map((target) => rebase(target, real, path)),
-  }));
+  const isRead = (folder: string): boolean => targets.some((target) => isInside(folder, target));
+  return kept.map(({ path, real, disk }) => {
+    const below = (folders: readonly string[]): string[] =>
+      folders.filter((folder) => isInside(folder, real)).map((folder) => rebase(folder, real, path));
+    const whole = targets.filter(
+      (target, i, all) => !all.some((other, j) => isInside(target, other) && (other !== target || j < i)),
+    );
+    const foldersOfFiles = below([...alone].filter((folder) => !isRead(folder)));
+    return { path, real, disk, targets: [...below(whole), ...foldersOfFiles], alone: foldersOfFiles };
+  });
 }
+
+const folderOf = (file: string): string => file.slice(0, file.lastIndexOf('/')) || '/';
 
 /** Moves `path` from `from` to `to`: its name below the other folder. */
 export function rebase(path: string, from: string, to: string): string {

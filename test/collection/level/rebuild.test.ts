@@ -205,6 +205,33 @@ describe('rebuild', () => {
     assert.deepEqual(await allFiles(), ['c/three', 'c/unasked', 'n/m/five', 'n/unasked']);
   });
 
+  it('reads the folder of a file, and nothing below it or beside it', async () => {
+    index.put({ 'a/one': 1, 'a/b/two': 2, 'c/three': 3 });
+    await index.rebuild();
+    index.put({ 'a/one': 10, 'a/b/two': 20, 'a/b/unasked': 4, 'a/n/unasked': 5, 'c/three': 30, 'd/e/six': 6 });
+    const result = await index.rebuild({ paths: [join(index.disk, 'a/one'), join(index.disk, 'd/e/six')] });
+    assert.deepEqual(skips(result.skipped), {});
+    assert.deepEqual(await allFiles(), ['a/b/two', 'a/one', 'c/three', 'd/e/six']);
+    const found = await (await openIndex(index.db)).byNameAndSize([
+      { name: 'one', size: 10 },
+      { name: 'two', size: 2 },
+      { name: 'three', size: 3 },
+    ]);
+    assert.deepEqual(
+      found.map(({ length }) => length),
+      [1, 1, 1],
+    );
+    // With a folder below it that is asked for, and a file on no disk.
+    writeFileSync(join(index.top, 'elsewhere'), 'x');
+    const both = await index.rebuild({
+      paths: [join(index.disk, 'a/one'), join(index.disk, 'a/n'), join(index.top, 'elsewhere')],
+    });
+    assert.deepEqual(skips(both.skipped), { 'a file on no disk: rebuild its folder': 1 });
+    assert.deepEqual(await allFiles(), ['a/b/two', 'a/n/unasked', 'a/one', 'c/three', 'd/e/six']);
+    await index.rebuild();
+    assert.equal((await allFiles()).length, 6);
+  });
+
   it('adds paths to an index that is not there yet, and outside the disks', async () => {
     index.put({ 'a/one': 1, 'b/x.rar': 3, 'b/x.sfv': 4 });
     const outside = join(index.disk, 'b');
