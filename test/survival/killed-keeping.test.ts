@@ -21,7 +21,7 @@ import { WHOLE } from './setting.ts';
 
 /** Sets the first seed, as for random.test.ts. */
 const SEED = Number(process.env['SURVIVAL_SEED'] ?? (WHOLE ? Math.floor(Math.random() * 2 ** 31) : 2));
-const ROUNDS = Number(process.env['SURVIVAL_ROUNDS'] ?? (WHOLE ? 30 : 2));
+const ROUNDS = Number(process.env['SURVIVAL_ROUNDS'] ?? (WHOLE ? 8 : 2));
 const KINDS: readonly FileSystemKind[] = WHOLE ? ['ext4', 'xfs', 'btrfs'] : ['ext4'];
 /** `rescue_limit`, and the size of the large film. */
 const LARGE = (WHOLE ? 64 : 16) * 1_000_000;

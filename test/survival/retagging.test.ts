@@ -17,7 +17,7 @@ import { Scene } from './scene.ts';
 import { WHOLE } from './setting.ts';
 import { TAGGINGS, type Tagging, tag } from './taggers.ts';
 
-const SETTLED_MS = 60_000;
+const SETTLED_MS = 120_000;
 const AGAIN_MS = 250;
 
 interface Tagged {

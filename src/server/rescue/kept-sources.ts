@@ -15,7 +15,9 @@ import type { Store } from '../../store/store.ts';
 import type { KeptRecords } from './kept-records.ts';
 
 /** Milliseconds before holes are made of what no file names. Reads that began before have ended, and what goes has gone. */
-const TRIM_MS = 20_000;
+const TRIM_MS = 12_000;
+/** Milliseconds of which it does not matter when that is done. */
+const TOGETHER_MS = 1000;
 /** Milliseconds before what is kept is synced. A file system waits as long before it writes what a program changes. */
 const SYNC_MS = 2000;
 /** What the condition of a kept file says of it: a predicate. */
@@ -65,7 +67,8 @@ export class KeptSources {
   readonly #going = new Set<number>();
   /** By the original: its kept files are being let go. */
   readonly #lettingGo = new Map<number, Promise<void>>();
-  readonly #trims = new Set<number>();
+  /** Kept files that nothing may need as a whole, and when holes are made of them: `performance.now()`. */
+  readonly #trims = new Map<number, number>();
   readonly #syncs = new Set<number>();
   #timer: NodeJS.Timeout | undefined;
   #syncTimer: NodeJS.Timeout | undefined;
@@ -261,16 +264,22 @@ export class KeptSources {
     // Pins stay whole.
     const path = this.#parts.store.source(id)?.path;
     if (path !== undefined && this.#parts.pins?.isKept(path) === true) return;
-    this.#trims.add(id);
-    if (this.#closed) return;
-    this.#timer ??= setTimeout(() => this.#trim(), TRIM_MS).unref();
+    this.#trims.set(id, performance.now() + TRIM_MS);
+    this.#armTrims();
+  }
+
+  #armTrims(): void {
+    if (this.#closed || this.#trims.size === 0) return;
+    this.#timer ??= setTimeout(() => this.#trim(), Math.min(...this.#trims.values()) - performance.now()).unref();
   }
 
   #trim(): void {
     this.#timer = undefined;
     const { store, files } = this.#parts;
-    const ids = [...this.#trims];
-    this.#trims.clear();
+    // Those that come soon are done with them.
+    const due = performance.now() + TOGETHER_MS;
+    const ids = [...this.#trims].flatMap(([id, at]) => (at <= due ? [id] : []));
+    for (const id of ids) this.#trims.delete(id);
     const trimmed = new Map<number, Buffer>();
     for (const id of ids) {
       const path = store.source(id)?.path;
@@ -287,6 +296,7 @@ export class KeptSources {
       this.#originals.delete(id);
       trimmed.set(id, path);
     }
+    this.#armTrims();
     this.#work(async () => {
       // All are asked for at once: the files of their entries are looked through once.
       await Promise.all(
