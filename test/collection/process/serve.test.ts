@@ -13,7 +13,7 @@ import { openCollection, stoppedRebuildsEnd } from '../../../src/collection/open
 import { GivenFoldersFile } from '../../../src/collection/process/owner/given-folders-file.ts';
 import { type ServeOptions, serveIndex } from '../../../src/collection/process/owner/serve.ts';
 import { FRAME, FrameReader, type FrameType, send } from '../../../src/collection/process/wire/frames.ts';
-import { decodeError, encodeText } from '../../../src/collection/process/wire/messages.ts';
+import { decodeError, encodeRequest, encodeText } from '../../../src/collection/process/wire/messages.ts';
 import type { RebuildResult, RebuildWatcher } from '../../../src/collection/writer.ts';
 import { silentLogger } from '../../../src/logger.ts';
 import { waitUntil } from '../../harness/daemon.ts';
@@ -129,7 +129,7 @@ describe('the server of the index process', () => {
         await assert.rejects(asked, reason);
       } else {
         const { socket } = await dial();
-        await send(socket, FRAME.rebuild, Buffer.from([0, 0, 0, 0, 0]));
+        await send(socket, FRAME.rebuild, encodeRequest({ disks: [] }));
         await running;
         socket.destroy();
       }
@@ -151,7 +151,7 @@ describe('the server of the index process', () => {
     await waitUntil('it goes on', async () => ends.length === 1);
     assert.equal(await ended(10_000), true);
     const { socket } = await dial();
-    await send(socket, FRAME.rebuild, Buffer.from([0, 0, 0, 0, 0]));
+    await send(socket, FRAME.rebuild, encodeRequest({ disks: [] }));
     await waitUntil('another one goes on', async () => ends.length === 2);
     socket.destroy();
     assert.equal(await ended(100), false);
