@@ -41,17 +41,17 @@ export function scanRoots(request: RootRequest): ScanRoot[] {
   for (const path of resolved(request.paths, request)) {
     const within = [...roots, ...disks].find((root) => isInside(path.real, root.real));
     const known = within !== undefined && roots.includes(within);
-    // A path that is gone is still read if the index has it: that takes it out.
-    const isFile = exists(path.real) && !isFolder(path.real);
-    if (within === undefined && isFile) {
+    const there = whatIsAt(path.real);
+    if (within === undefined && there === 'a file') {
       request.skip('a file on no disk: rebuild its folder', path.path);
       continue;
     }
-    if (!known && !isFile && !isFolder(path.real)) {
+    // A path that is gone is still read if the index has it: that takes it out.
+    if (!known && there === 'nothing') {
       request.skip('path is missing', path.path);
       continue;
     }
-    if (isFile) alone.add(folderOf(path.real));
+    if (there === 'a file') alone.add(folderOf(path.real));
     else targets.push(path.real);
     if (!known) roots.push(within ?? { ...path, disk: false });
   }
@@ -96,9 +96,9 @@ function resolved(paths: readonly string[], { avoid, skip }: RootRequest): Resol
 
 function existing(paths: readonly string[], request: RootRequest, reason: string): Resolved[] {
   return resolved(paths, request).filter(({ path, real }) => {
-    const there = isFolder(real);
-    if (!there) request.skip(exists(real) ? 'not a folder' : reason, path);
-    return there;
+    const there = whatIsAt(real);
+    if (there !== 'a folder') request.skip(there === 'a file' ? 'not a folder' : reason, path);
+    return there === 'a folder';
   });
 }
 
@@ -110,18 +110,13 @@ function outermost(roots: readonly IndexRoot[], skip: (reason: string, path: str
   });
 }
 
-function exists(path: string): boolean {
+/** `a file` is whatever is no folder, or may not be seen by this user. */
+function whatIsAt(path: string): 'nothing' | 'a folder' | 'a file' {
   try {
-    return statSync(Buffer.from(path, 'latin1'), { throwIfNoEntry: false }) !== undefined;
+    const stats = statSync(Buffer.from(path, 'latin1'), { throwIfNoEntry: false });
+    if (stats === undefined) return 'nothing';
+    return stats.isDirectory() ? 'a folder' : 'a file';
   } catch {
-    return true; // it is there, but this user may not see it
-  }
-}
-
-function isFolder(path: string): boolean {
-  try {
-    return statSync(Buffer.from(path, 'latin1'), { throwIfNoEntry: false })?.isDirectory() === true;
-  } catch {
-    return false;
+    return 'a file';
   }
 }
