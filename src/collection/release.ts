@@ -6,7 +6,22 @@
  * that is not a mere part (`CD1`, `Sample`, `VIDEO_TS`, …). Releases nest: a file belongs to the nearest root above it.
  */
 
-const PART = /^(?:cd[1-9]|samples?|proofs?|(?:vob)?sub(?:title)?s?|bdmv|backup|disc[0-9]+|video_ts)$/i;
+/** Folders of a release beside what it is about. */
+const SIDECAR_FOLDER = 'samples?|proofs?|(?:vob)?sub(?:title)?s?|certificate';
+const PART = new RegExp(`^(?:cd[1-9]|${SIDECAR_FOLDER}|bdmv|backup|disc[0-9]+|video_ts)$`, 'i');
+const IN_SIDECARS = new RegExp(`^(?:${SIDECAR_FOLDER})$`, 'i');
+const SIDECAR_FILE = /\.(?:nfo|sfv|diz|txt|jpe?g)$/i;
+const SAMPLE = /(?:^sample[ ._-].*|[ ._-]sample)\.(?:avi|mkv|mp4|vob|wmv|m2?ts)$/i;
+
+/**
+ * Tells if a file may be missing from a copy of a release: nfo, sfv, diz, txt, jpg, samples, proofs, subs, certificates.
+ * `path` is its path below the release's folder.
+ */
+export function isSidecar(path: readonly string[]): boolean {
+  const name = path.at(-1) ?? '';
+  if (SIDECAR_FILE.test(name) || SAMPLE.test(name)) return true;
+  return path.slice(0, -1).some((folder) => IN_SIDECARS.test(folder));
+}
 
 /** Tells if a folder of this name is a part of the release above it. `Discovery.Channel.X` is no disc. */
 export function isReleasePart(folderName: string): boolean {

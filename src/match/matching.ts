@@ -50,7 +50,7 @@ export class Matching {
   readonly #modes: readonly MatchMode[];
   readonly #looker: Looker;
   readonly #folders = new FolderNames();
-  /** Files of releases: no mode after `unsplitable` may match them. */
+  /** Files of releases, which `normal` leaves to `unsplitable` where nothing is hashed. */
   #kept: ReadonlySet<FileTask> = new Set();
 
   constructor(torrent: TorrentTask, goal: VerifyGoal, wantsSpares: boolean, parts: MatchingParts) {
@@ -152,12 +152,10 @@ export class Matching {
       const kept = await proposeUnsplitable([this.#torrent], (file) => wanted.has(file), index);
       if (this.#kept.size === 0) this.#kept = kept;
     } else {
-      await proposeNormal(
-        files.filter((file) => !this.#kept.has(file)),
-        index,
-        this.#folders,
-        this.#modes.includes('unsplitable'),
-      );
+      // Only where nothing is hashed must a file's folder tell it from that of another release.
+      const keepReleases = this.#level === 'none' && this.#modes.includes('unsplitable');
+      const open = keepReleases ? files.filter((file) => !this.#kept.has(file)) : files;
+      await proposeNormal(open, index, this.#folders, keepReleases);
     }
   }
 

@@ -1,11 +1,16 @@
-/** The `normal` mode finds candidates by name and size, the likeliest first. */
+/**
+ * The `normal` mode finds candidates by name and size, the likeliest first.
+ *
+ * Where pieces are hashed, it takes them from anywhere, releases included: a file that `unsplitable` refuses for its folder alone is
+ * offered to the pieces here.
+ */
 import type { CollectionFile, CollectionIndex } from '../collection/index.ts';
 import { type FolderNames, type Rivals, rank } from './likeness.ts';
 import type { Failure, FileTask, TorrentTask } from './torrent-task.ts';
 
 /**
  * Proposes candidates for `files`, of any torrents, with one batch of questions.
- * `keepReleases`: files of releases stay where they are (see `unsplitable.ts`).
+ * `keepReleases`: files of the collection's releases are no candidates (see `unsplitable.ts`), since nothing is hashed.
  */
 export async function proposeNormal(
   files: readonly FileTask[],
@@ -17,7 +22,7 @@ export async function proposeNormal(
   const byTorrent = new Map<TorrentTask, Map<string, FileTask[]>>();
   for (const file of files) {
     if (!answers.has(questionKey(file))) {
-      file.failure ??= NOT_FOUND;
+      if (isStillOpen(file)) file.failure = NOT_FOUND;
       continue;
     }
     const groups = byTorrent.get(file.torrent) ?? new Map<string, FileTask[]>();
@@ -35,9 +40,14 @@ export async function proposeNormal(
     }
     for (const [file, found] of rank(rivals, folders)) {
       file.queue.push(...found.map((candidate) => ({ file: candidate, mode: 'normal' as const })));
-      if (found.length === 0) file.failure ??= NOT_FOUND;
+      if (found.length === 0 && isStillOpen(file)) file.failure = NOT_FOUND;
     }
   }
+}
+
+/** True unless a candidate has failed: being in no release is no reason any more. */
+function isStillOpen({ failure }: FileTask): boolean {
+  return failure === undefined || failure.code === 'not-in-release';
 }
 
 const NOT_FOUND: Failure = { code: 'no-candidate', reason: 'No file has its name and size.' };

@@ -1,7 +1,7 @@
 /** Finds the releases inside a torrent, each of which `unsplitable` matches as a whole. */
 
 import { normaliseName } from '../collection/names.ts';
-import { isReleaseFolder, isReleasePart } from '../collection/release.ts';
+import { isReleaseFolder, isReleasePart, isSidecar } from '../collection/release.ts';
 import type { FileTask, TorrentTask } from './torrent-task.ts';
 
 export interface TorrentRelease {
@@ -15,12 +15,9 @@ export interface ReleaseMember {
   readonly task: FileTask;
   /** Normalised names below the release's folder, joined by `/`. */
   readonly relative: string;
-  /** May be missing from a copy of the release: nfo, sfv, diz, txt, samples, proofs, subs. */
+  /** May be missing from a copy of the release (`isSidecar`). */
   readonly dispensable: boolean;
 }
-
-const DISPENSABLE_FILE = /\.(?:nfo|sfv|diz|txt)$/i;
-const DISPENSABLE_FOLDER = /^(?:samples?|proofs?|(?:vob)?sub(?:title)?s?)$/i;
 
 /** Lists the releases. Files outside of any release are in none of them. */
 export function releasesOf({ metainfo, files }: TorrentTask): TorrentRelease[] {
@@ -61,8 +58,7 @@ export function releasesOf({ metainfo, files }: TorrentTask): TorrentRelease[] {
     release.members.push({
       task,
       relative: below.map(normaliseName).join('/'),
-      dispensable:
-        DISPENSABLE_FILE.test(below.at(-1) ?? '') || below.slice(0, -1).some((name) => DISPENSABLE_FOLDER.test(name)),
+      dispensable: isSidecar(below),
     });
   }
   return [...members.values()].map(({ root, members }) => ({

@@ -1,5 +1,6 @@
 /**
- * The `unsplitable` mode takes the files of a release only from a folder that is that release.
+ * The `unsplitable` mode takes the files of a release only from a folder that is that release. A file that it refuses for its folder
+ * alone is offered to the pieces by `normal`.
  *
  * A folder is that release if it has the release's name, or if it has another name and everything that matters is in it.
  * Folders are found by name, and by the release's largest files, above which its folder must be.
@@ -25,7 +26,7 @@ interface Copy {
   readonly whole: boolean;
 }
 
-/** Proposes candidates. Gives the files of releases, which no later mode may match. */
+/** Proposes candidates. Gives the files of releases, which `normal` may match only where pieces are hashed. */
 export async function proposeUnsplitable(
   torrents: readonly TorrentTask[],
   unsettled: (file: FileTask) => boolean,

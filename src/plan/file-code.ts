@@ -12,7 +12,7 @@ export const FILE_CODES = [
   'realigned', // hash modes and archives: what is mapped was proven piece by piece, at the places where it lies
   'pieces-failed', // partial: what failed became gaps
   'no-candidate', // nothing of its name and size
-  'not-in-release', // the torrent's folder is a release, and no folder of the collection is that release
+  'not-in-release', // nothing is hashed, or `normal` is off: its folder is a release, and no folder of the collection is that release
   'limit', // hash modes: `hash_limit` was reached before anything was found
   'changed', // the index knew a candidate, but it is no longer so
   'hash-mismatch', // candidates were hashed, and none held the file's bytes

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { isReleaseFolder, isReleasePart, releaseRoots } from '../../src/collection/release.ts';
+import { isReleaseFolder, isReleasePart, isSidecar, releaseRoots } from '../../src/collection/release.ts';
 
 /** Roots by path, from the files of each folder; the first folder is a disk where `disk` says so. */
 function rootsOf(folders: Record<string, string[]>, disk = true): Record<string, string | null> {
@@ -53,6 +53,38 @@ describe('releases', () => {
     }
     for (const name of ['CD0', 'CD10', 'Discovery.Channel.X', 'disc', 'Subway', 'samplesx', '']) {
       assert.ok(!isReleasePart(name), name);
+    }
+  });
+
+  it('knows what may be missing from a copy of a release', () => {
+    for (const path of [
+      'a.nfo',
+      'A.SFV',
+      'file_id.diz',
+      'x.txt',
+      'cover.jpg',
+      'scans/front.jpeg',
+      'Sample/a.mkv',
+      'CD1/samples/a.vob',
+      'sample-a.mkv',
+      'a.sample.avi',
+      'Proof/a.png',
+      'VobSubs/a.rar',
+      'subtitles/a.srt',
+      'CERTIFICATE/BACKUP/id.bdmv',
+    ]) {
+      assert.ok(isSidecar(path.split('/')), path);
+    }
+    for (const path of [
+      'a.rar',
+      'CD1/a.rar',
+      'samples.rar',
+      'a.sampler.mkv',
+      'resample.mkv',
+      'nfo',
+      'BDMV/index.bdmv',
+    ]) {
+      assert.ok(!isSidecar(path.split('/')), path);
     }
   });
 

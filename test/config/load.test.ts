@@ -149,6 +149,8 @@ describe('createConfig', () => {
     assert.deepEqual(config.notices, []);
     assert.equal(config.storePath, join(folder, 'store'));
     assert.equal(config.client?.client, 'transmission');
+    // Finds what other programs have renamed. Configurations without the line keep their default.
+    assert.deepEqual(config.scanModes, ['unsplitable', 'normal', 'hash_size']);
   });
 
   it('never overwrites', async () => {
@@ -177,6 +179,7 @@ describe('createConfig', () => {
     const keys = [...generalPart.matchAll(/^#?([a-z_]+) =/gm)].map((match) => match[1]);
     // Of two lines for one key the second is the default.
     const uncommented = generalPart
+      .replace(/^(?=scan_mode = )/m, '# ')
       .replaceAll(/^#([a-z_]+ =)/gm, '$1')
       .replaceAll(/^(ignore_files|path_map) = ./gm, '# $&');
     const options = { file, accounts: { passwd: 'rtorrent:x:1:1:::', group: 'rtorrent:x:1:' } };
