@@ -1,4 +1,5 @@
 /** The outcome of `add` for a torrent. */
+import type { IncompleteFiles } from './incomplete-files.ts';
 import type { ReadTorrent } from './torrent-files.ts';
 
 export type AddWord = 'OK' | 'Missing' | 'Seeded' | 'Exists' | 'Failed';
@@ -16,6 +17,8 @@ export interface AddOutcome {
   readonly missingBytes?: number;
   /** Says which files have a candidate that no piece proves, if there are any. */
   readonly unproven?: string;
+  /** Absent if the torrent was not matched, or all files are complete. */
+  readonly incomplete?: IncompleteFiles;
 }
 
 export function outcomeOf(torrent: ReadTorrent, status: AddWord, reason: string): AddOutcome {

@@ -8,6 +8,7 @@ import { GAP, ZEROS } from '../extent/extent.ts';
 import type { HashProgress } from '../hash/hash-pool.ts';
 import type { Logger } from '../logger.ts';
 import { type AddOutcome, outcomeOf } from './add-outcome.ts';
+import { refusedJson } from './incomplete-files.ts';
 import { type Planned, Planner } from './planning.ts';
 import { findServer } from './server-connection.ts';
 import { sourceRulesNow } from './source-rules-now.ts';
@@ -126,7 +127,7 @@ function* filesOf({ planned }: Printing): Generator<DryRunFile> {
       mode: file.mode,
       code: file.code,
       reason: decisions?.[i]?.reason ?? '',
-      refused: (decisions?.[i]?.refused ?? []).map(({ source, code }) => ({ ...shownPath(source), code })),
+      refused: refusedJson(decisions?.[i]?.refused ?? []),
       extents: file.extents.map(({ offset, length, source, sourceOffset }) => ({
         offset,
         length,
@@ -138,7 +139,7 @@ function* filesOf({ planned }: Printing): Generator<DryRunFile> {
 }
 
 function resultOf(planned: Planned, printing: Printing): DryRunResult {
-  const { plan, verdict, unproven } = planned;
+  const { plan, verdict, unproven, incomplete } = planned;
   return {
     torrent: planned.path,
     name: planned.name,
@@ -148,6 +149,7 @@ function resultOf(planned: Planned, printing: Printing): DryRunResult {
     foundBytes: verdict.foundBytes,
     missingBytes: verdict.missingBytes,
     ...(unproven === undefined ? {} : { unproven }),
+    ...(incomplete === undefined ? {} : { incomplete }),
     localFiles: { [Symbol.iterator]: () => sourcesOf(printing) },
     verifiedPieces: countBits(plan.verified),
     totalPieces: plan.pieceCount,

@@ -22,6 +22,7 @@ import type { Place } from '../source/placing.ts';
 import { SourceAccess } from '../source/source-access.ts';
 import type { SourceRules } from '../source/source-folders.ts';
 import { withHashCache } from './hash-cache.ts';
+import { type IncompleteFiles, incompleteFilesOf } from './incomplete-files.ts';
 import type { ParsedTorrent } from './torrent-files.ts';
 import type { VerifyEffort } from './verify-effort.ts';
 
@@ -45,6 +46,8 @@ export interface Planned extends ParsedTorrent {
   readonly reason: string;
   /** Says which files have a candidate that no piece proves, if there are any. */
   readonly unproven?: string;
+  /** Absent: all files are complete. */
+  readonly incomplete?: IncompleteFiles;
   /** In the torrent's order; only if nothing is changed (a dry run). */
   readonly decisions?: TorrentMatch['files'];
   /** With `exact_target = original` and an exact match: the folder that holds the torrent's name. */
@@ -127,6 +130,7 @@ export class Planner {
   #planOf(torrent: ParsedTorrent, match: TorrentMatch): Planned {
     const config = this.#config;
     const unproven = unprovenOf(match);
+    const incomplete = incompleteFilesOf(match);
     const found = config.exactTarget === 'original' ? match.original?.toString('utf8') : undefined;
     // The pool is for the server alone: a client may not enter it.
     const original = found === undefined || isWithin(found, poolPath(config.db)) ? undefined : found;
@@ -136,6 +140,7 @@ export class Planner {
       verdict: checkLimits(match, config),
       reason: match.reason,
       ...(unproven === undefined ? {} : { unproven }),
+      ...(incomplete === undefined ? {} : { incomplete }),
       ...(this.#options.changesNothing ? { decisions: match.files } : {}),
       ...(original === undefined ? {} : { originalDirectory: original }),
     };

@@ -344,9 +344,16 @@ function runs(state: TorrentState | undefined): boolean {
   return state !== undefined && !['stopped', 'checking', 'error'].includes(state.activity);
 }
 
-function amountsOf({ verdict, unproven }: Planned): Pick<AddOutcome, 'foundBytes' | 'missingBytes' | 'unproven'> {
+type Amounts = Pick<AddOutcome, 'foundBytes' | 'missingBytes' | 'unproven' | 'incomplete'>;
+
+function amountsOf({ verdict, unproven, incomplete }: Planned): Amounts {
   const { foundBytes, missingBytes } = verdict;
-  return { foundBytes, missingBytes, ...(unproven === undefined ? {} : { unproven }) };
+  return {
+    foundBytes,
+    missingBytes,
+    ...(unproven === undefined ? {} : { unproven }),
+    ...(incomplete === undefined ? {} : { incomplete }),
+  };
 }
 
 /** A torrent that the client has, and cannot read. */

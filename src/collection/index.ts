@@ -11,6 +11,7 @@
  * - A file that is still being written (`scan/growth.ts`) answers `byInode` alone, until a later rebuild.
  * - `ignore_files` hides a file that is in no release from `byNameAndSize`, `byName` and `bySize`; never from `trees`
  *   and `byInode`.
+ * - What is no candidate is known by name, with why: `leftOut`. Of a folder the first thousand such names are.
  * - Archives (RAR sets and ZIPs) are known with the stored files in them, as they were when their folder was last read.
  *   What is compressed, encrypted or cut off in them is not.
  * - Names are compared normalised (`names.ts`): case folded, runs of space, `_`, `.`, `-` as one.
@@ -79,6 +80,26 @@ export interface ArchivedQuestion {
   readonly limit: number;
 }
 
+/** Sizes are inclusive. */
+export interface LeftOutQuestion extends NameAndRange {
+  /** At most so many answer. */
+  readonly limit: number;
+}
+
+/**
+ * Why something below a disk is no candidate: `ignore_files` matches it, it was still being written, it is a symbolic link, or its
+ * folder does not let it be looked at.
+ */
+export type LeftOutCode = 'ignored' | 'growing' | 'link' | 'unreadable';
+
+export interface LeftOutFile {
+  /** Absolute. */
+  readonly path: Buffer;
+  /** Bytes, at the last rebuild; null: not known (`link`, `unreadable`). */
+  readonly size: number | null;
+  readonly code: LeftOutCode;
+}
+
 export interface FileNumbers {
   readonly dev: number;
   readonly ino: bigint;
@@ -106,6 +127,11 @@ export interface CollectionIndex {
   folders(names: readonly Buffer[]): Promise<FolderRef[][]>;
   /** Finds files of exactly this device and inode: where a moved source went. */
   byInode(questions: readonly FileNumbers[]): Promise<CollectionFile[][]>;
+  /**
+   * Finds what has this name and is no candidate: of a size in the range, then what has no size yet (`growing`), or none that is
+   * known.
+   */
+  leftOut(questions: readonly LeftOutQuestion[]): Promise<LeftOutFile[][]>;
   /** Gives everything below these folders. A folder that the index does not have gives an empty tree. */
   trees(folders: readonly number[]): Promise<FolderTree[]>;
   close(): Promise<void>;

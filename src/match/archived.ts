@@ -7,7 +7,8 @@
 import type { ArchivedFile, CollectionIndex } from '../collection/index.ts';
 import { MemberReader } from '../container/member-extents.ts';
 import { setBit } from '../extent/bitfield.ts';
-import type { Looker, Refusal } from './look.ts';
+import { refusalCode } from './left-out.ts';
+import type { Looker, Refusal, RefusedLook } from './look.ts';
 import { samplePieces } from './own-pieces.ts';
 import { bytesOfParts, joined, type Part } from './parts.ts';
 import type { PieceAnswer, PieceHasher } from './piece-hashing.ts';
@@ -58,8 +59,9 @@ async function supplies(
   const path = member.archive.path.toString();
   const parts = await archived.partsOf(member);
   if ('refused' in parts) {
-    task.failure = { code: 'changed', reason: `${path} ${parts.refused}.` };
-    task.refuse(member.archive.path, 'changed');
+    const code = 'code' in parts ? refusalCode(parts.code) : 'changed';
+    task.failure = { code, reason: `${path} ${parts.refused}.` };
+    task.refuse(member.archive.path, code);
     return false;
   }
   const ask = async (pieces: readonly number[]): Promise<(PieceAnswer | undefined)[]> =>
@@ -133,7 +135,7 @@ export class ArchivedCandidates {
   }
 
   /** Gives parts in order that cover the file exactly, from sources that were looked at; or the reason for none. */
-  async partsOf({ archive, name, size }: ArchivedFile): Promise<readonly Part[] | Refusal> {
+  async partsOf({ archive, name, size }: ArchivedFile): Promise<readonly Part[] | Refusal | RefusedLook> {
     // A file on a mount of autotorrent, or one that changed, is not opened.
     const first = this.#looker.look(archive);
     if ('refused' in first) return first;

@@ -14,6 +14,7 @@ import { normaliseName } from '../collection/names.ts';
 import { setBit } from '../extent/bitfield.ts';
 import type { HashSegment } from '../hash/hash-pool.ts';
 import { Alignment, type Budget, CandidateFailed, type Effort } from './align.ts';
+import { refusalCode } from './left-out.ts';
 import { components, type FolderNames } from './likeness.ts';
 import type { Looker, Source } from './look.ts';
 import type { HashMode } from './match.ts';
@@ -221,8 +222,9 @@ class FileAlignment {
       if (this.#parts.length > 0 && !isLike && this.#extra-- <= 0) continue;
       const source = this.#deps.looker.look(proposal.file);
       if ('refused' in source) {
-        task.failure ??= { code: 'changed', reason: `${proposal.file.path.toString()} ${source.refused}.` };
-        task.refuse(proposal.file.path, 'changed');
+        const code = refusalCode(source.code);
+        task.failure ??= { code, reason: `${proposal.file.path.toString()} ${source.refused}.` };
+        task.refuse(proposal.file.path, code);
         continue;
       }
       if (this.#inodes.has(source.inode)) continue;

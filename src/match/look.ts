@@ -1,6 +1,6 @@
 /** Looks at candidates: checks what the index recorded of a file before it is believed. */
 import type { CollectionFile } from '../collection/index.ts';
-import type { FileIdentity } from '../source/identity.ts';
+import type { DifferenceCode, FileIdentity } from '../source/identity.ts';
 import { type Absent, lookAtSource, type OpenedSource, openSourceSync, type Suspect } from '../source/open-source.ts';
 import type { SourceAccess } from '../source/source-access.ts';
 
@@ -17,16 +17,21 @@ export interface Refusal {
   readonly refused: string;
 }
 
+/** The reason that a look gave. */
+export interface RefusedLook extends Refusal {
+  readonly code: DifferenceCode;
+}
+
 export class Looker {
   readonly access: SourceAccess;
   /** By path, as latin1: each path is looked at once in a run. */
-  readonly #seen = new Map<string, Source | Refusal>();
+  readonly #seen = new Map<string, Source | RefusedLook>();
 
   constructor(access: SourceAccess) {
     this.access = access;
   }
 
-  look(file: Pick<CollectionFile, 'path' | 'size'>): Source | Refusal {
+  look(file: Pick<CollectionFile, 'path' | 'size'>): Source | RefusedLook {
     const key = file.path.toString('latin1');
     const known = this.#seen.get(key);
     if (known !== undefined) return known;
@@ -35,15 +40,20 @@ export class Looker {
     return found;
   }
 
+  /** What was seen at a path in this run. */
+  known(path: Buffer): Source | RefusedLook | undefined {
+    return this.#seen.get(path.toString('latin1'));
+  }
+
   /** Opens a candidate if it did not change since the look. @throws EMFILE, ENFILE */
   open({ path, identity }: Source): OpenedSource | Suspect | Absent {
     return openSourceSync({ path, recorded: identity }, this.access);
   }
 
-  #look({ path, size }: Pick<CollectionFile, 'path' | 'size'>): Source | Refusal {
+  #look({ path, size }: Pick<CollectionFile, 'path' | 'size'>): Source | RefusedLook {
     // Synchronous: a command has nothing else to do, and a promise a file takes ten times as long.
     const looked = lookAtSource({ path, recorded: { size } }, this.access);
-    if (looked.state !== 'as recorded') return { refused: looked.why.says };
+    if (looked.state !== 'as recorded') return { refused: looked.why.says, code: looked.why.code };
     const { identity } = looked;
     return { path, identity, inode: `${identity.dev}:${identity.ino}` };
   }

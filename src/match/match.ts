@@ -48,7 +48,10 @@ export type VerifyGoal = VerifyLevel | 'full-if-whole';
 /** A candidate that was not taken. */
 export interface Refused {
   readonly source: Buffer;
-  readonly code: Extract<FileCode, 'changed' | 'hash-mismatch' | 'unproven'>;
+  readonly code: Extract<
+    FileCode,
+    'changed' | 'hash-mismatch' | 'unproven' | 'ignored' | 'growing' | 'link' | 'unreadable' | 'disk-away'
+  >;
 }
 
 export interface FileMatch {

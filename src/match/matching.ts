@@ -5,6 +5,7 @@ import type { SourceAccess } from '../source/source-access.ts';
 import { supplyFromArchives } from './archived.ts';
 import { proposeExact } from './exact.ts';
 import { Alignments, type AlignmentsOfRun, type HashModeDependencies, proposeHashed } from './hash-modes.ts';
+import { nameUnusable } from './left-out.ts';
 import { FolderNames } from './likeness.ts';
 import { Looker, type Source } from './look.ts';
 import {
@@ -84,6 +85,8 @@ export class Matching {
       await verifyShared(torrents, level, hasher, this.#looker, (suspects) => this.#proposeRest(suspects));
       if (this.#level === 'full' && this.#wantsSpares) spares = await findSpares(torrents, hasher, this.#looker);
     }
+    const missing = files.filter(({ current }) => current === undefined);
+    await nameUnusable(missing, { index, looker: this.#looker });
     const match = outcomeOf(this.#torrent, this.#level, spares);
     logger.debug(`${match.name}: ${match.reason}`);
     return match;

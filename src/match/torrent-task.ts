@@ -5,6 +5,7 @@ import { clearBit, emptyBitfield } from '../extent/bitfield.ts';
 import type { HashSegment } from '../hash/hash-pool.ts';
 import type { Metainfo, TorrentFile } from '../metainfo/metainfo.ts';
 import type { PieceRange } from '../metainfo/piece-layout.ts';
+import { refusalCode } from './left-out.ts';
 import type { Looker, Source } from './look.ts';
 import { MAX_REFUSED, type MatchMode, type Refused, type Supplier } from './match.ts';
 import { type PieceShares, sharePieces } from './own-pieces.ts';
@@ -25,7 +26,7 @@ export interface Chosen extends Source {
 }
 
 export interface Failure {
-  readonly code: 'no-candidate' | 'not-in-release' | 'changed' | 'hash-mismatch' | 'limit';
+  readonly code: 'no-candidate' | 'not-in-release' | 'limit' | Refused['code'];
   readonly reason: string;
 }
 
@@ -180,8 +181,9 @@ export class FileTask {
   #look(proposal: Proposal, looker: Looker): Chosen | undefined {
     const source = looker.look(proposal.file);
     if ('refused' in source) {
-      this.failure ??= { code: 'changed', reason: `${proposal.file.path.toString()} ${source.refused}.` };
-      this.refuse(proposal.file.path, 'changed');
+      const code = refusalCode(source.code);
+      this.failure ??= { code, reason: `${proposal.file.path.toString()} ${source.refused}.` };
+      this.refuse(proposal.file.path, code);
       return undefined;
     }
     const chosen = { ...source, mode: proposal.mode, shift: proposal.shift ?? 0 };

@@ -17,6 +17,13 @@ export const FILE_CODES = [
   'changed', // the index knew a candidate, but it is no longer so
   'hash-mismatch', // candidates were hashed, and none held the file's bytes
   'unproven', // a candidate is there, but no piece proves its bytes, since others in its pieces are missing: not mapped
+  'size', // a candidate of its name has another size
+  'ignored', // `ignore_files` leaves it out of the collection
+  'unreadable', // it may not be read
+  'link', // a symbolic link: the scan does not follow it
+  'growing', // it was still being written at the last rebuild
+  'disk-away', // it lies on a disk that is not there
+  'not-indexed', // the index does not have it
 ] as const;
 
 export type FileCode = (typeof FILE_CODES)[number];

@@ -90,12 +90,16 @@ describe('a file inside an archive', () => {
       await (await candidates(anywhere({ ownMounts: ownMountOn(lstatSync(index.disk).dev) }))).partsOf(film),
       {
         refused: 'lies on a mount of autotorrent itself',
+        code: 'own-mount',
       },
     );
     truncateSync(join(index.disk, 'b/x.r03'), 100);
     assert.deepEqual(await (await candidates()).partsOf(film), { refused: 'is damaged' });
     truncateSync(join(index.disk, 'b/x.rar'), 100);
-    assert.deepEqual(await (await candidates()).partsOf(film), { refused: 'has 100 bytes now, not 9000' });
+    assert.deepEqual(await (await candidates()).partsOf(film), {
+      refused: 'has 100 bytes now, not 9000',
+      code: 'size',
+    });
   });
 
   const pool = createHashPool({ sources: ANYWHERE, threads: 1 });

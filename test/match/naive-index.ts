@@ -7,6 +7,8 @@ import type {
   FileNumbers,
   FolderRef,
   FolderTree,
+  LeftOutFile,
+  LeftOutQuestion,
 } from '../../src/collection/index.ts';
 import { normaliseName } from '../../src/collection/names.ts';
 import { isReleaseFolder, isReleasePart } from '../../src/collection/release.ts';
@@ -24,6 +26,7 @@ export class NaiveIndex implements CollectionIndex {
   readonly version = 'naive';
   readonly #folders: Folder[] = [];
   readonly #files: CollectionFile[] = [];
+  readonly #links: LeftOutFile[] = [];
   readonly #byNameAndSize = new Map<string, CollectionFile[]>();
 
   constructor(disk: string) {
@@ -98,6 +101,14 @@ export class NaiveIndex implements CollectionIndex {
     return names.map((name) => this.#folders.filter((folder) => folder.name.equals(name)));
   }
 
+  /** Links alone: it ignores nothing. */
+  async leftOut(questions: readonly LeftOutQuestion[]): Promise<LeftOutFile[][]> {
+    this.calls.push('leftOut');
+    return questions.map(({ name, limit }) =>
+      this.#links.filter(({ path }) => normaliseName(nameOf(path)) === normaliseName(name)).slice(0, limit),
+    );
+  }
+
   async trees(ids: readonly number[]): Promise<FolderTree[]> {
     this.calls.push('trees');
     return ids.map((id) => {
@@ -127,7 +138,9 @@ export class NaiveIndex implements CollectionIndex {
       else if (entry.isFile()) {
         const { size } = lstatSync(child);
         this.#files.push({ folder: folder.id, path: child, name: entry.name, size, release: null });
-      }
+      } else if (entry.isSymbolicLink()) this.#links.push({ path: child, size: null, code: 'link' });
     }
   }
 }
+
+const nameOf = (path: Buffer): Buffer => path.subarray(path.lastIndexOf(0x2f) + 1);

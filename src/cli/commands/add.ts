@@ -165,10 +165,11 @@ async function addWith(
 
 /** Returns the sentence after the name; for `Missing` in the original's words. */
 function messageOf(outcome: AddOutcome): string {
-  const { status, foundBytes, missingBytes, unproven } = outcome;
+  const { status, foundBytes, missingBytes, unproven, incomplete } = outcome;
   if (status !== 'Missing' || foundBytes === undefined || missingBytes === undefined) return outcome.reason;
   const share = percent(foundBytes, foundBytes + missingBytes);
-  return `Missing files, only ${share} found (${bytes(missingBytes)} missing)${unproven === undefined ? '' : `; ${unproven}`}`;
+  const more = [unproven, incomplete?.unusable].flatMap((clause) => (clause === undefined ? [] : [`; ${clause}`]));
+  return `Missing files, only ${share} found (${bytes(missingBytes)} missing)${more.join('')}`;
 }
 
 function document(outcome: AddOutcome): object {
@@ -178,6 +179,9 @@ function document(outcome: AddOutcome): object {
     status: outcome.status,
     reason: messageOf(outcome),
     ...(outcome.infoHash === undefined ? {} : { info_hash: outcome.infoHash }),
+    ...(outcome.incomplete === undefined
+      ? {}
+      : { incomplete_files: outcome.incomplete.count, incomplete: outcome.incomplete.files }),
   };
 }
 

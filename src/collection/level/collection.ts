@@ -95,6 +95,7 @@ export class LevelCollection implements Collection {
       releases: (names) => index.releases(names),
       folders: (names) => index.folders(names),
       byInode: (questions) => index.byInode(questions),
+      leftOut: (questions) => index.leftOut(questions),
       trees: (folders) => index.trees(folders),
       close: async () => {
         if (!open) return;

@@ -3,10 +3,11 @@ import { setImmediate as pause } from 'node:timers/promises';
 
 import { hashName, hashText } from '../names.ts';
 import { isReleasePart, releaseRoots } from '../release.ts';
-import { type FolderRecord, IGNORED } from '../scan/folder-record.ts';
+import { type FolderRecord, GROWING, IGNORED } from '../scan/folder-record.ts';
 import { ABSENT, tablePuts } from './folder-table.ts';
 import { float64Column, uint32Column } from './growing-column.ts';
 import { type IndexDatabase, KIND, keyOf, type PostingKind, type Put } from './index-database.ts';
+import { LeftOutRows, NO_SIZE } from './left-out-rows.ts';
 import { type PostingColumns, postingPuts, sortedRows } from './postings.ts';
 
 /** Bytes of a page. Records are small and LevelDB's cost is per key, so some ten records share a page. */
@@ -60,6 +61,8 @@ export class GenerationWriter {
   readonly #memberOf = uint32Column();
   readonly #memberFlags = uint32Column();
 
+  readonly #leftOut = new LeftOutRows();
+
   #page: Uint8Array[] = [];
   #pageBytes = 0;
   #pages = 0;
@@ -106,6 +109,7 @@ export class GenerationWriter {
     this.#fileOf.extend(files, (i) => i);
     this.#fileFlags.extend(files, (i) => record.fileFlags[i] ?? 0);
     if (record.members > 0) this.#addMembers(id, record);
+    if (record.leftOut > 0) this.#leftOut.addNames(id, record);
     this.folders++;
     this.files += files;
     for (let i = 0; i < files; i++) this.bytes += sizes[i] ?? 0;
@@ -181,6 +185,14 @@ export class GenerationWriter {
       { k1: inodes, k2: this.#devs.view, folder, file },
       (row) => inodes[row] !== 0,
     );
+
+    for (let row = 0; row < fileFlags.length; row++) {
+      if (fileFlags[row] === 0 || shown(row)) continue;
+      // What grows will have another size.
+      const size = ((fileFlags[row] ?? 0) & GROWING) === 0 ? (sizes[row] ?? 0) : NO_SIZE;
+      this.#leftOut.addFile(hashes[row] ?? 0, size, folder[row] ?? 0, file[row] ?? 0);
+    }
+    if (this.#leftOut.count > 0) await this.#putPostings(KIND.leftOut, this.#leftOut.columns, () => true);
 
     const memberFolders = this.#memberFolders.view;
     const memberFlags = this.#memberFlags.view;

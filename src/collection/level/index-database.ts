@@ -30,12 +30,19 @@ export const KIND = {
   folderNames: 20,
   /** Members of archives, by (size, hash of the normalised base name); `file` is the member's position in its folder. */
   members: 21,
+  /**
+   * What is no candidate, by (hash of the normalised name, size); `file` is the position among the folder's files, and then among
+   * the names that were left out. Absent where there is none.
+   */
+  leftOut: 22,
 } as const;
 
-export type PostingKind = 16 | 17 | 18 | 19 | 20 | 21;
+export type PostingKind = 16 | 17 | 18 | 19 | 20 | 21 | 22;
 
 /** The version of everything in the database: keys, records, hashes, the rules for names and releases. */
-const FORMAT = `2-${endianness()}`;
+const FORMAT = `3-${endianness()}`;
+/** Folders of this one do not know what was left out of them: the next rebuild lists them again. */
+const BEFORE = `2-${endianness()}`;
 const PREFIX = 0x63;
 const VIEWS = { keyEncoding: 'view', valueEncoding: 'view' } as const;
 
@@ -101,7 +108,7 @@ export class IndexDatabase {
     } catch (error) {
       throw damaged('its state cannot be read', error);
     }
-    if (state.format !== FORMAT) {
+    if (state.format !== FORMAT && state.format !== BEFORE) {
       const format = state.format;
       throw new AutotorrentError('INDEX', `the collection index is of another version (${format}, not ${FORMAT})`, {
         hint: REBUILD_FULL,

@@ -9,6 +9,8 @@ import type {
   FileNumbers,
   FolderRef,
   FolderTree,
+  LeftOutFile,
+  LeftOutQuestion,
   NameAndRange,
   NameAndSize,
   SizeRange,
@@ -16,7 +18,7 @@ import type {
 import { hashText, normaliseName } from '../names.ts';
 import type { FolderRecord } from '../scan/folder-record.ts';
 import { baseName, FolderStore, joinPath, RECORDS_AT_ONCE } from './folder-store.ts';
-import { NONE } from './folder-table.ts';
+import { fileOf, readTrees } from './folder-trees.ts';
 import {
   damaged,
   IndexDatabase,
@@ -25,6 +27,7 @@ import {
   type LevelDatabase,
   type PostingKind,
 } from './index-database.ts';
+import { NO_SIZE } from './left-out-rows.ts';
 import { type PostingRow, Postings } from './postings.ts';
 
 export interface IndexInfo {
@@ -47,17 +50,6 @@ interface Hit {
   /** Position of the file, or of the member, in its folder. */
   readonly file: number;
   readonly accepts: (record: FolderRecord) => boolean;
-}
-
-interface Tree extends FolderTree {
-  readonly files: FolderTree['files'][number][];
-}
-
-/** A folder of a tree that is being read. */
-interface TreeFolder extends FolderRef {
-  readonly relative: readonly Buffer[];
-  /** The files of its tree. */
-  readonly files: Tree['files'];
 }
 
 /** The index of a database that is open here. */
@@ -201,11 +193,16 @@ class LevelIndex implements LocalIndex {
         hits.push({ question, rank, folder, file, accepts });
       }
     }
-    return this.#resolve(hits, questions.length, 'members', (folder, path, record, member) => ({
-      archive: this.#file(folder, path, record, record.memberFiles[member] ?? 0),
-      name: Buffer.from(record.memberName(member)),
-      size: record.memberSizes[member] ?? 0,
-    }));
+    return this.#resolve(
+      hits,
+      questions.length,
+      ({ members }) => members,
+      (folder, path, record, member) => ({
+        archive: fileOf(this.#folders, { id: folder, path }, record, record.memberFiles[member] ?? 0),
+        name: Buffer.from(record.memberName(member)),
+        size: record.memberSizes[member] ?? 0,
+      }),
+    );
   }
 
   async releases(names: readonly string[]): Promise<FolderRef[][]> {
@@ -219,35 +216,35 @@ class LevelIndex implements LocalIndex {
     return this.#folderRefs(KIND.folderNames, named, (name, question) => names[question]?.equals(name) === true);
   }
 
-  async trees(folders: readonly number[]): Promise<FolderTree[]> {
-    const paths = await this.#folders.paths(folders.filter((folder) => this.#folders.row(folder) !== undefined));
-    const trees: Tree[] = [];
-    let level: TreeFolder[] = [];
-    for (const id of folders) {
-      const known = this.#folders.row(id) !== undefined;
-      const path = (known ? paths.shift() : undefined) ?? Buffer.alloc(0);
-      const tree: Tree = { root: { id, path }, name: Buffer.from(baseName(path)), files: [] };
-      trees.push(tree);
-      if (known) level.push({ id, path, relative: [], files: tree.files });
-    }
-    let count = 0;
-    // All trees at once, level by level: many small trees would be many small reads.
-    while (level.length > 0) {
-      const below: TreeFolder[] = [];
-      for (let from = 0; from < level.length; from += RECORDS_AT_ONCE) {
-        const chunk = level.slice(from, from + RECORDS_AT_ONCE);
-        const records = await this.#folders.records(chunk.map(({ id }) => id));
-        for (const at of chunk) {
-          const record = records.get(at.id);
-          if (record === undefined) continue;
-          count += record.files + record.subfolders;
-          this.#refuseOver(count);
-          for (const folder of this.#readTreeFolder(at, record)) below.push(folder);
-        }
+  async leftOut(questions: readonly LeftOutQuestion[]): Promise<LeftOutFile[][]> {
+    const wanted = questions.flatMap(({ name, min, max, limit: most }, question) => {
+      const normal = normaliseName(name);
+      const k1 = hashText(normal);
+      const high = Math.min(max, NO_SIZE - 1);
+      return [
+        { question, normal, k1, low: min, high, most },
+        { question, normal, k1, low: NO_SIZE, high: NO_SIZE, most },
+      ];
+    });
+    const hits: Hit[] = [];
+    for (const [at, { question, normal }, rows] of await this.#ranges(KIND.leftOut, wanted)) {
+      // Those of a known size come first.
+      const first = (at % 2) * MOST_ANSWERS;
+      for (const [rank, { folder, file }] of rows.entries()) {
+        const accepts = (record: FolderRecord): boolean => normaliseName(nameAt(record, file)) === normal;
+        hits.push({ question, rank: first + rank, folder, file, accepts });
       }
-      level = below;
     }
-    return trees;
+    const found = await this.#resolve(hits, questions.length, leftOutPlaces, (_, path, record, file) => ({
+      path: joinPath(path, Buffer.from(nameAt(record, file))),
+      size: file < record.files ? (record.sizes[file] ?? 0) : null,
+      code: codeOf(record, file),
+    }));
+    return found.map((answer, question) => answer.slice(0, questions[question]?.limit));
+  }
+
+  trees(folders: readonly number[]): Promise<FolderTree[]> {
+    return readTrees(this.#folders, folders, (count) => this.#refuseOver(count));
   }
 
   async close(): Promise<void> {
@@ -283,7 +280,7 @@ class LevelIndex implements LocalIndex {
   }
 
   /** Finds the rows of each question. It asks in sorted order, so that each block is read once. */
-  async #ranges<Q extends { readonly k1: number; readonly low: number; readonly high: number }>(
+  async #ranges<Q extends { readonly k1: number; readonly low: number; readonly high: number; readonly most?: number }>(
     kind: PostingKind,
     wanted: readonly Q[],
   ): Promise<[number, Q, PostingRow[]][]> {
@@ -295,7 +292,7 @@ class LevelIndex implements LocalIndex {
       if (i % RECORDS_AT_ONCE === 0) {
         await postings.prefetch(order.slice(i, i + RECORDS_AT_ONCE).map(([, q]): [number, number] => [q.k1, q.low]));
       }
-      const rows = await postings.range(asked.k1, asked.low, asked.high);
+      const rows = await postings.range(asked.k1, asked.low, asked.high, asked.most);
       count += rows.length;
       this.#refuseOver(count);
       found.push([question, asked, rows]);
@@ -304,16 +301,19 @@ class LevelIndex implements LocalIndex {
   }
 
   #files(hits: readonly Hit[], questions: number): Promise<CollectionFile[][]> {
-    return this.#resolve(hits, questions, 'files', (folder, path, record, file) =>
-      this.#file(folder, path, record, file),
+    return this.#resolve(
+      hits,
+      questions,
+      ({ files }) => files,
+      (id, path, record, file) => fileOf(this.#folders, { id, path }, record, file),
     );
   }
 
-  /** Reads the files or members of rows in the order of their folders. Returns them in the order of the questions. */
+  /** Reads the files, members or names of rows in the order of their folders. Returns them in the order of the questions. */
   async #resolve<T>(
     hits: readonly Hit[],
     questions: number,
-    of: 'files' | 'members',
+    places: (record: FolderRecord) => number,
     make: (folder: number, path: Buffer, record: FolderRecord, index: number) => T,
   ): Promise<T[][]> {
     const found: { readonly hit: Hit; readonly made: T }[] = [];
@@ -326,7 +326,8 @@ class LevelIndex implements LocalIndex {
       for (const [i, hit] of chunk.entries()) {
         const record = records.get(hit.folder);
         const path = paths[i];
-        if (record === undefined || path === undefined || hit.file >= record[of]) throw damaged('a file is missing');
+        if (record === undefined || path === undefined || hit.file >= places(record))
+          throw damaged('a file is missing');
         if (!hit.accepts(record)) continue;
         found.push({ hit, made: make(hit.folder, path, record, hit.file) });
       }
@@ -334,35 +335,6 @@ class LevelIndex implements LocalIndex {
     const answers: T[][] = Array.from({ length: questions }, () => []);
     for (const { hit, made } of found.toSorted((a, b) => a.hit.rank - b.hit.rank)) answers[hit.question]?.push(made);
     return answers;
-  }
-
-  #file(folder: number, folderPath: Buffer, record: FolderRecord, file: number): CollectionFile {
-    const { release } = this.#folders.knownRow(folder);
-    const name = Buffer.from(record.fileName(file));
-    return {
-      folder,
-      path: joinPath(folderPath, name),
-      name,
-      size: record.sizes[file] ?? 0,
-      release: release === NONE ? null : release,
-    };
-  }
-
-  /** Adds the folder's files to its tree. Returns its subfolders. */
-  #readTreeFolder({ id, path, relative, files }: TreeFolder, record: FolderRecord): TreeFolder[] {
-    for (let index = 0; index < record.files; index++) {
-      if (record.isGrowing(index)) continue;
-      const file = this.#file(id, path, record, index);
-      files.push({ file, relative: [...relative, file.name] });
-    }
-    const { firstSubfolder } = this.#folders.knownRow(id);
-    const below: TreeFolder[] = [];
-    for (let sub = 0; sub < record.subfolders; sub++) {
-      if (this.#folders.row(firstSubfolder + sub) === undefined) continue; // the scan skipped it
-      const name = Buffer.from(record.subfolderName(sub), 'latin1');
-      below.push({ id: firstSubfolder + sub, path: joinPath(path, name), relative: [...relative, name], files });
-    }
-    return below;
   }
 
   async #folderRefs(
@@ -382,4 +354,15 @@ class LevelIndex implements LocalIndex {
     }
     return answers;
   }
+}
+
+const leftOutPlaces = ({ files, leftOut }: FolderRecord): number => files + leftOut;
+
+function nameAt(record: FolderRecord, place: number): Buffer {
+  return place < record.files ? record.fileName(place) : record.leftOutName(place - record.files).name;
+}
+
+function codeOf(record: FolderRecord, place: number): LeftOutFile['code'] {
+  if (place >= record.files) return record.leftOutName(place - record.files).why;
+  return record.isGrowing(place) ? 'growing' : 'ignored';
 }

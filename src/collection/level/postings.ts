@@ -6,10 +6,12 @@
  *     block       f64 × n  k1 | f64 × n  k2 | u32 × n  folder | u32 × n  file
  *     directory   f64  rows   | f64 × blocks  k1 | f64 × blocks  k2
  */
-import { aligned, damaged, type IndexDatabase, keyOf, type PostingKind, type Put } from './index-database.ts';
+import { aligned, damaged, type IndexDatabase, KIND, keyOf, type PostingKind, type Put } from './index-database.ts';
 
 const ROWS = 256;
 const DIRECTORY = 0xffffffff;
+/** The directory of no rows. */
+const NO_ROWS = new Uint8Array(8);
 
 export interface PostingColumns {
   readonly k1: Float64Array | Uint32Array;
@@ -146,7 +148,9 @@ export class Postings {
   readonly #cache = new Map<number, Block>();
 
   static async open(db: IndexDatabase, generation: number, kind: PostingKind): Promise<Postings> {
-    const [value] = await db.read(generation, kind, [DIRECTORY]);
+    const [found] = await db.read(generation, kind, [DIRECTORY]);
+    // Those of an index without a name that was left out, or of an older version, have no record.
+    const value = found ?? (kind === KIND.leftOut ? NO_ROWS : undefined);
     if (value === undefined) throw damaged('a directory is missing');
     const directory = new Float64Array(aligned(value.subarray(0, value.length - (value.length % 8))));
     const rows = directory[0] ?? 0;
@@ -191,13 +195,13 @@ export class Postings {
     return { k1: block.k1[at] ?? 0, folder: block.folder[at] ?? 0, file: block.file[at] ?? 0 };
   }
 
-  /** Rows from (k1, low) to (k1, high), both inclusive. */
-  async range(k1: number, low: number, high: number): Promise<PostingRow[]> {
+  /** Rows from (k1, low) to (k1, high), both inclusive; the first `most` of them. */
+  async range(k1: number, low: number, high: number, most = Number.POSITIVE_INFINITY): Promise<PostingRow[]> {
     const found: PostingRow[] = [];
     for (let number = await this.lowerBound(k1, low); number < this.rows; ) {
       const block = await this.#block(Math.floor(number / ROWS));
       for (let at = number % ROWS; at < block.k1.length; at++, number++) {
-        if (block.k1[at] !== k1 || (block.k2[at] ?? 0) > high) return found;
+        if (block.k1[at] !== k1 || (block.k2[at] ?? 0) > high || found.length >= most) return found;
         found.push({ k1, folder: block.folder[at] ?? 0, file: block.file[at] ?? 0 });
       }
     }

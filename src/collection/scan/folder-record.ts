@@ -3,7 +3,8 @@
  * It is packed where it is made (a walk worker), travels as one transferable buffer, and is stored as it came.
  *
  *     f64 × 5           dev, ino, mtime, ctime (milliseconds; NaN: never taken for unchanged), dev of its files
- *     u32 × 6           number of files, number of subfolders, bytes of its own name, flags, number of members, 0
+ *     u32 × 6           number of files, number of subfolders, bytes of its own name, flags, number of members,
+ *                       number of names that were left out
  *     f64 × files       sizes
  *     u64 × files       inodes (f64 × files in a record without the flag INODES)
  *     f64 × members     sizes
@@ -13,10 +14,14 @@
  *     u32 × members     where each member's name ends among the names
  *     u32 × members     hashes of the normalised base names
  *     u32 × members     which file is the first volume of its archive
+ *     u32 × left out    where each name ends among the names
  *     u8 × files        IGNORED: matched by `ignore_files`; GROWING: still being written
- *     bytes             own name (a root's: its whole path), files' names, subfolders' names, members' names
+ *     u8 × left out     why: its place in LEFT_OUT
+ *     bytes             own name (a root's: its whole path), files' names, subfolders' names, members' names, names left out
  *
- * Members are the stored files inside the folder's archives (see `container/`).
+ * Members are the stored files inside the folder's archives (see `container/`). What was left out are names that are no files of
+ * the collection, and why; there are LEFT_OUT_OF_FOLDER at most, since a folder may have a million. A record without the flag
+ * LISTS_LEFT_OUT is of an older version, and does not know them.
  */
 import { AutotorrentError } from '../../errors.ts';
 import { hashName } from '../names.ts';
@@ -25,10 +30,17 @@ import { hashName } from '../names.ts';
 export const IGNORED = 1;
 export const GROWING = 2;
 
+/** Why names are left out, in the order of their numbers in records. */
+export const LEFT_OUT = ['link', 'unreadable'] as const;
+
+/** Names that a folder's record has of what was left out. */
+export const LEFT_OUT_OF_FOLDER = 1000;
+
 const HEADER = 64;
 const RELEASE = 1;
 /** The inodes are exact. Records of older versions have them as doubles. */
 const INODES = 2;
+const LISTS_LEFT_OUT = 4;
 /** Most folders have no archives, and there are very many folders. */
 const NO_SIZES = new Float64Array(0);
 const NO_WORDS = new Uint32Array(0);
@@ -50,6 +62,12 @@ export interface MemberContent {
   readonly size: number;
 }
 
+/** A name that is no file of the collection: a byte string. */
+export interface LeftOutName {
+  readonly name: string;
+  readonly why: (typeof LEFT_OUT)[number];
+}
+
 /** Names are byte strings. */
 export interface FolderContent extends FolderState {
   readonly name: string;
@@ -62,6 +80,8 @@ export interface FolderContent extends FolderState {
   readonly growing?: readonly boolean[];
   readonly subfolders: readonly string[];
   readonly members: readonly MemberContent[];
+  /** Undefined: not known. */
+  readonly leftOut: readonly LeftOutName[] | undefined;
   /** `isReleaseFolder` of the files. */
   readonly marked: boolean;
 }
@@ -70,26 +90,29 @@ export function encodeFolder(folder: FolderContent): ArrayBuffer {
   const files = folder.fileNames.length;
   const subs = folder.subfolders.length;
   const members = folder.members.length;
+  const leftOut = folder.leftOut ?? [];
   const names =
     folder.name +
     folder.fileNames.join('') +
     folder.subfolders.join('') +
-    folder.members.map(({ name }) => name).join('');
-  const fixed = HEADER + files * 25 + subs * 4 + members * 20;
+    folder.members.map(({ name }) => name).join('') +
+    leftOut.map(({ name }) => name).join('');
+  const fixed = HEADER + files * 25 + subs * 4 + members * 20 + leftOut.length * 5;
   const buffer = new ArrayBuffer(fixed + names.length);
   new Float64Array(buffer, 0, 5).set([folder.dev, folder.ino, folder.mtime, folder.ctime, folder.fileDev]);
-  new Uint32Array(buffer, 40, 5).set([
+  new Uint32Array(buffer, 40, 6).set([
     files,
     subs,
     folder.name.length,
-    INODES | (folder.marked ? RELEASE : 0),
+    INODES | (folder.marked ? RELEASE : 0) | (folder.leftOut === undefined ? 0 : LISTS_LEFT_OUT),
     members,
+    leftOut.length,
   ]);
   new Float64Array(buffer, HEADER, files).set(folder.sizes);
   new BigUint64Array(buffer, HEADER + files * 8, files).set(folder.inodes);
   const doubles = HEADER + files * 16 + members * 8;
-  const words = new Uint32Array(buffer, doubles, files * 2 + subs + members * 3);
-  const flags = new Uint8Array(buffer, doubles + words.byteLength, files);
+  const words = new Uint32Array(buffer, doubles, files * 2 + subs + members * 3 + leftOut.length);
+  const flags = new Uint8Array(buffer, doubles + words.byteLength, files + leftOut.length);
   let end = folder.name.length;
   let at = 0;
   for (const name of folder.fileNames) {
@@ -108,6 +131,10 @@ export function encodeFolder(folder: FolderContent): ArrayBuffer {
       hashes[i] = hashName(name.slice(name.lastIndexOf('/') + 1));
       hashes[members + i] = file;
     }
+  }
+  for (const [i, { name, why }] of leftOut.entries()) {
+    words[words.length - leftOut.length + i] = end += name.length;
+    flags[files + i] = LEFT_OUT.indexOf(why);
   }
   Buffer.from(buffer, fixed).write(names, 'latin1');
   return buffer;
@@ -136,6 +163,12 @@ export class FolderRecord {
   readonly memberHashes: Uint32Array;
   /** The position of the archive's first volume among the files, for each member. */
   readonly memberFiles: Uint32Array;
+  /** Names of what was left out. */
+  readonly leftOut: number;
+  /** False: the record is of an older version, and does not know what was left out. */
+  readonly listsLeftOut: boolean;
+  readonly #leftOutKinds: Uint8Array;
+  readonly #leftOutEnds: Uint32Array;
   readonly #exact: BigUint64Array | undefined;
   readonly #nameEnds: Uint32Array;
   readonly #ownName: number;
@@ -145,8 +178,9 @@ export class FolderRecord {
   constructor(buffer: ArrayBuffer, offset = 0, length = buffer.byteLength) {
     if (length < HEADER || offset % 8 !== 0 || offset + length > buffer.byteLength) throw damagedFolder();
     const [dev = 0, ino = 0, mtime = 0, ctime = 0, fileDev = 0] = new Float64Array(buffer, offset, 5);
-    const [files = 0, subs = 0, ownName = 0, flags = 0, members = 0] = new Uint32Array(buffer, offset + 40, 5);
-    const fixed = HEADER + files * 25 + subs * 4 + members * 20;
+    const numbers = new Uint32Array(buffer, offset + 40, 6);
+    const [files = 0, subs = 0, ownName = 0, flags = 0, members = 0, leftOut = 0] = numbers;
+    const fixed = HEADER + files * 25 + subs * 4 + members * 20 + leftOut * 5;
     if (length < fixed + ownName) throw damagedFolder();
     const body = offset + HEADER;
     this.packed = new Uint8Array(buffer, offset, length);
@@ -172,10 +206,16 @@ export class FolderRecord {
     const ofMembers = words + files * 8 + subs * 4 + members * 4;
     this.memberHashes = members === 0 ? NO_WORDS : new Uint32Array(buffer, ofMembers, members);
     this.memberFiles = members === 0 ? NO_WORDS : new Uint32Array(buffer, ofMembers + members * 4, members);
-    this.fileFlags = new Uint8Array(buffer, ofMembers + members * 8, files);
+    const ofLeftOut = ofMembers + members * 8;
+    this.leftOut = leftOut;
+    this.listsLeftOut = (flags & LISTS_LEFT_OUT) !== 0;
+    this.#leftOutEnds = leftOut === 0 ? NO_WORDS : new Uint32Array(buffer, ofLeftOut, leftOut);
+    this.fileFlags = new Uint8Array(buffer, ofLeftOut + leftOut * 4, files);
+    this.#leftOutKinds = new Uint8Array(buffer, ofLeftOut + leftOut * 4 + files, leftOut);
     this.#ownName = ownName;
     this.#names = Buffer.from(buffer, offset + fixed, length - fixed);
-    if ((this.#nameEnds.at(-1) ?? ownName) !== this.#names.length) throw damagedFolder();
+    const end = this.#leftOutEnds.at(-1) ?? this.#nameEnds.at(-1) ?? ownName;
+    if (end !== this.#names.length) throw damagedFolder();
   }
 
   /** Tells if a file has an inode number. In a record of an older version it may be another that rounds to the same. */
@@ -205,6 +245,13 @@ export class FolderRecord {
   /** With `/` between components. */
   memberName(index: number): Buffer {
     return this.#name(this.files + this.subfolders + index);
+  }
+
+  /** A name that was left out, and why. */
+  leftOutName(index: number): { readonly name: Buffer; readonly why: LeftOutName['why'] } {
+    const start = index === 0 ? (this.#nameEnds.at(-1) ?? this.#ownName) : (this.#leftOutEnds[index - 1] ?? 0);
+    const name = this.#names.subarray(start, this.#leftOutEnds[index] ?? start);
+    return { name, why: LEFT_OUT[this.#leftOutKinds[index] ?? 0] ?? 'unreadable' };
   }
 
   sameState(now: FolderState): boolean {
@@ -241,9 +288,17 @@ export class FolderRecord {
           name: this.memberName(i).toString('latin1'),
           size: this.memberSizes[i] ?? 0,
         })),
+        leftOut: this.listsLeftOut ? this.#leftOutContent() : undefined,
         marked: this.marked,
       }),
     );
+  }
+
+  #leftOutContent(): LeftOutName[] {
+    return Array.from({ length: this.leftOut }, (_, i) => {
+      const { name, why } = this.leftOutName(i);
+      return { name: name.toString('latin1'), why };
+    });
   }
 
   #name(index: number): Buffer {
@@ -268,6 +323,7 @@ export function unreadFolder(name: string): FolderRecord {
       ignored: [],
       subfolders: [],
       members: [],
+      leftOut: undefined,
       marked: false,
     }),
   );

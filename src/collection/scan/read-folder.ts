@@ -14,7 +14,14 @@ import { openFolderSlowly } from '../../source/slow-opening.ts';
 import type { SourceAccess } from '../../source/source-access.ts';
 import { runNow } from '../../source/steps.ts';
 import { isReleaseFolder } from '../release.ts';
-import { encodeFolder, FolderRecord, type FolderState, GROWING } from './folder-record.ts';
+import {
+  encodeFolder,
+  FolderRecord,
+  type FolderState,
+  GROWING,
+  LEFT_OUT_OF_FOLDER,
+  type LeftOutName,
+} from './folder-record.ts';
 import { type GrowthRules, isUnsettled, isYoung, STILL_GROWING, sizesBefore } from './growth.ts';
 import type { IgnoreTest } from './ignore.ts';
 import type { MemberBudget } from './member-budget.ts';
@@ -72,14 +79,16 @@ export function lookAgain(path: string, reading: ArrayBuffer, files: readonly nu
 /** A record (`folder-record.ts`); `same`: as the index knows it; `skipped`: it cannot be read, and `skip` was called. */
 export type FolderReading = ArrayBuffer | 'same' | 'skipped';
 
+const VANISHED = 'vanished';
 const STOPPED = 'not needed any more';
 const OURS = 'of autotorrent itself';
 const FOLDER_FLAGS = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NONBLOCK;
 const S_IFMT = 0o170000;
 const S_IFDIR = 0o040000;
 const S_IFREG = 0o100000;
+const S_IFLNK = 0o120000;
 const OTHER_KINDS: ReadonlyMap<number, string> = new Map([
-  [0o120000, 'symbolic link'],
+  [S_IFLNK, 'symbolic link'],
   [0o140000, 'socket'],
   [0o010000, 'named pipe'],
   [0o020000, 'device'],
@@ -102,7 +111,7 @@ export function readFolder(task: FolderTask, context: ReadContext): FolderReadin
       const state = stateOf(fstatSync(folder), startedMs - context.racyMs);
       const open = { folder, real, state, startedMs };
       const known = task.known === null ? undefined : recordOf(task.known);
-      if (known?.sameState(state) === true && !isUnion(real, state.dev, context)) {
+      if (known?.listsLeftOut === true && known.sameState(state) && !isUnion(real, state.dev, context)) {
         if (filesAreAs(known, open, context)) return 'same';
       }
       return listFolder(task, open, known, context);
@@ -178,6 +187,10 @@ function listFolder(
   const growing: boolean[] = [];
   const sizeBefore = sizesBefore(known, context.growth);
   const subfolders: string[] = [];
+  const leftOut: LeftOutName[] = [];
+  const leaveOut = (name: string, why: LeftOutName['why']): void => {
+    if (leftOut.length < LEFT_OUT_OF_FOLDER) leftOut.push({ name, why });
+  };
   let fileDev = -1;
   let oneDev = true;
   for (const name of readdirSync(`/proc/self/fd/${folder}`, { encoding: 'latin1' })) {
@@ -194,6 +207,7 @@ function listFolder(
     const stats = lookAt(folder, name, context);
     if (typeof stats === 'string') {
       context.skip(stats, child);
+      if (stats !== VANISHED) leaveOut(name, 'unreadable');
       continue;
     }
     const kind = stats.mode & S_IFMT;
@@ -214,6 +228,7 @@ function listFolder(
       if (grows) context.skip(STILL_GROWING, child);
       else if (young) context.noteYoung(growing.length - 1);
     } else {
+      if (kind === S_IFLNK) leaveOut(name, 'link');
       context.skip(OTHER_KINDS.get(kind) ?? 'of unknown kind', child);
     }
   }
@@ -234,6 +249,7 @@ function listFolder(
     growing,
     subfolders,
     members,
+    leftOut,
     marked: isReleaseFolder(fileNames),
   });
 }
@@ -258,7 +274,7 @@ function lookAt(folder: number, name: string, { access }: ReadContext): FolderEn
   try {
     const path = pathOf(`/proc/self/fd/${folder}/${name}`);
     const stats = lstatSync(path, { bigint: true, throwIfNoEntry: false });
-    if (stats === undefined) return 'vanished';
+    if (stats === undefined) return VANISHED;
     const { mode, ino, size, dev, mtimeMs, ctimeMs } = stats;
     const times = { mtimeMs: Number(mtimeMs), ctimeMs: Number(ctimeMs) };
     return { mode: Number(mode), ino, size: Number(size), dev: Number(dev), ...times };
@@ -269,7 +285,7 @@ function lookAt(folder: number, name: string, { access }: ReadContext): FolderEn
 
 function reasonOf(error: unknown): string {
   const code = errnoOf(error);
-  if (code === 'ENOENT' || code === 'ENOTDIR') return 'vanished';
+  if (code === 'ENOENT' || code === 'ENOTDIR') return VANISHED;
   if (code === 'EACCES' || code === 'EPERM') return 'not readable';
   return code ?? messageOf(error);
 }

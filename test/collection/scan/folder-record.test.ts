@@ -16,8 +16,12 @@ const CONTENT = {
   ignored: [false, false, true],
   subfolders: ['sub'],
   members: [],
+  leftOut: [
+    { name: 'a link', why: 'link' },
+    { name: 'b\xff', why: 'unreadable' },
+  ],
   marked: true,
-};
+} as const;
 
 describe('the record of a folder', () => {
   it('has inode numbers of 64 bits as they are, and their doubles', () => {

@@ -94,6 +94,10 @@ const CODECS: readonly Codec<unknown>[] = [
   ...codecsOf(METHODS.releases, 'name', ANSWERS.folders),
   ...codecsOf(METHODS.byFolderName, Buffer.from('name'), ANSWERS.folders),
   ...codecsOf(METHODS.byInode, { dev: 1, ino: 2n ** 64n - 1n }, ANSWERS.files),
+  ...codecsOf(METHODS.leftOut, { name: 'n', min: 1, max: 2, limit: 3 }, [
+    { path: Buffer.from('/disk/\xff'), size: 0, code: 'ignored' },
+    { path: Buffer.from('/disk/link'), size: null, code: 'link' },
+  ]),
   ...codecsOf(METHODS.trees, 7, tree),
 ];
 

@@ -9,6 +9,8 @@ import type {
   FileNumbers,
   FolderRef,
   FolderTree,
+  LeftOutFile,
+  LeftOutQuestion,
   NameAndRange,
   NameAndSize,
   SizeRange,
@@ -85,6 +87,10 @@ class RemoteIndex implements CollectionIndex {
 
   byInode(questions: readonly FileNumbers[]): Promise<CollectionFile[][]> {
     return this.#askAll(METHODS.byInode, questions);
+  }
+
+  leftOut(questions: readonly LeftOutQuestion[]): Promise<LeftOutFile[][]> {
+    return this.#askAll(METHODS.leftOut, questions);
   }
 
   trees(folders: readonly number[]): Promise<FolderTree[]> {

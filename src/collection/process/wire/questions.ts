@@ -1,6 +1,15 @@
 /** The methods of an index on the wire: batches of questions, and the answers to some of them. */
 import { type ByteReader, type ByteWriter, MalformedBytes } from '../../../bytes/byte-codec.ts';
-import type { ArchivedFile, CollectionFile, CollectionIndex, FolderRef, FolderTree } from '../../index.ts';
+import type {
+  ArchivedFile,
+  CollectionFile,
+  CollectionIndex,
+  FolderRef,
+  FolderTree,
+  LeftOutCode,
+  LeftOutFile,
+  LeftOutQuestion,
+} from '../../index.ts';
 
 /** One method: its number, its questions, and how to ask a whole batch of them. */
 export interface Method<Question, Answer> {
@@ -121,7 +130,42 @@ const trees: Method<number, FolderTree> = {
   },
 };
 
-export const METHODS = { byNameAndSize, byName, bySize, archived, releases, byFolderName, byInode, trees };
+const LEFT_OUT_CODES: readonly LeftOutCode[] = ['ignored', 'growing', 'link', 'unreadable'];
+
+const leftOut: Method<LeftOutQuestion, LeftOutFile[]> = {
+  number: 9,
+  ask: (index, questions) => index.leftOut(questions),
+  writeQuestion(out, { name, min, max, limit }) {
+    writeName(out, name);
+    for (const number of [min, max, limit]) writeNumber(out, number);
+  },
+  readQuestion: (from) => ({
+    name: readName(from),
+    min: readNumber(from),
+    max: readNumber(from),
+    limit: readNumber(from),
+  }),
+  writeAnswer(out, found) {
+    writeList(out, found, (_, { path, size, code }) => {
+      out.bytes(path);
+      out.integer(size === null ? 0 : size + 1);
+      out.integer(LEFT_OUT_CODES.indexOf(code));
+    });
+  },
+  readAnswer: (from) => readList(from, 3, readLeftOut),
+};
+
+export const METHODS = {
+  byNameAndSize,
+  byName,
+  bySize,
+  archived,
+  releases,
+  byFolderName,
+  byInode,
+  trees,
+  leftOut,
+};
 
 /** @throws MalformedBytes for a number that no method has */
 export function methodOf(number: number): Method<unknown, unknown> {
@@ -178,6 +222,12 @@ function writeMember(out: ByteWriter, { archive, name, size }: ArchivedFile): vo
 
 function readMember(from: ByteReader): ArchivedFile {
   return { archive: readFile(from), name: from.bytes('a name'), size: from.integer('a size') };
+}
+
+function readLeftOut(from: ByteReader): LeftOutFile {
+  const [path, size] = [from.bytes('a path'), from.integer('a size')];
+  const code = LEFT_OUT_CODES[from.integer('a reason', LEFT_OUT_CODES.length - 1)] ?? 'unreadable';
+  return { path, size: size === 0 ? null : size - 1, code };
 }
 
 function writeFolder(out: ByteWriter, { id, path }: FolderRef): void {
