@@ -12,6 +12,7 @@ import { matchTorrents } from '../../src/match/match-torrents.ts';
 import { parseMetainfo } from '../../src/metainfo/parse.ts';
 import { ANYWHERE, anywhere } from '../../test/harness/anywhere.ts';
 import { PROCESSES } from '../references/openssl-speed.ts';
+import { endIndexProcess } from './end-index-process.ts';
 
 export interface Counted {
   /** Bytes hashed. */
@@ -50,7 +51,10 @@ export async function countedMatching(
     },
     close: async () => await inner.close(),
   };
-  const db = new Level<Buffer, Buffer>(join(folder, 'index'), { keyEncoding: 'buffer', valueEncoding: 'buffer' });
+  const path = join(folder, 'index');
+  // The process that answered the commands before this holds the database.
+  await endIndexProcess(path);
+  const db = new Level<Buffer, Buffer>(path, { keyEncoding: 'buffer', valueEncoding: 'buffer' });
   const index = await openIndex(db);
   try {
     const matches = await matchTorrents(readable(torrents), {
