@@ -234,7 +234,7 @@ class FileAlignment {
         break;
       }
       this.#tried++;
-      const chosen: Chosen = { ...source, mode, shift: 0 };
+      const chosen: Chosen = { ...source, mode, shift: 0, file: proposal.file };
       const alignment = this.#alignmentWith(chosen);
       if (await this.#align(alignment, 'probe')) continue;
       if (named || this.#tried <= SEARCHED) later.push({ alignment, effort: named ? 'named' : 'search' });

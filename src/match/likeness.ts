@@ -23,6 +23,8 @@ export interface Rivals {
 /** Remembers the folders of candidates, normalised, the nearest first, for a whole run: many candidates share a folder. */
 export class FolderNames {
   readonly #byFolder = new Map<number, readonly string[]>();
+  /** By the list of a file's folders, which files in one folder share, and by the candidate's folder. */
+  readonly #places = new WeakMap<readonly string[], Map<number, string>>();
 
   of(file: CollectionFile): readonly string[] {
     let names = this.#byFolder.get(file.folder);
@@ -31,6 +33,20 @@ export class FolderNames {
       this.#byFolder.set(file.folder, names);
     }
     return names;
+  }
+
+  /** Finds where the torrent would lie if `candidate` were `file`: the path above the folders that agree. */
+  placeOf(file: FileTask, candidate: CollectionFile): string {
+    let places = this.#places.get(file.folders);
+    if (places === undefined) this.#places.set(file.folders, (places = new Map()));
+    let place = places.get(candidate.folder);
+    if (place === undefined) {
+      const above = this.of(candidate);
+      const depth = file.torrent.metainfo.multi ? file.folders.length - 1 : file.folders.length;
+      place = above.slice(Math.min(agreeing(file.folders, above), depth)).join('/');
+      places.set(candidate.folder, place);
+    }
+    return place;
   }
 }
 
@@ -58,7 +74,7 @@ export function rank(groups: readonly Rivals[], folders: FolderNames): Map<FileT
     if (candidates.length > MAX_TELLING) continue;
     for (const { folder } of candidates) telling.add(folder);
     for (const file of files) {
-      for (const place of new Set(candidates.map((candidate) => placeOf(file, candidate, folders)))) {
+      for (const place of new Set(candidates.map((candidate) => folders.placeOf(file, candidate)))) {
         places.set(place, (places.get(place) ?? 0) + file.file.length);
       }
     }
@@ -73,14 +89,6 @@ export function rank(groups: readonly Rivals[], folders: FolderNames): Map<FileT
     rankRivals({ files, candidates: beside.length >= files.length ? beside : candidates }, places, folders, ranked);
   }
   return ranked;
-}
-
-/** Finds where the torrent would lie if `candidate` were `file`: the path above the folders that agree. */
-function placeOf(file: FileTask, candidate: CollectionFile, folders: FolderNames): string {
-  const above = folders.of(candidate);
-  const depth = file.torrent.metainfo.multi ? file.folders.length - 1 : file.folders.length;
-  const agree = Math.min(agreeing(file.folders, above), depth);
-  return above.slice(agree).join('/');
 }
 
 function agreeing(wanted: readonly string[], above: readonly string[]): number {
@@ -175,7 +183,7 @@ function byPlaceAndWords(
   return candidates
     .map((candidate) => ({
       candidate,
-      bytes: places.get(placeOf(file, candidate, folders)) ?? 0,
+      bytes: places.get(folders.placeOf(file, candidate)) ?? 0,
       exact: wanted !== undefined && candidate.name.equals(wanted) ? 1 : 0,
     }))
     .toSorted(

@@ -6,6 +6,7 @@
  * candidates of other names and sizes, and map only what pieces prove (`align.ts`).
  * *Likeness* orders the candidates of one file: how far their folders resemble the torrent's path. A piece of which
  * one file alone (with pads) holds all bytes is the file's *own*; a piece with bytes of several is *shared*.
+ * `docs/matching.md` has the steps in order, what is tried where pieces disagree, and the limits.
  * To *look* at a candidate is to lstat it now: the index only knows what was there at the last rebuild.
  *
  * Invariants:
@@ -38,7 +39,7 @@ export function isHashMode(mode: Supplier): mode is HashMode {
 
 /**
  * How much is hashed before a candidate is believed. `none`: nothing. `probe`: the first, the last and a few own pieces
- * between, and the shared pieces of files that have no own piece. `full`: every piece.
+ * between, and all shared pieces. `full`: every piece.
  */
 export type VerifyLevel = 'none' | 'probe' | 'full';
 

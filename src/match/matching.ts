@@ -79,11 +79,10 @@ export class Matching {
 
     let spares: ReadonlyMap<FileTask, Source> = new Map();
     if (hasher !== undefined && (this.#level !== 'none' || files.some(isHashed))) {
-      // Shared pieces must prove the rest of what hash modes have found.
-      const level = this.#level === 'none' ? 'probe' : this.#level;
-      const torrents = [this.#torrent];
-      await verifyShared(torrents, level, hasher, this.#looker, (suspects) => this.#proposeRest(suspects));
-      if (this.#level === 'full' && this.#wantsSpares) spares = await findSpares(torrents, hasher, this.#looker);
+      const looker = this.#looker;
+      const proposeMore = async (suspects: readonly FileTask[]): Promise<void> => await this.#proposeRest(suspects);
+      await verifyShared(this.#torrent, this.#level, { hasher, looker, folders: this.#folders, proposeMore });
+      if (this.#level === 'full' && this.#wantsSpares) spares = await findSpares([this.#torrent], hasher, looker);
     }
     const missing = files.filter(({ current }) => current === undefined);
     await nameUnusable(missing, { index, looker: this.#looker });

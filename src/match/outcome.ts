@@ -32,7 +32,7 @@ export function outcomeOf(
     wantedBytes += file.length;
     for (const extent of files[i]?.extents ?? []) if (extent.source === GAP) missingBytes += extent.length;
   }
-  const original = missingBytes === 0 ? originalOf(torrent) : undefined;
+  const original = missingBytes === 0 ? originalOf(torrent, files, sources) : undefined;
   const verifiedPieces = countBits(verified);
   return {
     name: torrent.name,
@@ -49,10 +49,16 @@ export function outcomeOf(
   };
 }
 
-/** Finds the exact copy that all files were taken from, if there is one. */
-function originalOf({ exact, files }: TorrentTask): Buffer | undefined {
-  const used = files.map(({ current }) => current?.path.toString('latin1') ?? '');
-  return exact.find(({ paths }) => used.every((path) => paths.has(path)))?.directory;
+/** Finds the exact copy that all bytes were taken from, if there is one. */
+function originalOf(
+  { exact, files }: TorrentTask,
+  matches: readonly FileMatch[],
+  sources: Sources,
+): Buffer | undefined {
+  if (exact.length === 0) return undefined;
+  const used = new Set(files.flatMap(({ file }) => matches[file.index]?.extents.map(({ source }) => source) ?? []));
+  const paths = [...used].map((source) => sources.list[source]?.path.toString('latin1') ?? '');
+  return exact.find((copy) => paths.every((path) => copy.paths.has(path)))?.directory;
 }
 
 /** Collects sources in the order of their first use, one for each inode. */
@@ -122,7 +128,20 @@ function decisionOf(task: FileTask, verify: VerifyLevel, sources: Sources): Deci
     const reason = `${bytes} of its ${file.length} bytes are in pieces that failed${status === 'partial' ? ': gaps' : ''}.`;
     return { status, mode: status === 'missing' ? 'none' : mode, code: 'pieces-failed', reason, extents };
   }
-  return { status: 'mapped', mode, ...found, extents };
+  const others = otherPaths(task);
+  const moved = [...(task.atPiece?.values() ?? [])].some((one) => isMoved(task, one));
+  const reason =
+    others === '' ? found.reason : found.reason.replace('agree', `agree, some of them with bytes of ${others}`);
+  return { status: moved ? 'resized' : 'mapped', mode, code: found.code, reason, extents };
+}
+
+/** Shows the sources of single pieces. */
+function otherPaths({ atPiece }: FileTask): string {
+  return [...new Set([...(atPiece?.values() ?? [])].map(({ path }) => path.toString()))].join(' and ');
+}
+
+function isMoved({ file }: FileTask, { shift, identity }: Pick<Chosen, 'shift' | 'identity'>): boolean {
+  return shift !== 0 || identity.size !== file.length;
 }
 
 /** Describes a file with a candidate whose bytes, in pieces that nothing could be asked about, are not mapped. */
@@ -146,13 +165,17 @@ function wholePart({ file }: FileTask, { shift, ...source }: Chosen): Part[] {
 function realigned(task: FileTask, parts: readonly Part[], mode: Supplier, extents: readonly Extent[]): Decision {
   const { file, limited } = task;
   const missing = extents.reduce((sum, { source, length }) => sum + (source === GAP ? length : 0), 0);
-  const paths = shownPaths(parts);
+  const atPiece = [...(task.atPiece?.values() ?? [])];
+  const sources = [...parts.map(({ source }) => source), ...atPiece];
+  const paths = shownPaths(sources);
   const limit = limited ? '; hash_limit kept more from being tried' : '';
   if (missing === file.length) {
     const reason = `Nothing of it is proven by whole pieces${limit}.`;
     return { status: 'missing', mode: 'none', code: 'unproven', reason, extents };
   }
-  const moved = parts.some(({ shift, source }) => shift !== 0 || source.identity.size !== file.length);
+  const moved =
+    parts.some(({ shift, source }) => isMoved(task, { shift, identity: source.identity })) ||
+    atPiece.some((one) => isMoved(task, one));
   if (missing > 0) {
     const reason = `${missing} of its ${file.length} bytes are not in ${paths}: gaps${limit}.`;
     return { status: 'partial', mode, code: 'pieces-failed', reason, extents };
@@ -162,13 +185,13 @@ function realigned(task: FileTask, parts: readonly Part[], mode: Supplier, exten
 }
 
 /** An archive may have hundreds of volumes. */
-function shownPaths(parts: readonly Part[]): string {
-  const paths = [...new Set(parts.map(({ source }) => source.path.toString()))];
+function shownPaths(sources: readonly Source[]): string {
+  const paths = [...new Set(sources.map(({ path }) => path.toString()))];
   return paths.length <= 3 ? paths.join(', ') : `${paths[0] ?? ''} and ${paths.length - 1} more`;
 }
 
 /** Keeps the bytes of verified pieces. All others become gaps, even if the candidate has bytes there. */
-function provenExtents({ torrent, file }: FileTask, parts: readonly Part[], sources: Sources): Extent[] {
+function provenExtents({ torrent, file, atPiece }: FileTask, parts: readonly Part[], sources: Sources): Extent[] {
   const { metainfo, verified } = torrent;
   const touched = touchedPieces(metainfo, file.index);
   const found: Extent[] = [];
@@ -179,7 +202,10 @@ function provenExtents({ torrent, file }: FileTask, parts: readonly Part[], sour
       found.push({ offset: from, length: to - from, source: GAP, sourceOffset: 0 });
       continue;
     }
-    for (const part of parts) {
+    const other = atPiece?.get(piece);
+    const length = to - from;
+    const supplying = other === undefined ? parts : [{ offset: from, length, source: other, shift: other.shift }];
+    for (const part of supplying) {
       const begin = Math.max(from, part.offset);
       const length = Math.min(to, part.offset + part.length) - begin;
       if (length <= 0) continue;
@@ -195,13 +221,17 @@ function grounds(task: FileTask): { code: FileCode; reason: string } {
   let agreed = 0;
   for (let i = 0; i < touched.count; i++) if (hasBit(torrent.verified, touched.first + i)) agreed++;
   if (agreed === touched.count) return { code: 'verified', reason: 'All its pieces agree.' };
-  if (agreed > 0) return { code: 'probed', reason: `${agreed} of its ${touched.count} pieces were hashed and agree.` };
+  if (agreed > 0) {
+    const reason = `${agreed} of its ${touched.count} pieces were hashed and agree; the others are not proven.`;
+    return { code: 'probed', reason };
+  }
   return { code: 'believed', reason: 'Name and size agree; nothing was hashed.' };
 }
 
 function extentsOf(task: FileTask, current: Source, sources: Sources): Extent[] {
-  const { file, own, owners, gapPieces } = task;
-  const split = gapPieces !== undefined || owners?.some((owner) => owner !== owners[0]) === true;
+  const { file, own, owners, gapPieces, atPiece } = task;
+  const split =
+    gapPieces !== undefined || atPiece !== undefined || owners?.some((owner) => owner !== owners[0]) === true;
   if (!split) return whole(file.length, sources.indexOf(owners?.[0] ?? current));
   const { metainfo, verified } = task.torrent;
   const touched = touchedPieces(metainfo, file.index);
@@ -217,7 +247,7 @@ function extentsOf(task: FileTask, current: Source, sources: Sources): Extent[] 
       offset: from,
       length: to - from,
       source: source === undefined ? GAP : sources.indexOf(source),
-      sourceOffset: source === undefined ? 0 : from,
+      sourceOffset: source === undefined ? 0 : from + source.shift,
     });
   }
   return coalesce(parts);

@@ -23,6 +23,8 @@ export interface Proposal {
 export interface Chosen extends Source {
   readonly mode: Supplier;
   readonly shift: number;
+  /** As the index knows it. Absent for sources that no mode proposed. */
+  readonly file?: CollectionFile;
 }
 
 export interface Failure {
@@ -60,6 +62,8 @@ export class FileTask {
   failedPieces = 0;
   /** Shared pieces in which the bytes of this file are not believed; undefined: none. */
   gapPieces: Set<number> | undefined;
+  /** Shared pieces of which another source than `sourceOf` says proved this file's bytes; undefined: none. */
+  atPiece: Map<number, Chosen> | undefined;
   failure: Failure | undefined;
   /** By path, as latin1; made for the first that is refused. */
   #refused: Map<string, Refused> | undefined;
@@ -67,6 +71,8 @@ export class FileTask {
   asked = 0;
   /** Made for the first candidate: most files of a large torrent have none. */
   #tried: Set<string> | undefined;
+  /** Candidates that `advance` gave up: one may still have the right bytes in a single piece. */
+  #past: Chosen[] | undefined;
 
   constructor(torrent: TorrentTask, file: TorrentFile, own: PieceRange, folders: readonly string[]) {
     this.torrent = torrent;
@@ -85,6 +91,7 @@ export class FileTask {
    * none is left; `failure` then says why.
    */
   advance(looker: Looker): boolean {
+    if (this.current?.file !== undefined) (this.#past ??= []).push(this.current);
     this.#release();
     let shared: { proposal: Proposal; chosen: Chosen } | undefined;
     const later: Proposal[] = [];
@@ -113,11 +120,31 @@ export class FileTask {
     for (const proposal of this.queue) {
       if (found.length >= most) break;
       const chosen = this.#look(proposal, looker);
-      if (chosen === undefined || chosen.inode === this.current?.inode || places.has(placeOf(chosen))) continue;
-      places.add(placeOf(chosen));
+      if (chosen === undefined || chosen.inode === this.current?.inode || places.has(bytesKey(chosen))) continue;
+      places.add(bytesKey(chosen));
       found.push(chosen);
     }
     return found;
+  }
+
+  /** Candidates that were not taken yet, the likeliest first, then those that were given up. The current one may be among them. */
+  get otherProposals(): readonly Proposal[] {
+    const past = this.#past?.flatMap(({ file, mode, shift }): Proposal[] =>
+      file === undefined || mode === 'archive' ? [] : [{ file, mode, shift }],
+    );
+    return past === undefined ? this.queue : [...this.queue, ...past];
+  }
+
+  /** Looks at a proposal, whether it was taken before or not. */
+  look(proposal: Proposal, looker: Looker): Chosen | undefined {
+    const source = looker.look(proposal.file);
+    if ('refused' in source) {
+      const code = refusalCode(source.code);
+      this.failure ??= { code, reason: `${proposal.file.path.toString()} ${source.refused}.` };
+      this.refuse(proposal.file.path, code);
+      return undefined;
+    }
+    return { ...source, mode: proposal.mode, shift: proposal.shift ?? 0, file: proposal.file };
   }
 
   adopt(chosen: Chosen): void {
@@ -166,34 +193,29 @@ export class FileTask {
 
   /** Locates the bytes of a range in `piece`, by the current decisions. */
   bytes(piece: number, range: Range): HashSegment[] | undefined {
-    if (this.parts !== undefined) return bytesOfParts(this.parts, range);
+    if (this.parts !== undefined && this.atPiece?.has(piece) !== true) return bytesOfParts(this.parts, range);
     const chosen = this.sourceOf(piece);
     return chosen === undefined ? undefined : bytesIn(chosen, chosen.shift, range);
   }
 
-  /** Finds the source of the byte at `offset` of the file, if it is decided. */
+  /** Finds the source of this file's bytes in `piece`, if it is decided. */
   sourceOf(piece: number): Chosen | undefined {
+    const found = this.atPiece?.get(piece);
+    if (found !== undefined) return found;
     if (this.owners === undefined || this.own.count === 0) return this.current;
     const at = Math.min(Math.max(piece - this.own.first, 0), this.own.count - 1);
     return this.owners[at] ?? this.current;
   }
 
   #look(proposal: Proposal, looker: Looker): Chosen | undefined {
-    const source = looker.look(proposal.file);
-    if ('refused' in source) {
-      const code = refusalCode(source.code);
-      this.failure ??= { code, reason: `${proposal.file.path.toString()} ${source.refused}.` };
-      this.refuse(proposal.file.path, code);
-      return undefined;
-    }
-    const chosen = { ...source, mode: proposal.mode, shift: proposal.shift ?? 0 };
-    return this.#tried?.has(placeOf(chosen)) === true ? undefined : chosen;
+    const chosen = this.look(proposal, looker);
+    return chosen === undefined || this.#tried?.has(bytesKey(chosen)) === true ? undefined : chosen;
   }
 
   #take(chosen: Chosen): void {
     this.current = chosen;
     const tried = (this.#tried ??= new Set());
-    tried.add(placeOf(chosen));
+    tried.add(bytesKey(chosen));
     if (tried.size >= MAX_TRIED) this.queue = [];
     const { taken } = this.torrent;
     taken.set(chosen.inode, (taken.get(chosen.inode) ?? 0) + 1);
@@ -210,7 +232,8 @@ export class FileTask {
   }
 }
 
-function placeOf({ inode, shift }: Chosen): string {
+/** Names the bytes that a candidate supplies. */
+export function bytesKey({ inode, shift }: Chosen): string {
   return `${inode}/${shift}`;
 }
 

@@ -11,7 +11,7 @@ import type { PieceAnswer, PieceHasher } from './piece-hashing.ts';
 import type { FileTask } from './torrent-task.ts';
 
 /** The first piece, the last, and three between: they expose 31 of 32 files that lack half of their bytes. */
-const PROBED_PIECES = 5;
+export const PROBED_PIECES = 5;
 
 /** Verifies `files`, which have a current candidate and pieces of their own. */
 export async function verifyOwn(

@@ -1,54 +1,82 @@
 /**
- * Verifies pieces with bytes of several files, the only proof of files too small for a piece of their own.
+ * Verifies pieces with bytes of several files: the only proof of files too small for a piece of their own, and of the first
+ * and last bytes of the others.
  *
  * Such a piece can only be asked about if all its files have a source. If it does not agree:
  *
- * 1. A file is *proven* if any piece with bytes of it agreed. The files of the piece that are not proven are suspects.
- * 2. Other candidates of the suspects are tried in combinations, up to a limit. The first that agrees is taken.
- * 3. If none agrees, all suspects become missing, since none of their bytes is proven. The proven files keep their bytes in
- *    the piece, unverified.
- * 4. If there is no suspect, nothing tells whose bytes are wrong: all bytes of the piece become gaps.
+ * 1. Other candidates of its files are tried, the likeliest combination first (`piece-variants.ts`), up to the limits below.
+ *    The first that agrees supplies the bytes of this piece (`FileTask.atPiece`), and `whole-sources.ts` then sees if it is
+ *    the better one for a whole file.
+ * 2. If none agrees, candidates of the modes that the piece's files have not been through are tried, too.
+ * 3. If still none agrees, the files that no piece proves become missing, since none of their bytes is proven. The proven
+ *    files keep their bytes in the piece, unverified.
+ * 4. If all its files are proven, nothing tells whose bytes are wrong: all bytes of the piece become gaps.
  */
 import { setBit } from '../extent/bitfield.ts';
+import type { FolderNames } from './likeness.ts';
 import type { Looker } from './look.ts';
+import type { VerifyLevel } from './match.ts';
 import { bytesIn, type Range } from './parts.ts';
-import { filesOfPiece, type PieceHasher } from './piece-hashing.ts';
-import type { Chosen, FileTask, TorrentTask } from './torrent-task.ts';
+import { filesOfPiece, type PieceHasher, type PieceQuestion } from './piece-hashing.ts';
+import { PieceVariants, PlaceScores, type Variant } from './piece-variants.ts';
+import type { FileTask, TorrentTask } from './torrent-task.ts';
+import { takeBetterSources } from './whole-sources.ts';
 
-/** Combinations of candidates hashed for one piece, and files read for them: more suspects would need luck. */
+/** Variants hashed for one piece in vain, their bytes, and the ranges of files read for them. One is always tried. */
 const MAX_VARIANTS = 64;
-const MAX_SUSPECTS_READ = 512;
-const MAX_ALTERNATIVES = 8;
+const MAX_VARIANT_BYTES = 512 * 2 ** 20;
+const MAX_VARIANT_RANGES = 8192;
+/** The same limits for a whole torrent, beside twice what it has. */
+const SPARE_BYTES = 2 ** 30;
+const SPARE_RANGES = 65_536;
+/** Variants of a piece that are asked at once. What others prove meanwhile tells where to look. */
+const ROUNDS = [1, 3, 12, MAX_VARIANTS];
+/** Pieces tried side by side, and files of these. */
+const PIECES_AT_ONCE = 64;
+const FILES_AT_ONCE = 2048;
+/** Candidates that are noted as refused for a file without proof. */
+const MAX_NOTED = 8;
 
-export async function verifyShared(
-  torrents: readonly TorrentTask[],
-  level: 'probe' | 'full',
-  hasher: PieceHasher,
-  looker: Looker,
+export interface SharedDependencies {
+  readonly hasher: PieceHasher;
+  readonly looker: Looker;
+  readonly folders: FolderNames;
   /** Adds candidates of modes that these files have not been through. */
-  proposeMore: (suspects: readonly FileTask[]) => Promise<void>,
-): Promise<void> {
-  const questions = torrents.flatMap((torrent) =>
-    torrent.shares.shared
-      .filter((piece) => level === 'full' || filesOfPiece(torrent, piece).some(needsNeighbours))
-      .map((piece) => ({ torrent, piece, bytesOf: (task: FileTask, range: Range) => task.bytes(piece, range) })),
+  readonly proposeMore: (files: readonly FileTask[]) => Promise<void>;
+}
+
+/**
+ * Asks about shared pieces: all of them at `probe` and `full`; with `none` those that must prove what hash modes and archives
+ * have found.
+ */
+export async function verifyShared(torrent: TorrentTask, level: VerifyLevel, deps: SharedDependencies): Promise<void> {
+  const { shared } = torrent.shares;
+  const pieces =
+    level === 'none' ? shared.filter((piece) => filesOfPiece(torrent, piece).some(needsNeighbours)) : shared;
+  const answers = await deps.hasher.ask(
+    pieces.map((piece) => ({ torrent, piece, bytesOf: (task: FileTask, range: Range) => task.bytes(piece, range) })),
   );
-  const answers = await hasher.ask(questions);
-  const failing = new Map<TorrentTask, number[]>();
-  for (const [i, { torrent, piece }] of questions.entries()) {
+  const failing: number[] = [];
+  for (const [i, piece] of pieces.entries()) {
     const answer = answers[i];
     if (answer?.agrees === true) prove(torrent, piece);
-    if (answer?.agrees !== false) continue;
-    const pieces = failing.get(torrent);
-    if (pieces === undefined) failing.set(torrent, [piece]);
-    else pieces.push(piece);
+    else if (answer !== undefined) failing.push(piece);
   }
-  if (failing.size === 0) return;
-  const suspects = [...failing].flatMap(([torrent, pieces]) => pieces.flatMap((piece) => suspectsOf(torrent, piece)));
-  await proposeMore([...new Set(suspects)]);
-  for (const [torrent, pieces] of failing) {
-    blame(torrent, await solve(torrent, pieces, hasher, looker), looker);
+  if (failing.length === 0) return;
+  const search = new Search(torrent, deps);
+  let left = await search.run(failing);
+  if (left.length > 0) {
+    const files = [...new Set(left.flatMap((piece) => filesOfPiece(torrent, piece)))];
+    const before = new Map(files.map((task) => [task, task.queue.length]));
+    await deps.proposeMore(files);
+    const grown = new Set(files.filter((task) => task.queue.length > (before.get(task) ?? 0)));
+    const again = left.filter((piece) => filesOfPiece(torrent, piece).some((task) => grown.has(task)));
+    const still = new Set(await search.run(again, before));
+    const tried = new Set(again);
+    left = left.filter((piece) => !tried.has(piece) || still.has(piece));
   }
+  await takeBetterSources(torrent, level, deps.hasher);
+  blame(torrent, left, search.tried);
 }
 
 /** True if only shared pieces can prove a file, or the bytes at its ends. */
@@ -56,65 +84,128 @@ function needsNeighbours({ own, parts }: FileTask): boolean {
   return own.count === 0 || parts !== undefined;
 }
 
-/** Finds the pieces that no combination of candidates makes agree. */
-async function solve(
-  torrent: TorrentTask,
-  failing: readonly number[],
-  hasher: PieceHasher,
-  looker: Looker,
-): Promise<readonly number[]> {
-  let left = failing;
-  const adopted = new Set<FileTask>();
-  for (let changed = true; changed && left.length > 0; ) {
-    changed = false;
-    const still: number[] = [];
-    for (const piece of left) {
-      if (await solvePiece(torrent, piece, adopted, hasher, looker)) changed = true;
-      else still.push(piece);
-    }
-    left = still;
-  }
-  return left;
+interface Case {
+  readonly variants: PieceVariants;
+  /** Variants that failed. */
+  failed: number;
 }
 
-async function solvePiece(
-  torrent: TorrentTask,
-  piece: number,
-  adopted: Set<FileTask>,
-  hasher: PieceHasher,
-  looker: Looker,
-): Promise<boolean> {
-  const suspects = suspectsOf(torrent, piece);
-  if (suspects.length > MAX_SUSPECTS_READ) return false;
-  const choices = suspects.map((task) => [
-    ...(task.current === undefined ? [] : [task.current]),
-    ...task.alternatives(looker, MAX_ALTERNATIVES),
-  ]);
-  // The first combination is the current candidates. They failed already, unless another piece changed one since.
-  const asked = filesOfPiece(torrent, piece).some((task) => adopted.has(task)) ? 0 : 1;
-  const most = Math.min(MAX_VARIANTS, Math.ceil(MAX_SUSPECTS_READ / Math.max(1, suspects.length)));
-  const variants = combinations(choices, most)
-    .slice(asked)
-    .map((variant) => new Map(variant.map((chosen, i) => [suspects[i], chosen])));
-  const answers = await hasher.ask(
-    variants.map((variant) => ({
-      torrent,
+class Search {
+  /** Candidates that were hashed for files of pieces that fail, without those that they have. */
+  readonly tried = new Map<FileTask, Set<Buffer>>();
+  readonly #torrent: TorrentTask;
+  readonly #deps: SharedDependencies;
+  readonly #scores = new PlaceScores();
+  /** By piece: hashes of the variants that were tried. */
+  readonly #triedVariants = new Map<number, Set<number>>();
+  #bytesLeft: number;
+  #rangesLeft: number;
+
+  constructor(torrent: TorrentTask, deps: SharedDependencies) {
+    this.#torrent = torrent;
+    this.#deps = deps;
+    this.#bytesLeft = SPARE_BYTES + 2 * torrent.metainfo.totalLength;
+    this.#rangesLeft = SPARE_RANGES + 2 * torrent.files.length;
+    for (const task of torrent.files) {
+      const file = task.provenPieces > 0 ? task.current?.file : undefined;
+      if (file !== undefined) this.#scores.add(task, deps.folders.placeOf(task, file));
+    }
+  }
+
+  /** Finds the pieces that no variant makes agree. `before`: see `VariantDependencies`. */
+  async run(failing: readonly number[], before?: ReadonlyMap<FileTask, number>): Promise<readonly number[]> {
+    const left = await this.#runOver(failing, ROUNDS, before);
+    if (left.length === 0 || left.length === failing.length) return left;
+    // What the last pieces have proven was not known to the first.
+    return await this.#runOver(left, [1], before);
+  }
+
+  async #runOver(
+    pieces: readonly number[],
+    rounds: readonly number[],
+    before: ReadonlyMap<FileTask, number> | undefined,
+  ): Promise<number[]> {
+    const left: number[] = [];
+    const { looker, folders } = this.#deps;
+    const deps = { looker, folders, scores: this.#scores, ...(before === undefined ? {} : { before }) };
+    let cases: Case[] = [];
+    let files = 0;
+    for (const [i, piece] of pieces.entries()) {
+      const tried = this.#triedVariants.get(piece) ?? new Set<number>();
+      this.#triedVariants.set(piece, tried);
+      const variants = new PieceVariants(this.#torrent, piece, deps, tried);
+      cases.push({ variants, failed: 0 });
+      files += variants.files.length;
+      if (cases.length < PIECES_AT_ONCE && files < FILES_AT_ONCE && i + 1 < pieces.length) continue;
+      for (const one of await this.#solve(cases, rounds)) left.push(one.variants.piece);
+      [cases, files] = [[], 0];
+    }
+    return left;
+  }
+
+  async #solve(cases: readonly Case[], rounds: readonly number[]): Promise<readonly Case[]> {
+    let open = cases;
+    for (const most of rounds) {
+      const asked = open.map((one) => one.variants.next(this.#allowed(one, most)));
+      const questions = asked.flatMap((some, i) => some.map((variant) => this.#question(open[i]!.variants, variant)));
+      if (questions.length === 0) break;
+      const answers = await this.#deps.hasher.ask(questions);
+      let next = 0;
+      open = open.filter((one, i) => {
+        const some = asked[i] ?? [];
+        const mine = answers.slice(next, next + some.length);
+        next += some.length;
+        const at = mine.findIndex((answer) => answer?.agrees === true);
+        this.#charge(one, at === -1 ? some.length : at);
+        for (const variant of some) this.#note(variant);
+        const found = some[at];
+        if (found === undefined) return true;
+        this.#take(one, found);
+        return false;
+      });
+    }
+    return open;
+  }
+
+  /** Counts the variants that the limits leave. The first is always allowed as long as the torrent has any left. */
+  #allowed({ variants, failed }: Case, most: number): number {
+    const [bytes, ranges] = [this.#torrent.metainfo.pieceLength, Math.max(1, variants.files.length)];
+    if (this.#bytesLeft < bytes || this.#rangesLeft < ranges) return 0;
+    const byLimits = Math.min(MAX_VARIANTS, MAX_VARIANT_BYTES / bytes, MAX_VARIANT_RANGES / ranges);
+    return Math.min(most, Math.max(failed === 0 ? 1 : 0, Math.floor(byLimits) - failed));
+  }
+
+  #charge(one: Case, failed: number): void {
+    one.failed += failed;
+    this.#bytesLeft -= failed * this.#torrent.metainfo.pieceLength;
+    this.#rangesLeft -= failed * one.variants.files.length;
+  }
+
+  #note(variant: Variant): void {
+    for (const [task, { path }] of variant) {
+      const paths = this.tried.get(task) ?? new Set<Buffer>();
+      this.tried.set(task, paths);
+      if (paths.size < MAX_NOTED) paths.add(path);
+    }
+  }
+
+  #question({ piece }: PieceVariants, variant: Variant): PieceQuestion {
+    return {
+      torrent: this.#torrent,
       piece,
       bytesOf: (task: FileTask, range: Range) => {
         const chosen = variant.get(task);
         return chosen === undefined ? task.bytes(piece, range) : bytesIn(chosen, chosen.shift, range);
       },
-    })),
-  );
-  const found = variants[answers.findIndex((answer) => answer?.agrees === true)];
-  if (found === undefined) return false;
-  for (const [task, chosen] of found) {
-    if (task === undefined || task.current === chosen) continue;
-    task.adopt(chosen);
-    adopted.add(task);
+    };
   }
-  prove(torrent, piece);
-  return true;
+
+  #take({ variants }: Case, found: Variant): void {
+    variants.score(found);
+    this.#triedVariants.delete(variants.piece);
+    for (const [task, chosen] of found) (task.atPiece ??= new Map()).set(variants.piece, chosen);
+    prove(this.#torrent, variants.piece);
+  }
 }
 
 function prove(torrent: TorrentTask, piece: number): void {
@@ -122,39 +213,25 @@ function prove(torrent: TorrentTask, piece: number): void {
   for (const task of filesOfPiece(torrent, piece)) task.provenPieces++;
 }
 
-function suspectsOf(torrent: TorrentTask, piece: number): FileTask[] {
-  return filesOfPiece(torrent, piece).filter(({ provenPieces }) => provenPieces === 0);
-}
-
-function blame(torrent: TorrentTask, failed: readonly number[], looker: Looker): void {
+function blame(
+  torrent: TorrentTask,
+  failed: readonly number[],
+  tried: ReadonlyMap<FileTask, ReadonlySet<Buffer>>,
+): void {
   const guilty = new Map<FileTask, number>();
   for (const piece of failed) {
-    const suspects = suspectsOf(torrent, piece);
+    const files = filesOfPiece(torrent, piece);
+    const suspects = files.filter(({ provenPieces }) => provenPieces === 0);
     for (const task of suspects) guilty.set(task, piece);
     if (suspects.length > 0) continue;
-    for (const task of filesOfPiece(torrent, piece)) (task.gapPieces ??= new Set()).add(piece);
+    for (const task of files) (task.gapPieces ??= new Set()).add(piece);
   }
   for (const [task, piece] of guilty) {
-    const tried = [
-      ...(task.current === undefined ? [] : [task.current]),
-      ...task.alternatives(looker, MAX_ALTERNATIVES),
-    ];
-    for (const { path } of tried) task.refuse(path, 'hash-mismatch');
+    if (task.current !== undefined) task.refuse(task.current.path, 'hash-mismatch');
+    for (const path of tried.get(task) ?? []) task.refuse(path, 'hash-mismatch');
     task.drop({
       code: 'hash-mismatch',
       reason: `Piece ${piece}, which it shares with its neighbours, has other bytes with every candidate tried.`,
     });
   }
-}
-
-/** Lists at most `most` ways to take one element of each list, those nearest to the first elements first. */
-export function combinations(choices: readonly (readonly Chosen[])[], most: number): Chosen[][] {
-  let found: { picked: Chosen[]; steps: number }[] = [{ picked: [], steps: 0 }];
-  for (const list of choices) {
-    found = found
-      .flatMap(({ picked, steps }) => list.map((chosen, i) => ({ picked: [...picked, chosen], steps: steps + i })))
-      .toSorted((a, b) => a.steps - b.steps)
-      .slice(0, most);
-  }
-  return found.map(({ picked }) => picked);
 }

@@ -217,6 +217,8 @@ describe('verification', () => {
     const mended = await match({ 'one/long.bin': damaged, 'other/long.bin': long }, one, setting);
     assert.deepEqual([mended.verify, statuses(mended), mended.missingBytes], ['full', ['mapped'], 0]);
     assert.deepEqual(readMatched(mended, 0), long);
+    // No client works on the damaged copy as if it were the torrent.
+    assert.equal(mended.original, undefined);
   });
 
   it('hashes nothing when told so', async () => {
