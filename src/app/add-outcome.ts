@@ -19,6 +19,8 @@ export interface AddOutcome {
   readonly unproven?: string;
   /** Absent if the torrent was not matched, or all files are complete. */
   readonly incomplete?: IncompleteFiles;
+  /** A clause that says what may find more of a torrent that is `Missing`, if anything is known to. */
+  readonly advice?: string;
 }
 
 export function outcomeOf(torrent: ReadTorrent, status: AddWord, reason: string): AddOutcome {

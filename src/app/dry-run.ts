@@ -139,7 +139,7 @@ function* filesOf({ planned }: Printing): Generator<DryRunFile> {
 }
 
 function resultOf(planned: Planned, printing: Printing): DryRunResult {
-  const { plan, verdict, unproven, incomplete } = planned;
+  const { plan, verdict, unproven, incomplete, advice } = planned;
   return {
     torrent: planned.path,
     name: planned.name,
@@ -150,6 +150,7 @@ function resultOf(planned: Planned, printing: Printing): DryRunResult {
     missingBytes: verdict.missingBytes,
     ...(unproven === undefined ? {} : { unproven }),
     ...(incomplete === undefined ? {} : { incomplete }),
+    ...(advice === undefined ? {} : { advice }),
     localFiles: { [Symbol.iterator]: () => sourcesOf(printing) },
     verifiedPieces: countBits(plan.verified),
     totalPieces: plan.pieceCount,

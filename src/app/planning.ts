@@ -23,6 +23,7 @@ import { SourceAccess } from '../source/source-access.ts';
 import type { SourceRules } from '../source/source-folders.ts';
 import { withHashCache } from './hash-cache.ts';
 import { type IncompleteFiles, incompleteFilesOf } from './incomplete-files.ts';
+import { sizeAdvice } from './size-advice.ts';
 import type { ParsedTorrent } from './torrent-files.ts';
 import type { VerifyEffort } from './verify-effort.ts';
 
@@ -48,6 +49,8 @@ export interface Planned extends ParsedTorrent {
   readonly unproven?: string;
   /** Absent: all files are complete. */
   readonly incomplete?: IncompleteFiles;
+  /** What may find more of a torrent that is not accepted, if anything is known to. */
+  readonly advice?: string;
   /** In the torrent's order; only if nothing is changed (a dry run). */
   readonly decisions?: TorrentMatch['files'];
   /** With `exact_target = original` and an exact match: the folder that holds the torrent's name. */
@@ -74,7 +77,7 @@ export class Planner {
   async plan(torrent: ParsedTorrent, effort: VerifyEffort): Promise<Planned> {
     this.#matcher ??= this.#open();
     const { name, metainfo } = torrent;
-    return this.#planOf(torrent, await (await this.#matcher).match({ name, metainfo, ...effort }));
+    return await this.#planOf(torrent, await (await this.#matcher).match({ name, metainfo, ...effort }));
   }
 
   async close(): Promise<void> {
@@ -127,8 +130,10 @@ export class Planner {
     return createGatheringPool(cached);
   }
 
-  #planOf(torrent: ParsedTorrent, match: TorrentMatch): Planned {
+  async #planOf(torrent: ParsedTorrent, match: TorrentMatch): Promise<Planned> {
     const config = this.#config;
+    const verdict = checkLimits(match, config);
+    const advice = verdict.accepted ? undefined : await sizeAdvice(match, await this.#options.index, config.scanModes);
     const unproven = unprovenOf(match);
     const incomplete = incompleteFilesOf(match);
     const found = config.exactTarget === 'original' ? match.original?.toString('utf8') : undefined;
@@ -137,10 +142,11 @@ export class Planner {
     return {
       ...torrent,
       plan: makePlan(match, Date.now(), this.#placeOf()),
-      verdict: checkLimits(match, config),
+      verdict,
       reason: match.reason,
       ...(unproven === undefined ? {} : { unproven }),
       ...(incomplete === undefined ? {} : { incomplete }),
+      ...(advice === undefined ? {} : { advice }),
       ...(this.#options.changesNothing ? { decisions: match.files } : {}),
       ...(original === undefined ? {} : { originalDirectory: original }),
     };

@@ -344,15 +344,16 @@ function runs(state: TorrentState | undefined): boolean {
   return state !== undefined && !['stopped', 'checking', 'error'].includes(state.activity);
 }
 
-type Amounts = Pick<AddOutcome, 'foundBytes' | 'missingBytes' | 'unproven' | 'incomplete'>;
+type Amounts = Pick<AddOutcome, 'foundBytes' | 'missingBytes' | 'unproven' | 'incomplete' | 'advice'>;
 
-function amountsOf({ verdict, unproven, incomplete }: Planned): Amounts {
+function amountsOf({ verdict, unproven, incomplete, advice }: Planned): Amounts {
   const { foundBytes, missingBytes } = verdict;
   return {
     foundBytes,
     missingBytes,
     ...(unproven === undefined ? {} : { unproven }),
     ...(incomplete === undefined ? {} : { incomplete }),
+    ...(advice === undefined ? {} : { advice }),
   };
 }
 

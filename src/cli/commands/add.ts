@@ -165,10 +165,12 @@ async function addWith(
 
 /** Returns the sentence after the name; for `Missing` in the original's words. */
 function messageOf(outcome: AddOutcome): string {
-  const { status, foundBytes, missingBytes, unproven, incomplete } = outcome;
+  const { status, foundBytes, missingBytes, unproven, incomplete, advice } = outcome;
   if (status !== 'Missing' || foundBytes === undefined || missingBytes === undefined) return outcome.reason;
   const share = percent(foundBytes, foundBytes + missingBytes);
-  const more = [unproven, incomplete?.unusable].flatMap((clause) => (clause === undefined ? [] : [`; ${clause}`]));
+  const more = [unproven, incomplete?.unusable, advice].flatMap((clause) =>
+    clause === undefined ? [] : [`; ${clause}`],
+  );
   return `Missing files, only ${share} found (${bytes(missingBytes)} missing)${more.join('')}`;
 }
 
