@@ -26,6 +26,7 @@ import type { Config } from '../config/config.ts';
 import type { HashProgress } from '../hash/hash-pool.ts';
 import type { Logger } from '../logger.ts';
 import { type AddOutcome, outcomeOf } from './add-outcome.ts';
+import { type ConfigOf, tryToLearnClientUser } from './client-user.ts';
 import { TorrentDeletion } from './delete-torrents.ts';
 import { openClient } from './open-client.ts';
 import { pipeline } from './pipeline.ts';
@@ -53,6 +54,7 @@ export interface AddRequest {
   readonly force: boolean;
   /** Deletes each .torrent whose torrent the client has. */
   readonly deleteTorrents: boolean;
+  readonly configOf: ConfigOf;
   readonly logger: Logger;
   readonly signal: AbortSignal;
   readonly onHashing: (progress: AddProgress) => void;
@@ -96,6 +98,12 @@ export async function* addTorrents(config: Config, request: AddRequest): AsyncGe
       logger,
       signal: stop.signal,
     });
+    let learnt: Promise<void> | undefined;
+    const learnOnce = async (): Promise<void> => {
+      if (client === undefined) return;
+      learnt ??= tryToLearnClientUser({ config, configOf: request.configOf, client, server, logger });
+      await learnt;
+    };
     const settings = { verify, fastResume: config.fastResume };
     const outcomes = pipeline<Planned, AddOutcome>(
       torrents,
@@ -104,7 +112,12 @@ export async function* addTorrents(config: Config, request: AddRequest): AsyncGe
           await deletion?.remember(torrent.path);
           return await readTorrent(torrent, stop.signal, room);
         },
-        wanted: async (parsed) => await rounds.wanted(parsed),
+        async wanted(parsed) {
+          const wanted = await rounds.wanted(parsed);
+          // The client has answered by now, and has got nothing yet.
+          await learnOnce();
+          return wanted;
+        },
         plan: async (torrent) => await planner.plan(torrent, verifyEffort(settings, client, torrent.metainfo)),
         round: async (ready, settle) => await rounds.run(ready, settle),
         failed: (torrent, error) => outcomeOf(torrent, 'Failed', complaintOf(error)),

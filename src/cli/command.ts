@@ -23,7 +23,7 @@ export interface CommandContext {
   /** Reads the configuration that `-c` and `-l` name, and logs its notices. */
   config(): Promise<Config>;
   /** Reads the same file with the client of another section: '' is `[client]`. Its notices are not logged. */
-  configOf(section: string): Promise<Config>;
+  readonly configOf: (section: string) => Promise<Config>;
   /** Aborted at the first SIGINT or SIGTERM; a second one ends the process at once. */
   readonly signal: AbortSignal;
   /**

@@ -11,6 +11,7 @@ import type { Relocated } from '../app/settling/relocate.ts';
 import type { SettledSource } from '../app/settling/settle-sources.ts';
 import type { VerifiedEntry } from '../app/verify.ts';
 import { shownPath } from '../bytes/shown-path.ts';
+import type { MountOwner } from '../config/mount-owner.ts';
 import type {
   Discarded,
   ProtectedEntry,
@@ -113,6 +114,11 @@ export function sourceJson({ path, state, since, reason, story }: ServedSource) 
   };
 }
 
+/** `from`: `configuration`, `client` or `server`. */
+export function ownerJson({ uid, gid, from }: MountOwner) {
+  return { uid, gid, from };
+}
+
 export function statusJson(status: ServerStatus) {
   return {
     version: status.version,
@@ -120,6 +126,7 @@ export function statusJson(status: ServerStatus) {
     driver: status.driver,
     mount_point: status.mountPoint,
     visible_to: status.visibleTo,
+    ...(status.owner === undefined ? {} : { owner: ownerJson(status.owner) }),
     read_only: status.readOnly,
     uptime_seconds: status.uptimeSeconds,
     entries: status.entries,

@@ -83,7 +83,37 @@ export interface TorrentHashes {
   readonly infoHashV2: string;
 }
 
+/** The user and the group as which a program acts on files. */
+export interface ProgramUser {
+  readonly uid: number;
+  readonly gid: number;
+  /** The user's name; absent if this machine's list of accounts has none. */
+  readonly name?: string;
+}
+
+export interface Learnt {
+  readonly user: ProgramUser;
+  /** It was not known before, or was another user's. */
+  readonly isNew: boolean;
+  /** Why it could not be remembered. */
+  readonly forgotten?: string;
+}
+
+/** A client's program on this machine. */
+export interface ClientProgram {
+  /** The client, as people call it. */
+  readonly client: string;
+  /**
+   * Finds out whom it runs as, after a call that it answered, and remembers it in the state. Undefined if that cannot be known: it
+   * runs on another machine or in a container, or another program forwards to it. What was remembered is then forgotten, if it is
+   * no longer so.
+   */
+  learn(): Learnt | undefined;
+}
+
 export interface TorrentClient {
+  /** Undefined where a web server always stands between, and the client may run as anybody. */
+  readonly program?: ClientProgram | undefined;
   /**
    * Names the hybrid torrents that later calls ask about by their v1 info hash: the client may know them by the v2 one
    * alone. Absent where every client of the kind knows the v1 one.

@@ -2,6 +2,7 @@
 import type { ClientConfig } from '../config/config.ts';
 import type { TorrentClient } from './client.ts';
 import { createDelugeClient } from './deluge/adapter.ts';
+import { programOf } from './programs.ts';
 import { createQbittorrentClient } from './qbittorrent/adapter.ts';
 import { createRtorrentClient } from './rtorrent/adapter.ts';
 import { createTransmissionClient } from './transmission/adapter.ts';
@@ -16,7 +17,11 @@ export function createClient(config: ClientConfig, options?: ClientOptions): Tor
 export function createClient(config: ClientConfig, options: ClientOptions = {}): TorrentClient | undefined {
   if (config.client === 'none') return undefined;
   const { knownDaemons } = config;
-  const all: ClientOptions = knownDaemons === undefined ? options : { knownDaemons, ...options };
+  const all: ClientOptions = {
+    program: programOf(config),
+    ...(knownDaemons === undefined ? {} : { knownDaemons }),
+    ...options,
+  };
   switch (config.client) {
     case 'rtorrent':
       return createRtorrentClient(config, all);

@@ -6,6 +6,7 @@
 import { type ClientRequest, type IncomingMessage, request } from 'node:http';
 import type { Socket } from 'node:net';
 import { basename, dirname } from 'node:path';
+import type { MountOwner } from '../config/mount-owner.ts';
 import { AutotorrentError, type ErrorCode, errnoOf, messageOf } from '../errors.ts';
 import { dial, Peers, UntrustedSocket } from '../state/peer.ts';
 import { keepPrivate } from '../state/private-folder.ts';
@@ -24,6 +25,7 @@ import type {
   GapsMessage,
   LossesMessage,
   NameLine,
+  OwnerMessage,
   PinnedMessage,
   PoolMessage,
   ReleaseMessage,
@@ -288,6 +290,11 @@ export class ControlClient {
     };
     const { sources, open } = (await this.#json('POST', '/v1/release', message, this.#limits.long)) as ReleaseMessage;
     return { mountPoints, sources, open };
+  }
+
+  /** Has the server look again whose the files in the mount are to be. Resolves once the kernel shows them so. */
+  async lookAtOwner(): Promise<MountOwner> {
+    return (await this.#json('POST', '/v1/owner')) as OwnerMessage;
   }
 
   /** Ends the server. Yields warnings as they come; ends when the server has unmounted and closed its store. */

@@ -28,6 +28,7 @@
  *     POST   /v1/entries/ID/repair       RepairMessage, one JSON document a line, as it comes: has it repaired, whatever the limits
  *     POST   /v1/added                   AddedMessage: clients have these; AddedMessage: those of which there is an entry
  *     POST   /v1/release                 ReleaseRequest: closes every file of a disk; ReleaseMessage
+ *     POST   /v1/owner                   OwnerMessage: looks again whose the files in the mount are to be, and waits until they are
  *     POST   /v1/turn                    200 when nobody else adds; the turn ends with the connection
  *     POST   /v1/shutdown                202; ShutdownLine, one JSON document a line, as it comes; the connection ends when
  *                                        the mount has gone
@@ -133,6 +134,12 @@ export interface FileMessage {
   readonly written_ranges: number;
 }
 
+export interface OwnerMessage {
+  readonly uid: number;
+  readonly gid: number;
+  readonly from: 'configuration' | 'client' | 'server';
+}
+
 export interface StatusMessage {
   readonly version: string;
   readonly pid: number;
@@ -140,6 +147,8 @@ export interface StatusMessage {
   readonly mount_point: string;
   /** Who can see the mount. */
   readonly visible_to: 'everyone' | 'owner';
+  /** Whose the files in the mount are. Absent: an older version. */
+  readonly owner?: OwnerMessage;
   /** True: clients cannot write. */
   readonly read_only: boolean;
   readonly uptime_seconds: number;

@@ -1,4 +1,5 @@
 /** The domain types of a server and its entries. `codec.ts` translates them to the shapes of `messages.ts` for the socket. */
+import type { MountOwner } from '../config/mount-owner.ts';
 import type { FileIdentity } from '../source/identity.ts';
 
 export interface ServedEntry {
@@ -196,6 +197,8 @@ export interface ServerStatus {
   readonly mountPoint: string;
   /** Who can see the mount. */
   readonly visibleTo: 'everyone' | 'owner';
+  /** Whose the files in the mount are; undefined: the server is of an older version. */
+  readonly owner: MountOwner | undefined;
   /** True: clients cannot write. */
   readonly readOnly: boolean;
   readonly uptimeSeconds: number;

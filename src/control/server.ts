@@ -23,6 +23,7 @@ import type {
   AddedMessage,
   ErrorMessage,
   GapsMessage,
+  OwnerMessage,
   ReleaseMessage,
   RepairMessage,
   ShutdownLine,
@@ -162,6 +163,7 @@ function routesOf(store: ServedStore, times: BodyTimes): ReadonlyMap<string, Han
         send(reply, 200, { sources, open } satisfies ReleaseMessage);
       },
     ],
+    ['POST /v1/owner', async ({ reply }) => send(reply, 200, (await store.lookAtOwner()) satisfies OwnerMessage)],
     ['POST /v1/turn', async ({ reply }) => turns.take(reply)],
     [
       'POST /v1/entries',

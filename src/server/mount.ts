@@ -9,6 +9,7 @@
 import { readSmallFile } from '../bytes/read-file.ts';
 import type { Config } from '../config/config.ts';
 import { disksNow } from '../config/disks-now.ts';
+import type { MountOwner } from '../config/mount-owner.ts';
 import { sourceRules } from '../config/source-rules.ts';
 import { poolPath, statePaths } from '../config/state-paths.ts';
 import { startControlServer } from '../control/server.ts';
@@ -44,6 +45,7 @@ import { livingStatus } from './living-status.ts';
 import { watchLosses } from './loss-store.ts';
 import { lookWith } from './news/look.ts';
 import { WatchingSources } from './news/watching.ts';
+import { Owner } from './owner.ts';
 import { AbsenceProcesses } from './processes/absence.ts';
 import { DownloadWatch } from './processes/download-watch.ts';
 import { Healers } from './processes/healers.ts';
@@ -88,12 +90,13 @@ export interface MountRequest {
   readonly signal: AbortSignal;
   /** When aborted: do not wait for clients. */
   readonly hurry: AbortSignal;
+  /** Finds whose the files in the mount are to be: asked at the start, and when more is known of clients. */
+  readonly findOwner: () => Promise<MountOwner>;
   readonly onServing: (facts: {
     readonly mountPoint: string;
     readonly driver: string;
     readonly visibleTo: 'everyone' | 'owner';
-    /** The owner that the files in the mount have. */
-    readonly owner: { readonly uid: number; readonly gid: number };
+    readonly owner: MountOwner;
   }) => void;
 }
 
@@ -176,7 +179,11 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
     undo.push(async () => completion.close());
     const disks = new DiskUse({ disks: async () => await access.fileSystems.disksMounted() });
     undo.push(async () => disks.close());
-    const owner = config.owner ?? { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
+    const owner = new Owner(await request.findOwner(), {
+      find: request.findOwner,
+      set: (now) => fileSystem.setOwner(now),
+      logger,
+    });
     let healers: Healers | undefined;
     const renewal = new IndexRenewal({ use: disks });
     const queue = new CaseQueue({
@@ -238,7 +245,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       lastChance: async (file) => await rescue.lastChance(file),
       onPinFailed: (id) => protection.noteFailed(id),
       statePath: config.statePath,
-      owner,
+      owner: owner.now,
       umask: config.umask,
       logger,
     });
@@ -351,6 +358,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       livingStatus: async () =>
         await livingStatus({ watching, queue, repairs, fileSystem, kept: rescuing.files, pins: rescuing.pins, config }),
       logger,
+      owner,
       repairs,
       releases,
       queue,
@@ -368,7 +376,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
     // Not part of `undo`: the command that asked for the shutdown waits on its connection until everything else has
     // ended.
     try {
-      request.onServing({ ...facts, owner });
+      request.onServing({ ...facts, owner: owner.now });
       disks.start();
       watching.start();
       watchLosses(store, repairs, (error) => logger.error(`what is lost cannot be looked for: ${messageOf(error)}`));

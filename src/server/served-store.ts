@@ -5,6 +5,7 @@
  * entry's list of files) is processed in slices; the mount is served between them.
  */
 import { join } from 'node:path';
+import type { MountOwner } from '../config/mount-owner.ts';
 import type {
   DamagedSource,
   DifferencePart,
@@ -45,6 +46,7 @@ import type { EntryHealths } from './health/entry-health.ts';
 import { lossStoreOf } from './loss-store.ts';
 import { type LossStore, lossesOf, makeGaps } from './losses.ts';
 import { OverlayUsage } from './overlay-usage.ts';
+import type { Owner } from './owner.ts';
 import type { Repairs } from './processes/repair.ts';
 import type { Protection } from './protect/protection.ts';
 import type { Releases } from './releases.ts';
@@ -92,6 +94,8 @@ export interface ServedStoreParts {
   /** Pins sources. Absent: none is pinned. */
   readonly protection?: Protection;
   readonly logger: Logger;
+  /** Whose the files in the mount are. */
+  readonly owner: Pick<Owner, 'now' | 'look'>;
   readonly repairs: Pick<Repairs, 'ask' | 'noteReturned'>;
   readonly releases: Pick<Releases, 'release'>;
   /** Begins the server's end; `say` reports warnings to the command that asked for it. */
@@ -113,6 +117,7 @@ export class ServedStore {
   readonly #livingStatus: () => Promise<LivingStatus>;
   readonly #healths: EntryHealths;
   readonly #protection: Protection | undefined;
+  readonly #owner: ServedStoreParts['owner'];
   readonly #lossStore: LossStore;
   readonly #repairs: Pick<Repairs, 'ask' | 'noteReturned'>;
   readonly #releases: Pick<Releases, 'release'>;
@@ -128,6 +133,7 @@ export class ServedStore {
     this.#scrub = new ScrubWork(parts.store, parts.healths, parts.logger, (id) => parts.queue.note(id));
     this.#healths = parts.healths;
     this.#protection = parts.protection;
+    this.#owner = parts.owner;
     this.#scrubStatus = parts.scrubStatus;
     this.#livingStatus = parts.livingStatus;
     this.#fileSystem = parts.fileSystem;
@@ -167,6 +173,7 @@ export class ServedStore {
       driver,
       mountPoint,
       visibleTo,
+      owner: this.#owner.now,
       readOnly,
       uptimeSeconds: Math.round((Date.now() - startedMs) / 1000),
       entries,
@@ -192,6 +199,11 @@ export class ServedStore {
       overlayBytes: await this.#overlayUsage.bytes(),
       overlayProblems: this.#store.overlayProblems.map(({ path, what }) => ({ path, problem: what })),
     };
+  }
+
+  /** Looks again whose the files in the mount are to be; resolves once the kernel shows them so. */
+  async lookAtOwner(): Promise<MountOwner> {
+    return await this.#owner.look();
   }
 
   async entries(): Promise<AsyncIterable<ServedEntry>> {

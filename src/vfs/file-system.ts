@@ -75,7 +75,7 @@ export interface FileSystemOptions {
   readonly lastChance?: ((file: SourceFile) => Promise<void>) | undefined;
   /** Called with a source whose pin cannot be served. */
   readonly onPinFailed?: (id: number) => void;
-  /** The owner of every file in the mount. */
+  /** The owner of every file in the mount, until `setOwner`. */
   readonly owner: { readonly uid: number; readonly gid: number };
   /** Permission bits cleared in every planned mode. */
   readonly umask: number;
@@ -170,6 +170,11 @@ export class FileSystem implements Operations {
   /** Keeps files from being opened while they are changed from the side (`overlay discard`). */
   get quiet(): Quiet {
     return this.#open.quiet;
+  }
+
+  /** Gives every file another owner. A kernel may show the one before for `ATTRIBUTES_MS`. */
+  setOwner(owner: FileSystemOptions['owner']): void {
+    this.#attributes.setOwner(owner);
   }
 
   watchStale(listener: (stale: Stale) => void): () => void {

@@ -11,7 +11,7 @@ import type { AttributeChanges, Attributes, Caller, FileType } from './operation
 export interface InodeAttributesOptions {
   readonly store: Store;
   readonly libc: Pick<FileCalls, 'setTimes'>;
-  /** The owner of every file in the mount. */
+  /** The owner of every file in the mount at first. */
   readonly owner: { readonly uid: number; readonly gid: number };
   /** Permission bits cleared in every planned mode. */
   readonly umask: number;
@@ -23,18 +23,25 @@ export class InodeAttributes {
   readonly #store: Store;
   readonly #options: InodeAttributesOptions;
   readonly #readers: FileReaders;
+  #owner: InodeAttributesOptions['owner'];
 
   constructor(options: InodeAttributesOptions, readers: FileReaders) {
     this.#readers = readers;
     this.#store = options.store;
     this.#options = options;
+    this.#owner = options.owner;
+  }
+
+  /** From now on every file has another owner, but for those that have one of their own. */
+  setOwner({ uid, gid }: InodeAttributesOptions['owner']): void {
+    this.#owner = { uid, gid };
   }
 
   /** @throws ENOENT, EIO */
   of(ino: number): Attributes {
     const inode = this.inode(ino);
-    const { owner, umask } = this.#options;
-    const { uid, gid } = inode.owner ?? owner;
+    const { umask } = this.#options;
+    const { uid, gid } = inode.owner ?? this.#owner;
     const { type, mode, nlink, rdev } = inode;
     return {
       ino,
@@ -61,7 +68,7 @@ export class InodeAttributes {
     const times = { atime: atime === 'now' ? now : atime, mtime: mtime === 'now' ? now : mtime };
     const { content } = this.inode(ino);
     const change = (inode: Inode): Inode => {
-      const owner = inode.owner ?? this.#options.owner;
+      const owner = inode.owner ?? this.#owner;
       const exact = mode !== undefined || uid !== undefined || gid !== undefined;
       const shown = inode.owner === undefined ? inode.mode & ~this.#options.umask : inode.mode;
       return {
@@ -84,7 +91,7 @@ export class InodeAttributes {
    */
   fresh(parent: number, type: FileType, mode: number, rdev: number, caller: Caller | undefined): FreshInode {
     const above = this.of(parent);
-    const { uid, gid } = caller ?? this.#options.owner;
+    const { uid, gid } = caller ?? this.#owner;
     const inherits = (above.mode & S_ISGID) !== 0;
     return {
       type,

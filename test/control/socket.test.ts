@@ -19,6 +19,7 @@ const STATUS: ServerStatus = {
   driver: 'x',
   mountPoint: '/store',
   visibleTo: 'owner',
+  owner: { uid: 115, gid: 118, from: 'client' },
   readOnly: false,
   uptimeSeconds: 1,
   entries: 1,

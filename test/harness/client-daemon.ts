@@ -1,6 +1,7 @@
 /** A real torrent client in a temporary folder of its own: the parts that all kinds share. */
 import { rm } from 'node:fs/promises';
 import { type Daemon, waitUntil } from './daemon.ts';
+import { commandAs, giveTo, type User } from './other-user.ts';
 
 export interface ClientDaemon {
   /** The `url` of the [client] section. */
@@ -16,6 +17,8 @@ export interface ClientDaemon {
   output(): string;
   /** Ends it, and starts it again with the state that it has on the disk then, under the same addresses. */
   restart(how: 'in order' | 'killed', meanwhile?: () => Promise<unknown>): Promise<void>;
+  /** The same, as another user, who gets its folder. */
+  restartAs(user: User): Promise<void>;
   /** Ends it in order, and leaves its folder for a client that is started there later. */
   end(): Promise<void>;
   /** Ends it, waits, and removes its folder. */
@@ -24,7 +27,10 @@ export interface ClientDaemon {
 
 interface Kind extends Pick<ClientDaemon, 'url' | 'folder' | 'downloads' | 'address' | 'peerPort'> {
   readonly what: string;
-  start(): Promise<Daemon>;
+  /** Whom it runs as. Default: this process's user. */
+  readonly user?: User | undefined;
+  /** `before`: goes before the command. */
+  start(before: readonly string[]): Promise<Daemon>;
   /** Tells if its RPC answers. */
   answers(): Promise<boolean>;
   /** The signal that ends it in order. */
@@ -34,7 +40,12 @@ interface Kind extends Pick<ClientDaemon, 'url' | 'folder' | 'downloads' | 'addr
 /** Starts it, and waits until it answers. After a failure nothing of it is left. */
 export async function clientDaemon(kind: Kind): Promise<ClientDaemon> {
   const { what, end, url, folder, downloads, address, peerPort } = kind;
-  let daemon = await kind.start();
+  let { user } = kind;
+  const start = async (): Promise<Daemon> => {
+    if (user !== undefined) await giveTo(user, folder);
+    return await kind.start(commandAs(user));
+  };
+  let daemon = await start();
   const stop = async (): Promise<void> => {
     await daemon.stop(end);
     await rm(folder, { recursive: true, force: true });
@@ -61,7 +72,13 @@ export async function clientDaemon(kind: Kind): Promise<ClientDaemon> {
     async restart(how, meanwhile) {
       await daemon.stop(how === 'killed' ? 'SIGKILL' : end);
       await meanwhile?.();
-      daemon = await kind.start();
+      daemon = await start();
+      await answering();
+    },
+    async restartAs(other) {
+      user = other;
+      await daemon.stop(end);
+      daemon = await start();
       await answering();
     },
     end: () => daemon.stop(end),

@@ -7,12 +7,15 @@ import { randomPassword } from './account.ts';
 import { type ClientDaemon, clientDaemon } from './client-daemon.ts';
 import { type Daemon, freePort, startDaemon, waitUntil } from './daemon.ts';
 import { temporaryFolder } from './folder.ts';
+import type { User } from './other-user.ts';
 
 export interface DelugeOptions {
   /** The address on which it listens for peers. Two clients in one swarm need two addresses. Default: 127.0.0.1. */
   readonly address?: string;
   /** True: also runs its web interface; `url` then leads there, with its password. */
   readonly web?: boolean;
+  /** Whom it runs as. Default: this process's user. */
+  readonly user?: User;
   /** Further keys of core.conf. */
   readonly core?: Readonly<Record<string, unknown>>;
 }
@@ -70,8 +73,23 @@ export async function startDeluge(options: DelugeOptions = {}): Promise<ClientDa
   const environment = { cwd: folder };
   const daemon = await clientDaemon({
     what: 'Deluge',
-    start: () =>
-      startDaemon('deluged', ['-d', '-c', config, '-u', '127.0.0.1', '-p', String(port), '-i', address], environment),
+    user: options.user,
+    start: (before) => {
+      const [command, ...args] = [
+        ...before,
+        'deluged',
+        '-d',
+        '-c',
+        config,
+        '-u',
+        '127.0.0.1',
+        '-p',
+        String(port),
+        '-i',
+        address,
+      ];
+      return startDaemon(command, args, environment);
+    },
     answers: () => connects(port),
     end: 'SIGTERM',
     url: web ? `http://:${webPassword}@127.0.0.1:${webPort}` : `deluge://${USER}:${password}@${host}`,

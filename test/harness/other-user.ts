@@ -29,6 +29,21 @@ export const AS_OTHER_USER = [
   '--clear-groups',
 ] as const;
 
+export interface User {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** The beginning of a command line that runs its rest as `user`; empty for this process's own. */
+export function commandAs(user: User | undefined): readonly string[] {
+  return user === undefined ? [] : ['setpriv', `--reuid=${user.uid}`, `--regid=${user.gid}`, '--clear-groups'];
+}
+
+/** Gives a folder and all that is in it to `user`. */
+export async function giveTo(user: User, folder: string): Promise<void> {
+  await run('chown', ['-R', `${user.uid}:${user.gid}`, folder]);
+}
+
 /** Runs a shell command as the other user, without root's supplementary groups. It ends after 20 seconds at the latest. */
 export async function asOtherUser(script: string, ...args: readonly string[]): Promise<Ran> {
   const [setpriv, ...become] = AS_OTHER_USER;

@@ -6,10 +6,13 @@ import { randomPassword, withAccount } from './account.ts';
 import { type ClientDaemon, clientDaemon } from './client-daemon.ts';
 import { freePort, startDaemon } from './daemon.ts';
 import { temporaryFolder } from './folder.ts';
+import type { User } from './other-user.ts';
 
 export interface QbittorrentOptions {
   /** The address on which it listens for peers. Two clients in one swarm need two addresses. Default: 127.0.0.1. */
   readonly address?: string;
+  /** Whom it runs as. Default: this process's user. */
+  readonly user?: User;
   /** Further lines of its configuration, by section. */
   readonly conf?: Readonly<Record<string, readonly string[]>>;
 }
@@ -61,7 +64,11 @@ export async function startQbittorrent(options: QbittorrentOptions = {}): Promis
   const url = `http://127.0.0.1:${webPort}`;
   return clientDaemon({
     what: 'qBittorrent',
-    start: () => startDaemon('qbittorrent-nox', [`--profile=${folder}`], { cwd: folder }),
+    user: options.user,
+    start: (before) => {
+      const [command, ...args] = [...before, 'qbittorrent-nox', `--profile=${folder}`];
+      return startDaemon(command, args, { cwd: folder });
+    },
     answers: async () => (await fetch(`${url}/api/v2/app/version`)).status > 0,
     end: 'SIGTERM',
     url: withAccount(url, account),

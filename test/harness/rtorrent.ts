@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { type ClientDaemon, clientDaemon } from './client-daemon.ts';
 import { freePort, startDaemon } from './daemon.ts';
 import { temporaryFolder } from './folder.ts';
+import type { User } from './other-user.ts';
 
 export interface RtorrentOptions {
   /** The address that it binds to for peers. Two clients in one swarm need two addresses. Default: 127.0.0.1. */
@@ -14,6 +15,8 @@ export interface RtorrentOptions {
    * while a test has it on `tcp`, every user of the machine can run programs as this one (`execute`).
    */
   readonly scgi?: 'tcp' | 'unix';
+  /** Whom it runs as. Default: this process's user. */
+  readonly user?: User;
   /** Further lines for its rtorrent.rc. */
   readonly rc?: readonly string[];
 }
@@ -52,10 +55,12 @@ export async function startRtorrent(options: RtorrentOptions = {}): Promise<Clie
   const target = scgi === 'tcp' ? { host: '127.0.0.1', port: rpcPort } : { path: socket };
   return clientDaemon({
     what: 'rTorrent',
-    start: async () => {
+    user: options.user,
+    start: async (before) => {
       // A killed rTorrent leaves this lock, with which the next one refuses to start.
       await rm(join(session, 'rtorrent.lock'), { force: true });
-      return startDaemon('rtorrent', ['-n', '-o', `import=${file}`], { cwd: folder });
+      const [command, ...args] = [...before, 'rtorrent', '-n', '-o', `import=${file}`];
+      return startDaemon(command, args, { cwd: folder });
     },
     answers: () => connects(target),
     end: 'SIGINT',

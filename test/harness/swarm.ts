@@ -30,7 +30,7 @@ export interface Member {
 }
 
 /** Further lines of rtorrent.rc or qBittorrent.conf, or keys of settings.json or core.conf: each takes its own. */
-export type MemberOptions = Pick<RtorrentOptions, 'rc'> &
+export type MemberOptions = Pick<RtorrentOptions, 'rc' | 'scgi' | 'user'> &
   Pick<TransmissionOptions, 'settings'> &
   Pick<QbittorrentOptions, 'conf'> &
   Pick<DelugeOptions, 'core'>;

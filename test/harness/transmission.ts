@@ -5,6 +5,7 @@ import { type Account, randomPassword, withAccount } from './account.ts';
 import { type ClientDaemon, clientDaemon } from './client-daemon.ts';
 import { freePort, startDaemon } from './daemon.ts';
 import { temporaryFolder } from './folder.ts';
+import type { User } from './other-user.ts';
 
 export interface TransmissionOptions {
   /** The address on which it listens for peers. Two clients in one swarm need two addresses. Default: 127.0.0.1. */
@@ -13,6 +14,8 @@ export interface TransmissionOptions {
   readonly account?: Account;
   /** A command that runs the one after it in an environment of its own. */
   readonly within?: readonly string[];
+  /** Whom it runs as. Default: this process's user. */
+  readonly user?: User;
   /** Further keys of settings.json. */
   readonly settings?: Readonly<Record<string, unknown>>;
 }
@@ -53,8 +56,9 @@ export async function startTransmission(options: TransmissionOptions = {}): Prom
   const url = `http://127.0.0.1:${rpcPort}/transmission/rpc`;
   return clientDaemon({
     what: 'Transmission',
-    start: () => {
-      const [command, ...args] = [...within, 'transmission-daemon', '-f', '-g', folder];
+    user: options.user,
+    start: (before) => {
+      const [command, ...args] = [...before, ...within, 'transmission-daemon', '-f', '-g', folder];
       return startDaemon(command, args, { cwd: folder });
     },
     answers: async () => (await fetch(url)).status > 0,

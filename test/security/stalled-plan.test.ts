@@ -49,6 +49,7 @@ describe('a plan that stalls', { timeout: 60_000 }, () => {
         pins: [],
       }),
       logger: silentLogger,
+      owner: { now: { uid: 0, gid: 0, from: 'server' }, look: assert.fail },
       repairs: { ask: assert.fail, noteReturned: assert.fail },
       returns: new Returns({ store: volume.store, note: assert.fail }),
       releases: { release: assert.fail },

@@ -95,10 +95,8 @@ interface Adding {
   readonly index: Promise<CollectionIndex>;
 }
 
-async function addWith(
-  { terminal, signal, cwd }: CommandContext,
-  { config, args, flags, format, index }: Adding,
-): Promise<ExitCode> {
+async function addWith(context: CommandContext, { config, args, flags, format, index }: Adding): Promise<ExitCode> {
+  const { terminal, signal, cwd } = context;
   const { findTorrents } = await import('../../app/torrent-files.ts');
   const torrents = await findTorrents(args, cwd);
   const asJson = terminal.json || format === 'json';
@@ -135,6 +133,7 @@ async function addWith(
     const { addTorrents } = await import('../../app/add.ts');
     const outcomes = addTorrents(config, {
       ...request,
+      configOf: context.configOf,
       useClient: flags.client,
       stopped: flags.stopped === true,
       force: flags.force === true,

@@ -30,6 +30,10 @@ export async function mount(context: CommandContext, flags: MountFlags): Promise
   const config = await context.config();
   await mustReadAgain(config.file);
   const { startDaemon, tellStarter, tellStarterOfFailure } = await import('../../server/daemon.ts');
+  const { knownClients } = await import('../../app/client-user.ts');
+  const { mountOwner, shutOut } = await import('../../config/mount-owner.ts');
+  const clients = await knownClients(config, context.configOf);
+  for (const complaint of shutOut(mountOwner(config, clients), clients, config.file)) terminal.logger.warn(complaint);
   if (flags.daemon === true) {
     const rest = [
       ...(flags.driver === undefined ? [] : ['--driver', flags.driver]),
@@ -59,13 +63,17 @@ export async function mount(context: CommandContext, flags: MountFlags): Promise
     repairCommand: [wiring.program, '-c', config.file, 'repair'],
     signal: context.signal,
     hurry: context.secondSignal(),
+    findOwner: async () => mountOwner(config, await knownClients(config, context.configOf)),
     onServing({ mountPoint, driver, visibleTo, owner }) {
       if (terminal.json) {
         terminal.printJson({ mount_point: mountPoint, pid: process.pid, driver, visible_to: visibleTo });
       }
       const audience = visibleTo === 'everyone' ? 'all users see it' : 'only this user sees it';
       terminal.note(`Serving ${mountPoint} (${driver}; ${audience}). Ctrl-C or \`autotorrent unmount\` ends it.`);
-      if (visibleTo === 'everyone') terminal.note(whoReads(namesOf(owner, localAccounts()), config.umask));
+      if (visibleTo === 'everyone') {
+        const isClients = owner.from === 'client';
+        terminal.note(whoReads({ ...namesOf(owner, localAccounts()), isClients }, config.umask));
+      }
       tellStarter();
     },
   });

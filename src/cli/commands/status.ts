@@ -1,6 +1,7 @@
 /** `autotorrent status` */
 
 import { bytes, duration, fileCount, minute } from '../../app/quantities.ts';
+import { shownOwner, shutOut } from '../../config/mount-owner.ts';
 import type { ServerStatus } from '../../control/served.ts';
 import { type CommandContext, type Definer, helpEnding } from '../command.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
@@ -16,10 +17,16 @@ export function defineStatus(define: Definer): void {
 export async function status(context: CommandContext): Promise<ExitCode> {
   const { terminal } = context;
   const { requireServer } = await import('../../app/server-connection.ts');
-  const server = await requireServer(await context.config());
+  const config = await context.config();
+  const server = await requireServer(config);
   const found = await server.status();
   if (terminal.json) terminal.printJson(statusJson(found));
   else for (const line of lines(found)) terminal.print(line);
+  if (found.owner !== undefined) {
+    const { knownClients } = await import('../../app/client-user.ts');
+    const clients = await knownClients(config, context.configOf);
+    for (const complaint of shutOut(found.owner, clients, config.file)) terminal.logger.warn(complaint);
+  }
   return EXIT.done;
 }
 
@@ -27,6 +34,7 @@ function lines(status: ServerStatus): string[] {
   const audience = status.visibleTo === 'everyone' ? 'all users' : 'its owner only';
   return [
     `mount    ${status.mountPoint}, for ${audience}${status.readOnly ? ', read-only' : ''}`,
+    ...ownerLines(status),
     `server   autotorrent ${status.version}, process ${status.pid}, driver ${status.driver}, up ${duration(status.uptimeSeconds)}`,
     `entries  ${status.entries}${status.adding === 0 ? '' : `, ${status.adding} of them not confirmed by a client`}`,
     `reads    ${status.reads} of ${bytes(status.bytesRead)}, ${status.readErrors} failed; ` +
@@ -49,6 +57,16 @@ function lines(status: ServerStatus): string[] {
         `source   ${path}: ${reason}${spare === undefined ? '' : `; ${spare} is served instead`}`,
     ),
   ];
+}
+
+const FROM = {
+  configuration: 'as owner says',
+  client: 'as whom the client runs',
+  server: "the server's user",
+} as const;
+
+function ownerLines({ owner }: ServerStatus): string[] {
+  return owner === undefined ? [] : [`owner    ${shownOwner(owner)}, ${FROM[owner.from]}`];
 }
 
 /** Counts what was deleted in the mount; nothing while all is there. */

@@ -11,9 +11,10 @@ export function defineTestConnection(define: Definer): void {
 
 export async function testConnection(context: CommandContext): Promise<ExitCode> {
   const { testConnection: connect } = await import('../../app/test-connection.ts');
-  const report = await connect(await context.config());
-  if (context.terminal.json) context.terminal.printJson(report);
-  else context.terminal.print(`Connected to ${report.name} ${report.version}, which has ${report.torrents} torrent(s)`);
-  if (report.exposed !== undefined) context.terminal.logger.warn(report.exposed);
+  const { configOf, terminal } = context;
+  const report = await connect(await context.config(), { configOf, logger: terminal.logger });
+  if (terminal.json) terminal.printJson(report);
+  else terminal.print(`Connected to ${report.name} ${report.version}, which has ${report.torrents} torrent(s)`);
+  if (report.exposed !== undefined) terminal.logger.warn(report.exposed);
   return EXIT.done;
 }

@@ -12,6 +12,7 @@ import type {
   AddRequest,
   AddResult,
   ClientDescription,
+  ClientProgram,
   TorrentClient,
   TorrentHashes,
   TorrentState,
@@ -55,6 +56,10 @@ class DelugeClient implements TorrentClient {
     this.#rpc = rpc;
     this.#torrents = new DelugeTorrents(rpc);
     this.#label = label === undefined ? undefined : new DelugeLabel(rpc, label);
+  }
+
+  get program(): ClientProgram | undefined {
+    return this.#rpc.endpoint.program;
   }
 
   introduce(torrents: readonly TorrentHashes[]): void {

@@ -44,7 +44,7 @@ interface Waiting {
 
 export class DelugeConnection {
   readonly #endpoint: Endpoint;
-  readonly #socket: TLSSocket;
+  readonly socket: TLSSocket;
   readonly #waiting = new Map<number, Waiting>();
   readonly #received: Collected;
   #isReading = false;
@@ -59,7 +59,7 @@ export class DelugeConnection {
 
   private constructor(endpoint: Endpoint, socket: TLSSocket) {
     this.#endpoint = endpoint;
-    this.#socket = socket;
+    this.socket = socket;
     // The length of a frame is compared with what is allowed as soon as it is there.
     this.#received = new Collected(2 * endpoint.maxReplyBytes + HEADER_BYTES);
     socket.on('data', (chunk) => this.#take(chunk));
@@ -69,7 +69,7 @@ export class DelugeConnection {
 
   /** Of the certificate whose key the other side has. @throws AutotorrentError('CLIENT') if it showed none */
   get fingerprint(): string {
-    const certificate = this.#socket.getPeerX509Certificate();
+    const certificate = this.socket.getPeerX509Certificate();
     if (certificate === undefined) throw failure(this.#endpoint, 'shows no certificate: it is no Deluge daemon');
     return fingerprintOf(certificate);
   }
@@ -127,7 +127,7 @@ export class DelugeConnection {
     this.#deadline = performance.now() + limit;
     this.#allowed = allowedOf(this.#endpoint, largestOf(calls));
     const timer = setTimeout(() => this.#fail(timedOut(this.#endpoint)), limit);
-    this.#socket.write(Buffer.concat([header, body]));
+    this.socket.write(Buffer.concat([header, body]));
     try {
       return (await Promise.all(answers)).map((message) => this.#answer(message));
     } finally {
@@ -162,7 +162,7 @@ export class DelugeConnection {
   /** Reads the answers that are there. Nothing more is taken from the socket meanwhile. */
   async #read(): Promise<void> {
     this.#isReading = true;
-    this.#socket.pause();
+    this.socket.pause();
     try {
       let at = 0;
       for (;;) {
@@ -178,7 +178,7 @@ export class DelugeConnection {
     } finally {
       this.#isReading = false;
       if (this.#ended !== undefined) this.#fail(this.#ended);
-      this.#socket.resume();
+      this.socket.resume();
     }
   }
 
@@ -225,7 +225,7 @@ export class DelugeConnection {
     this.#failed ??= error;
     for (const { reject } of this.#waiting.values()) reject(this.#failed);
     this.#waiting.clear();
-    this.#socket.destroy();
+    this.socket.destroy();
   }
 }
 

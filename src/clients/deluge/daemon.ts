@@ -14,6 +14,7 @@ import { accountIn, type DelugeAccount, LARGEST_AUTH_FILE, ownAuthFiles } from '
 import { DelugeConnection } from './connection.ts';
 import { DaemonIdentity, type LoginSource } from './identity.ts';
 import type { DelugeAnswer, DelugeCall, DelugeError, DelugeRpc } from './rpc.ts';
+import { DEFAULT_PORT, daemonTarget } from './target.ts';
 
 export interface DelugeAddress {
   /** `host:port`, or a host alone. */
@@ -28,7 +29,6 @@ interface Login extends DelugeAccount {
   readonly source: LoginSource;
 }
 
-const DEFAULT_PORT = 58846;
 const BAD_LOGINS: ReadonlySet<string> = new Set(['BadLoginError', 'AuthenticationRequired']);
 const CLIENT_VERSION = '2.0.3';
 const CORRECT = 'Correct them in the [client] section: its auth file has user:password:level on each line.';
@@ -42,16 +42,15 @@ export function connectDaemon(
   options: ClientOptions,
   authFiles: (host: string) => readonly string[] = ownAuthFiles,
 ): DelugeRpc {
-  const [, bracketed, plain, port = String(DEFAULT_PORT)] =
-    /^(?:\[([0-9a-f:.]+)\]|([^\s:/@]+))(?::(\d{1,5}))?$/i.exec(address.host) ?? [];
-  const host = bracketed ?? plain;
-  if (host === undefined || Number(port) > 65_535) {
+  const target = daemonTarget(address.host);
+  if (target === undefined) {
     throw new AutotorrentError('CONFIG', `client: host: ${quoted(shownUrl(address.host))} is no address of a Deluge`, {
       hint: `Write 127.0.0.1:${DEFAULT_PORT}.`,
     });
   }
-  const endpoint = endpointOf('Deluge', `${bracketed === undefined ? host : `[${host}]`}:${port}`, options);
-  return new DaemonRpc(endpoint, { host, port: Number(port) }, address, authFiles(host));
+  const { host, port } = target;
+  const endpoint = endpointOf('Deluge', `${host.includes(':') ? `[${host}]` : host}:${port}`, options);
+  return new DaemonRpc(endpoint, target, address, authFiles(host));
 }
 
 class DaemonRpc implements DelugeRpc {
@@ -125,6 +124,7 @@ class DaemonRpc implements DelugeRpc {
         });
         if (answer === undefined || !('error' in answer)) {
           if (isFirstSeen) this.#identity.remember(fingerprint);
+          await this.endpoint.listener?.look(connection.socket);
           return connection;
         }
         refused = this.#refused(answer.error);

@@ -7,6 +7,7 @@ import type {
   AddRequest,
   AddResult,
   ClientDescription,
+  ClientProgram,
   TorrentActivity,
   TorrentClient,
   TorrentState,
@@ -47,6 +48,10 @@ class QbittorrentClient implements TorrentClient {
     this.#torrents = new QbittorrentTorrents(rpc);
     this.#category = category === '' ? undefined : category;
     this.#tags = tags === '' ? undefined : tags;
+  }
+
+  get program(): ClientProgram | undefined {
+    return this.#rpc.endpoint.program;
   }
 
   takesWord(metainfo: Metainfo, whole: boolean): boolean {

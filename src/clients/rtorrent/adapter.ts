@@ -10,7 +10,14 @@
 import type { ClientConfig } from '../../config/config.ts';
 import type { Metainfo } from '../../metainfo/metainfo.ts';
 import { addAll } from '../adding/add-all.ts';
-import type { AddRequest, AddResult, ClientDescription, TorrentClient, TorrentState } from '../client.ts';
+import type {
+  AddRequest,
+  AddResult,
+  ClientDescription,
+  ClientProgram,
+  TorrentClient,
+  TorrentState,
+} from '../client.ts';
 import { MOST_TORRENTS, SHORT, sumOf, times, torrentOf } from '../wire/allowance.ts';
 import { type ClientOptions, failure, quoted } from '../wire/exchange.ts';
 import { RtorrentAdding, RtorrentAddSteps } from './adding.ts';
@@ -44,6 +51,10 @@ class RtorrentClient implements TorrentClient {
   constructor(rpc: RtorrentRpc, label: string | undefined) {
     this.#rpc = rpc;
     this.#label = label === '' ? undefined : label;
+  }
+
+  get program(): ClientProgram | undefined {
+    return this.#rpc.endpoint.program;
   }
 
   takesWord(metainfo: Metainfo): boolean {

@@ -10,7 +10,14 @@
 import type { ClientConfig } from '../../config/config.ts';
 import { addAll, renamedAmong } from '../adding/add-all.ts';
 import { Adding } from '../adding/adding.ts';
-import type { AddRequest, AddResult, ClientDescription, TorrentClient, TorrentState } from '../client.ts';
+import type {
+  AddRequest,
+  AddResult,
+  ClientDescription,
+  ClientProgram,
+  TorrentClient,
+  TorrentState,
+} from '../client.ts';
 import { byWeight } from '../wire/batches.ts';
 import { type ClientOptions, failure, quoted } from '../wire/exchange.ts';
 import { within } from '../wire/within.ts';
@@ -44,6 +51,10 @@ class TransmissionClient implements TorrentClient {
     this.#rpc = rpc;
     this.#torrents = new TransmissionTorrents(rpc);
     this.#label = label === '' ? undefined : label;
+  }
+
+  get program(): ClientProgram | undefined {
+    return this.#rpc.endpoint.program;
   }
 
   takesWord(): boolean {

@@ -29,7 +29,7 @@ export async function dial(target: Target, endpoint: Endpoint, signal: AbortSign
 }
 
 /** What a program at `target` is known by: a text without blanks. */
-function placeOf(target: Target): string {
+export function placeOf(target: Target): string {
   if ('path' in target) return `unix:${target.path.replaceAll(/[\s%]/g, encodeURIComponent)}`;
   const host = target.host.toLowerCase();
   return `${host.includes(':') ? `[${host}]` : host}:${target.port}`;

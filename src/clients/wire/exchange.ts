@@ -7,7 +7,9 @@
  */
 import { AutotorrentError, errnoOf } from '../../errors.ts';
 import { shownUrl, withoutUrls } from '../../shown-url.ts';
+import type { ClientProgram } from '../client.ts';
 import { type Allowance, SHORT } from './allowance.ts';
+import { ListeningProgram, type ProgramPlace } from './client-program.ts';
 import { KnownDaemons } from './known-daemons.ts';
 import { Listener } from './listener.ts';
 import { Excess, PastDeadline } from './slices.ts';
@@ -22,6 +24,8 @@ export interface ClientOptions {
   readonly maxReplyBytes?: number;
   /** The file of what clients are known by; if it is absent, nothing is remembered. */
   readonly knownDaemons?: string | undefined;
+  /** The client's program, if it may be the one that listens. */
+  readonly program?: ProgramPlace | undefined;
 }
 
 export interface Endpoint {
@@ -33,6 +37,8 @@ export interface Endpoint {
   readonly maxReplyBytes: number;
   /** Absent where who listens there is decided otherwise. */
   readonly listener?: Listener;
+  /** Absent where it is not known which program of this machine is the client. */
+  readonly program?: ClientProgram;
 }
 
 export interface Reply {
@@ -55,12 +61,14 @@ export type Exchange = (
 ) => Promise<Reply>;
 
 export function endpointOf(client: string, shown: string, options: ClientOptions): Endpoint {
+  const listener = new Listener(`${client} at ${shown}`, new KnownDaemons(options.knownDaemons));
   return {
     client,
     shown,
     timeoutMs: options.timeoutMs ?? 30_000,
     maxReplyBytes: options.maxReplyBytes ?? 256 * 1024 * 1024,
-    listener: new Listener(`${client} at ${shown}`, new KnownDaemons(options.knownDaemons)),
+    listener,
+    ...(options.program === undefined ? {} : { program: new ListeningProgram(client, listener, options.program) }),
   };
 }
 

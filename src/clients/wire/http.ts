@@ -10,7 +10,7 @@ import { AutotorrentError } from '../../errors.ts';
 import { shownUrl } from '../../shown-url.ts';
 import type { Allowance } from './allowance.ts';
 import { Collected } from './collected.ts';
-import { dial } from './dial.ts';
+import { dial, type Target } from './dial.ts';
 import {
   allowedOf,
   connectionFailure,
@@ -80,13 +80,20 @@ export function httpExchange(url: URL, credentials: Credentials | undefined, end
   return async (body, headers = {}, allowed) => await send({ method: 'POST', path, body, headers, allowed });
 }
 
+/** Where an HTTP address leads. */
+export function httpTarget(url: URL): Extract<Target, { readonly host: string }> {
+  const port = url.port === '' ? defaultPortOf(url) : Number(url.port);
+  return { host: url.hostname.replace(/^\[(.*)\]$/, '$1'), port };
+}
+
+const defaultPortOf = ({ protocol }: URL): number => (protocol === 'https:' ? 443 : 80);
+
 /** Sends to the host of `url`, whose path it ignores. */
 export function httpSender(url: URL, credentials: Credentials | undefined, endpoint: Endpoint): HttpSender {
   const isSecure = url.protocol === 'https:';
   const send = isSecure ? httpsRequest : httpRequest;
-  const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
-  const defaultPort = isSecure ? 443 : 80;
-  const port = url.port === '' ? defaultPort : Number(url.port);
+  const { host, port } = httpTarget(url);
+  const defaultPort = defaultPortOf(url);
   const authorization =
     credentials === undefined
       ? {}

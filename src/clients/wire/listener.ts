@@ -15,14 +15,16 @@ import { type KnownDaemons, lineOf } from './known-daemons.ts';
 export class Listener {
   /** The client and its address, as people see them. */
   readonly #name: string;
-  readonly #known: KnownDaemons;
+  readonly known: KnownDaemons;
   readonly #peers = new Peers();
   /** What to remember with the first valid answer. */
   #new: { readonly place: string; readonly uid: number } | undefined;
+  /** The user whose program the last connection led to; undefined if it is on another machine, or cannot be known. */
+  uid: number | undefined;
 
   constructor(name: string, known: KnownDaemons) {
     this.#name = name;
-    this.#known = known;
+    this.known = known;
   }
 
   /**
@@ -31,13 +33,13 @@ export class Listener {
    */
   async check(socket: Socket, place: string): Promise<void> {
     this.#new = undefined;
-    const owner = await this.#ownerOf(socket);
+    const owner = await this.look(socket);
     if (owner === undefined) return;
     const { uid, holds } = owner;
     const isTrusted = isTrustedUser(uid);
     let known: number | undefined;
     try {
-      known = this.#known.uidOf(place);
+      known = this.known.uidOf(place);
     } catch (error) {
       if (isTrusted) return;
       throw this.#unusable(error);
@@ -54,12 +56,20 @@ export class Listener {
     this.#new = undefined;
     let known: number;
     try {
-      known = this.#known.rememberUid(place, uid);
+      known = this.known.rememberUid(place, uid);
     } catch (error) {
       throw this.#unusable(error);
     }
     // Another command was first.
     if (known !== uid && !isTrustedUser(uid)) throw this.#changed(place, uid, known);
+  }
+
+  /** Finds out whose program `socket` leads to, and decides nothing. */
+  async look(socket: Socket): Promise<TcpOwner | undefined> {
+    this.uid = undefined;
+    const owner = await this.#ownerOf(socket);
+    this.uid = owner?.uid;
+    return owner;
   }
 
   async #ownerOf(socket: Socket): Promise<TcpOwner | undefined> {
@@ -83,7 +93,7 @@ export class Listener {
       'CLIENT',
       `${this.#name} is another user's program than before, and was sent nothing: it is of ${shownUser(uid)}, and was of ${shownUser(known)}`,
       {
-        hint: `See which program listens there. If the client is of ${shownUser(uid)} now, delete the line "${line}" in ${this.#known.file ?? ''}.`,
+        hint: `See which program listens there. If the client is of ${shownUser(uid)} now, delete the line "${line}" in ${this.known.file ?? ''}.`,
       },
     );
   }
@@ -91,7 +101,7 @@ export class Listener {
   #unusable(error: unknown): AutotorrentError {
     return new AutotorrentError(
       'CLIENT',
-      `${this.#name} cannot be compared with the clients that are known: ${this.#known.file ?? ''}: ${messageOf(error)}`,
+      `${this.#name} cannot be compared with the clients that are known: ${this.known.file ?? ''}: ${messageOf(error)}`,
       { hint: 'Make this file readable and writable for this user, or delete it.', cause: error },
     );
   }
