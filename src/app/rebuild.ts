@@ -25,6 +25,8 @@ export interface RebuildReport extends RebuildProgress {
   readonly releases: number;
   /** Folders that did not change and were not read again. */
   readonly reusedFolders: number;
+  /** Disks that are not there, of which the index keeps what it has. */
+  readonly away: readonly { readonly disk: string; readonly files: number }[];
   readonly skipped: readonly { readonly reason: string; readonly count: number; readonly example: string }[];
 }
 
@@ -43,7 +45,7 @@ export async function rebuildCollection(config: Config, request: RebuildRequest)
   }
   const paths = request.paths.map((path) => resolve(request.cwd, path));
   for (const path of paths) await mustExist(path);
-  const { reused, skipped, ...counts } = await openCollection(config, { logger, signal }).rebuild(
+  const { reused, skipped, away, ...counts } = await openCollection(config, { logger, signal }).rebuild(
     {
       // Files that clients have completed supply other torrents, too.
       disks: (await exists(pool)) ? [...config.disks, pool] : config.disks,
@@ -58,12 +60,32 @@ export async function rebuildCollection(config: Config, request: RebuildRequest)
   return {
     ...counts,
     reusedFolders: reused,
+    away: away.map(({ path, files }) => ({ disk: shownPath(path).source, files })),
     skipped: [...skipped].map(([reason, { count, example }]) => ({
       reason,
       count,
       example: shownPath(example).source,
     })),
   };
+}
+
+/**
+ * Takes what the index keeps of a disk that is away out of it. `disk`: its name (`uuid:…`, `mount:…`), or a folder. Nothing is read,
+ * and without an index there is nothing to do.
+ */
+export async function forgetDisk(
+  config: Config,
+  { disk, logger, signal }: { readonly disk: string | Buffer } & Pick<RebuildRequest, 'logger' | 'signal'>,
+): Promise<void> {
+  const collection = openCollection(config, { logger, signal });
+  try {
+    await (await collection.openIndex()).close();
+  } catch (error) {
+    if (error instanceof AutotorrentError && error.code === 'INDEX') return;
+    throw error;
+  }
+  const { ignoreFiles, disks } = config;
+  await collection.rebuild({ disks, paths: [], givenUp: [disk], ignoreFiles }, { signal, logger });
 }
 
 const exists = (path: string): Promise<boolean> =>

@@ -11,6 +11,7 @@
  * - A file that is still being written (`scan/growth.ts`) answers `byInode` alone, until a later rebuild.
  * - `ignore_files` hides a file that is in no release from `byNameAndSize`, `byName` and `bySize`; never from `trees`
  *   and `byInode`.
+ * - A disk that is away keeps its records, through rebuilds, until it is no disk any more or was given up.
  * - What is no candidate is known by name, with why: `leftOut`. Of a folder the first thousand such names are.
  * - Archives (RAR sets and ZIPs) are known with the stored files in them, as they were when their folder was last read.
  *   What is compressed, encrypted or cut off in them is not.
@@ -132,6 +133,11 @@ export interface CollectionIndex {
    * known.
    */
   leftOut(questions: readonly LeftOutQuestion[]): Promise<LeftOutFile[][]>;
+  /**
+   * Finds the folders of disks that are away now, at or below which these paths lie. Null where the disk is there, or no disk of
+   * the index would hold the path. What the index has on such a disk was there before it went: candidates on it are absent.
+   */
+  awayDisks(paths: readonly Buffer[]): Promise<(Buffer | null)[]>;
   /** Gives everything below these folders. A folder that the index does not have gives an empty tree. */
   trees(folders: readonly number[]): Promise<FolderTree[]>;
   close(): Promise<void>;

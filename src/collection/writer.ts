@@ -17,6 +17,11 @@ export interface RebuildRequest {
    * its times (2 s on FAT, the default) it may have changed once more.
    */
   readonly racyMs?: number;
+  /**
+   * Disks that nobody waits for any more, by their names (`uuid:…`, `mount:…`) or by folders at or above them: what is kept of them
+   * is taken out where they are away. With no other `paths` nothing is read.
+   */
+  readonly givenUp?: readonly (Buffer | string)[];
   /** Milliseconds. A file of which mtime or ctime is younger is no candidate until a later rebuild. Default: 0. */
   readonly settleMs?: number;
 }
@@ -27,11 +32,19 @@ export interface RebuildProgress {
   readonly bytes: number;
 }
 
+/** A folder of a disk that is not there: the index keeps its files. */
+export interface DiskAway {
+  readonly path: Buffer;
+  readonly files: number;
+}
+
 /** Counts of the whole index, except `reused`. */
 export interface RebuildResult extends RebuildProgress {
   readonly releases: number;
   /** Folders that were not read again, because they had not changed or were not asked for. */
   readonly reused: number;
+  /** What of the disks is away. */
+  readonly away: readonly DiskAway[];
   /** Files and folders that were left out: the reason, the number, and one path as an example. */
   readonly skipped: ReadonlyMap<string, { readonly count: number; readonly example: Buffer }>;
 }

@@ -13,7 +13,7 @@ const MOST_ASKED = 10_000;
 /** Answers for one file. */
 const MOST_NAMED = 4;
 
-export type UnusableCode = LeftOutCode;
+export type UnusableCode = LeftOutCode | 'disk-away';
 
 /** The clause about a file, after its path. */
 const SAYS: Readonly<Record<UnusableCode, string>> = {
@@ -21,6 +21,7 @@ const SAYS: Readonly<Record<UnusableCode, string>> = {
   growing: 'has its name, but was still being written at the last rebuild',
   link: 'has its name, but is a symbolic link, and those are not followed',
   unreadable: 'has its name, but may not be read',
+  'disk-away': 'lies on a disk that is away',
 };
 
 /** What a look at a candidate says of it, in the codes of decisions. */
@@ -37,6 +38,7 @@ export async function nameUnusable(
   const asked = files.slice(0, MOST_ASKED);
   if (asked.length === 0) return;
   for (const file of asked) noteUnreadable(file, looker);
+  await noteAway(asked, index);
   const answers = await index.leftOut(
     asked.map(({ name, file: { length } }) => ({ name, min: length, max: length, limit: MOST_NAMED })),
   );
@@ -57,6 +59,20 @@ function noteUnreadable(task: FileTask, looker: Looker): void {
     const opened = looker.open(looked);
     if (opened.state === 'as recorded') closeSync(opened.fd);
     else if (opened.state === 'absent' && opened.why.code === 'unreadable') task.refuse(source, 'unreadable');
+  }
+}
+
+/** What is not where the index has it may lie on a disk that is away. */
+async function noteAway(files: readonly FileTask[], index: CollectionIndex): Promise<void> {
+  const gone = files.flatMap((task) =>
+    (task.hasRefused ? task.refused(new Set()) : []).flatMap(({ source, code }) =>
+      code === 'changed' ? [{ task, source }] : [],
+    ),
+  );
+  if (gone.length === 0) return;
+  const disks = await index.awayDisks(gone.map(({ source }) => source));
+  for (const [i, { task, source }] of gone.entries()) {
+    if ((disks[i] ?? null) !== null) task.refuse(source, 'disk-away');
   }
 }
 

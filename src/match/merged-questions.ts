@@ -17,10 +17,24 @@ export function mergeQuestions(index: CollectionIndex): CollectionIndex {
   const folders = merger(index, 'folders', (name) => name.toString('latin1'));
   const byInode = merger(index, 'byInode', ({ dev, ino }) => `${dev}:${ino}`);
   const leftOut = merger(index, 'leftOut', ({ name, min, max, limit }) => `${min}/${max}/${limit}/${name}`);
+  const awayDisks = merger(index, 'awayDisks', (path) => path.toString('latin1'));
   const trees = merger(index, 'trees', String);
   const close = async (): Promise<void> => await index.close();
   const { version } = index;
-  return { version, byNameAndSize, byName, bySize, archived, releases, folders, byInode, leftOut, trees, close };
+  return {
+    version,
+    byNameAndSize,
+    byName,
+    bySize,
+    archived,
+    releases,
+    folders,
+    byInode,
+    leftOut,
+    awayDisks,
+    trees,
+    close,
+  };
 }
 
 type Method = Exclude<keyof CollectionIndex, 'close' | 'version'>;

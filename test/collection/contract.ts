@@ -188,7 +188,7 @@ export function describeCollection(name: string, make: () => Promise<Subject>, r
       const full = { disks: [disk], racyMs: -10_000, full: true };
       const result = await subject.collection.rebuild(full, { onProgress: (now) => progress.push(now) });
       const { skipped, ...counts } = result;
-      assert.deepEqual(counts, { folders: 4, files: 4, bytes: 6, releases: 1, reused: 0 });
+      assert.deepEqual(counts, { folders: 4, files: 4, bytes: 6, releases: 1, reused: 0, away: [] });
       assert.equal(skipped.size, 0);
       assert.deepEqual(progress.at(-1), { folders: 4, files: 4, bytes: 6 });
       assert.equal((await rebuild(disk)).reused, 4);

@@ -109,7 +109,7 @@ describe('a file that ends missing', () => {
 
   it('names a release that is not there by its own reason', async () => {
     symlinkSync('x', join(index.disk, 'a.rar'));
-    const [file] = await match(torrent('R', { 'a.rar': FILM, 'a.sfv': NFO }));
+    const [file] = await match(torrent('R', { 'a.rar': FILM, 'a.sfv': NFO }), { modes: ['unsplitable'] });
     assert.equal(file?.code, 'not-in-release');
     assert.deepEqual(refusedOf(file), [['a.rar', 'link']]);
   });
@@ -122,6 +122,32 @@ describe('a file that ends missing', () => {
     const [file] = await match(torrent('film.mkv', FILM));
     assert.equal(file?.refused.length, 4);
     assert.match(file?.reason ?? '', /, as 3 more\.$/);
+  });
+
+  it('says that a candidate lies on a disk that is away, in each mode', async () => {
+    put('R/film.mkv', FILM);
+    put('R/film.sfv', NFO);
+    put('R/a.rar', NFO);
+    const cases: readonly [MatchMode, Metainfo][] = [
+      ['normal', torrent('film.mkv', FILM)],
+      ['exact', torrent('film.mkv', FILM)],
+      ['hash_name', torrent('film.mkv', FILM)],
+      ['hash_size', torrent('other.mkv', FILM)],
+      ['unsplitable', torrent('R', { 'film.mkv': FILM, 'film.sfv': NFO, 'a.rar': NFO })],
+    ];
+    const path = join(index.disk, 'R/film.mkv');
+    await index.rebuild();
+    const away = `${index.disk}-away`;
+    for (const [mode, metainfo] of cases) {
+      const [file] = await match(metainfo, { modes: [mode], later: () => renameSync(index.disk, away) });
+      renameSync(away, index.disk);
+      assert.deepEqual([file?.code, refusedOf(file)], ['disk-away', [['R/film.mkv', 'disk-away']]], mode);
+      assert.equal(file?.reason, `${path} lies on a disk that is away.`);
+    }
+    renameSync(path, `${path}.moved`);
+    renameSync(`${path}.moved`, path);
+    const [changed] = await match(torrent('film.mkv', FILM), { later: () => renameSync(path, `${path}.moved`) });
+    assert.equal(changed?.code, 'changed');
   });
 
   it('alone is asked about, in one batch', async () => {

@@ -109,6 +109,12 @@ export class NaiveIndex implements CollectionIndex {
     );
   }
 
+  /** None is. */
+  async awayDisks(paths: readonly Buffer[]): Promise<null[]> {
+    this.calls.push('awayDisks');
+    return paths.map(() => null);
+  }
+
   async trees(ids: readonly number[]): Promise<FolderTree[]> {
     this.calls.push('trees');
     return ids.map((id) => {

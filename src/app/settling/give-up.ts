@@ -2,8 +2,10 @@
 import type { Config } from '../../config/config.ts';
 import type { KnownSource } from '../../control/cases-served.ts';
 import { AutotorrentError } from '../../errors.ts';
+import type { Logger } from '../../logger.ts';
 import { isAtOrBelow } from '../../native/mountinfo.ts';
 import { namedDisk } from '../named-disk.ts';
+import { forgetDisk } from '../rebuild.ts';
 import { requireServer } from '../server-connection.ts';
 import { type SettledSource, settledAs, waitFor } from './settle-sources.ts';
 
@@ -11,16 +13,17 @@ export interface GiveUpRequest {
   /** Its key in `[disks]`, its name in `show` (`uuid:…`, `mount:…`), or a folder, relative to `cwd`. */
   readonly disk: string;
   readonly cwd: string;
+  readonly logger: Logger;
   readonly signal: AbortSignal;
   readonly onWait: (sources: number) => void;
 }
 
 /**
- * Gives up what waits for a disk, and tells what became of it.
+ * Gives up what waits for a disk, and what the index keeps of it, and tells what became of the sources.
  * @throws AutotorrentError('USAGE') if no source lies on it, nor waits for it
  */
 export async function giveUpDisk(config: Config, request: GiveUpRequest): Promise<SettledSource[]> {
-  const { cwd, disk, signal, onWait } = request;
+  const { cwd, disk, logger, signal, onWait } = request;
   const server = await requireServer(config);
   const sinceMs = Date.now();
   const waiting = new Map<number, KnownSource>();
@@ -34,6 +37,7 @@ export async function giveUpDisk(config: Config, request: GiveUpRequest): Promis
   }
   const ids = await server.cases.giveUp(named);
   if (ids.length === 0 && !isKnown) throw unknown(disk, [...waiting.values()]);
+  await forgetDisk(config, { disk: named, logger, signal });
   await waitFor(ids, server, signal, onWait);
   const after = new Map<number, KnownSource>();
   for await (const source of server.cases.below(everything)) after.set(source.id, source);

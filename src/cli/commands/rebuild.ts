@@ -1,6 +1,6 @@
 /** `autotorrent rebuild [PATH…]` */
 import { resolve } from 'node:path';
-import { bytes, duration } from '../../app/quantities.ts';
+import { bytes, duration, fileCount } from '../../app/quantities.ts';
 import type { SettledCounts } from '../../app/settling/settle-rebuilt.ts';
 import { type CommandContext, type Definer, helpEnding } from '../command.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
@@ -58,6 +58,7 @@ export async function rebuild(
       reused_folders: report.reusedFolders,
       bytes: report.bytes,
       releases: report.releases,
+      away: report.away.map(({ disk, files }) => ({ disk, files })),
       skipped: report.skipped.map(({ reason, count, example }) => ({ reason, count, example })),
       ...(settled === undefined ? {} : { sources: settledJson(settled) }),
     });
@@ -67,6 +68,9 @@ export async function rebuild(
     `Indexed ${report.files} file(s) in ${report.folders} folder(s), ${bytes(report.bytes)}, ` +
       `${report.releases} release(s), in ${duration(indexed)}`,
   );
+  for (const { disk, files } of report.away) {
+    terminal.logger.warn(`disk ${disk} is away: its ${fileCount(files)} ${files === 1 ? 'is' : 'are'} kept`);
+  }
   for (const { reason, count, example } of report.skipped) {
     terminal.logger.warn(`skipped ${count} × ${reason}, ${example} for one`);
   }

@@ -125,8 +125,9 @@ async function giveUp(
   onWait: (sources: number) => void,
 ): Promise<readonly SettledSource[]> {
   const { terminal, signal, cwd } = context;
+  const { logger } = terminal;
   const { giveUpDisk } = await import('../../app/settling/give-up.ts');
-  const given = await giveUpDisk(await context.config(), { disk, cwd, signal, onWait });
+  const given = await giveUpDisk(await context.config(), { disk, cwd, logger, signal, onWait });
   terminal.clearProgress();
   if (terminal.json) return given;
   if (given.length === 0) terminal.print(`No source waits for ${disk}`);

@@ -96,6 +96,7 @@ export class LevelCollection implements Collection {
       folders: (names) => index.folders(names),
       byInode: (questions) => index.byInode(questions),
       leftOut: (questions) => index.leftOut(questions),
+      awayDisks: (paths) => index.awayDisks(paths),
       trees: (folders) => index.trees(folders),
       close: async () => {
         if (!open) return;

@@ -1,5 +1,6 @@
 /** The folders of one generation: records, paths and table rows, with small caches. */
 import { FolderRecord } from '../scan/folder-record.ts';
+import { isInside } from '../scan/mounts.ts';
 import { type FolderRow, FolderTable, NONE } from './folder-table.ts';
 import { aligned, damaged, type IndexDatabase, KIND } from './index-database.ts';
 
@@ -50,6 +51,28 @@ export class FolderStore {
       records.set(folder, new FolderRecord(buffer, offset, length));
     }
     return records;
+  }
+
+  /**
+   * Finds a folder of a generation by its path: a root, or one below it. Undefined if there is none.
+   * `roots`: the paths of the roots, in the order of their ids. All are byte strings.
+   */
+  async find(path: string, roots: readonly string[]): Promise<number | undefined> {
+    const root = roots.findIndex((one) => isInside(path, one));
+    if (root < 0 || this.row(root) === undefined) return undefined;
+    let at = root;
+    for (const name of path
+      .slice(roots[root]?.length)
+      .split('/')
+      .filter((part) => part !== '')) {
+      const record = (await this.records([at])).get(at);
+      if (record === undefined) return undefined;
+      const index = Array.from({ length: record.subfolders }, (_, i) => record.subfolderName(i)).indexOf(name);
+      const next = this.knownRow(at).firstSubfolder + index;
+      if (index < 0 || this.row(next) === undefined) return undefined;
+      at = next;
+    }
+    return at;
   }
 
   /** The absolute paths of folders that must be there. */

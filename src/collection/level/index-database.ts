@@ -8,6 +8,7 @@
 import { endianness } from 'node:os';
 import type { Level } from 'level';
 import { AutotorrentError, messageOf } from '../../errors.ts';
+import type { MountedRoot } from '../scan/away-disks.ts';
 
 /** A database that the caller opens and closes. Its encodings do not matter. */
 export type LevelDatabase = Level<Buffer, Buffer>;
@@ -46,7 +47,7 @@ const BEFORE = `2-${endianness()}`;
 const PREFIX = 0x63;
 const VIEWS = { keyEncoding: 'view', valueEncoding: 'view' } as const;
 
-export interface IndexRoot {
+export interface IndexRoot extends MountedRoot {
   /** The path as the user wrote it, and with symbolic links resolved: byte strings. */
   readonly path: string;
   readonly real: string;

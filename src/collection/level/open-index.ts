@@ -17,6 +17,8 @@ import type {
 } from '../index.ts';
 import { hashText, normaliseName } from '../names.ts';
 import type { FolderRecord } from '../scan/folder-record.ts';
+import { currentMountPoints, isInside } from '../scan/mounts.ts';
+import { findAwayIn } from './away-parts.ts';
 import { baseName, FolderStore, joinPath, RECORDS_AT_ONCE } from './folder-store.ts';
 import { fileOf, readTrees } from './folder-trees.ts';
 import {
@@ -241,6 +243,16 @@ class LevelIndex implements LocalIndex {
       code: codeOf(record, file),
     }));
     return found.map((answer, question) => answer.slice(0, questions[question]?.limit));
+  }
+
+  async awayDisks(paths: readonly Buffer[]): Promise<(Buffer | null)[]> {
+    if (paths.length === 0) return [];
+    const question = { state: this.#state, store: this.#folders, avoid: currentMountPoints(['fuse.autotorrent']) };
+    const away = await findAwayIn(question);
+    return paths.map((path) => {
+      const held = away.find((folder) => isInside(path.toString('latin1'), folder.path));
+      return held === undefined ? null : Buffer.from(held.path, 'latin1');
+    });
   }
 
   trees(folders: readonly number[]): Promise<FolderTree[]> {

@@ -1,19 +1,21 @@
 /** Builds the index: walks the disks in worker threads, and writes a new generation meanwhile. */
 import { availableParallelism } from 'node:os';
-import { AutotorrentError } from '../../errors.ts';
+import { mountsOf } from '../scan/away-disks.ts';
 import { FolderRecord, unreadFolder } from '../scan/folder-record.ts';
 import { AGAIN_MS, type GrowthRules, YOUNG_MS } from '../scan/growth.ts';
+import { createIgnoreTest, type IgnoreTest } from '../scan/ignore.ts';
 import { MEMBER_LIMITS, MemberBudget, type MemberLimits, OVER_REBUILD } from '../scan/member-budget.ts';
 import { currentMountPoints, isInside, realPath } from '../scan/mounts.ts';
 import type { FolderReading, FolderTask } from '../scan/read-folder.ts';
 import { rebase, type ScanRoot, scanRoots } from '../scan/scan-roots.ts';
 import { WalkPool } from '../scan/walk-pool.ts';
 import type { RebuildRequest, RebuildResult, RebuildWatcher } from '../writer.ts';
-import { FolderStore } from './folder-store.ts';
+import { AwayParts } from './away-parts.ts';
 import { NONE } from './folder-table.ts';
 import { GenerationWriter } from './generation-writer.ts';
 import { damaged, IndexDatabase, type IndexRoot, type IndexState, type LevelDatabase } from './index-database.ts';
 import { KeptFolders } from './kept-folders.ts';
+import { OldIndex } from './old-index.ts';
 
 /** A request, and settings of the scan that no command has. */
 export interface RebuildOptions extends RebuildRequest, RebuildWatcher {
@@ -48,6 +50,10 @@ interface Pending {
 type Taking = Pick<Pending, 'targets' | 'alone'>;
 
 const READ: Taking = { targets: undefined, alone: false };
+const KEEP: Taking = { targets: [], alone: false };
+
+/** Default of `skipMountTypes`. */
+const OWN_MOUNTS = ['fuse.autotorrent'];
 
 const TASKS_AT_ONCE = 64;
 
@@ -61,9 +67,9 @@ export async function rebuild(db: LevelDatabase, options: RebuildOptions): Promi
   const database = new IndexDatabase(db);
   const inUse = (): Iterable<number> => options.inUse?.() ?? [];
   await database.refuseForeign();
-  const old = await oldState(database, options);
-  await database.deleteOthers(new Set([...(old === undefined ? [] : [old.generation]), ...inUse()]));
-  const generation = Math.max(old?.generation ?? 0, ...inUse()) + 1;
+  const old = await OldIndex.open(database, options.full === true && options.paths === undefined);
+  await database.deleteOthers(new Set([...(old.state === undefined ? [] : [old.state.generation]), ...inUse()]));
+  const generation = Math.max(old.state?.generation ?? 0, ...inUse()) + 1;
   const scan = await Scan.open(database, generation, old, options);
   const result = await scan.run();
   const current = (await database.readState())?.generation ?? generation;
@@ -71,23 +77,16 @@ export async function rebuild(db: LevelDatabase, options: RebuildOptions): Promi
   return result;
 }
 
-async function oldState(database: IndexDatabase, options: RebuildOptions): Promise<IndexState | undefined> {
-  try {
-    return await database.readState();
-  } catch (error) {
-    const replaced = options.full === true && options.paths === undefined;
-    if (replaced && error instanceof AutotorrentError && error.code === 'INDEX') return undefined;
-    throw error;
-  }
-}
-
 class Scan {
   readonly #generation: number;
   readonly #database: IndexDatabase;
   readonly #options: RebuildOptions;
   readonly #old: IndexState | undefined;
-  readonly #oldFolders: FolderStore | undefined;
+  readonly #oldIndex: OldIndex;
   readonly #incremental: boolean;
+  /** `ignore_files` is another than that of the index. */
+  readonly #ignore: IgnoreTest | undefined;
+  readonly #away: AwayParts;
   readonly #writer: GenerationWriter;
   readonly #skipped = new Map<string, { count: number; readonly example: Buffer }>();
   /** Folders seen, by device, inode and ctime. A folder that is mounted twice is indexed once. */
@@ -107,45 +106,53 @@ class Scan {
   static async open(
     database: IndexDatabase,
     generation: number,
-    old: IndexState | undefined,
+    old: OldIndex,
     options: RebuildOptions,
   ): Promise<Scan> {
-    // A folder's record says which of its files are ignored.
-    const sameIgnored = JSON.stringify(old?.ignoreFiles) === JSON.stringify(options.ignoreFiles ?? []);
-    const incremental = options.full !== true && sameIgnored;
-    const useful = old !== undefined && (incremental || options.paths !== undefined);
-    const oldFolders = useful ? await FolderStore.open(database, old.generation, old.ids) : undefined;
-    return new Scan(database, generation, old, options, incremental, oldFolders);
+    const avoid = currentMountPoints(options.skipMountTypes ?? OWN_MOUNTS);
+    const givenUp = options.givenUp?.map(byteString) ?? [];
+    return new Scan(
+      database,
+      generation,
+      old,
+      options,
+      await AwayParts.find({ state: old.state, store: old.store, avoid, givenUp }),
+    );
   }
 
   private constructor(
     database: IndexDatabase,
     generation: number,
-    old: IndexState | undefined,
+    old: OldIndex,
     options: RebuildOptions,
-    incremental: boolean,
-    oldFolders: FolderStore | undefined,
+    away: AwayParts,
   ) {
     this.#database = database;
     this.#options = options;
     this.#budget = new MemberBudget(options.memberLimits ?? MEMBER_LIMITS);
-    this.#old = old;
+    this.#old = old.state;
+    this.#oldIndex = old;
     this.#generation = generation;
-    this.#incremental = incremental;
-    this.#oldFolders = oldFolders;
+    // A folder's record says which of its files are ignored.
+    const { ignoreFiles = [] } = options;
+    const sameIgnored = JSON.stringify(old.state?.ignoreFiles) === JSON.stringify(ignoreFiles);
+    this.#ignore = sameIgnored ? undefined : (createIgnoreTest(ignoreFiles) ?? (() => false));
+    this.#incremental = options.full !== true && sameIgnored;
+    this.#away = away;
     this.#writer = new GenerationWriter(database, this.#generation);
   }
 
   async run(): Promise<RebuildResult> {
     const options = this.#options;
-    const mounts = currentMountPoints(options.skipMountTypes ?? ['fuse.autotorrent']);
+    const mounts = currentMountPoints(options.skipMountTypes ?? OWN_MOUNTS);
     const own = (options.own ?? []).map((path) => realPath(byteString(path), mounts, { followAll: true }));
     const avoid = [...mounts, ...own.flatMap((found) => (found !== undefined && 'real' in found ? [found.real] : []))];
     const roots = scanRoots({
       disks: options.disks.map(byteString),
       paths: options.paths?.map(byteString),
-      old: this.#old?.roots ?? [],
+      old: (this.#old?.roots ?? []).filter(({ path }) => !this.#away.isGivenUp(path)),
       avoid,
+      away: this.#away.folders,
       skip: (reason, path) => this.#skip(reason, 1, path),
     });
     const pool = new WalkPool(options.threads ?? Math.min(4, Math.max(2, availableParallelism())), {
@@ -162,7 +169,7 @@ class Scan {
     try {
       this.#begin(roots);
       await this.#walk(pool);
-      const state = await this.#finish(roots.map(({ path, real, disk }) => ({ path, real, disk })));
+      const state = await this.#finish(await this.#rootsNow(roots));
       options.signal?.throwIfAborted();
       await this.#database.writeState(state);
       const { folders, files, bytes, releases } = state;
@@ -170,7 +177,8 @@ class Scan {
       for (const [reason, { count, example }] of this.#skipped) {
         options.logger?.debug(`skipped ${count}: ${reason}, for example ${example.toString()}`);
       }
-      return { folders, files, bytes, releases, reused: this.#reused, skipped: this.#skipped };
+      const away = this.#away.counted();
+      return { folders, files, bytes, releases, reused: this.#reused, skipped: this.#skipped, away };
     } catch (error) {
       await this.#writer.abandon();
       throw error;
@@ -184,14 +192,26 @@ class Scan {
     const old = this.#old;
     const { folders, files, bytes } = this.#writer;
     if (old !== undefined && this.#incremental && !this.#changed && folders === old.folders) {
-      if (JSON.stringify(roots) === JSON.stringify(old.roots)) return { ...old, builtMs: Date.now() };
+      const named = (all: readonly IndexRoot[]): string =>
+        JSON.stringify(all.map(({ path, real, disk }) => [path, real, disk]));
+      if (named(roots) === named(old.roots)) return { ...old, roots, builtMs: Date.now() };
     }
-    if (this.#oldFolders !== undefined) await this.#kept.copy(this.#oldFolders, this.#writer);
+    if (this.#oldIndex.store !== undefined) await this.#kept.copy(this.#oldIndex.store, this.#writer);
     const releases = await this.#writer.finish();
     const { ignoreFiles = [] } = this.#options;
     const { ids } = this.#writer;
     const counts = { folders, files, bytes, releases };
     return { generation: this.#generation, roots, ids, ...counts, ignoreFiles, builtMs: Date.now() };
+  }
+
+  /** The roots, with the mounts by which the next rebuild knows what is away. */
+  async #rootsNow(roots: readonly ScanRoot[]): Promise<IndexRoot[]> {
+    return await Promise.all(
+      roots.map(async ({ path, real, disk }) => {
+        const before = this.#old?.roots.find((root) => root.path === path)?.mounts;
+        return { path, real, disk, mounts: this.#away.mountsOf(await mountsOf({ path, real }), before) };
+      }),
+    );
   }
 
   #growth(): GrowthRules {
@@ -246,7 +266,10 @@ class Scan {
   }
 
   async #visit(pool: WalkPool, batch: readonly Pending[]): Promise<void> {
-    const old = await this.#oldRecords(batch);
+    // What is read anew, whatever the index has, needs nothing of it: it may be damaged.
+    const isNeeded = ({ targets, path }: Pending): boolean =>
+      this.#incremental || targets !== undefined || this.#away.concerns(path);
+    const old = await this.#oldIndex.records(batch.map((folder) => (isNeeded(folder) ? folder.oldId : NONE)));
     const read: { readonly folder: Pending; readonly known: FolderRecord | undefined }[] = [];
     for (const [i, folder] of batch.entries()) {
       if (folder.targets === undefined || folder.alone) read.push({ folder, known: old[i] });
@@ -267,14 +290,6 @@ class Scan {
     return { path, root: root !== undefined, known: old.packed.slice() };
   }
 
-  async #oldRecords(batch: readonly Pending[]): Promise<(FolderRecord | undefined)[]> {
-    const store = this.#oldFolders;
-    if (store === undefined) return batch.map(() => undefined);
-    const ids = batch.map(({ oldId }) => oldId).filter((id) => id !== NONE && store.row(id) !== undefined);
-    const records = await store.records(ids);
-    return batch.map(({ oldId }) => records.get(oldId));
-  }
-
   /** Adds a folder as the old index has it, with the subfolders that lead to each target. */
   async #takeOver(folder: Pending, old: FolderRecord | undefined): Promise<void> {
     const targets = folder.targets ?? [];
@@ -283,15 +298,19 @@ class Scan {
     const base = folder.path === '/' ? '/' : `${folder.path}/`;
     const towards = new Set(targets.map((target) => target.slice(base.length).split('/', 1)[0] ?? ''));
     for (let i = 0; i < known.subfolders; i++) towards.delete(known.subfolderName(i));
-    const record = towards.size === 0 ? known : known.withSubfolders([...towards]);
+    const whole = towards.size === 0 ? known : known.withSubfolders([...towards]);
+    const record = this.#ignore === undefined ? whole : whole.ignoring(this.#ignore, folder.path);
+    this.#away.count(folder.path, record.files);
     if (old !== undefined) this.#reused++;
     await this.#add(folder, record, old);
   }
 
   async #adopt(folder: Pending, reading: FolderReading, old: FolderRecord | undefined): Promise<void> {
     if (reading === 'skipped') return;
-    const record = reading === 'same' ? old : new FolderRecord(reading);
-    if (record === undefined) throw damaged('a folder is missing');
+    const found = reading === 'same' ? old : new FolderRecord(reading);
+    if (found === undefined) throw damaged('a folder is missing');
+    const lacking = this.#away.lackingIn(folder.path, found);
+    const record = lacking.length === 0 ? found : found.withSubfolders(lacking);
     if (this.#seenBefore(record)) {
       this.#skip('seen elsewhere already', 1, folder.path);
       return;
@@ -304,7 +323,7 @@ class Scan {
   }
 
   async #add(folder: Pending, record: FolderRecord, old: FolderRecord | undefined): Promise<void> {
-    const oldIds = this.#oldSubfolders(folder, record, old);
+    const oldIds = this.#oldIndex.subfolderIds(folder.oldId, record, old);
     const kept = this.#withinLimits(record, folder.path);
     const first = this.#writer.add(folder.id, folder.parent, kept, folder.root?.disk ?? false);
     if (kept === old && !this.#changed) this.#kept.add(folder.id, folder.oldId);
@@ -317,8 +336,12 @@ class Scan {
       const name = record.subfolderName(i);
       const path = base + name;
       const oldId = oldIds?.(name, i) ?? NONE;
-      const taking =
-        folder.targets === undefined ? READ : takingOf(path, { targets: folder.targets, alone: this.#alone });
+      if (this.#away.isGivenUp(path) && folder.targets !== undefined) continue;
+      const taking = this.#away.holds(path)
+        ? KEEP
+        : folder.targets === undefined
+          ? READ
+          : takingOf(path, { targets: folder.targets, alone: this.#alone });
       // The scan that made the index skipped it, and nobody asked for it now.
       if (oldId === NONE && taking.targets?.length === 0 && !taking.alone) continue;
       this.#pending.push({ id: first + i, parent: folder.id, path, root: undefined, oldId, ...taking });
@@ -333,25 +356,6 @@ class Scan {
     }
     this.#members += record.members;
     return record;
-  }
-
-  /** Finds the ids that a folder's subfolders have in the old index. */
-  #oldSubfolders(
-    folder: Pending,
-    record: FolderRecord,
-    old: FolderRecord | undefined,
-  ): ((name: string, index: number) => number) | undefined {
-    if (old === undefined || old.subfolders === 0) return undefined;
-    const store = this.#oldFolders;
-    const row = store?.row(folder.oldId);
-    if (store === undefined || row === undefined) return undefined;
-    const first = row.firstSubfolder;
-    const there = new Set<number>();
-    for (let i = 0; i < old.subfolders; i++) if (store.row(first + i) !== undefined) there.add(first + i);
-    const idOf = (index: number): number => (there.has(first + index) ? first + index : NONE);
-    if (record === old) return (_, index) => idOf(index);
-    const byName = new Map(Array.from({ length: old.subfolders }, (_, i) => [old.subfolderName(i), idOf(i)]));
-    return (name) => byName.get(name) ?? NONE;
   }
 
   /** Tells if a folder was seen already. Compares the ctime, too: some file systems give several folders one inode number. */

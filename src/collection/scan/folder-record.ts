@@ -268,6 +268,18 @@ export class FolderRecord {
     return this.#copy([], 0);
   }
 
+  /** Gives the record with the flags that other patterns give its files: itself, if they are as before. */
+  ignoring(isIgnored: (name: string, folder: string) => boolean, path: string): FolderRecord {
+    const flags = Array.from(this.fileFlags, (flag, i) =>
+      isIgnored(this.fileName(i).toString('latin1'), path) ? flag | IGNORED : flag & ~IGNORED,
+    );
+    if (flags.every((flag, i) => flag === this.fileFlags[i])) return this;
+    const copy = this.packed.slice();
+    const record = new FolderRecord(copy.buffer);
+    record.fileFlags.set(flags);
+    return record;
+  }
+
   #copy(names: readonly string[], members: number): FolderRecord {
     return new FolderRecord(
       encodeFolder({

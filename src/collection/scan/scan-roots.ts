@@ -1,6 +1,7 @@
 /** Finds the roots of the index, and the paths below them that a rebuild reads. All paths are byte strings. */
 import { statSync } from 'node:fs';
 import type { IndexRoot } from '../level/index-database.ts';
+import type { AwayFolder } from './away-disks.ts';
 import { isInside, realPath } from './mounts.ts';
 
 export interface ScanRoot extends IndexRoot {
@@ -16,22 +17,26 @@ export interface RootRequest {
   /** The index's own, when only paths are read. */
   readonly old: readonly IndexRoot[];
   readonly avoid: readonly string[];
+  /** Folders that are away: they and what is below them is taken from the index, whatever is asked for. */
+  readonly away: readonly Pick<AwayFolder, 'path'>[];
   readonly skip: (reason: string, path: string) => void;
 }
 
 /** Makes roots that never lie in one another: a folder inside another root is read there, once. */
 export function scanRoots(request: RootRequest): ScanRoot[] {
-  const disks = existing(request.disks, request, 'disk is missing').map(({ path, real }) => ({
-    path,
-    real,
-    disk: true,
-  }));
+  const isAway = (path: string): boolean => request.away.some((folder) => isInside(path, folder.path));
+  const disks: IndexRoot[] = request.disks.flatMap((written) => {
+    const path = asWritten(written);
+    const kept = request.old.find((root) => root.path === path && isAway(path));
+    if (kept !== undefined) return { ...kept, disk: true };
+    return existing([path], request, 'disk is missing').map(({ real }) => ({ path, real, disk: true }));
+  });
   if (request.paths === undefined) {
     return outermost(disks, request.skip).map(({ path, real, disk }) => ({
       path,
       real,
       disk,
-      targets: undefined,
+      targets: isAway(path) ? [] : undefined,
       alone: [],
     }));
   }
@@ -61,7 +66,10 @@ export function scanRoots(request: RootRequest): ScanRoot[] {
   const isRead = (folder: string): boolean => targets.some((target) => isInside(folder, target));
   return kept.map(({ path, real, disk }) => {
     const below = (folders: readonly string[]): string[] =>
-      folders.filter((folder) => isInside(folder, real)).map((folder) => rebase(folder, real, path));
+      folders
+        .filter((folder) => isInside(folder, real))
+        .map((folder) => rebase(folder, real, path))
+        .filter((folder) => !isAway(folder));
     const whole = targets.filter(
       (target, i, all) => !all.some((other, j) => isInside(target, other) && (other !== target || j < i)),
     );
@@ -84,9 +92,11 @@ interface Resolved {
   readonly real: string;
 }
 
+const asWritten = (path: string): string => (path.length > 1 ? path.replace(/\/+$/, '') || '/' : path);
+
 function resolved(paths: readonly string[], { avoid, skip }: RootRequest): Resolved[] {
   return paths.flatMap((written) => {
-    const path = written.length > 1 ? written.replace(/\/+$/, '') || '/' : written;
+    const path = asWritten(written);
     const found = realPath(path, avoid);
     if (found !== undefined && 'real' in found) return [{ path, real: found.real }];
     skip(found === undefined ? 'of autotorrent itself' : `not indexed: it ${found.says}`, path);

@@ -46,7 +46,7 @@ describe('rebuild', () => {
     const result = await index.rebuild();
     assert.deepEqual(
       { ...result, skipped: skips(result.skipped) },
-      { folders: 4, files: 5, bytes: 5_000_000_013, releases: 1, reused: 0, skipped: {} },
+      { folders: 4, files: 5, bytes: 5_000_000_013, releases: 1, reused: 0, skipped: {}, away: [] },
     );
     const info = (await openIndex(index.db)).info();
     assert.deepEqual([info.files, info.folders, info.bytes, info.releases], [5, 4, 5_000_000_013, 1]);

@@ -22,7 +22,7 @@ import { NaiveIndex } from '../../match/naive-index.ts';
 import { putFiles } from '../contract.ts';
 
 const BUILD = 'a build';
-const RESULT: RebuildResult = { folders: 1, files: 2, bytes: 3, releases: 0, reused: 0, skipped: new Map() };
+const RESULT: RebuildResult = { folders: 1, files: 2, bytes: 3, releases: 0, reused: 0, skipped: new Map(), away: [] };
 
 describe('the server of the index process', () => {
   let db: string;

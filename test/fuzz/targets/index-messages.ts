@@ -76,6 +76,7 @@ const CODECS: readonly Codec<unknown>[] = [
     ignoreFiles: ['*.nfo'],
     racyMs: 5,
     settleMs: 60_000,
+    givenUp: [Buffer.from('uuid:5'), Buffer.from('/d')],
   }),
   codec(encodeProgress, decodeProgress, { folders: 1, files: 2, bytes: 2 ** 40 }),
   codec(encodeResult, decodeResult, {
@@ -85,6 +86,7 @@ const CODECS: readonly Codec<unknown>[] = [
     releases: 4,
     reused: 5,
     skipped: new Map([['why', { count: 6, example: Buffer.from('/x') }]]),
+    away: [{ path: Buffer.from('/disk/\xff'), files: 7 }],
   }),
   codec(({ level, message }) => encodeLog(level, message), decodeLog, { level: 'warn' as const, message: 'text' }),
   ...codecsOf(METHODS.byNameAndSize, { name: 'n\ud800', size: 5 }, ANSWERS.files),
@@ -98,6 +100,8 @@ const CODECS: readonly Codec<unknown>[] = [
     { path: Buffer.from('/disk/\xff'), size: 0, code: 'ignored' },
     { path: Buffer.from('/disk/link'), size: null, code: 'link' },
   ]),
+  ...codecsOf(METHODS.awayDisks, Buffer.from('/disk/\xff'), Buffer.from('/disk')),
+  ...codecsOf(METHODS.awayDisks, Buffer.from('/disk/\xff'), null),
   ...codecsOf(METHODS.trees, 7, tree),
 ];
 

@@ -93,6 +93,10 @@ class RemoteIndex implements CollectionIndex {
     return this.#askAll(METHODS.leftOut, questions);
   }
 
+  awayDisks(paths: readonly Buffer[]): Promise<(Buffer | null)[]> {
+    return this.#askAll(METHODS.awayDisks, paths);
+  }
+
   trees(folders: readonly number[]): Promise<FolderTree[]> {
     return this.#askAll(METHODS.trees, folders);
   }

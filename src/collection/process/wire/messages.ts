@@ -37,12 +37,12 @@ export function decodeError(payload: Buffer): AutotorrentError {
 }
 
 export function encodeRequest(request: RebuildRequest): Buffer {
-  const { disks, paths, full, ignoreFiles, own, racyMs, settleMs = 0 } = request;
+  const { disks, paths, full, ignoreFiles, own, racyMs, settleMs = 0, givenUp } = request;
   const out = new ByteWriter();
   out.integer((full === true ? FULL : 0) | (paths === undefined ? 0 : PATHS) | (racyMs === undefined ? 0 : RACY));
   if (racyMs !== undefined) out.double(racyMs);
   out.double(settleMs);
-  for (const list of [disks, own ?? [], paths ?? []]) {
+  for (const list of [disks, own ?? [], paths ?? [], givenUp ?? []]) {
     out.integer(list.length);
     for (const path of list) out.bytes(Buffer.from(path));
   }
@@ -63,6 +63,7 @@ export function decodeRequest(payload: Buffer): RebuildRequest {
   const list = <T>(what: string, read: () => T): T[] => Array.from({ length: from.count(what, 1) }, read);
   const path = (): Buffer => from.bytes('a path');
   const [disks, own, paths] = [list('disks', path), list('own folders', path), list('paths', path)];
+  const givenUp = list('disks', path);
   return {
     disks,
     own,
@@ -70,6 +71,7 @@ export function decodeRequest(payload: Buffer): RebuildRequest {
     ignoreFiles: list('patterns', () => from.text('a pattern')),
     ...((flags & PATHS) === 0 ? {} : { paths }),
     settleMs,
+    ...(givenUp.length === 0 ? {} : { givenUp }),
     ...(racyMs === undefined ? {} : { racyMs }),
   };
 }
@@ -97,6 +99,11 @@ export function encodeResult(result: RebuildResult): Buffer {
     out.integer(count);
     out.bytes(example);
   }
+  out.integer(result.away.length);
+  for (const { path, files } of result.away) {
+    out.bytes(path);
+    out.integer(files);
+  }
   return out.finish();
 }
 
@@ -108,7 +115,11 @@ export function decodeResult(payload: Buffer): RebuildResult {
   for (let left = from.count('reasons', 3); left > 0; left--) {
     skipped.set(from.text('a reason'), { count: from.integer('a count'), example: from.bytes('a path') });
   }
-  return { ...counts, releases, reused, skipped };
+  const away = Array.from({ length: from.count('disks', 2) }, () => ({
+    path: from.bytes('a path'),
+    files: from.integer('files'),
+  }));
+  return { ...counts, releases, reused, skipped, away };
 }
 
 const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error'];

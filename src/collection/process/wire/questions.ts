@@ -155,6 +155,21 @@ const leftOut: Method<LeftOutQuestion, LeftOutFile[]> = {
   readAnswer: (from) => readList(from, 3, readLeftOut),
 };
 
+const awayDisks: Method<Buffer, Buffer | null> = {
+  number: 10,
+  ask: (index, paths) => index.awayDisks(paths),
+  writeQuestion: (out, path) => out.bytes(path),
+  readQuestion: (from) => from.bytes('a path'),
+  // No folder has an empty path.
+  writeAnswer: (out, disk) => out.bytes(disk ?? NOTHING),
+  readAnswer(from) {
+    const disk = from.bytes('a path');
+    return disk.length === 0 ? null : disk;
+  },
+};
+
+const NOTHING = Buffer.alloc(0);
+
 export const METHODS = {
   byNameAndSize,
   byName,
@@ -165,6 +180,7 @@ export const METHODS = {
   byInode,
   trees,
   leftOut,
+  awayDisks,
 };
 
 /** @throws MalformedBytes for a number that no method has */
