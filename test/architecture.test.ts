@@ -148,6 +148,7 @@ const FOR_ALL: ReadonlySet<string> = new Set([
   'errors.ts',
   'logger.ts',
   'longer-pause.ts',
+  'name-limits.ts',
   'printable.ts',
   'shown-url.ts',
   'within.ts',

@@ -55,9 +55,12 @@ export async function addToClient(parts: ClientTaskParts, tasks: readonly Client
     }
     for (const [i, task] of tasks.entries()) {
       const result = results[i];
-      if (result?.outcome !== 'added' || result.names === undefined || task.entry.kind !== 'mount') continue;
-      const refused = await refusal(parts.server.addNames(task.metainfo.infoHash, result.names));
-      if (refused !== undefined) outcomes.set(task, refused);
+      if (result?.outcome !== 'added' || task.entry.kind !== 'mount') continue;
+      for (const names of [result.names, result.laterNames]) {
+        if (names === undefined || outcomes.has(task)) continue;
+        const refused = await refusal(parts.server.addNames(task.metainfo.infoHash, names));
+        if (refused !== undefined) outcomes.set(task, refused);
+      }
     }
     await start(
       parts,

@@ -299,5 +299,6 @@ export function exportedJson(exported: ExportedEntry) {
     copied_bytes: exported.copiedBytes,
     zero_bytes: exported.zeroBytes,
     incomplete: exported.incomplete.map(({ path, missingBytes }) => ({ path, missing_bytes: missingBytes })),
+    shortened: exported.shortened.map(({ path, copy }) => ({ path, copy })),
   };
 }

@@ -71,6 +71,11 @@ export type AddResult =
        * where the client names them as the torrent does.
        */
       readonly names?: readonly (readonly string[])[];
+      /**
+       * The names that it will look for once it was started anew, by file index; undefined for a file whose name stays.
+       * Absent where all stay.
+       */
+      readonly laterNames?: readonly (readonly string[] | undefined)[];
     }
   | { readonly outcome: 'exists' }
   /** This torrent alone failed; nothing of it is left in the client. */

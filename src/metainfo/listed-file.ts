@@ -17,6 +17,7 @@ export class ListedFile implements TorrentFile {
   readonly executable: boolean;
   declare symlink?: readonly string[];
   declare piecesRoot?: Buffer;
+  declare endsEmpty?: true;
   readonly #rawPath: readonly Buffer[] | undefined;
 
   constructor(index: number, names: TorrentPath, length: number, offset: number, { pad, executable }: Attributes) {
@@ -78,23 +79,33 @@ export function readAttributes(raw: Buffer, file: Entries): Attributes {
   const letters = stringIn(raw, file.get('attr'));
   if (letters === undefined) return NO_ATTRIBUTES;
   const attributes = { pad: letters.includes('p'), executable: letters.includes('x') };
-  const target = letters.includes('l') ? componentsIn(raw, file.get('symlink path'), 'symlink path') : [];
+  const target = letters.includes('l') ? componentsIn(raw, file.get('symlink path'), 'symlink path').named : [];
   if (target.length === 0) return attributes;
   return { ...attributes, symlink: target.map(({ start, end }) => decodeComponent(raw.subarray(start, end))) };
 }
 
-/** Lists the parts of a path, without empty ones; none if there is no path. Throws if it is no list of strings. */
-export function componentsIn(raw: Buffer, value: Span | undefined, key: string): Span[] {
-  const components: Span[] = [];
-  if (value === undefined) return components;
+/** The parts of a path. */
+export interface Components {
+  /** Those that are not empty. */
+  readonly named: Span[];
+  /** The last part is empty. */
+  readonly endsEmpty: boolean;
+}
+
+/** Lists the parts of a path; none if there is no path. Throws if it is no list of strings. */
+export function componentsIn(raw: Buffer, value: Span | undefined, key: string): Components {
+  const named: Span[] = [];
+  let endsEmpty = false;
+  if (value === undefined) return { named, endsEmpty };
   if (kindAt(raw, value.start) !== 'list') refuse(`the ${key} of a file is not a list`);
   for (const at of itemsAt(raw, value.start)) {
     if (kindAt(raw, at) !== 'string') refuse(`the ${key} of a file is not a list of strings`);
-    if (components.length > MAX_PATH_DEPTH) refuse(`the ${key} of a file has over ${MAX_PATH_DEPTH} folders in it`);
+    if (named.length > MAX_PATH_DEPTH) refuse(`the ${key} of a file has over ${MAX_PATH_DEPTH} folders in it`);
     const span = stringSpan(raw, at);
-    if (span.end > span.start) components.push(span);
+    endsEmpty = span.end === span.start;
+    if (!endsEmpty) named.push(span);
   }
-  return components;
+  return { named, endsEmpty };
 }
 
 /** Reads a file's length in bytes; a symlink has length 0, whatever is written (as in libtorrent). */

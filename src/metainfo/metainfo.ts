@@ -12,10 +12,15 @@ export interface TorrentFile {
    * libtorrent 2.0 also counts pad files of its own making, which are in no list.)
    */
   readonly index: number;
-  /** Safe components below the torrent's name, as the mount shows them; for a single-file torrent `[name]`. */
+  /**
+   * Safe components below the torrent's name, as the mount shows them; for a single-file torrent `[name]`. Empty strings in
+   * the torrent's path are left out (the last one is a `_` at the end), and a component that no mount can show is shorter here (`long-names.ts`).
+   */
   readonly path: readonly string[];
-  /** The same components as the bytes of the plain `path` key, which rTorrent uses unchanged. */
+  /** The same components as the bytes of the plain `path` key, of any length, which rTorrent uses unchanged. */
   readonly rawPath: readonly Buffer[];
+  /** The last string of the plain `path` is empty: rTorrent takes the file for a folder. */
+  readonly endsEmpty?: true;
   /** Bytes. */
   readonly length: number;
   /**
@@ -42,6 +47,7 @@ export interface Metainfo {
   readonly infoHashV2?: string;
   /** The torrent's name: one safe path component. For a v2-only single file, the name in its file tree. */
   readonly name: string;
+  /** Its bytes, of any length; none where the torrent's name is an empty string, as that of several files may be. */
   readonly rawName: Buffer;
   /** True if the files lie in a folder named `name`; false for a single file of that name. */
   readonly multi: boolean;

@@ -5,7 +5,7 @@ import { type Entries, EntryReader, integerIn, kindAt, stringIn, stringListsIn }
 import type { FileList, ListedFile } from './listed-file.ts';
 import { BLOCK_BYTES } from './merkle.ts';
 import type { Metainfo } from './metainfo.ts';
-import { checkComponent, checkTree, decodeComponent, decodeText, quote } from './paths.ts';
+import { checkComponent, checkTree, decodeComponent, decodeText, NAME_OF_NOTHING, quote } from './paths.ts';
 import { readPieceLayers } from './piece-layers.ts';
 import { refuse } from './refuse.ts';
 import { scan } from './scan.ts';
@@ -134,8 +134,13 @@ function readLayout(raw: Buffer, info: Entries, version: Metainfo['version'], pi
 function readName(raw: Buffer, info: Entries): { name: string; rawName: Buffer } {
   const utf8 = stringIn(raw, info.get('name.utf-8'));
   const plain = stringIn(raw, info.get('name'));
-  const rawName = plain !== undefined && plain.length > 0 ? plain : utf8;
-  if (rawName === undefined || rawName.length === 0) refuse('it has no name');
+  const rawName = plain !== undefined && plain.length > 0 ? plain : (utf8 ?? plain);
+  if (rawName === undefined) refuse('it has no name');
+  if (rawName.length === 0) {
+    // A folder without a name has one in libtorrent, and is the download folder itself in rTorrent; a file has none.
+    if (info.get('files') === undefined) refuse('it has no name');
+    return { name: NAME_OF_NOTHING, rawName };
+  }
   checkComponent(rawName);
   return { name: decodeComponent(utf8 !== undefined && utf8.length > 0 && isUtf8(utf8) ? utf8 : rawName), rawName };
 }

@@ -6,11 +6,13 @@
  * files may have them, and a client looks for exactly these bytes.
  */
 import { isUtf8 } from 'node:buffer';
+import { isLonger, SHOWN_NAME_BYTES } from '../name-limits.ts';
 import type { Span } from './bencoded.ts';
+import { shortName } from './long-names.ts';
 import { refuse } from './refuse.ts';
 
-/** NAME_MAX of Linux, in bytes. */
-const MAX_NAME_BYTES = 255;
+/** The name of what has an empty one, as in libtorrent. */
+export const NAME_OF_NOTHING = '_';
 /** The most bytes of the torrent's name and a path below it: PATH_MAX (4096) less a mount point and an entry's name. */
 const MAX_PATH_BYTES = 3584;
 /** The deepest nesting of folders. libtorrent 2.0 gives up at 100. */
@@ -30,17 +32,21 @@ export function decodeText(bytes: Buffer): string {
   return isUtf8(bytes) ? bytes.toString('utf8') : bytes.toString('latin1');
 }
 
-/** Decodes `bytes`, which are not empty, as one component of a path. Throws if no file can, or may, have this name. */
+/**
+ * Decodes `bytes`, which are not empty, as one component of a path. What the mount cannot show gets a shorter name. Throws
+ * if no file may have this name.
+ */
 export function decodeComponent(bytes: Buffer): string {
-  if (checkComponent(bytes)) return bytes.toString('latin1');
-  const text = decodeText(bytes);
-  if (Buffer.byteLength(text) > MAX_NAME_BYTES) refuseLong(bytes);
-  return text;
+  const text = checkComponent(bytes) ? bytes.toString('latin1') : decodeText(bytes);
+  return shortNameBeyond(text);
+}
+
+function shortNameBeyond(name: string): string {
+  return isLonger(name, SHOWN_NAME_BYTES) ? shortName(name) : name;
 }
 
 /** Checks names that are used as bytes. True if they are ASCII. */
 export function checkComponent(bytes: Buffer): boolean {
-  if (bytes.length > MAX_NAME_BYTES) refuseLong(bytes);
   let ascii = true;
   for (const byte of bytes) {
     if (byte === 0) refuse(`the name ${quote(decodeText(bytes))} has a NUL byte in it`);
@@ -68,13 +74,27 @@ export class PathLimits {
     this.#nameBytes = Buffer.byteLength(name);
   }
 
-  /** `bytes` counts the path's components, in the longer of both spellings. */
-  check(path: readonly string[], bytes: number): void {
+  /**
+   * Checks a path, and gives it as the mount shows it: with shorter names in it where it is too long to be opened. `bytes`
+   * counts its components, in the longer of both spellings.
+   */
+  fit(path: readonly string[], bytes: number): readonly string[] {
     if (path.length > MAX_PATH_DEPTH) refuse(`${quote(path.join('/'))} lies over ${MAX_PATH_DEPTH} folders deep`);
     const length = this.#nameBytes + path.length + bytes;
-    if (length > MAX_PATH_BYTES) refuse(`the path ${quote(path.join('/'))} is longer than ${MAX_PATH_BYTES} bytes`);
     this.#allBytes += length;
     if (this.#allBytes > MAX_ALL_PATHS_BYTES) refuse('its paths are over 256 MiB long together');
+    if (length <= MAX_PATH_BYTES) return path;
+    const short = path.map(shortName);
+    if (!this.#fits(path)) {
+      if (this.#fits(short)) return short;
+      refuse(`the path ${quote(path.join('/'))} is longer than ${MAX_PATH_BYTES} bytes`, 'No client can open it.');
+    }
+    return path;
+  }
+
+  #fits(path: readonly string[]): boolean {
+    const bytes = path.reduce((sum, name) => sum + 1 + Buffer.byteLength(name), this.#nameBytes);
+    return bytes <= MAX_PATH_BYTES;
   }
 }
 
@@ -117,8 +137,24 @@ export class PathReader {
     const rawPath = same
       ? undefined
       : plain.map((span, depth) => (plain === shown ? this.#last[depth]!.bytes : this.#plain(span)));
-    this.#limits.check(path, Math.max(bytes, rawBytes));
-    return { path, rawPath };
+    const fitting = this.#limits.fit(path, Math.max(bytes, rawBytes));
+    // The bytes that `path` does not have any more.
+    const kept = fitting === path ? rawPath : (rawPath ?? this.#last.slice(0, path.length).map((part) => part.bytes));
+    return { path: fitting, rawPath: kept };
+  }
+
+  /**
+   * Names a file whose path ends with an empty string. For Transmission it is the file without that string, for libtorrent a
+   * file in a folder of that name: this name leaves room for either.
+   */
+  endingEmpty({ path, rawPath }: TorrentPath): TorrentPath {
+    const last = shortNameBeyond(`${path.at(-1)}${NAME_OF_NOTHING}`);
+    return { path: [...path.slice(0, -1), last], rawPath: rawPath ?? path.map((name) => Buffer.from(name)) };
+  }
+
+  /** Names files whose paths have nothing but empty components. */
+  ofNothing(): TorrentPath {
+    return { path: [NAME_OF_NOTHING], rawPath: undefined };
   }
 
   /** Names pad files without a path as libtorrent does. */
@@ -131,7 +167,10 @@ export class PathReader {
     if (last !== undefined && this.#same(last.span, span)) return last;
     const bytes = this.#raw.subarray(span.start, span.end);
     const text = decodeComponent(bytes);
-    const component = { span, text, textBytes: Buffer.byteLength(text), bytes, utf8: isUtf8(bytes) };
+    const textBytes = Buffer.byteLength(text);
+    // A name that was shortened has other bytes, too.
+    const utf8 = textBytes === bytes.length && isUtf8(bytes);
+    const component = { span, text, textBytes, bytes, utf8 };
     this.#last[depth] = component;
     return component;
   }
@@ -186,11 +225,4 @@ function beginsWith(path: readonly string[], upper: readonly string[]): boolean 
   // From the end: neighbours mostly differ in their last part.
   for (let i = upper.length - 1; i >= 0; i--) if (path[i] !== upper[i]) return false;
   return true;
-}
-
-function refuseLong(bytes: Buffer): never {
-  refuse(
-    `the name ${quote(decodeText(bytes))} is longer than ${MAX_NAME_BYTES} bytes`,
-    'No common Linux file system can hold a file of that name.',
-  );
 }

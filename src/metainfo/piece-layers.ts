@@ -14,8 +14,8 @@ export function readPieceLayers(
 ): Map<string, Buffer> {
   const layers = new Map<string, Buffer>();
   const needed = files.filter((file) => file.piecesRoot !== undefined && file.length > pieceLength);
-  if (needed.length === 0) return layers;
   if (value === undefined || kindAt(raw, value.start) !== 'dictionary') {
+    if (needed.length === 0) return layers;
     refuse('its piece layers are missing', 'Its pieces cannot be checked without them. Download the .torrent again.');
   }
   const entries = entriesAt(raw, value.start);
@@ -32,5 +32,18 @@ export function readPieceLayers(
       refuse(`the piece layer of ${told} does not match its root`);
     layers.set(key, layer);
   }
+  if (entries.size > layers.size) refuseStrays(entries, files);
   return layers;
+}
+
+/**
+ * Refuses layers of no file, as libtorrent's development version does: nobody knows what they are for. A file of one piece may have one.
+ */
+function refuseStrays(entries: ReadonlyMap<string, Span>, files: readonly ListedFile[]): void {
+  const roots = new Set(files.map((file) => file.piecesRoot?.toString('latin1')));
+  for (const key of entries.keys()) {
+    if (roots.has(key)) continue;
+    const told = Buffer.from(key, 'latin1').subarray(0, DIGEST_BYTES).toString('hex');
+    refuse(`the piece layer ${told} belongs to no file of it`, 'Download the .torrent again, or make it anew.');
+  }
 }

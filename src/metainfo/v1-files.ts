@@ -1,8 +1,8 @@
 /** Reads the files of a v1 or hybrid torrent: `files`, or one file of `length` bytes named `name` (BEP 3). */
 import { isUtf8 } from 'node:buffer';
-import { type Entries, EntryReader, itemsAt, kindAt, type Span } from './bencoded.ts';
-import { componentsIn, FileList, readAttributes, readLength } from './listed-file.ts';
-import { PathReader } from './paths.ts';
+import { type Entries, EntryReader, itemsAt, kindAt } from './bencoded.ts';
+import { type Components, componentsIn, FileList, readAttributes, readLength } from './listed-file.ts';
+import { PathReader, type TorrentPath } from './paths.ts';
 import { refuse } from './refuse.ts';
 
 /** BitComet's pad files have no `attr`; libtorrent and others recognise them by name, too. */
@@ -41,25 +41,39 @@ export function readV1Files(raw: Buffer, info: Entries, name: string, rawName: B
   return { multi: true, list };
 }
 
-function addFile(raw: Buffer, file: Entries, list: FileList, paths: PathReader): void {
-  const attributes = readAttributes(raw, file);
-  const length = readLength(raw, file, attributes.symlink !== undefined, list.files.length);
-  const plain = componentsIn(raw, file.get('path'), 'path');
-  const shown = readShown(raw, file, plain);
-  if (shown.length === 0 && !attributes.pad) refuse(`file number ${list.files.length + 1} has no name`);
-  const names = shown.length === 0 ? paths.pad(length) : paths.read(shown, plain.length === 0 ? shown : plain);
+function addFile(raw: Buffer, entries: Entries, list: FileList, paths: PathReader): void {
+  const attributes = readAttributes(raw, entries);
+  const length = readLength(raw, entries, attributes.symlink !== undefined, list.files.length);
+  const plain = componentsIn(raw, entries.get('path'), 'path');
+  const shown = readShown(raw, entries, plain);
+  if (shown.named.length === 0 && !shown.endsEmpty && !attributes.pad) {
+    refuse(`file number ${list.files.length + 1} has no name`);
+  }
+  const names = namesOf(paths, shown, plain, length);
   const pad = attributes.pad || isPadByName(names.path, length);
-  list.add(names, length, pad === attributes.pad ? attributes : { ...attributes, pad });
+  const file = list.add(names, length, pad === attributes.pad ? attributes : { ...attributes, pad });
+  if (plain.endsEmpty) file.endsEmpty = true;
+}
+
+function namesOf(paths: PathReader, shown: Components, plain: Components, length: number): TorrentPath {
+  if (shown.named.length === 0 && !shown.endsEmpty) return paths.pad(length);
+  const names =
+    shown.named.length === 0
+      ? paths.ofNothing()
+      : paths.read(shown.named, plain.named.length === 0 ? shown.named : plain.named);
+  return shown.endsEmpty && shown.named.length > 0 ? paths.endingEmpty(names) : names;
 }
 
 /**
  * Chooses a path. rTorrent uses the plain `path`; all others show a valid `path.utf-8` if there is one. (Some torrents have
  * another encoding under the key that promises UTF-8.)
  */
-function readShown(raw: Buffer, file: Entries, plain: Span[]): Span[] {
+function readShown(raw: Buffer, file: Entries, plain: Components): Components {
   const utf8 = componentsIn(raw, file.get('path.utf-8'), 'path.utf-8');
-  if (utf8.length === 0) return plain;
-  return plain.length === 0 || utf8.every(({ start, end }) => isUtf8(raw.subarray(start, end))) ? utf8 : plain;
+  if (utf8.named.length === 0) return plain.named.length === 0 && utf8.endsEmpty ? utf8 : plain;
+  return plain.named.length === 0 || utf8.named.every(({ start, end }) => isUtf8(raw.subarray(start, end)))
+    ? utf8
+    : plain;
 }
 
 /** Recognises a pad by name: a file named as a pad of exactly its length can be nothing else. */

@@ -48,18 +48,20 @@ export function readV2Files(raw: Buffer, tree: Span, torrentName: string, pieceL
     const name = decodeComponent(key);
     const path = [...folder.path, name];
     const bytes = folder.bytes + Math.max(key.length, Buffer.byteLength(name));
-    const rawPath = rawPathOf(folder, key);
-    limits.check(path, bytes);
+    const rawPath = rawPathOf(folder, key, name);
+    const fitting = limits.fit(path, bytes);
     if (raw[at + 1] === ZERO) {
-      folder.next = addFile(raw, at, entries, list, { path, rawPath });
+      const kept = fitting === path ? rawPath : (rawPath ?? path.map((part) => Buffer.from(part)));
+      folder.next = addFile(raw, at, entries, list, { path: fitting, rawPath: kept });
     } else open.push({ next: at + 1, last: undefined, path, rawPath, bytes });
   }
   if (list.files.length === 0) refuse('its file tree is empty');
   return list;
 }
 
-function rawPathOf(folder: Folder, key: Buffer): readonly Buffer[] | undefined {
-  if (folder.rawPath === undefined && isUtf8(key)) return undefined;
+function rawPathOf(folder: Folder, key: Buffer, name: string): readonly Buffer[] | undefined {
+  // A name that was shortened has other bytes, too.
+  if (folder.rawPath === undefined && Buffer.byteLength(name) === key.length && isUtf8(key)) return undefined;
   return [...(folder.rawPath ?? folder.path.map((name) => Buffer.from(name))), key];
 }
 

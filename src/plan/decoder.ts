@@ -9,6 +9,7 @@ import { AutotorrentError } from '../errors.ts';
 import { type Extent, GAP, ZEROS } from '../extent/extent.ts';
 import { MAX_METAINFO_BYTES } from '../metainfo/parse.ts';
 import { MAX_PATH_DEPTH } from '../metainfo/paths.ts';
+import { isLonger, SHOWN_NAME_BYTES } from '../name-limits.ts';
 import type { FileHandle } from '../source/identity.ts';
 import { NO_BOUNDS, overBounds, type PlanBounds } from './bounds.ts';
 import { FILE_CODES } from './file-code.ts';
@@ -29,9 +30,8 @@ import {
 } from './format.ts';
 import type { PlanFile, PlanSource } from './plan.ts';
 
-const NAME_MAX = 255;
 const PATH_MAX = 4096;
-/** The .torrent's file name; the entry's name is cut to NAME_MAX later. */
+/** The .torrent's file name; the entry's name is cut to `DISK_NAME_BYTES` later. */
 const ENTRY_NAME_MAX = 4096;
 const MODE_MAX = 64;
 /** MAX_HANDLE_SZ of the kernel. */
@@ -197,7 +197,7 @@ export class PlanDecoder {
     for (let left = bytes.count('the number of path components', 1, MOST_COMPONENTS); left > 0; left--) {
       const component = bytes.text('a path component', PATH_MAX);
       const safe = component !== '' && component !== '.' && component !== '..' && !/[/\0]/.test(component);
-      if (!safe || Buffer.byteLength(component) > NAME_MAX) throw new MalformedBytes('a path component is not safe');
+      if (!safe || isLonger(component, SHOWN_NAME_BYTES)) throw new MalformedBytes('a path component is not safe');
       path.push(component);
     }
     if (path.length === 0) throw new MalformedBytes('a path is empty');

@@ -290,7 +290,9 @@ export class Store {
     if (dirent !== undefined) return dirent.ino;
     const above = this.#tree.inode(parent);
     if (above === undefined) throw new PosixError('ENOENT');
-    throw above.type === 'directory' ? notThere(name) : new PosixError('ENOTDIR');
+    throw above.type === 'directory'
+      ? notThere(name, () => this.#tree.takesLongNames(parent))
+      : new PosixError('ENOTDIR');
   }
 
   inode(ino: number): Inode | undefined {

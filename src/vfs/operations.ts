@@ -105,7 +105,8 @@ export interface PathAbility {
  * The operations of a file system.
  *
  * `parent` and `name` are a directory and a name in it. Names are text: EINVAL for a name that no folder can hold,
- * ENAMETOOLONG for one of more than 255 bytes. The driver checks permissions (the kernel's default_permissions).
+ * ENAMETOOLONG for one of more than 1,023 bytes, and, in an entry that shows none that long, for one of more than 255. The
+ * driver checks permissions (the kernel's default_permissions).
  */
 export interface Operations {
   /** Optional: calls for a driver that works with paths. */

@@ -72,6 +72,12 @@ export function runMount(driver: string): void {
 
     it('reports the space of the disk that holds its state', async () => {
       const [ours, disk] = [await fs.statfs(mnt), await fs.statfs(base)];
+      const { stdout: longest } = await run('python3', [
+        '-c',
+        'import os,sys; print(os.statvfs(sys.argv[1]).f_namemax)',
+        mnt,
+      ]);
+      assert.equal(longest, '1023\n');
       const [total, expected] = [ours.blocks * ours.bsize, disk.blocks * disk.bsize];
       assert.ok(Math.abs(total - expected) <= 2 ** 20, `${total} is not ${expected}`);
     });

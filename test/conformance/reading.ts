@@ -119,6 +119,32 @@ export function runReading(name: string, open: OpenSubject): void {
       await assert.rejects(calls.stat(at('T', 'é'.repeat(128))), { code: 'ENAMETOOLONG' });
     });
 
+    it('shows names that no disk takes, in any script, and refuses to make them elsewhere', async () => {
+      const names = ['x'.repeat(256), 'y'.repeat(1023), 'é'.repeat(511), '日'.repeat(341), `${'😀'.repeat(255)}abc`];
+      const bytes = { length: 5, source: 0, sourceOffset: 0 };
+      const files = names.map((name) => fileOf([name, name], [bytes]));
+      const { sources } = entry.plan();
+      const plan = planOf('Long', sources.slice(0, 1), files);
+      await subject.create(plan);
+      const below = (...path: readonly string[]) => join(root, 'Long', ...path);
+      assert.deepEqual((await calls.readdir(below())).toSorted(), names.toSorted());
+      for (const name of names) {
+        assert.deepEqual(await calls.readdir(below(name)), [name]);
+        assert.equal((await calls.readFile(below(name, name))).length, 5);
+      }
+      await subject.addNames(plan.infoHash, [['x'.repeat(240), 'z'.repeat(1000)]]);
+      const [own, alias] = [below(names[0]!, names[0]!), below('x'.repeat(240), 'z'.repeat(1000))];
+      assert.equal((await calls.stat(alias)).ino, (await calls.stat(own)).ino);
+      await assert.rejects(calls.stat(below('w'.repeat(300))), { code: 'ENOENT' });
+      await assert.rejects(calls.stat(below('w'.repeat(1024))), { code: 'ENAMETOOLONG' });
+      await assert.rejects(calls.stat(at('T', 'w'.repeat(300))), { code: 'ENAMETOOLONG' });
+      await calls.rename(own, `${own}.part`);
+      assert.equal((await calls.stat(`${own}.part`)).size, 5);
+      await assert.rejects(calls.rename(`${own}.part`, below('w'.repeat(1024))), { code: 'ENAMETOOLONG' });
+      await subject.remove(plan.infoHash);
+      assert.deepEqual(await calls.readdir(root), ['Entry']);
+    });
+
     it('shows further names of a file, and refuses two files for one name', async () => {
       const { infoHash } = planOf('Entry', [], []);
       await subject.addNames(infoHash, [['T_', 'data_.bin'], undefined, ['T_', 'sub', 'big']]);

@@ -1,14 +1,14 @@
 /** Each client seeds each unusual torrent from the mount, or `add` says why it cannot. */
 import assert from 'node:assert/strict';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { AddOutcome } from '../../src/app/add-outcome.ts';
 import { introduce } from '../../src/app/introduce.ts';
-import type { EntryJson } from '../../src/cli/json.ts';
+import type { EntryJson, StatusJson } from '../../src/cli/json.ts';
 import type { TorrentState } from '../../src/clients/client.ts';
 import { parseMetainfo } from '../../src/metainfo/parse.ts';
-import { autotorrentIn } from '../harness/autotorrent.ts';
+import { type Autotorrent, autotorrentIn } from '../harness/autotorrent.ts';
 import { waitUntil } from '../harness/daemon.ts';
 import { temporaryFolder } from '../harness/folder.ts';
 import { CLIENT_KINDS, type ClientKind, type Member, sectionOf, startMember } from '../harness/swarm.ts';
@@ -23,6 +23,7 @@ for (const [i, kind] of KINDS.entries()) {
     let outcomes: ReadonlyMap<string, AddOutcome>;
     let entries: readonly EntryJson[];
     let member: Member;
+    let autotorrent: Autotorrent;
 
     before(async () => {
       const folder = temporaryFolder('unusual');
@@ -37,7 +38,7 @@ for (const [i, kind] of KINDS.entries()) {
       }
       member = await startMember(kind, `127.0.0.${50 + i}`);
       undo.push(() => member.daemon.stop());
-      const autotorrent = await autotorrentIn({
+      autotorrent = await autotorrentIn({
         folder,
         disks: [join(folder, 'disk')],
         client: sectionOf(member),
@@ -85,5 +86,26 @@ for (const [i, kind] of KINDS.entries()) {
         });
       });
     }
+
+    // qBittorrent looks for other names then.
+    it('seeds them all after its restart, and downloads and writes nothing', async () => {
+      const seeded = UNUSUAL.filter(({ refused }) => refused[kind] === undefined);
+      const wanted = seeded.map(({ name }) => hashes.get(name) ?? '');
+      const shown = async (): Promise<string[]> =>
+        (await readdir(autotorrent.storePath, { recursive: true })).toSorted();
+      const before = await shown();
+      await member.daemon.restart('in order');
+      let open: readonly TorrentState[] = [];
+      await waitUntil('they seed', async () => {
+        const states = await member.client.list(wanted);
+        open = states.filter(({ activity, progress }) => activity !== 'seeding' || progress !== 1);
+        return states.length === wanted.length && open.length === 0;
+      }).catch((cause: unknown) => {
+        throw new Error(JSON.stringify(open), { cause });
+      });
+      assert.deepEqual(await shown(), before);
+      const { bytes_written: written } = (await autotorrent.json('status')) as StatusJson;
+      assert.equal(written, 0);
+    });
   });
 }

@@ -42,6 +42,9 @@ const ofLibtorrent = (name: string, version: 'v2' | 'hybrid', refused: Unusual['
   refused,
 });
 
+/** What Transmission says of such a name, too: it cuts none. */
+const BEYOND = { rtorrent: /File name too long/, transmission: /File name too long/ };
+
 export const UNUSUAL: readonly Unusual[] = [
   of('signs', { name: 'a: b? c* d" e<f> g|h', content: files(['a: b? c* d" e<f> g|h'], ['in: it?', 'x*y.bin']) }),
   of('signs in a single file', { name: 'one: two? "three" <4>|5*.bin', content: data() }),
@@ -54,6 +57,67 @@ export const UNUSUAL: readonly Unusual[] = [
   }),
   of('scripts', { name: 'é ü 日本語 кот 😀', content: files(['e\u0301'], ['é'], ['مرحبا'], ['😀: 😀']) }),
   of('long names', { name: 'n'.repeat(255), content: files(['m'.repeat(255)], ['é'.repeat(127)]) }),
+  of('names that no disk takes', {
+    name: 'N'.repeat(300),
+    content: files(
+      [`${'x'.repeat(252)}.mkv`],
+      [`${'m'.repeat(996)}.mkv`],
+      ['é'.repeat(511)],
+      [`${'日'.repeat(90)}.r00`],
+      ['😀'.repeat(64)],
+      [`${'a'.repeat(239)}é${'a'.repeat(20)}`],
+      [`${'f'.repeat(300)}.d`, 'x'],
+      [`${'f'.repeat(300)}.d`, `${'g'.repeat(260)}.txt`],
+      [`a.${'e'.repeat(300)}`],
+      [`${'b'.repeat(250)}.${'longextension'.repeat(2)}`],
+    ),
+  }),
+  of('a single file of a name that no disk takes', { name: `${'S'.repeat(300)}.mkv`, content: data() }),
+  of(
+    'long names that begin alike',
+    { name: 'alike', content: files([`${'x'.repeat(300)}1.mkv`], [`${'x'.repeat(300)}2.mkv`]) },
+    { qbittorrent: /two files of the torrent under one name/ },
+  ),
+  of('a name that no mount shows', { name: 'beyond', content: files([`${'y'.repeat(1021)}.mkv`], ['short']) }, BEYOND),
+  of('a folder that no mount shows', { name: 'Q'.repeat(2000), content: files(['a'], ['b']) }, BEYOND),
+  of(
+    'a path that Linux does not open',
+    {
+      name: 'deep',
+      content: files(
+        [0, 1, 2, 3, 4].map((i) => `${i}${'z'.repeat(899)}`),
+        ['a'],
+      ),
+    },
+    { rtorrent: /a path of \d+ bytes/, transmission: /a path of \d+ bytes/ },
+  ),
+  of('empty strings in paths', { name: 'empty', content: files(['', 'a', 'b'], ['c', '', 'd'], ['', '', 'e']) }),
+  of(
+    'an empty string at the end of a path',
+    { name: 'ends', content: files(['a', 'b', ''], ['c']) },
+    { rtorrent: /takes the file "a\/b\/" for a folder/ },
+  ),
+  of(
+    'a path of empty strings',
+    { name: 'nothing', content: files([''], ['c']) },
+    { rtorrent: /for a folder/, transmission: /invalid or corrupt torrent file/ },
+  ),
+  of('an empty name', { name: '', content: files(['a'], ['b', 'c']) }, { transmission: /invalid or corrupt/ }),
+  of('names that differ in case', {
+    name: 'case',
+    content: files(
+      ['readme.txt'],
+      ['README.txt'],
+      ['Readme.TXT'],
+      ['readme.1.txt'],
+      ['A', 'x'],
+      ['a', 'X'],
+      ['.b'],
+      ['.B'],
+    ),
+  }),
+  of('a folder that differs from a file in case', { name: 'fold', content: files(['A', 'x'], ['a'], ['ä'], ['Ä']) }),
+  of('names that differ in case and are cleaned', { name: 'clean', content: files(['p\\q.txt'], ['P\\Q.txt']) }),
   of(
     'Latin-1',
     { name: 'latin', content: files([latin('caf\xe9.bin')], [latin('d\xfcne'), 'x.bin']) },

@@ -34,9 +34,10 @@ describe('paths', () => {
     assert.deepEqual(tree.asked.slice(4), ['1/a', '2/b', '3/c']);
   });
 
-  it('refuses names of more than 255 bytes', () => {
-    const paths = new Paths(new FakeTree({ [`1/${'日'.repeat(85)}`]: 2 }));
-    assert.equal(paths.resolve(`/${'日'.repeat(85)}`), 2);
-    assert.throws(() => paths.resolve(`/${'日'.repeat(86)}`), { code: 'ENAMETOOLONG' });
+  it('refuses names of more than 1,023 bytes', () => {
+    const paths = new Paths(new FakeTree({ [`1/${'日'.repeat(341)}`]: 2 }));
+    assert.equal(paths.resolve(`/${'日'.repeat(341)}`), 2);
+    assert.throws(() => paths.resolve(`/${'日'.repeat(341)}x`), { code: 'ENAMETOOLONG' });
+    assert.throws(() => paths.resolve(`/${'日'.repeat(341)}x/a`), { code: 'ENAMETOOLONG' });
   });
 });

@@ -160,9 +160,97 @@ describe('a v1 torrent', () => {
     assert.deepEqual(pathsOf(meta), names);
   });
 
-  it('drops empty parts of a path', () => {
-    const meta = parseMetainfo(multi([{ length: 5, path: ['', 'a', '', 'b', ''] }]));
-    assert.deepEqual([meta.files[0]?.path, meta.files[0]?.rawPath.length], [['a', 'b'], 2]);
+  it('drops empty parts of a path, and says where the last one is empty', () => {
+    const empties = [
+      [['', 'a', 'b'], 'a/b', undefined],
+      [['a', '', 'b'], 'a/b', undefined],
+      [['a', 'b', ''], 'a/b_', true],
+      [['', 'a', '', 'b', '', ''], 'a/b_', true],
+      [['é', ''], 'é_', true],
+      [[''], '_', true],
+      [['', ''], '_', true],
+    ] as const;
+    for (const [path, own, endsEmpty] of empties) {
+      const [first] = parseMetainfo(multi([{ length: 5, path }])).files;
+      const named = path.filter((name) => name !== '').join('/');
+      assert.deepEqual(
+        [first?.path.join('/'), first?.rawPath.join('/'), first?.endsEmpty],
+        [own, named === '' ? '_' : named, endsEmpty],
+      );
+    }
+    const long = parseMetainfo(multi([{ length: 5, path: ['x'.repeat(1023), ''] }])).files[0]?.path[0] ?? '';
+    assert.match(long, /^x+~[0-9a-f]{8}$/);
+    const [utf8] = parseMetainfo(multi([{ length: 5, path: [''], 'path.utf-8': ['a'] }])).files;
+    assert.deepEqual([utf8?.path, utf8?.endsEmpty], [['a'], true]);
+    const [both] = parseMetainfo(multi([{ length: 5, path: ['a', ''], 'path.utf-8': ['é'] }])).files;
+    assert.deepEqual([both?.path, both?.rawPath.map(String), both?.endsEmpty], [['é'], ['a'], true]);
+    const [plain] = parseMetainfo(multi([{ length: 5, path: ['a'], 'path.utf-8': [''] }])).files;
+    assert.deepEqual([plain?.path, plain?.endsEmpty], [['a'], undefined]);
+  });
+
+  it('names a folder whose name is empty as libtorrent does', () => {
+    const meta = parseMetainfo(multi([file('a')], { name: '' }));
+    assert.deepEqual([meta.name, meta.rawName.length, pathsOf(meta)], ['_', 0, ['a']]);
+    assert.equal(parseMetainfo(multi([file('a')], { name: '', 'name.utf-8': 'n' })).name, 'n');
+    assert.equal(parseMetainfo(multi([file('a')], { name: 'n', 'name.utf-8': '' })).name, 'n');
+  });
+
+  it('shows names of up to 1,023 bytes as they are, in any script', () => {
+    for (const name of [
+      'x'.repeat(256),
+      'x'.repeat(1023),
+      'é'.repeat(511),
+      '日'.repeat(341),
+      `${'😀'.repeat(255)}abc`,
+    ]) {
+      const meta = parseMetainfo(multi([file(name), file(`below ${name.slice(0, 200)}/a`)], { name }));
+      assert.deepEqual([meta.name, meta.files[0]?.path], [name, [name]]);
+      assert.ok(meta.files[0]?.rawPath[0]?.equals(Buffer.from(name)) && meta.rawName.equals(Buffer.from(name)));
+    }
+    const latin = parseMetainfo(single({ name: Buffer.alloc(200, 0xe9) }));
+    assert.deepEqual([latin.name, latin.rawName.length], ['é'.repeat(200), 200]);
+  });
+
+  it('has a shorter name for what no mount can show, and keeps its bytes', () => {
+    const long = 'x'.repeat(1024);
+    const names = [
+      `${long}.mkv`,
+      `${long}1.mkv`,
+      `${long}.${'y'.repeat(20)}`,
+      `.${long}`,
+      '日'.repeat(400),
+      `${long}😀.r00`,
+    ];
+    const paths = names.flatMap((name) => [name, `below ${name}/a`, `below ${name}/b`]);
+    const meta = parseMetainfo(
+      multi(
+        paths.map((path) => file(path)),
+        { name: names[0] },
+      ),
+    );
+    assert.equal(new Set(pathsOf(meta)).size, paths.length);
+    assert.equal(
+      new Set(meta.files.map((one) => one.path[0])).size,
+      2 * names.length,
+      'files of a folder stay together',
+    );
+    for (const [i, one] of meta.files.entries()) {
+      for (const name of one.path) assert.ok(Buffer.byteLength(name) <= 255, name);
+      assert.equal(one.rawPath.join('/'), paths[i]);
+    }
+    assert.match(meta.name, /^x+~[0-9a-f]{8}\.mkv$/);
+    assert.equal(meta.rawName.toString(), names[0]);
+    assert.match(meta.files[15]?.path[0] ?? '', /^x+~[0-9a-f]{8}\.r00$/);
+    assert.match(meta.files[6]?.path[0] ?? '', /^x+~[0-9a-f]{8}$/, 'what is no extension is cut');
+  });
+
+  it('has shorter names in a path that nobody could open', () => {
+    const name = (i: number): string => `${i}${'x'.repeat(899)}.mkv`;
+    const path = [0, 1, 2, 3, 4].map(name);
+    const [deep, flat] = parseMetainfo(multi([file(path.join('/')), file(path.slice(0, 3).join('/'))])).files;
+    assert.deepEqual(flat?.path, path.slice(0, 3));
+    assert.ok(deep?.path.every((part, i) => part.startsWith(`${i}x`) && Buffer.byteLength(part) <= 255));
+    assert.deepEqual(deep?.rawPath.map(String), path);
   });
 
   it('knows pad files by attribute and by name', () => {
@@ -251,19 +339,18 @@ describe('what is no torrent', () => {
     ['a slash in the name', single({ name: 'a/b' }), /slash/],
     ['a hidden slash in the plain name', single({ name: '../x', 'name.utf-8': 'x' }), /slash/],
     ['NUL in the name', single({ name: 'a\0b' }), /NUL/],
-    ['a name of 256 bytes', single({ name: 'x'.repeat(256) }), /longer than 255/],
-    ['a name of 256 bytes in 128 letters', single({ name: 'é'.repeat(128) }), /longer than 255/],
-    ['Latin-1 that grows beyond 255 bytes', single({ name: Buffer.alloc(200, 0xe9) }), /longer than 255/],
     ['..', multi([file('../../etc/passwd')]), /lead out of/],
     ['.', multi([file('./a')]), /lead out of/],
     ['.. in the plain path', multi([{ length: 5, path: ['..', 'a'], 'path.utf-8': ['b', 'a'] }]), /lead out of/],
     ['a slash', multi([{ length: 5, path: ['/etc/passwd'] }]), /slash/],
     ['NUL', multi([file('a\0')]), /NUL/],
-    ['a component of 256 bytes', multi([file('x'.repeat(256))]), /longer than 255/],
     ['a path that cannot be opened', multi([file(`${'x'.repeat(200)}/`.repeat(18) + 'y')]), /longer than 3584/],
     ['a path of 101 folders', multi([file('x/'.repeat(100) + 'y')]), /over 100 folders/],
     ['an empty path', multi([{ length: 5, path: [] }]), /no name/],
-    ['a path of nothing', multi([{ length: 5, path: ['', ''] }]), /no name/],
+    ['a single file with an empty name', single({ name: '', 'name.utf-8': '' }), /no name/],
+    ['an empty path beside an empty one', multi([{ length: 5, path: [], 'path.utf-8': [] }]), /no name/],
+    ['a name beside one that is the same without empty strings', multi([file('a/b'), file('a//b')]), /same path/],
+    ['a slash in a name of 2,000 bytes', multi([{ length: 5, path: [`${'x'.repeat(2000)}/..`] }]), /slash/],
     ['a path that is a string', multi([{ length: 5, path: 'a' }]), /path of a file is not a list/],
     ['a path of numbers', multi([{ length: 5, path: ['a', 7] }]), /list of strings/],
     ['no path', multi([{ length: 5 }]), /no name/],
@@ -314,7 +401,7 @@ describe('what is no torrent', () => {
 
   it('shortens what it quotes', () => {
     assert.throws(
-      () => parseMetainfo(single({ name: 'x'.repeat(5000) })),
+      () => parseMetainfo(single({ name: `${'x'.repeat(5000)}/` })),
       (error) => error instanceof Error && error.message.length < 300,
     );
   });
@@ -410,6 +497,28 @@ describe('a v2 torrent', () => {
     );
   });
 
+  it('may have a layer for a file of one piece', () => {
+    const [one, other] = [ROOT, root3].toSorted((a, b) => a.compare(b));
+    assert.ok(one !== undefined && other !== undefined);
+    const of = (root: Buffer): Buffer => (root === ROOT ? ROOT : layer);
+    const both = layers([
+      [one, of(one)],
+      [other, of(other)],
+    ]);
+    const meta = parseMetainfo(v2({ a: leaf(5, ROOT), d: leaf(40_000, root3) }, {}, { 'piece layers': both }));
+    assert.equal(meta.pieceLayers.size, 1);
+  });
+
+  it('has names of any length', () => {
+    const names = ['x'.repeat(300), 'y'.repeat(2000), 'é'.repeat(700)];
+    const meta = parseMetainfo(v2(Object.fromEntries(names.map((name) => [name, { [name]: leaf(5, ROOT) }]))));
+    assert.deepEqual(meta.files[0]?.path, [names[0], names[0]]);
+    for (const [i, { path, rawPath }] of meta.files.entries()) {
+      assert.deepEqual(rawPath.map(String), [names[i], names[i]]);
+      for (const name of path) assert.ok(Buffer.byteLength(name) <= 1023);
+    }
+  });
+
   const good = { 'piece layers': layers([[root3, layer]]) };
   const cases: readonly (readonly [string, Buffer, RegExp])[] = [
     ['an empty tree', v2({}), /empty/],
@@ -419,6 +528,11 @@ describe('a v2 torrent', () => {
     ['a file that is a folder', v2({ a: { ...leaf(5, ROOT), b: leaf(5, ROOT) } }), /both a file and a folder/],
     ['a folder that is a file', v2({ a: { b: leaf(5, ROOT), ...leaf(5, ROOT) } }), /a file and a folder/],
     ['a file without a name', v2({ '': leaf(5, ROOT) }), /a file and a folder, or has no name/],
+    [
+      'paths that are over 256 MiB long together',
+      v2({ ['x'.repeat(30 << 20)]: Object.fromEntries('abcdefghij'.split('').map((name) => [name, leaf(5, ROOT)])) }),
+      /256 MiB/,
+    ],
     ['names out of order', v2({ b: leaf(5, ROOT), a: leaf(5, ROOT) }), /out of order/],
     ['..', v2({ '..': { a: leaf(5, ROOT) } }), /lead out of/],
     ['a slash', v2({ 'a/b': leaf(5, ROOT) }), /slash/],
@@ -431,6 +545,35 @@ describe('a v2 torrent', () => {
     ['too many pieces', v2({ a: leaf(2 ** 40, ROOT) }), /67108864 pieces/],
     ['a piece length that is no power of two', v2({ a: leaf(5, ROOT) }, { 'piece length': 49152 }), /power of two/],
     ['a piece length under 16 KiB', v2({ a: leaf(5, ROOT) }, { 'piece length': 8192 }), /power of two/],
+    [
+      'a piece layer of no file',
+      v2(
+        { a: leaf(40_000, root3) },
+        {},
+        {
+          'piece layers': layers([
+            [ROOT, layer],
+            [root3, layer],
+          ]),
+        },
+      ),
+      /the piece layer [0-9a-f]{64} belongs to no file/,
+    ],
+    ['a piece layer beside files that need none', v2({ a: leaf(5, ROOT) }, {}, good), /belongs to no file/],
+    [
+      'a piece layer with a key that is no root',
+      v2(
+        { a: leaf(40_000, root3) },
+        {},
+        {
+          'piece layers': layers([
+            [latin1(''), layer],
+            [root3, layer],
+          ]),
+        },
+      ),
+      /belongs to no file/,
+    ],
     ['no piece layers', v2({ a: leaf(40_000, root3) }), /piece layers are missing/],
     ['no layer for a file', v2({ a: leaf(40_000, root3) }, {}, { 'piece layers': {} }), /layer of "a" is missing/],
     ['a layer that is too long', v2({ a: leaf(30_000, root3) }, {}, good), /does not fit/],

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import type { Metainfo } from '../../src/metainfo/metainfo.ts';
 import { pieceSpans } from '../../src/metainfo/piece-layout.ts';
+import { OPENED_PATH_BYTES, SHOWN_NAME_BYTES } from '../../src/name-limits.ts';
 import { bencoded, file, multi, pieces, single } from './torrent-bytes.ts';
 
 const root = Buffer.alloc(32, 'r');
@@ -16,6 +17,8 @@ export const SEEDS: readonly Buffer[] = [
     },
   ),
   multi([file('a', 1), { attr: 'l', path: ['b'], 'symlink path': ['a'] }]),
+  multi([{ length: 5, path: ['', 'a', ''] }, file('x'.repeat(256), 7), { length: 5, path: [''] }], { name: '' }),
+  single({ name: 'é'.repeat(520) }),
   bencoded({ info: { 'file tree': { a: node, b: { c: node } }, 'meta version': 2, name: 'n', 'piece length': 16384 } }),
   single({ 'file tree': { n: node }, 'meta version': 2 }),
 ];
@@ -33,7 +36,8 @@ export function checkPromises(meta: Metainfo, raw: Buffer): void {
     for (const component of [meta.name, ...path, ...rawPath.map((bytes) => bytes.toString('latin1'))]) {
       assert.ok(component !== '' && component !== '.' && component !== '..' && !/[/\0]/.test(component));
     }
-    for (const component of path) assert.ok(Buffer.byteLength(component) <= 255);
+    for (const component of [meta.name, ...path]) assert.ok(Buffer.byteLength(component) <= SHOWN_NAME_BYTES);
+    assert.ok(Buffer.byteLength([meta.name, ...path].join('/')) < OPENED_PATH_BYTES);
     const key = path.join('/');
     assert.ok(pad || !paths.has(key));
     paths.add(key);

@@ -230,7 +230,7 @@ describe('the store', () => {
         [file('T/a'), file('T/a/b')],
         [file('T/a/b'), file('T/a')],
         [file('T/../a')],
-        [file(`T/${'x'.repeat(256)}`)],
+        [file(`T/${'x'.repeat(1024)}`)],
         [file('T/a', 5)],
         [file('T/a', 0, { length: 11 })],
         [],
@@ -265,7 +265,7 @@ describe('the store', () => {
         [['T', 'a', 'x'], undefined],
       ];
       for (const names of refused) await assert.rejects(store.addNames(infoHash, names), { code: 'CONFLICT' });
-      for (const bad of ['', '.', '..', 'a/b', 'a\0', '\ud800', 'x'.repeat(256)]) {
+      for (const bad of ['', '.', '..', 'a/b', 'a\0', '\ud800', 'x'.repeat(1024), 'é'.repeat(512)]) {
         await assert.rejects(store.addNames(infoHash, [['S', bad]]), { code: 'CLIENT' });
       }
       await assert.rejects(store.addNames(infoHash, [undefined, undefined, ['S']]), { code: 'CLIENT' });
@@ -280,6 +280,58 @@ describe('the store', () => {
       ]);
       assert.equal(store.inode(inoOf(store, 'A/S/b'))?.nlink, 2);
       assert.equal(store.inode(inoOf(store, 'A'))?.nlink, 4);
+    });
+  });
+
+  it('takes names that no disk takes in the entry of a torrent that has some, and in no other', async () => {
+    await withStore(folder, async (store, level) => {
+      const before = await letters(level);
+      const long = 'é'.repeat(511);
+      const { infoHash } = await store.createEntry(plan('Long', [file(`T/${long}/${'x'.repeat(300)}`)], [source('x')]));
+      await store.createEntry(plan('Short', [file('T/a')], [source('x')]));
+      const [top, other] = [inoOf(store, 'Long/T'), inoOf(store, 'Short/T')];
+      assert.equal(
+        store.find(inoOf(store, `Long/T/${long}`), 'x'.repeat(300)),
+        inoOf(store, `Long/T/${long}/${'x'.repeat(300)}`),
+      );
+      const fresh = { type: 'directory', mode: 0o755, owner: { uid: 0, gid: 0 }, rdev: 0 } as const;
+      for (const name of ['x'.repeat(256), 'é'.repeat(128), 'y'.repeat(1023)]) {
+        assert.throws(() => store.find(top, name), { code: 'ENOENT' });
+        await store.names.make({ parent: top, name }, fresh);
+        assert.throws(() => store.find(other, name), { code: 'ENAMETOOLONG' });
+        await assert.rejects(store.names.make({ parent: other, name }, fresh), { code: 'ENAMETOOLONG' });
+      }
+      await assert.rejects(store.names.make({ parent: top, name: 'y'.repeat(1024) }, fresh), { code: 'ENAMETOOLONG' });
+      assert.throws(() => store.find(top, 'y'.repeat(1024)), { code: 'ENAMETOOLONG' });
+      // A client's name counts as much as the torrent's own.
+      await store.addNames(hashOf('Short'), [['T', 'z'.repeat(400)]]);
+      await store.names.make({ parent: other, name: 'é'.repeat(128) }, fresh);
+      await store.removeEntry(infoHash);
+      await store.removeEntry(hashOf('Short'));
+      assert.equal(await letters(level), before);
+    });
+  });
+
+  it('keeps the names of several clients, and of one client at several times', async () => {
+    await withStore(folder, async (store) => {
+      const { infoHash } = await store.createEntry(plan('Several', [file('T/a'), file('T/b')], [source('x')]));
+      await store.addNames(infoHash, [
+        ['T', 'a'],
+        ['T', 'B'],
+      ]);
+      await store.addNames(infoHash, [undefined, ['T', 'B.1']]);
+      await store.addNames(infoHash, [undefined, ['T', 'B.1']]);
+      const found = async (): Promise<unknown[]> => {
+        const all = [];
+        for await (const { path, changes } of store.differences(infoHash))
+          all.push([path.join('/'), changes.join(' ')]);
+        return all;
+      };
+      assert.deepEqual(await found(), []);
+      assert.equal(store.inode(inoOf(store, 'Several/T/B.1'))?.nlink, 3);
+      const uses = { isOpen: () => false, doom() {} };
+      for (const name of ['B', 'B.1']) await store.names.unlink({ parent: inoOf(store, 'Several/T'), name }, uses);
+      assert.deepEqual(await found(), [['T/b', 'moved']]);
     });
   });
 

@@ -11,6 +11,7 @@ import type { ControlClient } from '../../control/client.ts';
 import type { ServedEntry, ServedFile } from '../../control/served.ts';
 import { AutotorrentError } from '../../errors.ts';
 import type { Logger } from '../../logger.ts';
+import { shortName } from '../../metainfo/long-names.ts';
 import { openCLibrary } from '../../native/c-library.ts';
 import { type FileCalls, loadFileCalls } from '../../native/files.ts';
 import { mustHave } from '../overlay-changes.ts';
@@ -52,10 +53,15 @@ export interface ExportedEntry {
   /** Zeros in place of missing bytes. */
   readonly zeroBytes: number;
   readonly incomplete: readonly { readonly path: string; readonly missingBytes: number }[];
+  /** Files with names that no disk takes, and their paths in the copy. */
+  readonly shortened: readonly { readonly path: string; readonly copy: string }[];
 }
 
 interface Item {
+  /** In the torrent. */
   readonly path: readonly string[];
+  /** In the copy: the same, with shorter names for those that no disk takes. */
+  readonly to: readonly string[];
   readonly length: number;
   readonly missing: number;
   /** Its path in the mount, below the entry's folder; undefined for a deleted file. */
@@ -101,6 +107,9 @@ export async function exportEntry(config: Config, id: string, request: ExportReq
       copiedBytes: exporting.copiedBytes,
       zeroBytes: missing,
       incomplete: incomplete.map((item) => ({ path: item.path.join('/'), missingBytes: item.missing })),
+      shortened: items
+        .map(({ path, to }) => ({ path: path.join('/'), copy: to.join('/') }))
+        .filter(({ path, copy }) => path !== copy),
     };
   } catch (error) {
     throw await view.explainedError(error, `${request.destination}.partial`);
@@ -125,10 +134,23 @@ async function itemsOf(server: ControlClient, entry: ServedEntry): Promise<Item[
   }
   return files.map(({ path, length, state, missing }) => ({
     path: path.split('/'),
+    to: path.split('/').map(shortName),
     length,
     missing,
     at: state === 'deleted' ? undefined : (moved.get(path) ?? path),
   }));
+}
+
+/** Gives the folders of the copy that have other names in the mount, with those. */
+function foldersInMount(items: readonly Item[]): ReadonlyMap<string, readonly string[]> {
+  const folders = new Map<string, readonly string[]>();
+  for (const { path, to } of items) {
+    const first = to.findIndex((name, depth) => name !== path[depth]);
+    if (first < 0) continue;
+    for (let depth = first + 1; depth < to.length; depth++)
+      folders.set(to.slice(0, depth).join('/'), path.slice(0, depth));
+  }
+  return folders;
 }
 
 /** Counts the bytes of a torrent's file that nothing supplies. */
@@ -178,6 +200,7 @@ class Exporting {
 
   async run(items: readonly Item[]): Promise<void> {
     const links: Item[] = [];
+    const folders = foldersInMount(items);
     for (let at = 0; at < items.length; ) {
       this.#request.signal.throwIfAborted();
       const group = items.slice(at, at + AT_ONCE);
@@ -192,15 +215,21 @@ class Exporting {
       at += together.length;
     }
     // Symlinks come last: nothing is ever written through one.
-    for (const { path, at } of links) await this.#destination.link(path, await this.#view.readlink(at ?? ''));
-    await this.#destination.finish(this.#small, async (folder) => await this.#view.folder(folder));
+    for (const { to, at } of links) {
+      const target = await this.#view.readlink(at ?? '');
+      await this.#destination.link(to, target.split('/').map(shortName).join('/'));
+    }
+    await this.#destination.finish(
+      this.#small,
+      async (folder) => await this.#view.folder(folders.get(folder.join('/')) ?? folder),
+    );
   }
 
   async #export(item: Item): Promise<'file' | 'symlink'> {
-    return await this.#destination.within(item.path, async (to) => await this.#exportTo(to, item));
+    return await this.#destination.within(item.to, async (to) => await this.#exportTo(to, item));
   }
 
-  async #exportTo(to: Place, { path, at, length }: Item): Promise<'file' | 'symlink'> {
+  async #exportTo(to: Place, { path, to: copy, at, length }: Item): Promise<'file' | 'symlink'> {
     if (at === undefined) {
       await ofDestination(shownPlace(to), async () => await writeZeros(to, length));
       this.#count(length, true);
@@ -212,7 +241,7 @@ class Exporting {
     return await this.#view.within(at, async (from) => {
       const kind = await this.#view.kind(from, at);
       if (kind === 'symlink') return kind;
-      if (length < LARGE_BYTES) this.#small.push(path);
+      if (length < LARGE_BYTES) this.#small.push(copy);
       for (let tries = 0; tries < TRIES; tries++) {
         const outcome = await copyFile({ from, to, length, umask, libc: this.#libc, signal, onBytes });
         if (outcome !== 'changed') return kind;

@@ -70,5 +70,8 @@ function lines(exported: ExportedEntry): string[] {
     ...(exported.zeroBytes === 0 ? [] : [`Not whole: zeros in place of ${bytes(exported.zeroBytes)}`]),
     ...incomplete,
     ...(rest > 0 ? [`  and ${rest} more`] : []),
+    ...(exported.shortened.length === 0
+      ? []
+      : [`No disk takes the names of ${exported.shortened.length} file(s): they have shorter ones (--json has all)`]),
   ];
 }

@@ -31,8 +31,12 @@ export class Adding {
     this.#mayBeThere = true;
   }
 
-  added(names?: readonly (readonly string[])[]): void {
-    this.#result = names === undefined ? { outcome: 'added' } : { outcome: 'added', names };
+  added(names?: readonly (readonly string[])[], laterNames?: readonly (readonly string[] | undefined)[]): void {
+    this.#result = {
+      outcome: 'added',
+      ...(names === undefined ? {} : { names }),
+      ...(laterNames === undefined ? {} : { laterNames }),
+    };
   }
 
   /** The client has it, and not from us. */

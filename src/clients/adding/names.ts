@@ -1,5 +1,7 @@
 /** The names under which a client looks for a torrent's files, read from its reply and checked: a reply is hostile. */
+import { AutotorrentError } from '../../errors.ts';
 import type { Metainfo } from '../../metainfo/metainfo.ts';
+import { isLonger, OPENED_PATH_BYTES, SHOWN_NAME_BYTES } from '../../name-limits.ts';
 import { type Endpoint, failure, quoted } from '../wire/exchange.ts';
 import { isRecord } from '../wire/json.ts';
 
@@ -9,28 +11,56 @@ export interface NamedFile {
   readonly length: number;
 }
 
-/** Bytes of a path: Linux takes no longer one. */
-const LONGEST_PATH = 4096;
-
 /** Splits a path below the download directory into components. @throws where it could leave that directory, or is too long */
-export function pathComponents(endpoint: Endpoint, path: string): string[] {
-  if (Buffer.byteLength(path) > LONGEST_PATH)
-    throw failure(endpoint, `answered with the unusable path ${quoted(path)}`);
+export function pathComponents({ endpoint, directory }: Asked, path: string): string[] {
+  requireOpenable(endpoint.client, directory, path);
   const components = path.split('/');
   for (const name of components) {
-    if (name === '' || name === '.' || name === '..' || name.includes('\0') || Buffer.byteLength(name) > 255) {
+    if (name === '' || name === '.' || name === '..' || name.includes('\0')) {
       throw failure(endpoint, `answered with the unusable path ${quoted(path)}`);
     }
   }
   return components;
 }
 
+/** Who answered, and where it looks for the torrent. */
+export interface Asked {
+  readonly endpoint: Endpoint;
+  readonly directory: string;
+}
+
+/**
+ * Refuses a path below `directory` that this client looks for and the kernel refuses to look up.
+ * @throws AutotorrentError('UNSUPPORTED')
+ */
+export function requireOpenable(client: string, directory: string, path: string): void {
+  const bytes = Buffer.byteLength(directory) + 1 + Buffer.byteLength(path);
+  if (bytes > OPENED_PATH_BYTES) {
+    throw tooLong(
+      `${client} looks for a path of ${bytes} bytes, ${quoted(path)}: Linux opens none of over ${OPENED_PATH_BYTES}`,
+    );
+  }
+  if (!isLonger(path, SHOWN_NAME_BYTES)) return;
+  const name = path.split('/').find((one) => isLonger(one, SHOWN_NAME_BYTES));
+  if (name === undefined) return;
+  throw tooLong(
+    `${client} looks for a name of ${Buffer.byteLength(name)} bytes, ${quoted(name)}: ` +
+      `a mount shows names of up to ${SHOWN_NAME_BYTES} bytes, and opening it fails with "File name too long"`,
+  );
+}
+
+function tooLong(what: string): AutotorrentError {
+  const hint = 'Deluge and qBittorrent cut each name to 240 bytes: use one of them for this torrent.';
+  return new AutotorrentError('UNSUPPORTED', what, { hint });
+}
+
 /** Reads a client's list of files: an object each, with path and length under the client's `keys`. @throws */
 export function filesIn(
-  endpoint: Endpoint,
+  asked: Asked,
   list: unknown,
   keys: { readonly path: string; readonly length: string },
 ): NamedFile[] {
+  const { endpoint } = asked;
   if (!Array.isArray(list)) throw failure(endpoint, 'answered without a list of files');
   return list.map((file: unknown): NamedFile => {
     const path = isRecord(file) ? file[keys.path] : undefined;
@@ -38,7 +68,7 @@ export function filesIn(
     if (typeof path !== 'string' || typeof length !== 'number') {
       throw failure(endpoint, 'answered with a file that has no path or no length');
     }
-    return { path: pathComponents(endpoint, path), length };
+    return { path: pathComponents(asked, path), length };
   });
 }
 

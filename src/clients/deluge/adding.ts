@@ -102,7 +102,7 @@ export class DelugeAddSteps implements AddSteps<Adding> {
   ): readonly (readonly string[])[] | undefined {
     const { endpoint } = this.#rpc;
     requireDirectory(endpoint, path, directory);
-    const listed = filesIn(endpoint, files, { path: 'path', length: 'size' });
+    const listed = filesIn({ endpoint, directory }, files, { path: 'path', length: 'size' });
     return changedNames(endpoint, metainfo, withPads(metainfo, listed));
   }
 }

@@ -12,6 +12,7 @@ import type { Adding } from '../adding/adding.ts';
 import { requireDirectory } from '../adding/directory.ts';
 import { changedNames, filesIn } from '../adding/names.ts';
 import type { AddRequest, TorrentClient } from '../client.ts';
+import { namesAgainstDuplicates } from '../libtorrent/duplicates.ts';
 import { withPads } from '../libtorrent/pads.ts';
 import { maySkipCheck } from '../libtorrent/skip-check.ts';
 import { inParallel } from '../wire/batches.ts';
@@ -63,7 +64,7 @@ export class QbittorrentAddSteps implements AddSteps<Adding> {
     const there = await this.#loaded(all);
     await inParallel(all, ADDS_AT_ONCE, (adding) =>
       adding.attempt(async () =>
-        adding.added(await this.#namesOf(adding.request, there.get(adding.metainfo.infoHash))),
+        adding.added(...(await this.#namesOf(adding.request, there.get(adding.metainfo.infoHash)))),
       ),
     );
   }
@@ -137,7 +138,7 @@ export class QbittorrentAddSteps implements AddSteps<Adding> {
   async #namesOf(
     { metainfo, directory }: AddRequest,
     torrent: Torrent | undefined,
-  ): Promise<readonly (readonly string[])[] | undefined> {
+  ): Promise<Parameters<Adding['added']>> {
     const { endpoint } = this.#rpc;
     if (torrent === undefined) throw failure(endpoint, 'took the torrent, but does not have it');
     requireDirectory(endpoint, torrent['save_path'], directory);
@@ -145,11 +146,12 @@ export class QbittorrentAddSteps implements AddSteps<Adding> {
       const hint = 'A category has no backslash, does not begin or end with /, and has no // in it.';
       throw failure(endpoint, `did not take the category ${quoted(this.#category)}`, hint);
     }
-    const listed = filesIn(endpoint, await this.#torrents.files(torrent, metainfo.files.length), {
+    const listed = filesIn({ endpoint, directory }, await this.#torrents.files(torrent, metainfo.files.length), {
       path: 'name',
       length: 'size',
     });
-    return changedNames(endpoint, metainfo, withPads(metainfo, listed));
+    const files = withPads(metainfo, listed);
+    return [changedNames(endpoint, metainfo, files), namesAgainstDuplicates(metainfo, files)];
   }
 }
 

@@ -241,8 +241,9 @@ export class RtorrentAddSteps implements AddSteps<RtorrentAdding> {
     const folder = withoutSlash(directory);
     const root = withoutSlash(text(this.#rpc, base));
     // For several files the folder is that of the torrent's name: the raw one, and `name.utf-8` if a version uses it.
-    const tops = integer(this.#rpc, multi) === 0 ? [''] : [`${metainfo.rawName.toString()}/`, `${metainfo.name}/`];
-    return tops.find((name) => isSpellingOf(root, `${folder}/${name}`.slice(0, -1)));
+    const tops =
+      integer(this.#rpc, multi) === 0 ? [''] : [topNamed(metainfo.rawName.toString()), topNamed(metainfo.name)];
+    return tops.find((name) => isSpellingOf(root, withoutSlash(`${folder}/${name}`)));
   }
 
   #namesOf({ metainfo, directory }: AddRequest, row: Row): readonly (readonly string[])[] | undefined {
@@ -258,9 +259,14 @@ export class RtorrentAddSteps implements AddSteps<RtorrentAdding> {
     const names = listOf(this.#rpc, files).map((file, i) => {
       const [path, size] = listOf(this.#rpc, file);
       const reply = text(this.#rpc, path);
+      // An empty string in the torrent's path is two slashes here, and one to the kernel.
+      const told = reply.replaceAll(/\/{2,}/g, '/').replace(/^\//, '');
       const { rawPath = [], path: shown = [] } = metainfo.files[i] ?? {};
-      const own = [rawPath.join('/'), shown.join('/')].find((name) => isSpellingOf(reply, name));
-      return { path: pathComponents(endpoint, `${top}${own ?? reply}`), length: integer(this.#rpc, size) };
+      const own = [rawPath.join('/'), shown.join('/')].find((name) => isSpellingOf(told, name));
+      return {
+        path: pathComponents({ endpoint, directory }, `${top}${own ?? told}`),
+        length: integer(this.#rpc, size),
+      };
     });
     return changedNames(endpoint, metainfo, names);
   }
@@ -292,6 +298,9 @@ export class RtorrentAddSteps implements AddSteps<RtorrentAdding> {
     );
   }
 }
+
+/** An empty name adds no folder: the torrent's files lie in `directory` itself. */
+const topNamed = (name: string): string => (name === '' ? '' : `${name}/`);
 
 function isStarted(rpc: RtorrentRpc, row: Row): boolean {
   if (row === undefined || row instanceof AutotorrentError) return false;

@@ -57,7 +57,7 @@ export const REQUEST_BYTES = 256 * 1024;
 const NO_SUCH_METHOD = -506;
 /** Bytes of XML that a call in `system.multicall` takes beside its parameters. */
 const CALL_BYTES = 320;
-/** In the answer of `system.multicall`: a value or a fault, in a list of its own. A name takes 255 bytes, a path 4 KiB. */
+/** In the answer of `system.multicall`: a value or a fault, in a list of its own. A path takes 4 KiB. */
 const AN_ANSWER: Allowance = { bytes: 8192, values: 4, lists: 2 };
 
 /** Does not connect yet. @throws AutotorrentError('CONFIG') for a URL of no known form */

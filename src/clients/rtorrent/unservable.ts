@@ -9,8 +9,13 @@ export function unservable(metainfo: Metainfo): AutotorrentError | undefined {
     return unsupported('rTorrent does not know BitTorrent v2 torrents, and ignores them silently');
   }
   const paths = new Set<string>();
-  for (const { rawPath } of metainfo.files) {
+  for (const { rawPath, endsEmpty } of metainfo.files) {
     const path = rawPath.join('/');
+    if (endsEmpty === true) {
+      return unsupported(
+        `rTorrent takes the file ${JSON.stringify(`${path}/`)} for a folder, since its name is empty, and never opens it`,
+      );
+    }
     if (paths.has(path)) {
       return unsupported(`rTorrent opens no torrent that has two files under one name: ${JSON.stringify(path)}`);
     }
@@ -20,12 +25,13 @@ export function unservable(metainfo: Metainfo): AutotorrentError | undefined {
     if (isUtf8(name)) continue;
     const shown = JSON.stringify(name.toString('latin1'));
     return unsupported(
-      `rTorrent looks for the name ${shown} under bytes that are not UTF-8, which the mount cannot show`,
+      `rTorrent looks for the name ${shown} under bytes that are not UTF-8, which the mount cannot show with fuse-native`,
+      'Deluge and qBittorrent seed it from the mount. rTorrent seeds it from a disk: add it there yourself.',
     );
   }
   return undefined;
 }
 
-function unsupported(what: string): AutotorrentError {
-  return new AutotorrentError('UNSUPPORTED', what, { hint: 'Use another client for this torrent.' });
+function unsupported(what: string, hint = 'Use another client for this torrent.'): AutotorrentError {
+  return new AutotorrentError('UNSUPPORTED', what, { hint });
 }

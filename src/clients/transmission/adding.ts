@@ -143,10 +143,12 @@ export class TransmissionAddSteps implements AddSteps<Adding> {
     if (label !== undefined && Array.isArray(labels) && ![label, spelling(label)].some((l) => labels.includes(l))) {
       throw failure(endpoint, 'did not take the label');
     }
-    const named = filesIn(endpoint, files, { path: 'name', length: 'length' }).map(({ path, length }, i) => {
-      const own = ownPath(metainfo, i);
-      return { path: path.map((name, depth) => restored(name, own[depth] ?? '')), length };
-    });
+    const named = filesIn({ endpoint, directory }, files, { path: 'name', length: 'length' }).map(
+      ({ path, length }, i) => {
+        const own = ownPath(metainfo, i);
+        return { path: path.map((name, depth) => restored(name, own[depth] ?? '')), length };
+      },
+    );
     return changedNames(endpoint, metainfo, named);
   }
 }

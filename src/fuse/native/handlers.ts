@@ -8,6 +8,7 @@ import { dirname } from 'node:path/posix';
 import type { FuseHandlers, FuseStat, FuseStatfs } from 'fuse-native';
 import { PosixError } from '../../errors.ts';
 import type { Logger } from '../../logger.ts';
+import { SHOWN_NAME_BYTES } from '../../name-limits.ts';
 import { fromMilliseconds, toMilliseconds } from '../../native/timestamp.ts';
 import type {
   AttributeChanges,
@@ -278,14 +279,14 @@ function toStat(attributes: Attributes): FuseStat {
 
 /** The fields of fuse-native have 32 bits: in blocks of a mebibyte they hold 4 PiB. */
 const STATFS_BLOCK = 2 ** 20;
-const NAME_MAX = 255;
 
 function toStatfs(stats: FileSystemStats): FuseStatfs {
   const scaled = (blocks: number): number => fit(Math.floor((blocks * stats.bsize) / STATFS_BLOCK));
   return {
     bsize: STATFS_BLOCK,
     frsize: STATFS_BLOCK,
-    namemax: NAME_MAX,
+    // Of what a folder may list: programs size buffers by it.
+    namemax: SHOWN_NAME_BYTES,
     blocks: scaled(stats.blocks),
     bfree: scaled(stats.bfree),
     bavail: scaled(stats.bavail),

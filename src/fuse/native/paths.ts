@@ -5,6 +5,7 @@
  * file's folder. No directory of the vfs holds it; it leads to the inode until libfuse deletes it.
  */
 import { PosixError } from '../../errors.ts';
+import { isLonger, SHOWN_NAME_BYTES } from '../../name-limits.ts';
 import { type MaybePromise, type PathAbility, ROOT_INO } from '../../vfs/operations.ts';
 
 /** Directories remembered at most. All are forgotten when it is full: filling it again is cheap. */
@@ -42,8 +43,8 @@ export class Paths {
   place(path: string): { parent: MaybePromise<number>; name: string } {
     const slash = path.lastIndexOf('/');
     const name = path.slice(slash + 1);
-    // The kernel leaves the limit to the file system. A UTF-16 unit has up to 3 bytes in UTF-8.
-    if (name.length > 85 && Buffer.byteLength(name) > 255) throw new PosixError('ENAMETOOLONG');
+    // The kernel leaves the limit to the file system.
+    if (isLonger(name, SHOWN_NAME_BYTES)) throw new PosixError('ENAMETOOLONG');
     return { parent: this.#directory(slash === 0 ? '/' : path.slice(0, slash)), name };
   }
 

@@ -7,10 +7,10 @@
 import { AutotorrentError } from '../../errors.ts';
 import type { Timestamp } from '../../native/timestamp.ts';
 import type { Notices } from '../notices.ts';
-import { type Database, put, type Write } from '../records/database.ts';
-import { aliasKey } from '../records/key.ts';
-import { encodePath, type Inode } from '../records/record.ts';
-import { checkPath } from '../tree/names.ts';
+import { type Database, NOTHING, put, type Write } from '../records/database.ts';
+import { aliasKey, longNamesKey } from '../records/key.ts';
+import { decodePaths, encodePaths, type Inode } from '../records/record.ts';
+import { checkPath, hasLongName } from '../tree/names.ts';
 import type { Place } from '../tree/namespace.ts';
 import type { Tree } from '../tree/tree.ts';
 import { newFolder } from './creation.ts';
@@ -46,7 +46,7 @@ export async function addAliases(
       const writes: Write[] = [];
       const inodeOf = (ino: number): Inode => changed.get(ino) ?? tree.inode(ino) ?? newFolder(now, entry, root);
       for (const { ino, path, index } of aliases.slice(from, from + SLICE)) {
-        writes.push(put(aliasKey(entry, index), encodePath(path)));
+        writes.push(...recording(db, entry, index, path));
         let parent = root;
         for (const [depth, name] of path.entries()) {
           const key = `${parent}/${name}`;
@@ -77,6 +77,17 @@ export async function addAliases(
       for (const ino of changed.keys()) notices.stale({ ino });
     });
   }
+}
+
+/** Writes a name beside those that the file has from other clients, or for another time of this one. */
+function recording(db: Database, entry: number, index: number, path: readonly string[]): Write[] {
+  const bytes = db.get(aliasKey(entry, index));
+  const known = bytes === undefined ? [] : decodePaths(bytes);
+  if (known.some((one) => one.join('/') === path.join('/'))) return [];
+  return [
+    put(aliasKey(entry, index), encodePaths([...known, path])),
+    ...(hasLongName(path) ? [put(longNamesKey(entry), NOTHING)] : []),
+  ];
 }
 
 /** Checks all aliases before the first is made. */

@@ -12,11 +12,11 @@ import { ExtentMap } from '../../extent/extent-map.ts';
 import { fromMilliseconds, type Timestamp } from '../../native/timestamp.ts';
 import type { Plan, PlanFile } from '../../plan/plan.ts';
 import type { LookedAtSource } from '../../source/looked-at.ts';
-import { type Database, put, type Write } from '../records/database.ts';
-import { extentsKey, fileKey, linkKey } from '../records/key.ts';
+import { type Database, NOTHING, put, type Write } from '../records/database.ts';
+import { extentsKey, fileKey, linkKey, longNamesKey } from '../records/key.ts';
 import { encodeExtents, encodeFile, type Inode, newInode } from '../records/record.ts';
 import type { Sources } from '../sources/sources.ts';
-import { checkPath } from '../tree/names.ts';
+import { checkPath, hasLongName } from '../tree/names.ts';
 import { ROOT, type Tree } from '../tree/tree.ts';
 import type { Entry } from './entry.ts';
 
@@ -50,6 +50,7 @@ export class Creation {
   readonly #pads = new Map<string, { readonly ino: number; readonly length: number }>();
   /** Names of the present slice, which the database does not have yet. */
   readonly #sliceNames = new Set<string>();
+  #hasLongNames = false;
   #fileCount = 0;
   /** The torrent offset of the next file. */
   #torrentOffset = 0;
@@ -110,6 +111,10 @@ export class Creation {
     for (const file of slice) {
       checkPath(file.path, 'TORRENT');
       if (file.symlink !== undefined) checkPath(file.symlink, 'TORRENT');
+      if (!this.#hasLongNames && hasLongName(file.path)) {
+        this.#hasLongNames = true;
+        writes.push(put(longNamesKey(this.#entry), NOTHING));
+      }
       const parent = this.#folderFor(file.path.slice(0, -1), writes, changed);
       const name = file.path.at(-1) ?? '';
       const path = file.path.join('/');

@@ -16,6 +16,7 @@ import {
   INTENTS,
   intentKey,
   lastNumber,
+  longNamesKey,
   metainfoKey,
   nameKey,
   pieceMapKey,
@@ -221,7 +222,9 @@ export class EntryLife {
     pieces.forget(id);
     proofs.forget(id);
     if (!done) return;
-    await db.exclusive(async () => await db.commit([del(proofsKey(id)), del(intentKey(id))], { needed: true }));
+    await db.exclusive(
+      async () => await db.commit([del(proofsKey(id)), del(longNamesKey(id)), del(intentKey(id))], { needed: true }),
+    );
   }
 
   /**

@@ -1,7 +1,7 @@
 /**
  * Lists how an entry differs from its plan: what was written over its files, and what happened to their names.
  *
- * A file's *own* names are the torrent's and the one that its client asked for (`aliases.ts`). If one of them is
+ * A file's *own* names are the torrent's and those that its clients asked for (`aliases.ts`). If one of them is
  * missing, the other names that lead to the file are *strays*: a client has renamed it. A further name beside all its
  * own is no difference: it holds no bytes. Nothing is locked, so a listed file may have changed when it is read.
  */
@@ -9,7 +9,7 @@
 import type { StoredEntry } from '../entries/entry.ts';
 import type { Database } from '../records/database.ts';
 import { aliasesOf, aliasKey, filesOf, lastNumber } from '../records/key.ts';
-import { decodeFile, decodePath, type FileRecord, type Inode, type InodeType } from '../records/record.ts';
+import { decodeFile, decodePaths, type FileRecord, type Inode, type InodeType } from '../records/record.ts';
 import type { Place } from '../tree/namespace.ts';
 import type { Tree } from '../tree/tree.ts';
 import type { Overlay } from './overlay.ts';
@@ -132,7 +132,7 @@ export class Differences {
       for (const [key, value] of page) {
         const record = decodeFile(value);
         const alias = hasAliases ? this.#db.get(aliasKey(entry.id, lastNumber(key))) : undefined;
-        const own = alias === undefined ? [record.path] : [record.path, decodePath(alias)];
+        const own = alias === undefined ? [record.path] : [record.path, ...decodePaths(alias)];
         for (const path of own) noteFolders(path, planned.folders);
         const inode = this.#tree.inode(record.ino);
         if (inode === undefined) {

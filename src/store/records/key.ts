@@ -25,7 +25,8 @@
  *     p entry                 the epochs at which pieces of the entry were proven, if any was
  *     h info-hash             days on which its pieces were hashed (`proof-days.ts`)
  *     F entry index           file of an entry, by the torrent's file index
- *     A entry index           the second name, under which a client looks for the file
+ *     A entry index           further names, under which a client looks for the file
+ *     l entry                 the entry has names that no disk takes (`tree/names.ts`)
  *     k                       the first source that has no path key yet; absent: all have (`key-migration.ts`)
  *     B entry                 intent: what to delete if the server dies now
  *     O ino                   the inode has an overlay file
@@ -82,6 +83,7 @@ export const proofDaysKey = (infoHash: string): Buffer =>
 export const unmappedKey = (entry: number, source: number): Buffer => withNumbers('r', entry, source);
 export const fileKey = (entry: number, index: number): Buffer => withNumbers('F', entry, index);
 export const aliasKey = (entry: number, index: number): Buffer => withNumbers('A', entry, index);
+export const longNamesKey = (entry: number): Buffer => withNumbers('l', entry);
 export const intentKey = (entry: number): Buffer => withNumbers('B', entry);
 
 export const overlayKey = (ino: number): Buffer => withNumbers('O', ino);

@@ -294,17 +294,22 @@ export function decodeDirent(bytes: Buffer): DirentRecord {
 }
 
 /** Encodes a path below an entry's folder. */
-export function encodePath(path: readonly string[]): Buffer {
+/** Encodes the paths of one file. An empty component stands between two. */
+export function encodePaths(paths: readonly (readonly string[])[]): Buffer {
   const out = new Writer();
-  for (const component of path) out.text(component);
+  for (const [i, path] of paths.entries()) for (const component of i === 0 ? path : ['', ...path]) out.text(component);
   return out.finish();
 }
 
-export function decodePath(bytes: Buffer): string[] {
+export function decodePaths(bytes: Buffer): string[][] {
   const from = new Reader(bytes);
-  const path: string[] = [];
-  while (!from.done) path.push(from.text());
-  return path;
+  const paths: string[][] = [[]];
+  while (!from.done) {
+    const component = from.text();
+    if (component === '') paths.push([]);
+    else paths.at(-1)?.push(component);
+  }
+  return paths;
 }
 
 /** Shifts source ids to be positive: `ZEROS` and `GAP` are -1 and -2. */

@@ -1,21 +1,6 @@
 /** Checks and makes names in the mount: the entries' own, and those that clients ask for. */
 import { AutotorrentError, PosixError } from '../../errors.ts';
-
-/** The NAME_MAX of every Linux file system that matters, in bytes of UTF-8. */
-const NAME_MAX = 255;
-
-/** Cuts `name` to `limit` bytes of UTF-8, at a character boundary. */
-export function cutToBytes(name: string, limit: number): string {
-  if (Buffer.byteLength(name) <= limit) return name;
-  let bytes = 0;
-  let end = 0;
-  for (const character of name) {
-    bytes += Buffer.byteLength(character);
-    if (bytes > limit) break;
-    end += character.length;
-  }
-  return name.slice(0, end);
-}
+import { cutToBytes, DISK_NAME_BYTES, isLonger, SHOWN_NAME_BYTES } from '../../name-limits.ts';
 
 /**
  * Lists the names that an entry may have, best first: the wanted name, the same with the first 8 digits of the info
@@ -25,7 +10,7 @@ export function entryNames(wanted: string, infoHash: string): string[] {
   const safe = Buffer.from(wanted).toString().replaceAll(/[/\0]/g, '_');
   const base = safe === '' || safe === '.' || safe === '..' ? infoHash : safe;
   const suffix = ` [${infoHash.slice(0, 8)}]`;
-  return [cutToBytes(base, NAME_MAX), `${cutToBytes(base, NAME_MAX - suffix.length)}${suffix}`, infoHash];
+  return [cutToBytes(base, DISK_NAME_BYTES), `${cutToBytes(base, DISK_NAME_BYTES - suffix.length)}${suffix}`, infoHash];
 }
 
 /** Explains why `component` cannot be a name in a folder; undefined if it can. */
@@ -34,7 +19,7 @@ export function faultOfComponent(component: string): string | undefined {
   if (component === '.' || component === '..') return `a name is ${component}`;
   if (component.includes('/') || component.includes('\0')) return 'a name holds / or NUL';
   if (/\p{Surrogate}/u.test(component)) return 'a name is no Unicode text';
-  if (Buffer.byteLength(component) > NAME_MAX) return `a name is longer than ${NAME_MAX} bytes`;
+  if (isLonger(component, SHOWN_NAME_BYTES)) return `a name is longer than ${SHOWN_NAME_BYTES} bytes`;
   return undefined;
 }
 
@@ -45,19 +30,27 @@ export function checkPath(path: readonly string[], code: 'CLIENT' | 'TORRENT'): 
     throw new AutotorrentError(code, `${JSON.stringify(path.join('/'))} cannot be shown: ${fault}`);
 }
 
-/** Checks a name that a program asks the mount for. @throws EINVAL, ENAMETOOLONG */
-export function checkName(name: string): void {
+/** Explains whether a path has a name that no disk takes. */
+export function hasLongName(path: readonly string[]): boolean {
+  return path.some((name) => isLonger(name, DISK_NAME_BYTES));
+}
+
+/**
+ * Checks a name that a program asks the mount for. `takesLong`: whether its entry shows names that no disk takes; a client
+ * may then make such names, too. @throws EINVAL, ENAMETOOLONG
+ */
+export function checkName(name: string, takesLong: () => boolean): void {
   if (name === '' || name === '.' || name === '..' || /[/\0]/.test(name) || /\p{Surrogate}/u.test(name)) {
     throw new PosixError('EINVAL');
   }
-  if (isTooLong(name)) throw new PosixError('ENAMETOOLONG');
+  if (isTooLong(name, takesLong)) throw new PosixError('ENAMETOOLONG');
 }
 
 /** The error for a missing name: ENAMETOOLONG if it could never exist, else ENOENT. */
-export function notThere(name: string): PosixError {
-  return new PosixError(isTooLong(name) ? 'ENAMETOOLONG' : 'ENOENT');
+export function notThere(name: string, takesLong: () => boolean): PosixError {
+  return new PosixError(isTooLong(name, takesLong) ? 'ENAMETOOLONG' : 'ENOENT');
 }
 
-function isTooLong(name: string): boolean {
-  return name.length * 3 > NAME_MAX && Buffer.byteLength(name) > NAME_MAX;
+function isTooLong(name: string, takesLong: () => boolean): boolean {
+  return isLonger(name, DISK_NAME_BYTES) && (isLonger(name, SHOWN_NAME_BYTES) || !takesLong());
 }

@@ -79,7 +79,7 @@ export class Namespace {
    * @throws EEXIST, ENOENT, ENOTDIR, EINVAL, ENAMETOOLONG
    */
   async make(place: Place, fresh: FreshInode, target?: string): Promise<number> {
-    checkName(place.name);
+    this.#checkName(place);
     return await this.#change(async (batch) => {
       const ino = this.#makeIn(batch, place, fresh, target === undefined ? 0 : Buffer.byteLength(target));
       if (target !== undefined) batch.writes.push(put(linkKey(ino), Buffer.from(target)));
@@ -92,7 +92,7 @@ export class Namespace {
    * @throws EEXIST, ENOENT, ENOTDIR, EINVAL, ENAMETOOLONG, file errors of the disk
    */
   async makeFile(place: Place, fresh: Omit<FreshInode, 'type' | 'rdev'>): Promise<PlainContent> {
-    checkName(place.name);
+    this.#checkName(place);
     const made: { overlay?: OverlayFile; content?: PlainContent } = {};
     try {
       await this.#change(async (batch) => {
@@ -131,8 +131,9 @@ export class Namespace {
   }
 
   /** @throws EEXIST, ENOENT, ENOTDIR, EPERM, EXDEV */
-  async link(ino: number, { parent, name }: Place): Promise<void> {
-    checkName(name);
+  async link(ino: number, place: Place): Promise<void> {
+    this.#checkName(place);
+    const { parent, name } = place;
     await this.#change(async (batch) => {
       const above = this.#target(batch, parent);
       const inode = batch.inode(ino);
@@ -170,7 +171,7 @@ export class Namespace {
 
   /** @throws ENOENT, ENOTDIR, EISDIR, ENOTEMPTY, EEXIST, EINVAL, EXDEV, EBUSY */
   async rename(from: Place, to: Place, { noReplace, uses }: { noReplace: boolean; uses: Uses }): Promise<void> {
-    checkName(to.name);
+    this.#checkName(to);
     await this.#change(async (batch) => {
       const [moved, replaced] = this.#checkMove(batch, from, to);
       if (replaced !== undefined && noReplace) throw new PosixError('EEXIST');
@@ -190,7 +191,7 @@ export class Namespace {
   async exchange(a: Place, b: Place): Promise<void> {
     await this.#change(async (batch) => {
       const [one, other] = this.#checkMove(batch, a, b);
-      if (other === undefined) throw notThere(b.name);
+      if (other === undefined) throw this.#notThere(b);
       if (other.ino === one.ino) return;
       this.#checkMove(batch, b, a);
       this.#arrive(batch, one, a.parent, b);
@@ -225,9 +226,17 @@ export class Namespace {
     return inode;
   }
 
+  #checkName({ parent, name }: Place): void {
+    checkName(name, () => this.#tree.takesLongNames(parent));
+  }
+
+  #notThere({ parent, name }: Place): PosixError {
+    return notThere(name, () => this.#tree.takesLongNames(parent));
+  }
+
   #mustHave(parent: number, name: string): DirentRecord {
     const dirent = this.#tree.lookup(parent, name);
-    if (dirent === undefined) throw notThere(name);
+    if (dirent === undefined) throw this.#notThere({ parent, name });
     return dirent;
   }
 

@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import { ExtentMap } from '../../extent/extent-map.ts';
 import { type Database, del, put, type Write } from '../records/database.ts';
-import { direntKey, direntsOf, extentsKey, inodeKey, linkKey, nameOfDirentKey } from '../records/key.ts';
+import { direntKey, direntsOf, extentsKey, inodeKey, linkKey, longNamesKey, nameOfDirentKey } from '../records/key.ts';
 import { Lru } from '../records/lru.ts';
 import {
   type DirentRecord,
@@ -39,6 +39,11 @@ export class Tree {
   lookup(parent: number, name: string): DirentRecord | undefined {
     const bytes = this.#db.get(direntKey(parent, name));
     return bytes === undefined ? undefined : decodeDirent(bytes);
+  }
+
+  /** Tells whether names that no disk takes may be made in a folder: its entry's torrent has some. */
+  takesLongNames(parent: number): boolean {
+    return this.#db.get(longNamesKey(this.inode(parent)?.entry ?? 0)) !== undefined;
   }
 
   inode(ino: number): Inode | undefined {

@@ -6,9 +6,11 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import { deflateSync } from 'node:zlib';
+import { ownPath } from '../../../src/clients/adding/names.ts';
 import type { TorrentClient } from '../../../src/clients/client.ts';
 import { createClient } from '../../../src/clients/create.ts';
 import { connectDaemon } from '../../../src/clients/deluge/daemon.ts';
+import { namesAgainstDuplicates } from '../../../src/clients/libtorrent/duplicates.ts';
 import type { ClientOptions } from '../../../src/clients/wire/exchange.ts';
 import { rencode } from '../../../src/clients/wire/rencode.ts';
 import type { AutotorrentError } from '../../../src/errors.ts';
@@ -19,6 +21,7 @@ import { startDeluge } from '../../harness/deluge.ts';
 import { temporaryFolder } from '../../harness/folder.ts';
 import { libtorrentOf } from '../../harness/libtorrent.ts';
 import type { TorrentOptions } from '../../harness/make-torrent.ts';
+import { DUPLICATES } from '../libtorrent/duplicates.ts';
 import { addOne, bytes, lay, reaches, sample, stateOf } from '../steps.ts';
 import { connect } from './subject.ts';
 
@@ -39,6 +42,44 @@ describe('what Deluge does in its own way', () => {
   after(async () => {
     for (const one of clients) await one.close();
     await daemon?.stop();
+  });
+
+  it('numbers the names that are one to it, as we reckon for qBittorrent', async () => {
+    const lists = DUPLICATES.map(([paths]) => paths);
+    // The same in every run.
+    let state = 7;
+    const any = (count: number): number => {
+      state = (Math.imul(state, 1_103_515_245) + 12_345) & 0x7fff_ffff;
+      return (state >> 8) % count;
+    };
+    const NAMES = ['a', 'A', 'b', 'B.1', 'b.1', 'a.1', 'A.TXT', 'a.txt', 'a.1.txt', '.x', '.X', 'é', 'É'];
+    while (lists.length < 60) {
+      const paths = Array.from({ length: 2 + any(7) }, () =>
+        Array.from({ length: 1 + any(3) }, () => NAMES[any(NAMES.length)] ?? '').join('/'),
+      );
+      const isOfTwo = paths.some((path, i) => paths.some((other, j) => i !== j && `${other}/`.startsWith(`${path}/`)));
+      if (!isOfTwo) lists.push(paths);
+    }
+    const torrents = lists.map((paths, i) =>
+      sample({ name: `n${i}`, content: paths.map((path) => ({ path: path.split('/'), data: bytes(10, i) })) }),
+    );
+    const results = await open().add(torrents.map((metainfo) => ({ metainfo, directory: folder })));
+    let renamed = 0;
+    for (const [i, result] of results.entries()) {
+      const metainfo = torrents[i];
+      assert.ok(result.outcome === 'added' && metainfo !== undefined);
+      const own = metainfo.files.map(({ length }, index) => ({ path: ownPath(metainfo, index), length }));
+      const reckoned = namesAgainstDuplicates(metainfo, own);
+      if (reckoned !== undefined) renamed++;
+      assert.deepEqual(result.names, reckoned && own.map(({ path }, at) => reckoned[at] ?? path), lists[i]?.join(' '));
+      const used = DUPLICATES[i]?.[1];
+      if (used !== undefined)
+        assert.deepEqual(
+          (result.names ?? own.map(({ path }) => path)).map((path) => path.slice(1).join('/')),
+          used,
+        );
+    }
+    assert.ok(renamed > 20, `${renamed} of them have names that are one`);
   });
 
   it('says what is wrong with a login', async () => {
