@@ -123,6 +123,26 @@ export const UNUSUAL: readonly Unusual[] = [
     { name: 'latin', content: files([latin('caf\xe9.bin')], [latin('d\xfcne'), 'x.bin']) },
     { rtorrent: /bytes that are not UTF-8, which the mount cannot show/ },
   ),
+  of(
+    'Latin-1 in the name',
+    { name: latin('caf\xe9'), content: files(['plain'], [latin('\xe9\xe8\xfc'), 'x']) },
+    { rtorrent: /bytes that are not UTF-8/ },
+  ),
+  of(
+    'UTF-8 that ends within a character',
+    { name: 'within', content: files([Buffer.from('é日').subarray(0, -1)], [Buffer.from('a😀').subarray(0, -2), 'x']) },
+    { rtorrent: /bytes that are not UTF-8/ },
+  ),
+  of(
+    'names that are one where they are not UTF-8',
+    { name: 'one', content: files([latin('a\xe9')], [latin('a\xe8')]) },
+    { rtorrent: /bytes that are not UTF-8/, qbittorrent: /two files of the torrent under one name/ },
+  ),
+  of(
+    'a number that another file has',
+    { name: 'taken', content: files(['README.txt'], ['readme.txt'], ['readme.1.txt']) },
+    { deluge: /two files would be "taken\/readme\.1\.txt"/, qbittorrent: /two files would be "taken\/readme\.1\.txt"/ },
+  ),
   of('utf-8 beside plain', {
     name: 'plain',
     info: { 'name.utf-8': 'plàin' },

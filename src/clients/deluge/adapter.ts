@@ -107,9 +107,9 @@ class DelugeClient implements TorrentClient {
     await this.#torrents.act('core.force_recheck', inError);
     await this.#torrents.refresh(there);
     await this.#torrents.act('core.resume_torrents', there);
-    await this.#torrents.refresh(stale);
+    await this.#running(stale);
     await this.#torrents.act('core.force_recheck', stale);
-    await this.#checking(there.filter((hash) => this.#unchecked.has(hash) || stale.includes(hash)));
+    await this.#running(there.filter((hash) => this.#unchecked.has(hash) || stale.includes(hash)));
     for (const hash of there) {
       this.#renamed.delete(hash);
       this.#unchecked.delete(hash);
@@ -117,8 +117,11 @@ class DelugeClient implements TorrentClient {
     return there;
   }
 
-  /** Waits until Deluge shows that it checks these: until then they show as paused, and could not be told from such. */
-  async #checking(hashes: readonly string[]): Promise<void> {
+  /**
+   * Waits until Deluge shows that these go on: until then they show as paused, could not be told from such, and would stop
+   * again after a check.
+   */
+  async #running(hashes: readonly string[]): Promise<void> {
     await within(SHOWN_MS, async () => {
       const states = [...(await this.#torrents.live(['state'], hashes)).values()];
       return states.every(({ state }) => state !== 'Paused');

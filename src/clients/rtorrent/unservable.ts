@@ -8,6 +8,13 @@ export function unservable(metainfo: Metainfo): AutotorrentError | undefined {
   if (metainfo.version === 'v2') {
     return unsupported('rTorrent does not know BitTorrent v2 torrents, and ignores them silently');
   }
+  const foreign = foreignName(metainfo);
+  if (foreign !== undefined) {
+    return unsupported(
+      `rTorrent looks for the name ${JSON.stringify(foreign.toString('latin1'))} under bytes that are not UTF-8, which the mount cannot show with fuse-native`,
+      'Deluge and qBittorrent seed it from the mount. rTorrent seeds it from a disk: add it there yourself.',
+    );
+  }
   const paths = new Set<string>();
   for (const { rawPath, endsEmpty } of metainfo.files) {
     const path = rawPath.join('/');
@@ -21,13 +28,15 @@ export function unservable(metainfo: Metainfo): AutotorrentError | undefined {
     }
     paths.add(path);
   }
-  for (const name of [metainfo.rawName, ...metainfo.files.flatMap((file) => file.rawPath)]) {
-    if (isUtf8(name)) continue;
-    const shown = JSON.stringify(name.toString('latin1'));
-    return unsupported(
-      `rTorrent looks for the name ${shown} under bytes that are not UTF-8, which the mount cannot show with fuse-native`,
-      'Deluge and qBittorrent seed it from the mount. rTorrent seeds it from a disk: add it there yourself.',
-    );
+  return undefined;
+}
+
+/** A name that is not UTF-8, if there is one. */
+function foreignName({ rawName, files }: Metainfo): Buffer | undefined {
+  if (!isUtf8(rawName)) return rawName;
+  for (const { rawPath } of files) {
+    const found = rawPath.find((name) => !isUtf8(name));
+    if (found !== undefined) return found;
   }
   return undefined;
 }
