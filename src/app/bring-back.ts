@@ -1,4 +1,4 @@
-/** Brings back the files of an entry that were deleted in the mount. */
+/** Brings back the files of an entry that were deleted, cut off or overwritten in the mount. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ControlClient } from '../control/client.ts';
 import type { Discarded, ServedEntry } from '../control/served.ts';
@@ -10,14 +10,17 @@ type Server = Pick<ControlClient, 'discard' | 'entry'>;
 /** Of the pauses in which a file that was just closed is waited for; together they take a second and a half. */
 const LONGEST_PAUSE_MS = 800;
 
-export function whatIsDeleted({ deletedFiles }: ServedEntry): string {
-  const [were, them] = deletedFiles === 1 ? ['was', 'it'] : ['were', 'them'];
-  return `${fileCount(deletedFiles)} ${were} deleted in the mount: --force brings ${them} back`;
+export function whatIsGone({ deletedFiles, overwrittenFiles }: ServedEntry): string {
+  const were = (files: number, what: string): string[] =>
+    files === 0 ? [] : [`${fileCount(files)} ${files === 1 ? 'was' : 'were'} ${what}`];
+  const gone = [...were(deletedFiles, 'deleted'), ...were(overwrittenFiles, 'overwritten')].join(' and ');
+  return `${gone} in the mount: --force brings ${deletedFiles + overwrittenFiles === 1 ? 'it' : 'them'} back`;
 }
 
 /**
- * Gives the files their names again, and returns the entry as it is then.
- * @throws AutotorrentError('CONFLICT') for files that are open, or whose names other files have now; ('NOT_FOUND')
+ * Gives the files their names and bytes again, and returns the entry as it is then.
+ * @throws AutotorrentError('CONFLICT') for files that are open, whose names other files have now, or that hold verified
+ *   bytes of clients; ('NOT_FOUND')
  */
 export async function broughtBack(server: Server, infoHash: string): Promise<ServedEntry> {
   const { kept } = await discarded(server, infoHash);

@@ -5,7 +5,7 @@ import { bytes, fileCount } from './quantities.ts';
 /** Disks that are named. */
 const SHOWN_DISKS = 2;
 
-/** `ok`, `checking`, `healing 3 of 12`, `waiting for /mnt/disk2`, `lost 4.0 MB, downloading`, `broken: …` or `3 files deleted`. */
+/** `ok`, `checking`, `healing 3 of 12`, `waiting for /mnt/disk2`, `lost 4.0 MB, downloading`, `broken: …` `3 files deleted` or `overwritten`. */
 export function healthText({ health, healthDetail }: Pick<ServedEntry, 'health' | 'healthDetail'>): string {
   const detail = healthDetail ?? {};
   const { sources = 0, ofSources = 0, disks = [], lostBytes = 0, downloading = false, reason } = detail;
@@ -20,6 +20,8 @@ export function healthText({ health, healthDetail }: Pick<ServedEntry, 'health' 
       return `lost ${bytes(lostBytes)}${downloading ? ', downloading' : ''}`;
     case 'deleted':
       return `${fileCount(detail.deletedFiles ?? 0)} deleted`;
+    case 'overwritten':
+      return `${fileCount(detail.overwrittenFiles ?? 0)} overwritten`;
     case 'broken':
       return reason === undefined ? 'broken' : `broken: ${reason}`;
     default:

@@ -14,7 +14,7 @@ import type { Metainfo } from '../metainfo/metainfo.ts';
 import { encodedPlan } from '../plan/codec.ts';
 import type { Plan } from '../plan/plan.ts';
 import { type AddOutcome, type AddWord, outcomeOf } from './add-outcome.ts';
-import { broughtBack, whatIsDeleted } from './bring-back.ts';
+import { broughtBack, whatIsGone } from './bring-back.ts';
 import { liesBelow } from './client-paths.ts';
 import { addToClient, type ClientOutcome, type ClientTask, failureOf, lookAgain, takeOut } from './client-tasks.ts';
 import { bytesToDownload } from './gaps.ts';
@@ -143,9 +143,9 @@ export class Rounds {
       const { infoHash } = torrent.metainfo;
       const entry = entries.get(infoHash);
       const state = inClient.get(infoHash);
-      if (entry?.state === 'added' && entry.deletedFiles > 0) {
+      if (entry?.state === 'added' && lacksFiles(entry, state)) {
         if (force) deleted.push({ torrent, inClient: state !== undefined });
-        else settle(torrent, outcomeOf(torrent, 'Exists', whatIsDeleted(entry)));
+        else settle(torrent, outcomeOf(torrent, 'Exists', whatIsGone(entry)));
       } else if (state !== undefined && entry === undefined && this.#isOurs(state)) {
         if (planned !== undefined && planned.verdict.accepted) fromMount.push([torrent, planned]);
         else if (planned === undefined) settle(torrent, outcomeOf(torrent, 'Exists', WITHOUT_ENTRY));
@@ -175,7 +175,7 @@ export class Rounds {
     await this.#addAgain(again, settle);
   }
 
-  /** Brings back files that were deleted. A client that has the torrent looks again; the others are noted in `again`. */
+  /** Brings back files that were deleted or overwritten. A client that has the torrent looks again; the others are noted in `again`. */
   async #bringBack(
     wanted: readonly Deleted[],
     again: (readonly [ParsedTorrent, ServedEntry])[],
@@ -190,9 +190,9 @@ export class Rounds {
         const entry = await broughtBack(server, infoHash);
         if (inClient && client !== undefined) {
           await lookAgain(client, infoHash, { stopped: stopped || this.#cannotTake(entry) });
-          settle(torrent, outcomeOf(torrent, 'OK', `Deleted files are back, the client checks them${ailing(entry)}`));
+          settle(torrent, outcomeOf(torrent, 'OK', `Its files are back, the client checks them${ailing(entry)}`));
         } else if (client === undefined) {
-          settle(torrent, outcomeOf(torrent, 'OK', `Deleted files are back${ailing(entry)}`));
+          settle(torrent, outcomeOf(torrent, 'OK', `Its files are back${ailing(entry)}`));
         } else again.push([torrent, entry]);
       } catch (error) {
         settle(torrent, outcomeOf(torrent, 'Failed', explained(failureOf(error))));
@@ -331,7 +331,14 @@ function* byName(wanted: readonly Wanted[]): Generator<readonly Wanted[]> {
   if (list.length > 0) yield list;
 }
 
-/** A torrent of whose entry files were deleted in the mount. */
+/** Tells if files are gone that the client does not write anew: one that downloads repairs what it has overwritten. */
+function lacksFiles({ deletedFiles, overwrittenFiles }: ServedEntry, state: TorrentState | undefined): boolean {
+  return (
+    deletedFiles > 0 || (overwrittenFiles > 0 && !(state?.activity === 'downloading' || state?.activity === 'checking'))
+  );
+}
+
+/** A torrent of whose entry files were deleted or overwritten in the mount. */
 interface Deleted {
   readonly torrent: ParsedTorrent;
   readonly inClient: boolean;

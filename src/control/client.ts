@@ -254,7 +254,7 @@ export class ControlClient {
     return differencesOf(this.#lines<DifferenceLine>(`${entryPath(id)}/differences`));
   }
 
-  /** `what`: paths below the entry's directory, of files and of folders, or the deleted files; undefined: everything. */
+  /** `what`: paths below the entry's directory, of files and of folders, or what was deleted or overwritten; undefined: everything. */
   async discard(id: string, what: readonly string[] | 'deleted' | undefined): Promise<Discarded> {
     const message: DiscardRequest = what === undefined ? {} : what === 'deleted' ? { deleted: true } : { files: what };
     return (await this.#json('POST', `${entryPath(id)}/discard`, message, this.#limits.long)) as DiscardMessage;

@@ -46,6 +46,7 @@ export function entryMessage(entry: ServedEntry): EntryMessage {
     missing_bytes: entry.missingBytes,
     files: entry.files,
     deleted_files: entry.deletedFiles,
+    overwritten_files: entry.overwrittenFiles,
     pieces: entry.pieces,
     verified_pieces: entry.verifiedPieces,
     verify: entry.verify,
@@ -70,6 +71,7 @@ export function entryOf(message: EntryMessage): ServedEntry {
     missingBytes: message.missing_bytes,
     files: message.files,
     deletedFiles: message.deleted_files,
+    overwrittenFiles: message.overwritten_files ?? 0,
     pieces: message.pieces,
     verifiedPieces: message.verified_pieces,
     verify: message.verify,
@@ -82,6 +84,7 @@ function detailMessage({
   ofSources,
   lostBytes,
   deletedFiles,
+  overwrittenFiles,
   ...same
 }: HealthDetail): NonNullable<EntryMessage['health_detail']> {
   return {
@@ -89,6 +92,7 @@ function detailMessage({
     ...(ofSources === undefined ? {} : { of_sources: ofSources }),
     ...(lostBytes === undefined ? {} : { lost_bytes: lostBytes }),
     ...(deletedFiles === undefined ? {} : { deleted_files: deletedFiles }),
+    ...(overwrittenFiles === undefined ? {} : { overwritten_files: overwrittenFiles }),
   };
 }
 
@@ -96,6 +100,7 @@ function detailOf({
   of_sources,
   lost_bytes,
   deleted_files,
+  overwritten_files,
   ...same
 }: NonNullable<EntryMessage['health_detail']>): HealthDetail {
   return {
@@ -103,6 +108,7 @@ function detailOf({
     ...(of_sources === undefined ? {} : { ofSources: of_sources }),
     ...(lost_bytes === undefined ? {} : { lostBytes: lost_bytes }),
     ...(deleted_files === undefined ? {} : { deletedFiles: deleted_files }),
+    ...(overwritten_files === undefined ? {} : { overwrittenFiles: overwritten_files }),
   };
 }
 

@@ -61,15 +61,17 @@ export interface EntryMessage {
   /** In bytes. */
   readonly size: number;
   readonly mapped_bytes: number;
-  /** Bytes without a source when planned, or deleted, which a client wrote and which were verified since. */
+  /** Bytes without a source when planned, or deleted or overwritten since, which a client wrote and which were verified since. */
   readonly downloaded_bytes: number;
   readonly missing_bytes: number;
   readonly files: number;
   readonly deleted_files: number;
+  /** Absent: an older version. */
+  readonly overwritten_files?: number;
   readonly pieces: number;
   readonly verified_pieces: number;
   readonly verify: 'none' | 'probe' | 'full';
-  readonly health: 'ok' | 'checking' | 'deleted' | 'healing' | 'waiting' | 'lost' | 'broken';
+  readonly health: 'ok' | 'checking' | 'deleted' | 'overwritten' | 'healing' | 'waiting' | 'lost' | 'broken';
   /** Facts about a health that is not `ok`. */
   readonly health_detail?: {
     readonly sources?: number;
@@ -79,6 +81,7 @@ export interface EntryMessage {
     readonly downloading?: boolean;
     readonly reason?: string;
     readonly deleted_files?: number;
+    readonly overwritten_files?: number;
   };
 }
 
@@ -156,6 +159,7 @@ export interface StatusMessage {
   /** Entries that no client has confirmed yet. */
   readonly adding: number;
   readonly deleted?: { readonly entries: number; readonly files: number };
+  readonly overwritten?: { readonly entries: number; readonly files: number };
   readonly opens: number;
   readonly open_handles: number;
   readonly reads: number;
@@ -357,7 +361,7 @@ export type DifferenceLine = DifferenceMessage | MoreRanges;
 export interface DiscardRequest {
   /** Paths below the entry's directory, of files and of folders; absent: everything. */
   readonly files?: readonly string[];
-  /** Only the files that were deleted; without `files`. */
+  /** Only the files that were deleted, or overwritten by nothing that is verified; without `files`. */
   readonly deleted?: true;
 }
 

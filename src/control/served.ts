@@ -19,12 +19,14 @@ export interface ServedEntry {
   readonly size: number;
   /** Bytes that are served from sources. */
   readonly mappedBytes: number;
-  /** Bytes without a source when planned, or deleted, which a client wrote and which were verified since. */
+  /** Bytes without a source when planned, or deleted or overwritten since, which a client wrote and which were verified since. */
   readonly downloadedBytes: number;
   readonly missingBytes: number;
   readonly files: number;
   /** Those that were deleted in the mount; what they map counts as missing. */
   readonly deletedFiles: number;
+  /** Those of which clients cut bytes off, or wrote others over them that nobody has verified; these bytes count as missing. */
+  readonly overwrittenFiles: number;
   readonly pieces: number;
   readonly verifiedPieces: number;
   readonly verify: 'none' | 'probe' | 'full';
@@ -35,9 +37,9 @@ export interface ServedEntry {
 
 /**
  * The worst state of an entry's sources (`docs/sources.md`), `checking` for doubted ones. `broken`: reads fail, and nothing is
- * done about it. `deleted`: files were deleted in the mount.
+ * done about it. `deleted`: files were deleted in the mount. `overwritten`: clients cut them off, or wrote other bytes over them.
  */
-export type Health = 'ok' | 'checking' | 'deleted' | 'healing' | 'waiting' | 'lost' | 'broken';
+export type Health = 'ok' | 'checking' | 'deleted' | 'overwritten' | 'healing' | 'waiting' | 'lost' | 'broken';
 
 export interface HealthDetail {
   /** Of `healing`: so many sources of so many. */
@@ -51,6 +53,7 @@ export interface HealthDetail {
   /** Why reads fail. */
   readonly reason?: string;
   readonly deletedFiles?: number;
+  readonly overwrittenFiles?: number;
 }
 
 /** A source of an entry, and what happened to it. */
@@ -207,6 +210,8 @@ export interface ServerStatus {
   readonly adding: number;
   /** Files that were deleted in the mount, and the entries that they belong to. */
   readonly deleted: { readonly entries: number; readonly files: number };
+  /** The same of those that clients cut off or wrote over. */
+  readonly overwritten: { readonly entries: number; readonly files: number };
   readonly opens: number;
   readonly openHandles: number;
   readonly reads: number;

@@ -41,6 +41,7 @@ export function statusMessage(status: ServerStatus): StatusMessage {
     entries: status.entries,
     adding: status.adding,
     deleted: status.deleted,
+    overwritten: status.overwritten,
     opens: status.opens,
     open_handles: status.openHandles,
     reads: status.reads,
@@ -93,6 +94,7 @@ export function statusOf(message: StatusMessage): ServerStatus {
     brokenEntries: message.broken_entries,
     // A server of an older version, which `unmount` must reach, has none of these.
     deleted: message.deleted ?? { entries: 0, files: 0 },
+    overwritten: message.overwritten ?? { entries: 0, files: 0 },
     sources: message.sources ?? { doubted: 0, healing: 0, lost: 0, waiting: [] },
     scrub: scrubOf(message.scrub ?? { when: 'off', state: 'off', proven_pieces: 0, bad_pieces: 0, asleep: [] }),
     watch: watchOf(message.watch ?? { file_systems: [], asleep: [] }),

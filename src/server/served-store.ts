@@ -46,6 +46,7 @@ import type { EntryHealths } from './health/entry-health.ts';
 import { lossStoreOf } from './loss-store.ts';
 import { type LossStore, lossesOf, makeGaps } from './losses.ts';
 import { OverlayUsage } from './overlay-usage.ts';
+import { Overwritten } from './overwritten.ts';
 import type { Owner } from './owner.ts';
 import type { Repairs } from './processes/repair.ts';
 import type { Protection } from './protect/protection.ts';
@@ -67,6 +68,8 @@ export interface ServerFacts {
 }
 
 type LivingStatus = Pick<ServerStatus, 'kept' | 'pins' | 'watch' | 'healer' | 'repair' | 'leases'>;
+
+const DOWNLOADED = 'clients downloaded a part of it, which is verified (autotorrent overlay discard drops that, too)';
 
 /** The shortest prefix of an info hash that names an entry. */
 const SHORTEST_PREFIX = 8;
@@ -111,6 +114,7 @@ export class ServedStore {
   readonly #facts: ServerFacts;
   readonly #downloads: Downloads;
   readonly #deletions: Deletions;
+  readonly #overwritten: Overwritten;
   readonly #overlayUsage: OverlayUsage;
   readonly #scrub: ScrubWork;
   readonly #scrubStatus: () => ScrubStatus;
@@ -129,6 +133,7 @@ export class ServedStore {
     this.#store = parts.store;
     this.#downloads = new Downloads(parts.store);
     this.#deletions = new Deletions(parts.store);
+    this.#overwritten = new Overwritten(parts.store);
     this.#overlayUsage = new OverlayUsage(parts.store.bytes.folder);
     this.#scrub = new ScrubWork(parts.store, parts.healths, parts.logger, (id) => parts.queue.note(id));
     this.#healths = parts.healths;
@@ -156,11 +161,15 @@ export class ServedStore {
     let entries = 0;
     let adding = 0;
     const deleted = { entries: 0, files: 0 };
+    const overwritten = { entries: 0, files: 0 };
     for await (const entry of this.#store.entries()) {
       entries++;
       const { files } = await this.#deletions.of(entry);
       deleted.files += files;
       if (files > 0) deleted.entries++;
+      const over = await this.#overwritten.of(entry);
+      overwritten.files += over.files;
+      if (over.files > 0) overwritten.entries++;
       if (entry.state === 'adding') adding++;
     }
     const { version, driver, mountPoint, visibleTo, readOnly, startedMs } = this.#facts;
@@ -179,6 +188,7 @@ export class ServedStore {
       entries,
       adding,
       deleted,
+      overwritten,
       opens: counts.opens,
       openHandles: openFiles,
       reads: counts.reads,
@@ -329,11 +339,31 @@ export class ServedStore {
     return differencesOf(this.#store, (await this.#find(id)).infoHash);
   }
 
-  /** @throws AutotorrentError('CONFLICT') if a file of the entry is open, ('NOT_FOUND') */
+  /** `deleted`: see `#bringBack`. @throws AutotorrentError('CONFLICT') if a file of the entry is open, ('NOT_FOUND') */
   async discard(id: string, what: readonly string[] | 'deleted' | undefined): Promise<Discarded> {
+    return what === 'deleted' ? await this.#bringBack(id) : await this.#discard(id, what);
+  }
+
+  async #discard(id: string, what: readonly string[] | 'deleted' | undefined): Promise<Discarded> {
     const { infoHash } = await this.#find(id);
     const { files: discarded, bytes, kept } = await this.#store.discard(infoHash, what, this.#fileSystem.quiet);
     return { discarded, bytes, kept };
+  }
+
+  /**
+   * Gives files that clients cut off or wrote over their bytes again, and files that were deleted their names. A file with bytes that
+   * a client wrote and that are verified is kept as it is. @throws AutotorrentError('CONFLICT') if one is open, ('NOT_FOUND')
+   */
+  async #bringBack(id: string): Promise<Discarded> {
+    const entry = await this.#find(id);
+    const deleted = await this.#discard(entry.infoHash, 'deleted');
+    const { files, kept } = await this.#overwritten.restorable(entry);
+    const restored = files.length === 0 ? undefined : await this.#discard(entry.infoHash, files);
+    return {
+      discarded: deleted.discarded + (restored?.discarded ?? 0),
+      bytes: deleted.bytes + (restored?.bytes ?? 0),
+      kept: [...deleted.kept, ...(restored?.kept ?? []), ...kept.map((path) => ({ path, reason: DOWNLOADED }))],
+    };
   }
 
   /** @throws AutotorrentError('NOT_FOUND') */
@@ -389,11 +419,12 @@ export class ServedStore {
   async #served(entry: Entry, broken: ReadonlyMap<string, string>): Promise<ServedEntry> {
     const downloaded = await this.#downloads.of(entry);
     const gaps = entry.missingBytes - downloaded;
-    const deleted = await this.#deletions.of(entry);
-    const deletedDownloads = Math.min(downloaded, deleted.downloadedBytes);
-    const unmapped = deleted.mappedBytes + deleted.downloadedBytes - deletedDownloads;
-    const mappedBytes = entry.totalLength - entry.missingBytes - unmapped;
-    const downloadedBytes = downloaded - deletedDownloads + deleted.againBytes;
+    const [deleted, overwritten] = [await this.#deletions.of(entry), await this.#overwritten.of(entry)];
+    const hiddenDownloads = Math.min(downloaded, deleted.downloadedBytes + overwritten.downloadedBytes);
+    const hidden =
+      deleted.mappedBytes + deleted.downloadedBytes + overwritten.mappedBytes + overwritten.downloadedBytes;
+    const mappedBytes = entry.totalLength - entry.missingBytes - (hidden - hiddenDownloads);
+    const downloadedBytes = downloaded - hiddenDownloads + deleted.againBytes + overwritten.againBytes;
     return {
       name: entry.name,
       infoHash: entry.infoHash,
@@ -409,10 +440,16 @@ export class ServedStore {
       missingBytes: entry.totalLength - mappedBytes - downloadedBytes,
       files: entry.fileCount,
       deletedFiles: deleted.files,
+      overwrittenFiles: overwritten.files,
       pieces: entry.pieceCount,
       verifiedPieces: entry.verifiedPieces,
       verify: entry.verify,
-      ...(await this.#healths.of(entry, { missing: gaps, broken: broken.get(entry.name), deleted: deleted.files })),
+      ...(await this.#healths.of(entry, {
+        missing: gaps,
+        broken: broken.get(entry.name),
+        deleted: deleted.files,
+        overwritten: overwritten.files,
+      })),
     };
   }
 

@@ -31,6 +31,7 @@ import { type EntryPlan, newFolder } from './entries/creation.ts';
 import type { Entry } from './entries/entry.ts';
 import { EntryFiles, type StoredFile } from './entries/entry-files.ts';
 import type { Verification } from './entries/entry-pieces.ts';
+import { type ByteRange, hiddenRanges } from './entries/hidden-ranges.ts';
 import { EntryLife, type ExternalPlan } from './entries/life.ts';
 import { Pieces } from './entries/pieces.ts';
 import { PoolingFiles, type PoolRequest } from './entries/pooling.ts';
@@ -552,6 +553,20 @@ export class Store {
     const entry = this.#catalog.mustHave(infoHash);
     const inodes = await this.#tree.whiteouts.of(entry.id);
     if (inodes.size > 0) yield* this.#entryFiles.of(entry, inodes);
+  }
+
+  /**
+   * Lists the files of an entry that clients have written to, each with the bytes of its base that do not show any more; none if
+   * the entry has gone.
+   */
+  async *overwritten(
+    infoHash: string,
+  ): AsyncGenerator<{ readonly file: StoredFile; readonly hidden: readonly ByteRange[] }, void, undefined> {
+    const entry = this.#catalog.find(infoHash);
+    if (entry === undefined) return;
+    const inodes = await this.#overlay.overlaid.of(entry.id);
+    if (inodes.size === 0) return;
+    for await (const file of this.#entryFiles.of(entry, inodes)) yield { file, hidden: hiddenRanges(file) };
   }
 
   /** Finds the inode that was planned for a file of an entry, whatever became of it. */

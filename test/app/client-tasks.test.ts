@@ -24,6 +24,7 @@ const tasks = [1, 2, 3].map((i): ClientTask => {
     missingBytes: 0,
     files: 1,
     deletedFiles: 0,
+    overwrittenFiles: 0,
     pieces: 1,
     verifiedPieces: 1,
     verify: 'full',

@@ -84,6 +84,7 @@ function scene(own: {
       missingBytes: 0,
       files: 1,
       deletedFiles: 0,
+      overwrittenFiles: 0,
       pieces: 1,
       verifiedPieces: 1,
       verify: 'full',

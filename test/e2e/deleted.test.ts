@@ -148,7 +148,7 @@ describe('files that a client deletes in the mount', () => {
     assert.equal(entry.mapped_bytes + entry.downloaded_bytes + entry.missing_bytes, SIZE);
     assert.ok(entry.missing_bytes >= 150_000);
     const forced = await add('--force', '--no-client');
-    assert.deepEqual([forced.code, forced.outcome.reason], [0, 'Deleted files are back']);
+    assert.deepEqual([forced.code, forced.outcome.reason], [0, 'Its files are back']);
     await waitUntil('all is verified again', async () => (await listed()).missing_bytes === 0);
   });
 });

@@ -68,7 +68,8 @@ describe('a torrent that a client has from the mount, without an entry', { concu
         });
       assert.deepEqual((await add()).slice(0, 2), [0, 'OK']);
       await seeds();
-      assert.equal((await autotorrent.run('-l', kind, 'remove', kind)).code, 0);
+      const removed = await autotorrent.run('-l', kind, 'remove', kind);
+      assert.equal(removed.code, 0, removed.stderr);
       // The client finds out.
       await client.recheck([infoHash]);
       assert.deepEqual(await add(), [

@@ -91,6 +91,11 @@ function heading(entry: ServedEntry, ranges: readonly (readonly [number, number]
       : [
           `  deleted    ${fileCount(entry.deletedFiles)} in the mount (autotorrent add --force TORRENT brings them back)`,
         ]),
+    ...(entry.overwrittenFiles === 0
+      ? []
+      : [
+          `  overwritten  ${fileCount(entry.overwrittenFiles)} in the mount (autotorrent add --force TORRENT brings them back)`,
+        ]),
     `  pieces     ${entry.verifiedPieces} verified, ${unverified} not (${how})`,
     ...(ranges.length === 0 ? [] : [`  verified   ${shownRanges(ranges)}`]),
     `  state      ${entry.state} ${minute(entry.created)}, ${healthText(entry)}`,

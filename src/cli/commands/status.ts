@@ -69,13 +69,14 @@ function ownerLines({ owner }: ServerStatus): string[] {
   return owner === undefined ? [] : [`owner    ${shownOwner(owner)}, ${FROM[owner.from]}`];
 }
 
-/** Counts what was deleted in the mount; nothing while all is there. */
-function deletedLines({ deleted }: ServerStatus): string[] {
-  if (deleted.files === 0) return [];
-  const of = deleted.entries === 1 ? '1 entry' : `${deleted.entries} entries`;
-  return [
-    `deleted  ${fileCount(deleted.files)} of ${of} in the mount: autotorrent add --force TORRENT brings them back`,
-  ];
+/** Counts what was deleted or overwritten in the mount; nothing while all is there. */
+function deletedLines({ deleted, overwritten }: ServerStatus): string[] {
+  const line = (what: string, { entries, files }: ServerStatus['deleted']): string[] => {
+    if (files === 0) return [];
+    const of = entries === 1 ? '1 entry' : `${entries} entries`;
+    return [`${what} ${fileCount(files)} of ${of} in the mount: autotorrent add --force TORRENT brings them back`];
+  };
+  return [...line('deleted ', deleted), ...line('overwritten', overwritten)];
 }
 
 /** Counts the sources that are not trusted; nothing while all are. */

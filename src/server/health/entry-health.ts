@@ -73,7 +73,7 @@ export class EntryHealths {
 
   /**
    * Gives the health of an entry. `missing`: bytes that it lacks. `broken`: why reads of it fail, if they do. `deleted`: its
-   * files that were deleted in the mount.
+   * files that were deleted in the mount. `overwritten`: those that clients cut off or wrote over.
    */
   async of(
     entry: Entry,
@@ -81,7 +81,13 @@ export class EntryHealths {
       missing,
       broken,
       deleted,
-    }: { readonly missing: number; readonly broken: string | undefined; readonly deleted: number },
+      overwritten,
+    }: {
+      readonly missing: number;
+      readonly broken: string | undefined;
+      readonly deleted: number;
+      readonly overwritten: number;
+    },
   ): Promise<EntryHealth> {
     const counts = this.#index.isEmpty ? [] : this.#index.of(this.#idOf(entry));
     const healing = numberOf(counts, 'healing');
@@ -102,6 +108,7 @@ export class EntryHealths {
     }
     if (broken !== undefined) return { health: 'broken', healthDetail: { reason: broken } };
     if (deleted > 0) return { health: 'deleted', healthDetail: { deletedFiles: deleted } };
+    if (overwritten > 0) return { health: 'overwritten', healthDetail: { overwrittenFiles: overwritten } };
     return { health: numberOf(counts, 'doubted') > 0 ? 'checking' : 'ok' };
   }
 

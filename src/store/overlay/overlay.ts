@@ -18,6 +18,7 @@ import { Contents } from './contents.ts';
 import { Departures } from './departures.ts';
 import { Descriptors } from './descriptors.ts';
 import { Journal, type JournalRecord } from './journal.ts';
+import { OverlaidFiles } from './overlaid-files.ts';
 import { OverlayCheck } from './overlay-check.ts';
 import { OverlayFiles } from './overlay-files.ts';
 
@@ -33,6 +34,7 @@ export class Overlay {
   readonly checkpoints: Checkpoints;
   readonly departures: Departures;
   readonly check: OverlayCheck;
+  readonly overlaid: OverlaidFiles;
   readonly descriptors: Descriptors;
   readonly now = createClock();
   readonly #db: Database;
@@ -47,6 +49,7 @@ export class Overlay {
     this.contents = new Contents(db, tree, this.descriptors);
     this.checkpoints = new Checkpoints({ db, tree, files, contents: this.contents, journal, logger });
     this.departures = new Departures(db, files, logger);
+    this.overlaid = new OverlaidFiles(db, tree);
     this.check = new OverlayCheck(db, files, this.contents, logger);
   }
 
@@ -90,6 +93,7 @@ export class Overlay {
       throw error;
     }
     content.overlaid = true;
+    if (content.torrentOffset !== undefined) this.overlaid.added(content.entry, ino);
   }
 
   /** Makes bytes that are in the overlay file count. @throws file errors of the disk; nothing counts then */
@@ -117,6 +121,7 @@ export class Overlay {
   /** Called once the batch is committed that has deleted an inode, or its overlay. */
   freed(ino: number): void {
     this.contents.gone(ino);
+    this.overlaid.removed(ino);
     this.departures.add(ino);
   }
 
@@ -124,6 +129,7 @@ export class Overlay {
   becameMapped(ino: number, extents: ExtentMap): void {
     this.contents.inUse(ino)?.becomeMapped(extents);
     this.contents.plainIsSource(ino);
+    this.overlaid.removed(ino);
     this.departures.add(ino);
   }
 

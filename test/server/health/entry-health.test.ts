@@ -15,7 +15,7 @@ async function textOf(healths: EntryHealths, store: Store, name: string, broken?
   await healths.settled();
   const entry = store.entry(name);
   assert.ok(entry);
-  return healthText(await healths.of(entry, { missing: entry.missingBytes, broken, deleted: 0 }));
+  return healthText(await healths.of(entry, { missing: entry.missingBytes, broken, deleted: 0, overwritten: 0 }));
 }
 
 /** The id of the source `/disk/NAME`. */
@@ -102,7 +102,9 @@ describe('the health of an entry', () => {
       assert.equal(await textOf(healths, store, 'A'), 'lost 10 bytes, downloading');
       const entry = store.entry('A');
       assert.ok(entry);
-      assert.deepEqual(await healths.of(entry, { missing: 0, broken: undefined, deleted: 0 }), { health: 'ok' });
+      assert.deepEqual(await healths.of(entry, { missing: 0, broken: undefined, deleted: 0, overwritten: 0 }), {
+        health: 'ok',
+      });
       healths.close();
     });
   });
@@ -150,7 +152,10 @@ describe('the health of an entry', () => {
       const built = performance.now();
       let checking = 0;
       for await (const entry of store.entries()) {
-        if ((await healths.of(entry, { missing: 0, broken: undefined, deleted: 0 })).health === 'checking') checking++;
+        if (
+          (await healths.of(entry, { missing: 0, broken: undefined, deleted: 0, overwritten: 0 })).health === 'checking'
+        )
+          checking++;
       }
       const listed = performance.now();
       assert.equal(checking, ENTRIES);
