@@ -3,7 +3,7 @@
  *
  * Glossary. A *candidate* is a collection file that might supply a torrent file. A *mode* is a way of finding
  * candidates (`MATCH_MODES`), tried in that order; a file ends with the first that supplies it. The *hash modes* take
- * candidates of other names and sizes, and map only what pieces prove (`align.ts`).
+ * candidates of other names and sizes, and map only what pieces prove (`align.ts`), and at most the edges beside it (`edges.ts`).
  * *Likeness* orders the candidates of one file: how far their folders resemble the torrent's path. A piece of which
  * one file alone (with pads) holds all bytes is the file's *own*; a piece with bytes of several is *shared*.
  * `docs/matching.md` has the steps in order, what is tried where pieces disagree, and the limits.

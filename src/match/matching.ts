@@ -3,6 +3,7 @@ import type { CollectionIndex } from '../collection/index.ts';
 import type { Logger } from '../logger.ts';
 import type { SourceAccess } from '../source/source-access.ts';
 import { supplyFromArchives } from './archived.ts';
+import { findEdges } from './edges.ts';
 import { proposeExact } from './exact.ts';
 import { Alignments, type AlignmentsOfRun, type HashModeDependencies, proposeHashed } from './hash-modes.ts';
 import { nameUnusable } from './left-out.ts';
@@ -82,6 +83,7 @@ export class Matching {
       const looker = this.#looker;
       const proposeMore = async (suspects: readonly FileTask[]): Promise<void> => await this.#proposeRest(suspects);
       await verifyShared(this.#torrent, this.#level, { hasher, looker, folders: this.#folders, proposeMore });
+      await findEdges(this.#torrent, hasher, looker, proposeMore);
       if (this.#level === 'full' && this.#wantsSpares) spares = await findSpares([this.#torrent], hasher, looker);
     }
     const missing = files.filter(({ current }) => current === undefined);

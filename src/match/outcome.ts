@@ -6,6 +6,7 @@ import type { TorrentFile } from '../metainfo/metainfo.ts';
 import { touchedPieces } from '../metainfo/piece-layout.ts';
 import type { FileCode } from '../plan/file-code.ts';
 import type { PlanSource } from '../plan/plan.ts';
+import { sourceOfEdge } from './edges.ts';
 import type { Source } from './look.ts';
 import { type FileMatch, isHashMode, type Supplier, type TorrentMatch, type VerifyLevel } from './match.ts';
 import type { Part } from './parts.ts';
@@ -180,6 +181,8 @@ function realigned(task: FileTask, parts: readonly Part[], mode: Supplier, exten
     const reason = `${missing} of its ${file.length} bytes are not in ${paths}: gaps${limit}.`;
     return { status: 'partial', mode, code: 'pieces-failed', reason, extents };
   }
+  const found = grounds(task);
+  if (found.code !== 'verified') return { status: moved ? 'resized' : 'mapped', mode, ...found, extents };
   const reason = `All its pieces agree with ${paths}${moved ? ', at other places' : ''}.`;
   return { status: moved ? 'resized' : 'mapped', mode, code: 'realigned', reason, extents };
 }
@@ -190,8 +193,9 @@ function shownPaths(sources: readonly Source[]): string {
   return paths.length <= 3 ? paths.join(', ') : `${paths[0] ?? ''} and ${paths.length - 1} more`;
 }
 
-/** Keeps the bytes of verified pieces. All others become gaps, even if the candidate has bytes there. */
-function provenExtents({ torrent, file, atPiece }: FileTask, parts: readonly Part[], sources: Sources): Extent[] {
+/** Keeps the bytes of verified pieces, and edges (`edges.ts`). All others become gaps, even if the candidate has bytes there. */
+function provenExtents(task: FileTask, parts: readonly Part[], sources: Sources): Extent[] {
+  const { torrent, file, atPiece } = task;
   const { metainfo, verified } = torrent;
   const touched = touchedPieces(metainfo, file.index);
   const found: Extent[] = [];
@@ -199,7 +203,9 @@ function provenExtents({ torrent, file, atPiece }: FileTask, parts: readonly Par
     const from = Math.max(piece * metainfo.pieceLength - file.offset, 0);
     const to = Math.min((piece + 1) * metainfo.pieceLength - file.offset, file.length);
     if (!hasBit(verified, piece)) {
-      found.push({ offset: from, length: to - from, source: GAP, sourceOffset: 0 });
+      const edge = sourceOfEdge(task, piece, parts);
+      const source = edge === undefined ? GAP : sources.indexOf(edge);
+      found.push({ offset: from, length: to - from, source, sourceOffset: edge === undefined ? 0 : from });
       continue;
     }
     const other = atPiece?.get(piece);

@@ -57,10 +57,16 @@ export async function verifyShared(torrent: TorrentTask, level: VerifyLevel, dep
     pieces.map((piece) => ({ torrent, piece, bytesOf: (task: FileTask, range: Range) => task.bytes(piece, range) })),
   );
   const failing: number[] = [];
+  const cutOff = new Set<number>();
   for (const [i, piece] of pieces.entries()) {
     const answer = answers[i];
-    if (answer?.agrees === true) prove(torrent, piece);
-    else if (answer !== undefined) failing.push(piece);
+    if (answer?.agrees === true) {
+      prove(torrent, piece);
+      continue;
+    }
+    // All its files are found, but a source ends too early: another candidate may have these bytes.
+    if (answer === undefined && filesOfPiece(torrent, piece).every(isFound)) cutOff.add(piece);
+    if (answer !== undefined || cutOff.has(piece)) failing.push(piece);
   }
   if (failing.length === 0) return;
   const search = new Search(torrent, deps);
@@ -76,7 +82,12 @@ export async function verifyShared(torrent: TorrentTask, level: VerifyLevel, dep
     left = left.filter((piece) => !tried.has(piece) || still.has(piece));
   }
   await takeBetterSources(torrent, level, deps.hasher);
-  blame(torrent, left, search.tried);
+  const blamed = left.filter((piece) => !cutOff.has(piece));
+  blame(torrent, blamed, search.tried);
+}
+
+function isFound({ current }: FileTask): boolean {
+  return current !== undefined;
 }
 
 /** True if only shared pieces can prove a file, or the bytes at its ends. */
