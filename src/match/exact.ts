@@ -58,7 +58,7 @@ async function proposeSingleFiles(torrents: readonly TorrentTask[], index: Colle
 function propose(torrent: TorrentTask, found: readonly CollectionFile[], directory: Buffer): void {
   if (found.length === 0) return;
   torrent.exact.push({ directory, paths: new Set(found.map((file) => file.path.toString('latin1'))) });
-  for (const [i, file] of found.entries()) torrent.files[i]?.queue.push({ file, mode: 'exact' });
+  for (const [i, file] of found.entries()) torrent.files[i]?.propose({ file, mode: 'exact' });
 }
 
 /** Orders copies by path, since the index has no order: equal runs decide equally. */

@@ -77,7 +77,7 @@ export async function proposeHashed(
   for (const [i, file] of files.entries()) {
     const found = ordered(file, answers[i] ?? [], mode, folders);
     if (found.length > limit.candidates) file.limited = true;
-    file.queue.push(...found.slice(0, limit.candidates).flatMap((candidate) => proposals(file, candidate, mode)));
+    file.propose(...found.slice(0, limit.candidates).flatMap((candidate) => proposals(file, candidate, mode)));
     if (found.length === 0) file.failure ??= { code: 'no-candidate', reason: NONE[mode] };
   }
 }

@@ -62,12 +62,14 @@ export function components(path: Buffer): Buffer[] {
   return parts;
 }
 
+/** Gives a file its likeliest candidate, and the others in order, ranked when they are asked for. */
+type Give = (file: FileTask, first: CollectionFile | undefined, later: () => readonly CollectionFile[]) => void;
+
 /**
  * Ranks the candidates of each file of one torrent, the likeliest first. As long as there are enough, no two files have the
  * same first candidate: the file that resembles it most gets it.
  */
-export function rank(groups: readonly Rivals[], folders: FolderNames): Map<FileTask, CollectionFile[]> {
-  const ranked = new Map<FileTask, CollectionFile[]>();
+export function rank(groups: readonly Rivals[], folders: FolderNames, give: Give): void {
   const places = new Map<string, number>();
   const telling = new Set<number>();
   for (const { files, candidates } of groups) {
@@ -81,14 +83,13 @@ export function rank(groups: readonly Rivals[], folders: FolderNames): Map<FileT
   }
   for (const { files, candidates } of groups) {
     if (candidates.length < 2) {
-      for (const file of files) ranked.set(file, [...candidates]);
+      for (const file of files) give(file, candidates[0], () => []);
       continue;
     }
     // Thousands of files may have the name and size of a `poster.jpg`: one of them lies where the torrent's other files do.
     const beside = candidates.length > MAX_TELLING ? candidates.filter(({ folder }) => telling.has(folder)) : [];
-    rankRivals({ files, candidates: beside.length >= files.length ? beside : candidates }, places, folders, ranked);
+    rankRivals({ files, candidates: beside.length >= files.length ? beside : candidates }, places, folders, give);
   }
-  return ranked;
 }
 
 function agreeing(wanted: readonly string[], above: readonly string[]): number {
@@ -101,7 +102,7 @@ function rankRivals(
   { files, candidates }: Rivals,
   places: ReadonlyMap<string, number>,
   folders: FolderNames,
-  ranked: Map<FileTask, CollectionFile[]>,
+  give: Give,
 ): void {
   const [first] = files;
   if (first === undefined) return;
@@ -132,11 +133,24 @@ function rankRivals(
     }
   }
   for (const file of files) {
-    const list = new Set<CollectionFile>();
-    const mine = best.get(file);
-    if (mine !== undefined) list.add(mine);
-    ranked.set(file, listFor(file, list, inOrder, folders));
+    const first = best.get(file) ?? mostAgreeing(file, inOrder, folders);
+    give(file, first, () => listAfter(file, first, inOrder, folders));
   }
+}
+
+/** Finds the first of those with the most agreeing folders. */
+function mostAgreeing(
+  { folders: wanted }: FileTask,
+  inOrder: readonly CollectionFile[],
+  folders: FolderNames,
+): CollectionFile | undefined {
+  let found: CollectionFile | undefined;
+  let most = -1;
+  for (const candidate of fewOf(inOrder)) {
+    const depth = agreeing(wanted, folders.of(candidate));
+    if (depth > most) [found, most] = [candidate, depth];
+  }
+  return found;
 }
 
 /** Takes the first free candidate. One that is taken never becomes free, so dropping it keeps many rivals linear. */
@@ -148,21 +162,23 @@ function takeFree(list: CollectionFile[], free: ReadonlySet<CollectionFile>): Co
 }
 
 /** Orders the candidates after a file's best one by agreeing folders. */
-function listFor(
+function listAfter(
   file: FileTask,
-  list: Set<CollectionFile>,
+  first: CollectionFile | undefined,
   inOrder: readonly CollectionFile[],
   folders: FolderNames,
 ): CollectionFile[] {
-  const few = inOrder.length > MAX_RANKED * 8 ? inOrder.slice(0, MAX_RANKED) : inOrder;
-  const rest = few
+  return fewOf(inOrder)
+    .filter((candidate) => candidate !== first)
     .map((candidate, order) => ({ candidate, order, depth: agreeing(file.folders, folders.of(candidate)) }))
-    .toSorted((a, b) => b.depth - a.depth || a.order - b.order);
-  for (const { candidate } of rest) {
-    if (list.size >= MAX_RANKED) break;
-    list.add(candidate);
-  }
-  return [...list];
+    .toSorted((a, b) => b.depth - a.depth || a.order - b.order)
+    .slice(0, MAX_RANKED - 1)
+    .map(({ candidate }) => candidate);
+}
+
+/** Leaves out most of thousands of candidates: each of thousands of files would be compared with each of them. */
+function fewOf(inOrder: readonly CollectionFile[]): readonly CollectionFile[] {
+  return inOrder.length > MAX_RANKED * 8 ? inOrder.slice(0, MAX_RANKED) : inOrder;
 }
 
 function byPlaceAndWords(

@@ -6,7 +6,7 @@
  */
 import type { CollectionFile, CollectionIndex } from '../collection/index.ts';
 import { type FolderNames, type Rivals, rank } from './likeness.ts';
-import type { Failure, FileTask, TorrentTask } from './torrent-task.ts';
+import type { Failure, FileTask, Proposal, TorrentTask } from './torrent-task.ts';
 
 /**
  * Proposes candidates for `files`, of any torrents, with one batch of questions.
@@ -38,11 +38,16 @@ export async function proposeNormal(
       const candidates = (answers.get(key) ?? []).filter((found) => !keepReleases || found.release === null);
       rivals.push({ files: group, candidates });
     }
-    for (const [file, found] of rank(rivals, folders)) {
-      file.queue.push(...found.map((candidate) => ({ file: candidate, mode: 'normal' as const })));
-      if (found.length === 0 && isStillOpen(file)) file.failure = NOT_FOUND;
-    }
+    rank(rivals, folders, (file, first, later) => {
+      if (first === undefined) {
+        if (isStillOpen(file)) file.failure = NOT_FOUND;
+      } else file.proposeRanked(asProposal(first), () => later().map(asProposal));
+    });
   }
+}
+
+function asProposal(file: CollectionFile): Proposal {
+  return { file, mode: 'normal' };
 }
 
 /** True unless a candidate has failed: being in no release is no reason any more. */

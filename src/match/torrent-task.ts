@@ -45,8 +45,9 @@ export class FileTask {
   readonly name: string;
   /** Normalised names of its folders, the nearest first; the torrent's own name last. */
   readonly folders: readonly string[];
-  /** Still to try, the best first. */
-  queue: Proposal[] = [];
+  #queue: Proposal[] = [];
+  /** Candidates after the queue's, ranked when they are needed: most files take their first. */
+  #later: (() => readonly Proposal[]) | undefined;
   current: Chosen | undefined;
   /** True if own pieces were hashed as far as the verify level asks for, or there are none. */
   judged = false;
@@ -69,9 +70,7 @@ export class FileTask {
   #refused: Map<string, Refused> | undefined;
   /** Bits of the modes that were asked for candidates of this file, by their place in `MATCH_MODES`. */
   asked = 0;
-  /** Made for the first candidate: most files of a large torrent have none. */
-  #tried: Set<string> | undefined;
-  /** Candidates that `advance` gave up: one may still have the right bytes in a single piece. */
+  /** Candidates that `advance` gave up, 32 at most: one may still have the right bytes in a single piece. */
   #past: Chosen[] | undefined;
 
   constructor(torrent: TorrentTask, file: TorrentFile, own: PieceRange, folders: readonly string[]) {
@@ -86,29 +85,49 @@ export class FileTask {
     return this.file.path.join('/');
   }
 
+  /** Still to try, the best first. */
+  get queue(): readonly Proposal[] {
+    this.#rankLater();
+    return this.#queue;
+  }
+
+  /** Adds candidates, less likely than those before. */
+  propose(...proposals: readonly Proposal[]): void {
+    this.#rankLater();
+    this.#queue.push(...proposals);
+  }
+
+  /** Adds a candidate, and others that are ranked only if it is not taken. */
+  proposeRanked(first: Proposal, later: () => readonly Proposal[]): void {
+    this.propose(first);
+    this.#later = later;
+  }
+
   /**
    * Takes the next candidate that is as the index says, preferably one that no other file of the torrent has. False when
    * none is left; `failure` then says why.
    */
   advance(looker: Looker): boolean {
-    if (this.current?.file !== undefined) (this.#past ??= []).push(this.current);
+    if (this.current !== undefined) (this.#past ??= []).push(this.current);
     this.#release();
     let shared: { proposal: Proposal; chosen: Chosen } | undefined;
     const later: Proposal[] = [];
-    const queue = this.queue;
-    for (const [i, proposal] of queue.entries()) {
+    for (let i = 0; ; i++) {
+      if (i === this.#queue.length) this.#rankLater();
+      const proposal = this.#queue[i];
+      if (proposal === undefined) break;
       const chosen = this.#look(proposal, looker);
       if (chosen === undefined) continue;
       if (!this.torrent.taken.has(chosen.inode)) {
         if (shared !== undefined) later.unshift(shared.proposal);
-        this.queue = [...later, ...queue.slice(i + 1)];
+        this.#queue.splice(0, i + 1, ...later);
         this.#take(chosen);
         return true;
       }
       if (shared === undefined) shared = { proposal, chosen };
       else later.push(proposal);
     }
-    this.queue = later;
+    this.#queue = later;
     if (shared !== undefined) this.#take(shared.chosen);
     return shared !== undefined;
   }
@@ -209,14 +228,22 @@ export class FileTask {
 
   #look(proposal: Proposal, looker: Looker): Chosen | undefined {
     const chosen = this.look(proposal, looker);
-    return chosen === undefined || this.#tried?.has(bytesKey(chosen)) === true ? undefined : chosen;
+    return chosen === undefined || this.#past?.some((one) => isSame(one, chosen)) === true ? undefined : chosen;
+  }
+
+  #rankLater(): void {
+    const later = this.#later;
+    if (later === undefined) return;
+    this.#later = undefined;
+    this.#queue.push(...later());
   }
 
   #take(chosen: Chosen): void {
     this.current = chosen;
-    const tried = (this.#tried ??= new Set());
-    tried.add(bytesKey(chosen));
-    if (tried.size >= MAX_TRIED) this.queue = [];
+    if ((this.#past?.length ?? 0) + 1 >= MAX_TRIED) {
+      this.#queue = [];
+      this.#later = undefined;
+    }
     const { taken } = this.torrent;
     taken.set(chosen.inode, (taken.get(chosen.inode) ?? 0) + 1);
   }
@@ -235,6 +262,10 @@ export class FileTask {
 /** Names the bytes that a candidate supplies. */
 export function bytesKey({ inode, shift }: Chosen): string {
   return `${inode}/${shift}`;
+}
+
+function isSame(a: Chosen, b: Chosen): boolean {
+  return a.inode === b.inode && a.shift === b.shift;
 }
 
 export class TorrentTask {

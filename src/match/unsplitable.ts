@@ -125,7 +125,7 @@ function propose(copies: readonly Copy[]): boolean {
         Buffer.compare(a.root, b.root),
     );
   for (const { files } of good) {
-    for (const [{ task }, file] of files) task.queue.push({ file, mode: 'unsplitable' });
+    for (const [{ task }, file] of files) task.propose({ file, mode: 'unsplitable' });
   }
   return good.length > 0;
 }
