@@ -2,6 +2,9 @@
  * Makes the documents that `--json` prints: a contract with users' scripts. docs/json.md describes them with an example
  * of each. Fields may be added; none is renamed or dropped.
  */
+import type { Candidate } from '../app/explain/candidates.ts';
+import type { ExplainedPath } from '../app/explain/explain-path.ts';
+import type { ExplainedTorrent } from '../app/explain/explain-torrent.ts';
 import type { ExportedEntry } from '../app/export/export-entry.ts';
 import { healthText } from '../app/health.ts';
 import type { ListedEntry } from '../app/list.ts';
@@ -118,6 +121,59 @@ export function sourceJson({ path, state, since, reason, story }: ServedSource) 
 /** `from`: `configuration`, `client` or `server`. */
 export function ownerJson({ uid, gid, from }: MountOwner) {
   return { uid, gid, from };
+}
+
+export type ExplainedTorrentJson = ReturnType<typeof explainedTorrentJson>;
+export type ExplainedPathJson = ReturnType<typeof explainedPathJson>;
+
+export function explainedTorrentJson(found: ExplainedTorrent) {
+  return {
+    torrent: found.torrent,
+    name: found.name,
+    info_hash: found.infoHash,
+    status: found.status,
+    reason: found.reason,
+    found_bytes: found.foundBytes,
+    missing_bytes: found.missingBytes,
+    total_files: found.totalFiles,
+    incomplete_files: found.incompleteFiles,
+    files: found.files.map(({ path, length, status, code, reason, candidates }) => ({
+      path,
+      length,
+      status,
+      code,
+      reason,
+      candidates: candidates.map(candidateJson),
+    })),
+  };
+}
+
+function candidateJson({ path, member, size, code, says }: Candidate) {
+  return {
+    ...shownPath(path),
+    ...(member === undefined ? {} : { member: member.toString() }),
+    size,
+    code,
+    reason: says,
+  };
+}
+
+export function explainedPathJson({ path, kind, size, indexed, code, says, release, uses, fits }: ExplainedPath) {
+  return {
+    ...shownPath(path),
+    kind,
+    ...(size === undefined ? {} : { size }),
+    indexed,
+    ...(code === undefined ? {} : { code }),
+    reason: says,
+    ...(release === undefined ? {} : { release: release.toString() }),
+    ...(uses === undefined
+      ? {}
+      : { uses: uses.map(({ entry, infoHash, sources }) => ({ entry, info_hash: infoHash, sources })) }),
+    ...(fits === undefined
+      ? {}
+      : { fits: fits.map(({ entry, infoHash, file, bytes }) => ({ entry, info_hash: infoHash, file, bytes })) }),
+  };
 }
 
 export function statusJson(status: ServerStatus) {

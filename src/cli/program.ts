@@ -14,6 +14,7 @@ import { expandPrefixes, hasCommand, settleDryRun, strangeCommand } from './argu
 import type { Definer, GlobalFlags, Run, Wiring } from './command.ts';
 import { defineAbsence } from './commands/absence.ts';
 import { defineAdd } from './commands/add.ts';
+import { defineExplain } from './commands/explain.ts';
 import { defineHeal } from './commands/heal.ts';
 import { defineInit } from './commands/init.ts';
 import { defineList } from './commands/list.ts';
@@ -54,6 +55,7 @@ const COMMANDS: readonly ((define: Definer) => void)[] = [
   defineAdd,
   defineList,
   defineShow,
+  defineExplain,
   defineVerify,
   defineRelocate,
   defineScrub,

@@ -63,6 +63,8 @@ export interface NameAndRange {
   readonly name: string;
   readonly min: number;
   readonly max: number;
+  /** At most so many answer, the smallest first. Default: all. */
+  readonly limit?: number;
 }
 
 /** Sizes are inclusive. */
@@ -99,6 +101,22 @@ export interface LeftOutFile {
   /** Bytes, at the last rebuild; null: not known (`link`, `unreadable`). */
   readonly size: number | null;
   readonly code: LeftOutCode;
+}
+
+/** What the index knows of a path. */
+export interface Indexed {
+  /** The disk, or given folder, that holds the path; null: none does. */
+  readonly disk: Buffer | null;
+  /** `nothing`: it was not there at the last rebuild, or was left out without its name. */
+  readonly kind: 'file' | 'folder' | 'left out' | 'nothing';
+  /** Of a file that is no candidate, or a name that was left out. */
+  readonly code?: LeftOutCode;
+  /** Bytes, of a file. */
+  readonly size?: number;
+  /** The root of the release that holds it, if one does. */
+  readonly release?: Buffer;
+  /** When the last rebuild ended, milliseconds since 1970. */
+  readonly builtMs: number;
 }
 
 export interface FileNumbers {
@@ -138,6 +156,8 @@ export interface CollectionIndex {
    * the index would hold the path. What the index has on such a disk was there before it went: candidates on it are absent.
    */
   awayDisks(paths: readonly Buffer[]): Promise<(Buffer | null)[]>;
+  /** Tells what it knows of these paths: absolute, as the user names the disks or with their links resolved. */
+  known(paths: readonly Buffer[]): Promise<Indexed[]>;
   /** Gives everything below these folders. A folder that the index does not have gives an empty tree. */
   trees(folders: readonly number[]): Promise<FolderTree[]>;
   close(): Promise<void>;

@@ -10,7 +10,7 @@ import type { CollectionIndex } from '../collection/index.ts';
 /** Closing it closes `index`. */
 export function mergeQuestions(index: CollectionIndex): CollectionIndex {
   const byNameAndSize = merger(index, 'byNameAndSize', ({ name, size }) => `${size}/${name}`);
-  const byName = merger(index, 'byName', ({ name, min, max }) => `${min}/${max}/${name}`);
+  const byName = merger(index, 'byName', ({ name, min, max, limit }) => `${min}/${max}/${limit ?? ''}/${name}`);
   const bySize = merger(index, 'bySize', ({ min, max, near, limit }) => `${min}/${max}/${near}/${limit}`);
   const archived = merger(index, 'archived', ({ size, name, limit }) => JSON.stringify([size, limit, name]));
   const releases = merger(index, 'releases', (name) => name);
@@ -18,6 +18,7 @@ export function mergeQuestions(index: CollectionIndex): CollectionIndex {
   const byInode = merger(index, 'byInode', ({ dev, ino }) => `${dev}:${ino}`);
   const leftOut = merger(index, 'leftOut', ({ name, min, max, limit }) => `${min}/${max}/${limit}/${name}`);
   const awayDisks = merger(index, 'awayDisks', (path) => path.toString('latin1'));
+  const known = merger(index, 'known', (path) => path.toString('latin1'));
   const trees = merger(index, 'trees', String);
   const close = async (): Promise<void> => await index.close();
   const { version } = index;
@@ -32,6 +33,7 @@ export function mergeQuestions(index: CollectionIndex): CollectionIndex {
     byInode,
     leftOut,
     awayDisks,
+    known,
     trees,
     close,
   };

@@ -7,8 +7,10 @@ import type {
   FileNumbers,
   FolderRef,
   FolderTree,
+  Indexed,
   LeftOutFile,
   LeftOutQuestion,
+  NameAndRange,
 } from '../../src/collection/index.ts';
 import { normaliseName } from '../../src/collection/names.ts';
 import { isReleaseFolder, isReleasePart } from '../../src/collection/release.ts';
@@ -54,12 +56,13 @@ export class NaiveIndex implements CollectionIndex {
     return questions.map(({ name, size }) => this.#byNameAndSize.get(`${size}/${normaliseName(name)}`) ?? []);
   }
 
-  async byName(questions: readonly { name: string; min: number; max: number }[]): Promise<CollectionFile[][]> {
+  async byName(questions: readonly NameAndRange[]): Promise<CollectionFile[][]> {
     this.calls.push('byName');
-    return questions.map(({ name, min, max }) =>
+    return questions.map(({ name, min, max, limit }) =>
       this.#files
         .filter((file) => normaliseName(file.name) === normaliseName(name) && file.size >= min && file.size <= max)
-        .toSorted((a, b) => a.size - b.size),
+        .toSorted((a, b) => a.size - b.size)
+        .slice(0, limit),
     );
   }
 
@@ -113,6 +116,15 @@ export class NaiveIndex implements CollectionIndex {
   async awayDisks(paths: readonly Buffer[]): Promise<null[]> {
     this.calls.push('awayDisks');
     return paths.map(() => null);
+  }
+
+  async known(paths: readonly Buffer[]): Promise<Indexed[]> {
+    this.calls.push('known');
+    return paths.map((path) => {
+      const file = this.#files.find((one) => one.path.equals(path));
+      const disk = this.#folders[0]?.path ?? null;
+      return { disk, kind: file === undefined ? 'nothing' : 'file', builtMs: 0 };
+    });
   }
 
   async trees(ids: readonly number[]): Promise<FolderTree[]> {

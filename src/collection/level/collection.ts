@@ -97,6 +97,7 @@ export class LevelCollection implements Collection {
       byInode: (questions) => index.byInode(questions),
       leftOut: (questions) => index.leftOut(questions),
       awayDisks: (paths) => index.awayDisks(paths),
+      known: (paths) => index.known(paths),
       trees: (folders) => index.trees(folders),
       close: async () => {
         if (!open) return;

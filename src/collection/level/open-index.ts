@@ -9,6 +9,7 @@ import type {
   FileNumbers,
   FolderRef,
   FolderTree,
+  Indexed,
   LeftOutFile,
   LeftOutQuestion,
   NameAndRange,
@@ -29,6 +30,7 @@ import {
   type LevelDatabase,
   type PostingKind,
 } from './index-database.ts';
+import { knownPath } from './known-path.ts';
 import { NO_SIZE } from './left-out-rows.ts';
 import { type PostingRow, Postings } from './postings.ts';
 
@@ -131,9 +133,10 @@ class LevelIndex implements LocalIndex {
   }
 
   async byName(questions: readonly NameAndRange[]): Promise<CollectionFile[][]> {
-    const wanted = questions.map(({ name, min, max }) => {
+    const wanted = questions.map(({ name, min, max, limit }) => {
       const normal = normaliseName(name);
-      return { normal, k1: hashText(normal), low: min, high: max };
+      const most = limit === undefined ? {} : { most: limit };
+      return { normal, k1: hashText(normal), low: min, high: max, ...most };
     });
     return this.#answer(KIND.byName, wanted, (record, row, { normal, low, high }) => {
       const size = record.sizes[row.file] ?? -1;
@@ -253,6 +256,12 @@ class LevelIndex implements LocalIndex {
       const held = away.find((folder) => isInside(path.toString('latin1'), folder.path));
       return held === undefined ? null : Buffer.from(held.path, 'latin1');
     });
+  }
+
+  async known(paths: readonly Buffer[]): Promise<Indexed[]> {
+    const found: Indexed[] = [];
+    for (const path of paths) found.push(await knownPath(path.toString('latin1'), this.#state, this.#folders));
+    return found;
   }
 
   trees(folders: readonly number[]): Promise<FolderTree[]> {

@@ -91,6 +91,7 @@ const CODECS: readonly Codec<unknown>[] = [
   codec(({ level, message }) => encodeLog(level, message), decodeLog, { level: 'warn' as const, message: 'text' }),
   ...codecsOf(METHODS.byNameAndSize, { name: 'n\ud800', size: 5 }, ANSWERS.files),
   ...codecsOf(METHODS.byName, { name: 'n', min: 1, max: 2 }, ANSWERS.files),
+  ...codecsOf(METHODS.byName, { name: 'n', min: 1, max: 2, limit: 0 }, ANSWERS.files),
   ...codecsOf(METHODS.bySize, { min: 1, max: 2, near: 1.5, limit: 9 }, ANSWERS.files),
   ...codecsOf(METHODS.archived, { size: 5, limit: 3, name: 'n' }, [{ archive: file, name: Buffer.from('m'), size: 7 }]),
   ...codecsOf(METHODS.releases, 'name', ANSWERS.folders),
@@ -102,6 +103,15 @@ const CODECS: readonly Codec<unknown>[] = [
   ]),
   ...codecsOf(METHODS.awayDisks, Buffer.from('/disk/\xff'), Buffer.from('/disk')),
   ...codecsOf(METHODS.awayDisks, Buffer.from('/disk/\xff'), null),
+  ...codecsOf(METHODS.known, Buffer.from('/disk/\xff'), {
+    disk: Buffer.from('/disk'),
+    kind: 'left out',
+    code: 'growing',
+    size: 0,
+    release: Buffer.from('/disk/r'),
+    builtMs: 5.5,
+  }),
+  ...codecsOf(METHODS.known, Buffer.from('/x'), { disk: null, kind: 'nothing', builtMs: 0 }),
   ...codecsOf(METHODS.trees, 7, tree),
 ];
 

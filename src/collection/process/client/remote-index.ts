@@ -9,6 +9,7 @@ import type {
   FileNumbers,
   FolderRef,
   FolderTree,
+  Indexed,
   LeftOutFile,
   LeftOutQuestion,
   NameAndRange,
@@ -95,6 +96,10 @@ class RemoteIndex implements CollectionIndex {
 
   awayDisks(paths: readonly Buffer[]): Promise<(Buffer | null)[]> {
     return this.#askAll(METHODS.awayDisks, paths);
+  }
+
+  known(paths: readonly Buffer[]): Promise<Indexed[]> {
+    return this.#askAll(METHODS.known, paths);
   }
 
   trees(folders: readonly number[]): Promise<FolderTree[]> {

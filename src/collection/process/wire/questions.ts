@@ -6,9 +6,11 @@ import type {
   CollectionIndex,
   FolderRef,
   FolderTree,
+  Indexed,
   LeftOutCode,
   LeftOutFile,
   LeftOutQuestion,
+  NameAndRange,
 } from '../../index.ts';
 
 /** One method: its number, its questions, and how to ask a whole batch of them. */
@@ -41,14 +43,19 @@ const byNameAndSize: Method<{ name: string; size: number }, CollectionFile[]> = 
   ...files,
 };
 
-const byName: Method<{ name: string; min: number; max: number }, CollectionFile[]> = {
+const byName: Method<NameAndRange, CollectionFile[]> = {
   number: 2,
   ask: (index, questions) => index.byName(questions),
-  writeQuestion(out, { name, min, max }) {
+  writeQuestion(out, { name, min, max, limit }) {
     writeName(out, name);
     for (const number of [min, max]) writeNumber(out, number);
+    out.integer(limit === undefined ? 0 : limit + 1);
   },
-  readQuestion: (from) => ({ name: readName(from), min: readNumber(from), max: readNumber(from) }),
+  readQuestion(from) {
+    const [name, min, max] = [readName(from), readNumber(from), readNumber(from)];
+    const limit = from.integer('a limit');
+    return { name, min, max, ...(limit === 0 ? {} : { limit: limit - 1 }) };
+  },
   ...files,
 };
 
@@ -168,6 +175,38 @@ const awayDisks: Method<Buffer, Buffer | null> = {
   },
 };
 
+const INDEXED_KINDS: readonly Indexed['kind'][] = ['file', 'folder', 'left out', 'nothing'];
+
+const known: Method<Buffer, Indexed> = {
+  number: 11,
+  ask: (index, paths) => index.known(paths),
+  writeQuestion: (out, path) => out.bytes(path),
+  readQuestion: (from) => from.bytes('a path'),
+  writeAnswer(out, { disk, kind, code, size, release, builtMs }) {
+    out.bytes(disk ?? NOTHING);
+    out.integer(INDEXED_KINDS.indexOf(kind));
+    out.integer(code === undefined ? 0 : LEFT_OUT_CODES.indexOf(code) + 1);
+    out.integer(size === undefined ? 0 : size + 1);
+    out.bytes(release ?? NOTHING);
+    out.double(builtMs);
+  },
+  readAnswer(from) {
+    const disk = from.bytes('a path');
+    const kind = INDEXED_KINDS[from.integer('a kind', INDEXED_KINDS.length - 1)] ?? 'nothing';
+    const code = LEFT_OUT_CODES[from.integer('a reason', LEFT_OUT_CODES.length) - 1];
+    const size = from.integer('a size');
+    const release = from.bytes('a path');
+    return {
+      disk: disk.length === 0 ? null : disk,
+      kind,
+      ...(code === undefined ? {} : { code }),
+      ...(size === 0 ? {} : { size: size - 1 }),
+      ...(release.length === 0 ? {} : { release }),
+      builtMs: from.double('a time'),
+    };
+  },
+};
+
 const NOTHING = Buffer.alloc(0);
 
 export const METHODS = {
@@ -181,6 +220,7 @@ export const METHODS = {
   trees,
   leftOut,
   awayDisks,
+  known,
 };
 
 /** @throws MalformedBytes for a number that no method has */

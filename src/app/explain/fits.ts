@@ -1,0 +1,111 @@
+/** Finds the gaps of entries that a file would fill: its bytes are proven by pieces, as far as these can be hashed. */
+import { statSync } from 'node:fs';
+import { normaliseName } from '../../collection/names.ts';
+import type { Config } from '../../config/config.ts';
+import { shiftsOfFile } from '../../container/payload-files.ts';
+import type { ControlClient } from '../../control/client.ts';
+import type { HashPool, HashProgress } from '../../hash/hash-pool.ts';
+import type { Logger } from '../../logger.ts';
+import type { FileMatch } from '../../match/match.ts';
+import { matchTorrents } from '../../match/match-torrents.ts';
+import type { Metainfo } from '../../metainfo/metainfo.ts';
+import { parseMetainfo } from '../../metainfo/parse.ts';
+import { SourceAccess } from '../../source/source-access.ts';
+import { sourceRulesNow } from '../source-rules-now.ts';
+import { indexOfOneFile } from './one-file-index.ts';
+
+/** A file of an entry that lacks bytes which a file of the collection has. */
+export interface Fit {
+  readonly entry: string;
+  readonly infoHash: string;
+  readonly file: string;
+  /** Missing bytes that it has; 0: its size and name are right, but no piece can prove its bytes. */
+  readonly bytes: number;
+}
+
+export interface FitsRequest {
+  readonly path: Buffer;
+  readonly server: ControlClient;
+  readonly logger: Logger;
+  readonly signal: AbortSignal;
+  readonly onHashing: (progress: HashProgress) => void;
+}
+
+/** Extents as far as they matter here. */
+interface Gap {
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** @throws the errors of the server and the hash pool */
+export async function fitsOf(config: Config, { path, server, logger, signal, onHashing }: FitsRequest): Promise<Fit[]> {
+  const size = statSync(path).size;
+  const lacking = (await server.entries()).filter(({ kind, missingBytes }) => kind === 'mount' && missingBytes > 0);
+  const access = new SourceAccess(await sourceRulesNow(config, server), { logger });
+  const index = indexOfOneFile(path, size);
+  const found: Fit[] = [];
+  let pool: HashPool | undefined;
+  try {
+    for (const { name, infoHash } of lacking) {
+      signal.throwIfAborted();
+      const metainfo = parseMetainfo(await server.metainfo(infoHash));
+      if (!mayFit(metainfo, path, size, config.hashSizeVarying)) continue;
+      const gaps = await gapsOf(server, infoHash);
+      const { createHashPool } = await import('../../hash/piscina-pool.ts');
+      pool ??= createHashPool({ sources: access.rules, readersPerDisk: config.hashReaders });
+      const [match] = await matchTorrents([{ name, metainfo, spares: false }], {
+        index,
+        pool,
+        options: {
+          scanModes: ['normal', 'hash_name', 'hash_size'],
+          verify: 'probe',
+          sizeVarying: config.hashSizeVarying,
+          hashLimit: config.hashLimit,
+        },
+        logger,
+        access,
+        signal,
+        hypotheses: (source, wanted) => shiftsOfFile({ path, size: source.identity.size }, wanted, access),
+        onProgress: onHashing,
+      });
+      for (const [i, file] of (match?.files ?? []).entries()) {
+        const missing = gaps[i] ?? [];
+        const bytes = overlap(file, missing);
+        if (bytes === 0 && !(file.code === 'unproven' && missing.length > 0)) continue;
+        found.push({ entry: name, infoHash, file: metainfo.files[i]?.path.join('/') ?? '', bytes });
+      }
+    }
+  } finally {
+    await pool?.close();
+  }
+  return found;
+}
+
+/** Few entries lack a file of this size or name. */
+function mayFit({ files }: Metainfo, path: Buffer, size: number, varying: number): boolean {
+  const name = normaliseName(path.subarray(path.lastIndexOf(0x2f) + 1));
+  return files.some(({ length, path: below, pad }) => {
+    if (pad || length === 0) return false;
+    if (length === size) return true;
+    return Math.abs(length - size) <= (length * varying) / 100 && normaliseName(below.at(-1) ?? '') === name;
+  });
+}
+
+/** The gaps of each file, in the order of the torrent. */
+async function gapsOf(server: ControlClient, infoHash: string): Promise<Gap[][]> {
+  const gaps: Gap[][] = [];
+  for await (const { extents } of server.files(infoHash)) gaps.push(extents.filter(({ kind }) => kind === 'gap'));
+  return gaps;
+}
+
+/** Bytes of gaps that a match maps. */
+function overlap({ extents }: FileMatch, gaps: readonly Gap[]): number {
+  let bytes = 0;
+  for (const { offset, length, source } of extents) {
+    if (source < 0) continue;
+    for (const gap of gaps) {
+      bytes += Math.max(0, Math.min(offset + length, gap.offset + gap.length) - Math.max(offset, gap.offset));
+    }
+  }
+  return bytes;
+}
