@@ -28,7 +28,7 @@ describe('names that no disk takes', () => {
     await mkdir(join(folder, 'disk'));
     for (const [i, { data }] of content.entries()) await writeFile(join(folder, 'disk', `${i}`), data);
     await writeFile(join(folder, 'Long.torrent'), makeTorrent({ name: LONG, content }).raw);
-    const general = ['scan_mode = hash_size', 'hash_limit = 100, 128 MiB'];
+    const general = ['scan_mode = exact,unsplitable,normal,hash_size', 'hash_limit = 100, 128 MiB'];
     autotorrent = await autotorrentIn({ folder, disks: [join(folder, 'disk')], general });
     assert.equal((await autotorrent.run('rebuild')).code, 0);
     const server = await autotorrent.mount();

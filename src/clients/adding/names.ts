@@ -1,7 +1,8 @@
 /** The names under which a client looks for a torrent's files, read from its reply and checked: a reply is hostile. */
 import { AutotorrentError } from '../../errors.ts';
 import type { Metainfo } from '../../metainfo/metainfo.ts';
-import { isLonger, OPENED_PATH_BYTES, SHOWN_NAME_BYTES } from '../../name-limits.ts';
+import { DISK_NAME_BYTES, isLonger, OPENED_PATH_BYTES, SHOWN_NAME_BYTES } from '../../name-limits.ts';
+import type { AddRequest } from '../client.ts';
 import { type Endpoint, failure, quoted } from '../wire/exchange.ts';
 import { isRecord } from '../wire/json.ts';
 
@@ -11,29 +12,57 @@ export interface NamedFile {
   readonly length: number;
 }
 
+/** Transmission reads bytes of a torrent's name that are not UTF-8 as Latin-1, and that as Latin-1 again. */
+const MOST_BYTES_OF_ONE = 4;
+
 /** Splits a path below the download directory into components. @throws where it could leave that directory, or is too long */
-export function pathComponents({ endpoint, directory }: Asked, path: string): string[] {
-  requireOpenable(endpoint.client, directory, path);
+export function pathComponents(asked: Asked, path: string): string[] {
   const components = path.split('/');
   for (const name of components) {
-    if (name === '' || name === '.' || name === '..' || name.includes('\0')) {
-      throw failure(endpoint, `answered with the unusable path ${quoted(path)}`);
+    if (name === '' || name === '.' || name === '..' || name.includes('\0') || asked.isMadeUp(name)) {
+      throw failure(asked.endpoint, `answered with the unusable path ${quoted(path)}`);
     }
   }
+  requireOpenable(asked, path);
   return components;
 }
 
-/** Who answered, and where it looks for the torrent. */
-export interface Asked {
+/** Who answered, about what, and where it looks for it. */
+export class Asked {
   readonly endpoint: Endpoint;
   readonly directory: string;
+  readonly metainfo: Metainfo;
+  #longest: number | undefined;
+
+  constructor(endpoint: Endpoint, { metainfo, directory }: Pick<AddRequest, 'metainfo' | 'directory'>) {
+    this.endpoint = endpoint;
+    this.metainfo = metainfo;
+    this.directory = directory;
+  }
+
+  /** Tells of a name that no disk takes whether the torrent has none from which a client could make it. */
+  isMadeUp(name: string): boolean {
+    if (!isLonger(name, DISK_NAME_BYTES)) return false;
+    this.#longest ??= longestName(this.metainfo);
+    return Buffer.byteLength(name) > this.#longest * MOST_BYTES_OF_ONE;
+  }
+}
+
+/** The bytes of the longest name in a torrent. */
+function longestName({ rawName, files }: Metainfo): number {
+  let longest = rawName.length;
+  for (const { path, rawPath } of files) {
+    for (const name of rawPath) longest = Math.max(longest, name.length);
+    for (const name of path) longest = Math.max(longest, Buffer.byteLength(name));
+  }
+  return longest;
 }
 
 /**
  * Refuses a path below `directory` that this client looks for and the kernel refuses to look up.
  * @throws AutotorrentError('UNSUPPORTED')
  */
-export function requireOpenable(client: string, directory: string, path: string): void {
+function requireOpenable({ endpoint: { client }, directory }: Asked, path: string): void {
   const bytes = Buffer.byteLength(directory) + 1 + Buffer.byteLength(path);
   if (bytes > OPENED_PATH_BYTES) {
     throw tooLong(

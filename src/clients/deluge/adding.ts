@@ -2,7 +2,7 @@
 import type { AddSteps } from '../adding/add-all.ts';
 import type { Adding } from '../adding/adding.ts';
 import { requireDirectory } from '../adding/directory.ts';
-import { changedNames, filesIn } from '../adding/names.ts';
+import { Asked, changedNames, filesIn } from '../adding/names.ts';
 import type { AddRequest, TorrentClient } from '../client.ts';
 import { torrentId } from '../libtorrent/ids.ts';
 import { withPads } from '../libtorrent/pads.ts';
@@ -102,7 +102,7 @@ export class DelugeAddSteps implements AddSteps<Adding> {
   ): readonly (readonly string[])[] | undefined {
     const { endpoint } = this.#rpc;
     requireDirectory(endpoint, path, directory);
-    const listed = filesIn({ endpoint, directory }, files, { path: 'path', length: 'size' });
+    const listed = filesIn(new Asked(endpoint, { metainfo, directory }), files, { path: 'path', length: 'size' });
     return changedNames(endpoint, metainfo, withPads(metainfo, listed));
   }
 }

@@ -19,6 +19,8 @@ export function namesAgainstDuplicates(
     let folder = '';
     for (const name of path.slice(0, -1)) taken.add((folder += `/${lowered(name)}`));
   }
+  /** The number that was given last, by path: lower ones are taken. A torrent may have a path in a million spellings. */
+  const numbers = new Map<string, number>();
   let renamed: (readonly string[] | undefined)[] | undefined;
   for (const [i, { path }] of files.entries()) {
     const key = keyOf(path);
@@ -27,23 +29,29 @@ export function namesAgainstDuplicates(
       continue;
     }
     renamed ??= files.map(() => undefined);
-    renamed[i] = free(path, taken);
+    const numbered = free(path, taken, (numbers.get(key) ?? 0) + 1);
+    numbers.set(key, numbered.number);
+    renamed[i] = numbered.path;
   }
   return renamed;
 }
 
-/** Gives the first numbered path that is free, and takes it. */
-function free(path: readonly string[], taken: Set<string>): readonly string[] {
+/** Gives the first path that is free, of those with a number from `first` on, and takes it. */
+function free(
+  path: readonly string[],
+  taken: Set<string>,
+  first: number,
+): { readonly path: readonly string[]; readonly number: number } {
   const folder = path.slice(0, -1);
   const name = path.at(-1) ?? '';
   const dot = name.lastIndexOf('.');
   const [base, extension] = dot === -1 ? [name, ''] : [name.slice(0, dot), name.slice(dot)];
-  for (let number = 1; ; number++) {
+  for (let number = first; ; number++) {
     const numbered = [...folder, `${base}.${number}${extension}`];
     const key = keyOf(numbered);
     if (taken.has(key)) continue;
     taken.add(key);
-    return numbered;
+    return { path: numbered, number };
   }
 }
 

@@ -10,7 +10,7 @@ import { AutotorrentError } from '../../errors.ts';
 import type { AddSteps } from '../adding/add-all.ts';
 import type { Adding } from '../adding/adding.ts';
 import { requireDirectory } from '../adding/directory.ts';
-import { changedNames, filesIn } from '../adding/names.ts';
+import { Asked, changedNames, filesIn } from '../adding/names.ts';
 import type { AddRequest, TorrentClient } from '../client.ts';
 import { namesAgainstDuplicates } from '../libtorrent/duplicates.ts';
 import { withPads } from '../libtorrent/pads.ts';
@@ -146,10 +146,14 @@ export class QbittorrentAddSteps implements AddSteps<Adding> {
       const hint = 'A category has no backslash, does not begin or end with /, and has no // in it.';
       throw failure(endpoint, `did not take the category ${quoted(this.#category)}`, hint);
     }
-    const listed = filesIn({ endpoint, directory }, await this.#torrents.files(torrent, metainfo.files.length), {
-      path: 'name',
-      length: 'size',
-    });
+    const listed = filesIn(
+      new Asked(endpoint, { metainfo, directory }),
+      await this.#torrents.files(torrent, metainfo.files.length),
+      {
+        path: 'name',
+        length: 'size',
+      },
+    );
     const files = withPads(metainfo, listed);
     return [changedNames(endpoint, metainfo, files), namesAgainstDuplicates(metainfo, files)];
   }

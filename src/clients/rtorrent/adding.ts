@@ -16,7 +16,7 @@ import { withTopLevelKey } from '../../metainfo/top-level-key.ts';
 import type { AddSteps } from '../adding/add-all.ts';
 import { Adding } from '../adding/adding.ts';
 import { misplaced, withoutSlash } from '../adding/directory.ts';
-import { changedNames, pathComponents } from '../adding/names.ts';
+import { Asked, changedNames, pathComponents } from '../adding/names.ts';
 import type { AddRequest, TorrentClient } from '../client.ts';
 import { A_FILE, MOST_TORRENTS, SHORT, sumOf, times } from '../wire/allowance.ts';
 import { byWeight } from '../wire/batches.ts';
@@ -256,6 +256,7 @@ export class RtorrentAddSteps implements AddSteps<RtorrentAdding> {
     if (this.#label !== undefined && text(this.#rpc, tag) !== this.#label) {
       throw failure(endpoint, 'did not take the label');
     }
+    const asked = new Asked(endpoint, { metainfo, directory });
     const names = listOf(this.#rpc, files).map((file, i) => {
       const [path, size] = listOf(this.#rpc, file);
       const reply = text(this.#rpc, path);
@@ -264,7 +265,7 @@ export class RtorrentAddSteps implements AddSteps<RtorrentAdding> {
       const { rawPath = [], path: shown = [] } = metainfo.files[i] ?? {};
       const own = [rawPath.join('/'), shown.join('/')].find((name) => isSpellingOf(told, name));
       return {
-        path: pathComponents({ endpoint, directory }, `${top}${own ?? told}`),
+        path: pathComponents(asked, `${top}${own ?? told}`),
         length: integer(this.#rpc, size),
       };
     });

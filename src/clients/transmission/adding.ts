@@ -4,7 +4,7 @@ import type { Metainfo } from '../../metainfo/metainfo.ts';
 import type { AddSteps } from '../adding/add-all.ts';
 import type { Adding } from '../adding/adding.ts';
 import { requireDirectory } from '../adding/directory.ts';
-import { changedNames, filesIn, ownPath } from '../adding/names.ts';
+import { Asked, changedNames, filesIn, ownPath } from '../adding/names.ts';
 import type { AddRequest, TorrentClient } from '../client.ts';
 import { A_FILE, SHORT, sumOf, times } from '../wire/allowance.ts';
 import { byWeight, inParallel } from '../wire/batches.ts';
@@ -143,7 +143,7 @@ export class TransmissionAddSteps implements AddSteps<Adding> {
     if (label !== undefined && Array.isArray(labels) && ![label, spelling(label)].some((l) => labels.includes(l))) {
       throw failure(endpoint, 'did not take the label');
     }
-    const named = filesIn({ endpoint, directory }, files, { path: 'name', length: 'length' }).map(
+    const named = filesIn(new Asked(endpoint, { metainfo, directory }), files, { path: 'name', length: 'length' }).map(
       ({ path, length }, i) => {
         const own = ownPath(metainfo, i);
         return { path: path.map((name, depth) => restored(name, own[depth] ?? '')), length };

@@ -28,8 +28,12 @@ describe('names that are one to libtorrent', () => {
     assert.deepEqual(numbered(['T/a', 'T/.pad/7', 'T/b', 'T/.pad/7'], [1, 3]), ['T/a', 'T/.pad/7', 'T/b', 'T/.pad/7']);
   });
 
-  it('take little time, however many they are', () => {
-    const many = Array.from({ length: 3000 }, (_, i) => (i % 2 === 0 ? 'T/A.txt' : 'T/a.txt'));
-    assert.equal(new Set(numbered(many).map((path) => path.toLowerCase())).size, many.length);
+  it('may be one in 100,000 spellings, which would take minutes if each began to count anew', () => {
+    const spelling = (i: number): string =>
+      Array.from({ length: 17 }, (_, bit) => (((i >> bit) & 1) === 0 ? 'a' : 'A')).join('');
+    const many = Array.from({ length: 100_000 }, (_, i) => `T/${spelling(i)}.txt`);
+    const used = numbered(many);
+    assert.equal(new Set(used.map((path) => path.toLowerCase())).size, many.length);
+    assert.equal(used.at(-1), many.at(-1)?.replace('.txt', '.99999.txt'));
   });
 });

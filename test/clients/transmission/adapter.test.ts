@@ -138,7 +138,7 @@ describe('Transmission with rules of its own', () => {
           JSON.stringify(nonsense),
         );
       }
-      for (const name of ['../x', 'x/../../y', '/etc/passwd', 'x//y', 'a\0b', 'n'.repeat(256)]) {
+      for (const name of ['../x', 'x/../../y', '/etc/passwd', 'x//y', 'a\0b', 'n'.repeat(256), 'n'.repeat(2000)]) {
         first = listing([]);
         reply = {
           result: 'success',
