@@ -12,6 +12,10 @@ const disc = (files: Readonly<Record<string, number>>, n: number): Files =>
 const under = (root: string, files: Files): Files =>
   Object.fromEntries(Object.entries(files).map(([path, bytes]) => [`${root}/${path}`, bytes]));
 
+/** Gives a release of the same names and sizes, of which nothing else is the same: a nuked one, or another cut. */
+const otherBytes = (files: Files): Files =>
+  Object.fromEntries(Object.entries(files).map(([path, bytes]) => [path, content(`other ${path}`, bytes.length)]));
+
 /** Discs: what lies on each, and how the parts of a set are called. */
 const KINDS: Readonly<Record<string, { readonly files: Readonly<Record<string, number>>; readonly part: string }>> = {
   DVD: {
@@ -69,6 +73,12 @@ const LAYOUTS: Readonly<Record<string, (one: Files, two: Files, name: string, pa
   'with discs in folders inside folders': (one, two, name, part) => ({
     ...under(`m/${name}/extra/${part}1/deep`, one),
     ...under(`m/x/${part}2/deeper/still`, two),
+  }),
+  'beside other bytes under its own name': (one, two, name, part) => ({
+    ...under(`m/${name}/${part}1`, otherBytes(one)),
+    ...under(`m/${name}/${part}2`, otherBytes(two)),
+    ...under('q/D1', one),
+    ...under('r/D2', two),
   }),
 };
 
