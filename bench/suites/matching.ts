@@ -1,6 +1,6 @@
 /**
  * The hash modes, on mangled files and on a tree in which nothing fits: their results, proven by reading them back through a
- * mount, and their cost.
+ * mount, and their cost. And the cost of names and sizes that repeat (`matching-repeats.ts`).
  */
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
@@ -23,6 +23,7 @@ import { done, dryRun, indexed, inFolder, secondsOf } from '../lib/setting.ts';
 import { type Setting, sized } from '../lib/suite.ts';
 import { OPENSSL_SPEED, opensslSpeed, PROCESSES } from '../references/openssl-speed.ts';
 import { READ_AND_HASH } from '../references/read-and-hash.ts';
+import { repeatRows } from './matching-repeats.ts';
 
 const SIZES = {
   full: { files: 100_000, torrents: 100, scale: 1, rounds: 5, targets: true },
@@ -36,6 +37,7 @@ export async function benchMatching(setting: Setting): Promise<Row[]> {
   return await inFolder(async (folder) => [
     ...(await mangledRows(folder, setting)),
     ...(await treeRows(folder, setting)),
+    ...(await repeatRows(join(folder, 'repeats'), setting)),
   ]);
 }
 

@@ -1,9 +1,9 @@
 /** The time of `rebuild`, start-up included, beside `find` on the same tree in the page cache. */
-import { spawnSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { autotorrentIn } from '../../test/harness/autotorrent.ts';
 import { tree } from '../data/tree/tree.ts';
+import { costOf } from '../lib/peak-memory.ts';
 import { interleaved } from '../lib/rounds.ts';
 import { absolute, compared, type Row } from '../lib/row.ts';
 import { inFolder, secondsOf } from '../lib/setting.ts';
@@ -90,16 +90,5 @@ async function measure(folderOfTree: string, rounds: number): Promise<Measured> 
 
 /** Gives its peak memory, in MiB. */
 function rebuild(config: string, ...flags: readonly string[]): number {
-  const args = [
-    '--import',
-    resolve('dist/bench/lib/print-peak-memory.js'),
-    resolve('dist/src/main.js'),
-    '-c',
-    config,
-    'rebuild',
-    ...flags,
-  ];
-  const { status, stderr, error } = spawnSync(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] });
-  if (status !== 0) throw error ?? new Error(`rebuild failed: ${stderr.toString()}`);
-  return Number(/maxrss ([\d.]+)/.exec(stderr.toString())?.[1]);
+  return costOf(config, ['rebuild', ...flags]).mebibytes;
 }
