@@ -12,8 +12,17 @@ export function clientPath(pathMap: Config['pathMap'], path: string): string {
   return best === undefined ? path : join(best.client, relative(best.own, path));
 }
 
-/** Tells if `path`, as the client sees it, is `own`, as we see it, or lies below it. */
-export function liesBelow(pathMap: Config['pathMap'], path: string, own: string): boolean {
+/**
+ * Tells if `path`, as the client sees it, is `own`, as we see it, or lies below it. `spellings`: other forms that a path of the client
+ * has in its replies.
+ */
+export function liesBelow(
+  pathMap: Config['pathMap'],
+  path: string,
+  own: string,
+  spellings: (path: string) => readonly string[] = () => [],
+): boolean {
+  if (spellings(clientPath(pathMap, own)).some((spelled) => isWithin(path, spelled))) return true;
   const mapped = pathMap.filter(({ client }) => isWithin(path, client));
   const ours = [path, ...mapped.map((one) => join(one.own, relative(one.client, path)))];
   return ours.some((one) => isWithin(one, own) && clientPath(pathMap, one) === path);

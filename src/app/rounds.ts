@@ -202,8 +202,9 @@ export class Rounds {
 
   /** Tells if the client has a torrent from the mount. */
   #isOurs({ directory }: TorrentState): boolean {
-    const { config, mountPoint } = this.#parts;
-    return directory !== undefined && liesBelow(config.pathMap, directory, mountPoint);
+    const { config, mountPoint, client } = this.#parts;
+    const spellings = (path: string): readonly string[] => client?.spellings?.(path) ?? [];
+    return directory !== undefined && liesBelow(config.pathMap, directory, mountPoint, spellings);
   }
 
   #whyNotAgain(): string {

@@ -119,6 +119,8 @@ export interface ClientProgram {
 export interface TorrentClient {
   /** Undefined where a web server always stands between, and the client may run as anybody. */
   readonly program?: ClientProgram | undefined;
+  /** Other texts with which the client's replies may begin a path below `path`. Absent where it spells all paths as they are. */
+  spellings?(path: string): readonly string[];
   /**
    * Names the hybrid torrents that later calls ask about by their v1 info hash: the client may know them by the v2 one
    * alone. Absent where every client of the kind knows the v1 one.

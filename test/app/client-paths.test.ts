@@ -50,6 +50,16 @@ describe('a path of the client', () => {
     });
   }
 
+  it('may be spelled otherwise', () => {
+    const spellings = (seen: string): string[] => [seen.replaceAll('\u{1F600}', '????')];
+    assert.equal(liesBelow([], '/s????/x', '/s\u{1F600}', spellings), true);
+    assert.equal(liesBelow([], '/s????x/x', '/s\u{1F600}', spellings), false);
+    assert.equal(liesBelow([], '/s????/x', '/s\u{1F600}'), false);
+    const seen = [{ own: '/s', client: '/\u{1F600}' }];
+    assert.equal(liesBelow(seen, '/????/x', '/s', spellings), true);
+    assert.equal(liesBelow(seen, '/s/x', '/s', spellings), false);
+  });
+
   it('is our own where nothing is mapped', () => {
     assert.equal(liesBelow([], '/store/x', '/store'), true);
     assert.equal(liesBelow([], '/stored', '/store'), false);

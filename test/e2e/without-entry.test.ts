@@ -1,10 +1,11 @@
 /** Torrents that a client has from the mount, and that have no entry any more: what `add` says of them, with each real client. */
 import assert from 'node:assert/strict';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { AddOutcome } from '../../src/app/add-outcome.ts';
 import type { ListedJson } from '../../src/cli/json.ts';
+import { parseMetainfo } from '../../src/metainfo/parse.ts';
 import { type Autotorrent, autotorrentIn } from '../harness/autotorrent.ts';
 import { waitUntil } from '../harness/daemon.ts';
 import { temporaryFolder } from '../harness/folder.ts';
@@ -18,7 +19,9 @@ describe('a torrent that a client has from the mount, without an entry', { concu
   const undo: (() => Promise<unknown>)[] = [];
 
   before(async () => {
-    const folder = temporaryFolder('without-entry');
+    // Clients spell characters beyond U+FFFF in their own ways.
+    const folder = join(temporaryFolder('without-entry'), 'all of it \u{1F600}');
+    await mkdir(folder);
     await Promise.all(
       CLIENT_KINDS.map(async (kind, i) => {
         const member = await startMember(kind, `127.0.0.${150 + i}`);
@@ -85,4 +88,39 @@ describe('a torrent that a client has from the mount, without an entry', { concu
       assert.deepEqual([entry?.state, entry?.missing_bytes], ['added', 0]);
     });
   }
+
+  it('is Seeded where the client has it elsewhere, and the reason says that it is in error there', async () => {
+    const { client, daemon } = members.get('transmission') ?? assert.fail();
+    const data = Buffer.alloc(90_000, 'elsewhere');
+    const torrent = makeTorrent({
+      name: 'Elsewhere',
+      announce: 'http://127.0.0.1:1/announce',
+      content: [{ path: ['a.bin'], data }],
+    });
+    const file = join(daemon.folder, 'Elsewhere.torrent');
+    await writeFile(file, torrent.raw);
+    const folder = join(daemon.downloads, 'Elsewhere');
+    await mkdir(folder);
+    await writeFile(join(folder, 'a.bin'), data);
+    const [added] = await client.add([{ metainfo: parseMetainfo(torrent.raw), directory: daemon.downloads }]);
+    assert.equal(added?.outcome, 'added');
+    await client.start([torrent.infoHash]);
+    const state = async () => (await client.list([torrent.infoHash]))[0];
+    await waitUntil('it seeds', async () => (await state())?.activity === 'seeding');
+    const add = async (): Promise<unknown[]> => {
+      const { code, stdout } = await autotorrent.run('-l', 'transmission', '--json', 'add', file);
+      const [outcome] = JSON.parse(stdout) as AddOutcome[];
+      return [code, outcome?.status, outcome?.reason];
+    };
+    assert.deepEqual(await add(), [0, 'Seeded', 'Already seeded']);
+    await rm(folder, { recursive: true });
+    await client.recheck([torrent.infoHash]);
+    await waitUntil('it is in error', async () => (await state())?.activity === 'error');
+    const [code, status, reason] = await add();
+    assert.deepEqual([code, status], [0, 'Seeded']);
+    assert.match(String(reason), /^Already seeded.*in error.*No data found/);
+    // `--force` is for what it has from the mount.
+    assert.deepEqual((await autotorrent.run('-l', 'transmission', 'add', '--force', file)).code, 0);
+    assert.equal((await state())?.directory, daemon.downloads);
+  });
 });

@@ -23,6 +23,7 @@ import { type ClientOptions, failure, quoted } from '../wire/exchange.ts';
 import { RtorrentAdding, RtorrentAddSteps } from './adding.ts';
 import { presentIn } from './present.ts';
 import { connectRtorrent, type RtorrentCall, type RtorrentRpc } from './rpc.ts';
+import { spellingOfPart } from './spelling.ts';
 import { STATE_FIELDS, stateOf } from './states.ts';
 import { unservable } from './unservable.ts';
 import { integer, listOf, text } from './values.ts';
@@ -55,6 +56,11 @@ class RtorrentClient implements TorrentClient {
 
   get program(): ClientProgram | undefined {
     return this.#rpc.endpoint.program;
+  }
+
+  spellings(path: string): readonly string[] {
+    const other = spellingOfPart(path);
+    return other === path ? [] : [other];
   }
 
   takesWord(metainfo: Metainfo): boolean {

@@ -17,9 +17,17 @@ export function asParam(text: string): string | Buffer {
   return /[\u{10000}-\u{10ffff}\0-\x1f]/u.test(text) ? Buffer.from(text) : text;
 }
 
+/** How a reply begins whose text begins with `text`, if it has a character beyond U+FFFF anywhere. */
+export function spellingOfPart(text: string): string {
+  return asQuestionMarks(text.replaceAll('\r', '\n'));
+}
+
 function spelling(text: string): string {
   const lines = text.replaceAll('\r', '\n');
-  if (!/[\u{10000}-\u{10ffff}]/u.test(lines)) return lines;
+  return /[\u{10000}-\u{10ffff}]/u.test(lines) ? asQuestionMarks(lines) : lines;
+}
+
+function asQuestionMarks(lines: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: ASCII is meant, all of it
   // oxlint-disable-next-line no-control-regex
   return lines.replaceAll(/[^\0-\x7f]/gu, (c) => '?'.repeat(Buffer.byteLength(c)));

@@ -23,6 +23,7 @@ import { type ClientOptions, failure, quoted } from '../wire/exchange.ts';
 import { within } from '../wire/within.ts';
 import { TransmissionAddSteps } from './adding.ts';
 import { argumentsOf, connectTransmission, type TransmissionRpc } from './rpc.ts';
+import { spelling } from './spelling.ts';
 import { STATE_FIELDS, STOPPED, stateOf } from './states.ts';
 import { TransmissionTorrents } from './torrents.ts';
 
@@ -55,6 +56,11 @@ class TransmissionClient implements TorrentClient {
 
   get program(): ClientProgram | undefined {
     return this.#rpc.endpoint.program;
+  }
+
+  spellings(path: string): readonly string[] {
+    const other = spelling(path);
+    return other === path ? [] : [other];
   }
 
   takesWord(): boolean {
