@@ -99,6 +99,39 @@ describe('what is left out of the index', () => {
     assert.deepEqual(found?.path, Buffer.concat([Buffer.from(`${index.disk}/a/`), name]));
   });
 
+  it('is told of a path, as is what the index has of others', async () => {
+    index.put({ 'a/film.mkv': 5, 'a/film.nfo': 7, 'R/x.rar': 1, 'R/x.sfv': 2, 'R/x.nfo': 3 });
+    symlinkSync('x', join(index.disk, 'a/link'));
+    await index.rebuild({ ignoreFiles: ['*.nfo'] });
+    const open = await openIndex(index.db);
+    const known = await open.known(
+      ['a/film.mkv', 'a/film.nfo', 'R/x.nfo', 'a/link', 'a', '', 'a/none', 'none/film.mkv', '../x'].map((path) =>
+        Buffer.from(join(index.disk, path)),
+      ),
+    );
+    await open.close();
+    assert.deepEqual(
+      known.map(({ kind, code, size, release, disk }) => [
+        kind,
+        code,
+        size,
+        release?.toString().slice(index.disk.length + 1),
+        disk?.toString() === index.disk,
+      ]),
+      [
+        ['file', undefined, 5, undefined, true],
+        ['file', 'ignored', 7, undefined, true],
+        ['file', undefined, 3, 'R', true],
+        ['left out', 'link', undefined, undefined, true],
+        ['folder', undefined, undefined, undefined, true],
+        ['folder', undefined, undefined, undefined, true],
+        ['nothing', undefined, undefined, undefined, true],
+        ['nothing', undefined, undefined, undefined, true],
+        ['nothing', undefined, undefined, undefined, false],
+      ],
+    );
+  });
+
   it('costs nothing where there is none', async () => {
     index.put({ 'a/film.mkv': 5, 'b/film.mkv': 6 });
     await index.rebuild();
