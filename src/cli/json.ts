@@ -158,7 +158,18 @@ function candidateJson({ path, member, size, code, says }: Candidate) {
   };
 }
 
-export function explainedPathJson({ path, kind, size, indexed, code, says, release, uses, fits }: ExplainedPath) {
+export function explainedPathJson({
+  path,
+  kind,
+  size,
+  indexed,
+  code,
+  says,
+  release,
+  uses,
+  fits,
+  unknown,
+}: ExplainedPath) {
   return {
     ...shownPath(path),
     kind,
@@ -170,6 +181,7 @@ export function explainedPathJson({ path, kind, size, indexed, code, says, relea
     ...(uses === undefined
       ? {}
       : { uses: uses.map(({ entry, infoHash, sources }) => ({ entry, info_hash: infoHash, sources })) }),
+    ...(unknown === undefined ? {} : { unknown }),
     ...(fits === undefined
       ? {}
       : { fits: fits.map(({ entry, infoHash, file, bytes }) => ({ entry, info_hash: infoHash, file, bytes })) }),

@@ -43,12 +43,23 @@ import { FileBytes } from './file-bytes.ts';
 import { Notices, type StoreWatcher } from './notices.ts';
 import { type Difference, Differences } from './overlay/differences.ts';
 import { Discard, type Discarded, type Quiet } from './overlay/discard.ts';
+import { Journal } from './overlay/journal.ts';
 import { Overlay } from './overlay/overlay.ts';
 import type { OverlayProblem } from './overlay/overlay-check.ts';
 import { OverlayDisk } from './overlay/overlay-disk.ts';
+import { OverlayFiles } from './overlay/overlay-files.ts';
 import { DELETED, Selection } from './overlay/selection.ts';
 import { Database, put, type StoreLevel } from './records/database.ts';
-import { ALIASES, entryBeforeLast, fileKey, GARBAGE, lastNumber, ORPHANS, VERSION_KEY } from './records/key.ts';
+import {
+  ALIASES,
+  entryBeforeLast,
+  fileKey,
+  GARBAGE,
+  KEYING_KEY,
+  lastNumber,
+  ORPHANS,
+  VERSION_KEY,
+} from './records/key.ts';
 import {
   type DirentRecord,
   decodeFile,
@@ -183,8 +194,7 @@ export class Store {
   static async open(level: StoreLevel, options: StoreOptions): Promise<Store> {
     const db = new Database(level, ROOT, options.ballast);
     const tree = new Tree(db);
-    const version = level.getSync(VERSION_KEY);
-    const format = version === undefined ? undefined : new Reader(version).integer();
+    const format = formatOf(level);
     if (format === undefined && !(await db.isEmpty())) {
       throw new AutotorrentError('STORE', 'the folder at state_path is no store of autotorrent', {
         hint: 'Set state_path to a folder of its own.',
@@ -221,6 +231,28 @@ export class Store {
       const nobody: Uses = { isOpen: () => false, doom() {} };
       for (const ino of orphans) if (!store.#closing) await store.#names.lastClose(ino, nobody);
     });
+    return store;
+  }
+
+  /**
+   * Opens a store that is only read: nothing is recovered or migrated.
+   * @throws AutotorrentError('STORE') if there is something to recover or to migrate
+   */
+  static async openAsItIs(level: StoreLevel, options: StoreOptions): Promise<Store> {
+    const db = new Database(level, ROOT);
+    const tree = new Tree(db);
+    const isOld = formatOf(level) !== FORMAT || db.get(KEYING_KEY) !== undefined;
+    if (isOld || Journal.isLeftIn(new OverlayFiles(options.statePath).folder)) {
+      const why = isOld ? 'was written by another version' : 'was not closed by its last server';
+      throw new AutotorrentError('STORE', `the store ${why}`, {
+        hint: 'the next autotorrent mount brings it up to date',
+      });
+    }
+    const { statePath, logger, descriptors = DescriptorBudget.ofProcess() } = options;
+    const store = new Store(db, tree, await Overlay.open(db, tree, { statePath, logger, descriptors }), options);
+    await store.#conditions.load();
+    await tree.whiteouts.load();
+    await store.#catalog.loadIds();
     return store;
   }
 
@@ -582,3 +614,9 @@ export class Store {
 }
 
 async function* nothing(): AsyncGenerator<never, void, undefined> {}
+
+/** The format that a store was written in; undefined for one without. */
+function formatOf(level: StoreLevel): number | undefined {
+  const version = level.getSync(VERSION_KEY);
+  return version === undefined ? undefined : new Reader(version).integer();
+}

@@ -235,11 +235,12 @@ describe('what is lost', { timeout: 120_000 }, () => {
     const world = worldOf({ files: [film] });
     rmSync(film.path);
     rmSync(disks.at('b'), { recursive: true });
+    await sleep(TICKS_MS);
     const [outcome] = await settled(world, 1, { seenDeleted: true });
     assert.deepEqual(outcome, { kind: 'waiting', id: 1, reason: 'is away', disk: disks.at('b') });
+    assert.equal(disks.rebuilds, 1);
     mkdirSync(disks.at('b'));
-    assert.equal(await kindOf(world, 1, { seenDeleted: true }), 'later');
-    disks.person = true;
     assert.equal(await kindOf(world, 1, { seenDeleted: true }), 'lost');
+    assert.equal(disks.rebuilds, 2, 'it was read first');
   });
 });

@@ -173,7 +173,7 @@ describe('explain', () => {
         const found = await ofPath(code === undefined ? 0 : 3, path);
         assert.deepEqual([found.code, found.kind, found.indexed], [code, kind, indexed]);
         assert.match(found.reason, says);
-        assert.equal(found.uses, undefined);
+        assert.deepEqual(found.uses, [], 'there is no store yet');
       });
     }
 
@@ -190,10 +190,13 @@ describe('explain', () => {
       assert.equal((await ofPath(3, 'way/whole.mkv')).code, 'link');
     });
 
-    it('in sentences, and that no server runs', async () => {
+    it('in sentences, before there is a store', async () => {
       const { stdout, code } = await autotorrent.run('explain', join(disk, 'whole/whole.mkv'));
       assert.equal(code, 0);
-      assert.match(stdout, /whole\.mkv is indexed with 65536 bytes\n {2}It has 65536 bytes now\.\n {2}No server runs/);
+      assert.match(
+        stdout,
+        /whole\.mkv is indexed with 65536 bytes\n {2}It has 65536 bytes now\.\n {2}No entry uses it/,
+      );
     });
   });
 
@@ -242,6 +245,14 @@ describe('explain', () => {
       assert.deepEqual((await ofPath(3, 'late/wrong.bin')).fits, []);
       const { stdout: shown } = await autotorrent.run('explain', join(disk, 'late/whatever.bin'));
       assert.match(shown, /'Pack' lacks 32\.8 kB of extra\.bin, which it has/);
+
+      await server?.stop();
+      server = undefined;
+      const stopped = await Promise.all([ofPath(0, 'used/used.mkv'), ofPath(0, '.'), ofPath(3, 'late/whatever.bin')]);
+      assert.deepEqual(stopped, [used, above, late], 'the same without a server');
+      assert.equal((await autotorrent.run('list')).code, 1, 'no server runs');
+      server = await autotorrent.mount();
+      assert.deepEqual(await ofPath(3, 'late/whatever.bin'), late, 'nor does it keep one from starting');
     });
   });
 

@@ -2,8 +2,7 @@
 import { lstat } from 'node:fs/promises';
 import type { CollectionIndex, Indexed, LeftOutCode } from '../../collection/index.ts';
 import type { Config } from '../../config/config.ts';
-import type { ControlClient } from '../../control/client.ts';
-import { errnoOf, messageOf } from '../../errors.ts';
+import { AutotorrentError, errnoOf, messageOf } from '../../errors.ts';
 import { isAtOrBelow } from '../../native/mountinfo.ts';
 import type { FileCode } from '../../plan/file-code.ts';
 import { lookAtSource } from '../../source/open-source.ts';
@@ -13,7 +12,8 @@ import { SourceAccess } from '../../source/source-access.ts';
 import { findServer } from '../server-connection.ts';
 import { sourceRulesNow } from '../source-rules-now.ts';
 import type { ExplainRequest } from './explain-torrent.ts';
-import { type Fit, fitsOf } from './fits.ts';
+import { type Fit, fitsOf, type Lacking, lackingThatMayFit } from './fits.ts';
+import { entriesOf, type KnownEntries } from './known-entries.ts';
 
 export interface Use {
   readonly entry: string;
@@ -35,13 +35,21 @@ export interface ExplainedPath {
   readonly says: string;
   /** The root of the release that it belongs to. */
   readonly release?: Buffer;
-  /** Absent: no server runs, which alone knows them. */
+  /** Absent: `unknown` says why. */
   readonly uses?: readonly Use[];
+  /** Of a file that can be read. */
   readonly fits?: readonly Fit[];
+  /** Why the store could not be asked. */
+  readonly unknown?: string;
+}
+
+export interface ExplainPathRequest extends ExplainRequest {
+  /** Opens the store where no server runs; undefined if there is none yet. */
+  readonly openStore: () => Promise<KnownEntries | undefined>;
 }
 
 /** @throws AutotorrentError('INDEX') if there is no index, or it cannot be read */
-export async function explainPath(config: Config, path: Buffer, request: ExplainRequest): Promise<ExplainedPath> {
+export async function explainPath(config: Config, path: Buffer, request: ExplainPathRequest): Promise<ExplainedPath> {
   const { logger, signal, onHashing } = request;
   const index = await request.index;
   const server = await findServer(config);
@@ -51,17 +59,56 @@ export async function explainPath(config: Config, path: Buffer, request: Explain
   const access = new SourceAccess(await sourceRulesNow(config, server), { logger });
   const decided = await decide({ path, now, known, index, access });
   const isFile = now.kind === 'file' && decided.code !== 'link' && decided.code !== 'unreadable';
+  const size = isFile ? now.size : undefined;
+  const asked = await ask({
+    path,
+    isFolder: now.kind === 'folder',
+    size,
+    sizeVarying: config.hashSizeVarying,
+    open: async () => (server === undefined ? await request.openStore() : entriesOf(server)),
+  });
   return {
     path,
     kind: now.kind,
     ...(now.size === undefined ? {} : { size: now.size }),
     ...decided,
     ...(known.release === undefined ? {} : { release: known.release }),
-    ...(server === undefined ? {} : { uses: await usesOf(path, now.kind === 'folder', server) }),
-    ...(server === undefined || !isFile
+    ...(asked.uses === undefined ? { unknown: asked.unknown } : { uses: asked.uses }),
+    ...(asked.uses === undefined || size === undefined
       ? {}
-      : { fits: await fitsOf(config, { path, server, logger, signal, onHashing }) }),
+      : { fits: await fitsOf(config, { path, size, lacking: asked.lacking, access, logger, signal, onHashing }) }),
   };
+}
+
+type Asked =
+  | { readonly uses: readonly Use[]; readonly lacking: readonly Lacking[] }
+  | { readonly uses?: never; readonly unknown: string };
+
+interface Asking {
+  readonly path: Buffer;
+  readonly isFolder: boolean;
+  /** Bytes of a file that can be read. */
+  readonly size: number | undefined;
+  readonly sizeVarying: number;
+  readonly open: () => Promise<KnownEntries | undefined>;
+}
+
+/** Asks the entries all that there is to ask, and lets go of them before anything is hashed. */
+async function ask({ path, isFolder, size, sizeVarying, open }: Asking): Promise<Asked> {
+  let entries: KnownEntries | undefined;
+  try {
+    entries = await open();
+    // There is no store yet.
+    if (entries === undefined) return { uses: [], lacking: [] };
+    const uses = await usesOf(path, isFolder, entries);
+    const lacking = size === undefined ? [] : await lackingThatMayFit(entries, { path, size, sizeVarying });
+    return { uses, lacking };
+  } catch (error) {
+    if (!(error instanceof AutotorrentError) || error.code !== 'STORE') throw error;
+    return { unknown: error.hint === undefined ? error.message : `${error.message}: ${error.hint}` };
+  } finally {
+    await entries?.close();
+  }
 }
 
 interface Now {
@@ -160,16 +207,14 @@ function whyNot({ path, now, access }: Pick<Question, 'path' | 'now' | 'access'>
 }
 
 /** The entries whose sources lie at a path, or below it. */
-async function usesOf(path: Buffer, isFolder: boolean, server: ControlClient): Promise<Use[]> {
+async function usesOf(path: Buffer, isFolder: boolean, entries: KnownEntries): Promise<Use[]> {
   const counts = new Map<string, number>();
-  // The server lists what lies below a folder: a file is none.
-  for await (const { record, infoHashes = [] } of server.cases.below(isFolder ? path : folderOf(path), {
-    entries: true,
-  })) {
-    if (!isAtOrBelow(record.path, path)) continue;
-    for (const infoHash of infoHashes) counts.set(infoHash, (counts.get(infoHash) ?? 0) + 1);
+  // They list what lies below a folder: a file is none.
+  for await (const source of entries.sourcesBelow(isFolder ? path : folderOf(path))) {
+    if (!isAtOrBelow(source.path, path)) continue;
+    for (const infoHash of source.infoHashes) counts.set(infoHash, (counts.get(infoHash) ?? 0) + 1);
   }
   if (counts.size === 0) return [];
-  const names = new Map((await server.entries()).map(({ infoHash, name }) => [infoHash, name]));
+  const names = new Map((await entries.list()).map(({ infoHash, name }) => [infoHash, name]));
   return [...counts].map(([infoHash, sources]) => ({ entry: names.get(infoHash) ?? infoHash, infoHash, sources }));
 }

@@ -1,17 +1,15 @@
 /** Finds the gaps of entries that a file would fill: its bytes are proven by pieces, as far as these can be hashed. */
-import { statSync } from 'node:fs';
 import { normaliseName } from '../../collection/names.ts';
 import type { Config } from '../../config/config.ts';
 import { shiftsOfFile } from '../../container/payload-files.ts';
-import type { ControlClient } from '../../control/client.ts';
 import type { HashPool, HashProgress } from '../../hash/hash-pool.ts';
 import type { Logger } from '../../logger.ts';
 import type { FileMatch } from '../../match/match.ts';
 import { matchTorrents } from '../../match/match-torrents.ts';
 import type { Metainfo } from '../../metainfo/metainfo.ts';
 import { parseMetainfo } from '../../metainfo/parse.ts';
-import { SourceAccess } from '../../source/source-access.ts';
-import { sourceRulesNow } from '../source-rules-now.ts';
+import type { SourceAccess } from '../../source/source-access.ts';
+import type { Gap, KnownEntries } from './known-entries.ts';
 import { indexOfOneFile } from './one-file-index.ts';
 
 /** A file of an entry that lacks bytes which a file of the collection has. */
@@ -23,34 +21,51 @@ export interface Fit {
   readonly bytes: number;
 }
 
+/** An entry that lacks bytes, and has a file that the candidate may be. */
+export interface Lacking {
+  readonly name: string;
+  readonly infoHash: string;
+  readonly metainfo: Metainfo;
+  /** Of each file, in the torrent's order. */
+  readonly gaps: readonly (readonly Gap[])[];
+}
+
+/** Finds the entries that a file may fill, by its size and its name. */
+export async function lackingThatMayFit(
+  entries: KnownEntries,
+  { path, size, sizeVarying }: { readonly path: Buffer; readonly size: number; readonly sizeVarying: number },
+): Promise<Lacking[]> {
+  const found: Lacking[] = [];
+  for (const { name, infoHash, lacks } of await entries.list()) {
+    if (!lacks) continue;
+    const metainfo = parseMetainfo(await entries.metainfo(infoHash));
+    if (!mayFit(metainfo, path, size, sizeVarying)) continue;
+    const gaps: (readonly Gap[])[] = [];
+    for await (const some of entries.gaps(infoHash)) gaps.push(some);
+    found.push({ name, infoHash, metainfo, gaps });
+  }
+  return found;
+}
+
 export interface FitsRequest {
   readonly path: Buffer;
-  readonly server: ControlClient;
+  readonly size: number;
+  readonly lacking: readonly Lacking[];
+  readonly access: SourceAccess;
   readonly logger: Logger;
   readonly signal: AbortSignal;
   readonly onHashing: (progress: HashProgress) => void;
 }
 
-/** Extents as far as they matter here. */
-interface Gap {
-  readonly offset: number;
-  readonly length: number;
-}
-
-/** @throws the errors of the server and the hash pool */
-export async function fitsOf(config: Config, { path, server, logger, signal, onHashing }: FitsRequest): Promise<Fit[]> {
-  const size = statSync(path).size;
-  const lacking = (await server.entries()).filter(({ kind, missingBytes }) => kind === 'mount' && missingBytes > 0);
-  const access = new SourceAccess(await sourceRulesNow(config, server), { logger });
+/** @throws the errors of the hash pool */
+export async function fitsOf(config: Config, request: FitsRequest): Promise<Fit[]> {
+  const { path, size, lacking, access, logger, signal, onHashing } = request;
   const index = indexOfOneFile(path, size);
   const found: Fit[] = [];
   let pool: HashPool | undefined;
   try {
-    for (const { name, infoHash } of lacking) {
+    for (const { name, infoHash, metainfo, gaps } of lacking) {
       signal.throwIfAborted();
-      const metainfo = parseMetainfo(await server.metainfo(infoHash));
-      if (!mayFit(metainfo, path, size, config.hashSizeVarying)) continue;
-      const gaps = await gapsOf(server, infoHash);
       const { createHashPool } = await import('../../hash/piscina-pool.ts');
       pool ??= createHashPool({ sources: access.rules, readersPerDisk: config.hashReaders });
       const [match] = await matchTorrents([{ name, metainfo, spares: false }], {
@@ -89,13 +104,6 @@ function mayFit({ files }: Metainfo, path: Buffer, size: number, varying: number
     if (length === size) return true;
     return Math.abs(length - size) <= (length * varying) / 100 && normaliseName(below.at(-1) ?? '') === name;
   });
-}
-
-/** The gaps of each file, in the order of the torrent. */
-async function gapsOf(server: ControlClient, infoHash: string): Promise<Gap[][]> {
-  const gaps: Gap[][] = [];
-  for await (const { extents } of server.files(infoHash)) gaps.push(extents.filter(({ kind }) => kind === 'gap'));
-  return gaps;
 }
 
 /** Bytes of gaps that a match maps. */

@@ -4,6 +4,7 @@ import { basename, extname, resolve } from 'node:path';
 import type { Candidate } from '../../app/explain/candidates.ts';
 import type { ExplainedPath } from '../../app/explain/explain-path.ts';
 import type { ExplainedFile, ExplainedTorrent } from '../../app/explain/explain-torrent.ts';
+import type { KnownEntries } from '../../app/explain/known-entries.ts';
 import { bytes, fileCount, percent } from '../../app/quantities.ts';
 import { type CommandContext, type Definer, helpEnding } from '../command.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
@@ -28,8 +29,7 @@ export function defineExplain(define: Definer): void {
     .addHelpText(
       'after',
       `
-What is named *.torrent is read as a torrent. It changes nothing, and needs no client; without a server it does not know what
-uses a path.
+What is named *.torrent is read as a torrent. It changes nothing, and needs neither a client nor a server.
 ${helpEnding({
   examples: [
     'autotorrent explain Some.Release.torrent',
@@ -64,7 +64,11 @@ async function explain(context: CommandContext, given: string, flags: ExplainFla
       return found.status === 'OK' ? EXIT.done : EXIT.incomplete;
     }
     const { explainPath } = await import('../../app/explain/explain-path.ts');
-    const found = await explainPath(config, Buffer.from(path), request);
+    const openStore = async (): Promise<KnownEntries | undefined> => {
+      const { openStoppedStore } = await import('../../server/stopped-store.ts');
+      return await openStoppedStore(config, logger);
+    };
+    const found = await explainPath(config, Buffer.from(path), { ...request, openStore });
     terminal.clearProgress();
     if (terminal.json) terminal.printJson(explainedPathJson(found));
     else for (const line of pathLines(found, most)) terminal.print(line);
@@ -113,13 +117,13 @@ function candidateLine({ path, member, code, says }: Candidate): string {
   return `      ${what} ${says} (${code})`;
 }
 
-function pathLines({ path, says, code, kind, size, uses, fits }: ExplainedPath, most: number): string[] {
+function pathLines({ path, says, code, kind, size, uses, fits, unknown }: ExplainedPath, most: number): string[] {
   const now = kind === 'file' && size !== undefined ? `  It has ${size} bytes now.` : undefined;
   return [
     `${path.toString()} ${says}${code === undefined ? '' : ` (${code})`}`,
     ...(now === undefined ? [] : [now]),
     ...listed(uses, most, {
-      unknown: '  No server runs: what uses it is not known (autotorrent mount).',
+      unknown: `  What uses it is not known: ${unknown}.`,
       none: '  No entry uses it.',
       line: ({ entry, sources }) =>
         `  ${quoted(entry)} uses ${kind === 'folder' ? `${fileCount(sources)} of it` : 'it'}`,

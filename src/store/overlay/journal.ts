@@ -75,6 +75,11 @@ export class Journal {
     return { journal, left: recordsOf(files) };
   }
 
+  /** Tells if a journal is left of a server that did not end by itself. */
+  static isLeftIn(folder: string): boolean {
+    return fs.readdirSync(folder).some((name) => name.startsWith(PREFIX));
+  }
+
   get isFull(): boolean {
     return this.#end >= HEADER_BYTES + FULL_RECORDS * RECORD_BYTES;
   }

@@ -7,10 +7,12 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { errnoOf } from '../../../src/errors.ts';
 import { GAP } from '../../../src/extent/extent.ts';
+import { silentLogger } from '../../../src/logger.ts';
 import { Journal } from '../../../src/store/overlay/journal.ts';
 import { OverlayFiles } from '../../../src/store/overlay/overlay-files.ts';
 import { garbageKey, inodeKey, overlayKey, VERSION_KEY } from '../../../src/store/records/key.ts';
 import { FORMAT, Writer } from '../../../src/store/records/record.ts';
+import { Store } from '../../../src/store/store.ts';
 import { temporaryFolder } from '../../harness/folder.ts';
 import { fileOf, planOf } from '../../harness/plans.ts';
 import { openLevel } from '../../harness/volume.ts';
@@ -100,6 +102,33 @@ describe('the overlay', () => {
     await volume!.restart();
     assert.ok((await volume!.read('T/whole')).equals(whole));
     assert.deepEqual(journals(), []);
+  });
+
+  it('is not opened as it is before what is left of a server was recovered', async () => {
+    const openedAsItIs = async (): Promise<Store> => {
+      const level = await openLevel(folder);
+      try {
+        return await Store.openAsItIs(level, { logger: silentLogger, statePath: folder });
+      } finally {
+        await level.close();
+      }
+    };
+    await opened();
+    await closed();
+    const before = fs.readdirSync(join(folder, 'overlay'));
+    const store = await openedAsItIs();
+    assert.ok(store.sources() !== undefined);
+    assert.deepEqual(fs.readdirSync(join(folder, 'overlay')), before, 'nothing is made');
+    killed(folder, 'write');
+    await assert.rejects(openedAsItIs(), /the store was not closed by its last server/);
+    assert.equal(journals().length, 1, 'nothing is recovered');
+    await opened();
+    await closed();
+    await openedAsItIs();
+    const level = await openLevel(folder);
+    await level.put(VERSION_KEY, new Writer().integer(FORMAT - 1).finish());
+    await level.close();
+    await assert.rejects(openedAsItIs(), /the store was written by another version/);
   });
 
   it('has it after a second kill -9, too, before anything of the first was recorded', async () => {
