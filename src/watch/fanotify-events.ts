@@ -170,14 +170,26 @@ export class FanotifyEvents {
    * been merged.
    */
   settle(): void {
-    for (const [folder, group] of this.#check) {
+    const checked = [...this.#check];
+    this.#check.clear();
+    for (const [folder, group] of checked) {
       const said = this.#marks.tree.pathOf(folder);
       if (said === undefined || folder.key === undefined || folder.group !== group) continue;
       if (this.#handles.handleAt(Buffer.from(said, 'latin1')) === folder.key) continue;
       const now = typeof folder.key === 'string' ? this.#recorded(group, folder.key)[0] : undefined;
-      if (now === undefined || !this.#onlyAboveMoved(folder, now)) this.#moved(group, folder, now);
+      if (now === undefined && this.#isAboveElsewhere(folder)) this.#check.set(folder, group);
+      else if (now === undefined || !this.#onlyAboveMoved(folder, now)) this.#moved(group, folder, now);
     }
-    this.#check.clear();
+  }
+
+  /** True: a folder above it was moved since, of which an event comes. Only then can be told where this one is. */
+  #isAboveElsewhere({ parent }: Folder): boolean {
+    for (let above = parent; above?.key !== undefined; above = above.parent) {
+      const said = this.#marks.tree.pathOf(above);
+      if (said === undefined) return false;
+      if (this.#handles.handleAt(Buffer.from(said, 'latin1')) !== above.key) return true;
+    }
+    return false;
   }
 
   /** True: the folder is where it was said to be, and one above it was moved since, of which an event comes. */
