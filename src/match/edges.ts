@@ -33,10 +33,7 @@ export async function findEdges(
   looker: Looker,
   proposeMore: (files: readonly FileTask[]) => Promise<void>,
 ): Promise<void> {
-  const edges = torrent.files.flatMap(({ parts }, i) => {
-    const task = torrent.files[i];
-    return task === undefined || parts === undefined ? [] : openEdges(task, parts);
-  });
+  const edges = torrent.files.flatMap((task) => (task.parts === undefined ? [] : openEdges(task, task.parts)));
   if (edges.length === 0) return;
   await proposeMore([...new Set(edges.map(({ task }) => task))]);
   const asked = edges.flatMap((edge) => candidatesOf(edge.task, looker).map((chosen) => ({ edge, chosen })));

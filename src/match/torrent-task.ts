@@ -59,8 +59,6 @@ export class FileTask {
   limited = false;
   /** Pieces with bytes of this file that agreed. */
   provenPieces = 0;
-  /** Pieces with bytes of this file that were hashed as mapped now, and did not agree. */
-  failedPieces = 0;
   /** Shared pieces in which the bytes of this file are not believed; undefined: none. */
   gapPieces: Set<number> | undefined;
   /** Shared pieces of which another source than `sourceOf` says proved this file's bytes; undefined: none. */

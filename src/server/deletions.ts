@@ -3,6 +3,7 @@ import { GAP } from '../extent/extent.ts';
 import type { Entry } from '../store/entries/entry.ts';
 import type { Store } from '../store/store.ts';
 import { verifiedBytes } from './downloads.ts';
+import { EntryCounts } from './entry-counts.ts';
 
 export interface Deletion {
   /** Files that have no name in the mount, and no client's file in their place. */
@@ -15,42 +16,27 @@ export interface Deletion {
   readonly againBytes: number;
 }
 
-interface Counted {
-  readonly createdMs: number;
-  /** What the count is of. */
-  readonly version: number;
-  readonly map: Buffer;
-  readonly missingBytes: number;
-  readonly deletion: Deletion;
-}
-
 const NONE: Deletion = { files: 0, mappedBytes: 0, downloadedBytes: 0, againBytes: 0 };
 
 export class Deletions {
   readonly #store: Store;
-  readonly #counted = new Map<string, Counted>();
+  readonly #counts: EntryCounts<Deletion>;
 
   constructor(store: Store) {
     this.#store = store;
+    this.#counts = new EntryCounts(store);
   }
 
   /** Counts again when names or pieces of the entry have changed. */
   async of(entry: Entry): Promise<Deletion> {
-    const { infoHash, createdMs, missingBytes, pieceLength } = entry;
     const version = this.#store.whiteoutsVersion(entry);
-    if (version === undefined) {
-      this.#counted.delete(infoHash);
-      return NONE;
-    }
-    const map = this.#store.pieceMap(infoHash) ?? Buffer.alloc(0);
-    const known = this.#counted.get(infoHash);
-    if (
-      known?.version === version &&
-      known.createdMs === createdMs &&
-      known.missingBytes === missingBytes &&
-      known.map.equals(map)
-    )
-      return known.deletion;
+    if (version !== undefined)
+      return await this.#counts.of(entry, [version], async (map) => await this.#count(entry, map));
+    this.#counts.forget(entry);
+    return NONE;
+  }
+
+  async #count({ infoHash, pieceLength }: Entry, map: Buffer): Promise<Deletion> {
     let [files, mappedBytes, downloadedBytes, againBytes] = [0, 0, 0, 0];
     for await (const { state, mode, base, torrentOffset } of this.#store.whiteouts(infoHash)) {
       if (state === 'deleted') files++;
@@ -61,8 +47,6 @@ export class Deletions {
         if (torrentOffset !== undefined) againBytes += verifiedBytes(map, pieceLength, torrentOffset + offset, length);
       }
     }
-    const deletion = { files, mappedBytes, downloadedBytes, againBytes };
-    this.#counted.set(infoHash, { createdMs, version, map, missingBytes, deletion });
-    return deletion;
+    return { files, mappedBytes, downloadedBytes, againBytes };
   }
 }

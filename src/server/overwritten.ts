@@ -7,6 +7,7 @@ import type { Entry } from '../store/entries/entry.ts';
 import type { StoredFile } from '../store/entries/entry-files.ts';
 import type { Store } from '../store/store.ts';
 import { verifiedBytes } from './downloads.ts';
+import { EntryCounts } from './entry-counts.ts';
 
 export interface Overwriting {
   /** Files with bytes that are not served, and that nothing verified replaces. */
@@ -19,43 +20,26 @@ export interface Overwriting {
   readonly againBytes: number;
 }
 
-interface Counted {
-  readonly createdMs: number;
-  readonly version: number;
-  readonly whiteouts: number | undefined;
-  readonly map: Buffer;
-  readonly missingBytes: number;
-  readonly overwriting: Overwriting;
-}
-
-const NONE: Overwriting = { files: 0, mappedBytes: 0, downloadedBytes: 0, againBytes: 0 };
-
 export class Overwritten {
   readonly #store: Store;
-  readonly #counted = new Map<string, Counted>();
+  readonly #counts: EntryCounts<Overwriting>;
   /** By the id of an entry: a number that rises with each change of its bytes. */
   readonly #versions = new Map<number, number>();
 
   constructor(store: Store) {
     this.#store = store;
+    this.#counts = new EntryCounts(store);
     store.watch({ bytesChanged: (entry) => this.#versions.set(entry, (this.#versions.get(entry) ?? 0) + 1) });
   }
 
   /** Counts again when bytes, names or pieces of the entry have changed. */
   async of(entry: Entry): Promise<Overwriting> {
-    const { infoHash, createdMs, missingBytes, pieceLength } = entry;
-    const version = this.#versions.get(this.#store.entryId(infoHash) ?? -1) ?? 0;
-    const whiteouts = this.#store.whiteoutsVersion(entry);
-    const map = this.#store.pieceMap(infoHash) ?? Buffer.alloc(0);
-    const known = this.#counted.get(infoHash);
-    if (
-      known?.version === version &&
-      known.whiteouts === whiteouts &&
-      known.createdMs === createdMs &&
-      known.missingBytes === missingBytes &&
-      known.map.equals(map)
-    )
-      return known.overwriting;
+    const version = this.#versions.get(this.#store.entryId(entry.infoHash) ?? -1) ?? 0;
+    const changing = [version, this.#store.whiteoutsVersion(entry)];
+    return await this.#counts.of(entry, changing, async (map) => await this.#count(entry, map));
+  }
+
+  async #count({ infoHash, pieceLength }: Entry, map: Buffer): Promise<Overwriting> {
     let [files, mappedBytes, downloadedBytes, againBytes] = [0, 0, 0, 0];
     for await (const { file, hidden } of this.#store.overwritten(infoHash)) {
       const bytes = sum(hidden);
@@ -65,10 +49,7 @@ export class Overwritten {
       againBytes += again;
       if (bytes > again) files++;
     }
-    const overwriting =
-      files + mappedBytes + downloadedBytes === 0 ? NONE : { files, mappedBytes, downloadedBytes, againBytes };
-    this.#counted.set(infoHash, { createdMs, version, whiteouts, map, missingBytes, overwriting });
-    return overwriting;
+    return { files, mappedBytes, downloadedBytes, againBytes };
   }
 
   /**

@@ -12,6 +12,9 @@ import { openLevel } from '../leveldb/open.ts';
 import type { Logger } from '../logger.ts';
 import { Store } from '../store/store.ts';
 
+/** Another command that only asks is done in a moment. */
+const LOCK_WAIT_MS = 2000;
+
 /**
  * Opens the store of a configuration; undefined if there is none yet.
  * @throws AutotorrentError('STORE') if a process has it open, another version wrote it, or its last server did not end by itself
@@ -19,7 +22,13 @@ import { Store } from '../store/store.ts';
 export async function openStoppedStore(config: Config, logger: Logger): Promise<KnownEntries | undefined> {
   const location = statePaths(config.statePath).store;
   if (await isMissing(location)) return undefined;
-  const db = await openLevel(location, { code: 'STORE', what: 'the store', create: false, waitMs: 0, logger });
+  const db = await openLevel(location, {
+    code: 'STORE',
+    what: 'the store',
+    create: false,
+    waitMs: LOCK_WAIT_MS,
+    logger,
+  });
   try {
     const { statePath } = config;
     const store = await Store.openAsItIs(db, { logger, statePath, poolPath: poolPath(config.db) });

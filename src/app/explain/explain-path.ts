@@ -13,7 +13,7 @@ import { findServer } from '../server-connection.ts';
 import { sourceRulesNow } from '../source-rules-now.ts';
 import type { ExplainRequest } from './explain-torrent.ts';
 import { type Fit, fitsOf, type Lacking, lackingThatMayFit } from './fits.ts';
-import { entriesOf, type KnownEntries } from './known-entries.ts';
+import { entriesOf, type KnownEntries, type KnownEntry } from './known-entries.ts';
 
 export interface Use {
   readonly entry: string;
@@ -100,8 +100,9 @@ async function ask({ path, isFolder, size, sizeVarying, open }: Asking): Promise
     entries = await open();
     // There is no store yet.
     if (entries === undefined) return { uses: [], lacking: [] };
-    const uses = await usesOf(path, isFolder, entries);
-    const lacking = size === undefined ? [] : await lackingThatMayFit(entries, { path, size, sizeVarying });
+    const listed = await entries.list();
+    const uses = await usesOf(path, isFolder, entries, listed);
+    const lacking = size === undefined ? [] : await lackingThatMayFit(entries, listed, { path, size, sizeVarying });
     return { uses, lacking };
   } catch (error) {
     if (!(error instanceof AutotorrentError) || error.code !== 'STORE') throw error;
@@ -207,14 +208,18 @@ function whyNot({ path, now, access }: Pick<Question, 'path' | 'now' | 'access'>
 }
 
 /** The entries whose sources lie at a path, or below it. */
-async function usesOf(path: Buffer, isFolder: boolean, entries: KnownEntries): Promise<Use[]> {
+async function usesOf(
+  path: Buffer,
+  isFolder: boolean,
+  entries: KnownEntries,
+  listed: readonly KnownEntry[],
+): Promise<Use[]> {
   const counts = new Map<string, number>();
   // They list what lies below a folder: a file is none.
   for await (const source of entries.sourcesBelow(isFolder ? path : folderOf(path))) {
     if (!isAtOrBelow(source.path, path)) continue;
     for (const infoHash of source.infoHashes) counts.set(infoHash, (counts.get(infoHash) ?? 0) + 1);
   }
-  if (counts.size === 0) return [];
-  const names = new Map((await entries.list()).map(({ infoHash, name }) => [infoHash, name]));
+  const names = new Map(listed.map(({ infoHash, name }) => [infoHash, name]));
   return [...counts].map(([infoHash, sources]) => ({ entry: names.get(infoHash) ?? infoHash, infoHash, sources }));
 }

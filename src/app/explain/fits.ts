@@ -9,7 +9,7 @@ import { matchTorrents } from '../../match/match-torrents.ts';
 import type { Metainfo } from '../../metainfo/metainfo.ts';
 import { parseMetainfo } from '../../metainfo/parse.ts';
 import type { SourceAccess } from '../../source/source-access.ts';
-import type { Gap, KnownEntries } from './known-entries.ts';
+import type { Gap, KnownEntries, KnownEntry } from './known-entries.ts';
 import { indexOfOneFile } from './one-file-index.ts';
 
 /** A file of an entry that lacks bytes which a file of the collection has. */
@@ -33,10 +33,11 @@ export interface Lacking {
 /** Finds the entries that a file may fill, by its size and its name. */
 export async function lackingThatMayFit(
   entries: KnownEntries,
+  listed: readonly KnownEntry[],
   { path, size, sizeVarying }: { readonly path: Buffer; readonly size: number; readonly sizeVarying: number },
 ): Promise<Lacking[]> {
   const found: Lacking[] = [];
-  for (const { name, infoHash, lacks } of await entries.list()) {
+  for (const { name, infoHash, lacks } of listed) {
     if (!lacks) continue;
     const metainfo = parseMetainfo(await entries.metainfo(infoHash));
     if (!mayFit(metainfo, path, size, sizeVarying)) continue;
