@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, describe, it } from 'node:test';
@@ -48,13 +49,15 @@ describe('reading a small file', () => {
   });
 
   it('reads a pipe until its writer has closed it, up to a limit', async () => {
-    const write = (text: string): void => {
-      spawn('sh', ['-c', `printf ${text} >"$0"`, at('fifo')], { stdio: 'ignore' });
-    };
-    write('through');
+    // A writer that still has the pipe open is one whose end the next reader sees.
+    const write = (text: string): Promise<unknown> =>
+      once(spawn('sh', ['-c', `printf ${text} >"$0"`, at('fifo')], { stdio: 'ignore' }), 'exit');
+    const short = write('through');
     assert.equal((await readSmallFileOrPipe(at('fifo'), 7)).toString(), 'through');
-    write('throughout');
+    await short;
+    const long = write('throughout');
     await assert.rejects(readSmallFileOrPipe(at('fifo'), 7), { code: 'TOO_LARGE' });
+    await long;
   });
 
   it('ends the wait for a writer when it is asked to', async () => {
