@@ -51,6 +51,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   fuse: ['fuse/native'],
   'fuse/mounting': ['native'],
   'fuse/native': ['fuse', 'vfs', 'extent', 'native'],
+  'fuse/kernel/protocol': ['bytes', 'fuse'],
   // Its own files put the adapters together.
   clients: [
     'bytes',

@@ -14,6 +14,7 @@ const MODULES: Readonly<Record<string, () => Promise<{ readonly target: FuzzTarg
   'xml-rpc': () => import('./targets/xml-rpc.ts'),
   json: () => import('./targets/json.ts'),
   replies: () => import('./targets/replies.ts'),
+  'fuse-requests': () => import('./targets/fuse-requests.ts'),
   absence: () => import('./targets/absence.ts'),
   control: () => import('./targets/control.ts'),
   'index-messages': () => import('./targets/index-messages.ts'),

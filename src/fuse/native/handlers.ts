@@ -10,30 +10,13 @@ import { PosixError } from '../../errors.ts';
 import type { Logger } from '../../logger.ts';
 import { SHOWN_NAME_BYTES } from '../../name-limits.ts';
 import { fromMilliseconds, toMilliseconds } from '../../native/timestamp.ts';
-import type {
-  AttributeChanges,
-  Attributes,
-  FileSystemStats,
-  FileType,
-  MaybePromise,
-  Operations,
-} from '../../vfs/operations.ts';
+import type { AttributeChanges, Attributes, FileSystemStats, MaybePromise, Operations } from '../../vfs/operations.ts';
 import { errnoFor } from '../errno.ts';
+import { PERMISSIONS, TYPE_BITS, typeOf } from '../file-mode.ts';
 import { type OpenName, OpenNames } from './open-names.ts';
 import { Paths } from './paths.ts';
 import type { ThreadTimes } from './thread-times.ts';
 
-const TYPE_BITS: Readonly<Record<FileType, number>> = {
-  fifo: 0o010000,
-  character: 0o020000,
-  directory: 0o040000,
-  block: 0o060000,
-  file: 0o100000,
-  symlink: 0o120000,
-  socket: 0o140000,
-};
-const TYPE_MASK = 0o170000;
-const PERMISSIONS = 0o7777;
 /** chown(2): leaves an id unchanged. */
 const NO_ID = 0xffff_ffff;
 /** fuse-native passes no access mode to create. */
@@ -242,14 +225,6 @@ export function createHandlers(operations: Operations, logger: Logger, times: Th
     await operations.unlink(parent, name);
     paths.hide(to, ino);
   }
-}
-
-function typeOf(mode: number): FileType {
-  const bits = mode & TYPE_MASK;
-  if (bits === 0) return 'file';
-  const found = Object.entries(TYPE_BITS).find(([, type]) => type === bits);
-  if (found === undefined) throw new PosixError('EINVAL');
-  return found[0] as FileType;
 }
 
 /** Refuses a name that is not UTF-8: fuse-native puts U+FFFD into it, so that two names would become one. */
