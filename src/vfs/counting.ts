@@ -25,10 +25,14 @@ export class CountedOperations implements Operations {
   readonly #inner: Operations;
   readonly #counts = { opens: 0, reads: 0, bytesRead: 0, writes: 0, bytesWritten: 0, errors: 0 };
   readonly watchStale: NonNullable<Operations['watchStale']>;
+  readonly getxattr: Operations['getxattr'];
+  readonly killSetIds: Operations['killSetIds'];
 
   constructor(inner: Operations) {
     this.#inner = inner;
     this.watchStale = (listener) => inner.watchStale?.(listener) ?? ((): void => {});
+    this.getxattr = inner.getxattr?.bind(inner);
+    this.killSetIds = inner.killSetIds?.bind(inner);
   }
 
   get counts(): Counts {

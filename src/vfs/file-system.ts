@@ -32,6 +32,7 @@ import type { StoredFile } from '../store/entries/entry-files.ts';
 import type { Quiet } from '../store/overlay/discard.ts';
 import type { Pooling } from '../store/sources/pool-files.ts';
 import type { Store } from '../store/store.ts';
+import { ExtendedAttributes } from './extended-attributes.ts';
 import { FileReaders } from './file-readers.ts';
 import { Handles } from './handles.ts';
 import { InodeAttributes } from './inode-attributes.ts';
@@ -114,6 +115,7 @@ export class FileSystem implements Operations {
   readonly #proving: Proving;
   readonly #reading: Reading;
   readonly #attributes: InodeAttributes;
+  readonly #extended: ExtendedAttributes;
   readonly #open: OpenFiles;
   readonly #readers: FileReaders;
   readonly #handles = new Handles();
@@ -151,6 +153,12 @@ export class FileSystem implements Operations {
     this.#open = new OpenFiles(store, this.#reading);
     this.#attributes = new InodeAttributes(options, this.#readers);
     this.#stale = new StaleFiles(this.#open);
+    this.#extended = new ExtendedAttributes({
+      store,
+      open: this.#open,
+      ownerUid: () => this.#attributes.ownerUid,
+      broken: () => this.#sources.broken,
+    });
     this.#unwatch = store.watch({
       sourcesChanged: (ids) => this.#sources.sourcesChanged(ids),
       folderRenamed: (from) => this.#sources.folderRenamed(from),
@@ -190,6 +198,14 @@ export class FileSystem implements Operations {
 
   getattr(ino: number): Attributes {
     return this.#attributes.of(ino);
+  }
+
+  getxattr(ino: number, name: string, caller: Caller): MaybePromise<Buffer> {
+    return this.#extended.get(ino, name, caller);
+  }
+
+  killSetIds(ino: number): MaybePromise<void> {
+    return this.#attributes.killSetIds(ino);
   }
 
   async setattr(ino: number, changes: AttributeChanges): Promise<Attributes> {

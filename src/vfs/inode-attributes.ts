@@ -6,7 +6,7 @@ import type { Inode } from '../store/records/record.ts';
 import type { Store } from '../store/store.ts';
 import type { FreshInode } from '../store/tree/namespace.ts';
 import type { FileReaders } from './file-readers.ts';
-import type { AttributeChanges, Attributes, Caller, FileType } from './operations.ts';
+import type { AttributeChanges, Attributes, Caller, FileType, MaybePromise } from './operations.ts';
 
 export interface InodeAttributesOptions {
   readonly store: Store;
@@ -17,7 +17,9 @@ export interface InodeAttributesOptions {
   readonly umask: number;
 }
 
+const S_ISUID = 0o4000;
 const S_ISGID = 0o2000;
+const S_IXGRP = 0o010;
 
 export class InodeAttributes {
   readonly #store: Store;
@@ -35,6 +37,10 @@ export class InodeAttributes {
   /** From now on every file has another owner, but for those that have one of their own. */
   setOwner({ uid, gid }: InodeAttributesOptions['owner']): void {
     this.#owner = { uid, gid };
+  }
+
+  get ownerUid(): number {
+    return this.#owner.uid;
   }
 
   /** @throws ENOENT, EIO */
@@ -83,6 +89,15 @@ export class InodeAttributes {
     if (content !== 'plain' || this.inode(ino).type !== 'file') return;
     if (times.atime === undefined && times.mtime === undefined) return;
     this.#store.bytes.setPlainTimes(ino, times.atime, times.mtime, this.#options.libc.setTimes);
+  }
+
+  /** Clears the bits that a write by somebody else ends. */
+  killSetIds(ino: number): MaybePromise<void> {
+    const { type, mode, owner } = this.inode(ino);
+    const killed = S_ISUID | ((mode & S_IXGRP) === 0 ? 0 : S_ISGID);
+    if (type !== 'file' || (mode & killed) === 0) return undefined;
+    const shown = owner === undefined ? mode & ~this.#options.umask : mode;
+    return this.change(ino, { mode: shown & ~killed });
   }
 
   /**

@@ -116,6 +116,16 @@ export interface Operations {
    * such as a removed entry. Returns a function that ends the watch.
    */
   watchStale?(listener: (stale: Stale) => void): () => void;
+  /**
+   * Optional: gives the value of an extended attribute. No list names one, and none can be set.
+   * @throws ENODATA for one that the file has not, EACCES for one that `caller` must not see
+   */
+  readonly getxattr?: ((ino: number, name: string, caller: Caller) => MaybePromise<Buffer>) | undefined;
+  /**
+   * Optional: clears the set-user-ID bit of a file, and the set-group-ID bit if its group may execute it. For a driver that is
+   * told when that is due: when a caller without CAP_FSETID writes or truncates, and when anybody changes the owner.
+   */
+  readonly killSetIds?: ((ino: number) => MaybePromise<void>) | undefined;
   /** @throws ENOENT, ENOTDIR, ENAMETOOLONG, EIO */
   lookup(parent: number, name: string): MaybePromise<Attributes>;
   /** @throws ENOENT, EIO */
