@@ -1,4 +1,5 @@
-/** How long a name and a path may be, in bytes of UTF-8. */
+/** How long a name and a path may be, in bytes. */
+import { lengthOfName } from './bytes/name-text.ts';
 
 /** NAME_MAX of Linux's disks. Programs make no longer names in the mount, but in entries whose torrents have such. */
 export const DISK_NAME_BYTES = 255;
@@ -12,7 +13,7 @@ export const OPENED_PATH_BYTES = 4095;
 
 /** Tells if `text` takes over `limit` bytes, and counts them only where it may. */
 export function isLonger(text: string, limit: number): boolean {
-  return text.length > limit || (text.length * 3 > limit && Buffer.byteLength(text) > limit);
+  return text.length > limit || (text.length * 3 > limit && lengthOfName(text) > limit);
 }
 
 /** Cuts `text` to `limit` bytes, between two characters. */
@@ -21,7 +22,7 @@ export function cutToBytes(text: string, limit: number): string {
   let bytes = 0;
   let end = 0;
   for (const character of text) {
-    bytes += Buffer.byteLength(character);
+    bytes += lengthOfName(character);
     if (bytes > limit) break;
     end += character.length;
   }

@@ -13,6 +13,7 @@ const SRC = resolve('src');
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   extent: [],
   bytes: [],
+  'bytes/name-text.ts': [],
   state: ['native'],
   leveldb: ['state'],
   native: [],
@@ -124,6 +125,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // What runs in the processes that the server starts.
   'server/children': ['app', 'clients', 'config', 'control', 'native', 'source', 'server/processes'],
   cli: ['app', 'server', 'config', 'state', 'bytes'],
+  'name-limits.ts': ['bytes/name-text.ts'],
   'main.ts': ['cli'],
   'start.cts': ['main.ts'],
 };
@@ -146,6 +148,7 @@ const STORE_TYPES: ReadonlySet<string> = new Set([
 ]);
 const FOR_ALL: ReadonlySet<string> = new Set([
   'batches.ts',
+  'bytes/name-text.ts',
   'errors.ts',
   'logger.ts',
   'longer-pause.ts',

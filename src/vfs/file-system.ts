@@ -15,6 +15,7 @@
  */
 import { constants, statfs } from 'node:fs';
 import { promisify } from 'node:util';
+import { isNameText, lengthOfName } from '../bytes/name-text.ts';
 import { PosixError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { DescriptorBudget } from '../native/descriptor-budget.ts';
@@ -302,7 +303,8 @@ export class FileSystem implements Operations {
   }
 
   async symlink(parent: number, name: string, target: string, caller?: Caller): Promise<Attributes> {
-    const bytes = Buffer.byteLength(target);
+    const bytes = lengthOfName(target);
+    if (!isNameText(target)) throw new PosixError('EINVAL');
     if (bytes === 0) throw new PosixError('ENOENT');
     if (bytes > LONGEST_TARGET) throw new PosixError('ENAMETOOLONG');
     const fresh = this.#attributes.fresh(parent, 'symlink', 0o777, 0, caller);

@@ -4,7 +4,7 @@
  *
  *     V                       the format of the store
  *     C                       counters: next inode number, next source id, next entry id
- *     D parent name           dirent: an inode number and its type
+ *     D parent name           dirent: an inode number and its type; the name's own bytes, UTF-8 or not
  *     I ino                   inode
  *     X ino                   its extents (files)
  *     L ino                   its target (symlinks)
@@ -36,6 +36,8 @@
  *     Z ino                   orphan: an open inode that lost its last name
  *     G ino                   garbage: an overlay file whose inode is gone
  */
+import { bytesOfName, nameOf } from '../../bytes/name-text.ts';
+
 export const VERSION_KEY = Buffer.from('V');
 export const COUNTERS_KEY = Buffer.from('C');
 export const KEYING_KEY = Buffer.from('k');
@@ -52,12 +54,13 @@ function withNumbers(letter: string, ...numbers: readonly number[]): Buffer {
 }
 
 export const direntKey = (parent: number, name: string): Buffer => {
-  const key = Buffer.allocUnsafe(1 + NUMBER_BYTES + Buffer.byteLength(name));
+  const bytes = bytesOfName(name);
+  const key = Buffer.allocUnsafe(1 + NUMBER_BYTES + bytes.length);
   key.write('D', 'latin1');
-  key.write(name, key.writeUIntBE(parent, 1, NUMBER_BYTES));
+  bytes.copy(key, key.writeUIntBE(parent, 1, NUMBER_BYTES));
   return key;
 };
-export const nameOfDirentKey = (key: Buffer): string => key.toString('utf8', 1 + NUMBER_BYTES);
+export const nameOfDirentKey = (key: Buffer): string => nameOf(key.subarray(1 + NUMBER_BYTES));
 export const inodeKey = (ino: number): Buffer => withNumbers('I', ino);
 export const extentsKey = (ino: number): Buffer => withNumbers('X', ino);
 export const linkKey = (ino: number): Buffer => withNumbers('L', ino);

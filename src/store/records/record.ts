@@ -1,9 +1,10 @@
 /**
  * Encodes and decodes the store's records. `FORMAT` names keys and records as a whole: a change to either raises it.
  *
- * Integers are unsigned LEB128 or of fixed width, texts UTF-8. The records are ours, but a disk can damage them: a
+ * Integers are unsigned LEB128 or of fixed width, texts UTF-8 (names: their own bytes). The records are ours, but a disk can damage them: a
  * record that does not decode throws AutotorrentError('STORE').
  */
+import { bytesOfName, nameOf } from '../../bytes/name-text.ts';
 import { AutotorrentError } from '../../errors.ts';
 import type { Extent } from '../../extent/extent.ts';
 import {
@@ -129,7 +130,7 @@ export class Writer {
   }
 
   text(value: string): this {
-    return this.bytes(Buffer.from(value));
+    return this.bytes(bytesOfName(value));
   }
 
   finish(): Buffer {
@@ -184,7 +185,7 @@ export class Reader {
   }
 
   text(): string {
-    return this.bytes().toString();
+    return nameOf(this.bytes());
   }
 
   get done(): boolean {

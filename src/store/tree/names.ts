@@ -1,4 +1,5 @@
 /** Checks and makes names in the mount: the entries' own, and those that clients ask for. */
+import { isNameText } from '../../bytes/name-text.ts';
 import { AutotorrentError, PosixError } from '../../errors.ts';
 import { cutToBytes, DISK_NAME_BYTES, isLonger, SHOWN_NAME_BYTES } from '../../name-limits.ts';
 
@@ -40,7 +41,7 @@ export function hasLongName(path: readonly string[]): boolean {
  * may then make such names, too. @throws EINVAL, ENAMETOOLONG
  */
 export function checkName(name: string, takesLong: () => boolean): void {
-  if (name === '' || name === '.' || name === '..' || /[/\0]/.test(name) || /\p{Surrogate}/u.test(name)) {
+  if (name === '' || name === '.' || name === '..' || /[/\0]/.test(name) || !isNameText(name)) {
     throw new PosixError('EINVAL');
   }
   if (isTooLong(name, takesLong)) throw new PosixError('ENAMETOOLONG');

@@ -4,6 +4,7 @@
  * Invariants: each call is one batch, whole or not at all; it is checked and committed while no other writer works. The
  * batches are not synced (fsync and fsyncdir make them survive a power loss). All calls throw PosixError.
  */
+import { bytesOfName } from '../../bytes/name-text.ts';
 import { PosixError, posixErrorOf } from '../../errors.ts';
 import type { Pieces } from '../entries/pieces.ts';
 import type { PlainContent } from '../overlay/content.ts';
@@ -80,9 +81,10 @@ export class Namespace {
    */
   async make(place: Place, fresh: FreshInode, target?: string): Promise<number> {
     this.#checkName(place);
+    const bytes = target === undefined ? undefined : bytesOfName(target);
     return await this.#change(async (batch) => {
-      const ino = this.#makeIn(batch, place, fresh, target === undefined ? 0 : Buffer.byteLength(target));
-      if (target !== undefined) batch.writes.push(put(linkKey(ino), Buffer.from(target)));
+      const ino = this.#makeIn(batch, place, fresh, bytes?.length ?? 0);
+      if (bytes !== undefined) batch.writes.push(put(linkKey(ino), bytes));
       return ino;
     });
   }

@@ -1,6 +1,7 @@
 /** Inodes and dirents: cached reads, and the writes that change them. */
 
 import { createHash } from 'node:crypto';
+import { nameOf } from '../../bytes/name-text.ts';
 import { ExtentMap } from '../../extent/extent-map.ts';
 import { type Database, del, put, type Write } from '../records/database.ts';
 import { direntKey, direntsOf, extentsKey, inodeKey, linkKey, longNamesKey, nameOfDirentKey } from '../records/key.ts';
@@ -86,7 +87,8 @@ export class Tree {
   }
 
   target(ino: number): string | undefined {
-    return this.#db.get(linkKey(ino))?.toString();
+    const bytes = this.#db.get(linkKey(ino));
+    return bytes === undefined ? undefined : nameOf(bytes);
   }
 
   /** Lists all names in a folder, or those after `after`. */
