@@ -49,9 +49,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   rescue: ['native', 'source'],
   watch: ['native', 'source/own-folder.ts'],
   leases: ['native'],
-  fuse: ['fuse/native'],
+  fuse: ['fuse/native', 'fuse/kernel'],
   'fuse/mounting': ['native'],
   'fuse/native': ['fuse', 'vfs', 'extent', 'native'],
+  'fuse/kernel': ['fuse', 'fuse/mounting', 'bytes', 'vfs', 'native'],
   'fuse/kernel/protocol': ['bytes', 'fuse'],
   // Its own files put the adapters together.
   clients: [

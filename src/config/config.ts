@@ -74,7 +74,7 @@ export interface Config {
   readonly hashSizeVarying: number;
   /** Limits of the hash modes for one file: candidates, and bytes hashed without a match. */
   readonly hashLimit: { readonly candidates: number; readonly bytes: number };
-  readonly driver: 'auto' | 'fuse-native';
+  readonly driver: 'auto' | 'kernel' | 'fuse-native';
   /** Undefined: decided at mount time. */
   readonly allowOther: boolean | undefined;
   /** The owner that the mount shows; undefined: the server's user. */

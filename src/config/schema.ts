@@ -25,7 +25,6 @@ import {
  * Keys and values that this version refuses because a later one will take them: ignoring them would do something else
  * than the user asked for.
  */
-const notYet = (what: string): string => `this version does not have ${what} yet`;
 
 /** The link kinds of the original: its README names `reflink`, its code took `ref`. */
 export const OLD_LINK_TYPES: readonly string[] = ['soft', 'hard', 'ref', 'reflink'];
@@ -44,11 +43,7 @@ const scanModes = v.pipe(
   }),
 );
 
-const driver = v.pipe(
-  v.string(),
-  v.check((value) => value.toLowerCase() !== 'kernel', `${notYet('driver kernel')}; accepted: auto, fuse-native`),
-  oneOf(['auto', 'fuse-native']),
-);
+const driver = oneOf(['auto', 'kernel', 'fuse-native']);
 
 /** Defaults are written as in the file. */
 export const general = v.object({

@@ -3,6 +3,7 @@ import { AutotorrentError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { CLibrary } from '../native/c-library.ts';
 import type { Driver } from './driver.ts';
+import { createKernelDriver } from './kernel/driver.ts';
 import { createFuseNativeDriver } from './native/driver.ts';
 
 export interface DriverParts {
@@ -12,6 +13,7 @@ export interface DriverParts {
 
 const DRIVERS: Readonly<Record<string, (parts: DriverParts) => Driver>> = {
   auto: createFuseNativeDriver,
+  kernel: createKernelDriver,
   'fuse-native': createFuseNativeDriver,
 };
 
@@ -19,6 +21,7 @@ const DRIVERS: Readonly<Record<string, (parts: DriverParts) => Driver>> = {
 export function chooseDriver(name: string, parts: DriverParts): Driver {
   const create = Object.hasOwn(DRIVERS, name) ? DRIVERS[name] : undefined;
   if (create !== undefined) return create(parts);
-  const what = name === 'kernel' ? 'this version does not have driver kernel yet' : `there is no driver ${name}`;
-  throw new AutotorrentError('USAGE', what, { hint: `Use one of these: ${Object.keys(DRIVERS).join(', ')}.` });
+  throw new AutotorrentError('USAGE', `there is no driver ${name}`, {
+    hint: `Use one of these: ${Object.keys(DRIVERS).join(', ')}.`,
+  });
 }

@@ -14,12 +14,14 @@ export interface Mount {
    * elsewhere: end the process with `ProcessCalls.exitNow`, since an ordinary exit may crash in them.
    */
   readonly ended: Promise<void>;
+  /** Files and folders that the kernel knows, and may ask for without a path. Undefined where the driver cannot tell. */
+  readonly known?: number | undefined;
   /** Unmounts. Programs with open files keep them until they close. May be called again. */
   unmount(): Promise<void>;
 }
 
 export interface Driver {
-  readonly name: 'fuse-native';
+  readonly name: 'fuse-native' | 'kernel';
   /** @throws AutotorrentError('MOUNT') with what is missing and how to get it */
   mount(operations: Operations, options: MountOptions): Promise<Mount>;
 }
@@ -28,6 +30,7 @@ export interface Driver {
 export interface Session {
   /** Mounts on an empty directory, and begins to answer. @throws AutotorrentError('MOUNT') */
   start(mountPoint: string): Promise<void>;
+  readonly known?: number | undefined;
   /** Frees what answered requests. Called after the mount has gone, whoever removed it. */
   end(): Promise<void>;
 }

@@ -75,7 +75,7 @@ export interface MountRequest {
   readonly scrubCommand: readonly string[];
   /** Node's arguments of the healer. */
   readonly healCommand: readonly string[];
-  readonly driver: 'auto' | 'fuse-native';
+  readonly driver: 'auto' | 'kernel' | 'fuse-native';
   /** Undefined: let others in if that is possible. */
   readonly allowOther: boolean | undefined;
   readonly readOnly: boolean;

@@ -11,15 +11,15 @@ import { runReading } from './reading.ts';
 import { MountSubject } from './subject.ts';
 
 const driver = 'fuse-native';
-runReading(`a mount, driver ${driver}`, (folder) => MountSubject.open(folder));
-runPosix(`a mount, driver ${driver}`, (folder) => MountSubject.open(folder));
+runReading(`a mount, driver ${driver}`, (folder) => MountSubject.open(folder, driver));
+runPosix(`a mount, driver ${driver}`, (folder) => MountSubject.open(folder, driver));
 runPrograms(driver);
 runMount(driver);
 
 it('keeps a file from being written under the torrent’s name and a client’s at the same time', async () => {
   const folder = temporaryFolder('two-names');
   await fs.writeFile(join(folder, 'source'), 'bytes');
-  const subject = await MountSubject.open(folder);
+  const subject = await MountSubject.open(folder, driver);
   try {
     const file = fileOf(['T', 'a:b'], [{ length: 5, source: 0, sourceOffset: 0 }]);
     const plan = planOf('E', [sourceOf(join(folder, 'source'))], [file]);

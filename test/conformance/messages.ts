@@ -1,13 +1,16 @@
 /** The messages between the suite and the process that serves the mount. */
 
+import type { Mount } from '../../src/fuse/driver.ts';
 import type { Plan } from '../../src/plan/plan.ts';
 import type { Remap } from '../../src/store/entries/remapping.ts';
 import type { Counts } from '../../src/vfs/counting.ts';
 import type { FileSystemStatus } from '../../src/vfs/file-system.ts';
 
-export type ServerStatus = FileSystemStatus & Counts;
+export type ServerStatus = FileSystemStatus & Counts & Pick<Mount, 'known'>;
 
 export interface ServeOptions {
+  /** The driver's name, as `chooseDriver` takes it. */
+  readonly driver: string;
   readonly mountPoint: string;
   readonly statePath: string;
   readonly readOnly?: boolean;

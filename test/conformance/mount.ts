@@ -30,7 +30,7 @@ export function runMount(driver: string): void {
     let mnt: string;
     let server: Server;
     let entry: ConformanceEntry;
-    const options = () => ({ mountPoint: mnt, statePath: join(base, 'state') });
+    const options = () => ({ driver, mountPoint: mnt, statePath: join(base, 'state') });
     const at = (...path: readonly string[]) => join(mnt, 'Entry', ...path);
     const until = async (holds: () => Promise<boolean>): Promise<void> => await waitUntil('the server', holds);
 
@@ -126,7 +126,7 @@ export function runMount(driver: string): void {
     });
 
     it('refuses a second server, and the first one goes on', async () => {
-      const second = { mountPoint: mnt, statePath: join(base, 'state2') };
+      const second = { driver, mountPoint: mnt, statePath: join(base, 'state2') };
       await assert.rejects(Server.start(second), /another server of autotorrent serves/);
       assert.equal((await fs.stat(at('T', 'data.bin'))).size, entry.bytes.length);
     });
@@ -184,10 +184,10 @@ export function runMount(driver: string): void {
       const full = join(base, 'full');
       await fs.mkdir(full);
       writeFileSync(join(full, 'old link tree'), '');
-      await assert.rejects(Server.start({ mountPoint: full, statePath: join(base, 'state3') }), /is not empty/);
+      await assert.rejects(Server.start({ driver, mountPoint: full, statePath: join(base, 'state3') }), /is not empty/);
       assert.equal((await fs.stat(full)).mode & 0o777, 0o755);
       await assert.rejects(
-        Server.start({ mountPoint: join(full, 'old link tree'), statePath: join(base, 'state3') }),
+        Server.start({ driver, mountPoint: join(full, 'old link tree'), statePath: join(base, 'state3') }),
         /is not a directory/,
       );
     });
@@ -198,7 +198,7 @@ export function runMount(driver: string): void {
       await run('mount', ['-t', 'tmpfs', 'tmpfs', other]);
       try {
         await assert.rejects(
-          Server.start({ mountPoint: other, statePath: join(base, 'state3') }),
+          Server.start({ driver, mountPoint: other, statePath: join(base, 'state3') }),
           /something else \(tmpfs\)/,
         );
       } finally {

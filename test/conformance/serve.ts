@@ -3,7 +3,7 @@
  * The first message is `ServeOptions`. It ends when the mount ends, and on SIGTERM.
  */
 import { messageOf } from '../../src/errors.ts';
-import { createFuseNativeDriver } from '../../src/fuse/native/driver.ts';
+import { chooseDriver } from '../../src/fuse/choose-driver.ts';
 import { createLogger } from '../../src/logger.ts';
 import { openCLibrary } from '../../src/native/c-library.ts';
 import { loadFileCalls } from '../../src/native/files.ts';
@@ -17,11 +17,11 @@ const logger = createLogger('info');
 const reply = async (message: Reply): Promise<void> =>
   await new Promise((resolve) => process.send?.(message, undefined, undefined, () => resolve()));
 
-async function serve({ mountPoint, statePath, readOnly = false }: ServeOptions): Promise<void> {
+async function serve({ driver: name, mountPoint, statePath, readOnly = false }: ServeOptions): Promise<void> {
   const library = openCLibrary(logger);
   const access = anywhere();
   const { store, fileSystem, close } = await openVolume(statePath, { logger, libc: loadFileCalls(library), access });
-  const driver = createFuseNativeDriver({ library, logger });
+  const driver = chooseDriver(name, { library, logger });
   const operations = new CountedOperations(fileSystem);
   const mount = await driver.mount(operations, { mountPoint, readOnly, allowOther: process.getuid?.() === 0 });
   let answering = Promise.resolve();
@@ -65,7 +65,7 @@ async function serve({ mountPoint, statePath, readOnly = false }: ServeOptions):
           await store.removeEntry(request.infoHash);
           return { ok: true };
         case 'status':
-          return { ok: true, status: { ...(await fileSystem.status()), ...operations.counts } };
+          return { ok: true, status: { ...(await fileSystem.status()), ...operations.counts, known: mount.known } };
         default:
           await mount.unmount();
           return { ok: true };

@@ -7,6 +7,7 @@ import type { FileSystemStatus } from '../../src/vfs/file-system.ts';
 import { anywhere } from '../harness/anywhere.ts';
 import { type OpenVolume, openVolume } from '../harness/volume.ts';
 import type { Calls } from './calls.ts';
+import type { ServeOptions } from './messages.ts';
 import { Server } from './server.ts';
 import { VfsCalls } from './vfs-calls.ts';
 
@@ -87,18 +88,18 @@ export class VfsSubject implements Subject {
 export class MountSubject implements Subject {
   readonly calls: Calls = fs;
   readonly root: string;
-  readonly #statePath: string;
+  readonly #options: ServeOptions;
   #server: Server;
 
-  private constructor(folder: string, server: Server) {
-    this.root = MountSubject.#rootOf(folder);
-    this.#statePath = join(folder, 'state');
+  private constructor(options: ServeOptions, server: Server) {
+    this.root = options.mountPoint;
+    this.#options = options;
     this.#server = server;
   }
 
-  static async open(folder: string): Promise<MountSubject> {
-    const options = { mountPoint: MountSubject.#rootOf(folder), statePath: join(folder, 'state') };
-    return new MountSubject(folder, await Server.start(options));
+  static async open(folder: string, driver: string): Promise<MountSubject> {
+    const options = { driver, mountPoint: MountSubject.#rootOf(folder), statePath: join(folder, 'state') };
+    return new MountSubject(options, await Server.start(options));
   }
 
   /** A name that neither a shell nor a line of /proc/mounts takes unescaped. */
@@ -128,7 +129,7 @@ export class MountSubject implements Subject {
 
   async restart(): Promise<void> {
     await this.#server.signal('SIGTERM');
-    this.#server = await Server.start({ mountPoint: this.root, statePath: this.#statePath });
+    this.#server = await Server.start(this.#options);
   }
 
   async close(): Promise<void> {

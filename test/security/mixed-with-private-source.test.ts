@@ -25,7 +25,8 @@ describe('a file of several sources', { skip: NEEDS_ROOT }, () => {
     for (const [i, path] of sources.entries()) await writeFile(path, Buffer.alloc(SIZE, `${i} `));
     await writeFile(join(folder, 'spare'), Buffer.alloc(SIZE, '0 '), { mode: 0o600 });
     await mkdir(join(folder, 'state'), { mode: 0o700 });
-    server = await Server.start({ mountPoint: join(folder, 'store'), statePath: join(folder, 'state') });
+    const driver = 'fuse-native';
+    server = await Server.start({ driver, mountPoint: join(folder, 'store'), statePath: join(folder, 'state') });
     const recorded: PlanSource[] = [...sources.map((path) => sourceOf(path)), sourceOf(join(folder, 'spare'))];
     recorded[0] = { ...recorded[0]!, spares: [MANY] };
     const extents = sources.map((_, i) => ({ length: SIZE, source: i, sourceOffset: 0 }));

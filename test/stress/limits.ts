@@ -52,4 +52,7 @@ export const FUSE_NATIVE: Limits = {
   },
 };
 
+/** The limits of a mount. */
+export const limitsOf = (driver: string): Limits => (driver === 'kernel' ? NO_LIMITS : FUSE_NATIVE);
+
 export const can = (limits: Limits, ability: Ability): boolean => limits.lacks[ability] === undefined;

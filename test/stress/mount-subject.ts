@@ -4,12 +4,12 @@ import type { ServeOptions } from '../conformance/messages.ts';
 import { Server } from '../conformance/server.ts';
 import type { Fixture } from './fixture.ts';
 import { FolderTarget } from './folder-target.ts';
-import { FUSE_NATIVE } from './limits.ts';
+import { type Limits, limitsOf } from './limits.ts';
 import type { Subject } from './subject.ts';
 
 export class MountSubject implements Subject {
   readonly target = new FolderTarget('the mount', { isReference: false });
-  readonly limits = FUSE_NATIVE;
+  readonly limits: Limits;
   /** Starting takes a second. */
   readonly restartEvery = 2000;
   readonly #options: ServeOptions;
@@ -18,6 +18,7 @@ export class MountSubject implements Subject {
   #name = '';
 
   private constructor(options: ServeOptions, fixture: Fixture, server: Server) {
+    this.limits = limitsOf(options.driver);
     this.#options = options;
     this.#fixture = fixture;
     this.#server = server;

@@ -8,7 +8,7 @@ import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { whoReads } from '../who-reads.ts';
 
 export interface MountFlags {
-  readonly driver?: 'auto' | 'fuse-native';
+  readonly driver?: 'auto' | 'kernel' | 'fuse-native';
   readonly daemon?: boolean;
   readonly allowOther?: boolean;
   readonly readOnly?: boolean;
@@ -17,7 +17,7 @@ export interface MountFlags {
 export function defineMount(define: Definer): void {
   define
     .command('mount', 'serve store_path until stopped')
-    .addOption(new Option('--driver <name>', 'how to speak to the kernel').choices(['auto', 'fuse-native']))
+    .addOption(new Option('--driver <name>', 'how to speak to the kernel').choices(['auto', 'kernel', 'fuse-native']))
     .option('--daemon', 'detach when the mount is there; the log goes to the state folder')
     .option('--allow-other', 'let all users see the mount')
     .option('--read-only', 'mount read-only')

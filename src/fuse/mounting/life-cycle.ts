@@ -35,6 +35,9 @@ export async function startMount(openSession: () => Session, options: LifeCycleO
     };
     return {
       ended,
+      get known() {
+        return session.known;
+      },
       async unmount() {
         unmounting ??= takeAway().finally(() => {
           unmounting = undefined;
