@@ -239,6 +239,7 @@ export function statusJson(status: ServerStatus) {
       limit_bytes: status.repair.limitBytes,
     },
     leases: status.leases,
+    passthrough: status.passthrough,
     kept: status.kept,
     pins: status.pins,
     descriptors: {

@@ -92,6 +92,8 @@ export interface Config {
   readonly clientSections: readonly string[];
   /** Which reads of the mount are hashed: of sources that are not as recorded; first reads of all; none. */
   readonly verifyReads: 'suspect' | 'first' | 'off';
+  /** Which files the kernel may read itself, where it can. `safe`: only files of our own. */
+  readonly passthrough: 'auto' | 'safe' | 'off';
   /** The most sources that stay open when nobody has them open any more. */
   readonly holdSources: number;
   /** When pieces are hashed in the background. */

@@ -115,6 +115,7 @@ export function parseConfig(input: string | Uint8Array, options: ParseOptions): 
     client: withMemory(readClient(sections, options.client, context), statePath),
     clientSections: Object.freeze(clientSections(sections)),
     verifyReads: values.verify_reads,
+    passthrough: values.passthrough,
     scrub: values.scrub,
     scrubDays: values.scrub_days,
     holdSources: values.hold_sources,
@@ -139,7 +140,7 @@ const place = (at: { readonly line: number } | undefined, file: string): string 
 
 /** "FILE, line 3: [general] verify = "all" is not valid; accepted: …" */
 function valueError(entry: IniEntry, reason: string, context: Context): AutotorrentError {
-  const secret = /pass|pwd|secret|token/.test(entry.key);
+  const secret = /pass(?!through)|pwd|secret|token/.test(entry.key);
   const shown = secret ? '(not shown)' : shownValue(entry);
   const where = `${place(entry, context.file)}: [${entry.section}] ${entry.key} = ${shown} is not valid`;
   const comment = !secret && /\s[#;]/.test(entry.value) ? '; a comment needs a line of its own' : '';

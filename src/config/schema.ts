@@ -69,6 +69,7 @@ export const general = v.object({
   umask: v.optional(octalMask, '022'),
   path_map: v.optional(pathMap, ''),
   verify_reads: v.optional(oneOf(['suspect', 'first', 'off']), 'suspect'),
+  passthrough: v.optional(oneOf(['auto', 'safe', 'off']), 'auto'),
   // The budget of descriptors never has more than so many.
   hold_sources: v.optional(wholeNumber(0, 4096), '512'),
   scrub: v.optional(scrubTime, 'idle'),

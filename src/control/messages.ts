@@ -214,6 +214,7 @@ export interface StatusMessage {
     readonly limit_bytes: number;
   };
   readonly leases?: { readonly held: number; readonly awaited: number };
+  readonly passthrough?: { readonly files: number; readonly changed: number };
   readonly kept?: readonly { readonly folder: string; readonly files: number; readonly bytes: number }[];
   readonly pins?: readonly { readonly folder: string; readonly files: number; readonly bytes: number }[];
   readonly descriptors?: {

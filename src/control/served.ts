@@ -175,6 +175,13 @@ export interface LeaseStatus {
   readonly awaited: number;
 }
 
+/** Files that the kernel reads itself (`docs/sources.md`, "Files that the kernel reads itself"). */
+export interface PassthroughStatus {
+  readonly files: number;
+  /** Those that it reads from a file that has other bytes by now, until their clients close them. */
+  readonly changed: number;
+}
+
 /** What is kept in one folder of what would be lost, or the pins in it (`docs/sources.md`). */
 export interface KeptStatus {
   /** Of a disk, or the pool: `.autotorrent` lies in it. */
@@ -226,6 +233,7 @@ export interface ServerStatus {
   readonly healer: HealerStatus;
   readonly repair: RepairStatus;
   readonly leases: LeaseStatus;
+  readonly passthrough: PassthroughStatus;
   /** Folders in which something is kept. */
   readonly kept: readonly KeptStatus[];
   /** Folders in which sources have pins. */

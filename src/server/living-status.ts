@@ -17,7 +17,7 @@ import type { CaseQueue } from './settling/queue.ts';
 export interface LivingStatusParts {
   readonly watching: Pick<WatchingSources, 'watched'>;
   readonly queue: Pick<CaseQueue, 'counts'>;
-  readonly fileSystem: Pick<FileSystem, 'leaseCounts'>;
+  readonly fileSystem: Pick<FileSystem, 'leaseCounts' | 'backingCounts'>;
   readonly kept: Pick<KeptFiles, 'usage'>;
   readonly pins: Pick<KeptFiles, 'usage'>;
   readonly repairs: Pick<Repairs, 'queued' | 'spent'>;
@@ -32,12 +32,15 @@ export async function livingStatus({
   kept,
   pins,
   config,
-}: LivingStatusParts): Promise<Pick<ServerStatus, 'watch' | 'healer' | 'repair' | 'leases' | 'kept' | 'pins'>> {
+}: LivingStatusParts): Promise<
+  Pick<ServerStatus, 'watch' | 'healer' | 'repair' | 'leases' | 'passthrough' | 'kept' | 'pins'>
+> {
   return {
     watch: await watchStatus(watching),
     healer: healerStatus(queue),
     repair: repairStatus(repairs, config),
     leases: leaseStatus(fileSystem),
+    passthrough: fileSystem.backingCounts ?? { files: 0, changed: 0 },
     kept: byFolder(kept),
     pins: byFolder(pins),
   };

@@ -244,6 +244,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       hold: holdOf(config.holdSources, process.env),
       lastChance: async (file) => await rescue.lastChance(file),
       onPinFailed: (id) => protection.noteFailed(id),
+      passthrough: config.passthrough,
       statePath: config.statePath,
       owner: owner.now,
       umask: config.umask,

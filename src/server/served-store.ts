@@ -67,7 +67,7 @@ export interface ServerFacts {
   readonly startedMs: number;
 }
 
-type LivingStatus = Pick<ServerStatus, 'kept' | 'pins' | 'watch' | 'healer' | 'repair' | 'leases'>;
+type LivingStatus = Pick<ServerStatus, 'kept' | 'pins' | 'watch' | 'healer' | 'repair' | 'leases' | 'passthrough'>;
 
 const DOWNLOADED = 'clients downloaded a part of it, which is verified (autotorrent overlay discard drops that, too)';
 

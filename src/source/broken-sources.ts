@@ -51,6 +51,11 @@ export class BrokenSources {
     if (this.#wrong.size > 0 && this.#wrong.get(id)?.doubt !== doubt) this.#wrong.delete(id);
   }
 
+  /** Tells if a source can be read, and some bytes of it are wrong. */
+  hasWrong(id: number): boolean {
+    return this.#wrong.has(id);
+  }
+
   has(id: number): boolean {
     return this.#troubles.has(id);
   }

@@ -58,7 +58,16 @@ export interface LeaseOptions {
   readonly unchanged?: (id: number) => void;
 }
 
+/** Hears of those who write to leased sources, in the turn in which the lease thread reports them. */
+export interface Writers {
+  /** Somebody may write to an open file from now on: its lease is given back, or there are no leases any more. */
+  readonly come: (file: SourceFile) => void;
+  /** Whoever had it open for writing has changed nothing, and there is a lease again. */
+  readonly gone: (file: SourceFile) => void;
+}
+
 export interface LeasedSourcesOptions extends LeaseOptions {
+  readonly writers?: Pick<Writers, 'come'> | undefined;
   /** Called after each try. `hasNoWriter`: nobody has the file open for writing, and somebody had. */
   readonly onTried: (file: SourceFile, hasNoWriter: boolean) => Promise<void>;
   /** The open files that may have leases. */
@@ -85,6 +94,8 @@ interface Pause {
 interface Lease {
   readonly file: SourceFile;
   state: 'asked' | 'held' | 'wanted' | 'none';
+  /** Resolves when it is known whether it was granted. Never rejects. */
+  answered: Promise<unknown>;
 }
 
 export class LeasedSources {
@@ -103,7 +114,7 @@ export class LeasedSources {
       onWanted: (fds) => this.#wanted(fds),
       onLate: (fds) => this.#late(fds),
       // Whoever waited has gone on: what he does is found by the look after the next read.
-      onGone: () => this.#states.clear(),
+      onGone: () => this.#allGone(),
       onBack: () => this.#takeAll(),
     });
   }
@@ -164,9 +175,10 @@ export class LeasedSources {
 
   async #try(file: SourceFile): Promise<void> {
     const { leases, doubts, onTried } = this.#options;
-    const known: Lease = { file, state: 'asked' };
+    const taking = leases.take(file.fd);
+    const known: Lease = { file, state: 'asked', answered: taking.catch(() => {}) };
     this.#states.set(file.fd, known);
-    const taken = await leases.take(file.fd);
+    const taken = await taking;
     // It was closed meanwhile, or wanted at once.
     if (this.#states.get(file.fd) !== known || known.state !== 'asked') return;
     known.state = taken === 'held' ? 'held' : 'none';
@@ -184,10 +196,23 @@ export class LeasedSources {
     return known?.file === file && known.state === 'held';
   }
 
+  /** Waits until it is known whether a file gets the lease that was asked for; undefined: that is known. */
+  answered(file: SourceFile): Promise<unknown> | undefined {
+    const known = this.#states.get(file.fd);
+    return known?.file === file && known.state === 'asked' ? known.answered : undefined;
+  }
+
+  #allGone(): void {
+    const held = [...this.#states.values()].filter(({ state }) => state === 'held');
+    this.#states.clear();
+    for (const { file } of held) this.#options.writers?.come(file);
+  }
+
   #wanted(fds: readonly number[]): void {
     const wanted: Lease[] = [];
     for (const fd of fds) {
       const known = this.#states.get(fd);
+      if (known !== undefined) this.#options.writers?.come(known.file);
       if (known === undefined || known.file.closed) {
         this.#options.leases.giveBack(fd);
         continue;

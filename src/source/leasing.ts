@@ -2,7 +2,7 @@
 import type { Logger } from '../logger.ts';
 import type { Difference, FileIdentity, RecordedSource } from './identity.ts';
 import { isSame } from './identity.ts';
-import { type LeaseCounts, LeasedSources, type LeaseOptions } from './leased-sources.ts';
+import { type LeaseCounts, LeasedSources, type LeaseOptions, type Writers } from './leased-sources.ts';
 import type { OpenSources } from './open-sources.ts';
 import { NotServed, type SourceFile } from './source-file.ts';
 
@@ -19,6 +19,7 @@ export interface LeasingParts extends LeaseOptions {
   readonly judged: (file: SourceFile, found: FileIdentity) => boolean;
   /** Takes over the doubt that stays of a source to which nobody has written. */
   readonly unwritten: (file: SourceFile, doubtNow: () => number) => void;
+  readonly writers?: Writers | undefined;
   readonly logger: Logger;
 }
 
@@ -40,6 +41,16 @@ export class Leasing {
 
   get counts(): LeaseCounts {
     return this.#leased.counts;
+  }
+
+  /** Tells if a file has a lease, and no writer waits for it. */
+  isHeld(file: SourceFile): boolean {
+    return this.#leased.isHeld(file);
+  }
+
+  /** Waits until it is known whether a file gets the lease that was asked for; undefined: that is known. */
+  answered(file: SourceFile): Promise<unknown> | undefined {
+    return this.#leased.answered(file);
   }
 
   /** Notes that a source is open, and in which condition: it gets a lease if it may have one. */
@@ -83,7 +94,7 @@ export class Leasing {
 
   /** Nobody has a source open for writing that somebody had opened so. Trusts it if it is as recorded. */
   async #endDoubt(file: SourceFile): Promise<void> {
-    const { files, doubts, judged, unwritten, unchanged } = this.#parts;
+    const { files, doubts, judged, unwritten, unchanged, writers } = this.#parts;
     const found = await file.look();
     // The next writer may have come.
     if (file.closed || found === undefined || !this.#leased.isHeld(file)) return;
@@ -91,6 +102,7 @@ export class Leasing {
       if (!judged(file, found)) files.drop(file);
     } else if (file.difference === undefined) {
       unwritten(file, () => doubts.unwritten(file.id));
+      writers?.gone(file);
       unchanged?.(file.id);
     }
   }

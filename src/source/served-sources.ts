@@ -21,7 +21,7 @@ import type { SeenSource, SourceDoubts } from './doubts.ts';
 import type { Hold } from './held-sources.ts';
 import { type FileIdentity, isSame, type RecordedSource } from './identity.ts';
 import { LeasedElsewhere } from './leased-elsewhere.ts';
-import type { LeaseCounts, LeaseOptions } from './leased-sources.ts';
+import type { LeaseCounts, LeaseOptions, Writers } from './leased-sources.ts';
 import { Leasing } from './leasing.ts';
 import type { ReadersLook } from './look-at-readers.ts';
 import { OpenSources, type OpenSourcesOptions } from './open-sources.ts';
@@ -45,6 +45,7 @@ export interface SourceFilesOptions {
   readonly doubts?: SourceDoubts | undefined;
   /** Absent: a write is found by the look after the next read. */
   readonly leases?: LeaseOptions | undefined;
+  readonly writers?: Writers | undefined;
   /** Called when an open source becomes doubted: bytes of it may have been served that it does not have. */
   readonly onDoubted?: (id: number) => void;
   /** Called with who may read the file that serves a source, whenever that was looked at. */
@@ -100,6 +101,7 @@ export class SourceFiles {
       leases &&
       new Leasing({
         ...leases,
+        writers: options.writers,
         files: this.#open,
         record,
         isKept: ({ record: { path } }) => this.#isKept(path),
@@ -131,6 +133,26 @@ export class SourceFiles {
 
   get broken(): readonly BrokenSource[] {
     return this.#broken.list();
+  }
+
+  /** Tells if an open file has a lease, and no writer waits for it. */
+  isLeased(file: SourceFile): boolean {
+    return this.#leasing?.isHeld(file) === true;
+  }
+
+  /** Waits until it is known whether a file gets the lease that was asked for; undefined: that is known. */
+  leaseAnswered(file: SourceFile): Promise<unknown> | undefined {
+    return this.#leasing?.answered(file);
+  }
+
+  /** Tells if the own file of a source is not served, for reads of it failed or had wrong bytes. */
+  isBroken(id: number): boolean {
+    return this.#broken.has(id) || this.#broken.hasWrong(id);
+  }
+
+  /** Tells if a file is a pin. */
+  isPin({ record }: SourceFile): boolean {
+    return this.#isPin(record);
   }
 
   /**

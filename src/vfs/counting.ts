@@ -3,6 +3,7 @@ import { posixErrorOf } from '../errors.ts';
 import type {
   AttributeChanges,
   Attributes,
+  BackingAbility,
   Caller,
   FileType,
   MaybePromise,
@@ -37,6 +38,10 @@ export class CountedOperations implements Operations {
 
   get counts(): Counts {
     return { ...this.#counts };
+  }
+
+  get backing(): BackingAbility | undefined {
+    return this.#inner.backing;
   }
 
   get paths(): PathAbility | undefined {

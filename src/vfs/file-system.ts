@@ -33,6 +33,7 @@ import type { StoredFile } from '../store/entries/entry-files.ts';
 import type { Quiet } from '../store/overlay/discard.ts';
 import type { Pooling } from '../store/sources/pool-files.ts';
 import type { Store } from '../store/store.ts';
+import { type BackingCounts, Backings } from './backing.ts';
 import { ExtendedAttributes } from './extended-attributes.ts';
 import { FileReaders } from './file-readers.ts';
 import { Handles } from './handles.ts';
@@ -42,6 +43,7 @@ import { OpenFiles } from './open-files.ts';
 import {
   type AttributeChanges,
   type Attributes,
+  type BackingAbility,
   type Caller,
   type Dentry,
   type FileSystemStats,
@@ -71,6 +73,10 @@ export interface FileSystemOptions {
   readonly doubts?: SourceDoubts | undefined;
   /** Absent: a write to a source is found by the look after the next read. */
   readonly leases?: LeaseOptions | undefined;
+  /** Which files the kernel may read itself (`backing.ts`). Default: all that may be. */
+  readonly passthrough?: 'auto' | 'safe' | 'off';
+  /** Called with the inodes of files that the kernel reads from a file that has other bytes by now: once for each. */
+  readonly onReadChanged?: ((inodes: readonly number[]) => void) | undefined;
   readonly descriptors: DescriptorBudget;
   readonly hold?: Hold | undefined;
   /** Called with a doubted source that was held for long enough, before it is closed. Never rejects. */
@@ -121,13 +127,14 @@ export class FileSystem implements Operations {
   readonly #readers: FileReaders;
   readonly #handles = new Handles();
   readonly #stale: StaleFiles;
+  readonly #backings: Backings | undefined;
   readonly #unwatch: () => void;
   readonly paths: SyncPaths;
   #statfs: { readonly at: number; readonly stats: Promise<FileSystemStats> } | undefined;
 
   constructor(options: FileSystemOptions) {
     const { store, libc, access, readersLook, looks, doubts, leases, descriptors, hold, lastChance, logger } = options;
-    const { onPinFailed } = options;
+    const { onPinFailed, passthrough = 'auto', onReadChanged: onChanged } = options;
     this.#store = store;
     this.#options = options;
     this.#sources = new SourceFiles({
@@ -139,6 +146,10 @@ export class FileSystem implements Operations {
       looks,
       doubts,
       leases,
+      writers: {
+        come: (file) => this.#backings?.come(file),
+        gone: (file) => this.#backings?.gone(file),
+      },
       descriptors,
       isKept: (path) => store.living.isKept(path),
       hold,
@@ -160,10 +171,19 @@ export class FileSystem implements Operations {
       ownerUid: () => this.#attributes.ownerUid,
       broken: () => this.#sources.broken,
     });
+    const [sources, proving, handles] = [this.#sources, this.#proving, this.#handles];
+    const mostLeased = Math.floor(descriptors.size / 2);
+    this.#backings =
+      passthrough === 'off'
+        ? undefined
+        : new Backings({ store, sources, proving, handles, passthrough, mostLeased, onChanged, logger });
     this.#unwatch = store.watch({
       sourcesChanged: (ids) => this.#sources.sourcesChanged(ids),
       folderRenamed: (from) => this.#sources.folderRenamed(from),
-      conditionChanged: (id, _, now) => this.#sources.conditionChanged(id, now?.state),
+      conditionChanged: (id, _, now) => {
+        this.#sources.conditionChanged(id, now?.state);
+        if (now?.failed === true) this.#backings?.failed(id);
+      },
     });
     const open = this.#open;
     this.paths = {
@@ -174,6 +194,15 @@ export class FileSystem implements Operations {
       hasClientNames: (ino) => store.hasClientNames(ino),
       find: (parent, name) => store.find(parent, name),
     };
+  }
+
+  get backing(): BackingAbility | undefined {
+    return this.#backings;
+  }
+
+  /** Files that the kernel reads itself; undefined where none may be. */
+  get backingCounts(): BackingCounts | undefined {
+    return this.#backings?.counts;
   }
 
   /** Keeps files from being opened while they are changed from the side (`overlay discard`). */
@@ -464,6 +493,7 @@ export class FileSystem implements Operations {
 
   release(handle: number): MaybePromise<void> {
     const { open } = this.#handles.file(handle);
+    this.#backings?.giveBack(handle);
     this.#handles.remove(handle);
     return this.#open.leave(open);
   }
@@ -543,6 +573,7 @@ export class FileSystem implements Operations {
   /** Closes the files that programs left open at the unmount. */
   close(): void {
     this.#unwatch();
+    this.#backings?.close();
     this.#proving.close();
     this.#readers.close();
     this.#open.close();

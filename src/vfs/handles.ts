@@ -8,6 +8,8 @@ export interface FileHandle {
   readonly open: OpenInode;
   /** O_SYNC, O_DSYNC: each write reaches the disk before it returns. */
   readonly synced: boolean;
+  /** O_RDONLY, without O_TRUNC. */
+  readonly readsOnly: boolean;
 }
 
 export interface DirectoryHandle {
@@ -16,6 +18,8 @@ export interface DirectoryHandle {
   /** The listed names in order; an offset is the number of names before it. */
   readonly listed: string[];
 }
+
+const O_ACCMODE = constants.O_RDONLY | constants.O_WRONLY | constants.O_RDWR;
 
 /** The largest handle: 31 bits, for drivers that read handles as signed. */
 const LARGEST = 0x7fff_ffff;
@@ -32,7 +36,9 @@ export class Handles {
 
   /** Adds a handle of an open file; `flags` as in open(2). */
   addFile(open: OpenInode, flags: number): number {
-    return this.#add({ kind: 'file', open, synced: (flags & (constants.O_SYNC | constants.O_DSYNC)) !== 0 });
+    const synced = (flags & (constants.O_SYNC | constants.O_DSYNC)) !== 0;
+    const readsOnly = (flags & (O_ACCMODE | constants.O_TRUNC)) === constants.O_RDONLY;
+    return this.#add({ kind: 'file', open, synced, readsOnly });
   }
 
   addDirectory(ino: number): number {

@@ -101,6 +101,34 @@ export interface PathAbility {
   find(parent: number, name: string): MaybePromise<number>;
 }
 
+/** A file whose bytes are all the bytes of an open file, and are trusted. */
+export interface Backing {
+  /** Open for reading. Only for the call that gets it: it may be closed afterwards. */
+  readonly fd: number;
+  /**
+   * Why nobody changes its bytes unnoticed. `pool`, `kept`, `pin`: it is a file of our own, to which nobody writes. `leased`: the
+   * kernel has writers wait until the vfs knows of them.
+   */
+  readonly kind: 'pool' | 'kept' | 'pin' | 'leased';
+  /** The same object for handles with the same backing. */
+  readonly file: object;
+  /** The device number of its file system. */
+  readonly dev: number;
+}
+
+/** For a driver that has the kernel read a file's backing without asking. */
+export interface BackingAbility {
+  /**
+   * Calls `take` with the backing of an open file, if it has one now. If that does not return undefined, the backing is lent: the
+   * kernel may read it instead of the open file until `giveBack` or the release of the handle. Only handles that cannot write and
+   * have not truncated have one.
+   * Returns what `take` returned; undefined without a backing. @throws EBADF, and what `take` throws
+   */
+  lend<T>(handle: number, take: (backing: Backing) => T | undefined): MaybePromise<T | undefined>;
+  /** The kernel reads a lent backing no more, or never did. */
+  giveBack(handle: number): void;
+}
+
 /**
  * The operations of a file system.
  *
@@ -109,6 +137,8 @@ export interface PathAbility {
  * driver checks permissions (the kernel's default_permissions).
  */
 export interface Operations {
+  /** Optional: files whose bytes are all of an open file's. */
+  readonly backing?: BackingAbility | undefined;
   /** Optional: calls for a driver that works with paths. */
   readonly paths?: PathAbility | undefined;
   /**

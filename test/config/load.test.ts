@@ -214,6 +214,7 @@ describe('createConfig', () => {
         'protect',
         'protect_days',
         'verify_reads',
+        'passthrough',
         'hold_sources',
         'scrub',
         'scrub_days',

@@ -73,6 +73,7 @@ describe('parseConfig', () => {
       umask: 0o022,
       fastResume: 'verified',
       verifyReads: 'suspect',
+      passthrough: 'auto',
       holdSources: 512,
       scrub: 'idle',
       scrubDays: 90,
@@ -139,6 +140,7 @@ describe('parseConfig', () => {
     ['exact_target = original', 'exactTarget', 'original'],
     ['fast_resume: never', 'fastResume', 'never'],
     ['verify_reads = first', 'verifyReads', 'first'],
+    ['passthrough = Safe', 'passthrough', 'safe'],
     ['hold_sources = 0', 'holdSources', 0],
     ['recover = OFF', 'recover', false],
     ['on_loss = Tell', 'onLoss', 'tell'],
@@ -247,6 +249,7 @@ describe('parseConfig', () => {
     ['fast_resume = yes', '"yes"', 'accepted: verified, never, trust'],
     ['hold_sources = 5000', '"5000"', 'accepted: a whole number from 0 to 4096'],
     ['verify_reads = all', '"all"', 'accepted: suspect, first, off'],
+    ['passthrough = on', '"on"', 'accepted: auto, safe, off'],
     ['hash_readers = 0', '"0"', 'accepted: a whole number from 1 to 64'],
     ['hash_readers = two', '"two"', 'accepted: a whole number from 1 to 64'],
     ['allow_other = maybe', '"maybe"', 'accepted: auto, yes, no (also on, off, true, false, 1, 0)'],
@@ -337,7 +340,7 @@ describe('parseConfig', () => {
       `${FILE}, line 8: section [other] is unknown and unused: known are general, disks, client, client-NAME`,
       `${FILE}, line 5: [general] storepath is unknown and unused: did you mean store_path?`,
       `${FILE}, line 6: [general] scene_mode is unknown and unused: did you mean scan_mode?`,
-      `${FILE}, line 7: [general] zzz is unknown and unused: known are db, store_path, state_path, ignore_files, settle, add_limit_size, add_limit_percent, scan_mode, link_type, exact_target, verify, hash_readers, hash_size_varying, hash_limit, driver, allow_other, owner, umask, path_map, verify_reads, hold_sources, scrub, scrub_days, recover, on_loss, repair_limit, rescue_limit, rescue_total, protect, protect_days, fast_resume`,
+      `${FILE}, line 7: [general] zzz is unknown and unused: known are db, store_path, state_path, ignore_files, settle, add_limit_size, add_limit_percent, scan_mode, link_type, exact_target, verify, hash_readers, hash_size_varying, hash_limit, driver, allow_other, owner, umask, path_map, verify_reads, passthrough, hold_sources, scrub, scrub_days, recover, on_loss, repair_limit, rescue_limit, rescue_total, protect, protect_days, fast_resume`,
       `${FILE}, line 11: [client] url is unknown and unused: known are client`,
     ]);
   });

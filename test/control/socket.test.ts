@@ -47,6 +47,7 @@ const STATUS: ServerStatus = {
   healer: { open: 3, urgent: 1, settled: 9, oldest: new Date('2026-11-24T00:03:30.724Z') },
   repair: { onLoss: 'repair', queued: 2, spentBytes: 300, limitBytes: 1000 },
   leases: { held: 12, awaited: 1 },
+  passthrough: { files: 7, changed: 2 },
   kept: [{ folder: '/mnt/disk', files: 2, bytes: 12_345 }],
   pins: [{ folder: '/mnt/disk', files: 5, bytes: 99_999 }],
   sources: { doubted: 1, healing: 2, lost: 3, waiting: [{ disk: '/mnt/disk2', sources: 4 }] },

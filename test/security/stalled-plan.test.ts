@@ -45,6 +45,7 @@ describe('a plan that stalls', { timeout: 60_000 }, () => {
         healer: { open: 0, urgent: 0, settled: 0 },
         repair: { onLoss: 'tell', queued: 0, spentBytes: 0, limitBytes: 0 },
         leases: { held: 0, awaited: 0 },
+        passthrough: { files: 0, changed: 0 },
         kept: [],
         pins: [],
       }),

@@ -47,6 +47,7 @@ function lines(status: ServerStatus): string[] {
     scrubLine(status),
     ...watchLines(status),
     ...leasesLines(status),
+    ...passthroughLines(status),
     ...keptLines(status),
     healerLine(status),
     repairLine(status),
@@ -138,6 +139,15 @@ function leasesLines({ leases: { held, awaited } }: ServerStatus): string[] {
   if (held + awaited === 0) return [];
   const waiting = awaited === 0 ? '' : `; writers wait for ${awaited} more`;
   return [`leases   ${held} source(s) would be kept before they are written to${waiting}`];
+}
+
+/** Counts what the kernel reads itself; nothing while it reads nothing so. */
+function passthroughLines({ passthrough: { files, changed } }: ServerStatus): string[] {
+  if (files === 0) return [];
+  const are = changed === 1 ? 'file is' : 'files are';
+  const until = 'from changed sources by passthrough until their clients close them';
+  const exception = changed === 0 ? '' : `; ${changed} ${are} read ${until}`;
+  return [`direct   the kernel reads ${fileCount(files)} itself${exception}`];
 }
 
 /** What is kept of sources that changed or are gone, and pins; nothing while nothing is. */

@@ -175,6 +175,11 @@ export class LivingSources {
     return await this.#ranges.of(id);
   }
 
+  /** Tells if a path is that of the store's own link to a file of the pool. */
+  isPooled(path: Buffer): boolean {
+    return this.#parts.sources.isPooled(path);
+  }
+
   /** Tells if a path is that of a kept file. */
   isKept(path: Buffer): boolean {
     return this.#parts.keeping.isKept(path);

@@ -122,6 +122,11 @@ export class Sources {
     });
   }
 
+  /** Tells if a path is that of the store's own link to a file of the pool. */
+  isPooled(path: Buffer): boolean {
+    return this.#pool?.isOwn(path) === true;
+  }
+
   /** Replaces sources that lie in the pool by the store's own links. */
   async shared(plan: readonly LookedAtSource[]): Promise<LookedAtSource[]> {
     const slice = [...plan];

@@ -26,6 +26,7 @@ import type { Hold } from '../../../src/source/held-sources.ts';
 import type { LeaseOptions } from '../../../src/source/leased-sources.ts';
 import type { LookedAtSource } from '../../../src/source/looked-at.ts';
 import { sourceLooks } from '../../../src/source/source-looks.ts';
+import type { FileSystemOptions } from '../../../src/vfs/file-system.ts';
 import { temporaryFolder } from '../../harness/folder.ts';
 import { libtorrentOf } from '../../harness/libtorrent.ts';
 import { makeTorrentOf } from '../../harness/make-torrent.ts';
@@ -48,6 +49,8 @@ export interface LibraryOptions {
   /** Leases are taken on sources; looks are those of a server then. */
   readonly leases?: Omit<LeaseOptions, 'doubts'>;
   readonly hold?: Hold;
+  readonly passthrough?: FileSystemOptions['passthrough'];
+  readonly onReadChanged?: FileSystemOptions['onReadChanged'];
 }
 
 /** Bytes of which no two parts are alike. */
@@ -95,14 +98,17 @@ export class Library {
   }
 
   async open(verifyReads = this.#options.verifyReads ?? 'suspect'): Promise<void> {
-    const { queue, leases, hold } = this.#options;
+    const { queue, leases, hold, passthrough, onReadChanged } = this.#options;
     this.#volume = await openVolume(join(this.folder, 'state'), {
       kept: {
         isOwn: (path) => isAtOrBelow(path, Buffer.from(join(this.folder, 'kept'))),
+        isPin: (path) => isAtOrBelow(path, Buffer.from(join(this.folder, 'kept', 'pins'))),
         release: async (path) => await rm(path, { force: true }),
       },
       ...(leases === undefined ? {} : { leases, looks: sourceLooks(openCLibrary(silentLogger)) }),
       hold,
+      onReadChanged,
+      ...(passthrough === undefined ? {} : { passthrough }),
       doubts: (store) =>
         new SourceConditions({
           store,
