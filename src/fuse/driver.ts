@@ -28,9 +28,14 @@ export interface Driver {
 
 /** The part of a mount's life that differs between drivers; `mounting/life-cycle.ts` has the shared part. */
 export interface Session {
-  /** Mounts on an empty directory, and begins to answer. @throws AutotorrentError('MOUNT') */
-  start(mountPoint: string): Promise<void>;
+  /**
+   * Mounts on an empty directory, and begins to answer. `directory`: its descriptor, while this is under way.
+   * @throws AutotorrentError('MOUNT')
+   */
+  start(mountPoint: string, directory: number): Promise<void>;
   readonly known?: number | undefined;
+  /** Resolves when the kernel asks for nothing more, also while the mount is there still. Absent where the driver cannot tell. */
+  readonly ended?: Promise<void> | undefined;
   /** Frees what answered requests. Called after the mount has gone, whoever removed it. */
   end(): Promise<void>;
 }

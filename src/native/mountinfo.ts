@@ -68,6 +68,11 @@ export function deviceOf(major: number, minor: number): number {
   );
 }
 
+/** The minor number of a device number, as minor(3) gives it. */
+export function minorOf(dev: number): number {
+  return (dev & 0xff) | ((dev >>> 12) & 0xfff00);
+}
+
 /** Tells if `path` is `folder` or lies below it. Both are absolute, without a slash at the end. */
 export function isAtOrBelow(path: Buffer, folder: Buffer): boolean {
   if (path.length < folder.length || !path.subarray(0, folder.length).equals(folder)) return false;

@@ -192,15 +192,34 @@ export function runMount(driver: string): void {
       );
     });
 
-    it('refuses a mount point on which something else is mounted', async () => {
+    it('mounts on a file system of its own where it can, and goes without a trace', async () => {
       const other = join(base, 'other');
       await fs.mkdir(other);
       await run('mount', ['-t', 'tmpfs', 'tmpfs', other]);
+      const second = { driver, mountPoint: other, statePath: join(base, 'state3') };
       try {
-        await assert.rejects(
-          Server.start({ driver, mountPoint: other, statePath: join(base, 'state3') }),
-          /something else \(tmpfs\)/,
-        );
+        if (driver === 'fuse-native') {
+          await assert.rejects(Server.start(second), /something else \(tmpfs\)/);
+          return;
+        }
+        for (const end of ['unmount', 'kill'] as const) {
+          const volume = await Server.start(second);
+          assert.equal((await mountLines(other)).length, 2);
+          assert.deepEqual(await fs.readdir(other), []);
+          if (end === 'kill') await volume.signal('SIGKILL');
+          else assert.equal(await volume.unmount(), 0);
+        }
+        // What the killed one left is replaced.
+        const volume = await Server.start(second);
+        assert.equal((await mountLines(other)).length, 2);
+        assert.equal(await volume.unmount(), 0);
+        const [left, ...others] = await mountLines(other);
+        assert.match(left ?? '', / - tmpfs /);
+        assert.deepEqual(others, []);
+        assert.equal((await fs.stat(other)).mode & 0o777, 0o555);
+        await fs.chmod(other, 0o755);
+        await fs.writeFile(join(other, 'file'), '');
+        await assert.rejects(Server.start(second), /is not empty/);
       } finally {
         await run('umount', [other]);
       }

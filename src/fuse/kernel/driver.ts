@@ -2,16 +2,16 @@
  * The driver `kernel`: speaks FUSE on /dev/fuse itself, without libfuse (`native-notes/kernel.md`). Files are inodes for the
  * kernel, as they are for the vfs: two names of one file share their pages, and a file without a name is served while it is open.
  */
-import { closeSync, openSync, write } from 'node:fs';
+import { closeSync, write } from 'node:fs';
 import { AutotorrentError } from '../../errors.ts';
 import type { Logger } from '../../logger.ts';
 import type { CLibrary } from '../../native/c-library.ts';
-import { loadMountCalls, type MountCalls } from '../../native/mounting.ts';
+import { type FuseDeviceCalls, loadFuseDeviceCalls } from '../../native/fuse-device.ts';
+import { loadMountCalls } from '../../native/mounting.ts';
 import type { Operations } from '../../vfs/operations.ts';
 import type { Driver, MountOptions, Session } from '../driver.ts';
 import { startMount } from '../mounting/life-cycle.ts';
-import { mountsAt } from '../mounting/mount-point.ts';
-import { unmount } from '../mounting/unmount.ts';
+import { mountDevice } from '../mounting/mount-device.ts';
 import { DeviceReader } from './device-reader.ts';
 import { Dispatcher } from './dispatch.ts';
 import { Nodes } from './nodes.ts';
@@ -45,31 +45,43 @@ export function createKernelDriver({ library, logger }: KernelDriverOptions): Dr
   return {
     name: 'kernel',
     async mount(operations, options) {
-      const calls = loadMountCalls(library);
-      return await startMount(() => openSession(operations, options, { library, calls, logger }), {
+      return await startMount(() => openSession(operations, options, loadDevice(library), logger), {
         ...options,
-        calls,
+        calls: loadMountCalls(library),
+        onFileSystems: true,
         logger,
       });
     },
   };
 }
 
-interface Parts {
-  readonly library: CLibrary;
-  readonly calls: MountCalls;
-  readonly logger: Logger;
+/** @throws AutotorrentError('MOUNT') if this driver cannot run here */
+function loadDevice(library: CLibrary): FuseDeviceCalls {
+  const calls = loadFuseDeviceCalls(library);
+  if (calls !== undefined) return calls;
+  throw new AutotorrentError(
+    'MOUNT',
+    'driver kernel needs Linux on a usual processor of 64 bits, and the package koffi',
+    {
+      hint: 'Run npm ci again, without --omit=optional (native-notes/koffi.md); or set driver = fuse-native.',
+    },
+  );
 }
 
-function openSession(operations: Operations, options: MountOptions, { library, calls, logger }: Parts): Session {
+function openSession(operations: Operations, options: MountOptions, device: FuseDeviceCalls, logger: Logger): Session {
   const nodes = new Nodes();
   let end = (): void => {};
+  let noMore = (): void => {};
+  const ended = new Promise<void>((resolve) => {
+    noMore = resolve;
+  });
   return {
+    ended,
     get known() {
       return nodes.size;
     },
-    async start(mountPoint) {
-      const fd = await mountDevice(library, mountPoint, options);
+    async start(mountPoint, directory) {
+      const fd = await mountDevice(device, { ...options, mountPoint, directory });
       const source = new DeviceReader(fd, logger);
       const dispatcher = new Dispatcher(operations, nodes, 1);
       const session = new KernelSession({ source, dispatcher, wanted: WANTED, logger });
@@ -94,8 +106,7 @@ function openSession(operations: Operations, options: MountOptions, { library, c
             )
           : error;
       });
-      const device = (await mountsAt(mountPoint)).at(-1)?.dev;
-      void source.ended.then(async () => await removeDead(mountPoint, device, calls, logger));
+      void source.ended.then(noMore);
     },
     async end() {
       end();
@@ -103,36 +114,8 @@ function openSession(operations: Operations, options: MountOptions, { library, c
   };
 }
 
-/** Removes a mount that was aborted: it is there still, and gives programs nothing but errors. */
-async function removeDead(
-  mountPoint: string,
-  device: number | undefined,
-  calls: MountCalls,
-  logger: Logger,
-): Promise<void> {
-  try {
-    if (device === undefined || (await mountsAt(mountPoint)).at(-1)?.dev !== device) return;
-    logger.error(`the connection of ${mountPoint} was aborted`);
-    await unmount(mountPoint, calls);
-  } catch (error) {
-    logger.error(`${mountPoint} is left without a server: ${String(error)}`);
-  }
-}
-
 async function writeElsewhere(fd: number, message: Buffer): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     write(fd, message, 0, message.length, null, (error) => (error === null ? resolve() : reject(error)));
   });
-}
-
-async function mountDevice(library: CLibrary, mountPoint: string, options: MountOptions): Promise<number> {
-  const mount = library.ability('no', ({ func }) =>
-    func('int mount(const char *source, const char *target, const char *type, unsigned long flags, const char *data)'),
-  );
-  if (mount === undefined) throw new AutotorrentError('MOUNT', 'koffi is missing');
-  const fd = openSync('/dev/fuse', 'r+');
-  const data = `fd=${fd},rootmode=40000,user_id=0,group_id=0,default_permissions${options.allowOther ? ',allow_other' : ''}`;
-  const result: unknown = mount('autotorrent', mountPoint, 'fuse.autotorrent', 6 | (options.readOnly ? 1 : 0), data);
-  if (result !== 0) throw new AutotorrentError('MOUNT', `${mountPoint} cannot be mounted`);
-  return fd;
 }

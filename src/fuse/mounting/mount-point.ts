@@ -74,20 +74,27 @@ async function refuseForeignWay(folder: string): Promise<void> {
   }
 }
 
+export interface Preparing {
+  /** Removes a mount that a killed server left. */
+  readonly detach: (mountPoint: string) => Promise<void>;
+  /** The mount point may be a file system of its own: something may be mounted on it that is no FUSE. */
+  readonly onFileSystems: boolean;
+  readonly logger: Logger;
+}
+
 /**
- * Makes sure that `mountPoint` is an empty directory with nothing mounted on it. Gives a handle of the directory that stays
- * valid when it is mounted over. Removes a mount that a killed server left, with `detach`.
+ * Makes sure that `mountPoint` is an empty directory, on which no other server has a mount. Gives a handle of the directory that
+ * stays valid when it is mounted over. Removes a mount that a killed server left.
  * @throws AutotorrentError('MOUNT')
  */
 export async function prepareMountPoint(
   mountPoint: string,
-  detach: (mountPoint: string) => Promise<void>,
-  logger: Logger,
+  { detach, onFileSystems, logger }: Preparing,
 ): Promise<FileHandle> {
   // This comes before anything touches the path: touching a mount whose server hangs would hang.
   for (;;) {
     const mounted = (await mountsAt(mountPoint)).at(-1);
-    if (mounted === undefined) break;
+    if (mounted === undefined || (onFileSystems && !isFuse(mounted))) break;
     await refuseUnlessStale(mountPoint, mounted);
     logger.info(`${mountPoint} still holds the mount of a server that was killed; it is replaced`);
     await detach(mountPoint);
@@ -97,16 +104,18 @@ export async function prepareMountPoint(
   const directory = await open(mountPoint, constants.O_RDONLY | constants.O_DIRECTORY);
   try {
     const [own, parent] = [await directory.stat(), await stat(dirname(mountPoint))];
-    if (own.dev !== parent.dev) {
+    if (!onFileSystems && own.dev !== parent.dev) {
       throw new AutotorrentError(
         'MOUNT',
         `${mountPoint} is a file system of its own (a volume, dataset or subvolume)`,
         {
-          hint: `The FUSE library cannot mount on one: set store_path to a folder below it, such as ${mountPoint}/mount.`,
+          hint: `driver fuse-native cannot mount on one: set store_path to a folder below it, such as ${mountPoint}/mount, or driver = kernel.`,
         },
       );
     }
-    if ((await readdir(mountPoint)).length > 0) {
+    // ext4 has its own folder at the top.
+    const isOwn = (name: string): boolean => name === 'lost+found' && own.dev !== parent.dev;
+    if ((await readdir(mountPoint)).some((name) => !isOwn(name))) {
       throw new AutotorrentError('MOUNT', `${mountPoint} is not empty, and mounting would hide what is in it`, {
         hint: 'If this is an old link tree: move it away, or set store_path to another folder. Nothing was changed.',
       });
@@ -142,6 +151,9 @@ function cannotMake(path: string, error: unknown): AutotorrentError {
     cause: error,
   });
 }
+
+/** Its server may hang, and whoever touches it. `fuseblk` is one, too. */
+const isFuse = ({ type }: MountedAt): boolean => type.startsWith('fuse');
 
 async function refuseUnlessStale(mountPoint: string, mounted: MountedAt): Promise<void> {
   if (mounted.type !== OUR_TYPE) {

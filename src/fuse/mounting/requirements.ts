@@ -2,11 +2,13 @@
 import { accessSync, closeSync, constants, openSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { AutotorrentError, errnoOf, messageOf } from '../../errors.ts';
+import { FUSE_DEVICE } from '../../native/fuse-device.ts';
 
-const FUSE_DEVICE = '/dev/fuse';
-
-/** Checks this machine. @throws AutotorrentError('MOUNT') if FUSE cannot work here, with what to do */
-export function checkRequirements(): void {
+/**
+ * Checks this machine. `helper`: a program that users other than root need.
+ * @throws AutotorrentError('MOUNT') if FUSE cannot work here, with what to do
+ */
+export function checkRequirements(helper?: string): void {
   try {
     closeSync(openSync(FUSE_DEVICE, 'r+'));
   } catch (error) {
@@ -18,8 +20,8 @@ export function checkRequirements(): void {
       cause: error,
     });
   }
-  if (process.getuid?.() === 0 || isInPath('fusermount')) return;
-  throw new AutotorrentError('MOUNT', 'fusermount is missing, which mounts for users other than root', {
+  if (helper === undefined || process.getuid?.() === 0 || isInPath(helper)) return;
+  throw new AutotorrentError('MOUNT', `${helper} is missing, which mounts for users other than root`, {
     hint: 'Debian, Ubuntu: apt install fuse3. Fedora: dnf install fuse.',
   });
 }

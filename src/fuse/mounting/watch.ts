@@ -11,6 +11,7 @@ const SOON_MS = 10;
 export interface WatchedMount {
   /** Resolves when the mount has gone, whoever removed it. */
   readonly gone: Promise<void>;
+  isGone(): Promise<boolean>;
   /** Reports that the mount was just removed: its end is noticed at once, not at the next look. */
   lookNow(): void;
 }
@@ -29,5 +30,5 @@ export async function watchMount(mountPoint: string): Promise<WatchedMount> {
       await (signal.aborted ? sleep(SOON_MS) : sleep(WATCH_MS, undefined, { signal })).catch(() => {});
     }
   };
-  return { gone: wait(), lookNow: () => expected.abort() };
+  return { gone: wait(), isGone, lookNow: () => expected.abort() };
 }

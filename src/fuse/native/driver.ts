@@ -12,13 +12,13 @@
 import type Fuse from 'fuse-native';
 import { AutotorrentError, messageOf } from '../../errors.ts';
 import type { Logger } from '../../logger.ts';
-import { accountOf, ownUid } from '../../native/accounts.ts';
 import type { CLibrary } from '../../native/c-library.ts';
 import { loadMountCalls } from '../../native/mounting.ts';
 import { loadProcessCalls, type ProcessCalls } from '../../native/process.ts';
 import { ATTRIBUTES_MS, type Operations } from '../../vfs/operations.ts';
 import type { Driver, MountOptions, Session } from '../driver.ts';
 import { startMount } from '../mounting/life-cycle.ts';
+import { accountHint, othersHint } from '../mounting/refusals.ts';
 import { createHandlers } from './handlers.ts';
 import { loadFuseNative } from './library.ts';
 import { ThreadTimes } from './thread-times.ts';
@@ -44,6 +44,9 @@ export function createFuseNativeDriver({ library, logger }: FuseNativeOptions): 
       return await startMount(() => openSession(operations, options, loadProcessCalls(library), logger), {
         ...options,
         calls: loadMountCalls(library),
+        // The helper of libfuse 2 has this name.
+        helper: 'fusermount',
+        onFileSystems: false,
         logger,
       });
     },
@@ -85,12 +88,8 @@ async function mount(fuse: Fuse, mountPoint: string, allowOther: boolean): Promi
     await new Promise<void>((resolve, reject) => fuse.mount((error) => (error === null ? resolve() : reject(error))));
   } catch (error) {
     const hint = ['The lines above are of the FUSE library, if it said anything.'];
-    if (allowOther) hint.push('allow_other needs user_allow_other in /etc/fuse.conf, but for root.');
-    if (accountOf(ownUid()) === undefined) {
-      hint.push(
-        `fusermount serves users with an account alone, and /etc/passwd has none for user ${ownUid()}: add one.`,
-      );
-    }
+    if (allowOther) hint.push(othersHint());
+    hint.push(...[accountHint() ?? []].flat());
     throw new AutotorrentError('MOUNT', `${mountPoint} cannot be mounted: ${messageOf(error)}`, {
       hint: hint.join(' '),
       cause: error,

@@ -11,6 +11,8 @@ import { temporaryFolder } from '../../harness/folder.ts';
 
 const never = async (): Promise<void> => await Promise.reject(new Error('nothing is to be detached'));
 
+const FUSE_NATIVES = { detach: never, onFileSystems: false, logger: silentLogger };
+
 describe('the mount point', () => {
   let folder: string;
   before(async () => {
@@ -19,7 +21,7 @@ describe('the mount point', () => {
 
   it('is made where it is missing, with the folders above it', async () => {
     const path = join(folder, 'a', 'b');
-    await (await prepareMountPoint(await realMountPoint(path), never, silentLogger)).close();
+    await (await prepareMountPoint(await realMountPoint(path), FUSE_NATIVES)).close();
     assert.deepEqual(await fs.readdir(path), []);
   });
 
@@ -38,7 +40,7 @@ describe('the mount point', () => {
     await fs.mkdir(join(folder, 'full'));
     await fs.writeFile(join(folder, 'full', 'x'), '');
     const refused = async (name: string, message: RegExp): Promise<void> =>
-      await assert.rejects(prepareMountPoint(join(folder, name), never, silentLogger), { code: 'MOUNT', message });
+      await assert.rejects(prepareMountPoint(join(folder, name), FUSE_NATIVES), { code: 'MOUNT', message });
     await refused('full', /not empty/);
     await refused(join('full', 'x'), /not a directory/);
     await assert.rejects(realMountPoint(join(folder, 'full', 'x', 'y')), {
@@ -48,7 +50,7 @@ describe('the mount point', () => {
   });
 
   it('is left alone where another file system begins', async () => {
-    await assert.rejects(prepareMountPoint('/proc', never, silentLogger), {
+    await assert.rejects(prepareMountPoint('/proc', FUSE_NATIVES), {
       code: 'MOUNT',
       message: /something else \(proc\)/,
     });
