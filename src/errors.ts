@@ -61,6 +61,7 @@ const POSIX_CODES = [
   'ENOSYS',
   'ENOTDIR',
   'ENOTEMPTY',
+  'ENXIO',
   'EOPNOTSUPP',
   'EPERM',
   'ERANGE',

@@ -41,7 +41,7 @@ export class ReadFailure extends Error {
 
 /** The parts that all readers of a thread share. */
 export interface ReaderTools {
-  readonly libc: Pick<FileCalls, 'willNeed' | 'seekData'>;
+  readonly libc: Pick<FileCalls, 'willNeed' | 'seek'>;
   readonly access: SourceAccess;
   readonly looks: Looks;
 }
@@ -49,7 +49,7 @@ export interface ReaderTools {
 export class SegmentReader {
   readonly #task: HashTask;
   readonly #buffer: Buffer;
-  readonly #libc: Pick<FileCalls, 'willNeed' | 'seekData'>;
+  readonly #libc: Pick<FileCalls, 'willNeed' | 'seek'>;
   readonly #access: SourceAccess;
   readonly #looks: Looks;
   /** Files that have holes: fewer blocks than bytes. */
@@ -90,14 +90,14 @@ export class SegmentReader {
   /** True if a segment is known to be zeros without reading: a hole, or a pad. @throws ReadFailure */
   isBlank(segment: number): boolean {
     const { file, offset, length } = this.#segment(segment);
-    const { seekData } = this.#libc;
+    const { seek } = this.#libc;
     if (file === ZEROS_FILE) return true;
-    if (seekData === undefined || length === 0) return false;
+    if (seek === undefined || length === 0) return false;
     return this.#guarded(file, () => {
       const fd = this.#descriptor(file);
       const end = offset + length;
       if (!this.#sparse.has(file) || end > (this.#task.files[file]?.identity.size ?? 0)) return false;
-      if (seekData(fd, offset) < end) return false;
+      if (seek(fd, offset, 'data') < end) return false;
       this.#check(file, fd);
       return true;
     });

@@ -8,7 +8,7 @@ const RWF_NOWAIT = 8;
 /** posix_fadvise(2). */
 const POSIX_FADV_WILLNEED = 3;
 /** lseek(2). */
-const SEEK_DATA = 3;
+const WHENCE = { data: 3, hole: 4 } as const;
 const ENXIO = 6;
 /** utimensat(2), openat(2). */
 const UTIME_OMIT = 0x3ffffffe;
@@ -33,10 +33,10 @@ export interface FileCalls {
   /** Announces that a range will be read soon (POSIX_FADV_WILLNEED), so that the disk reads it in one go. */
   readonly willNeed?: (fd: number, offset: number, length: number) => void;
   /**
-   * Finds the first byte at or after `offset` that is not in a hole (SEEK_DATA): Infinity if there is none, `offset` if the
-   * file system cannot tell. Moves the descriptor's position.
+   * Finds the first byte at or after `offset` that is not in a hole (SEEK_DATA), or that is in one (SEEK_HOLE; the end of the file
+   * counts): Infinity if there is none. Where the file system cannot tell, all is data. Moves the descriptor's position.
    */
-  readonly seekData?: (fd: number, offset: number) => number;
+  readonly seek?: (fd: number, offset: number, to: keyof typeof WHENCE) => number;
 }
 
 export function loadFileCalls(library: CLibrary): FileCalls {
@@ -44,12 +44,12 @@ export function loadFileCalls(library: CLibrary): FileCalls {
   const preadCached = library.ability('reads through the mount will be slower', declarePreadCached);
   const setTimes = library.ability('times are set in microseconds, not nanoseconds', declareSetTimes);
   const willNeed = library.ability('the disk is not told what will be read next', declareWillNeed);
-  const seekData = library.ability('holes are read like data', declareSeekData);
+  const seek = library.ability('holes are read like data', declareSeek);
   return {
     ...(preadCached === undefined ? {} : { preadCached }),
     ...(setTimes === undefined ? {} : { setTimes }),
     ...(willNeed === undefined ? {} : { willNeed }),
-    ...(seekData === undefined ? {} : { seekData }),
+    ...(seek === undefined ? {} : { seek }),
   };
 }
 
@@ -98,11 +98,11 @@ function declareWillNeed({ func }: LoadedLibrary): NonNullable<FileCalls['willNe
   return (fd, offset, length) => void fadvise(fd, offset, length, POSIX_FADV_WILLNEED);
 }
 
-function declareSeekData({ koffi, func }: LoadedLibrary): NonNullable<FileCalls['seekData']> {
+function declareSeek({ koffi, func }: LoadedLibrary): NonNullable<FileCalls['seek']> {
   const lseek = func('int64_t lseek(int fd, int64_t offset, int whence)');
-  return (fd, offset) => {
-    const found = Number(lseek(fd, offset, SEEK_DATA));
+  return (fd, offset, to) => {
+    const found = Number(lseek(fd, offset, WHENCE[to]));
     if (found >= 0) return found;
-    return koffi.errno() === ENXIO ? Number.POSITIVE_INFINITY : offset;
+    return to === 'hole' || koffi.errno() === ENXIO ? Number.POSITIVE_INFINITY : offset;
   };
 }

@@ -18,6 +18,7 @@
  *   and they hold no name. Serving need not wait.
  * - Reads are synchronous and bounded in memory; only listings, which may be long, are asynchronous.
  */
+import { randomInt } from 'node:crypto';
 import { AutotorrentError, messageOf, PosixError } from '../errors.ts';
 import { hasBit } from '../extent/bitfield.ts';
 import type { Logger } from '../logger.ts';
@@ -49,12 +50,13 @@ import type { OverlayProblem } from './overlay/overlay-check.ts';
 import { OverlayDisk } from './overlay/overlay-disk.ts';
 import { OverlayFiles } from './overlay/overlay-files.ts';
 import { DELETED, Selection } from './overlay/selection.ts';
-import { Database, put, type StoreLevel } from './records/database.ts';
+import { Database, put, type StoreLevel, type Write } from './records/database.ts';
 import {
   ALIASES,
   entryBeforeLast,
   fileKey,
   GARBAGE,
+  GENERATION_KEY,
   KEYING_KEY,
   lastNumber,
   ORPHANS,
@@ -210,13 +212,14 @@ export class Store {
     const { statePath, logger, descriptors = DescriptorBudget.ofProcess() } = options;
     const overlay = await Overlay.open(db, tree, { statePath, logger, descriptors });
     const store = new Store(db, tree, overlay, options);
-    if (format !== FORMAT) {
-      const first =
-        format === undefined
-          ? [tree.writing(ROOT, newFolder(overlay.now(), 0, ROOT))]
-          : [...(format < KEYED_FORMAT ? [beginKeying()] : []), Whiteouts.beginMigration()];
-      await db.commit([put(VERSION_KEY, new Writer().integer(FORMAT).finish()), ...first]);
+    const first: Write[] = [];
+    if (store.generation === 0) first.push(put(GENERATION_KEY, freshGeneration()));
+    if (format === undefined) first.push(tree.writing(ROOT, newFolder(overlay.now(), 0, ROOT)));
+    else if (format !== FORMAT) {
+      first.push(...(format < KEYED_FORMAT ? [beginKeying()] : []), Whiteouts.beginMigration());
     }
+    if (format !== FORMAT) first.push(put(VERSION_KEY, new Writer().integer(FORMAT).finish()));
+    if (first.length > 0) await db.commit(first);
     // Before anything is served: whatever is made or loses its last name from now on is this server's.
     await store.#conditions.load();
     await tree.whiteouts.load();
@@ -306,6 +309,11 @@ export class Store {
   /** Rises when a folder was removed or moved: paths that were resolved before may then lead elsewhere. */
   get treeVersion(): number {
     return this.#foldersGone + this.#life.removals + this.#names.version;
+  }
+
+  /** A number of 32 bits that no other store has: an inode number together with it names one file for ever. */
+  get generation(): number {
+    return this.#db.get(GENERATION_KEY)?.readUInt32BE() ?? 0;
   }
 
   /** Changes of names and inodes. */
@@ -611,6 +619,13 @@ export class Store {
   async file(infoHash: string, index: number): Promise<StoredFile | undefined> {
     return await this.#entryFiles.at(this.#catalog.mustHave(infoHash), index);
   }
+}
+
+/** Random, as the store's counter of inodes begins anew where somebody deletes the store; 0 means that there is none. */
+function freshGeneration(): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32BE(randomInt(1, 2 ** 32));
+  return bytes;
 }
 
 async function* nothing(): AsyncGenerator<never, void, undefined> {}

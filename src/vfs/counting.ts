@@ -28,12 +28,18 @@ export class CountedOperations implements Operations {
   readonly watchStale: NonNullable<Operations['watchStale']>;
   readonly getxattr: Operations['getxattr'];
   readonly killSetIds: Operations['killSetIds'];
+  readonly generation: Operations['generation'];
+  readonly parentOf: Operations['parentOf'];
+  readonly seek: Operations['seek'];
 
   constructor(inner: Operations) {
     this.#inner = inner;
     this.watchStale = (listener) => inner.watchStale?.(listener) ?? ((): void => {});
     this.getxattr = inner.getxattr?.bind(inner);
     this.killSetIds = inner.killSetIds?.bind(inner);
+    this.generation = inner.generation;
+    this.parentOf = inner.parentOf?.bind(inner);
+    this.seek = inner.seek?.bind(inner);
   }
 
   get counts(): Counts {

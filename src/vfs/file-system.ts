@@ -53,11 +53,14 @@ import {
   type PathAbility,
   RENAME_EXCHANGE,
   RENAME_NOREPLACE,
+  ROOT_INO,
+  type SeekTo,
   type Stale,
 } from './operations.ts';
 import { poolFile } from './pooling.ts';
 import { Proving } from './proving/proving.ts';
 import { Reading } from './reading.ts';
+import { seekMapped, seekPlain } from './seeking.ts';
 import { StaleFiles } from './stale-files.ts';
 
 const statfsAsync = promisify(statfs);
@@ -289,6 +292,18 @@ export class FileSystem implements Operations {
     return this.#open.leaveDirectory(ino);
   }
 
+  get generation(): number {
+    return this.#store.generation;
+  }
+
+  parentOf(ino: number): number {
+    const { type, parent } = this.#attributes.inode(ino);
+    if (type !== 'directory') throw new PosixError('ENOTDIR');
+    // A directory of a store of format 1 has no record of it.
+    if (ino !== ROOT_INO && parent === 0) throw new PosixError('ENOENT');
+    return ino === ROOT_INO ? ino : parent;
+  }
+
   readlink(ino: number): string {
     if (this.#attributes.inode(ino).type !== 'symlink') throw new PosixError('EINVAL');
     const target = this.#store.target(ino);
@@ -454,6 +469,12 @@ export class FileSystem implements Operations {
     const written = await writing;
     await this.fsync(handle);
     return written;
+  }
+
+  seek(handle: number, offset: number, to: SeekTo): number {
+    const { ino, file } = this.#handles.file(handle).open;
+    if (file.kind === 'mapped') return seekMapped(file.content, offset, to);
+    return seekPlain(file.content, this.getattr(ino).size, offset, to, this.#options.libc);
   }
 
   flush(handle: number): void {

@@ -79,6 +79,9 @@ export interface Dentry {
   readonly offset: number;
 }
 
+/** SEEK_DATA and SEEK_HOLE of lseek(2). */
+export type SeekTo = 'data' | 'hole';
+
 export interface FileSystemStats {
   /** Bytes per block. */
   readonly bsize: number;
@@ -156,6 +159,17 @@ export interface Operations {
    * told when that is due: when a caller without CAP_FSETID writes or truncates, and when anybody changes the owner.
    */
   readonly killSetIds?: ((ino: number) => MaybePromise<void>) | undefined;
+  /**
+   * Optional: a number of 32 bits that no other store has had, so that an inode number with it never names another file. Not 0.
+   */
+  readonly generation?: number | undefined;
+  /** Optional: finds the directory in which a directory lies; of the root the root itself. @throws ENOENT, ENOTDIR */
+  readonly parentOf?: ((ino: number) => MaybePromise<number>) | undefined;
+  /**
+   * Optional: finds the first position from `offset` on that is data, or in a hole; the end of the file counts as a hole.
+   * @throws EBADF, ENXIO at and after the end, and where no data follows
+   */
+  readonly seek?: ((handle: number, offset: number, to: SeekTo) => MaybePromise<number>) | undefined;
   /** @throws ENOENT, ENOTDIR, ENAMETOOLONG, EIO */
   lookup(parent: number, name: string): MaybePromise<Attributes>;
   /** @throws ENOENT, EIO */

@@ -38,7 +38,7 @@ describe('the C library', () => {
     ['preadv2', 'preadCached'],
     ['utimensat', 'setTimes'],
     ['posix_fadvise', 'willNeed'],
-    ['lseek', 'seekData'],
+    ['lseek', 'seek'],
     ['fcntl', 'keepDescriptors'],
     ['umount2', 'unmount'],
     ['_exit', 'exitNow'],

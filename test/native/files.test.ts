@@ -47,20 +47,24 @@ describe('preadCached', () => {
   });
 });
 
-describe('seekData', () => {
-  const { seekData } = loadFileCalls(openCLibrary(silentLogger));
+describe('seek', () => {
+  const { seek } = loadFileCalls(openCLibrary(silentLogger));
 
   it('finds where a hole ends, that it never does, and that it cannot tell', (t) => {
-    if (seekData === undefined) return t.skip('not on this kernel');
+    if (seek === undefined) return t.skip('not on this kernel');
     const folder = temporaryFolder('libc');
     const fd = openSync(join(folder, 'sparse'), 'w+');
     try {
       writeSync(fd, 'data', 1_048_576);
       ftruncateSync(fd, 4_194_304);
-      assert.equal(seekData(fd, 10), 1_048_576);
-      assert.equal(seekData(fd, 1_048_578), 1_048_578);
-      assert.equal(seekData(fd, 2_097_152), Number.POSITIVE_INFINITY);
-      assert.equal(seekData(-1, 7), 7);
+      assert.equal(seek(fd, 10, 'data'), 1_048_576);
+      assert.equal(seek(fd, 1_048_578, 'data'), 1_048_578);
+      assert.equal(seek(fd, 2_097_152, 'data'), Number.POSITIVE_INFINITY);
+      assert.equal(seek(-1, 7, 'data'), 7);
+      assert.equal(seek(fd, 10, 'hole'), 10);
+      assert.equal(seek(fd, 1_048_578, 'hole'), 1_052_672);
+      assert.equal(seek(fd, 4_194_304, 'hole'), Number.POSITIVE_INFINITY);
+      assert.equal(seek(-1, 7, 'hole'), Number.POSITIVE_INFINITY);
     } finally {
       closeSync(fd);
     }

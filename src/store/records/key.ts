@@ -27,6 +27,7 @@
  *     F entry index           file of an entry, by the torrent's file index
  *     A entry index           further names, under which a client looks for the file
  *     l entry                 the entry has names that no disk takes (`tree/names.ts`)
+ *     g                       the store's generation: a random number of 32 bits that no other store has
  *     k                       the first source that has no path key yet; absent: all have (`key-migration.ts`)
  *     B entry                 intent: what to delete if the server dies now
  *     O ino                   the inode has an overlay file
@@ -40,6 +41,7 @@ import { bytesOfName, nameOf } from '../../bytes/name-text.ts';
 
 export const VERSION_KEY = Buffer.from('V');
 export const COUNTERS_KEY = Buffer.from('C');
+export const GENERATION_KEY = Buffer.from('g');
 export const KEYING_KEY = Buffer.from('k');
 export const WHITEOUT_MIGRATION_KEY = Buffer.from('v');
 
