@@ -6,7 +6,12 @@ import type { Remap } from '../../src/store/entries/remapping.ts';
 import type { Counts } from '../../src/vfs/counting.ts';
 import type { FileSystemStatus } from '../../src/vfs/file-system.ts';
 
-export type ServerStatus = FileSystemStatus & Counts & Pick<Mount, 'known'>;
+export type ServerStatus = FileSystemStatus &
+  Counts &
+  Pick<Mount, 'known'> & {
+    /** How often the driver called each operation. */
+    readonly calls: Readonly<Record<string, number>>;
+  };
 
 export interface ServeOptions {
   /** The driver's name, as `chooseDriver` takes it. */

@@ -17,13 +17,32 @@ const logger = createLogger('info');
 const reply = async (message: Reply): Promise<void> =>
   await new Promise((resolve) => process.send?.(message, undefined, undefined, () => resolve()));
 
+/** Counts the calls of each operation. */
+function counting<T extends object>(operations: T, calls: Record<string, number>): T {
+  return new Proxy(operations, {
+    get(target, name) {
+      const value: unknown = Reflect.get(target, name);
+      if (typeof value !== 'function' || typeof name !== 'string') return value;
+      return (...args: readonly unknown[]): unknown => {
+        calls[name] = (calls[name] ?? 0) + 1;
+        return Reflect.apply(value, target, args);
+      };
+    },
+  });
+}
+
 async function serve({ driver: name, mountPoint, statePath, readOnly = false }: ServeOptions): Promise<void> {
   const library = openCLibrary(logger);
   const access = anywhere();
   const { store, fileSystem, close } = await openVolume(statePath, { logger, libc: loadFileCalls(library), access });
   const driver = chooseDriver(name, { library, logger });
   const operations = new CountedOperations(fileSystem);
-  const mount = await driver.mount(operations, { mountPoint, readOnly, allowOther: process.getuid?.() === 0 });
+  const calls: Record<string, number> = {};
+  const mount = await driver.mount(counting(operations, calls), {
+    mountPoint,
+    readOnly,
+    allowOther: process.getuid?.() === 0,
+  });
   let answering = Promise.resolve();
   process.on('SIGTERM', () => void mount.unmount());
   process.on('message' as string, (message: Request) => {
@@ -65,7 +84,10 @@ async function serve({ driver: name, mountPoint, statePath, readOnly = false }: 
           await store.removeEntry(request.infoHash);
           return { ok: true };
         case 'status':
-          return { ok: true, status: { ...(await fileSystem.status()), ...operations.counts, known: mount.known } };
+          return {
+            ok: true,
+            status: { ...(await fileSystem.status()), ...operations.counts, known: mount.known, calls: { ...calls } },
+          };
         default:
           await mount.unmount();
           return { ok: true };

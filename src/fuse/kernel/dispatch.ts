@@ -20,9 +20,11 @@ import {
   type Operations,
 } from '../../vfs/operations.ts';
 import { OpenDirectory } from './directories.ts';
+import { ExtendedAttributes } from './extended-attributes.ts';
 import { GONE_DIRECTORY, GoneInodes } from './gone-inodes.ts';
 import type { Nodes } from './nodes.ts';
 import { DirectoryReply } from './protocol/directory-reply.ts';
+import type { Agreed } from './protocol/negotiation.ts';
 import {
   attributesReply,
   bytesReply,
@@ -85,12 +87,19 @@ export class Dispatcher {
   readonly #generation: number;
   readonly #directories = new Map<number, OpenDirectory>();
   readonly #gone: GoneInodes;
+  readonly #extended: ExtendedAttributes;
 
   constructor(operations: Operations, nodes: Nodes, generation: number) {
     this.#operations = operations;
     this.#nodes = nodes;
     this.#generation = generation;
     this.#gone = new GoneInodes(operations, nodes);
+    this.#extended = new ExtendedAttributes(operations);
+  }
+
+  /** Called at INIT, with what was agreed on, before any other request. */
+  begin({ flags }: Agreed): void {
+    this.#extended.begin(flags);
   }
 
   /**
@@ -120,7 +129,12 @@ export class Dispatcher {
       case 'getattr':
         return then(this.#gone.getattr(ino), (found) => this.#attributes(unique, found));
       case 'setattr':
-        return then(operations.setattr(ino, request.changes), (found) => this.#attributes(unique, found));
+        return this.#clearing(
+          ino,
+          request,
+          () => operations.setattr(ino, request.changes),
+          (found) => this.#attributes(unique, found),
+        );
       case 'readlink':
         return then(operations.readlink(ino), (target) => ({ reply: bytesReply(unique, bytesOfName(target)) }));
       case 'symlink':
@@ -150,15 +164,23 @@ export class Dispatcher {
         );
       }
       case 'open':
-        return then(operations.open(ino, request.flags), (handle) => this.#opened(unique, handle));
+        return this.#clearing(
+          ino,
+          request,
+          () => operations.open(ino, request.flags),
+          (handle) => this.#opened(unique, handle),
+        );
       case 'create':
         return this.#create(ino, request);
       case 'read':
         return this.#read(request);
       case 'write':
-        return then(operations.write(request.handle, request.data, request.offset), (written) => ({
-          reply: writeReply(unique, written),
-        }));
+        return this.#clearing(
+          ino,
+          request,
+          () => operations.write(request.handle, request.data, request.offset),
+          (written) => ({ reply: writeReply(unique, written) }),
+        );
       case 'flush':
         return then(operations.flush(request.handle), done);
       case 'fsync':
@@ -182,11 +204,26 @@ export class Dispatcher {
         return request.handle === GONE_DIRECTORY ? done() : then(operations.fsyncdir(ino), done);
       case 'statfs':
         return then(operations.statfs(), (stats) => ({ reply: statfsReply(unique, stats) }));
+      case 'getxattr':
+        return then(this.#extended.get(ino, request), (reply) => ({ reply }));
+      case 'listxattr':
+        return { reply: this.#extended.list(request) };
       case 'destroy':
         return done();
       default:
         throw new PosixError('ENOSYS');
     }
+  }
+
+  /** Clears the set-id bits first where the kernel says that they must go: a crash leaves no changed file that has them. */
+  #clearing<T>(
+    ino: number,
+    { killSetIds }: { readonly killSetIds: boolean },
+    work: () => MaybePromise<T>,
+    answer: (result: T) => Answer,
+  ): MaybePromise<Answer> {
+    const cleared = killSetIds ? this.#operations.killSetIds?.(ino) : undefined;
+    return cleared instanceof Promise ? cleared.then(work).then(answer) : then(work(), answer);
   }
 
   #lookup(parent: number, name: string): MaybePromise<Attributes> {

@@ -17,6 +17,7 @@ import { Dispatcher } from './dispatch.ts';
 import { Nodes } from './nodes.ts';
 import { Notifying } from './notifying.ts';
 import { USUAL_FLAGS, type Wanted } from './protocol/negotiation.ts';
+import { InitFlag } from './protocol/structures.ts';
 import { KernelSession, OldKernel } from './session.ts';
 
 /** Bytes: as many as a request may have (256 pages of 4 KiB). */
@@ -84,7 +85,9 @@ function openSession(operations: Operations, options: MountOptions, device: Fuse
       const fd = await mountDevice(device, { ...options, mountPoint, directory });
       const source = new DeviceReader(fd, logger);
       const dispatcher = new Dispatcher(operations, nodes, 1);
-      const session = new KernelSession({ source, dispatcher, wanted: WANTED, logger });
+      // The server clears set-id bits where it can, so that the kernel need not look for capabilities before each write.
+      const flags = WANTED.flags | (operations.killSetIds === undefined ? 0n : InitFlag.HANDLE_KILLPRIV_V2);
+      const session = new KernelSession({ source, dispatcher, wanted: { ...WANTED, flags }, logger });
       const notifying = new Notifying(nodes, async (message) => await writeElsewhere(fd, message), logger);
       const unwatch = operations.watchStale?.((stale) => notifying.stale(stale));
       end = (): void => {

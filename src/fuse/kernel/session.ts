@@ -91,6 +91,7 @@ export class KernelSession {
         this.#disagree(new OldKernel(negotiated.version));
         return;
       default:
+        this.#options.dispatcher.begin(negotiated.agreed);
         this.#send(initReply(request.unique, negotiated.agreed), port);
         this.#agree(negotiated.agreed);
     }

@@ -9,6 +9,8 @@
  * - DO_READDIRPLUS, READDIRPLUS_AUTO: attributes come with the names where a program is likely to want them.
  * - CACHE_SYMLINKS: the target of a symlink inode never changes, and its number is never used again.
  * - DIRECT_IO_ALLOW_MMAP, PASSTHROUGH: for opens whose replies ask for them.
+ * - HANDLE_KILLPRIV_V2, by a driver whose vfs clears set-id bits: requests say when (`killSetIds`). The kernel then needs no request
+ *   for `security.capability` before each write (`../extended-attributes.ts`).
  *
  * Never asked for:
  * - WRITEBACK_CACHE: the store must see each write when it is made.
