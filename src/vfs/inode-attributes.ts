@@ -95,7 +95,7 @@ export class InodeAttributes {
   killSetIds(ino: number): MaybePromise<void> {
     const { type, mode, owner } = this.inode(ino);
     const killed = S_ISUID | ((mode & S_IXGRP) === 0 ? 0 : S_ISGID);
-    if (type !== 'file' || (mode & killed) === 0) return undefined;
+    if (type === 'directory' || (mode & killed) === 0) return undefined;
     const shown = owner === undefined ? mode & ~this.#options.umask : mode;
     return this.change(ino, { mode: shown & ~killed });
   }

@@ -155,7 +155,7 @@ export interface Operations {
    */
   readonly getxattr?: ((ino: number, name: string, caller: Caller) => MaybePromise<Buffer>) | undefined;
   /**
-   * Optional: clears the set-user-ID bit of a file, and the set-group-ID bit if its group may execute it. For a driver that is
+   * Optional: clears the set-user-ID bit of anything but a directory, and the set-group-ID bit if the group may execute it. For a driver that is
    * told when that is due: when a caller without CAP_FSETID writes or truncates, and when anybody changes the owner.
    */
   readonly killSetIds?: ((ino: number) => MaybePromise<void>) | undefined;

@@ -143,6 +143,9 @@ describe('killSetIds', () => {
         await volume.files.killSetIds(ino);
         assert.equal(volume.files.getattr(ino).mode, after);
       }
+      const { ino: fifo } = await volume.files.mknod(...volume.place('T/fifo'), 'fifo', 0o6711, 0);
+      await volume.files.killSetIds(fifo);
+      assert.equal(volume.files.getattr(fifo).mode, 0o711);
       const folder = volume.ino('T');
       await volume.files.setattr(folder, { mode: 0o2775 });
       await volume.files.killSetIds(folder);

@@ -169,5 +169,8 @@ describe('set-id bits on a mount, driver kernel', () => {
   it('stay where root writes, and go where root changes the owner', async () => {
     assert.equal(await modeAfter(0o6777, WRITE, '0'), 0o6777);
     assert.equal(await modeAfter(0o6777, 'os.chown(path, 7, 7)', '0'), 0o777);
+    // Not only of files.
+    const fifo = `os.remove(path); os.mkfifo(path); os.chmod(path, 0o6777); os.chown(path, 7, 7)`;
+    assert.equal(await modeAfter(0o755, fifo, '0'), 0o777);
   });
 });
