@@ -193,6 +193,8 @@ export function statusJson(status: ServerStatus) {
     version: status.version,
     pid: status.pid,
     driver: status.driver,
+    ...(status.driverDetail === undefined ? {} : { driver_detail: status.driverDetail }),
+    ...(status.driverReason === undefined ? {} : { driver_reason: status.driverReason }),
     mount_point: status.mountPoint,
     visible_to: status.visibleTo,
     ...(status.owner === undefined ? {} : { owner: ownerJson(status.owner) }),

@@ -147,6 +147,10 @@ export interface StatusMessage {
   readonly version: string;
   readonly pid: number;
   readonly driver: string;
+  /** What the driver makes use of. Absent: nothing, or an older version. */
+  readonly driver_detail?: string;
+  /** Why it is this driver. Absent: an older version. */
+  readonly driver_reason?: string;
   readonly mount_point: string;
   /** Who can see the mount. */
   readonly visible_to: 'everyone' | 'owner';

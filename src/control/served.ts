@@ -204,6 +204,10 @@ export interface ServerStatus {
   readonly version: string;
   readonly pid: number;
   readonly driver: string;
+  /** What the driver makes use of, in a few words; undefined: nothing, or the server is of an older version. */
+  readonly driverDetail: string | undefined;
+  /** Why it is this driver; undefined: the server is of an older version. */
+  readonly driverReason: string | undefined;
   readonly mountPoint: string;
   /** Who can see the mount. */
   readonly visibleTo: 'everyone' | 'owner';

@@ -11,17 +11,48 @@ export interface DriverParts {
   readonly logger: Logger;
 }
 
-const DRIVERS: Readonly<Record<string, (parts: DriverParts) => Driver>> = {
-  auto: createFuseNativeDriver,
-  kernel: createKernelDriver,
-  'fuse-native': createFuseNativeDriver,
-};
+const DRIVERS = { kernel: createKernelDriver, 'fuse-native': createFuseNativeDriver } as const;
+type DriverName = keyof typeof DRIVERS;
 
-/** Makes the driver of a name. `auto` takes the best one available. @throws AutotorrentError('USAGE') for another name */
-export function chooseDriver(name: string, parts: DriverParts): Driver {
-  const create = Object.hasOwn(DRIVERS, name) ? DRIVERS[name] : undefined;
-  if (create !== undefined) return create(parts);
-  throw new AutotorrentError('USAGE', `there is no driver ${name}`, {
-    hint: `Use one of these: ${Object.keys(DRIVERS).join(', ')}.`,
-  });
+/** The order in which `auto` looks for one that can run. */
+const CANDIDATES: readonly DriverName[] = ['fuse-native', 'kernel'];
+
+export interface ChosenDriver {
+  readonly driver: Driver;
+  /** Why it is this one: a part of a sentence. */
+  readonly reason: string;
+  /** The drivers that would have come before it and cannot run here, and why. */
+  readonly passedOver: readonly string[];
+}
+
+/**
+ * Makes the driver of a name. `auto` takes the first one that can run here.
+ * @throws AutotorrentError('USAGE') for another name; ('MOUNT') if none can run
+ */
+export function chooseDriver(name: string, parts: DriverParts): ChosenDriver {
+  if (name === 'auto') {
+    return firstUsable(CANDIDATES.map((candidate) => DRIVERS[candidate](parts)));
+  }
+  if (!Object.hasOwn(DRIVERS, name)) {
+    throw new AutotorrentError('USAGE', `there is no driver ${name}`, {
+      hint: `Use one of these: auto, ${Object.keys(DRIVERS).join(', ')}.`,
+    });
+  }
+  return { driver: DRIVERS[name as DriverName](parts), reason: 'it was asked for', passedOver: [] };
+}
+
+/** @throws AutotorrentError('MOUNT') if none can run */
+export function firstUsable(drivers: readonly Driver[]): ChosenDriver {
+  const passedOver: string[] = [];
+  const hints: string[] = [];
+  for (const driver of drivers) {
+    const failure = driver.unusable();
+    if (failure === undefined) {
+      const reason = passedOver.length === 0 ? 'the first choice of auto' : passedOver.join('; ');
+      return { driver, reason, passedOver };
+    }
+    passedOver.push(`${driver.name} cannot run here: ${failure.message}`);
+    if (failure.hint !== undefined) hints.push(failure.hint);
+  }
+  throw new AutotorrentError('MOUNT', `no driver can run: ${passedOver.join('; ')}`, { hint: hints[0] });
 }

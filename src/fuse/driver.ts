@@ -1,4 +1,5 @@
 /** The interface of a driver, which speaks FUSE to the kernel. It translates; `vfs/` decides. */
+import type { AutotorrentError } from '../errors.ts';
 import type { Operations } from '../vfs/operations.ts';
 
 export interface MountOptions {
@@ -16,12 +17,19 @@ export interface Mount {
   readonly ended: Promise<void>;
   /** Files and folders that the kernel knows, and may ask for without a path. Undefined where the driver cannot tell. */
   readonly known?: number | undefined;
-  /** Unmounts. Programs with open files keep them until they close. May be called again. */
+  /** Says for `status` what the driver makes use of here, in a few words. Undefined: there is nothing to say. */
+  describe(): string | undefined;
+  /** Unmounts. Calls of programs with open files fail then. May be called again. */
   unmount(): Promise<void>;
 }
 
 export interface Driver {
   readonly name: 'fuse-native' | 'kernel';
+  /**
+   * Tells why this driver cannot run in this process, by what is not installed or not there; undefined if it may. `auto` takes
+   * another one then. What stops every driver (no /dev/fuse) is left to `mount`.
+   */
+  unusable(): AutotorrentError | undefined;
   /** @throws AutotorrentError('MOUNT') with what is missing and how to get it */
   mount(operations: Operations, options: MountOptions): Promise<Mount>;
 }
@@ -34,6 +42,8 @@ export interface Session {
    */
   start(mountPoint: string, directory: number): Promise<void>;
   readonly known?: number | undefined;
+  /** See `Mount.describe`. */
+  describe?(): string | undefined;
   /** Resolves when the kernel asks for nothing more, also while the mount is there still. Absent where the driver cannot tell. */
   readonly ended?: Promise<void> | undefined;
   /** Frees what answered requests. Called after the mount has gone, whoever removed it. */

@@ -95,6 +95,12 @@ export interface MountRequest {
   readonly onServing: (facts: {
     readonly mountPoint: string;
     readonly driver: string;
+    /** Why it is this driver. */
+    readonly driverReason: string;
+    /** The drivers that cannot run here, which `auto` would have taken, and why. */
+    readonly passedOver: readonly string[];
+    /** `Mount.describe`. */
+    readonly driverDetail: string | undefined;
     readonly visibleTo: 'everyone' | 'owner';
     readonly owner: MountOwner;
   }) => void;
@@ -314,7 +320,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
     undo.push(async () => releases.close());
     await absence.look();
     const allowOther = request.allowOther ?? othersAllowed();
-    const driver = chooseDriver(request.driver, { library, logger });
+    const { driver, reason, passedOver } = chooseDriver(request.driver, { library, logger });
     const mount = await driver.mount(operations, {
       mountPoint: config.storePath,
       allowOther,
@@ -329,7 +335,12 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
 
     const asked = new AbortController();
     const listeners: ((message: string) => void)[] = [];
-    const facts = { mountPoint: config.storePath, driver: driver.name, visibleTo: visibility(allowOther) };
+    const facts = {
+      mountPoint: config.storePath,
+      driver: driver.name,
+      driverReason: reason,
+      visibleTo: visibility(allowOther),
+    };
     const healths = new EntryHealths({
       store,
       disks: config.disks,
@@ -367,6 +378,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       renewal,
       rescue,
       protection,
+      driverDetail: () => mount.describe(),
       facts: { ...facts, readOnly: request.readOnly, version: request.version, startedMs: Date.now() },
       shutdown(say) {
         listeners.push(say);
@@ -377,7 +389,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
     // Not part of `undo`: the command that asked for the shutdown waits on its connection until everything else has
     // ended.
     try {
-      request.onServing({ ...facts, owner: owner.now });
+      request.onServing({ ...facts, passedOver, driverDetail: mount.describe(), owner: owner.now });
       disks.start();
       watching.start();
       watchLosses(store, repairs, (error) => logger.error(`what is lost cannot be looked for: ${messageOf(error)}`));

@@ -61,6 +61,7 @@ import { Settling } from './settling/settling.ts';
 export interface ServerFacts {
   readonly version: string;
   readonly driver: string;
+  readonly driverReason: string;
   readonly mountPoint: string;
   readonly visibleTo: 'everyone' | 'owner';
   readonly readOnly: boolean;
@@ -77,6 +78,8 @@ const SHORTEST_PREFIX = 8;
 export interface ServedStoreParts {
   readonly store: Store;
   readonly fileSystem: FileSystem;
+  /** `Mount.describe`. */
+  readonly driverDetail?: () => string | undefined;
   /** The counts of the mount's operations. */
   readonly counts: () => Counts;
   readonly access: SourceAccess;
@@ -108,6 +111,7 @@ export interface ServedStoreParts {
 export class ServedStore {
   readonly #store: Store;
   readonly #fileSystem: FileSystem;
+  readonly #driverDetail: (() => string | undefined) | undefined;
   readonly #counts: () => Counts;
   readonly #access: SourceAccess;
   readonly #looks: ReadersThread;
@@ -142,6 +146,7 @@ export class ServedStore {
     this.#scrubStatus = parts.scrubStatus;
     this.#livingStatus = parts.livingStatus;
     this.#fileSystem = parts.fileSystem;
+    this.#driverDetail = parts.driverDetail;
     this.#counts = parts.counts;
     this.#access = parts.access;
     this.#looks = new ReadersThread(parts.readersLook);
@@ -172,7 +177,7 @@ export class ServedStore {
       if (over.files > 0) overwritten.entries++;
       if (entry.state === 'adding') adding++;
     }
-    const { version, driver, mountPoint, visibleTo, readOnly, startedMs } = this.#facts;
+    const { version, driver, driverReason, mountPoint, visibleTo, readOnly, startedMs } = this.#facts;
     const { broken, openFiles, openSources, heldSources, hangingBytes } = await this.#fileSystem.status();
     await this.#healths.settled();
     const counts = this.#counts();
@@ -180,6 +185,8 @@ export class ServedStore {
       version,
       pid: process.pid,
       driver,
+      driverDetail: this.#driverDetail?.(),
+      driverReason,
       mountPoint,
       visibleTo,
       owner: this.#owner.now,

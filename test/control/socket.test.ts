@@ -17,6 +17,8 @@ const STATUS: ServerStatus = {
   version: '2.0.0',
   pid: 1,
   driver: 'x',
+  driverDetail: undefined,
+  driverReason: 'it was asked for',
   mountPoint: '/store',
   visibleTo: 'owner',
   owner: { uid: 115, gid: 118, from: 'client' },

@@ -29,7 +29,15 @@ describe('a plan that stalls', { timeout: 60_000 }, () => {
   before(async () => {
     const folder = temporaryFolder('stalled-plan');
     volume = await openVolume(join(folder, 'state'));
-    const facts = { version: '', driver: '', mountPoint: folder, visibleTo: 'owner', readOnly: false, startedMs: 0 };
+    const facts = {
+      version: '',
+      driver: '',
+      driverReason: '',
+      mountPoint: folder,
+      visibleTo: 'owner',
+      readOnly: false,
+      startedMs: 0,
+    };
     const none = { opens: 0, reads: 0, bytesRead: 0, errors: 0, writes: 0, bytesWritten: 0 };
     const access = anywhere();
     const store = new ServedStore({

@@ -64,12 +64,20 @@ export async function mount(context: CommandContext, flags: MountFlags): Promise
     signal: context.signal,
     hurry: context.secondSignal(),
     findOwner: async () => mountOwner(config, await knownClients(config, context.configOf)),
-    onServing({ mountPoint, driver, visibleTo, owner }) {
+    onServing({ mountPoint, driver, driverReason, driverDetail, passedOver, visibleTo, owner }) {
       if (terminal.json) {
-        terminal.printJson({ mount_point: mountPoint, pid: process.pid, driver, visible_to: visibleTo });
+        terminal.printJson({
+          mount_point: mountPoint,
+          pid: process.pid,
+          driver,
+          ...(driverDetail === undefined ? {} : { driver_detail: driverDetail }),
+          driver_reason: driverReason,
+          visible_to: visibleTo,
+        });
       }
       const audience = visibleTo === 'everyone' ? 'all users see it' : 'only this user sees it';
       terminal.note(`Serving ${mountPoint} (${driver}; ${audience}). Ctrl-C or \`autotorrent unmount\` ends it.`);
+      for (const why of passedOver) terminal.note(`Driver ${driver} serves, since ${why}`);
       if (visibleTo === 'everyone') {
         const isClients = owner.from === 'client';
         terminal.note(whoReads({ ...namesOf(owner, localAccounts()), isClients }, config.umask));

@@ -30,12 +30,18 @@ export async function status(context: CommandContext): Promise<ExitCode> {
   return EXIT.done;
 }
 
+/** `kernel (FUSE 7.45; fuse-native cannot run here: …)`. */
+function shownDriver({ driver, driverDetail, driverReason }: ServerStatus): string {
+  const more = [driverDetail, driverReason].filter((text) => text !== undefined);
+  return more.length === 0 ? driver : `${driver} (${more.join('; ')})`;
+}
+
 function lines(status: ServerStatus): string[] {
   const audience = status.visibleTo === 'everyone' ? 'all users' : 'its owner only';
   return [
     `mount    ${status.mountPoint}, for ${audience}${status.readOnly ? ', read-only' : ''}`,
     ...ownerLines(status),
-    `server   autotorrent ${status.version}, process ${status.pid}, driver ${status.driver}, up ${duration(status.uptimeSeconds)}`,
+    `server   autotorrent ${status.version}, process ${status.pid}, driver ${shownDriver(status)}, up ${duration(status.uptimeSeconds)}`,
     `entries  ${status.entries}${status.adding === 0 ? '' : `, ${status.adding} of them not confirmed by a client`}`,
     `reads    ${status.reads} of ${bytes(status.bytesRead)}, ${status.readErrors} failed; ` +
       `${status.opens} opens, ${status.openHandles} open now`,

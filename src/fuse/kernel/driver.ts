@@ -45,6 +45,7 @@ export interface KernelDriverOptions {
 export function createKernelDriver({ library, logger }: KernelDriverOptions): Driver {
   return {
     name: 'kernel',
+    unusable: () => (loadFuseDeviceCalls(library) === undefined ? cannotRun() : undefined),
     async mount(operations, options) {
       return await startMount(() => openSession(operations, options, loadDevice(library), logger), {
         ...options,
@@ -60,7 +61,11 @@ export function createKernelDriver({ library, logger }: KernelDriverOptions): Dr
 function loadDevice(library: CLibrary): FuseDeviceCalls {
   const calls = loadFuseDeviceCalls(library);
   if (calls !== undefined) return calls;
-  throw new AutotorrentError(
+  throw cannotRun();
+}
+
+function cannotRun(): AutotorrentError {
+  return new AutotorrentError(
     'MOUNT',
     'driver kernel needs Linux on a usual processor of 64 bits, and the package koffi',
     {
@@ -72,6 +77,7 @@ function loadDevice(library: CLibrary): FuseDeviceCalls {
 function openSession(operations: Operations, options: MountOptions, device: FuseDeviceCalls, logger: Logger): Session {
   const nodes = new Nodes();
   let end = (): void => {};
+  let version: string | undefined;
   let noMore = (): void => {};
   const ended = new Promise<void>((resolve) => {
     noMore = resolve;
@@ -81,6 +87,7 @@ function openSession(operations: Operations, options: MountOptions, device: Fuse
     get known() {
       return nodes.size;
     },
+    describe: () => version,
     async start(mountPoint, directory) {
       const fd = await mountDevice(device, { ...options, mountPoint, directory });
       const source = new DeviceReader(fd, logger);
@@ -98,7 +105,7 @@ function openSession(operations: Operations, options: MountOptions, device: Fuse
         closeSync(fd);
       };
       session.start();
-      await session.agreed.catch((error: unknown) => {
+      const { minor } = await session.agreed.catch((error: unknown) => {
         throw error instanceof OldKernel
           ? new AutotorrentError(
               'MOUNT',
@@ -109,6 +116,7 @@ function openSession(operations: Operations, options: MountOptions, device: Fuse
             )
           : error;
       });
+      version = `FUSE 7.${minor}`;
       void source.ended.then(noMore);
     },
     async end() {

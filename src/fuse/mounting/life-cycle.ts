@@ -48,6 +48,7 @@ export async function startMount(openSession: () => Session, options: LifeCycleO
       get known() {
         return session.known;
       },
+      describe: () => session.describe?.(),
       async unmount() {
         unmounting ??= takeAway().finally(() => {
           unmounting = undefined;

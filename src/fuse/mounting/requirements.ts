@@ -20,7 +20,12 @@ export function checkRequirements(helper?: string): void {
       cause: error,
     });
   }
-  if (helper === undefined || process.getuid?.() === 0 || isInPath(helper)) return;
+  if (helper !== undefined) checkHelper(helper);
+}
+
+/** @throws AutotorrentError('MOUNT') if a program is missing that mounts for users other than root, and this is one */
+export function checkHelper(helper: string): void {
+  if (process.getuid?.() === 0 || isInPath(helper)) return;
   throw new AutotorrentError('MOUNT', `${helper} is missing, which mounts for users other than root`, {
     hint: 'Debian, Ubuntu: apt install fuse3. Fedora: dnf install fuse.',
   });

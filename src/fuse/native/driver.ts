@@ -19,6 +19,7 @@ import { ATTRIBUTES_MS, type Operations } from '../../vfs/operations.ts';
 import type { Driver, MountOptions, Session } from '../driver.ts';
 import { startMount } from '../mounting/life-cycle.ts';
 import { accountHint, othersHint } from '../mounting/refusals.ts';
+import { checkHelper } from '../mounting/requirements.ts';
 import { createHandlers } from './handlers.ts';
 import { loadFuseNative } from './library.ts';
 import { ThreadTimes } from './thread-times.ts';
@@ -32,6 +33,9 @@ const KERNEL_TIMEOUT = `${ATTRIBUTES_MS / 1000}`;
  */
 const BACKGROUND = 'max_background=1024';
 
+/** libfuse 2 calls its helper by this name. */
+const HELPER = 'fusermount';
+
 export interface FuseNativeOptions {
   readonly library: CLibrary;
   readonly logger: Logger;
@@ -40,12 +44,21 @@ export interface FuseNativeOptions {
 export function createFuseNativeDriver({ library, logger }: FuseNativeOptions): Driver {
   return {
     name: 'fuse-native',
+    unusable() {
+      try {
+        loadFuseNative(loadProcessCalls(library));
+        checkHelper(HELPER);
+        return undefined;
+      } catch (error) {
+        if (error instanceof AutotorrentError) return error;
+        throw error;
+      }
+    },
     async mount(operations, options) {
       return await startMount(() => openSession(operations, options, loadProcessCalls(library), logger), {
         ...options,
         calls: loadMountCalls(library),
-        // The helper of libfuse 2 has this name.
-        helper: 'fusermount',
+        helper: HELPER,
         onFileSystems: false,
         logger,
       });

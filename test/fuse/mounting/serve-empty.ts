@@ -23,7 +23,7 @@ const { fileSystem, close } = await openVolume(statePath, {
   access: anywhere(),
 });
 try {
-  const driver = chooseDriver(name, { library, logger });
+  const { driver } = chooseDriver(name, { library, logger });
   const allowOther = others === 'allow_other';
   const mount = await driver.mount(fileSystem, { mountPoint, readOnly: false, allowOther });
   process.once('SIGTERM', () => void mount.unmount());
