@@ -321,6 +321,11 @@ export class Store {
     return this.#names;
   }
 
+  /** Tells whether the entry of an inode has names that no disk takes. */
+  takesLongNames(ino: number): boolean {
+    return this.#tree.takesLongNames(ino);
+  }
+
   lookup(parent: number, name: string): DirentRecord | undefined {
     return this.#tree.lookup(parent, name);
   }

@@ -29,6 +29,7 @@ export class CountedOperations implements Operations {
   readonly getxattr: Operations['getxattr'];
   readonly killSetIds: Operations['killSetIds'];
   readonly generation: Operations['generation'];
+  readonly longestName: Operations['longestName'];
   readonly parentOf: Operations['parentOf'];
   readonly seek: Operations['seek'];
 
@@ -38,6 +39,7 @@ export class CountedOperations implements Operations {
     this.getxattr = inner.getxattr?.bind(inner);
     this.killSetIds = inner.killSetIds?.bind(inner);
     this.generation = inner.generation;
+    this.longestName = inner.longestName?.bind(inner);
     this.parentOf = inner.parentOf?.bind(inner);
     this.seek = inner.seek?.bind(inner);
   }

@@ -18,6 +18,7 @@ import { promisify } from 'node:util';
 import { isNameText, lengthOfName } from '../bytes/name-text.ts';
 import { PosixError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
+import { DISK_NAME_BYTES, SHOWN_NAME_BYTES } from '../name-limits.ts';
 import type { DescriptorBudget } from '../native/descriptor-budget.ts';
 import type { FileCalls } from '../native/files.ts';
 import type { BrokenSource } from '../source/broken-sources.ts';
@@ -294,6 +295,10 @@ export class FileSystem implements Operations {
 
   get generation(): number {
     return this.#store.generation;
+  }
+
+  longestName(ino: number): number {
+    return this.#store.takesLongNames(ino) ? SHOWN_NAME_BYTES : DISK_NAME_BYTES;
   }
 
   parentOf(ino: number): number {

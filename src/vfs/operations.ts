@@ -163,6 +163,8 @@ export interface Operations {
    * Optional: a number of 32 bits that no other store has had, so that an inode number with it never names another file. Not 0.
    */
   readonly generation?: number | undefined;
+  /** Optional: the bytes of the longest name that a folder may list, or the folder of a file. Default: 1,023. @throws ENOENT */
+  readonly longestName?: ((ino: number) => MaybePromise<number>) | undefined;
   /** Optional: finds the directory in which a directory lies; of the root the root itself. @throws ENOENT, ENOTDIR */
   readonly parentOf?: ((ino: number) => MaybePromise<number>) | undefined;
   /**

@@ -1,3 +1,4 @@
+import { runInodes } from './inodes.ts';
 import { runMount } from './mount.ts';
 import { runPosix } from './posix.ts';
 import { runPrograms } from './programs.ts';
@@ -9,3 +10,4 @@ runReading(`a mount, driver ${driver}`, (folder) => MountSubject.open(folder, dr
 runPosix(`a mount, driver ${driver}`, (folder) => MountSubject.open(folder, driver));
 runPrograms(driver);
 runMount(driver);
+runInodes(driver);

@@ -273,7 +273,7 @@ fcntl.lockf(a, fcntl.LOCK_EX)`;
       await assert.rejects(fs.mkdir(at('w', 'x'.repeat(256))), { code: 'ENAMETOOLONG' });
       await assert.rejects(fs.rename(at('w', `${longest}x`), at('w', 'y'.repeat(256))), { code: 'ENAMETOOLONG' });
       const latin = Buffer.concat([Buffer.from(`${at('w')}/`), Buffer.from([0xe9])]);
-      await assert.rejects(fs.writeFile(latin, ''), { code: 'EILSEQ' });
+      if (!can(limits, 'bytesAsNames')) await assert.rejects(fs.writeFile(latin, ''), { code: 'EILSEQ' });
       for (const name of ['日本語', '🎬', 'a\nb', ' ', '-rf', '\\', '"']) {
         await fs.writeFile(at('w', name), name);
         assert.equal(await fs.readFile(at('w', name), 'utf8'), name);

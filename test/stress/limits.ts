@@ -9,6 +9,8 @@ export type Ability =
   | 'renameFlags'
   /** One file open through two of its names at the same time. */
   | 'aliases'
+  /** Names that are not UTF-8. */
+  | 'bytesAsNames'
   /** Times to the nanosecond. */
   | 'nanoseconds'
   /** Times before 1970. */
@@ -37,6 +39,7 @@ export const FUSE_NATIVE: Limits = {
     fallocate: 'fuse-native has no fallocate handler: EOPNOTSUPP',
     renameFlags: 'libfuse 2 speaks a protocol without RENAME2: the kernel answers EINVAL by itself',
     aliases: 'libfuse 2 is path-based: two names of a file are two inodes of the kernel, with a page cache each',
+    bytesAsNames: 'fuse-native puts U+FFFD into names that are not UTF-8, so that they cannot be told apart: EILSEQ',
     nanoseconds: 'fuse-native passes times in milliseconds, as doubles, both ways',
     negativeTimes: 'fuse-native takes a time apart as two unsigned numbers',
     omittedTimes:

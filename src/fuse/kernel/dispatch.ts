@@ -6,8 +6,7 @@
  * torrents are added; the pages of a file until it is opened again (`vfs/file-system.ts` says why). What changes other than
  * through the mount is reported (`notifying.ts`).
  *
- * Requests without an operation get ENOSYS, after which the kernel does without them: it copies ranges itself, seeks in files
- * as if they had no holes, and has no extended attributes.
+ * Requests without an operation get ENOSYS, after which the kernel does without them: it copies ranges itself, for example.
  */
 import { constants } from 'node:fs';
 import { bytesOfName } from '../../bytes/name-text.ts';
@@ -18,6 +17,7 @@ import {
   type Dentry,
   type MaybePromise,
   type Operations,
+  type SeekTo,
 } from '../../vfs/operations.ts';
 import { OpenDirectory } from './directories.ts';
 import { ExtendedAttributes } from './extended-attributes.ts';
@@ -33,6 +33,7 @@ import {
   emptyReply,
   entryReply,
   finishRead,
+  lseekReply,
   openReply,
   roomForRead,
   statfsReply,
@@ -40,6 +41,7 @@ import {
 } from './protocol/replies.ts';
 import type {
   CreateRequest,
+  LseekRequest,
   MkdirRequest,
   MknodRequest,
   OpenRequest,
@@ -57,6 +59,8 @@ export interface Answer {
 }
 
 const { O_EXCL, O_TRUNC } = constants;
+/** By the number of lseek(2). */
+const SEEK_TO: Readonly<Record<number, SeekTo>> = { 3: 'data', 4: 'hole' };
 /** Both ids, as the kernel numbers callers. */
 const callerOf = ({ uid, gid }: RequestHeader): { readonly uid: number; readonly gid: number } => ({ uid, gid });
 
@@ -68,17 +72,6 @@ function then<T, U>(result: MaybePromise<T>, use: (value: T) => MaybePromise<U>)
 /** Leaves an error unreported: nobody waits for what is taken back. */
 function ignored(work: MaybePromise<void>): void {
   if (work instanceof Promise) work.catch(() => {});
-}
-
-/** Refuses names and targets that are not UTF-8, which the store cannot keep. @throws EILSEQ; ENOENT for a look */
-function refuseBytes(request: Request): void {
-  const texts = [
-    'name' in request ? request.name : '',
-    'newName' in request ? request.newName : '',
-    'target' in request && typeof request.target === 'string' ? request.target : '',
-  ];
-  if (texts.every((text) => !/\p{Surrogate}/u.test(text))) return;
-  throw new PosixError(request.kind === 'lookup' ? 'ENOENT' : 'EILSEQ');
 }
 
 export class Dispatcher {
@@ -116,7 +109,6 @@ export class Dispatcher {
     const done = (): Answer => ({ reply: emptyReply(unique) });
     const operations = this.#operations;
     const ino = this.#nodes.inodeOf(request.node);
-    refuseBytes(request);
     switch (request.kind) {
       case 'lookup':
         return then(this.#lookup(ino, request.name), (found) => this.#entry(unique, found));
@@ -203,7 +195,11 @@ export class Dispatcher {
       case 'fsyncdir':
         return request.handle === GONE_DIRECTORY ? done() : then(operations.fsyncdir(ino), done);
       case 'statfs':
-        return then(operations.statfs(), (stats) => ({ reply: statfsReply(unique, stats) }));
+        return then(operations.statfs(), async (stats) => ({
+          reply: statfsReply(unique, stats, await operations.longestName?.(ino)),
+        }));
+      case 'lseek':
+        return this.#seek(request);
       case 'getxattr':
         return then(this.#extended.get(ino, request), (reply) => ({ reply }));
       case 'listxattr':
@@ -229,8 +225,31 @@ export class Dispatcher {
   #lookup(parent: number, name: string): MaybePromise<Attributes> {
     // A program gave a file handle: the kernel asks for what it names, and for the way up to the root.
     if (name === '.') return this.#gone.getattr(parent);
-    if (name === '..') throw new PosixError('ESTALE');
+    if (name === '..') return this.#above(parent);
     return this.#operations.lookup(parent, name);
+  }
+
+  async #above(directory: number): Promise<Attributes> {
+    const parent = await this.#parentOf(directory);
+    if (parent === undefined) throw new PosixError('ESTALE');
+    return await this.#operations.getattr(parent);
+  }
+
+  /** Undefined where the vfs cannot tell. */
+  async #parentOf(directory: number): Promise<number | undefined> {
+    try {
+      return await this.#operations.parentOf?.(directory);
+    } catch (error) {
+      if (error instanceof PosixError) return undefined;
+      throw error;
+    }
+  }
+
+  #seek({ unique, handle, offset, whence }: LseekRequest): MaybePromise<Answer> {
+    const to = SEEK_TO[whence];
+    const found = to === undefined ? undefined : this.#operations.seek?.(handle, offset, to);
+    if (found === undefined) throw new PosixError('ENOSYS');
+    return then(found, (at) => ({ reply: lseekReply(unique, at) }));
   }
 
   #make(parent: number, request: SymlinkRequest | MknodRequest | MkdirRequest): MaybePromise<Attributes> {
@@ -310,18 +329,18 @@ export class Dispatcher {
     }));
   }
 
-  #opendir(ino: number, { unique }: OpenRequest): MaybePromise<Answer> {
+  async #opendir(ino: number, { unique }: OpenRequest): Promise<Answer> {
     if (this.#gone.isDirectory(ino)) return { reply: openReply(unique, { handle: GONE_DIRECTORY, flags: 0 }) };
-    return then(this.#operations.opendir(ino), (handle) => {
-      this.#directories.set(handle, new OpenDirectory(this.#operations, handle, { ino, parent: ino }));
-      return {
-        reply: openReply(unique, { handle, flags: 0 }),
-        undo: () => {
-          this.#directories.delete(handle);
-          ignored(this.#operations.releasedir(handle));
-        },
-      };
-    });
+    const handle = await this.#operations.opendir(ino);
+    const parent = (await this.#parentOf(ino)) ?? ino;
+    this.#directories.set(handle, new OpenDirectory(this.#operations, handle, { ino, parent }));
+    return {
+      reply: openReply(unique, { handle, flags: 0 }),
+      undo: () => {
+        this.#directories.delete(handle);
+        ignored(this.#operations.releasedir(handle));
+      },
+    };
   }
 
   async #readdir({ unique, kind, handle, offset, size }: ReaddirRequest): Promise<Answer> {

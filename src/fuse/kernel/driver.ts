@@ -37,6 +37,16 @@ const WANTED: Wanted = {
   pageBytes: 4096,
 };
 
+/** What the vfs can do decides some flags. */
+function wantedOf({ generation, parentOf, killSetIds }: Operations): Wanted {
+  let { flags } = WANTED;
+  // File handles need a generation, or they could lead to files of another store; and a way up from each directory.
+  if (generation !== undefined && parentOf !== undefined) flags |= InitFlag.EXPORT_SUPPORT;
+  // The server clears set-id bits where it can, so that the kernel need not look for capabilities before each write.
+  if (killSetIds !== undefined) flags |= InitFlag.HANDLE_KILLPRIV_V2;
+  return { ...WANTED, flags };
+}
+
 export interface KernelDriverOptions {
   readonly library: CLibrary;
   readonly logger: Logger;
@@ -91,10 +101,8 @@ function openSession(operations: Operations, options: MountOptions, device: Fuse
     async start(mountPoint, directory) {
       const fd = await mountDevice(device, { ...options, mountPoint, directory });
       const source = new DeviceReader(fd, logger);
-      const dispatcher = new Dispatcher(operations, nodes, 1);
-      // The server clears set-id bits where it can, so that the kernel need not look for capabilities before each write.
-      const flags = WANTED.flags | (operations.killSetIds === undefined ? 0n : InitFlag.HANDLE_KILLPRIV_V2);
-      const session = new KernelSession({ source, dispatcher, wanted: { ...WANTED, flags }, logger });
+      const dispatcher = new Dispatcher(operations, nodes, operations.generation ?? 1);
+      const session = new KernelSession({ source, dispatcher, wanted: wantedOf(operations), logger });
       const notifying = new Notifying(nodes, async (message) => await writeElsewhere(fd, message), logger);
       const unwatch = operations.watchStale?.((stale) => notifying.stale(stale));
       end = (): void => {

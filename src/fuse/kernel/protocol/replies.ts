@@ -209,15 +209,15 @@ function writeStatxTime(buffer: Buffer, { seconds, nanoseconds }: Timestamp, bas
   buffer.writeUInt32LE(nanoseconds, base + SX_TIMESTAMP.at.nanoseconds);
 }
 
-export function statfsReply(unique: bigint, stats: FileSystemStats): Buffer {
+/** `longestName`: bytes of the longest name that the folder may list; programs size buffers by it. */
+export function statfsReply(unique: bigint, stats: FileSystemStats, longestName: number = SHOWN_NAME_BYTES): Buffer {
   const { at } = STATFS_OUT;
   const buffer = success(unique, STATFS_OUT);
   for (const field of ['blocks', 'bfree', 'bavail', 'files', 'ffree'] as const) {
     writeInteger(buffer, stats[field], OUT_HEADER.bytes + at[field]);
   }
   buffer.writeUInt32LE(stats.bsize, OUT_HEADER.bytes + at.bsize);
-  // Of what a folder may list: programs size buffers by it.
-  buffer.writeUInt32LE(SHOWN_NAME_BYTES, OUT_HEADER.bytes + at.namelen);
+  buffer.writeUInt32LE(longestName, OUT_HEADER.bytes + at.namelen);
   buffer.writeUInt32LE(stats.bsize, OUT_HEADER.bytes + at.frsize);
   return buffer;
 }
