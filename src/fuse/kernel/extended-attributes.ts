@@ -17,7 +17,7 @@ export class ExtendedAttributes {
   readonly #get: Operations['getxattr'];
   #kept = false;
 
-  constructor(operations: Operations) {
+  constructor(operations: Pick<Operations, 'getxattr'>) {
     this.#get = operations.getxattr;
   }
 

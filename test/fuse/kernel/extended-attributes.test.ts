@@ -5,6 +5,9 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import { GAP } from '../../../src/extent/extent.ts';
+import { ExtendedAttributes } from '../../../src/fuse/kernel/extended-attributes.ts';
+import { bytesReply, xattrSizeReply } from '../../../src/fuse/kernel/protocol/replies.ts';
+import { InitFlag } from '../../../src/fuse/kernel/protocol/structures.ts';
 import { Server } from '../../conformance/server.ts';
 import { temporaryFolder } from '../../harness/folder.ts';
 import { fileOf, planOf, sourceOf } from '../../harness/plans.ts';
@@ -114,6 +117,27 @@ describe('extended attributes of a mount, driver kernel', () => {
       assert.equal(made('killSetIds') >= 1000, user !== '0');
     });
   }
+});
+
+describe('extended attributes, where the kernel clears set-id bits itself', () => {
+  it('are answered ENOSYS, so that it asks no more', () => {
+    const value = Buffer.from('value');
+    const extended = new ExtendedAttributes({ getxattr: () => value });
+    const get = { kind: 'getxattr', unique: 2n, node: 1, uid: 0, gid: 0, pid: 1, name: 'user.some', size: 5 } as const;
+    const list = { ...get, kind: 'listxattr' } as const;
+    for (const flags of [0n, ~InitFlag.HANDLE_KILLPRIV_V2]) {
+      extended.begin(flags);
+      assert.throws(() => extended.get(1, get), { code: 'ENOSYS' });
+      assert.throws(() => extended.list(list), { code: 'ENOSYS' });
+    }
+    extended.begin(InitFlag.HANDLE_KILLPRIV_V2);
+    assert.deepEqual(extended.get(1, get), bytesReply(2n, value));
+    assert.deepEqual(extended.get(1, { ...get, size: 0 }), xattrSizeReply(2n, 5));
+    assert.throws(() => extended.get(1, { ...get, size: 4 }), { code: 'ERANGE' });
+    const without = new ExtendedAttributes({});
+    without.begin(InitFlag.HANDLE_KILLPRIV_V2);
+    assert.throws(() => without.list(list), { code: 'ENOSYS' });
+  });
 });
 
 describe('set-id bits on a mount, driver kernel', () => {
