@@ -43,7 +43,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   heal: ['match', 'metainfo', 'extent', 'source', 'native'],
   plan: ['match', 'metainfo', 'extent', 'bytes', 'native'],
   store: ['plan', 'extent', 'native', 'source'],
-  vfs: ['vfs/proving', 'store', 'source', 'extent', 'native'],
+  vfs: ['vfs/lending', 'vfs/proving', 'store', 'source', 'extent', 'native'],
+  'vfs/lending': ['source', 'extent', 'native'],
   // Its thread hashes.
   'vfs/proving': ['metainfo', 'source', 'extent', 'native'],
   rescue: ['native', 'source'],
@@ -52,7 +53,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   fuse: ['fuse/native', 'fuse/kernel'],
   'fuse/mounting': ['native'],
   'fuse/native': ['fuse', 'vfs', 'extent', 'native'],
-  'fuse/kernel': ['fuse', 'fuse/mounting', 'bytes', 'vfs', 'native'],
+  'fuse/kernel': ['fuse', 'fuse/mounting', 'bytes', 'vfs', 'vfs/lending', 'native'],
   'fuse/kernel/protocol': ['bytes', 'fuse'],
   // Its own files put the adapters together.
   clients: [

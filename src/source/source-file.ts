@@ -14,6 +14,7 @@ import {
   notRegular,
   type RecordedSource,
 } from './identity.ts';
+import { Loans } from './loans.ts';
 import type { ReadersLook } from './look-at-readers.ts';
 import { type Absent, openSourceAsIs } from './open-source.ts';
 import type { Readers } from './readers.ts';
@@ -73,8 +74,9 @@ export class SourceFile {
   /** Looks at it cost little, and show every change: each read is followed by one. */
   readonly local: boolean;
   readonly #leases: boolean;
-  /** The epoch since which its bytes are not believed; 0: they are. */
-  doubt = 0;
+  /** Threads that read its descriptor, as long as it is what it was and is believed. */
+  readonly loans = new Loans();
+  #doubt = 0;
   /** Handles that use it. */
   users = 0;
   /** Reads in flight: the descriptor must not be closed under them. */
@@ -128,6 +130,16 @@ export class SourceFile {
     const file = new SourceFile(id, record, { fd, identity, kind, turn }, opening);
     await file.#lookAtReaders(stats);
     return file;
+  }
+
+  /** The epoch since which its bytes are not believed; 0: they are. */
+  get doubt(): number {
+    return this.#doubt;
+  }
+
+  set doubt(doubt: number) {
+    if (doubt !== this.#doubt) this.loans.recall();
+    this.#doubt = doubt;
   }
 
   /** The record that led to it, or that it follows since. */
@@ -188,6 +200,7 @@ export class SourceFile {
 
   /** Takes what the file is now for what it is. */
   accept(identity: FileIdentity): void {
+    this.loans.recall();
     this.#identity = identity;
     this.#standing = this.#standingOf(identity);
     this.checkedAt = performance.now();
@@ -252,11 +265,13 @@ export class SourceFile {
 
   /** Has the next reader look first. */
   distrust(): void {
+    this.loans.recall();
     this.checkedAt = Number.NEGATIVE_INFINITY;
   }
 
   /** Closes the descriptor as soon as no read uses it. */
   close(): void {
+    this.loans.recall();
     this.#closed = true;
     this.#closeIfDue();
   }

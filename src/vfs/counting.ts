@@ -1,5 +1,6 @@
 /** A decorator that counts the operations of another `Operations`, for `status`. */
 import { posixErrorOf } from '../errors.ts';
+import type { LendingAbility } from './lending/lending.ts';
 import type {
   AttributeChanges,
   Attributes,
@@ -25,6 +26,8 @@ export interface Counts {
 export class CountedOperations implements Operations {
   readonly #inner: Operations;
   readonly #counts = { opens: 0, reads: 0, bytesRead: 0, writes: 0, bytesWritten: 0, errors: 0 };
+  /** Once a driver has asked for it. */
+  #lending: LendingAbility | undefined;
   readonly watchStale: NonNullable<Operations['watchStale']>;
   readonly getxattr: Operations['getxattr'];
   readonly killSetIds: Operations['killSetIds'];
@@ -45,11 +48,18 @@ export class CountedOperations implements Operations {
   }
 
   get counts(): Counts {
-    return { ...this.#counts };
+    const { reads, bytes } = this.#lending?.counts ?? { reads: 0, bytes: 0 };
+    const counts = this.#counts;
+    return { ...counts, reads: counts.reads + reads, bytesRead: counts.bytesRead + bytes };
   }
 
   get backing(): BackingAbility | undefined {
     return this.#inner.backing;
+  }
+
+  get lending(): LendingAbility | undefined {
+    this.#lending ??= this.#inner.lending;
+    return this.#lending;
   }
 
   get paths(): PathAbility | undefined {

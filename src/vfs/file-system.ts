@@ -39,6 +39,7 @@ import { ExtendedAttributes } from './extended-attributes.ts';
 import { FileReaders } from './file-readers.ts';
 import { Handles } from './handles.ts';
 import { InodeAttributes } from './inode-attributes.ts';
+import { Lending, type LendingAbility } from './lending/lending.ts';
 import type { MappedFile, OpenInode, PlainFile } from './open-file.ts';
 import { OpenFiles } from './open-files.ts';
 import {
@@ -132,6 +133,7 @@ export class FileSystem implements Operations {
   readonly #handles = new Handles();
   readonly #stale: StaleFiles;
   readonly #backings: Backings | undefined;
+  #lending: Lending | undefined;
   readonly #unwatch: () => void;
   readonly paths: SyncPaths;
   #statfs: { readonly at: number; readonly stats: Promise<FileSystemStats> } | undefined;
@@ -198,6 +200,12 @@ export class FileSystem implements Operations {
       hasClientNames: (ino) => store.hasClientNames(ino),
       find: (parent, name) => store.find(parent, name),
     };
+  }
+
+  /** Files are lent once a driver has asked for it. */
+  get lending(): LendingAbility {
+    this.#lending ??= new Lending(this.#reading);
+    return this.#lending;
   }
 
   get backing(): BackingAbility | undefined {
@@ -429,7 +437,19 @@ export class FileSystem implements Operations {
   }
 
   read(handle: number, buffer: Buffer, position: number): MaybePromise<number> {
-    const { file } = this.#handles.file(handle).open;
+    const { open } = this.#handles.file(handle);
+    const read = this.#readOpen(open, buffer, position);
+    if (this.#lending === undefined) return read;
+    return read instanceof Promise ? read.then((bytes) => this.#lend(open, bytes)) : this.#lend(open, read);
+  }
+
+  #lend(open: OpenInode, read: number): number {
+    // It may have been closed while it was read.
+    if (open.users > 0) this.#lending?.offer(open);
+    return read;
+  }
+
+  #readOpen({ file }: OpenInode, buffer: Buffer, position: number): MaybePromise<number> {
     if (file.kind === 'plain') return this.#readPlain(file, buffer, position);
     const extents = file.content.slice(position, buffer.length);
     const last = extents.at(-1);
@@ -600,6 +620,7 @@ export class FileSystem implements Operations {
   close(): void {
     this.#unwatch();
     this.#backings?.close();
+    this.#lending?.close();
     this.#proving.close();
     this.#readers.close();
     this.#open.close();

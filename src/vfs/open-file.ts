@@ -61,6 +61,7 @@ export class OpenInode {
   /** Makes a plain file mapped for all its handles. Returns its former content, which the caller releases. */
   becomeMapped(mapped: MappedFile): OpenFile {
     const before = this.#file;
+    before.content.loans.recall();
     this.#file = mapped;
     return before;
   }

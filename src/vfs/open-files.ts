@@ -137,6 +137,7 @@ export class OpenFiles {
   }
 
   #close({ file }: OpenInode): void {
+    file.content.loans.recall();
     if (file.kind === 'mapped') this.#reading.unbind(file);
     this.#store.bytes.release(file.content);
   }

@@ -13,6 +13,7 @@ import type { Timestamp } from '../native/timestamp.ts';
 import type { MaybePromise } from '../store/maybe-promise.ts';
 import type { Stale } from '../store/notices.ts';
 import type { InodeType } from '../store/records/record.ts';
+import type { LendingAbility } from './lending/lending.ts';
 
 export type { MaybePromise } from '../store/maybe-promise.ts';
 export type { Stale } from '../store/notices.ts';
@@ -142,6 +143,8 @@ export interface BackingAbility {
 export interface Operations {
   /** Optional: files whose bytes are all of an open file's. */
   readonly backing?: BackingAbility | undefined;
+  /** Optional: files that threads of the driver read. What they read is counted by it alone. */
+  readonly lending?: LendingAbility | undefined;
   /** Optional: calls for a driver that works with paths. */
   readonly paths?: PathAbility | undefined;
   /**

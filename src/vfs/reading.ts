@@ -72,7 +72,7 @@ export class Reading {
     }
     const bound = file.bound.get(source);
     if (bound === undefined || bound.closed || now - bound.checkedAt >= FRESH_MS) return 0;
-    const doubt = this.#doubtOf(bound, source);
+    const doubt = this.doubtOf(bound, source);
     if (doubt > 0) {
       const range = { content: file.content, extent, doubt };
       if (!this.#proving.isProven(range)) return this.#proving.copyAtOnce(range, buffer, offset);
@@ -180,7 +180,7 @@ export class Reading {
     offset: number,
   ): Promise<string | undefined> {
     const { standing } = source;
-    const doubt = this.#doubtOf(source, extent.source);
+    const doubt = this.doubtOf(source, extent.source);
     let reason: string | undefined;
     const asItIs = async (part: Extent, at: number): Promise<boolean> => {
       // Proofs are of what is mapped now.
@@ -202,10 +202,10 @@ export class Reading {
    * The epoch since which the bytes that an open file gives for a source are not believed; 0: they are. Proofs are of the
    * source's own file: they say nothing of a spare that is doubted itself, or of a kept file, which may have holes.
    */
-  #doubtOf(file: SourceFile, source: number): number {
+  readonly doubtOf = (file: SourceFile, source: number): number => {
     if (file.id === source) return file.doubt;
     return file.doubt > 0 || this.#sources.isKept(file) ? Number.POSITIVE_INFINITY : 0;
-  }
+  };
 
   /** Finds the file that serves a source; checks it now if `look` is set. @throws PosixError('EIO') */
   async bind(file: MappedFile, id: number, look = false): Promise<SourceFile> {
@@ -220,6 +220,7 @@ export class Reading {
   #rebind(file: MappedFile, id: number, source: SourceFile): void {
     const before = file.bound.get(id);
     if (before === source) return;
+    if (before !== undefined) file.content.loans.recall();
     this.#sources.retain(source);
     file.bound.set(id, source);
     if (before !== undefined) this.#sources.release(before);

@@ -7,6 +7,7 @@
 import { type Extent, OVERLAY, ZEROS } from '../../extent/extent.ts';
 import type { ExtentMap } from '../../extent/extent-map.ts';
 import type { Timestamp } from '../../native/timestamp.ts';
+import { Loans } from '../../source/loans.ts';
 import type { EntryPieces } from '../entries/entry-pieces.ts';
 import type { Inode } from '../records/record.ts';
 import type { OverlayFile } from './descriptors.ts';
@@ -16,6 +17,8 @@ export type Content = MappedContent | PlainContent;
 
 export class PlainContent {
   readonly kind = 'plain';
+  /** Threads that read the overlay file, until the file becomes mapped. */
+  readonly loans = new Loans();
   readonly ino: number;
   readonly overlay: OverlayFile;
   /** The number of open files. */
@@ -31,6 +34,8 @@ export class PlainContent {
 
 export class MappedContent {
   readonly kind = 'mapped';
+  /** Threads that read by these extents. They are recalled before a change of them. */
+  readonly loans = new Loans();
   readonly ino: number;
   readonly torrentOffset: number | undefined;
   readonly entry: number;
@@ -110,13 +115,17 @@ export class MappedContent {
 
   /** Applies a write that was recorded. */
   written(offset: number, end: number): void {
-    this.blocks.add(Math.floor(offset / BLOCK_BYTES), Math.ceil(end / BLOCK_BYTES));
+    const [first, last] = [Math.floor(offset / BLOCK_BYTES), Math.ceil(end / BLOCK_BYTES)];
+    // Who reads written blocks sees at once what is written to them.
+    if (end > this.size || !this.blocks.hasAll(first, last)) this.loans.recall();
+    this.blocks.add(first, last);
     this.size = Math.max(this.size, end);
     this.dirty = true;
   }
 
   /** Applies a truncate that was recorded. */
   truncated(size: number): void {
+    this.loans.recall();
     if (size < this.size) {
       this.blocks.clearFrom(Math.ceil(size / BLOCK_BYTES));
       this.baseEnd = Math.min(this.baseEnd, size);
@@ -127,6 +136,7 @@ export class MappedContent {
 
   /** Starts with an empty overlay file, whatever was written before. */
   begun(): void {
+    this.loans.recall();
     this.blocks.clearFrom(0);
     this.size = this.extents.length;
     this.baseEnd = this.extents.length;
@@ -138,11 +148,13 @@ export class MappedContent {
    * off stays cut off.
    */
   remapped(extents: ExtentMap): void {
+    this.loans.recall();
     this.extents = extents;
   }
 
   /** Replaces the whole content by `extents`; what was written over the file before no longer counts. */
   becomeMapped(extents: ExtentMap): void {
+    this.loans.recall();
     this.overlay?.close();
     this.overlay = undefined;
     this.extents = extents;

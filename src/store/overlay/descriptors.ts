@@ -7,6 +7,7 @@
  */
 import fs from 'node:fs';
 import type { DescriptorBudget, DescriptorShare } from '../../native/descriptor-budget.ts';
+import { Loans } from '../../source/loans.ts';
 import type { OverlayFiles } from './overlay-files.ts';
 
 export class Descriptors {
@@ -67,6 +68,8 @@ export class Descriptors {
 
 export class OverlayFile {
   readonly ino: number;
+  /** Threads that read the descriptor while it is open. */
+  readonly loans = new Loans();
   readonly #descriptors: Descriptors;
   #fd: number | undefined;
   /** Calls that threads are running. */
@@ -118,6 +121,7 @@ export class OverlayFile {
     const fd = this.#fd;
     if (fd === undefined || this.#busy > 0 || (this.#pinned && !this.#closed)) return false;
     this.#fd = undefined;
+    this.loans.recall();
     this.#descriptors.close(this, fd);
     return true;
   }
