@@ -34,7 +34,11 @@ export async function mustHave(server: ControlClient, id: string): Promise<Serve
   throw new AutotorrentError('NOT_FOUND', `there is no entry ${id}`, { hint: 'autotorrent list shows them' });
 }
 
-function belowEntry(path: string, { directory }: ServedEntry): string {
+/** Bytes of names that are not UTF-8 may be given as `overlay diff` prints them: Node reads an argument as text. */
+function belowEntry(given: string, { directory }: ServedEntry): string {
+  const path = given.replaceAll(/(?<!\\)\\u\{(dc[89a-f][0-9a-f])\}/g, (_, code: string) =>
+    String.fromCharCode(Number.parseInt(code, 16)),
+  );
   return path.startsWith(`${directory}/`) ? path.slice(directory.length + 1) : path;
 }
 

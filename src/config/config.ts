@@ -80,6 +80,8 @@ export interface Config {
   /** The owner that the mount shows; undefined: the server's user. */
   readonly owner: { readonly uid: number; readonly gid: number } | undefined;
   readonly umask: number;
+  /** A file that is mapped shows the hard links of its source beside its own. */
+  readonly showLinks: boolean;
   readonly fastResume: 'never' | 'verified' | 'trust';
   /** Paths that the client sees under other names: absolute, each `own` only once. */
   readonly pathMap: readonly { readonly own: string; readonly client: string }[];

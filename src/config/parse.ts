@@ -108,6 +108,7 @@ export function parseConfig(input: string | Uint8Array, options: ParseOptions): 
     allowOther: values.allow_other.is,
     owner: ownerOf(values.owner, section, options, context),
     umask: values.umask,
+    showLinks: values.show_links === 'on',
     fastResume: values.fast_resume,
     pathMap: Object.freeze(values.path_map),
     disks: Object.freeze([...new Set(diskNames.values())]),

@@ -67,6 +67,7 @@ export const general = v.object({
   allow_other: v.optional(yesNoAuto, 'auto'),
   owner: v.optional(freeText),
   umask: v.optional(octalMask, '022'),
+  show_links: v.optional(oneOf(['on', 'off']), 'on'),
   path_map: v.optional(pathMap, ''),
   verify_reads: v.optional(oneOf(['suspect', 'first', 'off']), 'suspect'),
   passthrough: v.optional(oneOf(['auto', 'safe', 'off']), 'auto'),

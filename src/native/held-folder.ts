@@ -7,9 +7,11 @@
  * does with N and NAME, if NAME is one component: `at` refuses others. No native code is needed for it. The last component is
  * the caller's concern: use calls that do not follow it (lstat, mkdir, unlink, rename, link), O_NOFOLLOW or O_EXCL.
  */
+
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isPlainName, pathOfName } from '../bytes/name-text.ts';
 import { O_PATH } from './strict-paths.ts';
 
 const FOLDER = constants.O_DIRECTORY | constants.O_NOFOLLOW;
@@ -41,6 +43,16 @@ export class HeldFolder {
 
   /** A path of what is called `name` in this folder. Valid until it is closed. @throws RangeError for more than one name */
   at(name: string): string {
+    if (!isPlainName(name)) throw new RangeError(`${JSON.stringify(name)} is not UTF-8`);
+    return this.#below(name);
+  }
+
+  /** The same, also for a name that is not UTF-8. */
+  atAny(name: string): string | Buffer {
+    return pathOfName(this.#below(name));
+  }
+
+  #below(name: string): string {
     if (name === '' || name === '.' || name === '..' || /[/\0]/.test(name)) {
       throw new RangeError(`${JSON.stringify(name)} is not the name of anything in a folder`);
     }
@@ -61,7 +73,7 @@ export class HeldFolder {
   }
 
   async #open(name: string, access: number): Promise<HeldFolder> {
-    const path = name === '..' ? `${this.path}/..` : this.at(name);
+    const path = name === '..' ? `${this.path}/..` : this.atAny(name);
     return new HeldFolder(await open(path, access | FOLDER), join(this.shown, name));
   }
 

@@ -254,6 +254,7 @@ export async function runMount(config: Config, request: MountRequest): Promise<v
       statePath: config.statePath,
       owner: owner.now,
       umask: config.umask,
+      showLinks: config.showLinks,
       logger,
     });
     undo.push(async () => fileSystem.close());

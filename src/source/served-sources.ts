@@ -50,6 +50,8 @@ export interface SourceFilesOptions {
   readonly onDoubted?: (id: number) => void;
   /** Called with who may read the file that serves a source, whenever that was looked at. */
   readonly onReaders: (id: number, readers: Readers) => void;
+  /** Called with the number of hard links of a source, whenever it was looked at itself. */
+  readonly onLinks?: (id: number, links: number) => void;
   readonly descriptors: DescriptorBudget;
   /** Tells if a path is that of a kept file. Default: none is. */
   readonly isKept?: (path: Buffer) => boolean;
@@ -70,6 +72,7 @@ export class SourceFiles {
   readonly #isPin: (spare: RecordedSource) => boolean;
   readonly #spares: Spares;
   readonly #onReaders: SourceFilesOptions['onReaders'];
+  readonly #onLinks: SourceFilesOptions['onLinks'];
   readonly #onDoubted: SourceFilesOptions['onDoubted'];
   readonly #open: OpenSources;
   readonly #resolving = new Map<number, { readonly file: Promise<SourceFile>; readonly looks: boolean }>();
@@ -86,6 +89,7 @@ export class SourceFiles {
     this.#isKept = options.isKept ?? (() => false);
     this.#isPin = options.isPin ?? (() => false);
     this.#onReaders = options.onReaders;
+    this.#onLinks = options.onLinks;
     this.#onDoubted = options.onDoubted;
     this.#spares = new Spares({
       record,
@@ -170,7 +174,7 @@ export class SourceFiles {
     }
     const file = this.#resolve(id, look)
       .then(async (served) => {
-        await this.#noteReaders(id, served);
+        await this.#noteLook(id, served);
         return served;
       })
       .finally(() => this.#resolving.delete(id));
@@ -178,7 +182,8 @@ export class SourceFiles {
     return await file;
   }
 
-  async #noteReaders(id: number, served: SourceFile): Promise<void> {
+  async #noteLook(id: number, served: SourceFile): Promise<void> {
+    if (id === served.id) this.#onLinks?.(id, served.links);
     const readers = await this.#spares.readersOf(id, served);
     if (readers !== undefined) return this.#onReaders(id, readers);
     // It is not in its place, and nobody else would notice as long as its pin is served.
@@ -201,7 +206,7 @@ export class SourceFiles {
     const spare = await this.spareOf(id, failed.id);
     this.#broken.note(id, { path: record.path, reason, spare: spare?.record.path, unreadable: true });
     if (spare === undefined) throw new PosixError('EIO', reason);
-    await this.#noteReaders(id, spare);
+    await this.#noteLook(id, spare);
     return spare;
   }
 

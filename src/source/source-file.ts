@@ -91,7 +91,7 @@ export class SourceFile {
   #standing: FileIdentity;
   /** Who could read it at the last look. */
   #readers: Readers = 'nobody';
-  #unlinked = false;
+  #links = 0;
   readonly #opening: Opening;
   readonly #turn: Turn;
   #closed = false;
@@ -128,6 +128,7 @@ export class SourceFile {
     const { identity, stats } = found;
     const kind = await looks.kindOf(record.path, identity.dev);
     const file = new SourceFile(id, record, { fd, identity, kind, turn }, opening);
+    file.#links = Number(stats.nlink);
     await file.#lookAtReaders(stats);
     return file;
   }
@@ -164,7 +165,12 @@ export class SourceFile {
 
   /** No name leads to it any more, as of the last look: it was deleted, or replaced by a rename. */
   get unlinked(): boolean {
-    return this.#unlinked;
+    return this.#links === 0;
+  }
+
+  /** The names that lead to it on its file system, as of the last look. */
+  get links(): number {
+    return this.#links;
   }
 
   /** What the file was at the last look that was accepted. */
@@ -247,7 +253,7 @@ export class SourceFile {
     try {
       const stats = await this.#turn(async () => await fstatAsync(this.fd, { bigint: true }));
       if (notRegular(stats) !== undefined) return undefined;
-      this.#unlinked = stats.nlink === 0n;
+      this.#links = Number(stats.nlink);
       await this.#lookAtReaders(stats);
       const found = identityOf(stats);
       if (isSame(this.#standing, found)) this.checkedAt = before;

@@ -20,6 +20,8 @@ export interface StoreWatcher {
   readonly bytesChanged?: (entry: number) => void;
   readonly stale?: (what: Stale) => void;
   readonly readersChanged?: (change: ReadersChange) => void;
+  /** Called when a source has another number of hard links. */
+  readonly linksChanged?: () => void;
   /** Called with the ids of sources whose records changed or are gone, or whose bytes a file takes from elsewhere now. */
   readonly sourcesChanged?: (ids: readonly number[]) => void;
   /** Called with the paths at which sources were recorded: new ones, and those that were found in another folder. */
@@ -51,6 +53,10 @@ export class Notices {
 
   readersChanged(change: ReadersChange): void {
     for (const watcher of this.#watchers) watcher.readersChanged?.(change);
+  }
+
+  linksChanged(): void {
+    for (const watcher of this.#watchers) watcher.linksChanged?.();
   }
 
   sourcesChanged(ids: readonly number[]): void {

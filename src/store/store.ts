@@ -82,6 +82,7 @@ import { LivingSources } from './sources/living.ts';
 import { PoolFiles, type Pooling } from './sources/pool-files.ts';
 import { Proofs } from './sources/proofs.ts';
 import { SourceKeys } from './sources/source-keys.ts';
+import { SourceLinks } from './sources/source-links.ts';
 import { SourceReaders } from './sources/source-readers.ts';
 import { type SourceOnDisk, Sources } from './sources/sources.ts';
 import { Stories } from './sources/stories.ts';
@@ -117,6 +118,8 @@ export class Store {
   readonly #names: Namespace;
   readonly #sources: Sources;
   readonly #readers: SourceReaders;
+  readonly #links: SourceLinks;
+  readonly #isPooled: (path: Buffer) => boolean;
   readonly #conditions: Conditions;
   readonly #unmapped: Unmapped;
   readonly #keying: KeyMigration;
@@ -149,9 +152,10 @@ export class Store {
     const pool = poolPath === undefined ? undefined : new PoolFiles(poolPath, statePath);
     const notices = this.#notices;
     const readers = new SourceReaders(db, notices);
+    const links = new SourceLinks(db);
     const [keys, conditions, stories] = [new SourceKeys(db), new Conditions(db, notices), new Stories(db)];
     const renames = new FolderRenames();
-    const sources = new Sources({ db, keys, readers, conditions, stories, renames, notices, pool, kept });
+    const sources = new Sources({ db, keys, readers, links, conditions, stories, renames, notices, pool, kept });
     const catalog = new Catalog(db);
     const proofs = new Proofs(db, async (entry) => (await catalog.byId(entry)) !== undefined);
     const pieces = new Pieces(db, catalog);
@@ -165,6 +169,8 @@ export class Store {
     this.#logger = logger;
     this.#sources = sources;
     this.#readers = readers;
+    this.#links = links;
+    this.#isPooled = (path) => pool?.isOwn(path) === true;
     this.#catalog = catalog;
     this.#pieces = pieces;
     this.#days = new ProofDays(db);
@@ -389,6 +395,20 @@ export class Store {
     for (const kept of this.living.keptOf(source)) {
       this.#readers.note(kept, bothOf(this.#readers.get(kept) ?? 'nobody', readers));
     }
+  }
+
+  /** Notes how many hard links a source has. */
+  noteLinks(source: number, links: number): void {
+    if (this.#links.note(source, links)) this.#notices.linksChanged();
+  }
+
+  /**
+   * The hard links of a source as of the last look, one if nobody has looked. None of a file of our own, in the pool or kept: its
+   * links are ours.
+   */
+  links(source: number): number {
+    const path = this.source(source)?.path;
+    return path === undefined || this.#isPooled(path) || this.living.isKept(path) ? 0 : this.#links.get(source);
   }
 
   /** Lists the names of the entries that use a source, sorted. */

@@ -63,6 +63,7 @@ import { poolFile } from './pooling.ts';
 import { Proving } from './proving/proving.ts';
 import { Reading } from './reading.ts';
 import { seekMapped, seekPlain } from './seeking.ts';
+import { ShownLinks } from './shown-links.ts';
 import { StaleFiles } from './stale-files.ts';
 
 const statfsAsync = promisify(statfs);
@@ -92,6 +93,8 @@ export interface FileSystemOptions {
   readonly owner: { readonly uid: number; readonly gid: number };
   /** Permission bits cleared in every planned mode. */
   readonly umask: number;
+  /** Adds the hard links of sources to those of their files. Default: no. */
+  readonly showLinks?: boolean;
   /** The overlay's folder on the disk: `statfs` reports its space. */
   readonly statePath: string;
 }
@@ -130,6 +133,7 @@ export class FileSystem implements Operations {
   readonly #extended: ExtendedAttributes;
   readonly #open: OpenFiles;
   readonly #readers: FileReaders;
+  readonly #links: ShownLinks | undefined;
   readonly #handles = new Handles();
   readonly #stale: StaleFiles;
   readonly #backings: Backings | undefined;
@@ -146,6 +150,7 @@ export class FileSystem implements Operations {
     this.#sources = new SourceFiles({
       record: (id) => store.source(id),
       onReaders: (id, readers) => store.noteReaders(id, readers),
+      onLinks: (id, links) => store.noteLinks(id, links),
       onDoubted: (id) => this.#stale.note(id),
       access,
       readersLook,
@@ -169,7 +174,8 @@ export class FileSystem implements Operations {
     this.#readers = new FileReaders(store, readersLook, logger);
     this.#reading = new Reading(libc, this.#sources, this.#proving);
     this.#open = new OpenFiles(store, this.#reading);
-    this.#attributes = new InodeAttributes(options, this.#readers);
+    this.#links = options.showLinks === true ? new ShownLinks(store) : undefined;
+    this.#attributes = new InodeAttributes(options, this.#readers, this.#links);
     this.#stale = new StaleFiles(this.#open);
     this.#extended = new ExtendedAttributes({
       store,
@@ -623,6 +629,7 @@ export class FileSystem implements Operations {
     this.#lending?.close();
     this.#proving.close();
     this.#readers.close();
+    this.#links?.close();
     this.#open.close();
     this.#handles.clear();
     this.#sources.close();

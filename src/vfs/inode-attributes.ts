@@ -7,6 +7,7 @@ import type { Store } from '../store/store.ts';
 import type { FreshInode } from '../store/tree/namespace.ts';
 import type { FileReaders } from './file-readers.ts';
 import type { AttributeChanges, Attributes, Caller, FileType, MaybePromise } from './operations.ts';
+import type { ShownLinks } from './shown-links.ts';
 
 export interface InodeAttributesOptions {
   readonly store: Store;
@@ -25,9 +26,12 @@ export class InodeAttributes {
   readonly #store: Store;
   readonly #options: InodeAttributesOptions;
   readonly #readers: FileReaders;
+  readonly #links: ShownLinks | undefined;
   #owner: InodeAttributesOptions['owner'];
 
-  constructor(options: InodeAttributesOptions, readers: FileReaders) {
+  /** `links`: absent, only names in the mount count. */
+  constructor(options: InodeAttributesOptions, readers: FileReaders, links?: ShownLinks) {
+    this.#links = links;
     this.#readers = readers;
     this.#store = options.store;
     this.#options = options;
@@ -55,7 +59,7 @@ export class InodeAttributes {
       // A symlink's own mode has no effect, and Linux shows it in full.
       mode:
         type === 'symlink' ? mode : (inode.owner === undefined ? mode & ~umask : mode) & ~this.#hidden(ino, inode, gid),
-      nlink,
+      nlink: nlink + (this.#links?.of(ino, inode) ?? 0),
       uid,
       gid,
       rdev,

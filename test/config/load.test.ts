@@ -219,6 +219,7 @@ describe('createConfig', () => {
         'scrub',
         'scrub_days',
         'settle',
+        'show_links',
         'scan_mode',
         'state_path',
         'store_path',

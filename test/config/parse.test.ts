@@ -71,6 +71,7 @@ describe('parseConfig', () => {
       allowOther: undefined,
       owner: undefined,
       umask: 0o022,
+      showLinks: true,
       fastResume: 'verified',
       verifyReads: 'suspect',
       passthrough: 'auto',
@@ -140,6 +141,7 @@ describe('parseConfig', () => {
     ['exact_target = original', 'exactTarget', 'original'],
     ['fast_resume: never', 'fastResume', 'never'],
     ['verify_reads = first', 'verifyReads', 'first'],
+    ['show_links = Off', 'showLinks', false],
     ['passthrough = Safe', 'passthrough', 'safe'],
     ['hold_sources = 0', 'holdSources', 0],
     ['recover = OFF', 'recover', false],
@@ -340,7 +342,7 @@ describe('parseConfig', () => {
       `${FILE}, line 8: section [other] is unknown and unused: known are general, disks, client, client-NAME`,
       `${FILE}, line 5: [general] storepath is unknown and unused: did you mean store_path?`,
       `${FILE}, line 6: [general] scene_mode is unknown and unused: did you mean scan_mode?`,
-      `${FILE}, line 7: [general] zzz is unknown and unused: known are db, store_path, state_path, ignore_files, settle, add_limit_size, add_limit_percent, scan_mode, link_type, exact_target, verify, hash_readers, hash_size_varying, hash_limit, driver, allow_other, owner, umask, path_map, verify_reads, passthrough, hold_sources, scrub, scrub_days, recover, on_loss, repair_limit, rescue_limit, rescue_total, protect, protect_days, fast_resume`,
+      `${FILE}, line 7: [general] zzz is unknown and unused: known are db, store_path, state_path, ignore_files, settle, add_limit_size, add_limit_percent, scan_mode, link_type, exact_target, verify, hash_readers, hash_size_varying, hash_limit, driver, allow_other, owner, umask, show_links, path_map, verify_reads, passthrough, hold_sources, scrub, scrub_days, recover, on_loss, repair_limit, rescue_limit, rescue_total, protect, protect_days, fast_resume`,
       `${FILE}, line 11: [client] url is unknown and unused: known are client`,
     ]);
   });

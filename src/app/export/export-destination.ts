@@ -8,6 +8,7 @@
  */
 import { lstat, mkdir, readdir, readlink, rename, rmdir, statfs, symlink, unlink } from 'node:fs/promises';
 import { basename, dirname, join, posix } from 'node:path';
+import { bytesOfName, pathOfName } from '../../bytes/name-text.ts';
 import { AutotorrentError, errnoOf } from '../../errors.ts';
 import type { HeldFolder } from '../../native/held-folder.ts';
 import { OUR_TYPE, readMounts } from '../../native/mountinfo.ts';
@@ -111,11 +112,12 @@ export class ExportDestination {
     await this.within(path, async (place) => {
       const at = place.folder.at(place.name);
       await ofDestination(shownPlace(place), async () => {
-        if ((await readlink(at).catch(() => undefined)) === target) return;
+        const before = await readlink(at, 'buffer').catch(() => undefined);
+        if (before?.equals(bytesOfName(target)) === true) return;
         await unlink(at).catch((error: unknown) => {
           if (errnoOf(error) !== 'ENOENT') throw error;
         });
-        await symlink(target, at);
+        await symlink(pathOfName(target), at);
       });
     });
   }

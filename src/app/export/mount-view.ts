@@ -5,6 +5,7 @@
  * descriptors, never through a symlink, and reads nothing that lies on another file system.
  */
 import { lstat, readlink } from 'node:fs/promises';
+import { nameOf } from '../../bytes/name-text.ts';
 import { AutotorrentError, errnoOf, messageOf } from '../../errors.ts';
 import { HeldFolder } from '../../native/held-folder.ts';
 import { OUR_TYPE, readMounts } from '../../native/mountinfo.ts';
@@ -70,7 +71,7 @@ export class MountView {
 
   /** Gives the type of what is at a place. Throws the disk's errors, and for one on another file system. */
   async kind({ folder, name }: Place, below: string): Promise<'file' | 'symlink'> {
-    const stats = await lstat(folder.at(name));
+    const stats = await lstat(folder.atAny(name));
     if (stats.dev !== this.#device) throw new Gone();
     if (stats.isSymbolicLink()) return 'symlink';
     if (stats.isFile()) return 'file';
@@ -78,7 +79,7 @@ export class MountView {
   }
 
   async readlink(below: string): Promise<string> {
-    return await this.within(below, async ({ folder, name }) => await readlink(folder.at(name)));
+    return await this.within(below, async ({ folder, name }) => nameOf(await readlink(folder.atAny(name), 'buffer')));
   }
 
   async folder(names: readonly string[]): Promise<{ readonly mode: number; readonly mtimeMs: number } | undefined> {

@@ -51,7 +51,7 @@ export async function copyFile(request: Copy): Promise<CopyOutcome> {
 }
 
 async function copyOnce(copy: Copy): Promise<CopyOutcome> {
-  const from = copy.from.folder.at(copy.from.name);
+  const from = copy.from.folder.atAny(copy.from.name);
   const shown = shownPlace(copy.to);
   const before = await lstat(from, { bigint: true });
   const there = await ofDestination(shown, async () => await findTarget(copy.to));

@@ -15,6 +15,7 @@
  *     K id                    condition of the source, unless it is trusted
  *     Q id                    the source's last changes
  *     Y id                    who may read the source, if somebody looked
+ *     n id                    hard links of the source, if somebody looked and there is not one
  *     R source entry          the entry uses the source; the source is deleted with its last record
  *     U entry source          the same, from the entry's side
  *     E info-hash             entry
@@ -73,6 +74,7 @@ export const pathKey = (path: Buffer): Buffer => Buffer.concat([Buffer.from('J')
 export const handleKey = (sha1: Buffer): Buffer => Buffer.concat([Buffer.from('T'), sha1]);
 export const pathOfKey = (key: Buffer): Buffer => key.subarray(1);
 export const readersKey = (id: number): Buffer => withNumbers('Y', id);
+export const linksKey = (id: number): Buffer => withNumbers('n', id);
 export const identityKey = (sha1: Buffer): Buffer => Buffer.concat([Buffer.from('H'), sha1]);
 export const userKey = (source: number, entry: number): Buffer => withNumbers('R', source, entry);
 export const useKey = (entry: number, source: number): Buffer => withNumbers('U', entry, source);

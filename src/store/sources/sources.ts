@@ -12,6 +12,7 @@ import { type Database, del, NOTHING, put, type Write } from '../records/databas
 import {
   conditionKey,
   lastNumber,
+  linksKey,
   readersKey,
   SOURCES,
   sourceAndEntryOf,
@@ -30,6 +31,7 @@ import type { Conditions } from './conditions.ts';
 import type { FolderRenames } from './folder-renames.ts';
 import type { PoolFiles } from './pool-files.ts';
 import type { PlacedSource, SourceKeys } from './source-keys.ts';
+import type { SourceLinks } from './source-links.ts';
 import type { SourceReaders } from './source-readers.ts';
 import type { Stories } from './stories.ts';
 
@@ -63,6 +65,7 @@ export interface SourceParts {
   readonly db: Database;
   readonly keys: SourceKeys;
   readonly readers: SourceReaders;
+  readonly links: SourceLinks;
   readonly conditions: Conditions;
   readonly stories: Stories;
   readonly renames: FolderRenames;
@@ -270,7 +273,13 @@ export class Sources {
         if (users.some((user) => user !== entry)) continue;
         const source = this.written(id);
         if (source === undefined) continue;
-        writes.push(del(sourceKey(id)), del(readersKey(id)), del(conditionKey(id)), del(storyKey(id)));
+        writes.push(
+          del(sourceKey(id)),
+          del(readersKey(id)),
+          del(conditionKey(id)),
+          del(storyKey(id)),
+          del(linksKey(id)),
+        );
         leaving.remove(id, source);
         gone.push(source);
         ended.push(id);
@@ -278,6 +287,7 @@ export class Sources {
       await this.#db.commit([...writes, ...leaving.writes()], { needed: true });
       for (const id of ended) this.#cache.delete(id);
       this.#readers.forget(ended);
+      this.#parts.links.forget(ended);
       conditions.forget(ended);
       stories.forget(ended);
       if (ended.length > 0) this.#parts.notices.sourcesChanged(ended);
