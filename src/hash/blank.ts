@@ -3,7 +3,7 @@
 import { Looks } from '../source/looks.ts';
 import { SourceAccess } from '../source/source-access.ts';
 import type { HashControl, TaskJob } from './hash-task.ts';
-import { ZEROS_FILE } from './hash-task.ts';
+import { tableOf, ZEROS_FILE } from './hash-task.ts';
 import { SegmentReader } from './segment-reader.ts';
 
 /** Digests kept at most: the last piece of a file and shared pieces have lengths of their own. */
@@ -41,7 +41,7 @@ function zeros(length: number): SegmentReader {
     control,
     openFiles: 0,
     sources,
-    files: [],
+    files: tableOf([]),
     counts: Uint32Array.of(1),
     leaves: Float64Array.of(0),
     segments,

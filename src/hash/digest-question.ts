@@ -1,6 +1,10 @@
 /**
  * Names the questions that digests answer, so that the same question has the same name in another run.
  *
+ * A question has the ctime of its files in its name. It is that of a look, in this run: a recorded one says nothing of what is
+ * there now. Where the caller has looked (`HashSegment.seen`), nobody looks again: the digest is that of the state which the
+ * caller saw and will record, and a thread that reads the file compares that state before and after.
+ *
  * 64 pieces of one file at one alignment form a group. A piece with parts of several files is a group of its own.
  */
 import { createHash } from 'node:crypto';
@@ -23,7 +27,7 @@ export interface Slot {
 
 type FileSegment = Extract<HashSegment, { readonly path: Buffer }>;
 
-/** Names questions. Looks at each file once. */
+/** Names questions. Looks once at each file that its caller has not looked at. */
 export class QuestionNames {
   readonly #access: SourceAccess;
   readonly #changed = new Map<FileIdentity, number | undefined>();
@@ -64,10 +68,12 @@ export class QuestionNames {
    * The ctime of a file in milliseconds: later than its mtime if a program set that back. Undefined if the file is not as
    * recorded.
    */
-  changedMs({ path, identity }: FileSegment): number | undefined {
+  changedMs({ path, identity, seen }: FileSegment): number | undefined {
+    if (seen === true && identity.ctimeNs !== undefined) return millisecondsOf(identity.ctimeNs);
     if (this.#changed.has(identity)) return this.#changed.get(identity);
     const looked = lookAtSource({ path, recorded: identity }, this.#access);
-    const changed = looked.state === 'as recorded' ? millisecondsOf(looked.stats.ctimeNs) : undefined;
+    const ctimeNs = looked.state === 'as recorded' ? looked.identity.ctimeNs : undefined;
+    const changed = ctimeNs === undefined ? undefined : millisecondsOf(ctimeNs);
     this.#changed.set(identity, changed);
     return changed;
   }

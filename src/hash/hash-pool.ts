@@ -16,6 +16,8 @@ export type HashSegment =
        * Segments of one file should share one object: the file is then sent, opened and checked once for them.
        */
       readonly identity: FileIdentity;
+      /** A look of this run found the file so (`match/look.ts`): the identity is no record of an earlier time. */
+      readonly seen?: boolean | undefined;
     }
   /** Zeros: a pad file's bytes. */
   | { readonly zeros: number };

@@ -27,6 +27,7 @@ import {
   type HashControl,
   type HashTask,
   type HashTaskResult,
+  ownMemory,
   SHA1_BYTES,
   SHA256_BYTES,
 } from './hash-task.ts';
@@ -147,7 +148,8 @@ class PiscinaPool implements HashPool {
         return new Promise<void>((resolve, reject) => {
           const run = async (): Promise<void> => {
             try {
-              place(results, first, slice, await piscina.run(encodeTask(slice, tools)));
+              const task = encodeTask(slice, tools);
+              place(results, first, slice, await piscina.run(task, { transferList: ownMemory(task) }));
               resolve();
             } catch (error) {
               reject(error);

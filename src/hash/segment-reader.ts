@@ -8,20 +8,20 @@
  * is announced to the kernel as a whole, so that several readers of one disk do not make it seek for each buffer. Holes are
  * not read: files that have their full size and were never downloaded are common.
  */
-import { type BigIntStats, closeSync, fstatSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, readSync } from 'node:fs';
 import { errnoOf, messageOf } from '../errors.ts';
 import { isOutOfDescriptors } from '../native/descriptor-budget.ts';
 import type { FileCalls } from '../native/files.ts';
 import { type Difference, differenceOf, type FileIdentity, identityOf } from '../source/identity.ts';
 import type { Looks } from '../source/looks.ts';
-import { type OpenedSource, openSourceSync } from '../source/open-source.ts';
+import { openSourceSync, openUnchangedSync } from '../source/open-source.ts';
 import type { SourceAccess } from '../source/source-access.ts';
-import { CANCELLED, DONE_BYTES, type HashTask, ZEROS_FILE } from './hash-task.ts';
+import { CANCELLED, DONE_BYTES, type HashTask, identityOfFile, pathOf, ZEROS_FILE } from './hash-task.ts';
 
 /** Fits the second-level cache: larger reads measured slower, and smaller ones need more calls. */
 export const BUFFER_BYTES = 256 * 1024;
 /** The unit of `Stats.blocks`. */
-const BLOCK_BYTES = 512n;
+const BLOCK_BYTES = 512;
 /** Milliseconds for which an opening waits for other readers to close a file, when the process has no descriptor left. */
 const WAIT_MS = 10_000;
 const PAUSE_MS = 20;
@@ -39,6 +39,11 @@ export class ReadFailure extends Error {
   }
 }
 
+interface OpenFile {
+  readonly fd: number;
+  readonly identity: FileIdentity;
+}
+
 /** The parts that all readers of a thread share. */
 export interface ReaderTools {
   readonly libc: Pick<FileCalls, 'willNeed' | 'seek'>;
@@ -54,8 +59,8 @@ export class SegmentReader {
   readonly #looks: Looks;
   /** Files that have holes: fewer blocks than bytes. */
   readonly #sparse = new Set<number>();
-  /** File index to descriptor, in the order of use: the one used last comes last. */
-  readonly #open = new Map<number, number>();
+  /** By file index, in the order of use: the one used last comes last. */
+  readonly #open = new Map<number, OpenFile>();
   #zeros: Buffer | undefined;
   /** The buffer holds bytes `#from` to `#end` of this file. `#next` is where the last request ended. */
   #file = ZEROS_FILE;
@@ -96,7 +101,7 @@ export class SegmentReader {
     return this.#guarded(file, () => {
       const fd = this.#descriptor(file);
       const end = offset + length;
-      if (!this.#sparse.has(file) || end > (this.#task.files[file]?.identity.size ?? 0)) return false;
+      if (!this.#sparse.has(file) || end > identityOfFile(this.#task.files, file).size) return false;
       if (seek(fd, offset, 'data') < end) return false;
       this.#check(file, fd);
       return true;
@@ -117,7 +122,7 @@ export class SegmentReader {
   }
 
   close(): void {
-    for (const fd of this.#open.values()) closeSync(fd);
+    for (const { fd } of this.#open.values()) closeSync(fd);
     this.#open.clear();
   }
 
@@ -194,32 +199,37 @@ export class SegmentReader {
 
   /** The descriptor of a file, which is checked when it is opened and after each segment that is read from it. */
   #descriptor(file: number): number {
-    let fd = this.#open.get(file);
-    if (fd !== undefined) {
+    const known = this.#open.get(file);
+    if (known !== undefined) {
       this.#open.delete(file);
-      this.#open.set(file, fd);
-      return fd;
+      this.#open.set(file, known);
+      return known.fd;
     }
     const opened = this.#openOne(file);
-    fd = opened.fd;
-    this.#open.set(file, fd);
-    this.#note(file, opened.stats);
+    this.#open.set(file, opened);
     for (const oldest of this.#open.keys()) {
       if (this.#open.size <= this.#task.openFiles) break;
       this.#forget(oldest);
     }
-    return fd;
+    return opened.fd;
   }
 
   /** Out of descriptors, the reader closes its other files, then waits for those of other threads. */
-  #openOne(file: number): OpenedSource {
-    const { path, identity } = this.#recorded(file);
+  #openOne(file: number): OpenFile {
+    const { files } = this.#task;
+    const [path, identity] = [pathOf(files, file), identityOfFile(files, file)];
     const deadline = performance.now() + WAIT_MS;
     for (;;) {
       try {
+        const again = openUnchangedSync(path, identity, this.#access, this.#looks);
+        if (again !== undefined) {
+          this.#note(file, again.blocks, identity.size);
+          return { fd: again.fd, identity };
+        }
         const answer = openSourceSync({ path, recorded: identity }, this.#access);
-        if (answer.state === 'as recorded') return answer;
-        throw this.#failure(file, answer.why);
+        if (answer.state !== 'as recorded') throw this.#failure(file, answer.why);
+        this.#note(file, Number(answer.stats.blocks), identity.size);
+        return { fd: answer.fd, identity };
       } catch (error) {
         if (!isOutOfDescriptors(error) || performance.now() > deadline || this.cancelled()) throw error;
         if (this.#open.size > 0) for (const other of this.#open.keys()) this.#forget(other);
@@ -228,17 +238,11 @@ export class SegmentReader {
     }
   }
 
-  #recorded(file: number): { readonly path: Buffer; readonly identity: FileIdentity } {
-    const found = this.#task.files[file];
-    if (found === undefined) throw new RangeError(`the task has no file ${file}`);
-    return { path: Buffer.from(found.path), identity: found.identity };
-  }
-
   #check(file: number, fd: number): void {
-    const identity = this.#task.files[file]?.identity;
-    if (identity !== undefined && this.#looks.sameAs(fd, identity)) return;
+    const identity = this.#open.get(file)?.identity ?? identityOfFile(this.#task.files, file);
+    if (this.#looks.sameAs(fd, identity)) return;
     const stats = fstatSync(fd, { bigint: true });
-    const { size, mtimeNs, ctimeNs } = this.#recorded(file).identity;
+    const { size, mtimeNs, ctimeNs } = identity;
     // It was opened as recorded: its inode is the same as then.
     const difference = differenceOf(
       ctimeNs === undefined ? { size, mtimeNs } : { size, mtimeNs, ctimeNs },
@@ -247,7 +251,7 @@ export class SegmentReader {
     if (difference !== undefined) throw this.#failure(file, difference);
   }
 
-  #note(file: number, { blocks, size }: BigIntStats): void {
+  #note(file: number, blocks: number, size: number): void {
     if (blocks * BLOCK_BYTES < size) this.#sparse.add(file);
   }
 
@@ -259,14 +263,14 @@ export class SegmentReader {
 
   #forget(file: number): void {
     if (this.#file === file) this.#file = ZEROS_FILE;
-    const fd = this.#open.get(file);
-    if (fd === undefined) return;
+    const known = this.#open.get(file);
+    if (known === undefined) return;
     this.#open.delete(file);
-    closeSync(fd);
+    closeSync(known.fd);
   }
 
   #shown(file: number): string {
-    return Buffer.from(this.#task.files[file]?.path ?? []).toString();
+    return pathOf(this.#task.files, file).toString();
   }
 
   /** Counts bytes that were hashed, or of which the digest was known. */

@@ -10,6 +10,8 @@ export interface Source {
   readonly identity: FileIdentity;
   /** Names the inode: two paths with one of these are one file. */
   readonly inode: string;
+  /** A `Looker` made it: its file was so in this run. */
+  readonly seen?: boolean | undefined;
 }
 
 /** The reason why a file is no candidate: a predicate after its path. */
@@ -55,6 +57,6 @@ export class Looker {
     const looked = lookAtSource({ path, recorded: { size } }, this.access);
     if (looked.state !== 'as recorded') return { refused: looked.why.says, code: looked.why.code };
     const { identity } = looked;
-    return { path, identity, inode: `${identity.dev}:${identity.ino}` };
+    return { path, identity, inode: `${identity.dev}:${identity.ino}`, seen: true };
   }
 }

@@ -70,7 +70,9 @@ class Sources {
   indexOf({ path, identity, inode }: Source): number {
     let index = this.#byInode.get(inode);
     if (index === undefined) {
-      index = this.list.push({ path, ...identity, spares: [] }) - 1;
+      // No spreads where there may be a million files: each costs ten times as much.
+      const { dev, ino, size, mtimeNs, ctimeNs } = identity;
+      index = this.list.push({ path, dev, ino, size, mtimeNs, ctimeNs, spares: [] }) - 1;
       this.#byInode.set(inode, index);
     }
     return index;
@@ -100,10 +102,15 @@ function outcomeOfFile(task: FileTask, verify: VerifyLevel, sources: Sources): F
   if (match.code === 'unproven' && match.status === 'missing' && task.current !== undefined) {
     task.refuse(task.current.path, 'unproven');
   }
-  if (!task.hasRefused) return { ...match, refused: [] };
+  if (!task.hasRefused) {
+    const { status, mode, code, reason, extents } = match;
+    return { status, mode, code, reason, extents, refused: NONE_REFUSED };
+  }
   const used = match.extents.flatMap(({ source }) => sources.list[source]?.path.toString('latin1') ?? []);
   return { ...match, refused: task.refused(new Set(used)) };
 }
+
+const NONE_REFUSED: FileMatch['refused'] = [];
 
 type Decision = Omit<FileMatch, 'refused'>;
 

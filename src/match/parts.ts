@@ -24,7 +24,8 @@ export interface Range {
 /** Locates the bytes of `range` in a source. Undefined if it lacks some of them. */
 export function bytesIn(source: Source, shift: number, { offset, length }: Range): HashSegment[] | undefined {
   if (offset + shift < 0 || offset + shift + length > source.identity.size) return undefined;
-  return [{ path: source.path, identity: source.identity, offset: offset + shift, length }];
+  const { path, identity, seen } = source;
+  return [{ path, identity, seen, offset: offset + shift, length }];
 }
 
 /** Locates the bytes of `range` in parts. Undefined if they lack some of them. */

@@ -6,6 +6,7 @@
  */
 import type { CLibrary, LoadedLibrary } from './c-library.ts';
 import { inThread, terminated } from './in-thread.ts';
+import { deviceOf } from './mountinfo.ts';
 import { fromNanoseconds } from './timestamp.ts';
 
 /** statx(2), since Linux 4.11: its structure is the same on all machines. */
@@ -17,15 +18,21 @@ const AT_EMPTY_PATH = 0x1000;
 const AT_STATX_DONT_SYNC = 0x4000;
 /** STATX_TYPE | STATX_MTIME | STATX_CTIME | STATX_SIZE. */
 const LOOK = 0x1 | 0x40 | 0x80 | 0x200;
+/** These, STATX_INO and STATX_BLOCKS. */
+const WHOLE_LOOK = LOOK | 0x100 | 0x400;
 /** Since Linux 5.8. */
 const STATX_MNT_ID = 0x1000;
 const STATX_BYTES = 256;
 /** Offsets in words of 32 bits. A time has seconds in two words, then nanoseconds. */
 const MASK_AT = 0;
 const MODE_AT = 7;
+const INO_AT = 8;
 const SIZE_AT = 10;
+const BLOCKS_AT = 12;
 const CTIME_AT = 24;
 const MTIME_AT = 28;
+const DEV_MAJOR_AT = 34;
+const DEV_MINOR_AT = 35;
 const MNT_ID_AT = 36;
 const S_IFMT = 0o170000;
 const S_IFREG = 0o100000;
@@ -44,6 +51,11 @@ export interface StatxWords {
 export interface StatxCalls {
   /** Tells if an open file is regular, and its size and times are these. False also if the look fails. */
   readonly isStill: (fd: number, words: StatxWords) => boolean;
+  /**
+   * Tells if an open file is regular, and is the one with these numbers, of this state: the bytes on its disk, in blocks of 512;
+   * undefined if it is not, or the look fails.
+   */
+  readonly blocksOf: (fd: number, dev: number, ino: bigint, words: StatxWords) => number | undefined;
   /** The id of the mount that a path is on (`MountedAt.id`). Undefined if that fails. */
   readonly mountOfSync: (path: Buffer) => number | undefined;
   /** Does the same in a thread of libuv. */
@@ -62,20 +74,28 @@ function declareStatx({ func }: LoadedLibrary): StatxCalls {
   const statx = func('int statx(int folder, const void *name, int flags, unsigned int mask, void *result)');
   const itself = Buffer.of(0);
   const words = new Uint32Array(STATX_BYTES / 4);
+  const longs = new BigInt64Array(words.buffer);
   const bytes = Buffer.from(words.buffer);
   // Node's process has a root folder in any case.
   if (statx(AT_FDCWD, Buffer.from('/\0'), 0, LOOK, bytes) !== 0) throw new Error('the kernel has no statx');
   const isTime = (at: number, [low, high, nanoseconds]: readonly [number, number, number]): boolean =>
     words[at] === low && words[at + 1] === high && words[at + 2] === nanoseconds;
+  const isFound = ({ size, mtime, ctime }: StatxWords): boolean =>
+    ((words[MODE_AT] ?? 0) & S_IFMT) === S_IFREG &&
+    words[SIZE_AT] === size[0] &&
+    words[SIZE_AT + 1] === size[1] &&
+    isTime(MTIME_AT, mtime) &&
+    (ctime === undefined || isTime(CTIME_AT, ctime));
   const mountIn = (found: Uint32Array): number | undefined =>
     ((found[MASK_AT] ?? 0) & STATX_MNT_ID) === 0 ? undefined : found[MNT_ID_AT];
   const ofPath = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC;
   return {
-    isStill(fd, { size, mtime, ctime }) {
-      if (statx(fd, itself, AT_EMPTY_PATH, LOOK, bytes) !== 0) return false;
-      if (((words[MODE_AT] ?? 0) & S_IFMT) !== S_IFREG) return false;
-      if (words[SIZE_AT] !== size[0] || words[SIZE_AT + 1] !== size[1]) return false;
-      return isTime(MTIME_AT, mtime) && (ctime === undefined || isTime(CTIME_AT, ctime));
+    isStill: (fd, wanted) => statx(fd, itself, AT_EMPTY_PATH, LOOK, bytes) === 0 && isFound(wanted),
+    blocksOf(fd, dev, ino, wanted) {
+      if (statx(fd, itself, AT_EMPTY_PATH, WHOLE_LOOK, bytes) !== 0 || !isFound(wanted)) return undefined;
+      if (longs[INO_AT / 2] !== ino) return undefined;
+      if (deviceOf(words[DEV_MAJOR_AT] ?? 0, words[DEV_MINOR_AT] ?? 0) !== dev) return undefined;
+      return (words[BLOCKS_AT + 1] ?? 0) * 2 ** 32 + (words[BLOCKS_AT] ?? 0);
     },
     mountOfSync: (path) =>
       statx(AT_FDCWD, terminated(path), ofPath, STATX_MNT_ID, bytes) === 0 ? mountIn(words) : undefined,

@@ -6,6 +6,7 @@
  * fails where a component is a link. statx asks about a name in a folder that is open already, so no path is resolved.
  */
 import { closeSync, constants } from 'node:fs';
+import type { FileIdentity } from '../source/identity.ts';
 import type { CLibrary, LoadedLibrary } from './c-library.ts';
 import { inThread, terminated } from './in-thread.ts';
 import { deviceOf } from './mountinfo.ts';
@@ -18,6 +19,7 @@ const RESOLVE_NO_SYMLINKS = 0x04;
 const OPEN_HOW_BYTES = 24;
 /** openat(2). The same on all machines below; Node does not name them. */
 const AT_FDCWD = -100;
+const SLASH = 0x2f;
 const O_CLOEXEC = 0o2000000;
 /** A descriptor for names and fstat alone: it needs no right to read what it is of. */
 export const O_PATH = 0o10000000;
@@ -31,6 +33,8 @@ const STATX_INO = 0x100;
 const STATX_SIZE = 0x200;
 const WANTED = STATX_TYPE | STATX_MTIME | STATX_CTIME | STATX_INO | STATX_SIZE;
 const STATX_BYTES = 256;
+const S_IFMT = 0o170000;
+const S_IFREG = 0o100000;
 const MODE_AT = 28;
 const INO_AT = 32;
 const SIZE_AT = 40;
@@ -69,21 +73,28 @@ export interface StrictCalls {
   readonly linkTargetSync?: (fd: number) => Buffer | undefined;
   /** Looks at an entry of an open folder; undefined if that fails. `name` is a byte string. */
   readonly entry?: (folder: number, name: string) => FolderEntry | undefined;
+  /** Does what lstat(2) does, for a regular file at an absolute path; undefined for anything else, and if it fails. */
+  readonly regularFile?: (path: Buffer) => FileIdentity | undefined;
 }
 
 export function loadStrictCalls(library: CLibrary): StrictCalls {
   if (!MACHINES.has(process.arch)) return {};
   const opening = library.ability('sources are opened with more calls', declareOpening);
   const links = library.ability('symbolic links are read with more calls', declareLinkTarget);
-  const entry = library.ability('folders are read with more calls', declareEntry);
-  return { ...opening, ...links, ...(entry === undefined ? {} : { entry }) };
+  const looking = library.ability('folders are read with more calls', declareLooking);
+  return { ...opening, ...links, ...looking };
 }
 
 /** @throws if the kernel has no openat2, or forbids it (seccomp) */
 function declareOpening({ func }: LoadedLibrary): Required<Pick<StrictCalls, 'open' | 'openSync'>> {
   const openat2 = func('long syscall(long number, int folder, const void *path, const void *how, size_t size)');
-  const openSync = (path: Buffer, flags: number): number =>
-    Number(openat2(OPENAT2, AT_FDCWD, terminated(path), howFor(flags), OPEN_HOW_BYTES));
+  const scratch = Buffer.alloc(PATH_BYTES);
+  const hows = new Map<number, Buffer>();
+  const openSync = (path: Buffer, flags: number): number => {
+    let how = hows.get(flags);
+    if (how === undefined) hows.set(flags, (how = howFor(flags)));
+    return Number(openat2(OPENAT2, AT_FDCWD, terminatedIn(scratch, path), how, OPEN_HOW_BYTES));
+  };
   const open = async (path: Buffer, flags: number): Promise<number> =>
     await inThread(openat2, OPENAT2, AT_FDCWD, terminated(path), howFor(flags), OPEN_HOW_BYTES);
   // Node's process has a root folder in any case, and opening it with O_PATH touches nothing.
@@ -119,26 +130,54 @@ function howFor(flags: number): Buffer {
   return how;
 }
 
+/** Writes a path into a buffer that each call uses again: a new one would be a third of a call's time. */
+function terminatedIn(scratch: Buffer, path: Buffer): Buffer {
+  if (path.length >= PATH_BYTES || path.includes(0)) return terminated(path);
+  scratch[path.copy(scratch)] = 0;
+  return scratch;
+}
+
 /** @throws if the kernel has no statx */
-function declareEntry({ func }: LoadedLibrary): NonNullable<StrictCalls['entry']> {
+function declareLooking({ func }: LoadedLibrary): Required<Pick<StrictCalls, 'entry' | 'regularFile'>> {
   const statx = func('int statx(int folder, const void *name, int flags, unsigned int mask, void *result)');
-  const result = Buffer.alloc(STATX_BYTES);
-  /** A buffer for each name would be a third of the call's time. */
+  const result = Buffer.from(new ArrayBuffer(STATX_BYTES));
   const path = Buffer.alloc(PATH_BYTES);
   const [flags, mask] = [AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, WANTED];
-  return (folder, name) => {
-    if (name.includes('\0') || name.includes('/')) throw new RangeError('not the name of an entry');
-    if (name.length >= PATH_BYTES) return undefined;
-    path[path.write(name, 'latin1')] = 0;
-    if (Number(statx(folder, path, flags, mask, result)) !== 0) return undefined;
-    return {
-      mode: result.readUInt16LE(MODE_AT),
-      ino: result.readBigUInt64LE(INO_AT),
-      size: Number(result.readBigUInt64LE(SIZE_AT)),
-      mtimeMs: millisecondsAt(result, MTIME_AT),
-      ctimeMs: millisecondsAt(result, CTIME_AT),
-      dev: deviceOf(result.readUInt32LE(DEV_MAJOR_AT), result.readUInt32LE(DEV_MINOR_AT)),
-    };
+  const words = new Uint32Array(result.buffer, result.byteOffset, STATX_BYTES / 4);
+  const longs = new BigUint64Array(result.buffer, result.byteOffset, STATX_BYTES / 8);
+  const sizeOf = (): number => (words[SIZE_AT / 4 + 1] ?? 0) * 2 ** 32 + (words[SIZE_AT / 4] ?? 0);
+  const inodeOf = (): bigint => longs[INO_AT / 8] ?? 0n;
+  const deviceIn = (): number => deviceOf(words[DEV_MAJOR_AT / 4] ?? 0, words[DEV_MINOR_AT / 4] ?? 0);
+  const nanosecondsAt = (at: number): bigint =>
+    BigInt.asIntN(64, longs[at / 8] ?? 0n) * 1_000_000_000n + BigInt(words[at / 4 + 2] ?? 0);
+  return {
+    entry(folder, name) {
+      if (name.includes('\0') || name.includes('/')) throw new RangeError('not the name of an entry');
+      if (name.length >= PATH_BYTES) return undefined;
+      path[path.write(name, 'latin1')] = 0;
+      if (Number(statx(folder, path, flags, mask, result)) !== 0) return undefined;
+      return {
+        mode: result.readUInt16LE(MODE_AT),
+        ino: inodeOf(),
+        size: sizeOf(),
+        mtimeMs: millisecondsAt(result, MTIME_AT),
+        ctimeMs: millisecondsAt(result, CTIME_AT),
+        dev: deviceIn(),
+      };
+    },
+    regularFile(at) {
+      if (at[0] !== SLASH || at.length >= PATH_BYTES) return undefined;
+      if (statx(AT_FDCWD, terminatedIn(path, at), AT_SYMLINK_NOFOLLOW, mask, result) !== 0) return undefined;
+      if (((words[MODE_AT / 4] ?? 0) & S_IFMT) !== S_IFREG) return undefined;
+      return {
+        dev: deviceIn(),
+        // Signed, as Node has it.
+        ino: BigInt.asIntN(64, inodeOf()),
+        size: sizeOf(),
+        mtimeNs: nanosecondsAt(MTIME_AT),
+        ctimeNs: nanosecondsAt(CTIME_AT),
+      };
+    },
   };
 }
 

@@ -19,8 +19,12 @@ export function toMilliseconds({ seconds, nanoseconds }: Timestamp): number {
 
 /** Converts the nanoseconds of Node's `bigint` statistics, the only exact ones. */
 export function fromNanoseconds(ns: bigint): Timestamp {
-  const nanoseconds = Number(((ns % 1_000_000_000n) + 1_000_000_000n) % 1_000_000_000n);
-  return { seconds: Number((ns - BigInt(nanoseconds)) / 1_000_000_000n), nanoseconds };
+  const seconds = ns / 1_000_000_000n;
+  const nanoseconds = Number(ns - seconds * 1_000_000_000n);
+  // Division of bigints rounds towards zero.
+  return nanoseconds < 0
+    ? { seconds: Number(seconds) - 1, nanoseconds: nanoseconds + 1_000_000_000 }
+    : { seconds: Number(seconds), nanoseconds };
 }
 
 export function toNanoseconds({ seconds, nanoseconds }: Timestamp): bigint {

@@ -7,7 +7,7 @@ import type { Plan, PlanFile, PlanSource } from './plan.ts';
 type PlaceOf = (path: Buffer, dev: number) => Pick<PlanSource, 'handle' | 'disk'>;
 
 /** `nowMs`: the mtime of files that have no source. `placeOf`: absent where nothing will be stored. */
-export function makePlan(match: TorrentMatch, nowMs: number, placeOf: PlaceOf = () => ({})): Plan {
+export function makePlan(match: TorrentMatch, nowMs: number, placeOf?: PlaceOf): Plan {
   const { metainfo } = match;
   const files = metainfo.files.map((file, i): PlanFile => {
     const found = match.files[i];
@@ -40,7 +40,10 @@ export function makePlan(match: TorrentMatch, nowMs: number, placeOf: PlaceOf = 
     verify: match.verify,
     totalLength: metainfo.totalLength,
     missingBytes: match.missingBytes,
-    sources: match.sources.map((source) => ({ ...source, ...placeOf(source.path, source.dev) })),
+    sources:
+      placeOf === undefined
+        ? match.sources
+        : match.sources.map((source) => ({ ...source, ...placeOf(source.path, source.dev) })),
     files,
   };
 }

@@ -18,13 +18,24 @@ export class Looks {
    * unknown ctime may be any. Synchronous: only for files of local file systems. False also if the look fails.
    */
   sameAs(fd: number, identity: FileIdentity): boolean {
-    if (this.#statx === undefined) return sameByFstat(fd, identity);
+    return this.#statx === undefined ? sameByFstat(fd, identity) : this.#statx.isStill(fd, this.#wordsOf(identity));
+  }
+
+  /**
+   * Tells if an open file is the very one that was found, device and inode included, in the same state: the bytes on its disk, in
+   * blocks of 512. Undefined if it is not, and where there is no cheap look.
+   */
+  blocksOf(fd: number, found: FileIdentity): number | undefined {
+    return this.#statx?.blocksOf(fd, found.dev, found.ino, this.#wordsOf(found));
+  }
+
+  #wordsOf(identity: FileIdentity): StatxWords {
     let words = this.#words.get(identity);
     if (words === undefined) {
       words = statxWords(identity.size, identity.mtimeNs, identity.ctimeNs);
       this.#words.set(identity, words);
     }
-    return this.#statx.isStill(fd, words);
+    return words;
   }
 
   /** @throws the error of fstat(2) */

@@ -6,13 +6,14 @@
  * O_NOATIME if the user owns the file, since its access time is not ours to change; O_CLOEXEC. Only a regular file as it was
  * recorded, and never one on a mount of autotorrent.
  */
-import { type BigIntStats, constants, lstatSync } from 'node:fs';
+import { type BigIntStats, closeSync, constants, lstatSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { errnoOf, messageOf } from '../errors.ts';
 import { isOutOfDescriptors } from '../native/descriptor-budget.ts';
 import type { Turn } from './disk-turns.ts';
 import { type Difference, differenceOf, type FileIdentity, identityOf, notRegular, type Recorded } from './identity.ts';
 import { isRefusedByLease, LeasePauses } from './leased-elsewhere.ts';
+import type { Looks } from './looks.ts';
 import type { OwnMounts } from './own-mounts.ts';
 import { folderOf } from './paths.ts';
 import { linkOnTheWay, openSlowly } from './slow-opening.ts';
@@ -41,12 +42,19 @@ export interface Absent {
 export interface AsRecorded {
   readonly state: 'as recorded';
   readonly identity: FileIdentity;
-  readonly stats: BigIntStats;
 }
 
 /** The caller closes `fd`. */
 export interface OpenedSource extends AsRecorded {
   readonly fd: number;
+  readonly stats: BigIntStats;
+}
+
+/** The caller closes `fd`. */
+export interface OpenedAgain {
+  readonly fd: number;
+  /** Of 512 bytes, on its disk. */
+  readonly blocks: number;
 }
 
 /** Names the file, and the conditions that it must meet. */
@@ -104,6 +112,29 @@ export function openSourceSync(question: SourceQuestion, access: SourceAccess): 
 }
 
 /**
+ * Opens a file that is expected to be as it was, by the policy for all, in two system calls and with little memory. Undefined if it
+ * is not the very file (device and inode included), or anything else must be seen to: `openSourceSync` then says what.
+ */
+export function openUnchangedSync(
+  path: Buffer,
+  was: FileIdentity,
+  access: SourceAccess,
+  looks: Looks,
+): OpenedAgain | undefined {
+  const { ownMounts, calls, folders } = access;
+  ownMounts.refreshSync();
+  if (calls.openSync === undefined || ownMounts.holdsDevice(was.dev) || ownMounts.holdsPath(path)) return undefined;
+  const place = folders.known(path) ?? runNow(folders.placeOf(path));
+  if ('says' in place || ownMounts.holdsPath(place.real)) return undefined;
+  const fd = calls.openSync(place.real, FLAGS | constants.O_NOFOLLOW | constants.O_NOATIME);
+  if (fd < 0) return undefined;
+  const blocks = looks.blocksOf(fd, was);
+  if (blocks !== undefined) return { fd, blocks };
+  closeSync(fd);
+  return undefined;
+}
+
+/**
  * Looks at a file without opening it: an advice, since somebody may put a link on its way at any time. For threads that have
  * nothing else to do.
  */
@@ -119,14 +150,20 @@ export function lookAtSource({ path, recorded }: SourceQuestion, access: SourceA
     if (!access.isRealFolder(folderOf(real))) {
       return { state: 'absent', why: runNow(linkOnTheWay(real)) ?? GONE };
     }
-    const stats = lstatSync(real, { bigint: true, throwIfNoEntry: false });
-    if (stats === undefined) return { state: 'absent', why: GONE };
-    const answer = judge(recorded, stats, ownMounts);
+    const answer = judgePath(recorded, real, access);
     const isSame = isOnlyNumbered(answer, recorded) && access.fileSystems.kindOfSync(real, answer.found.dev).trueCtime;
-    return isSame ? { state: 'as recorded', identity: answer.found, stats } : answer;
+    return isSame ? { state: 'as recorded', identity: answer.found } : answer;
   } catch (error) {
     return absence(error);
   }
+}
+
+function judgePath(recorded: Recorded | undefined, real: Buffer, access: SourceAccess): AsRecorded | Suspect | Absent {
+  // Some times cheaper than `lstatSync`, which tells about all that is no regular file.
+  const regular = access.calls.regularFile?.(real);
+  if (regular !== undefined) return judge(recorded, regular, access.ownMounts);
+  const stats = lstatSync(real, { bigint: true, throwIfNoEntry: false });
+  return stats === undefined ? { state: 'absent', why: GONE } : judgeStats(recorded, stats, access.ownMounts);
 }
 
 const GONE: Difference = { code: 'gone', says: 'is not there any more' };
@@ -144,12 +181,12 @@ function* opening({ path, recorded }: SourceQuestion, access: SourceAccess): Ste
     if (typeof opened !== 'number') return { state: 'absent', why: opened };
     fd = opened;
     const stats = yield* fstatExactly(fd);
-    let answer = judge(recorded, stats, ownMounts);
+    let answer = judgeStats(recorded, stats, ownMounts);
     if (isOnlyNumbered(answer, recorded)) {
       const { trueCtime } = yield* access.fileSystems.kind(path, answer.found.dev);
-      if (trueCtime) answer = { state: 'as recorded', identity: answer.found, stats };
+      if (trueCtime) answer = { state: 'as recorded', identity: answer.found };
     }
-    if (answer.state === 'as recorded') return { ...answer, fd };
+    if (answer.state === 'as recorded') return { ...answer, fd, stats };
     const unwanted = fd;
     fd = undefined;
     yield* close(unwanted);
@@ -198,18 +235,26 @@ function* openStrictly(real: Buffer, { calls }: SourceAccess): Steps<number | un
   return undefined;
 }
 
-function judge(
+function judgeStats(
   recorded: Recorded | undefined,
   stats: BigIntStats,
   ownMounts: OwnMounts,
 ): AsRecorded | Suspect | Absent {
-  // A mount that was made since the mount table was read.
   if (ownMounts.holdsDevice(Number(stats.dev))) return ON_OWN_MOUNT;
   const other = notRegular(stats);
-  if (other !== undefined) return { state: 'absent', why: other };
-  const identity = identityOf(stats);
+  return other === undefined ? judge(recorded, identityOf(stats), ownMounts) : { state: 'absent', why: other };
+}
+
+/** Judges a regular file. */
+function judge(
+  recorded: Recorded | undefined,
+  identity: FileIdentity,
+  ownMounts: OwnMounts,
+): AsRecorded | Suspect | Absent {
+  // A mount that was made since the mount table was read.
+  if (ownMounts.holdsDevice(identity.dev)) return ON_OWN_MOUNT;
   const why = differenceOf(recorded ?? {}, identity);
-  return why === undefined ? { state: 'as recorded', identity, stats } : { state: 'suspect', why, found: identity };
+  return why === undefined ? { state: 'as recorded', identity } : { state: 'suspect', why, found: identity };
 }
 
 /** Tells if a file differs in its inode number alone, and has the recorded ctime. */

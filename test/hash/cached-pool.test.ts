@@ -9,6 +9,8 @@ import { type CachedPoolOptions, createCachedPool } from '../../src/hash/cached-
 import { type HashJob, type HashPool, type HashResult, jobBytes } from '../../src/hash/hash-pool.ts';
 import { createHashPool } from '../../src/hash/piscina-pool.ts';
 import { silentLogger } from '../../src/logger.ts';
+import { openCLibrary } from '../../src/native/c-library.ts';
+import { loadStrictCalls } from '../../src/native/strict-paths.ts';
 import type { FileIdentity } from '../../src/source/identity.ts';
 import { ANYWHERE, anywhere } from '../harness/anywhere.ts';
 import { temporaryFolder } from '../harness/folder.ts';
@@ -61,7 +63,10 @@ describe('the cache of piece hashes', () => {
     writeFileSync(path, data);
     return { path: Buffer.from(path), identity: identityAt(path) };
   };
-  const pieces = (of: { readonly path: Buffer; readonly identity: FileIdentity }, from = 0): HashJob[] => {
+  const pieces = (
+    of: { readonly path: Buffer; readonly identity: FileIdentity; readonly seen?: boolean },
+    from = 0,
+  ): HashJob[] => {
     const jobs: HashJob[] = [];
     for (let offset = from; offset < of.identity.size; offset += PIECE) {
       jobs.push([{ ...of, offset, length: Math.min(PIECE, of.identity.size - offset) }]);
@@ -151,6 +156,41 @@ describe('the cache of piece hashes', () => {
       assert.equal(digest, createHash('sha1').update(other.subarray(0, PIECE)).digest('hex'));
       assert.equal(hashed, asked + PIECE);
     }
+    await pool.close();
+  });
+
+  it('does not look again at what its caller has looked at', async () => {
+    const calls = loadStrictCalls(openCLibrary(silentLogger));
+    let looks = 0;
+    const regularFile = (path: Buffer): FileIdentity | undefined => {
+      looks++;
+      return calls.regularFile?.(path);
+    };
+    const access = anywhere({ calls: { ...calls, regularFile } });
+    const data = randomBytes(3 * PIECE);
+    const of = file(data);
+    const seen = (identity: FileIdentity): HashJob[] => pieces({ ...of, seen: true, identity });
+    const pool = await open({ access });
+    const right = shown(await pool.hash(seen(of.identity)));
+    assert.equal(looks, 0);
+    assert.deepEqual(shown(await pool.hash(pieces(of))), right);
+    assert.equal(looks, 1, 'a record is looked at');
+    assert.equal(hashed, data.length, 'both ask the same question');
+
+    writeFileSync(of.path, randomBytes(data.length));
+    assert.deepEqual(new Set(shown(await pool.hash(pieces(of)))), new Set(['changed']));
+    const other = shown(await pool.hash(seen(identityAt(of.path.toString()))));
+    for (const [i, digest] of other.entries()) assert.notEqual(digest, right[i]);
+    await pool.close();
+  });
+
+  it('remembers nothing of what changed after its caller looked', async () => {
+    const of = file(randomBytes(PIECE));
+    writeFileSync(of.path, randomBytes(PIECE + 1));
+    const pool = await open();
+    const jobs = pieces({ ...of, seen: true });
+    for (const _ of [1, 2]) assert.deepEqual(shown(await pool.hash(jobs)), ['changed']);
+    assert.equal(hashed, 2 * PIECE);
     await pool.close();
   });
 

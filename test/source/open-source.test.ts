@@ -19,13 +19,16 @@ import { before, describe, it } from 'node:test';
 import { silentLogger } from '../../src/logger.ts';
 import { openCLibrary } from '../../src/native/c-library.ts';
 import { OUR_TYPE } from '../../src/native/mountinfo.ts';
+import { loadStatx } from '../../src/native/statx.ts';
 import { loadStrictCalls, type StrictCalls } from '../../src/native/strict-paths.ts';
 import type { FileIdentity, Recorded } from '../../src/source/identity.ts';
+import { Looks } from '../../src/source/looks.ts';
 import {
   lookAtSource,
   openSource,
   openSourceAsIs,
   openSourceSync,
+  openUnchangedSync,
   type SourceQuestion,
 } from '../../src/source/open-source.ts';
 import { OwnMounts } from '../../src/source/own-mounts.ts';
@@ -41,10 +44,24 @@ type Way = (question: SourceQuestion, access: SourceAccess) => Answer | Promise<
 
 const calls = loadStrictCalls(openCLibrary(silentLogger));
 
+const looks = new Looks(loadStatx(openCLibrary(silentLogger)));
+
+/** Opens as the threads do that hash. */
+const openUnchangedFirst: Way = ({ path, recorded }, access) => {
+  const { dev, ino, size, mtimeNs, ctimeNs } = recorded ?? {};
+  const isWhole = dev !== undefined && ino !== undefined && size !== undefined && mtimeNs !== undefined;
+  const identity = isWhole ? { dev, ino, size, mtimeNs, ctimeNs } : undefined;
+  const again = identity === undefined ? undefined : openUnchangedSync(path, identity, access, looks);
+  if (identity === undefined || again === undefined)
+    return openSourceSync(recorded ? { path, recorded } : { path }, access);
+  return { state: 'as recorded', fd: again.fd, identity, stats: fstatSync(again.fd, { bigint: true }) };
+};
+
 /** Each way with openat2, and without it. */
 const WAYS: readonly (readonly [string, Way, StrictCalls])[] = [
   ['opened', openSource, calls],
   ['opened synchronously', openSourceSync, calls],
+  ['opened as it was', openUnchangedFirst, calls],
   ['opened without openat2', openSource, {}],
   ['opened synchronously without openat2', openSourceSync, {}],
   ['looked at', lookAtSource, calls],
@@ -76,6 +93,40 @@ describe('a source', () => {
     const suspect = await openSource(question, anywhere());
     assert.ok(suspect.state === 'suspect');
     assert.deepEqual(suspect.found, identityAt(file.path));
+  });
+
+  it('is opened with few calls only if it is the very file, in the very state', () => {
+    const again = (path: string, was: FileIdentity): number | undefined => {
+      const opened = openUnchangedSync(Buffer.from(path), was, anywhere(), looks);
+      if (opened !== undefined) closeSync(opened.fd);
+      return opened?.blocks;
+    };
+    const { path, recorded: was } = recorded();
+    assert.equal(again(path, was), statSync(path).blocks);
+    assert.notEqual(again(path, { ...was, ctimeNs: undefined }), undefined);
+    for (const other of [
+      { size: was.size + 1 },
+      { ino: was.ino + 1n },
+      { dev: was.dev + 1 },
+      { mtimeNs: was.mtimeNs + 1n },
+      { ctimeNs: (was.ctimeNs ?? 0n) + 1n },
+    ]) {
+      assert.equal(again(path, { ...was, ...other }), undefined, Object.keys(other).join());
+    }
+    symlinkSync(path, `${path}-link`);
+    assert.equal(again(`${path}-link`, was), undefined);
+    assert.equal(again(folder, identityAt(folder)), undefined);
+  });
+
+  it('is seen with one call as with lstat', () => {
+    const { path, recorded: is } = recorded();
+    assert.deepEqual(calls.regularFile?.(Buffer.from(path)), is);
+    utimesSync(path, -1.5, -2.25);
+    assert.deepEqual(calls.regularFile?.(Buffer.from(path)), identityAt(path));
+    symlinkSync(path, `${path}-link`);
+    for (const other of [`${path}-link`, `${path}-none`, folder]) {
+      assert.equal(calls.regularFile?.(Buffer.from(other)), undefined);
+    }
   });
 
   for (const [name, ask, calls] of WAYS) {
