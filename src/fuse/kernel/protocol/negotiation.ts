@@ -5,12 +5,15 @@
  * - ASYNC_READ, ASYNC_DIO, PARALLEL_DIROPS: the vfs takes requests side by side.
  * - BIG_WRITES, MAX_PAGES: reads and writes of more than a page, and of more than 32.
  * - ATOMIC_O_TRUNC: the vfs's open truncates; without it the kernel sends a setattr before the open.
- * - EXPORT_SUPPORT: `.` and `..` can be looked up, for file handles.
  * - DO_READDIRPLUS, READDIRPLUS_AUTO: attributes come with the names where a program is likely to want them.
  * - CACHE_SYMLINKS: the target of a symlink inode never changes, and its number is never used again.
- * - DIRECT_IO_ALLOW_MMAP, PASSTHROUGH: for opens whose replies ask for them.
- * - HANDLE_KILLPRIV_V2, by a driver whose vfs clears set-id bits: requests say when (`killSetIds`). The kernel then needs no request
- *   for `security.capability` before each write (`../extended-attributes.ts`).
+ * - DIRECT_IO_ALLOW_MMAP: for opens whose replies ask for DIRECT_IO.
+ *
+ * Asked for beside these by a driver that can do what they demand:
+ * - EXPORT_SUPPORT: `.` and `..` can be looked up, for file handles.
+ * - PASSTHROUGH: for opens whose replies have a backing id. Only with a `maxStackDepth`.
+ * - HANDLE_KILLPRIV_V2: the vfs clears set-id bits when a request says so (`killSetIds`). The kernel then needs no request for
+ *   `security.capability` before each write (`../extended-attributes.ts`).
  *
  * Never asked for:
  * - WRITEBACK_CACHE: the store must see each write when it is made.
