@@ -22,6 +22,8 @@ export interface WaitingCalls {
    * Gives those that have; none after `timeoutMs`, or when a signal came.
    */
   readonly wait: (fds: Descriptors, timeoutMs: number) => readonly number[];
+  /** Makes a `wait` for the same descriptors again and again: they are to be readable, or to have failed. */
+  readonly waiter: (readable: readonly number[]) => (timeoutMs: number) => readonly number[];
   /** Gives the number of bytes read; 0 or less if there are none, or the call failed. The descriptor does not block. */
   readonly read: (fd: number, buffer: Buffer) => number;
 }
@@ -46,6 +48,17 @@ export function loadWaitingCalls(library: CLibrary): WaitingCalls | undefined {
         }
         if (Number(poll(entries, fds.length, timeoutMs)) <= 0) return [];
         return fds.filter((_, i) => entries.readInt16LE(i * POLLFD + 6) !== 0);
+      },
+      waiter(readable) {
+        const entries = Buffer.alloc(readable.length * POLLFD);
+        for (const [i, fd] of readable.entries()) {
+          entries.writeInt32LE(fd, i * POLLFD);
+          entries.writeInt16LE(POLLIN, i * POLLFD + 4);
+        }
+        return (timeoutMs) => {
+          if (Number(poll(entries, readable.length, timeoutMs)) <= 0) return [];
+          return readable.filter((_, i) => entries.readInt16LE(i * POLLFD + 6) !== 0);
+        };
       },
       read: (fd, buffer) => Number(read(fd, buffer, buffer.length)),
     };

@@ -3,11 +3,12 @@
  * kernel, as they are for the vfs: two names of one file share their pages, and a file without a name is served while it is open.
  */
 import { closeSync, write } from 'node:fs';
-import { AutotorrentError } from '../../errors.ts';
+import { AutotorrentError, messageOf } from '../../errors.ts';
 import type { Logger } from '../../logger.ts';
 import type { CLibrary } from '../../native/c-library.ts';
-import { type FuseDeviceCalls, loadFuseDeviceCalls } from '../../native/fuse-device.ts';
+import { FUSE_DEVICE, type FuseDeviceCalls, loadFuseDeviceCalls } from '../../native/fuse-device.ts';
 import { loadMountCalls } from '../../native/mounting.ts';
+import { loadWaitingCalls } from '../../native/waiting.ts';
 import type { Operations } from '../../vfs/operations.ts';
 import type { Driver, MountOptions, Session } from '../driver.ts';
 import { startMount } from '../mounting/life-cycle.ts';
@@ -18,10 +19,14 @@ import { Nodes } from './nodes.ts';
 import { Notifying } from './notifying.ts';
 import { USUAL_FLAGS, type Wanted } from './protocol/negotiation.ts';
 import { InitFlag } from './protocol/structures.ts';
+import type { RequestSource } from './request-source.ts';
 import { KernelSession, OldKernel } from './session.ts';
+import { Workers } from './workers.ts';
 
 /** Bytes: as many as a request may have (256 pages of 4 KiB). */
 const MAX_TRANSFER = 2 ** 20;
+/** Threads that read requests. */
+const WORKERS = 2;
 
 /**
  * `maxBackground`: requests that fill the page cache. Of the usual 12, those of a dozen readers of a disk that sleeps would be
@@ -57,12 +62,15 @@ export function createKernelDriver({ library, logger }: KernelDriverOptions): Dr
     name: 'kernel',
     unusable: () => (loadFuseDeviceCalls(library) === undefined ? cannotRun() : undefined),
     async mount(operations, options) {
-      return await startMount(() => openSession(operations, options, loadDevice(library), logger), {
-        ...options,
-        calls: loadMountCalls(library),
-        onFileSystems: true,
-        logger,
-      });
+      return await startMount(
+        () => openSession(operations, options, { library, device: loadDevice(library), logger }),
+        {
+          ...options,
+          calls: loadMountCalls(library),
+          onFileSystems: true,
+          logger,
+        },
+      );
     },
   };
 }
@@ -84,7 +92,26 @@ function cannotRun(): AutotorrentError {
   );
 }
 
-function openSession(operations: Operations, options: MountOptions, device: FuseDeviceCalls, logger: Logger): Session {
+interface Parts {
+  readonly library: CLibrary;
+  readonly device: FuseDeviceCalls;
+  readonly logger: Logger;
+}
+
+/** Workers where there can be any, else the thread that serves. */
+function requestSource(fd: number, { lending }: Operations, { library, device, logger }: Parts): RequestSource {
+  const waiting = loadWaitingCalls(library);
+  if (lending === undefined || waiting === undefined) return new DeviceReader(fd, logger);
+  try {
+    return new Workers({ fd, device, waiting, table: lending.table, count: WORKERS, logger });
+  } catch (error) {
+    logger.info(`one thread makes all reads, since ${FUSE_DEVICE} cannot be cloned: ${messageOf(error)}`);
+    return new DeviceReader(fd, logger);
+  }
+}
+
+function openSession(operations: Operations, options: MountOptions, parts: Parts): Session {
+  const { device, logger } = parts;
   const nodes = new Nodes();
   let end = (): void => {};
   let version: string | undefined;
@@ -100,7 +127,7 @@ function openSession(operations: Operations, options: MountOptions, device: Fuse
     describe: () => version,
     async start(mountPoint, directory) {
       const fd = await mountDevice(device, { ...options, mountPoint, directory });
-      const source = new DeviceReader(fd, logger);
+      const source = requestSource(fd, operations, parts);
       const dispatcher = new Dispatcher(operations, nodes, operations.generation ?? 1);
       const session = new KernelSession({ source, dispatcher, wanted: wantedOf(operations), logger });
       const notifying = new Notifying(nodes, async (message) => await writeElsewhere(fd, message), logger);
