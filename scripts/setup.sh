@@ -38,8 +38,8 @@ has_python_libtorrent() {
 
 has() {
   case $1 in
-    # The driver calls fusermount (fuse-native's library is libfuse 2, whose helper has this name).
-    fuse) has_command fusermount ;;
+    # Driver kernel takes either; fuse-native's library is libfuse 2, which knows its helper as fusermount.
+    fuse) has_command fusermount3 || has_command fusermount ;;
     rtorrent) has_command rtorrent ;;
     transmission) has_command transmission-daemon ;;
     deluge) has_command deluged && has_command deluge-web ;;
@@ -64,7 +64,7 @@ has() {
 
 why() {
   case $1 in
-    fuse) echo 'fusermount, which mounts and unmounts the store' ;;
+    fuse) echo 'fusermount3, which mounts and unmounts the store for users other than root' ;;
     rtorrent) echo 'a torrent client: downloads from the store in the demonstration and the tests' ;;
     transmission) echo 'a torrent client: seeds from the store in the demonstration and the tests' ;;
     deluge) echo 'a torrent client: its daemon, and its web interface' ;;

@@ -35,7 +35,7 @@ describe('the command line', () => {
     [['add'], /missing required argument 'torrent'/],
     [['add', '--verify', 'bogus', 'x'], /Allowed choices are auto, none, probe, full/],
     [['add', '--dry-run=bogus', 'x'], /--dry-run takes txt or json, not bogus/],
-    [['mount', '--driver', 'kernel'], /'kernel' is invalid/],
+    [['mount', '--driver', 'kernal'], /'kernal' is invalid/],
     [['-l', 'nobody', 'list'], /has no section \[client-nobody\]/],
     [['test-connection'], /says client = none/],
   ];

@@ -149,7 +149,7 @@ describe('scripts/setup.sh', () => {
     await stub('rtorrent');
     const { status, out, err } = setup('test');
     assert.equal(status, 0, err);
-    assert.match(out, /fuse3 - fusermount, which mounts and unmounts the store/);
+    assert.match(out, /fuse3 - fusermount3, which mounts and unmounts the store for users other than root/);
     assert.match(out, /transmission-daemon - a torrent client/);
     assert.doesNotMatch(out, /rtorrent - /);
     assert.match(out, /all that test needs is there\n$/);

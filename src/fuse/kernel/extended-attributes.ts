@@ -18,7 +18,7 @@ export class ExtendedAttributes {
   #kept = false;
 
   constructor(operations: Pick<Operations, 'getxattr'>) {
-    this.#get = operations.getxattr;
+    this.#get = operations.getxattr?.bind(operations);
   }
 
   /** `flags`: what was agreed on with the kernel. */

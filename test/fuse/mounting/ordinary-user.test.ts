@@ -112,6 +112,10 @@ describe("an ordinary user's mount, driver kernel", { skip: NEEDS_ROOT }, () => 
         await asUser('sh', '-c', 'cd "$0" && echo text >file && cat file && stat -c %u file', mnt),
         'text\n54321\n',
       );
+      const attribute =
+        'import os, sys\ntry: os.getxattr(sys.argv[1], "user.none")\nexcept OSError as e: print(e.errno)';
+      // ENODATA.
+      assert.equal(await asUser('python3', '-c', attribute, join(mnt, 'file')), '61\n');
       await assert.rejects(within('ls "$1"'), /Permission denied/);
     } finally {
       await server.end('SIGTERM');
