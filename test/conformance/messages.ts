@@ -3,6 +3,7 @@
 import type { Mount } from '../../src/fuse/driver.ts';
 import type { Plan } from '../../src/plan/plan.ts';
 import type { Remap } from '../../src/store/entries/remapping.ts';
+import type { BackingCounts } from '../../src/vfs/backing.ts';
 import type { Counts } from '../../src/vfs/counting.ts';
 import type { FileSystemStatus } from '../../src/vfs/file-system.ts';
 
@@ -11,6 +12,7 @@ export type ServerStatus = FileSystemStatus &
   Pick<Mount, 'known'> & {
     /** How often the driver called each operation. */
     readonly calls: Readonly<Record<string, number>>;
+    readonly passed: BackingCounts;
   };
 
 export interface ServeOptions {
@@ -19,6 +21,8 @@ export interface ServeOptions {
   readonly mountPoint: string;
   readonly statePath: string;
   readonly readOnly?: boolean;
+  /** Leases are taken on sources, as the server does: those of 1:1 files are passed through by driver kernel. */
+  readonly leased?: boolean;
 }
 
 export type RemapTo = Pick<Remap, 'extents' | 'sources' | 'proven'>;

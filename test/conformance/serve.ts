@@ -4,10 +4,13 @@
  */
 import { messageOf } from '../../src/errors.ts';
 import { chooseDriver } from '../../src/fuse/choose-driver.ts';
+import { LeaseKeeper } from '../../src/leases/lease-keeper.ts';
 import { createLogger } from '../../src/logger.ts';
 import { openCLibrary } from '../../src/native/c-library.ts';
 import { loadFileCalls } from '../../src/native/files.ts';
 import { loadProcessCalls } from '../../src/native/process.ts';
+import { SourceConditions } from '../../src/server/source-conditions.ts';
+import { sourceLooks } from '../../src/source/source-looks.ts';
 import { CountedOperations } from '../../src/vfs/counting.ts';
 import { anywhere } from '../harness/anywhere.ts';
 import { openVolume } from '../harness/volume.ts';
@@ -31,10 +34,20 @@ function counting<T extends object>(operations: T, calls: Record<string, number>
   });
 }
 
-async function serve({ driver: name, mountPoint, statePath, readOnly = false }: ServeOptions): Promise<void> {
+async function serve({ driver: name, mountPoint, statePath, readOnly = false, leased }: ServeOptions): Promise<void> {
   const library = openCLibrary(logger);
   const access = anywhere();
-  const { store, fileSystem, close } = await openVolume(statePath, { logger, libc: loadFileCalls(library), access });
+  const leases = leased === true ? LeaseKeeper.start(library, logger) : undefined;
+  const { store, fileSystem, close } = await openVolume(statePath, {
+    logger,
+    libc: loadFileCalls(library),
+    access,
+    ...(leases && {
+      leases: { leases },
+      looks: sourceLooks(library),
+      doubts: (store) => new SourceConditions({ store, verifyReads: 'suspect', logger }),
+    }),
+  });
   const { driver } = chooseDriver(name, { library, logger });
   const operations = new CountedOperations(fileSystem);
   const calls: Record<string, number> = {};
@@ -52,6 +65,7 @@ async function serve({ driver: name, mountPoint, statePath, readOnly = false }: 
   await mount.ended;
   await answering;
   await close();
+  await leases?.close();
   loadProcessCalls(library).exitNow?.(0);
   process.exit(0);
 
@@ -83,11 +97,11 @@ async function serve({ driver: name, mountPoint, statePath, readOnly = false }: 
         case 'remove':
           await store.removeEntry(request.infoHash);
           return { ok: true };
-        case 'status':
-          return {
-            ok: true,
-            status: { ...(await fileSystem.status()), ...operations.counts, known: mount.known, calls: { ...calls } },
-          };
+        case 'status': {
+          const passed = fileSystem.backingCounts ?? { files: 0, changed: 0 };
+          const counts = { ...operations.counts, known: mount.known, calls: { ...calls }, passed };
+          return { ok: true, status: { ...(await fileSystem.status()), ...counts } };
+        }
         default:
           await mount.unmount();
           return { ok: true };

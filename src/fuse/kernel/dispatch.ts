@@ -23,6 +23,7 @@ import { OpenDirectory } from './directories.ts';
 import { ExtendedAttributes } from './extended-attributes.ts';
 import { GONE_DIRECTORY, GoneInodes } from './gone-inodes.ts';
 import type { Nodes } from './nodes.ts';
+import type { HowRead, Passthrough } from './passthrough.ts';
 import { DirectoryReply } from './protocol/directory-reply.ts';
 import type { Agreed } from './protocol/negotiation.ts';
 import {
@@ -81,8 +82,11 @@ export class Dispatcher {
   readonly #directories = new Map<number, OpenDirectory>();
   readonly #gone: GoneInodes;
   readonly #extended: ExtendedAttributes;
+  readonly #passthrough: Passthrough | undefined;
 
-  constructor(operations: Operations, nodes: Nodes, generation: number) {
+  /** `passthrough`: absent where the kernel reads no files itself. */
+  constructor(operations: Operations, nodes: Nodes, generation: number, passthrough?: Passthrough) {
+    this.#passthrough = passthrough;
     this.#operations = operations;
     this.#nodes = nodes;
     this.#generation = generation;
@@ -121,6 +125,7 @@ export class Dispatcher {
       case 'getattr':
         return then(this.#gone.getattr(ino), (found) => this.#attributes(unique, found));
       case 'setattr':
+        if (request.changes.size !== undefined) this.#passthrough?.changing(request.node);
         return this.#clearing(
           ino,
           request,
@@ -156,12 +161,7 @@ export class Dispatcher {
         );
       }
       case 'open':
-        return this.#clearing(
-          ino,
-          request,
-          () => operations.open(ino, request.flags),
-          (handle) => this.#opened(unique, handle),
-        );
+        return this.#open(ino, request);
       case 'create':
         return this.#create(ino, request);
       case 'read':
@@ -178,6 +178,7 @@ export class Dispatcher {
       case 'fsync':
         return then(operations.fsync(request.handle, request.dataOnly), done);
       case 'release':
+        this.#passthrough?.released(request.handle);
         return then(operations.release(request.handle), done);
       case 'fallocate': {
         const { handle, mode, offset, length } = request;
@@ -286,12 +287,48 @@ export class Dispatcher {
     return { reply: attributesReply(unique, attributes, ATTRIBUTES_MS) };
   }
 
-  #opened(unique: bigint, handle: number): Answer {
-    return { reply: openReply(unique, { handle, flags: 0 }), undo: () => this.#close(handle) };
+  #open(ino: number, request: OpenRequest): MaybePromise<Answer> {
+    const { unique, node, flags } = request;
+    const passthrough = this.#passthrough;
+    const open = (): MaybePromise<number> => this.#operations.open(ino, flags);
+    const answer = (handle: number, how: HowRead): Answer => ({
+      reply: openReply(unique, { handle, ...how }),
+      undo: () => this.#close(handle),
+    });
+    if (passthrough === undefined) {
+      return this.#clearing(ino, request, open, (handle) => answer(handle, { flags: 0 }));
+    }
+    const opening = async (): Promise<Answer> => {
+      passthrough.opening(node, flags);
+      return await this.#openPassed(passthrough, { node, flags }, open, answer);
+    };
+    return this.#clearing(ino, request, opening, (opened) => opened);
+  }
+
+  async #openPassed(
+    passthrough: Passthrough,
+    { node, flags }: Pick<OpenRequest, 'node' | 'flags'>,
+    open: () => MaybePromise<number>,
+    answer: (handle: number, how: HowRead) => Answer,
+  ): Promise<Answer> {
+    let handle: number;
+    try {
+      handle = await open();
+    } catch (error) {
+      passthrough.failed(node, flags);
+      throw error;
+    }
+    try {
+      return answer(handle, await passthrough.opened(node, handle, flags));
+    } catch (error) {
+      this.#close(handle);
+      throw error;
+    }
   }
 
   /** Closes a handle that the kernel did not take. */
   #close(handle: number): void {
+    this.#passthrough?.released(handle);
     ignored(this.#operations.release(handle));
   }
 
@@ -313,6 +350,7 @@ export class Dispatcher {
     }
     const { attributes, handle } = made;
     const entry = this.#given(attributes);
+    this.#passthrough?.made(entry.node, handle);
     return {
       reply: createReply(request.unique, entry, { handle, flags: 0 }),
       undo: () => {

@@ -17,6 +17,7 @@ import { DeviceReader } from './device-reader.ts';
 import { Dispatcher } from './dispatch.ts';
 import { Nodes } from './nodes.ts';
 import { Notifying } from './notifying.ts';
+import { backingCallsOf, Passthrough } from './passthrough.ts';
 import { USUAL_FLAGS, type Wanted } from './protocol/negotiation.ts';
 import { InitFlag } from './protocol/structures.ts';
 import type { RequestSource } from './request-source.ts';
@@ -42,14 +43,18 @@ const WANTED: Wanted = {
   pageBytes: 4096,
 };
 
-/** What the vfs can do decides some flags. */
-function wantedOf({ generation, parentOf, killSetIds }: Operations): Wanted {
+/**
+ * What the vfs can do decides some flags. Files that are passed through lie on a file system that is stacked on none: with a depth
+ * of 1 another one (overlayfs) may be stacked on our mount. With 2, files on overlayfs could be passed through, and overlayfs would
+ * refuse our mount.
+ */
+function wantedOf({ generation, parentOf, killSetIds }: Operations, passesThrough: boolean): Wanted {
   let { flags } = WANTED;
   // File handles need a generation, or they could lead to files of another store; and a way up from each directory.
   if (generation !== undefined && parentOf !== undefined) flags |= InitFlag.EXPORT_SUPPORT;
   // The server clears set-id bits where it can, so that the kernel need not look for capabilities before each write.
   if (killSetIds !== undefined) flags |= InitFlag.HANDLE_KILLPRIV_V2;
-  return { ...WANTED, flags };
+  return passesThrough ? { ...WANTED, flags: flags | InitFlag.PASSTHROUGH, maxStackDepth: 1 } : { ...WANTED, flags };
 }
 
 export interface KernelDriverOptions {
@@ -128,8 +133,11 @@ function openSession(operations: Operations, options: MountOptions, parts: Parts
     async start(mountPoint, directory) {
       const fd = await mountDevice(device, { ...options, mountPoint, directory });
       const source = requestSource(fd, operations, parts);
-      const dispatcher = new Dispatcher(operations, nodes, operations.generation ?? 1);
-      const session = new KernelSession({ source, dispatcher, wanted: wantedOf(operations), logger });
+      const { backing } = operations;
+      const passthrough = backing && new Passthrough({ backing, nodes, logger, ...backingCallsOf(device, fd) });
+      const dispatcher = new Dispatcher(operations, nodes, operations.generation ?? 1, passthrough);
+      const wanted = wantedOf(operations, passthrough !== undefined);
+      const session = new KernelSession({ source, dispatcher, wanted, logger });
       const notifying = new Notifying(nodes, async (message) => await writeElsewhere(fd, message), logger);
       const unwatch = operations.watchStale?.((stale) => notifying.stale(stale));
       end = (): void => {
@@ -140,7 +148,7 @@ function openSession(operations: Operations, options: MountOptions, parts: Parts
         closeSync(fd);
       };
       session.start();
-      const { minor } = await session.agreed.catch((error: unknown) => {
+      const { minor, maxStackDepth } = await session.agreed.catch((error: unknown) => {
         throw error instanceof OldKernel
           ? new AutotorrentError(
               'MOUNT',
@@ -152,6 +160,8 @@ function openSession(operations: Operations, options: MountOptions, parts: Parts
           : error;
       });
       version = `FUSE 7.${minor}`;
+      // The kernel is older than Linux 6.9.
+      if (maxStackDepth === 0) passthrough?.turnOff();
       void source.ended.then(noMore);
     },
     async end() {

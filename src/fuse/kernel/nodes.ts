@@ -2,7 +2,7 @@
  * The node table: which inodes the kernel knows, by which node ids, and how often it was given each.
  *
  * A *node id* is the number that requests name a file by. It is the inode's number, but for an inode that had to become
- * another file for the kernel (`renew`): that one gets a number from 2^52 on, and shows the same `ino` to programs.
+ * another file for the kernel (`renew`): that one gets a number beyond 2^52, and shows the same `ino` to programs.
  *
  * A *lookup count* belongs to each node. Each reply that gives the kernel a node adds one (`count`), and the kernel takes
  * them away when it forgets the node. A node whose count is zero is unknown to the kernel, which never names it again; so
@@ -10,8 +10,10 @@
  */
 import { ROOT_INO } from '../../vfs/operations.ts';
 
-/** The first node id that is no inode number. */
+/** Node ids from here on are no inode numbers. */
 const FIRST_RENEWED = 2 ** 52;
+/** Nodes that may be renewed in a millisecond: so no later mount of the store gives one of these numbers to another inode. */
+const RENEWED_IN_MS = 1024;
 
 interface Known {
   readonly ino: number;
@@ -25,7 +27,7 @@ export class Nodes {
   readonly #renewed = new Map<number, Known>();
   /** The node of each inode that was renewed, as long as the kernel knows one of its nodes. */
   readonly #nodes = new Map<number, number>();
-  #next = FIRST_RENEWED;
+  #next = FIRST_RENEWED + Date.now() * RENEWED_IN_MS;
 
   /** Nodes that the kernel knows, beside the root. */
   get size(): number {
