@@ -6,10 +6,13 @@ import { unmountLeftovers } from './leftover-mounts.ts';
 import { inFolder } from './setting.ts';
 
 const SCRIPTS = {
-  /** Shows one of our state folders. */
-  ours: 'store-server.js',
+  /** Shows one of our state folders, by driver fuse-native. */
+  ours: ['store-server.js', 'fuse-native'],
+  /** The same, by driver kernel, with leases on sources; `workers`: without passthrough. */
+  kernel: ['store-server.js', 'kernel', 'auto'],
+  workers: ['store-server.js', 'kernel', 'off'],
   /** Shows any folder. */
-  passthrough: '../references/passthrough-server.js',
+  passthrough: ['../references/passthrough-server.js'],
 } as const;
 
 export class Servers {
@@ -18,8 +21,9 @@ export class Servers {
 
   /** Mounts `folder` at `mountPoint`, and waits until it is mounted. */
   async start(kind: keyof typeof SCRIPTS, folder: string, mountPoint: string): Promise<ChildProcess> {
-    const script = fileURLToPath(new URL(SCRIPTS[kind], import.meta.url));
-    const server = fork(script, [folder, mountPoint], {
+    const [name, ...options] = SCRIPTS[kind];
+    const script = fileURLToPath(new URL(name, import.meta.url));
+    const server = fork(script, [folder, mountPoint, ...options], {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
       // As `src/start.cts` gives it to a server.
       env: { ...process.env, UV_THREADPOOL_SIZE: '64' },

@@ -24,6 +24,7 @@ import { type Setting, sized } from '../lib/suite.ts';
 import { DISK } from '../references/disk.ts';
 import { findSeconds } from '../references/find.ts';
 import { PASSTHROUGH } from '../references/passthrough.ts';
+import { kernelRows } from './mount-kernel.ts';
 
 const SIZES = {
   full: {
@@ -49,6 +50,7 @@ export async function benchMount(setting: Setting): Promise<Row[]> {
   return await withServers(async (base, servers) => [
     ...(await readRows(base, servers, sizes)),
     ...(await largeStoreRows(base, servers, sizes)),
+    ...(await kernelRows(base, join(base, 'disk'), servers, sizes)),
   ]);
 }
 

@@ -35,6 +35,7 @@ export class CountedOperations implements Operations {
   readonly longestName: Operations['longestName'];
   readonly parentOf: Operations['parentOf'];
   readonly seek: Operations['seek'];
+  readonly isCachedBelow: Operations['isCachedBelow'];
 
   constructor(inner: Operations) {
     this.#inner = inner;
@@ -45,6 +46,7 @@ export class CountedOperations implements Operations {
     this.longestName = inner.longestName?.bind(inner);
     this.parentOf = inner.parentOf?.bind(inner);
     this.seek = inner.seek?.bind(inner);
+    this.isCachedBelow = inner.isCachedBelow?.bind(inner);
   }
 
   get counts(): Counts {

@@ -252,6 +252,14 @@ export class FileSystem implements Operations {
     return this.#extended.get(ino, name, caller);
   }
 
+  isCachedBelow(handle: number): boolean {
+    const {
+      open: { file },
+      readsOnly,
+    } = this.#handles.file(handle);
+    return readsOnly && file.kind === 'mapped' && file.content.overlay === undefined;
+  }
+
   killSetIds(ino: number): MaybePromise<void> {
     return this.#attributes.killSetIds(ino);
   }

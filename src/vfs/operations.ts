@@ -175,6 +175,11 @@ export interface Operations {
    * @throws EBADF, ENXIO at and after the end, and where no data follows
    */
   readonly seek?: ((handle: number, offset: number, to: SeekTo) => MaybePromise<number>) | undefined;
+  /**
+   * Optional: tells if an open file is read alone, and has the bytes of users' files, whose pages the system caches: a second
+   * cache of the same bytes costs memory and a copy. @throws EBADF
+   */
+  readonly isCachedBelow?: ((handle: number) => boolean) | undefined;
   /** @throws ENOENT, ENOTDIR, ENAMETOOLONG, EIO */
   lookup(parent: number, name: string): MaybePromise<Attributes>;
   /** @throws ENOENT, EIO */

@@ -52,6 +52,7 @@ import type {
   RequestHeader,
   SymlinkRequest,
 } from './protocol/request.ts';
+import { InitFlag, OpenReplyFlag } from './protocol/structures.ts';
 
 export interface Answer {
   readonly reply: Buffer;
@@ -83,6 +84,7 @@ export class Dispatcher {
   readonly #gone: GoneInodes;
   readonly #extended: ExtendedAttributes;
   readonly #passthrough: Passthrough | undefined;
+  #readsDirectly = false;
 
   /** `passthrough`: absent where the kernel reads no files itself. */
   constructor(operations: Operations, nodes: Nodes, generation: number, passthrough?: Passthrough) {
@@ -97,6 +99,7 @@ export class Dispatcher {
   /** Called at INIT, with what was agreed on, before any other request. */
   begin({ flags }: Agreed): void {
     this.#extended.begin(flags);
+    this.#readsDirectly = (flags & InitFlag.DIRECT_IO_ALLOW_MMAP) !== 0n;
   }
 
   /**
@@ -292,7 +295,7 @@ export class Dispatcher {
     const passthrough = this.#passthrough;
     const open = (): MaybePromise<number> => this.#operations.open(ino, flags);
     const answer = (handle: number, how: HowRead): Answer => ({
-      reply: openReply(unique, { handle, ...how }),
+      reply: openReply(unique, { handle, ...this.#uncached(handle, how) }),
       undo: () => this.#close(handle),
     });
     if (passthrough === undefined) {
@@ -303,6 +306,15 @@ export class Dispatcher {
       return await this.#openPassed(passthrough, { node, flags }, open, answer);
     };
     return this.#clearing(ino, request, opening, (opened) => opened);
+  }
+
+  /**
+   * Keeps the kernel from caching what the pages of users' files hold already (DIRECT_IO). A map of such a file is cached,
+   * which the kernel allows together with it from Linux 6.6 on.
+   */
+  #uncached(handle: number, how: HowRead): HowRead {
+    const isDirect = this.#readsDirectly && how.flags === 0 && this.#operations.isCachedBelow?.(handle) === true;
+    return isDirect ? { flags: OpenReplyFlag.DIRECT_IO } : how;
   }
 
   async #openPassed(
