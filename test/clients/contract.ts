@@ -201,7 +201,11 @@ export function clientContract(subject: Subject): void {
         if (subject.inError.file === 'a folder') renameSync(join(directory, 'in error'), join(directory, 'aside'));
         renameSync(join(directory, 'ready', 'in error'), join(directory, 'in error'));
         await client.start([metainfo.infoHash]);
-        assert.equal((await reaches(client, metainfo.infoHash, 'seeding')).progress, 1);
+        // Deluge says for a moment that it seeds, and still that nothing is there.
+        await waitUntil('it seeds', async () => {
+          const { activity, progress } = await stateOf(client, metainfo.infoHash);
+          return activity === 'seeding' && progress === 1;
+        });
       });
 
       for (const [what, missing] of [

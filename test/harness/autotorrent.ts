@@ -39,6 +39,9 @@ export interface AutotorrentOptions {
   readonly person?: Person;
 }
 
+/** The driver of all servers that tests start by a configuration of this harness. Default: the program chooses. */
+const DRIVER = process.env['AUTOTORRENT_TEST_DRIVER'];
+
 export async function autotorrentIn(options: AutotorrentOptions): Promise<Autotorrent> {
   const { folder, disks, client = ['client = none'], db = 'index', general = [], person } = options;
   const config = join(folder, 'autotorrent.conf');
@@ -47,6 +50,7 @@ export async function autotorrentIn(options: AutotorrentOptions): Promise<Autoto
     `db = ${db}`,
     'store_path = store',
     'state_path = state',
+    ...(DRIVER === undefined ? [] : [`driver = ${DRIVER}`]),
     ...general,
     '[disks]',
     ...disks.map((disk, i) => `disk${i + 1} = ${disk}`),

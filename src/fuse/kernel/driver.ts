@@ -119,7 +119,7 @@ function openSession(operations: Operations, options: MountOptions, parts: Parts
   const { device, logger } = parts;
   const nodes = new Nodes();
   let end = (): void => {};
-  let version: string | undefined;
+  let describe = (): string | undefined => undefined;
   let noMore = (): void => {};
   const ended = new Promise<void>((resolve) => {
     noMore = resolve;
@@ -129,7 +129,7 @@ function openSession(operations: Operations, options: MountOptions, parts: Parts
     get known() {
       return nodes.size;
     },
-    describe: () => version,
+    describe: () => describe(),
     async start(mountPoint, directory) {
       const fd = await mountDevice(device, { ...options, mountPoint, directory });
       const source = requestSource(fd, operations, parts);
@@ -159,9 +159,8 @@ function openSession(operations: Operations, options: MountOptions, parts: Parts
             )
           : error;
       });
-      version = `FUSE 7.${minor}`;
-      // The kernel is older than Linux 6.9.
-      if (maxStackDepth === 0) passthrough?.turnOff();
+      passthrough?.begin(maxStackDepth);
+      describe = () => `FUSE 7.${minor}, ${passthrough?.describe() ?? 'no passthrough: it is switched off'}`;
       void source.ended.then(noMore);
     },
     async end() {

@@ -15,7 +15,7 @@
  * A backing id lives as long as opens of its node. What the kernel refuses once is not tried again: without CAP_SYS_ADMIN
  * (EPERM) nothing is, and nothing on a file system that it refuses (ELOOP: it is stacked on another one, such as overlayfs).
  */
-import { constants } from 'node:fs';
+import { closeSync, constants, openSync } from 'node:fs';
 import { getSystemErrorName } from 'node:util';
 import { PosixError } from '../../errors.ts';
 import type { Logger } from '../../logger.ts';
@@ -63,6 +63,10 @@ export function backingCallsOf(
   return { openBacking: (file) => openBacking(device, file), closeBacking: (id) => closeBacking(device, id) };
 }
 
+/** Names the error that a backing id stands for which is none. */
+const errorOf = (id: number): string => (id === 0 ? 'EIO' : getSystemErrorName(id));
+const fileSystemOf = (dev: number): string => `file system ${Math.floor(dev / 256)}:${dev % 256}`;
+
 /** Tells if an open may change a file. */
 function mayWrite(flags: number): boolean {
   return (flags & (O_ACCMODE | constants.O_TRUNC)) !== constants.O_RDONLY;
@@ -74,17 +78,39 @@ export class Passthrough {
   readonly #nodeOf = new Map<number, number>();
   /** Nodes that are kept for writers, and until when; `performance.now()`. */
   readonly #kept = new Map<number, number>();
-  /** File systems whose files the kernel has refused. */
-  readonly #refused = new Set<number>();
-  #off = false;
+  /** File systems whose files the kernel has refused, and with which error. */
+  readonly #refused = new Map<number, string>();
+  /** Why no file is passed through. */
+  #off: string | undefined;
 
   constructor(options: PassthroughOptions) {
     this.#options = options;
   }
 
-  /** Files are passed through no more. */
-  turnOff(): void {
-    this.#off = true;
+  /** Called at INIT, before the first open. `maxStackDepth`: what was agreed on. */
+  begin(maxStackDepth: number): void {
+    if (maxStackDepth === 0) return this.#turnOff('it needs Linux 6.9');
+    // The kernel looks at the rights of this process before it looks at the file.
+    const program = openSync(process.execPath, 'r');
+    try {
+      const id = this.#options.openBacking(program);
+      if (id > 0) this.#options.closeBacking(id);
+      else if (errorOf(id) === 'EPERM') this.#turnOff('it needs CAP_SYS_ADMIN');
+    } finally {
+      closeSync(program);
+    }
+  }
+
+  #turnOff(why: string): void {
+    this.#off = why;
+    this.#options.logger.info(`no passthrough, since ${why}: the server makes all reads`);
+  }
+
+  /** Says in words whether files are passed through. */
+  describe(): string {
+    if (this.#off !== undefined) return `no passthrough: ${this.#off}`;
+    const refused = [...this.#refused].map(([dev, code]) => `${fileSystemOf(dev)} (${code})`);
+    return refused.length === 0 ? 'passthrough' : `passthrough, but not on ${refused.join(', ')}`;
   }
 
   /** Prepares a change of a file by its node, without a handle. @throws ESTALE */
@@ -112,7 +138,7 @@ export class Passthrough {
       return ASKED;
     }
     const known = this.#open.get(node);
-    if (this.#off || (known !== undefined && known.others > 0)) return this.#asked(node, handle);
+    if (this.#off !== undefined || (known !== undefined && known.others > 0)) return this.#asked(node, handle);
     const id = this.#options.backing.lend(handle, (backing) => this.#pass(node, handle, backing));
     return id instanceof Promise ? id.then((found) => this.#found(node, handle, found)) : this.#found(node, handle, id);
   }
@@ -151,7 +177,7 @@ export class Passthrough {
 
   /** Passes a node through, if it can be. Gives the backing id. */
   #pass(node: number, handle: number, backing: Backing): number | undefined {
-    if (this.#off) return undefined;
+    if (this.#off !== undefined) return undefined;
     const open = this.#of(node);
     if (open.passed === undefined && open.others === 0 && !this.#isKept(node)) {
       const id = this.#register(backing);
@@ -172,14 +198,11 @@ export class Passthrough {
     const { openBacking, logger } = this.#options;
     const id = openBacking(fd);
     if (id > 0) return id;
-    const code = id === 0 ? 'EIO' : getSystemErrorName(id);
-    if (code === 'EPERM') {
-      this.#off = true;
-      logger.info('the kernel reads no files itself: that needs CAP_SYS_ADMIN; the server reads them');
-    } else if (!PASSING.has(code)) {
-      this.#refused.add(dev);
-      const where = `file system ${Math.floor(dev / 256)}:${dev % 256}`;
-      logger.info(`the kernel reads no files of ${where} itself (${code}); the server reads them`);
+    const code = errorOf(id);
+    if (code === 'EPERM') this.#turnOff('it needs CAP_SYS_ADMIN');
+    else if (!PASSING.has(code)) {
+      this.#refused.set(dev, code);
+      logger.info(`the kernel reads no files of ${fileSystemOf(dev)} itself (${code}): the server reads them`);
     }
     return undefined;
   }

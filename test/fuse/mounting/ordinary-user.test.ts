@@ -101,7 +101,9 @@ describe("an ordinary user's mount, driver kernel", { skip: NEEDS_ROOT }, () => 
   it('comes from fusermount3, is his alone, and goes with him', async () => {
     const server = await serve();
     try {
-      assert.deepEqual(server.served, { serving: true });
+      assert.ok('serving' in server.served);
+      // Linux 6.9 and later would let root.
+      assert.match(server.served.detail, /^FUSE 7\.\d+, no passthrough: it needs (CAP_SYS_ADMIN|Linux 6\.9)$/);
       const [line, ...others] = await mounts();
       assert.deepEqual(others, []);
       assert.match(
@@ -131,7 +133,7 @@ describe("an ordinary user's mount, driver kernel", { skip: NEEDS_ROOT }, () => 
     assert.equal((await mounts()).length, 1);
     const server = await serve();
     try {
-      assert.deepEqual(server.served, { serving: true });
+      assert.ok('serving' in server.served);
       const [program, ...args] = [...user.command, 'sh', '-c', 'exec 5>"$0/open"; echo open; exec sleep 60', mnt];
       const holder = spawn(program, args, { cwd: '/', stdio: ['ignore', 'pipe', 'inherit'] });
       try {
@@ -152,7 +154,7 @@ describe("an ordinary user's mount, driver kernel", { skip: NEEDS_ROOT }, () => 
     try {
       const server = await serve();
       await server.end('SIGTERM');
-      assert.deepEqual(server.served, { serving: true });
+      assert.ok('serving' in server.served);
       assert.equal((await mounts()).length, 1);
     } finally {
       await within('umount "$1"');
@@ -169,7 +171,7 @@ describe("an ordinary user's mount, driver kernel", { skip: NEEDS_ROOT }, () => 
       await within(`echo user_allow_other >${conf}`);
       const server = await serve('allow_other');
       try {
-        assert.deepEqual(server.served, { serving: true });
+        assert.ok('serving' in server.served);
         assert.equal(await within('ls -A "$1"'), '');
       } finally {
         await server.end('SIGTERM');

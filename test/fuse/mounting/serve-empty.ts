@@ -11,7 +11,9 @@ import { anywhere } from '../../harness/anywhere.ts';
 import { openVolume } from '../../harness/volume.ts';
 
 /** A line of JSON. */
-export type Served = { readonly serving: true } | { readonly refused: string; readonly hint: string | undefined };
+export type Served =
+  | { readonly serving: true; readonly detail: string }
+  | { readonly refused: string; readonly hint: string | undefined };
 
 const [name = '', mountPoint = '', statePath = '', others] = process.argv.slice(2);
 const logger = createLogger('warn');
@@ -27,7 +29,7 @@ try {
   const allowOther = others === 'allow_other';
   const mount = await driver.mount(fileSystem, { mountPoint, readOnly: false, allowOther });
   process.once('SIGTERM', () => void mount.unmount());
-  say({ serving: true });
+  say({ serving: true, detail: mount.describe() ?? '' });
   await mount.ended;
 } catch (error) {
   say({ refused: messageOf(error), hint: error instanceof AutotorrentError ? error.hint : undefined });
