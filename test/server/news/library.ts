@@ -109,7 +109,7 @@ export class Library {
   async see(ids: readonly number[]): Promise<void> {
     for (const id of ids) {
       this.watching.asRecorded(id);
-      await waitUntil(`source ${id} is seen`, async () => this.watching.isSeen(id), { limitMs: 5000 });
+      await waitUntil(`source ${id} is seen`, async () => this.watching.isSeen(id), { limitMs: 20_000 });
     }
   }
 
@@ -125,7 +125,7 @@ export class Library {
     return `${path}: ${this.store.living.condition(id)?.state ?? 'trusted'}`;
   }
 
-  async until(id: number, state: string, limitMs = 5000): Promise<void> {
+  async until(id: number, state: string, limitMs = 20_000): Promise<void> {
     try {
       await waitUntil(state, async () => this.stateOf(id) === state, { limitMs });
     } catch (error) {
