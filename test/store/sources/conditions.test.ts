@@ -130,7 +130,7 @@ describe('the conditions of sources', () => {
       await store.living.settled();
       assert.deepEqual([...store.living.conditions()], []);
       assert.deepEqual(store.living.sourcesAt(Buffer.from('/disk/A')), []);
-      assert.equal(await letters(level), 'CIV');
+      assert.equal(await letters(level), 'CIVg');
     });
   });
 
