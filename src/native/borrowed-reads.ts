@@ -27,6 +27,8 @@ const MACHINES: ReadonlySet<string> = new Set(['x64', 'arm64', 'riscv64', 'loong
 const ANY = -1;
 
 export interface BorrowedReads {
+  /** Of the buffer. */
+  readonly address: number;
   /**
    * Reads up to `length` bytes at `position` to offset `at` of the buffer. Gives their number, 0 at the end of the file, and -1 if
    * it would have to wait, or failed.
@@ -55,6 +57,7 @@ export function loadBorrowedReads(library: CLibrary, buffer: Buffer): BorrowedRe
     const words = new Uint32Array(STATX_BYTES / 4);
     const wordsBytes = Buffer.from(words.buffer);
     return {
+      address,
       read(fd, at, length, position) {
         if (!(at >= 0 && length >= 0 && at + length <= buffer.length)) return -1;
         const base = address + at;

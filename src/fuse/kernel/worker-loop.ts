@@ -18,12 +18,20 @@ export interface LoopParts {
   readonly reads: LentReads | undefined;
   /** Where `reads` reads to, behind room for the header of a reply. */
   readonly reply: Buffer;
+  /** The same from where a read is moved to. */
+  readonly moved: Buffer;
   /** Waits until there is a request, or the worker has to end: then false. */
   readonly wait: () => boolean;
   readonly post: (message: WorkerMessage, transfer?: readonly ArrayBuffer[]) => void;
   /** Names an errno. */
   readonly nameOf: (errno: number) => string;
 }
+
+/**
+ * Milliseconds for which it asks for the next request after a read, before it sleeps: a reader asks again soon, and to wake a thread
+ * takes longer than to answer it.
+ */
+const AWAKE_MS = 0.05;
 
 /** Errors after which it reads again: a request that was aborted, a signal, no request. */
 const AGAIN: ReadonlySet<string> = new Set(['ENOENT', 'EINTR', 'EAGAIN']);
@@ -35,6 +43,7 @@ export function runLoop(parts: LoopParts): void {
   const buffers = Array.from({ length: BUFFERS }, (_, i) => bufferAt(shared, i));
   const spare = Buffer.allocUnsafeSlow(shared.bufferBytes);
   let current = 0;
+  let awakeUntil = 0;
   for (;;) {
     current = freeBuffer(states, current);
     if (current < BUFFERS) Atomics.store(lengths, current, 0);
@@ -44,11 +53,12 @@ export function runLoop(parts: LoopParts): void {
       if (current < BUFFERS) Atomics.store(states, current, BufferState.FREE);
       const error = nameOf(bytes);
       if (!AGAIN.has(error)) return post({ ended: ENDED.has(error) ? '' : error });
-      if (error === 'EAGAIN' && !wait()) return;
+      if (error === 'EAGAIN' && performance.now() >= awakeUntil && !wait()) return;
       continue;
     }
     if (current < BUFFERS) Atomics.store(lengths, current, bytes);
     if (isAnswered(parts, buffer, bytes)) {
+      awakeUntil = performance.now() + AWAKE_MS;
       if (current < BUFFERS) {
         Atomics.store(lengths, current, 0);
         Atomics.store(states, current, BufferState.FREE);
@@ -75,20 +85,25 @@ function freeBuffer(states: Int32Array, last: number): number {
   return BUFFERS;
 }
 
-function isAnswered({ settings, device, reads, reply, nameOf }: LoopParts, message: Buffer, bytes: number): boolean {
+function isAnswered(
+  { settings, device, reads, reply, moved, nameOf }: LoopParts,
+  message: Buffer,
+  bytes: number,
+): boolean {
   if (reads === undefined || bytes < IN_HEADER.bytes + READ_IN.bytes) return false;
   if (message.readUInt32LE(IN_HEADER.at.opcode) !== Opcode.READ) return false;
   const node = doubleAt(message, IN_HEADER.at.node);
   const position = doubleAt(message, IN_HEADER.bytes + READ_IN.at.offset);
   const size = message.readUInt32LE(IN_HEADER.bytes + READ_IN.at.size);
   if (node >= FIRST_OTHER_NODE || !Number.isSafeInteger(position + size)) return false;
-  if (OUT_HEADER.bytes + size > reply.length) return false;
+  if (OUT_HEADER.bytes + size > moved.length) return false;
   const got = reads.read(node, position, size, OUT_HEADER.bytes);
   if (got === ASK_THE_OWNER) return false;
-  reply.writeUInt32LE(OUT_HEADER.bytes + got, OUT_HEADER.at.length);
-  reply.writeInt32LE(0, OUT_HEADER.at.error);
-  message.copy(reply, OUT_HEADER.at.unique, IN_HEADER.at.unique, IN_HEADER.at.unique + 8);
-  const written = device.write(settings.fd, reply, OUT_HEADER.bytes + got);
+  const answer = reads.isMoved ? moved : reply;
+  answer.writeUInt32LE(OUT_HEADER.bytes + got, OUT_HEADER.at.length);
+  answer.writeInt32LE(0, OUT_HEADER.at.error);
+  message.copy(answer, OUT_HEADER.at.unique, IN_HEADER.at.unique, IN_HEADER.at.unique + 8);
+  const written = device.write(settings.fd, answer, OUT_HEADER.bytes + got);
   // ENOENT: the kernel has aborted the request. Others come with the end, which the next read tells.
   return written >= 0 || nameOf(written) === 'ENOENT' || ENDED.has(nameOf(written));
 }

@@ -6,7 +6,7 @@ import { loadBorrowedReads } from '../../native/borrowed-reads.ts';
 import { openCLibrary } from '../../native/c-library.ts';
 import { loadFuseDeviceCalls } from '../../native/fuse-device.ts';
 import { loadWaitingCalls } from '../../native/waiting.ts';
-import { LentReads } from '../../vfs/lending/lent-reads.ts';
+import { LentReads, MOVED_BYTES } from '../../vfs/lending/lent-reads.ts';
 import { OUT_HEADER } from './protocol/structures.ts';
 import { runLoop } from './worker-loop.ts';
 import type { WorkerSettings } from './worker-table.ts';
@@ -19,13 +19,14 @@ const library = openCLibrary(silentLogger);
 const device = loadFuseDeviceCalls(library);
 const wait = loadWaitingCalls(library)?.waiter([fd, alarm]);
 if (device === undefined || wait === undefined) throw new Error('koffi is missing');
-const reply = Buffer.allocUnsafeSlow(OUT_HEADER.bytes + shared.bufferBytes);
+const reply = Buffer.allocUnsafeSlow(OUT_HEADER.bytes + shared.bufferBytes + MOVED_BYTES);
 const calls = loadBorrowedReads(library, reply);
 runLoop({
   settings,
   device,
   reads: calls && new LentReads(table, calls, reply, reader),
   reply,
+  moved: reply.subarray(MOVED_BYTES),
   wait: () => !wait(-1).includes(alarm),
   post: (message, transfer) => port.postMessage(message, transfer),
   nameOf: getSystemErrorName,

@@ -6,7 +6,7 @@ import { Worker } from 'node:worker_threads';
 import { silentLogger } from '../../../src/logger.ts';
 import { loadBorrowedReads } from '../../../src/native/borrowed-reads.ts';
 import { openCLibrary } from '../../../src/native/c-library.ts';
-import { LentReads } from '../../../src/vfs/lending/lent-reads.ts';
+import { LentReads, MOVED_BYTES } from '../../../src/vfs/lending/lent-reads.ts';
 import { temporaryFolder } from '../../harness/folder.ts';
 import { BASE, Volume } from '../volume.ts';
 import { BLOCK, CUT, type Model, OPERATIONS } from './model.ts';
@@ -22,7 +22,8 @@ function readerOf(volume: Volume): (ino: number, position: number, length: numbe
   return (ino, position, length) => {
     buffer.fill(0xee);
     const got = reads.read(ino, position, length, 0);
-    return got === COULD_NOT ? undefined : Buffer.from(buffer.subarray(0, got));
+    const from = reads.isMoved ? MOVED_BYTES : 0;
+    return got === COULD_NOT ? undefined : Buffer.from(buffer.subarray(from, from + got));
   };
 }
 

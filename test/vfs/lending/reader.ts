@@ -3,13 +3,15 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { silentLogger } from '../../../src/logger.ts';
 import { loadBorrowedReads } from '../../../src/native/borrowed-reads.ts';
 import { openCLibrary } from '../../../src/native/c-library.ts';
-import { LentReads } from '../../../src/vfs/lending/lent-reads.ts';
+import { LentReads, MOVED_BYTES } from '../../../src/vfs/lending/lent-reads.ts';
 import { BLOCK, CUT, type Model, OPERATIONS } from './model.ts';
 
 const model: Model = workerData;
 const { inodes, blocks, table, history, begun, ended, control, reader } = model;
-const buffer = Buffer.allocUnsafeSlow(BLOCK);
-const words = new Int32Array(buffer.buffer, buffer.byteOffset, BLOCK / 4);
+const buffer = Buffer.allocUnsafeSlow(BLOCK + MOVED_BYTES);
+const [words, moved] = [0, MOVED_BYTES].map(
+  (at) => new Int32Array(buffer.buffer, buffer.byteOffset + at, BLOCK / 4),
+) as [Int32Array, Int32Array];
 const calls = loadBorrowedReads(openCLibrary(silentLogger), buffer);
 if (calls === undefined) throw new Error('this machine has no borrowed reads');
 const reads = new LentReads(table, calls, buffer, reader);
@@ -20,7 +22,7 @@ function check(at: number, first: number, last: number, got: number): void {
     if (!allowed.has(CUT)) throw new Error(`block ${at}: ${got} bytes, where it had all of them`);
     return;
   }
-  for (const word of words) {
+  for (const word of reads.isMoved ? moved : words) {
     if (!allowed.has(word)) throw new Error(`block ${at}: ${word}, where it had ${[...allowed].join(', ')}`);
   }
 }
