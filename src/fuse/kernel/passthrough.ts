@@ -137,6 +137,8 @@ export class Passthrough {
       this.#nodeOf.set(handle, node);
       return ASKED;
     }
+    // A disk takes reads past its cache at the bounds of its blocks alone; a server takes any.
+    if ((flags & constants.O_DIRECT) !== 0) return this.#found(node, handle, undefined);
     const known = this.#open.get(node);
     if (this.#off !== undefined || (known !== undefined && known.others > 0)) return this.#asked(node, handle);
     const id = this.#options.backing.lend(handle, (backing) => this.#pass(node, handle, backing));

@@ -133,6 +133,22 @@ describe('passthrough, driver kernel', { skip: NEEDS_ROOT }, () => {
     assert.ok((await fs.readFile(source)).equals(FILM));
   });
 
+  it('leaves a read past the cache to the server, which takes any length', async () => {
+    const reader = await fs.open(path);
+    const direct = await fs.open(path, fs.constants.O_RDONLY | fs.constants.O_DIRECT);
+    try {
+      for (const file of [direct, reader]) {
+        const buffer = Buffer.alloc(1001);
+        assert.equal((await file.read(buffer, 0, buffer.length, 77)).bytesRead, buffer.length);
+        assert.deepEqual(buffer, FILM.subarray(77, 77 + buffer.length));
+      }
+      assert.equal((await server.status()).passed.files, 1);
+    } finally {
+      await direct.close();
+      await reader.close();
+    }
+  });
+
   it('is read by requests while it is open for writing', async () => {
     const writer = await fs.open(path, 'r+');
     const { reads } = await server.status();
