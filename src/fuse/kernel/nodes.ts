@@ -11,7 +11,7 @@
 import { ROOT_INO } from '../../vfs/operations.ts';
 
 /** Node ids from here on are no inode numbers. */
-const FIRST_RENEWED = 2 ** 52;
+export const FIRST_RENEWED = 2 ** 52;
 /** Nodes that may be renewed in a millisecond: so no later mount of the store gives one of these numbers to another inode. */
 const RENEWED_IN_MS = 1024;
 

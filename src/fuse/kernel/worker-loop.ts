@@ -4,13 +4,12 @@
  */
 import type { FuseDeviceCalls } from '../../native/fuse-device.ts';
 import { ASK_THE_OWNER, type LentReads } from '../../vfs/lending/lent-reads.ts';
+import { FIRST_RENEWED } from './nodes.ts';
 import { IN_HEADER, Opcode, OUT_HEADER, READ_IN } from './protocol/structures.ts';
 import { ENDED } from './request-source.ts';
 import { BUFFERS, BufferState, bufferAt, type WorkerMessage, type WorkerSettings } from './worker-table.ts';
 
 const WORD = 2 ** 32;
-/** Nodes from here on are not the inodes of their numbers (`nodes.ts`). */
-const FIRST_OTHER_NODE = 2 ** 52;
 
 export interface LoopParts {
   readonly settings: WorkerSettings;
@@ -95,7 +94,7 @@ function isAnswered(
   const node = doubleAt(message, IN_HEADER.at.node);
   const position = doubleAt(message, IN_HEADER.bytes + READ_IN.at.offset);
   const size = message.readUInt32LE(IN_HEADER.bytes + READ_IN.at.size);
-  if (node >= FIRST_OTHER_NODE || !Number.isSafeInteger(position + size)) return false;
+  if (node >= FIRST_RENEWED || !Number.isSafeInteger(position + size)) return false;
   if (OUT_HEADER.bytes + size > moved.length) return false;
   const got = reads.read(node, position, size, OUT_HEADER.bytes);
   if (got === ASK_THE_OWNER) return false;

@@ -30,7 +30,10 @@ export class LentReads {
     this.#begins = calls.address % PAGE_BYTES;
   }
 
-  /** Reads to offset `to` of the buffer, or `MOVED_BYTES` further if that is faster. Gives the number of bytes, fewer only at the end of the file; or ASK_THE_OWNER. */
+  /**
+   * Reads to offset `to` of the buffer, or `MOVED_BYTES` further if that is faster (`isMoved`). Gives the number of bytes, fewer
+   * only at the end of the file; or ASK_THE_OWNER.
+   */
   read(ino: number, position: number, length: number, to: number): number {
     const { versions, counts } = this.#table;
     const slot = slotOf(ino);
